@@ -1,0 +1,39 @@
+# The only two commands you need:
+#   make run    from a fresh machine to the finished report of the demo grid
+#   make test   from a fresh machine to all tests
+# Both make their own .venv. Options: CORES=4, PYTHON=python3.11, ARGS="--configfile config/paper.yaml"
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+CORES ?= $(shell nproc)
+ARGS ?=
+BIN := .venv/bin
+STAMP := .venv/installed
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint report clean
+
+run: $(STAMP)
+	@status=0; snakemake --cores $(CORES) $(ARGS) || status=$$?; \
+	workflow/scripts/make_report.sh $(ARGS); exit $$status
+
+test: .venv/installed-dev
+	./tests/run.sh
+
+lint: .venv/installed-dev
+	./tests/lint.sh
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) workflow/scripts/bootstrap.py --python-only
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python workflow/scripts/bootstrap.py
+	touch $@
+
+.venv/installed-dev: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,synth]"
+	touch $@
+
+clean:
+	rm -rf results reports/report.html reports/site logs
