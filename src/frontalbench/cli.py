@@ -1,0 +1,95 @@
+"""What every command line shares: errors as one line, exit codes, progress, model options."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
+
+from frontalbench.errors import FrontalbenchError
+
+T = TypeVar("T")
+
+EXIT_OK = 0
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Call ``main`` and leave the process: 0 (or what it returns), 2 with one line on stderr for an error a person can mend, 130 on Ctrl-C.
+
+    An OSError of the file system (full disk, no permission) is such an error too. Anything else is a bug and shows its stack trace (exit 1).
+    """
+    try:
+        code = main()
+    except FrontalbenchError as error:
+        fail(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted\n")
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_OK)
+    except OSError as error:
+        if error.filename is None and error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        fail(f"{where}{error.strerror or error}")
+    else:
+        sys.exit(code or EXIT_OK)
+
+
+def fail(message: str) -> None:
+    """Print ``error: ...`` on stderr, a line for each line of the message, and exit with 2."""
+    for line in message.splitlines() or ["unknown"]:
+        sys.stderr.write(f"error: {' '.join(line.split())}\n")
+    sys.exit(EXIT_BAD_INPUT)
+
+
+def progress(items: Iterable[T], *, total: int | None = None, label: str = "", unit: str = "image", quiet: bool = False) -> Iterable[T]:
+    """A progress bar on stderr when a person watches (a terminal), nothing in a log file."""
+    if quiet or not sys.stderr.isatty():
+        return items
+    from tqdm import tqdm
+
+    bar: Iterable[T] = tqdm(items, total=total, desc=label, unit=unit, leave=False)
+    return bar
+
+
+def add_machine_options(parser: argparse.ArgumentParser) -> None:
+    """``--threads`` and ``--device``, the same everywhere."""
+    parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="auto takes CUDA when there is one; cuda fails without it (default: auto)",
+    )
+
+
+def positive(text: str) -> int:
+    """An argparse type: a whole number above zero."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above zero, got '{text}'")
+    return value
+
+
+def parser(description: str | None, **options: Any) -> argparse.ArgumentParser:
+    """An argument parser with defaults shown, description kept as written."""
+    return argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options
+    )
+
+
+def report(counts: Mapping[str, int]) -> int:
+    """Say on stderr how many rows ended how; the exit code is 0 also when rows failed: they are counted outcomes."""
+    total = sum(counts.values())
+    parts = ", ".join(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0])))
+    sys.stderr.write(f"{total} pictures: {parts or 'none'}\n")
+    return EXIT_OK

@@ -1,0 +1,10 @@
+"""Comparing embeddings: pair groups, similarities, derived variants (fusion, controls), statistics, bootstrap.
+
+* :mod:`.kernel`: blocked matrix products that turn two sets of embeddings into pair scores, memory flat;
+* :mod:`.scores`: impostor histogram with exact upper tail, its file;
+* :mod:`.cell`: one cell (dataset, variant, detector, backbone) -> one row per image;
+* :mod:`.derived`: variants made of embeddings that are already there (fusion, mean-shift control);
+* :mod:`.groups`: the pair groups of the study and their summary rows;
+* :mod:`.bootstrap`, :mod:`.stats`, :mod:`.curves`: intervals, tests, error rates, curves over yaw;
+* :mod:`.pairs`: pair groups of plain folders, from a ``pairs.yaml``.
+"""

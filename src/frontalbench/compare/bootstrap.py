@@ -1,0 +1,98 @@
+"""Bootstrap over identities.
+
+Pictures of one person are not independent of each other; persons are. So whole subjects are drawn with replacement, and a statistic is
+recomputed from sums per subject: one matrix product of draw counts with sums gives all resamples of many statistics at once
+(Efron and Tibshirani 1993, chapters 8 and 13; BCa chapter 14).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+
+RESAMPLES = 2000
+
+
+@lru_cache(maxsize=8)
+def draw_counts(n: int, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+    """float64 (resamples, n): how often each of ``n`` subjects is drawn. The same for the same arguments, so that cells share their draws."""
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
+    counts.setflags(write=False)
+    return counts
+
+
+def percentile_interval(draws: FloatArray, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+    """(low, high), each (M,): the central ``level`` of the draws (B, M). NaN draws are left out; all NaN gives NaN."""
+    ordered = np.sort(draws, axis=0)  # NaN last
+    ends = (np.full(draws.shape[1], (1 - level) / 2), np.full(draws.shape[1], (1 + level) / 2))
+    return _quantiles(ordered, ends[0]), _quantiles(ordered, ends[1])
+
+
+def _quantiles(ordered: FloatArray, share: FloatArray) -> FloatArray:
+    """Linear-interpolated quantile of each sorted column (NaN last), its own ``share`` (M,) each; np.nanpercentile is a loop, this is not."""
+    n = np.isfinite(ordered).sum(axis=0)
+    place = np.where(np.isfinite(share), share, 0.0) * np.maximum(n - 1, 0)
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(n - 1, 0))
+    columns = np.arange(ordered.shape[1])
+    value = ordered[low, columns] + (place - low) * (ordered[high, columns] - ordered[low, columns])
+    return np.where((n > 0) & np.isfinite(share), value, np.nan)
+
+
+def ratio_draws(sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+    """float64 (B, M): bootstrap draws of the ratios ``sum(sums) / sum(numbers)`` from sums per subject (n, M); a mean is such a ratio."""
+    counts = draw_counts(len(sums), resamples, seed)
+    # many statistics are taken over the same images: their denominators are made once
+    different, which = np.unique(numbers, axis=1, return_inverse=True)
+    below = (counts @ different)[:, which.reshape(-1)]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(below > 0, (counts @ sums) / below, np.nan)
+
+
+def mean_intervals(
+    sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95, method: str = "percentile"
+) -> tuple[FloatArray, FloatArray]:
+    """Confidence intervals of M means from sums and numbers per subject, each (n, M).
+
+    ``method``: "percentile" or "bca". NaN where fewer than two subjects contribute: one person says nothing about persons.
+    """
+    n, m = sums.shape
+    if n == 0:
+        return np.full(m, np.nan), np.full(m, np.nan)
+    draws = ratio_draws(sums, numbers, resamples=resamples, seed=seed)
+    if method == "percentile":
+        low, high = percentile_interval(draws, level)
+    elif method == "bca":
+        low, high = _bca(draws, sums, numbers, level)
+    else:
+        raise ValueError(f"method: expected percentile or bca, got {method!r}")
+    enough = (numbers > 0).sum(axis=0) >= 2
+    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
+
+
+def _bca(draws: FloatArray, sums: FloatArray, numbers: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
+    from scipy.special import ndtr, ndtri
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        estimate = sums.sum(axis=0) / numbers.sum(axis=0)
+        left = numbers.sum(axis=0) - numbers
+        jackknife = np.where(left > 0, (sums.sum(axis=0) - sums) / left, np.nan)
+        # subjects that do not contribute leave the estimate as it is and say nothing about its spread
+        jackknife = np.where(numbers > 0, jackknife, np.nan)
+        centred = np.nanmean(jackknife, axis=0) - jackknife
+        acceleration = np.nansum(centred**3, axis=0) / (6.0 * np.nansum(centred**2, axis=0) ** 1.5)
+        acceleration = np.where(np.isfinite(acceleration), acceleration, 0.0)
+        finite = np.isfinite(draws).sum(axis=0)
+        # half of the ties count as below, as in the reference implementation of SciPy
+        below = ((draws < estimate).sum(axis=0) + (draws <= estimate).sum(axis=0)) / (2.0 * finite)
+        bias = ndtri(np.clip(below, 1e-6, 1 - 1e-6))
+        shares = []
+        for z in (ndtri((1 - level) / 2), ndtri((1 + level) / 2)):
+            moved = bias + z
+            shares.append(ndtr(bias + moved / (1 - acceleration * moved)))
+    ordered = np.sort(draws, axis=0)
+    return _quantiles(ordered, shares[0]), _quantiles(ordered, shares[1])

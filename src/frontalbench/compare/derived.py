@@ -1,0 +1,88 @@
+"""Variants made of embeddings that are already there: fusion of the original with a frontal, and the mean-shift control.
+
+A derived variant is named ``<recipe>:<variant>`` and stands in every table like any other variant:
+
+===============================  ==================================================================================================
+``fuse_mean:<variant>``          mean of the two embeddings, normalised again; ``fuse_mean@0.3:<variant>`` gives the frontal the weight 0.3
+``fuse_max:<variant>``           the larger of the two similarities
+``fuse_score:<variant>``         the mean of the two similarities
+``control_meanshift:<variant>``  the original embedding plus (mean frontal - mean angled embedding), normalised: what a method gains
+                                 that only moves everybody towards the average face
+===============================  ==================================================================================================
+
+Flip fusion, the control for "two pictures are better than one", is ``fuse_mean:mirror.none``.
+Where one of the two embeddings is missing, a fusion uses the other one alone (``detail`` says so); it fails only when both are missing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from frontalbench.compare.scores import Float32Array, FloatArray
+from frontalbench.errors import BadConfig
+
+RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift")
+_NAME = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A derived variant: its recipe, the variant it is made of, and the frontal's weight (``fuse_mean`` only)."""
+
+    recipe: str
+    base: str
+    weight: float = 0.5
+
+    @property
+    def combine(self) -> str:
+        """How two similarities become one: "max", "mean", or "" when the embeddings themselves are combined."""
+        return {"fuse_max": "max", "fuse_score": "mean"}.get(self.recipe, "")
+
+
+def parse(variant: str) -> Derived | None:
+    """What a variant name derives from; None for a variant with pixels of its own. Raises :class:`BadConfig` for a malformed name."""
+    if ":" not in variant:
+        return None
+    match = _NAME.fullmatch(variant)
+    recipes = ", ".join(RECIPES)
+    if match is None or match["recipe"] not in RECIPES:
+        raise BadConfig(f"derived variant '{variant}': expected <recipe>:<variant> with a recipe of {recipes}")
+    if match["base"] == "original" or ":" in match["base"]:
+        raise BadConfig(f"derived variant '{variant}': expected a plain variant after the colon (frontalizer.enhancement)")
+    weight = 0.5
+    if match["weight"] is not None:
+        try:
+            weight = float(match["weight"])
+        except ValueError:
+            weight = -1.0
+        if match["recipe"] != "fuse_mean" or not 0.0 < weight < 1.0:
+            raise BadConfig(
+                f"derived variant '{variant}': a weight is for fuse_mean only and lies between 0 and 1, as in fuse_mean@0.3:{match['base']}"
+            )
+    return Derived(match["recipe"], match["base"], weight)
+
+
+def base_variant(variant: str) -> str:
+    """The variant whose embeddings are read for ``variant`` (itself, when it is not derived)."""
+    derived = parse(variant)
+    return variant if derived is None else derived.base
+
+
+def normalised(vectors: Float32Array | FloatArray) -> Float32Array:
+    """Rows scaled to length 1 (zero rows stay zero), float32."""
+    values = np.asarray(vectors, np.float64)
+    length = np.linalg.norm(values, axis=-1, keepdims=True)
+    return (values / np.where(length > 0, length, 1.0)).astype(np.float32)
+
+
+def fuse_mean(original: Float32Array, frontal: Float32Array, weight: float = 0.5) -> Float32Array:
+    """Weighted mean of two sets of embeddings (n, D), normalised again; ``weight`` is the frontal's."""
+    return normalised((1.0 - weight) * original.astype(np.float64) + weight * frontal.astype(np.float64))
+
+
+def mean_shift(original: Float32Array, shift: FloatArray) -> Float32Array:
+    """``original`` (n, D) moved by ``shift`` (D,), the mean frontal minus the mean angled embedding, normalised again."""
+    return normalised(original.astype(np.float64) + shift)

@@ -1,0 +1,347 @@
+"""The pair groups of the study and their summary rows.
+
+=======================  ====================================================================================================
+``GT vs GT``             a reference and the other references of its subject
+``Angled vs GT``         an original probe and its subject's references
+``Angled vs Angled``     an original probe and the other original probes of its subject
+``Frontal vs GT``        a probe in the variant and its subject's (original) references
+``Frontal vs Angled``    a probe in the variant and the same probe in ``original``
+``Frontal vs Frontal``   a probe in the variant and the other probes of its subject in the variant
+``GT vs other GT``       impostor pairs: a reference and everybody else's references
+``Angled vs other GT``   impostor pairs: an original probe and everybody else's references
+``Frontal vs other GT``  impostor pairs: a probe in the variant and everybody else's references
+``Net Gain``             (Frontal vs GT) - (Angled vs GT), paired per probe
+``impostor gain``        (Frontal vs other GT) - (Angled vs other GT), paired per probe
+``identity gain``        Net Gain - impostor gain, paired per probe
+=======================  ====================================================================================================
+
+Every group is summarised over images; an image's value is the mean over its pairs. Three subsets are kept apart:
+
+* ``own``: all images that this variant gave an embedding for;
+* ``common``: images that gave one both in the variant and in ``original``: the only ones whose means may be compared;
+* ``penalised``: every image; where no embedding came out (FTA), it counts as the mean similarity to a stranger in that variant.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import status, tables
+from frontalbench.compare import bootstrap, stats
+from frontalbench.errors import BadInput
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+Words = npt.NDArray[np.object_]
+
+ORIGINAL_GROUPS = ("GT vs GT", "Angled vs GT", "Angled vs Angled", "GT vs other GT", "Angled vs other GT")
+GAINS = ("Net Gain", "impostor gain", "identity gain")
+SUBSETS = ("own", "common", "penalised")
+_NUMBERS = (
+    *("yaw", "pitch", "roll", "nominal_yaw", "genuine", "genuine_sd", "n_references", "impostor", "impostor_sd"),
+    *("impostor_max", "n_impostors", "rank", "to_original", "within", "n_within", "n_same_photo"),
+)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A similarity table as arrays (n,) in ``image_id`` order; numbers are float64, NaN where the table has null."""
+
+    image_id: Words
+    identity: Words
+    subject: Words
+    role: Words
+    status: Words
+    detail: Words
+    yaw_source: Words
+    numbers: dict[str, FloatArray]
+
+    def __getattr__(self, name: str) -> FloatArray:
+        try:
+            return self.numbers[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __len__(self) -> int:
+        return len(self.image_id)
+
+    @property
+    def ok(self) -> BoolArray:
+        """Rows with an embedding and something to compare it with."""
+        usable: BoolArray = self.status == status.OK
+        return usable
+
+    @property
+    def fta(self) -> BoolArray:
+        """Rows that count as failure to acquire."""
+        failed: BoolArray = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
+        return failed
+
+
+def read_rows(path: str | os.PathLike[str]) -> Rows:
+    """Read a similarity table; raises :class:`BadInput` when it is not one."""
+    table = tables.read(path, tables.SIMILARITY).combine_chunks()
+
+    def words(name: str) -> Words:
+        coded = table.column(name).combine_chunks().dictionary_encode()
+        pool = np.array([*coded.dictionary.to_pylist(), ""], dtype=object)
+        found: Words = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        return found
+
+    numbers = {name: table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS}
+    return Rows(
+        image_id=words("image_id"),
+        identity=words("identity"),
+        subject=words("subject"),
+        role=words("role"),
+        status=words("status"),
+        detail=words("detail"),
+        yaw_source=words("yaw_source"),
+        numbers=numbers,
+    )
+
+
+@dataclass(frozen=True)
+class YawBins:
+    """Bins of \\|yaw\\| and of signed yaw in degrees, from rising ``edges`` (0, 15, ...); beyond the last edge lies one more bin."""
+
+    edges: tuple[float, ...] = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
+
+    @property
+    def labels(self) -> list[tuple[str, str, float, float]]:
+        """(axis, label, low, high) of every bin: all, then \\|yaw\\|, then signed, then unknown."""
+        e = (*self.edges, float("inf"))
+        steps = list(itertools.pairwise(e))
+        absolute = [("abs", _label(a, b), a, b) for a, b in steps]
+        left = [("signed", _label(-b, 0.0 - a), -b, 0.0 - a) for a, b in reversed(steps)]
+        right = [("signed", _label(a, b), a, b) for a, b in steps]
+        return [("all", "all", float("nan"), float("nan")), *absolute, *left, *right, ("abs", "unknown", float("nan"), float("nan"))]
+
+    def codes(self, yaw: FloatArray) -> tuple[IntArray, IntArray]:
+        """For each yaw its place in :attr:`labels` among the \\|yaw\\| bins and among the signed ones (-1: in none)."""
+        n = len(self.edges)
+        known = np.isfinite(yaw)
+        step = np.searchsorted(self.edges, np.where(known, np.abs(yaw), -1.0), "right") - 1
+        inside = known & (step >= 0)
+        absolute = np.where(inside, 1 + step, -1)
+        signed = np.where(inside, np.where(yaw < 0, 1 + n + (n - 1 - step), 1 + 2 * n + step), -1)
+        return np.where(known, absolute, 1 + 3 * n), signed
+
+
+def _label(low: float, high: float) -> str:
+    if high == float("inf"):
+        return f"{low:g} and more"
+    if low == float("-inf"):
+        return f"{high:g} and less"
+    return f"{low:g} to {high:g}"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    group: str
+    subset: str
+    values: FloatArray  # NaN where an image has no part in it
+    pairs: FloatArray  # pairs behind each value
+    eligible: BoolArray  # images that should have had a value
+    failed: BoolArray  # FTA among them
+
+
+def _penalised(values: FloatArray, failed: BoolArray, stranger: float) -> FloatArray:
+    return np.where(failed, stranger, values)
+
+
+def _mean(values: FloatArray) -> float:
+    known = np.isfinite(values)
+    return float(values[known].mean()) if known.any() else float("nan")
+
+
+def _where(mask: BoolArray, values: FloatArray) -> FloatArray:
+    return np.where(mask, values, np.nan)
+
+
+def eligible_probes(rows: Rows, original: Rows) -> BoolArray:
+    """Probes whose subject has a usable reference and that were not left out: the denominator of the FTA rate."""
+    referenced = set(original.subject[(original.role == "reference") & original.ok])
+    has = np.fromiter((s in referenced for s in rows.subject), np.bool_, len(rows))
+    counted: BoolArray = (rows.role == "probe") & has & (rows.ok | rows.fta)
+    return counted
+
+
+def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
+    probes = eligible_probes(rows, original)
+    failed = probes & rows.fta
+    ok = probes & rows.ok
+    references = (rows.role == "reference") & (rows.ok | rows.fta)
+    stranger = _mean(_where(ok, rows.impostor))
+    if is_original:
+        ref_ok = references & rows.ok
+        return [
+            _Kind("GT vs GT", "own", _where(ref_ok, rows.genuine), rows.n_references, references, references & rows.fta),
+            _Kind("Angled vs GT", "own", _where(ok, rows.genuine), rows.n_references, probes, failed),
+            _Kind("Angled vs GT", "penalised", _penalised(_where(ok, rows.genuine), failed, stranger), rows.n_references, probes, failed),
+            _Kind("Angled vs Angled", "own", _where(ok, rows.within), rows.n_within, probes, failed),
+            _Kind("GT vs other GT", "own", _where(ref_ok, rows.impostor), rows.n_impostors, references, references & rows.fta),
+            _Kind("Angled vs other GT", "own", _where(ok, rows.impostor), rows.n_impostors, probes, failed),
+        ]
+    base_probes = eligible_probes(original, original)
+    base_failed = base_probes & original.fta
+    base_ok = base_probes & original.ok
+    both = ok & base_ok
+    base_stranger = _mean(_where(base_ok, original.impostor))
+    # Net Gain and impostor gain of every probe; a failure counts as a stranger's similarity, on either side
+    known = (ok | failed) & (base_ok | base_failed)
+    full = {
+        "frontal": _where(known, _penalised(_where(ok, rows.genuine), failed, stranger)),
+        "angled": _where(known, _penalised(_where(base_ok, original.genuine), base_failed, base_stranger)),
+        "frontal_other": _where(known, _penalised(_where(ok, rows.impostor), failed, stranger)),
+        "angled_other": _where(known, _penalised(_where(base_ok, original.impostor), base_failed, base_stranger)),
+    }
+    net = _where(both, rows.genuine - original.genuine)
+    other = _where(both, rows.impostor - original.impostor)
+    net_full, other_full = full["frontal"] - full["angled"], full["frontal_other"] - full["angled_other"]
+    refs, strangers = rows.n_references, rows.n_impostors
+    return [
+        _Kind("Frontal vs GT", "own", _where(ok, rows.genuine), refs, probes, failed),
+        _Kind("Frontal vs GT", "common", _where(both, rows.genuine), refs, probes, failed),
+        _Kind("Frontal vs GT", "penalised", full["frontal"], refs, probes, failed),
+        _Kind("Angled vs GT", "common", _where(both, original.genuine), original.n_references, probes, failed),
+        _Kind("Angled vs GT", "penalised", full["angled"], original.n_references, probes, failed),
+        _Kind("Frontal vs Angled", "common", _where(both, rows.to_original), np.ones(len(rows)), probes, failed),
+        _Kind("Frontal vs Frontal", "own", _where(ok, rows.within), rows.n_within, probes, failed),
+        _Kind("Frontal vs other GT", "own", _where(ok, rows.impostor), strangers, probes, failed),
+        _Kind("Frontal vs other GT", "common", _where(both, rows.impostor), strangers, probes, failed),
+        _Kind("Angled vs other GT", "common", _where(both, original.impostor), original.n_impostors, probes, failed),
+        _Kind("Net Gain", "common", net, refs, probes, failed),
+        _Kind("impostor gain", "common", other, strangers, probes, failed),
+        _Kind("identity gain", "common", net - other, refs, probes, failed),
+        _Kind("Net Gain", "penalised", net_full, refs, probes, failed),
+        _Kind("impostor gain", "penalised", other_full, strangers, probes, failed),
+        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed),
+    ]
+
+
+def check_same_images(rows: Rows, original: Rows, where: str) -> None:
+    """Raise :class:`BadInput` unless both tables are of the same images."""
+    if len(rows) != len(original) or (rows.image_id != original.image_id).any():
+        raise BadInput(f"{where}: not the same images as the table of variant 'original'; compare both from the same dataset again")
+
+
+def summarise_cell(
+    rows: Rows, original: Rows, *, is_original: bool, bins: YawBins, resamples: int = bootstrap.RESAMPLES, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.
+
+    ``original``: the table of variant ``original`` of the same dataset, detector and backbone (``rows`` itself when ``is_original``).
+    Keys are the columns of the master table from ``group`` on (docs/statistics.md). The 95 % interval is a bootstrap over subjects;
+    ``p_value`` (gains only) the sign-flip permutation test on subject means.
+    """
+    kinds = _kinds(rows, original, is_original)
+    labels = bins.labels
+    n_bins = len(labels)
+    yaw = original.yaw  # pose of the original picture, whatever the variant looks like
+    absolute, signed = bins.codes(yaw)
+    _, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
+    used = np.unique(code[np.any([kind.eligible for kind in kinds], axis=0)])
+    place = np.full(int(code.max(initial=-1)) + 1, -1)
+    place[used] = np.arange(len(used))
+    n_subjects = len(used)
+    identities = np.unique(original.identity.astype(np.str_), return_inverse=True)[1]
+
+    out: list[dict[str, Any]] = []
+    sums, numbers, tested = [], [], []
+    for kind in kinds:
+        for axis, (axis_code, chosen) in enumerate(
+            (
+                (np.zeros(len(rows), np.int64), [0]),
+                (absolute, [i for i in range(n_bins) if labels[i][0] == "abs"]),
+                (signed, list(range(n_bins))),
+            )
+        ):
+            wanted = set(chosen) if axis < 2 else {i for i in chosen if labels[i][0] == "signed"}
+            for b in sorted(wanted):
+                inside = axis_code == b
+                eligible = inside & kind.eligible
+                n_eligible = int(eligible.sum())
+                if n_eligible == 0:
+                    continue
+                here = np.flatnonzero(inside & np.isfinite(kind.values))
+                values = kind.values[here]
+                who = place[code[here]]
+                n_failed = int((inside & kind.failed).sum())
+                number = np.bincount(who, minlength=n_subjects).astype(np.float64)
+                total = np.bincount(who, values, minlength=n_subjects)
+                sums.append(total)
+                numbers.append(number)
+                gain = kind.group in GAINS
+                if gain and labels[b][0] != "signed":
+                    tested.append(len(out))
+                out.append(
+                    {
+                        "group": kind.group,
+                        "subset": kind.subset,
+                        "yaw_axis": labels[b][0],
+                        "yaw_bin": labels[b][1],
+                        "yaw_low": labels[b][2],
+                        "yaw_high": labels[b][3],
+                        "n_images": len(here),
+                        "n_pairs": int(np.nansum(kind.pairs[here])),
+                        "n_identities": int(np.count_nonzero(np.bincount(identities[here]))),
+                        "n_subjects": int((number > 0).sum()),
+                        "n_eligible": n_eligible,
+                        "n_fta": n_failed,
+                        "fta_rate": n_failed / n_eligible,
+                        "mean": float(values.mean()) if len(here) else np.nan,
+                        "median": float(np.median(values)) if len(here) else np.nan,
+                        "sd": float(values.std(ddof=1)) if len(here) > 1 else np.nan,
+                        "share_gaining": stats.share_gaining(values) if gain else np.nan,
+                        "p_value": np.nan,
+                        "cohen_dz": np.nan,
+                    }
+                )
+    if not out:
+        return out
+    low, high = bootstrap.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1), resamples=resamples, seed=seed)
+    for row, a, b in zip(out, low, high, strict=True):
+        row["ci_low"], row["ci_high"] = float(a), float(b)
+    if tested:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)
+        for i, p, mean in zip(tested, sign_flip_columns(means, seed=seed), means.T, strict=True):
+            out[i]["p_value"] = float(p)
+            out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
+    return out
+
+
+@lru_cache(maxsize=4)
+def _flips(n: int, seed: int) -> npt.NDArray[np.float32]:
+    signs = np.random.default_rng(seed).integers(0, 2, (9999, n), dtype=np.int8).astype(np.float32) * 2.0 - 1.0
+    signs.setflags(write=False)
+    return signs
+
+
+def sign_flip_columns(means: FloatArray, *, seed: int = 0) -> FloatArray:
+    """Two-sided sign-flip p values (M,) of M columns of subject means (n, M), NaN where a subject has no part; as :func:`.stats.sign_flip_p`.
+
+    Columns with few subjects are tested exactly, the others share 9,999 random flips.
+    """
+    p = np.full(means.shape[1], np.nan)
+    known = np.isfinite(means)
+    count = known.sum(axis=0)
+    for column in np.flatnonzero((count > 0) & (count <= stats.EXACT_FLIPS)):
+        p[column] = stats.sign_flip_p(means[known[:, column], column])
+    many = np.flatnonzero(count > stats.EXACT_FLIPS)
+    if len(many):
+        scale = np.nanmax(np.abs(means[:, many]), axis=0)
+        d = np.nan_to_num(means[:, many] / np.where(scale > 0, scale, 1.0)).astype(np.float32)
+        observed = np.abs(d.sum(axis=0)) * (1 - 1e-5)
+        signs = _flips(len(means), seed)
+        p[many] = ((np.abs(signs @ d) >= observed).sum(axis=0) + 1) / (len(signs) + 1)
+    return p

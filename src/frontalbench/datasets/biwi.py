@@ -1,0 +1,278 @@
+"""Layout ``biwi``: BIWI Kinect Head Pose Database, ``hpdb/01/frame_00003_rgb.png`` with ``frame_00003_pose.txt`` (Kaggle:
+``faces_0/01/...``).
+
+24 sequences of 20 people; four were recorded twice. A pose file holds a rotation matrix, head -> depth camera (x right, y down, z away,
+millimetres), and the head's centre. That is the project's own frame, so yaw, pitch and roll are the matrix' angles in the project's order;
+laying the head template ``01.obj`` with this matrix onto the depth picture fits within 2 mm, with its transpose it does not
+(tests/unit/test_datasets_biwi.py). The colour camera is turned by about one degree against the depth camera; as in the literature, pose is
+left in the depth camera's frame.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import status
+from frontalbench.datasets.card import DatasetCard
+from frontalbench.datasets.choose import kept_identities
+from frontalbench.datasets.filecache import FileCache
+from frontalbench.datasets.members import GROUND_TRUTH, PROBE, REFERENCE, UNUSED, Listing, Member, find_base, look, relative, some, text_of
+from frontalbench.errors import BadInput
+from frontalbench.geometry.rotation import angles_from_matrix, geodesic_degrees
+
+Float = npt.NDArray[np.float64]
+
+SUBJECTS: Mapping[str, str] = {
+    **{f"{n:02d}": f"F{n:02d}" for n in range(1, 7)},
+    **{f"{n:02d}": f"M{n - 6:02d}" for n in range(7, 15)},
+    "15": "F03", "16": "M09", "17": "M10", "18": "F05", "19": "M11", "20": "M12", "21": "F02", "22": "M01", "23": "M13", "24": "M14",
+}  # fmt: skip
+"""Sequence -> person."""
+
+NO_ROTATION = 0.02
+"""A pose matrix may differ from a rotation by this in ``R R^T`` (files hold six digits)."""
+
+_FRAME = re.compile(r"frame_(\d+)_rgb\.(?:png|jpg|jpeg)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A ``.cal`` file: ``x_pixel ~ K (R X + t)`` for X in the depth camera's frame in millimetres; image (width, height)."""
+
+    matrix: Float
+    distortion: Float
+    rotation: Float
+    translation: Float
+    size: tuple[int, int]
+
+
+def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
+    """List frames with pose, and choose references. With ``shard`` only the sequences of its people are opened.
+
+    Frames without a usable pose are ``not_used``. ``roles`` of the card: ``references`` per identity, ``max_angle`` (degrees, each of yaw,
+    pitch, roll), ``exclude_frames`` around a reference, ``cross_sequence`` (people recorded twice: probes only from the recording the
+    reference is not from).
+    """
+    listing = Listing()
+    base = find_base(root, card.options.get("folders", ()), lambda path: any(name in SUBJECTS for name in look(path).folders))
+    if base is None:
+        return listing
+    by_sequence = card.options.get("identity", "subject") == "sequence"
+    top = look(base)
+    sequences = [name for name in top.folders if name in SUBJECTS]
+    unknown = [text_of(name) for name in top.folders if name not in SUBJECTS]
+    if unknown:
+        listing.problems.append(f"{some(unknown)}: no sequence of this dataset (01 to 24); left out")
+    identity_of = {name: name if by_sequence else SUBJECTS[name] for name in sequences}
+    listing.identities.update(identity_of.values())
+    wanted = {SUBJECTS[name] for name in sequences if shard is None or _shard(name, card) == shard}
+    kept = kept_identities(listing.identities, card.select)
+    frames: dict[str, list[tuple[Member, Float | None]]] = defaultdict(list)
+    for name in sequences:
+        if SUBJECTS[name] in wanted:
+            frames[identity_of[name]] += _sequence(listing, f"{base}{os.sep}{name}", name, identity_of[name], root, card, cache)
+    for identity, group in frames.items():
+        chosen = _choose_roles(group, card.roles)
+        if not any(member.role == REFERENCE for member in chosen) and (kept is None or identity in kept):
+            listing.problems.append(
+                f"{identity}: no frame with every angle below {card.roles.get('max_angle', 5.0):g} degrees, so no reference; "
+                "raise roles.max_angle"
+            )
+        listing.members += [member for member in chosen if shard is None or member.shard == shard]
+    return listing
+
+
+def _shard(sequence: str, card: DatasetCard) -> str:
+    return f"{(int(sequence) - 1) % card.shards:04d}"
+
+
+def _sequence(
+    listing: Listing, path: str, name: str, identity: str, root: str, card: DatasetCard, cache: FileCache
+) -> list[tuple[Member, Float | None]]:
+    """Frames of one recording with their rotation (None where there is no usable pose file)."""
+    folder = look(path)
+    others = set(folder.others)
+    where = relative(path, root)
+    listing.ignored += sum(not other.endswith(("_pose.txt", "_depth.bin", ".cal", ".obj")) for other in others)
+    files: list[tuple[str, str]] = []
+    numbers: list[list[float] | str] = []
+    strangers: list[str] = []
+    for file in folder.pictures:
+        match = _FRAME.match(file)
+        if match is None:
+            strangers.append(text_of(file))
+            continue
+        pose = f"frame_{match[1]}_pose.txt"
+        files.append((file, pose))
+        if pose not in others:
+            numbers.append("not there")
+        else:
+            numbers.append(cache.value(f"{path}{os.sep}{pose}", parse_pose) or "not readable")
+    if strangers:
+        listing.ignored += len(strangers)
+        listing.problems.append(
+            f"{where}: {len(strangers)} pictures are no frames (expected frame_00003_rgb.png), ignored: {some(strangers)}"
+        )
+    if not files:
+        listing.problems.append(f"{where}: no frames in this sequence; is the archive only half unpacked?")
+    if "rgb.cal" not in others:
+        listing.problems.append(f"{where}/rgb.cal: missing; head boxes cannot be projected for this sequence (nothing else needs it)")
+    rotations, reasons = _rotations(numbers)
+    bad = [pose for (_, pose), reason in zip(files, reasons, strict=True) if reason]
+    if bad:
+        first = next(reason for reason in reasons if reason)
+        listing.problems.append(f"{where}: {len(bad)} of {len(files)} frames without a usable pose file, not used ({first}): {some(bad)}")
+    yaw, pitch, roll = angles_from_matrix(rotations) if files else (np.zeros(0),) * 3
+    result: list[tuple[Member, Float | None]] = []
+    for index, (file, pose) in enumerate(files):
+        reason = reasons[index]
+        whole = f"{path}{os.sep}{file}"
+        member = Member(
+            f"{name}/{file}",
+            identity,
+            whole,
+            relative(whole, root),
+            role=UNUSED if reason else PROBE,
+            subject=SUBJECTS[name],
+            sequence=name,
+            yaw=None if reason else float(yaw[index]),
+            pitch=None if reason else float(pitch[index]),
+            roll=None if reason else float(roll[index]),
+            pose_source="" if reason else GROUND_TRUTH,
+            status=status.NOT_USED if reason else status.OK,
+            detail=f"{pose}: {reason}" if reason else "",
+            aux=(f"{path}{os.sep}{pose}",) if pose in others else (),
+            shard=_shard(name, card),
+        )
+        result.append((member, None if reason else rotations[index]))
+    return result
+
+
+def parse_pose(data: bytes) -> list[float] | None:
+    """The twelve numbers of a pose file (matrix row by row, head centre in millimetres); None when it does not hold twelve."""
+    try:
+        values = [float(word) for word in data.split()]
+    except ValueError:
+        return None
+    return values if len(values) == 12 else None
+
+
+def _rotations(numbers: Sequence[list[float] | str]) -> tuple[Float, list[str]]:
+    """Rotations ``(N, 3, 3)`` and, per frame, why it is none ('' where it is one)."""
+    filled = [[1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0] if isinstance(item, str) else item[:9] for item in numbers]
+    rotations = np.asarray(filled, dtype=np.float64).reshape(-1, 3, 3)
+    finite = np.asarray(np.isfinite(rotations).all(axis=(1, 2)), dtype=np.bool_)
+    safe = np.where(finite[:, None, None], rotations, np.eye(3))
+    error = np.abs(safe @ safe.transpose(0, 2, 1) - np.eye(3)).max(axis=(1, 2)) if len(safe) else np.zeros(0)
+    proper = finite & (error <= NO_ROTATION) & (np.linalg.det(safe) > 0)
+    reasons = [
+        item if isinstance(item, str) else "" if good else "its matrix is no rotation" for item, good in zip(numbers, proper, strict=True)
+    ]
+    return np.where(proper[:, None, None], safe, np.eye(3)), reasons
+
+
+def _choose_roles(group: Sequence[tuple[Member, Float | None]], roles: Mapping[str, Any]) -> list[Member]:
+    """References of one identity (smallest turn from zero first), and the frames around them taken out."""
+    number, limit = int(roles.get("references", 1)), float(roles.get("max_angle", 5.0))
+    around = int(roles.get("exclude_frames", 30))
+    candidates = []
+    posed = [(member, rotation) for member, rotation in group if rotation is not None]
+    if posed:
+        turn = geodesic_degrees(np.stack([rotation for _, rotation in posed]), np.eye(3))
+        candidates = sorted(
+            (float(angle), member.image_id, member)
+            for (member, _), angle in zip(posed, turn, strict=True)
+            if max(abs(member.yaw or 0.0), abs(member.pitch or 0.0), abs(member.roll or 0.0)) <= limit
+        )
+    chosen: list[Member] = []
+    for _, _, member in candidates:
+        if len(chosen) == number:
+            break
+        if roles.get("cross_sequence") and chosen and member.sequence != chosen[0].sequence:
+            continue
+        if all(_distance(member, other) > around for other in chosen):
+            chosen.append(member)
+    ids = {member.image_id for member in chosen}
+    home = {member.sequence for member in chosen}
+    twice = len({member.sequence for member, _ in group}) > 1
+    result = []
+    for member, rotation in group:
+        near = next((other for other in chosen if _distance(member, other) <= around), None)
+        if rotation is None:
+            result.append(member)
+        elif member.image_id in ids:
+            result.append(member._replace(role=REFERENCE))
+        elif near is not None:
+            result.append(member.left_out(f"within {around} frames of the reference {near.image_id}"))
+        elif roles.get("cross_sequence") and twice and member.sequence in home:
+            result.append(member.left_out(f"cross-sequence: the reference is from this recording ({member.sequence})"))
+        else:
+            result.append(member)
+    return result
+
+
+def _distance(first: Member, second: Member) -> float:
+    if first.sequence != second.sequence:
+        return float("inf")
+    return abs(frame_number(first.image_id) - frame_number(second.image_id))
+
+
+def frame_number(image_id: str) -> int:
+    """3 of ``01/frame_00003_rgb.png``."""
+    return int(image_id.split("_")[1])
+
+
+def read_calibration(path: str | os.PathLike[str]) -> Calibration:
+    """Read ``rgb.cal`` or ``depth.cal``. Raises :class:`BadInput` when it is missing or does not hold its 27 numbers."""
+    try:
+        values = [float(word) for word in Path(path).read_text(encoding="ascii").split()]
+    except FileNotFoundError:
+        raise BadInput(f"{path}: missing; copy it from the dataset's archive (one rgb.cal per sequence)") from None
+    except (ValueError, UnicodeDecodeError):
+        values = []
+    if len(values) != 27:
+        raise BadInput(f"{path}: expected 27 numbers (intrinsics, distortion, rotation, translation, size); unpack it anew")
+    numbers = np.asarray(values, dtype=np.float64)
+    return Calibration(
+        numbers[:9].reshape(3, 3), numbers[9:13], numbers[13:22].reshape(3, 3), numbers[22:25], (int(numbers[25]), int(numbers[26]))
+    )
+
+
+def read_pose(path: str | os.PathLike[str]) -> tuple[Float, Float]:
+    """(rotation ``(3, 3)``, head centre ``(3,)`` in millimetres) of a pose file. Raises :class:`BadInput` when it is none."""
+    try:
+        numbers: list[float] | str = parse_pose(Path(path).read_bytes()) or "expected twelve numbers"
+    except FileNotFoundError:
+        raise BadInput(f"{path}: not there") from None
+    rotations, reasons = _rotations([numbers])
+    if reasons[0] or isinstance(numbers, str):
+        raise BadInput(f"{path}: {reasons[0]}; unpack it anew")
+    return rotations[0], np.asarray(numbers[9:], dtype=np.float64)
+
+
+def project(points: npt.ArrayLike, calibration: Calibration) -> Float:
+    """Pixels ``(..., 2)`` of points ``(..., 3)`` in millimetres in the depth camera's frame (the files' distortion is zero and not
+    applied)."""
+    seen = np.asarray(points, dtype=np.float64) @ calibration.rotation.T + calibration.translation
+    flat = seen @ calibration.matrix.T
+    pixels: Float = flat[..., :2] / flat[..., 2:]
+    return pixels
+
+
+def head_box(centre: npt.ArrayLike, calibration: Calibration, *, width: float = 190.0, above: float = 130.0, below: float = 140.0) -> Float:
+    """Box ``(4,)`` x1, y1, x2, y2 in pixels around the head whose centre (millimetres, depth camera) a pose file gives.
+
+    The defaults are the extent of the dataset's head templates: 190 mm wide, from 130 mm above to 140 mm below the centre.
+    """
+    middle = np.asarray(centre, dtype=np.float64)
+    corners = middle + np.array([[-width / 2, -above, 0.0], [width / 2, below, 0.0]])
+    return project(corners, calibration).ravel()

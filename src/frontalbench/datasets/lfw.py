@@ -1,0 +1,43 @@
+"""Layout ``lfw``: one folder per person, ``Person_Name/Person_Name_0001.jpg`` (original, funneled and deep-funneled LFW, and anything
+sorted like it)."""
+
+from __future__ import annotations
+
+import os
+
+from frontalbench.datasets.card import DatasetCard, shard_of_identity
+from frontalbench.datasets.filecache import FileCache
+from frontalbench.datasets.members import AUTO, Listing, Member, find_base, look, relative, text_of
+
+
+def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
+    """List people and pictures; every role is ``auto``. With ``shard`` only the folders of that shard are opened."""
+    listing = Listing()
+    base = find_base(root, card.options.get("folders", ()), _holds_people)
+    if base is None:
+        return listing
+    top = look(base)
+    listing.ignored += len(top.others) + len(top.pictures)
+    if top.pictures:
+        listing.problems.append(f"{relative(base, root) or '.'}: {len(top.pictures)} pictures lie beside the people's folders; left out")
+    for name in top.folders:
+        identity = text_of(name)
+        listing.identities.add(identity)
+        place = shard_of_identity(identity, card.shards)
+        if shard is not None and place != shard:
+            continue
+        folder = look(os.path.join(base, name))  # noqa: PTH118
+        listing.ignored += len(folder.others)
+        if not folder.pictures:
+            listing.problems.append(f"{relative(folder.path, root)}: no pictures in this folder")
+            listing.identities.discard(identity)
+        for file in folder.pictures:
+            path = f"{folder.path}{os.sep}{file}"
+            image_id = f"{identity}/{text_of(file)}"
+            listing.members.append(Member(image_id, identity, path, relative(path, root), role=AUTO, subject=identity, shard=place))
+    return listing
+
+
+def _holds_people(path: str) -> bool:
+    with os.scandir(path) as entries:
+        return any(entry.is_dir() and look(entry.path).pictures for entry in entries if not entry.name.startswith("."))

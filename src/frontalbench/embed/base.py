@@ -1,0 +1,31 @@
+"""What every recognition backbone gives."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """A recognition network, ready to run. May be called from several threads at once."""
+
+    name: str
+    """The card's name."""
+    dimension: int
+    """Length of an embedding."""
+
+    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Embeddings float32 (N, D), **not** normalised, of aligned crops uint8 (N, 112, 112, 3) RGB; N may be 0.
+
+        An embedding does not depend on which crops share its batch beyond rounding (1e-5).
+        """
+        ...
+
+
+def normalise(embeddings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """(unit-length rows float32 (N, D), their lengths before float32 (N,)); a zero row stays zero."""
+    norms: npt.NDArray[np.float32] = np.linalg.norm(embeddings, axis=1).astype(np.float32)
+    return (embeddings / np.where(norms > 0, norms, 1)[:, None]).astype(np.float32), norms

@@ -1,0 +1,65 @@
+"""What every enhancement looks like from outside, and the frame that keeps one bad picture from spoiling a batch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from frontalbench import status
+from frontalbench.errors import FrontalbenchError
+from frontalbench.frontalize.base import Outcome
+from frontalbench.images import RGB
+
+
+class Enhancement(Protocol):
+    """Post-processing of a picture: RGB in, RGB of the same height and width out."""
+
+    @property
+    def name(self) -> str:
+        """The card's name, or the chain (``sharp+omit_bg``)."""
+        ...
+
+    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
+        """One outcome per picture (``uint8 (H, W, 3)`` RGB, any sizes), in order; a picture that fails is a status, never an exception."""
+        ...
+
+
+class Refused(FrontalbenchError):
+    """This picture cannot be enhanced; the message becomes the ``detail`` of its row, ``word`` (of :mod:`frontalbench.status`) its status."""
+
+    def __init__(self, message: str, word: str = status.MODEL_ERROR) -> None:
+        super().__init__(message)
+        self.word = word
+
+
+def each(images: Sequence[RGB], change: Callable[[RGB], RGB]) -> list[Outcome]:
+    """``change`` on every picture, timed; whatever it raises becomes ``model_error`` (or what :class:`Refused` says) for that picture alone.
+
+    A result of another shape or type than its picture is an error of the enhancement, and counted the same way.
+    """
+    return [_one(image, change) for image in images]
+
+
+def _one(image: RGB, change: Callable[[RGB], RGB]) -> Outcome:
+    start = time.perf_counter()
+    try:
+        result = change(image)
+    except Refused as refused:
+        return Outcome(None, refused.word, " ".join(str(refused).split())[:300])
+    except MemoryError:
+        return Outcome(None, status.MODEL_ERROR, f"not enough memory for a picture of {image.shape[1]} x {image.shape[0]} pixels")
+    except Exception as error:  # noqa: BLE001 - OpenCV, ONNX Runtime and torch share no base class; a failed picture is a row, not the end of a shard
+        return Outcome(None, status.MODEL_ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300])
+    seconds = time.perf_counter() - start
+    if result.shape != image.shape or result.dtype != np.uint8:
+        return Outcome(None, status.MODEL_ERROR, f"the result is {result.dtype} {result.shape}, the picture uint8 {image.shape}")
+    return Outcome(result, status.OK, seconds=seconds)
+
+
+def to_bytes(values: np.ndarray) -> RGB:
+    """Real values on the scale 0..255, rounded and clipped to uint8."""
+    pixels: RGB = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return pixels

@@ -1,0 +1,162 @@
+"""Face restoration with GFPGAN: find the face, align it to 512 x 512, restore, put it back.
+
+Two definitions of this project (the original has neither; its option ``weight`` does nothing in this network):
+
+* ``full``: the restored face as it comes out of the network;
+* ``detail``: the picture's own low frequencies and colours, with the restored face's fine luminance detail (what a Gaussian blur takes away). GFPGAN
+  invents identity along with detail; this keeps the coarse shape of what the frontalizer made.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import runtime, status
+from frontalbench.detect.select import choose
+from frontalbench.enhance.base import Refused, each, to_bytes
+from frontalbench.errors import BadConfig, BadInput
+from frontalbench.frontalize.base import Outcome
+from frontalbench.geometry.crop import paste_back
+from frontalbench.geometry.masks import border_mask
+from frontalbench.geometry.similarity import estimate_similarity
+from frontalbench.images import RGB
+from frontalbench.params import Params
+
+if TYPE_CHECKING:
+    import torch
+
+    from frontalbench.cards import ModelCard
+    from frontalbench.detect.base import Detector
+
+SIDE: Final = 512
+TEMPLATE: Final = np.array(
+    [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
+)
+"""Where the five points lie in a 512 x 512 face (the released template of facexlib)."""
+_SURROUND: Final = (132, 133, 135)  # R, G, B beyond the photograph's border, as in training
+_LUMA: Final = np.array([[0.299, 0.587, 0.114]], np.float32)
+MODES: Final = ("full", "detail")
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
+    """The enhancement of a card of family ``gfpgan``; its ``uses`` names one detector card.
+
+    Params: ``mode`` full or detail, ``sigma`` of the Gaussian in pixels of the 512-pixel face (detail only), ``feather``: share of the face's
+    side over which it is blended into the picture.
+    """
+    from frontalbench import families
+    from frontalbench.weights import store
+
+    params = Params(card)
+    mode = params.choice("mode", MODES)
+    sigma = params.number("sigma", low=0.5, high=64) if mode == "detail" else 0.0
+    feather = params.number("feather", low=0.01, high=0.5)
+    params.finish()
+    detectors = [used for used in card.used_cards() if used.kind == "detector"]
+    if len(detectors) != 1:
+        raise BadConfig(f"{card.path}: uses should name exactly one detector card, names {len(detectors)}")
+    network = load_network(store.fetch(card), threads=threads, device=device)
+    detector: Detector = families.load(detectors[0], threads=threads, device=device)
+    return Restore(card.name, network, detector, mode=mode, sigma=sigma, feather=feather, device=device)
+
+
+def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str = "cpu") -> torch.nn.Module:
+    """The network filled from an official checkpoint (a mapping with ``params_ema``), every key used and none missing.
+
+    The file is read as data only. Raises :class:`BadInput`.
+    """
+    import torch
+
+    from frontalbench.enhance.gfpgan_network import Gfpgan
+
+    torch.set_num_threads(max(1, threads))
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: not found; fetch the model's weights first") from None
+    except pickle.UnpicklingError as error:
+        raise BadInput(f"{path}: refused, it is damaged or holds code besides tensors; expected GFPGAN's official checkpoint") from error
+    except Exception as error:
+        raise BadInput(f"{path}: not a readable torch checkpoint ({type(error).__name__}); fetch the file again") from error
+    state = content.get("params_ema") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise BadInput(f"{path}: expected a mapping with 'params_ema', as in GFPGANv1.4.pth")
+    with torch.device("meta"):
+        network = Gfpgan()
+    network.to_empty(device="cpu")
+    runtime.fill_module(network, state, path)
+    return network.eval().requires_grad_(False).to(runtime.torch_device(device))
+
+
+class Restore:
+    """See the module. A picture without a face has status ``no_face``."""
+
+    def __init__(
+        self, name: str, network: torch.nn.Module, detector: Detector, *, mode: str, sigma: float, feather: float, device: str = "cpu"
+    ) -> None:
+        self.name = name
+        self._network, self._detector = network, detector
+        self._mode, self._sigma = mode, sigma
+        self._device = runtime.torch_device(device)
+        self._mask = border_mask(SIDE, feather)
+
+    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
+        return each(images, self._restore)
+
+    def _restore(self, image: RGB) -> RGB:
+        face = choose(self._detector.detect(image), (image.shape[1], image.shape[0]))
+        if face is None:
+            raise Refused("no face found to restore", status.NO_FACE)
+        matrix = estimate_similarity(face.points, TEMPLATE)
+        aligned = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_SURROUND)
+        restored = self._run(np.asarray(aligned, np.uint8))
+        if self._mode == "detail":
+            restored = swap_detail(np.asarray(aligned, np.float32), restored, self._sigma)
+        return _put_back(image, to_bytes(restored), matrix, self._mask)
+
+    def _run(self, aligned: RGB) -> npt.NDArray[np.float32]:
+        """Restored pixels float32 (512, 512, 3) on the scale 0..255."""
+        import torch
+
+        blob = torch.from_numpy(aligned.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0).to(self._device)
+        with torch.inference_mode():
+            output = self._network(blob)[0].float().clamp(-1, 1).cpu().numpy()
+        pixels: npt.NDArray[np.float32] = (output.transpose(1, 2, 0) + 1.0) * np.float32(127.5)
+        if not np.isfinite(pixels).all():
+            raise Refused("the network gave values that are not numbers")
+        return pixels
+
+
+def swap_detail(own: npt.NDArray[np.float32], restored: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
+    """``own`` with the luminance detail of ``restored`` in place of its own; both float32 (H, W, 3) on the scale 0..255.
+
+    Detail is what a Gaussian of ``sigma`` pixels takes away. The difference is added to all three channels alike, so colours stay.
+    """
+
+    def detail(pixels: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        luma = cv2.transform(pixels, _LUMA)
+        return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101))
+
+    result: npt.NDArray[np.float32] = own + (detail(restored) - detail(own)).reshape(*own.shape[:2], 1)
+    return result
+
+
+def _put_back(image: RGB, face: RGB, matrix: npt.NDArray[np.float64], mask: npt.NDArray[np.float32]) -> RGB:
+    """``face`` (512 x 512) back into ``image``; reduced by area first where the picture has fewer pixels, so that it does not alias."""
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if scale > 1.0:
+        side = max(1, round(SIDE / scale))
+        face = np.asarray(cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+        mask = np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+        factor = side / SIDE
+        # Pixel centres at integers: x' = (x + 0.5) f - 0.5.
+        matrix = factor * matrix
+        matrix[:, 2] += 0.5 * factor - 0.5
+    return paste_back(image, face, matrix, mask)

@@ -1,0 +1,30 @@
+"""``none``: the picture itself, so that what the other enhancements do has something to be compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from frontalbench.enhance.base import each
+from frontalbench.frontalize.base import Outcome
+from frontalbench.images import RGB
+from frontalbench.params import Params
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Keep:
+    """The enhancement of a card of family ``keep``; it has no params."""
+    Params(card).finish()
+    return Keep(card.name)
+
+
+class Keep:
+    """Gives back the same pixels."""
+
+    def __init__(self, name: str = "none") -> None:
+        self.name = name
+
+    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
+        return each(images, lambda image: image)

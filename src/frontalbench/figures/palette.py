@@ -1,0 +1,102 @@
+"""One look per frontalizer, by its name alone: colour, mark, line. No matplotlib in here, because the site needs it too."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+# Okabe & Ito (2008), "Color Universal Design", without black (kept for what is not a frontalizer) and yellow (not seen on white); the added olive
+# and brown differ from the others in lightness too.
+HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#5C3A21")
+CONTROL_HUE = "#7A7A7A"
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+# Colours are given by hand where models are often seen side by side, so that neighbours differ; a name not listed gets its colour from its hash.
+_GIVEN = {
+    "liveportrait": (0, 0),
+    "tddfa": (1, 0),
+    "hassner": (2, 0),
+    "ffwm": (3, 0),
+    "mesh": (4, 0),
+    "fsrt": (5, 0),
+    "eg3d": (6, 0),
+    "scaleway_frontalization": (7, 0),
+    "facepoke": (0, 1),
+    "deca": (1, 1),
+    "gan_inversion": (2, 1),
+    "da_gan": (3, 1),
+    "first_order_model": (4, 1),
+    "x_portrait": (5, 1),
+    "hrn": (6, 1),
+    "tp_gan": (7, 1),
+    "faster_liveportrait": (0, 2),
+    "pixel3dmm": (1, 2),
+    "cvthead": (2, 2),
+    "fsgan": (3, 2),
+    "aniportrait": (4, 2),
+    "hunyuan_portrait": (5, 2),
+    "fantasy_portrait": (6, 2),
+    "headgan": (7, 2),
+}
+_ALIASES = {"3ddfa": "tddfa", "fomm": "first_order_model", "scaleway": "scaleway_frontalization"}
+_CONTROLS = {"identity": "X", "mirror": "d", "average": "p"}
+
+ORIGINAL = "original"
+ORIGINAL_COLOUR = "#4D4D4D"
+
+
+def colour(name: str) -> str:
+    """The colour ``#rrggbb`` of a frontalizer or of a variant ``<frontalizer>.<enhancement>``; the same name has the same colour in every figure."""
+    number = hue(name)
+    return ORIGINAL_COLOUR if frontalizer_of(name) == ORIGINAL else CONTROL_HUE if number < 0 else HUES[number]
+
+
+def hue(name: str) -> int:
+    """The place of a frontalizer's colour in :data:`HUES`; -1 for ``original`` and for controls, which are grey."""
+    frontalizer = frontalizer_of(name)
+    return -1 if frontalizer == ORIGINAL or frontalizer in _CONTROLS else _slot(frontalizer)[0]
+
+
+def marker(name: str) -> str:
+    """The mark (a matplotlib marker) of a frontalizer or variant; tells apart frontalizers that share a colour."""
+    frontalizer = frontalizer_of(name)
+    if frontalizer in _CONTROLS:
+        return _CONTROLS[frontalizer]
+    return "o" if frontalizer == ORIGINAL else _MARKERS[_slot(frontalizer)[1]]
+
+
+def dash(name: str) -> tuple[float, ...]:
+    """Lengths of strokes and gaps (in line widths) of a variant's enhancement or derivation; empty (a solid line) for ``none``."""
+    derivation, _, plain = name.rpartition(":")
+    enhancement = derivation or plain.partition(".")[2]
+    if enhancement in ("", "none"):
+        return ()
+    styles: tuple[tuple[float, ...], ...] = ((4, 2), (6, 2, 1, 2), (1, 1.5), (6, 1, 1, 1, 1, 1), (8, 3), (3, 1))
+    given = {"gfpgan_full": 0, "gfpgan_detail": 1, "sharp": 2, "omit_bg": 3, "identity_refine": 4}
+    return styles[given.get(enhancement, _number(enhancement) % len(styles))]
+
+
+def known() -> list[str]:
+    """Names of the frontalizers whose look is given by hand."""
+    return [*_GIVEN, *_CONTROLS]
+
+
+def frontalizer_of(variant: str) -> str:
+    """``liveportrait`` of ``liveportrait.sharp``, and of ``fuse_mean:liveportrait.sharp`` which derives from it."""
+    return variant.rpartition(":")[2].partition(".")[0]
+
+
+def _slot(frontalizer: str) -> tuple[int, int]:
+    key = re.sub(r"[^a-z0-9]+", "_", frontalizer.lower()).strip("_")
+    for short, full in _ALIASES.items():
+        if key not in _GIVEN and (key == short or key.startswith(short + "_")):
+            key = full + key[len(short) :]
+    if key in _GIVEN:
+        return _GIVEN[key]
+    family = max((g for g in _GIVEN if key.startswith(g + "_")), key=len, default=None)
+    # `liveportrait_mod` keeps the colour of its family, with another mark.
+    number = _number(key)
+    return (_GIVEN[family][0] if family else number % len(HUES), (number // len(HUES)) % len(_MARKERS))
+
+
+def _number(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

@@ -1,0 +1,317 @@
+"""Plots: numbers in, a matplotlib figure out. Every mean comes with its 95 % interval, every group with its n."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from frontalbench.compare import curves
+from frontalbench.errors import BadInput
+from frontalbench.figures import palette, style
+from frontalbench.figures.series import (
+    FEWEST_PLACES,
+    FEWEST_PROBES,
+    METRICS,
+    RESAMPLES,
+    SEED,
+    Bin,
+    CellValue,
+    Floats,
+    Gains,
+    Group,
+    Interval,
+    curve_drawable,
+)
+
+_MOST_FOR_DENSITY = 20_000
+
+
+def distributions(groups: Sequence[Group], *, title: str = "", notice: str = "") -> Figure:
+    """Similarity distributions: a row for GT vs GT, one for the angled photos and one per variant, with each group's mean, interval and n.
+
+    In a row, filled: against the own GT (references); outlined: against the angled photos (of the same person; for a variant, the very photo it
+    was made from); grey: impostors. ``groups`` as :func:`frontalbench.figures.series.groups` gives them. Raises :class:`BadInput` when there is none.
+    """
+    if not groups:
+        raise BadInput("distributions: no similarity to draw; every row failed or has no reference")
+    rows: dict[str, list[Group]] = {}
+    for group in groups:
+        rows.setdefault("GT" if group.kind == "reference" else group.variant, []).append(group)
+    with style.drawing():
+        made = style.figure(9.6, 1.75 + 0.72 * len(rows))
+        axes = made.subplots()
+        for row, (name, members) in enumerate(rows.items()):
+            drawn = {group.kind: group for group in members}
+            for kind in ("impostor", "to_original", "within", "variant", "original", "reference"):
+                if kind in drawn:
+                    _density(axes, -row, drawn[kind])
+            axes.annotate(
+                _distribution_text(drawn),
+                (1.01, -row + 0.3),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=7.5,
+                linespacing=1.4,
+            )
+            heading = {"GT": "GT", palette.ORIGINAL: "angled photos"}.get(name, name)
+            axes.annotate(
+                style.readable(heading), (-0.01, -row + 0.3), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=9.5
+            )
+        axes.set_yticks([])
+        axes.set_ylim(-len(rows) + 0.7, 0.98)
+        axes.set_xlim(min(-0.1, min(float(g.values.min()) for g in groups) - 0.02), 1.02)
+        axes.set_xlabel("cosine similarity")
+        axes.spines["left"].set_visible(False)
+        ink = palette.ORIGINAL_COLOUR
+        keys = [
+            Patch(facecolor=ink, alpha=0.55, label="against the own GT"),
+            Patch(facecolor="none", edgecolor=ink, label="against the angled photo"),
+            Patch(facecolor=style.IMPOSTOR_COLOUR, alpha=0.55, label="impostor (mean over all others, per image)"),
+            Line2D([], [], color=ink, marker="D", markeredgecolor="white", linewidth=3, label="mean, 95 % interval"),
+        ]
+        made.legend(handles=keys, loc="outside lower center", ncols=4, fontsize=8, handlelength=1.6, columnspacing=1.4)
+        return _finish(made, title, notice)
+
+
+def _density(axes: Axes, y: float, group: Group) -> None:
+    tint = {"reference": style.REFERENCE_COLOUR, "impostor": style.IMPOSTOR_COLOUR}.get(group.kind, palette.colour(group.variant))
+    filled = group.kind not in ("to_original", "within")
+    values = group.values
+    if len(values) > _MOST_FOR_DENSITY:  # evenly spaced quantiles keep the shape; a density over a million values takes minutes
+        values = np.quantile(values, np.linspace(0, 1, _MOST_FOR_DENSITY))
+    if len(values) > 1 and float(np.ptp(values)) > 1e-6:
+        parts = axes.violinplot(values, positions=[y], orientation="horizontal", side="high", widths=1.6, showextrema=False, points=256)
+        bodies: Any = parts["bodies"]
+        for body in bodies:
+            body.set(facecolor=tint if filled else "none", edgecolor=tint, alpha=0.5 if filled else 1.0, linewidth=1.1)
+    else:
+        axes.plot(values, np.full(len(values), y + 0.1), "|", color=tint, markersize=12)
+    interval = group.interval
+    if np.isfinite(interval.low):
+        axes.plot([interval.low, interval.high], [y, y], color=tint, linewidth=3, solid_capstyle="butt")
+    axes.plot([interval.mean], [y], marker="D", color=tint, markersize=5, markeredgecolor="white", markeredgewidth=0.7)
+
+
+def _distribution_text(drawn: Mapping[str, Group]) -> str:
+    words = {
+        "reference": "GT vs GT",
+        "original": "vs GT",
+        "variant": "vs GT",
+        "within": "vs Angled",
+        "to_original": "vs Angled",
+        "impostor": "impostor",
+    }
+    lines = []
+    for kind, word in words.items():
+        if kind in drawn:
+            interval = drawn[kind].interval
+            lines.append(f"{word} {_signed(interval, plus=False)}, n = {interval.n:,}")
+    people = next(iter(drawn.values())).interval.subjects
+    return "\n".join([*lines[:-1], f"{lines[-1]}, {people:,} {'person' if people == 1 else 'people'}"])
+
+
+def gain_by_yaw(variants: Mapping[str, Sequence[Bin]], *, title: str = "", notice: str = "") -> Figure:
+    """Net Gain (left) and identity gain (right) by bin of \\|yaw\\|, a line per variant with 95 % intervals over identities.
+
+    ``variants``: name -> bins (:func:`frontalbench.figures.series.by_yaw`), all with the same edges. Under each bin stands its largest n; bins
+    without any probe are left out.
+    """
+    names = list(variants)
+    if not names or not any(b.net.n for bins in variants.values() for b in bins):
+        raise BadInput("gain by yaw: no probe with a known yaw has an embedding both before and after frontalization")
+    edges = [(b.low, b.high) for b in variants[names[0]]]
+    if any([(b.low, b.high) for b in bins] != edges for bins in variants.values()):
+        raise BadInput("gain by yaw: the variants have different yaw bins")
+    filled = [i for i in range(len(edges)) if any(bins[i].net.n for bins in variants.values())]
+    with style.drawing():
+        rows = -(-len(names) // 3)
+        made = style.figure(10.5, 4.3 + 0.25 * rows)
+        panels = made.subplots(1, 2, sharey=True)
+        most = {i: max(variants[name][i].net.n for name in names) for i in filled}
+        ticks = [f"{low:g}{'° +' if high == np.inf else f'-{high:g}°'}\nn = {most[i]:,}" for i in filled for low, high in [edges[i]]]
+        for axes, key, heading in zip(panels, ("net", "identity"), ("Net Gain", "identity gain"), strict=True):
+            axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
+            for i, name in enumerate(names):
+                offset = 0.0 if len(names) == 1 else (i / (len(names) - 1) - 0.5) * min(0.6, 0.12 * len(names))
+                _gain_line(axes, name, [getattr(variants[name][i], key) for i in filled], offset)
+            axes.set_xticks(range(len(filled)), ticks)
+            axes.set_xlim(-0.6, len(filled) - 0.4)
+            axes.set_xlabel("|yaw| of the probe")
+            axes.set_title(heading)
+            axes.grid(axis="x", visible=False)
+        panels[0].set_ylabel("change of similarity (0 = as the angled photo)")
+        handles, labels = panels[0].get_legend_handles_labels()
+        made.legend(handles, labels, loc="outside lower center", ncols=3)
+        return _finish(made, title, notice)
+
+
+def _gain_line(axes: Axes, name: str, intervals: Sequence[Interval], offset: float) -> None:
+    x = np.array([i + offset for i, interval in enumerate(intervals) if interval.n])
+    shown = [interval for interval in intervals if interval.n]
+    mean = np.array([i.mean for i in shown])
+    spread = np.abs(np.array([[i.mean - i.low for i in shown], [i.high - i.mean for i in shown]]))
+    axes.errorbar(
+        x,
+        mean,
+        yerr=np.nan_to_num(spread),
+        color=palette.colour(name),
+        marker=palette.marker(name),
+        linestyle=style.line(name),
+        elinewidth=1.3,
+        capsize=2.5,
+        label=style.readable(name),
+    )
+
+
+def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "", resamples: int = RESAMPLES, seed: int = SEED) -> Figure:
+    """Net Gain and identity gain as smooth curves over \\|yaw\\| with a band of 95 % over identities (:func:`frontalbench.compare.curves.smooth`).
+
+    Drawn only where probes are; raises :class:`BadInput` when no variant has enough of them at enough different angles.
+    """
+    usable = {name: made for name, made in variants.items() if curve_drawable(made)}
+    if not usable:
+        raise BadInput(
+            f"gain curve: needs {FEWEST_PROBES} probes of known yaw at {FEWEST_PLACES} different degrees or more; see the bins (gain_by_yaw)"
+        )
+    degrees = np.arange(0.0, max(float(np.nanmax(np.abs(made.yaw))) for made in usable.values()) + 1.0, 1.5)
+    with style.drawing():
+        made = style.figure(10.5, 4.3 + 0.25 * -(-len(usable) // 3))
+        panels = made.subplots(1, 2, sharey=True)
+        for axes, key, heading in zip(panels, ("net", "identity"), ("Net Gain", "identity gain"), strict=True):
+            axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
+            for name, gains in usable.items():
+                curve = curves.smooth(np.abs(gains.yaw), getattr(gains, key), gains.subject, degrees, resamples=resamples, seed=seed)
+                axes.fill_between(curve.yaw, curve.low, curve.high, color=palette.colour(name), alpha=0.18, linewidth=0)
+                label = style.readable(f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,})")
+                axes.plot(curve.yaw, curve.mean, color=palette.colour(name), linestyle=style.line(name), label=label)
+            axes.set_xlabel("|yaw| of the probe in degrees")
+            axes.set_title(heading)
+        panels[0].set_ylabel("change of similarity (0 = as the angled photo)")
+        handles, labels = panels[0].get_legend_handles_labels()
+        made.legend(handles, labels, loc="outside lower center", ncols=3)
+        return _finish(made, title, notice)
+
+
+def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice: str = "") -> Figure:
+    """Detectors (rows) x backbones (columns); every field says mean, interval, n and FTA. A cell that was not run stays empty."""
+    if not cells:
+        raise BadInput("heat map: no cell to draw")
+    if metric not in METRICS:
+        raise BadInput(f"heat map metric '{metric}' is not known; use: {', '.join(METRICS)}")
+    detectors = sorted({c.detector for c in cells})
+    backbones = sorted({c.backbone for c in cells})
+    grid = np.full((len(detectors), len(backbones)), np.nan)
+    for cell in cells:
+        grid[detectors.index(cell.detector), backbones.index(cell.backbone)] = cell.value.mean
+    gain = metric in ("net_gain", "identity_gain")
+    with style.drawing():
+        made = style.figure(max(5.2, 2.6 + 1.65 * len(backbones)), 1.5 + 0.95 * len(detectors))
+        axes = made.subplots()
+        finite = grid[np.isfinite(grid)]
+        # Wider than the values, so that the deepest colours, on which text is hard to read, are not used.
+        reach = 1.5 * max(float(np.abs(finite).max(initial=0.0)), 0.01)
+        norm: Normalize = (
+            Normalize(-reach, reach) if gain else Normalize(float(finite.min(initial=1.0)) - 0.02, float(finite.max(initial=0.0)) + 0.02)
+        )
+        image = axes.imshow(np.ma.masked_invalid(grid), cmap="PuOr" if gain else "cividis", norm=norm, aspect="auto")
+        for cell in cells:
+            row, column = detectors.index(cell.detector), backbones.index(cell.backbone)
+            red, green, blue, _ = image.cmap(norm(cell.value.mean)) if cell.value.n else (1.0, 1.0, 1.0, 1.0)
+            ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
+            axes.text(
+                column, row - 0.16, _number(cell.value.mean, plus=gain), ha="center", va="center", fontsize=12, fontweight="bold", color=ink
+            )
+            lines = (
+                f"{_range(cell.value, plus=gain)}\nn = {cell.value.n:,}, FTA {100 * cell.fta:.1f} %"
+                if cell.value.n
+                else f"n = 0, FTA {100 * cell.fta:.1f} %"
+            )
+            axes.text(column, row + 0.16, lines, ha="center", va="center", fontsize=8, color=ink, linespacing=1.3)
+        axes.set_xticks(range(len(backbones)), [style.readable(b) for b in backbones])
+        axes.set_yticks(range(len(detectors)), [style.readable(d) for d in detectors])
+        axes.set_xlabel("backbone")
+        axes.set_ylabel("detector")
+        axes.grid(visible=False)
+        axes.set_xticks(np.arange(1, len(backbones)) - 0.5, minor=True)
+        axes.set_yticks(np.arange(1, len(detectors)) - 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=3)
+        axes.tick_params(which="both", length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        made.colorbar(image, ax=axes, label=METRICS[metric], fraction=0.05, pad=0.02)
+        return _finish(made, title, notice)
+
+
+def cost(seconds: Mapping[str, Floats], *, title: str = "", notice: str = "") -> Figure:
+    """Seconds per image of each frontalizer or variant: median (mark), 5th to 95th percentile (bar), n; fastest on top, logarithmic axis."""
+    shown = {name: values[values > 0] for name, values in seconds.items() if (values > 0).any()}
+    if not shown:
+        raise BadInput("cost: no row with status ok has a time")
+    order = sorted(shown, key=lambda name: (float(np.median(shown[name])), name))
+    with style.drawing():
+        made = style.figure(8.6, 1.35 + 0.42 * len(order))
+        axes = made.subplots()
+        for row, name in enumerate(order):
+            low, middle, high = np.quantile(shown[name], [0.05, 0.5, 0.95])
+            axes.plot([low, high], [-row, -row], color=palette.colour(name), linewidth=5, alpha=0.45, solid_capstyle="butt")
+            axes.plot([middle], [-row], marker=palette.marker(name), color=palette.colour(name), markersize=8, markeredgecolor="white")
+            axes.annotate(
+                f"{_seconds(middle)}   n = {len(shown[name]):,}",
+                (1.01, -row),
+                xycoords=("axes fraction", "data"),
+                va="center",
+                fontsize=8.5,
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_yticks([-row for row in range(len(order))], [style.readable(name) for name in order])
+        axes.set_ylim(-len(order) + 0.4, 0.6)
+        axes.set_xlabel("seconds per image (median; bar: 5th to 95th percentile)")
+        axes.grid(axis="y", visible=False)
+        return _finish(made, title, notice)
+
+
+def _finish(made: Figure, title: str, notice: str) -> Figure:
+    style.add_title(made, title, style.notice(notice))
+    return made
+
+
+def nothing(reason: str, *, title: str = "", notice: str = "") -> Figure:
+    """A figure that says why there is nothing to draw, so that a report has no hole."""
+    with style.drawing():
+        made = style.figure(8.0, 1.6)
+        axes = made.subplots()
+        axes.set_axis_off()
+        axes.text(0.0, 0.5, textwrap.fill(style.readable(reason), 100), va="center", fontsize=10, transform=axes.transAxes)
+        return _finish(made, title, notice)
+
+
+def _number(value: float, *, plus: bool) -> str:
+    if not np.isfinite(value):
+        return "-"
+    return (f"{value:+.3f}" if plus else f"{value:.3f}").replace("-", "\N{MINUS SIGN}")
+
+
+def _range(interval: Interval, *, plus: bool) -> str:
+    if not np.isfinite(interval.low):
+        return "no interval (one person)"
+    return f"[{_number(interval.low, plus=plus)}, {_number(interval.high, plus=plus)}]"
+
+
+def _signed(interval: Interval, *, plus: bool) -> str:
+    return f"{_number(interval.mean, plus=plus)} {_range(interval, plus=plus)}"
+
+
+def _seconds(value: float) -> str:
+    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s" if value < 100 else f"{value:.0f} s"

@@ -1,0 +1,249 @@
+"""From tables to the numbers that figures draw: groups of similarities, paired gains, cell values, costs. No matplotlib in here.
+
+Gains follow the words of the architecture: Net Gain = genuine(variant) - genuine(original), impostor gain = the same difference of the mean
+similarity to all other subjects' references, identity gain = Net Gain - impostor gain; paired per probe, so only probes that gave an embedding in
+both variants count. The others are counted as failures to acquire, never dropped in silence.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from frontalbench import status, tables
+from frontalbench.compare import bootstrap
+from frontalbench.errors import BadInput
+from frontalbench.grid import ORIGINAL
+
+Floats = npt.NDArray[np.float64]
+Strings = npt.NDArray[np.object_]
+
+YAW_EDGES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
+RESAMPLES = bootstrap.RESAMPLES
+SEED = 0
+FEWEST_PROBES, FEWEST_PLACES = 20, 8
+"""A curve needs so many probes, at so many different whole degrees: between nominal angles such as 0, 45 and 90 it would be made up."""
+_COLUMNS = ["image_id", "subject", "role", "yaw", "status", "genuine", "impostor", "rank", "to_original", "within"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its bootstrap interval; the bounds are NaN where fewer than two subjects stand behind it."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    subjects: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """One hill of the distribution figure: ``values`` float64 (N,), their mean with its interval, and which variant's colour it has."""
+
+    label: str
+    variant: str
+    kind: str  # reference | original | within | variant | to_original | impostor
+    values: Floats
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Paired differences of one variant, one entry per probe with an embedding in both: float64 (N,). ``yaw`` may be NaN."""
+
+    variant: str
+    image_id: Strings
+    subject: Strings
+    yaw: Floats
+    net: Floats
+    impostor: Floats
+    lost: int  # probes that had an embedding in the original and none in the variant
+    probes: int  # probes with an embedding in the original
+
+    @property
+    def identity(self) -> Floats:
+        """Net Gain - impostor gain, float64 (N,)."""
+        return self.net - self.impostor
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One |yaw| bin: degrees ``low`` <= |yaw| < ``high`` (infinite in the last bin)."""
+
+    low: float
+    high: float
+    net: Interval
+    identity: Interval
+
+
+@dataclass(frozen=True)
+class CellValue:
+    """One field of the heat map."""
+
+    detector: str
+    backbone: str
+    value: Interval
+    fta: float  # share of the images with a failure to acquire, 0..1
+
+
+def read_similarity(path: str | Path) -> pa.Table:
+    """A similarity table with the columns that figures need."""
+    return tables.read(path, tables.SIMILARITY, columns=_COLUMNS)
+
+
+def groups(original: pa.Table, variants: Mapping[str, pa.Table], *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Group]:
+    """The groups of the study, in its order, from the similarity tables of one (dataset, detector, backbone).
+
+    GT vs GT, Angled vs GT, Angled vs Angled; per variant Frontal vs GT and Frontal vs Angled; impostor (angled probes against the references of
+    all other subjects, mean per image). Groups without a single value are left out.
+    """
+
+    def group(label: str, variant: str, kind: str, table: pa.Table, column: str, role: str = "probe") -> Group:
+        values = numbers(table, column)
+        keep = (strings(table, "role") == role) & (strings(table, "status") == status.OK) & np.isfinite(values)
+        interval = mean_interval(values[keep], strings(table, "subject")[keep], resamples=resamples, seed=seed)
+        return Group(label, variant, kind, values[keep], interval)
+
+    made = [
+        group("GT vs GT", ORIGINAL, "reference", original, "genuine", "reference"),
+        group("Angled vs GT", ORIGINAL, "original", original, "genuine"),
+        group("Angled vs Angled", ORIGINAL, "within", original, "within"),
+    ]
+    for name, table in variants.items():
+        made.append(group(f"Frontal vs GT, {name}", name, "variant", table, "genuine"))
+        made.append(group(f"Frontal vs Angled, {name}", name, "to_original", table, "to_original"))
+    made.append(group("impostor, angled", ORIGINAL, "impostor", original, "impostor"))
+    for name, table in variants.items():
+        made.append(group(f"impostor, {name}", name, "impostor", table, "impostor"))
+    return [one for one in made if len(one.values)]
+
+
+def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
+    """Paired gains of ``table`` (one variant) over ``original``, both of the same dataset, detector and backbone."""
+    before = _usable(original)
+    after = _usable(table)
+    ids = sorted(set(before) & set(after))
+    subject, yaw, role = strings(original, "subject"), numbers(original, "yaw"), strings(original, "role")
+    first, second = np.array([before[i] for i in ids], dtype=np.intp), np.array([after[i] for i in ids], dtype=np.intp)
+    probes = {i for i, row in before.items() if role[row] == "probe"}
+    return Gains(
+        variant=variant,
+        image_id=np.array(ids, dtype=object),
+        subject=subject[first],
+        yaw=yaw[first],
+        net=numbers(table, "genuine")[second] - numbers(original, "genuine")[first],
+        impostor=numbers(table, "impostor")[second] - numbers(original, "impostor")[first],
+        lost=len(probes - set(after)),
+        probes=len(probes),
+    )
+
+
+def _usable(table: pa.Table) -> dict[str, int]:
+    """Row number of every probe that has a genuine similarity, by image_id."""
+    keep = (strings(table, "role") == "probe") & (strings(table, "status") == status.OK) & np.isfinite(numbers(table, "genuine"))
+    ids = strings(table, "image_id")
+    return {str(ids[row]): int(row) for row in np.flatnonzero(keep)}
+
+
+def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Bin]:
+    """Net Gain and identity gain in bins of |yaw|, the bins of the master table: between the edges, and one more beyond the last.
+
+    Every bin is there, empty ones with n = 0 and NaN. Raises :class:`BadInput` for edges that do not rise.
+    """
+    steps = np.asarray(edges, dtype=np.float64)
+    if len(steps) < 2 or (np.diff(steps) <= 0).any():
+        raise BadInput(f"yaw bins should be at least two rising edges in degrees, got {list(edges)}")
+    size = np.abs(made.yaw)
+    bins = []
+    for low, high in itertools.pairwise([*steps, np.inf]):
+        keep = (size >= low) & (size < high)
+        interval = [mean_interval(v[keep], made.subject[keep], resamples=resamples, seed=seed) for v in (made.net, made.identity)]
+        bins.append(Bin(float(low), float(high), interval[0], interval[1]))
+    return bins
+
+
+def mean_interval(values: Floats, subjects: Strings, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+    """Mean of ``values`` (N,) and its 95 % percentile interval by the bootstrap over subjects (:mod:`frontalbench.compare.bootstrap`)."""
+    if not len(values):
+        return Interval(np.nan, np.nan, np.nan, 0, 0)
+    _, index = np.unique(subjects.astype(str), return_inverse=True)
+    counts = np.bincount(index).astype(np.float64)[:, None]
+    sums = np.bincount(index, weights=values).astype(np.float64)[:, None]
+    low, high = bootstrap.mean_intervals(sums, counts, resamples=resamples, seed=seed)
+    return Interval(float(values.mean()), float(low[0]), float(high[0]), len(values), len(counts))
+
+
+def curve_drawable(made: Gains) -> bool:
+    """Whether probes are enough, at enough different angles, for a curve over yaw."""
+    known = made.yaw[np.isfinite(made.yaw)]
+    return len(known) >= FEWEST_PROBES and len(np.unique(np.rint(np.abs(known)))) >= FEWEST_PLACES
+
+
+METRICS = {
+    "net_gain": "Net Gain",
+    "identity_gain": "identity gain",
+    "genuine": "similarity to GT",
+    "rank1": "rank-1 share",
+}
+"""What the heat map can show: its key and its words."""
+
+
+def cell_value(
+    metric: str,
+    detector: str,
+    backbone: str,
+    table: pa.Table,
+    original: pa.Table | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> CellValue:
+    """One field of the heat map from a similarity table (gains need ``original`` too). Raises :class:`BadInput` for an unknown metric."""
+    if metric not in METRICS:
+        raise BadInput(f"heat map metric '{metric}' is not known; use: {', '.join(METRICS)}")
+    role, state = strings(table, "role"), strings(table, "status")
+    asked = (role == "probe") & np.isin(state, [status.OK, *sorted(status.FAILURE_TO_ACQUIRE)])
+    fta = float(np.isin(state[asked], sorted(status.FAILURE_TO_ACQUIRE)).mean()) if asked.any() else float("nan")
+    if metric in ("net_gain", "identity_gain"):
+        if original is None:
+            raise BadInput(f"heat map of {metric}: the similarity table of variant 'original' for {detector}, {backbone} is needed too")
+        made = gains("", original, table)
+        scored, people = (made.net if metric == "net_gain" else made.identity), made.subject
+    else:
+        values = numbers(table, "genuine" if metric == "genuine" else "rank")
+        keep = asked & (state == status.OK) & np.isfinite(values)
+        scored = values[keep] if metric == "genuine" else (values[keep] == 1).astype(np.float64)
+        people = strings(table, "subject")[keep]
+    return CellValue(detector, backbone, mean_interval(scored, people, resamples=resamples, seed=seed), fta)
+
+
+def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Floats]:
+    """Seconds per image of every frontalizer or variant (rows with status ok), from its shards."""
+    made = {}
+    for name, shards in paths.items():
+        parts = []
+        for shard in shards:
+            table = tables.read(shard, tables.FRONTALS, columns=["status", "seconds"])
+            seconds = numbers(table, "seconds")
+            parts.append(seconds[(strings(table, "status") == status.OK) & np.isfinite(seconds)])
+        made[name] = np.concatenate(parts) if parts else np.zeros(0)
+    return made
+
+
+def strings(table: pa.Table, column: str) -> Strings:
+    """A string column as an object array (null: empty string)."""
+    return np.array([value or "" for value in table.column(column).to_pylist()], dtype=object)
+
+
+def numbers(table: pa.Table, column: str) -> Floats:
+    """A number column as float64 (null: NaN)."""
+    values: Any = table.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,153 @@
+"""What a stage's result depends on besides its inputs: the library code it uses.
+
+A *code fingerprint* is a hash over the modules that a stage reaches by imports, of their meaning and not their text: comments, docstrings and
+formatting do not count, file times do not count. Rules put it into ``params``; Snakemake reruns a job when it changes, and only then.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from frontalbench import families
+
+PACKAGE = "frontalbench"
+ROOT = Path(__file__).resolve().parent
+# These decide no value of a result: what they bring in is checked by sha256 (weights), hashed by itself (cards, the family that a cell
+# uses, the schema of its table), or only carries it (files, command lines).
+_LEFT_OUT = tuple(
+    f"{PACKAGE}.{name}"
+    for name in (
+        "atomic",
+        "cards",
+        "cli",
+        "config",
+        "errors",
+        "families",
+        "fingerprint",
+        "grid",
+        "params",
+        "tables",
+        "validation",
+        "weights",
+        "workflow",
+    )
+)
+
+
+def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, more: Iterable[str] = ()) -> str:
+    """Hash of the import closure of ``modules`` (dotted names), of the script's own code and of ``more`` texts; 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in sorted(_closure(frozenset(modules))):
+        digest.update(f"{name}={_module_hash(name)}\n".encode())
+    if script is not None:
+        digest.update(f"{Path(script).name}={_source_hash(Path(script).read_text(encoding='utf-8'))}\n".encode())
+    for text in more:
+        digest.update(hashlib.sha256(text.encode()).digest())
+    return digest.hexdigest()[:16]
+
+
+def closure(modules: Iterable[str]) -> frozenset[str]:
+    """The modules of this package whose code goes into the fingerprint of ``modules``."""
+    return _closure(frozenset(modules))
+
+
+def family_module(kind: str, family: str) -> str:
+    """The module that runs cards of this family (raises BadConfig for an unknown one)."""
+    return families.target(kind, family)[0]
+
+
+@functools.cache
+def _closure(modules: frozenset[str]) -> frozenset[str]:
+    waiting = list(modules)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        left_out = name == PACKAGE or any(name == other or name.startswith(other + ".") for other in _LEFT_OUT)
+        if left_out or name in seen or _path(name) is None:
+            continue
+        seen.add(name)
+        waiting.extend(_module_imports(name))
+        parent = name.rpartition(".")[0]
+        if parent:
+            waiting.append(parent)
+    return frozenset(seen)
+
+
+def _path(name: str) -> Path | None:
+    """Source file of a module of this package; None for anything else."""
+    if name != PACKAGE and not name.startswith(PACKAGE + "."):
+        return None
+    base = ROOT.joinpath(*name.split(".")[1:])
+    if (base / "__init__.py").is_file():
+        return base / "__init__.py"
+    module = base.with_suffix(".py")
+    return module if module.is_file() else None
+
+
+@functools.cache
+def _tree(name: str) -> ast.Module:
+    path = _path(name)
+    assert path is not None
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _module_imports(name: str) -> tuple[str, ...]:
+    path = _path(name)
+    assert path is not None
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return tuple(_imports(_tree(name), package))
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    for node in _runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)  # may be a module or a name in it; unknown modules are dropped
+
+
+def _runtime_nodes(tree: ast.Module) -> Iterator[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING:``, which never run."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting.extend(node.orelse)
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+@functools.cache
+def _module_hash(name: str) -> str:
+    path = _path(name)
+    assert path is not None
+    digest = hashlib.sha256(_source_hash(path.read_text(encoding="utf-8")).encode())
+    if path.name == "__init__.py":
+        for data in sorted((path.parent / "data").glob("*")):  # data files that modules of this package read
+            digest.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _source_hash(source: str) -> str:
+    """Hash of what a source file does: its syntax tree without docstrings and positions."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            body = [item for item in node.body if not _is_bare_string(item)]
+            node.body = body or [ast.Pass()]
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+
+
+def _is_bare_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

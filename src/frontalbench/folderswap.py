@@ -1,0 +1,53 @@
+"""A folder appears whole or not at all, like the files of :mod:`.atomic`."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from frontalbench.errors import BadInput
+
+
+@contextlib.contextmanager
+def replacing(target: Path, listing: str, listed: Callable[[Path], set[str]]) -> Iterator[Path]:
+    """Give an empty folder beside ``target``; on success it takes the place of ``target``, on any exception it is removed.
+
+    ``listing`` is the file, written by the caller, that names every other file; ``listed`` reads it (relative names with slashes). An old ``target``
+    is replaced only when it is empty or everything in it is listed: files of somebody else are never removed. Raises :class:`BadInput` otherwise.
+    """
+    _check(target, listing, listed)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent))
+    try:
+        fresh.chmod(0o755)
+        yield fresh
+        if target.exists():
+            old = fresh.with_suffix(".old")
+            target.rename(old)
+            fresh.rename(target)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(target)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _check(target: Path, listing: str, listed: Callable[[Path], set[str]]) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise BadInput(f"{target}: not a folder; give another name")
+    found = (
+        {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir() or path.is_symlink()}
+        if target.is_dir()
+        else set()
+    )
+    if not found:
+        return
+    if listing not in found:
+        raise BadInput(f"{target}: holds files that were not written here (there is no {listing}); give an empty or a new folder")
+    strange = sorted(found - listed(target / listing) - {listing})
+    if strange:
+        raise BadInput(f"{target}: holds '{strange[0]}', which {listing} does not know; move it away or give a new folder")

@@ -1,0 +1,64 @@
+"""What every frontalizer looks like from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from frontalbench.images import RGB
+
+if TYPE_CHECKING:
+    from frontalbench.detect.select import Face
+
+FRONTAL = (0.0, 0.0, 0.0)
+"""The target pose of a frontal view: yaw, pitch, roll in degrees."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One photograph (whole, RGB) and the face found in it (in its pixels), or None where the detector found none."""
+
+    image: RGB
+    face: Face | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one image.
+
+    ``image`` is there exactly when ``status`` is ``ok``; otherwise ``status`` is another word of :mod:`frontalbench.status` and ``detail`` one
+    sentence that says why. ``seconds`` is the model's own time for this image, loading left out.
+    """
+
+    image: RGB | None
+    status: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+class Frontalizer(Protocol):
+    """A model that turns a face to the front.
+
+    ``needs_face``: views without a face become ``no_face`` rows; otherwise the picture alone is enough.
+    ``takes_target_pose``: any target pose is rendered; otherwise only the frontal one, and another is refused with ValueError.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def needs_face(self) -> bool: ...
+
+    @property
+    def takes_target_pose(self) -> bool: ...
+
+    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """One outcome per view, in order; one bad image never raises. ``target_pose``: (yaw, pitch, roll) in degrees."""
+        ...
+
+
+def refuse_target_pose(name: str, target_pose: tuple[float, float, float]) -> None:
+    """Raise ValueError when a frontalizer that only looks straight ahead is asked for another pose."""
+    if tuple(target_pose) != FRONTAL:
+        raise ValueError(f"frontalizer '{name}' cannot turn a face to {tuple(target_pose)}: its card does not take a target pose")

@@ -1,0 +1,88 @@
+"""``mesh``: the 478 points of FaceLandmarker as a textured head, turned to any pose. Needs no training and no licence but Apache's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
+from frontalbench.frontalize.render import Filling
+from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
+from frontalbench.images import RGB
+from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker, Landmarks
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+
+Float = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How the turned face gets its form. ``symmetry`` 0..1: how much of the hidden half's form comes from the other half (all of it
+    costs identity, none of it leaves some yaw);
+    ``canonical_depth`` 0..1: share of the canonical face in the depth of the turned points, which matters for other target poses than the frontal."""
+
+    symmetry: float = 0.5
+    canonical_depth: float = 0.5
+
+
+class MeshFrontalizer:
+    """See the module. ``frontalize`` returns square head crops of at most 512 pixels."""
+
+    needs_face = True
+    takes_target_pose = True
+
+    def __init__(self, name: str, landmarker: FaceLandmarker, params: Mapping[str, Any] | None = None) -> None:
+        values = dict(params or {})
+        self.name = name
+        self.landmarker = landmarker
+        self.skirt = settings(Skirt, values.pop("skirt", {}), name)
+        self.filling = settings(Filling, values.pop("filling", {}), name)
+        self.shape = settings(Shape, values.pop("shape", {}), name)
+        self.min_presence = float(values.pop("min_presence", 0.5))
+        if values:
+            raise BadConfig(f"frontalizer card '{name}': params {sorted(values)} are not known; see docs/frontalizers.md")
+        canonical = landmarker.canonical
+        self._triangles = facing_camera(canonical.points, canonical.triangles)
+        self._rim = outline(self._triangles.astype(np.int32))
+
+    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
+        return [guarded(self._one, view, target_pose) for view in views]
+
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> RGB:
+        assert view.face is not None
+        landmarks = self.landmarker.locate(view.image, view.face)
+        if landmarks.presence < self.min_presence:
+            raise ValueError(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
+        head, placement = self._head(landmarks)
+        return draw(view.image, head, placement, target_pose, self.filling)
+
+    def _head(self, landmarks: Landmarks) -> tuple[Head, Placement]:
+        canonical = self.landmarker.canonical
+        pose = self.landmarker.pose(landmarks)
+        placement = placement_of(pose)
+        source = placement.to_head_frame(landmarks.points[:MESH_POINTS])
+        model = canonical.points - MIDDLE
+        shape = source @ placement.rotation
+        seen = np.clip(-vertex_normals(model @ placement.rotation.T, self._triangles)[:, 2], 0.0, 1.0)
+        shape = symmetrised(shape, canonical.mirror, seen, self.shape.symmetry)
+        shape[:, 2] += self.shape.canonical_depth * (model[:, 2] - shape[:, 2])
+        return with_skirt(shape, source, placement.rotation, self._triangles, self._rim, canonical.mirror, self.skirt), placement
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFrontalizer:
+    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``."""
+    from frontalbench.landmarks import load_landmarks
+
+    used = [other for other in card.used_cards() if other.kind == "landmarks"]
+    if len(used) != 1:
+        raise BadConfig(f"{card.path}: 'uses' should name one landmarks card, such as face_landmarker")
+    return MeshFrontalizer(card.name, load_landmarks(used[0], threads=threads, device=device), card.params)

@@ -1,0 +1,239 @@
+"""Draws a textured head in a new pose and fills what the photograph did not show.
+
+For every pixel of the result the rasterizer says which point of the head it shows; that point's place in the photograph, and the place of its mirror
+image, are two smooth maps. The colour is taken through the first where the photograph shows the point well, through the second where it
+shows only the mirror image well, toned to fit at the seam. What neither shows is inpainted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench.frontalize.head import Head, posed, vertex_normals
+from frontalbench.geometry.masks import feather, smoothstep
+from frontalbench.geometry.raster import interpolate, rasterize
+from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.images import RGB
+
+Float = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
+
+
+TURNING = 0.15
+"""Parts of the head whose ``still`` is below this count as turning."""
+
+
+@dataclass(frozen=True)
+class Filling:
+    """How the hidden half is filled; lengths in cm of the head.
+
+    ``strength`` 0..1: how much of it is mirrored; ``better``: the mirror image is used where (its quality - the direct quality) / their sum exceeds
+    this; ``smooth``: over which distance that is decided, so that an eye is taken whole; ``feather``: width of the seam; ``tone``: over
+    which distance
+    the mirrored side takes on the tone of the other at the seam; ``spill``: how far the fitted outline of the face may lie in the background
+    and is still brought back to the skin; ``near`` .. ``far``: a point is hidden when what the camera sees in its
+    place belongs this far away on the head; ``clear``: how far around the head nothing belongs to the still surroundings; ``inpaint``: quality below
+    which a hole is inpainted."""
+
+    strength: float = 1.0
+    better: float = 0.3
+    smooth: float = 0.9
+    feather: float = 0.25
+    tone: float = 1.5
+    spill: float = 0.6
+    near: float = 1.2
+    far: float = 2.4
+    clear: float = 1.6
+    inpaint: float = 0.04
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The square picture: ``side`` pixels, ``pixels_per_cm``, ``middle`` (x, y): the pixel of the head's middle, ``lean``: clockwise turn
+    of the head's upright axis in it, degrees."""
+
+    side: int
+    pixels_per_cm: float
+    middle: tuple[float, float]
+    lean: float = 0.0
+
+    def to_pixels(self, points: Float) -> Float:
+        """Points (N, 3) in cm about the head's middle, upright -> pixels (and depth on the same scale)."""
+        pixels: Float = points @ matrix_from_angles(0.0, 0.0, self.lean).T * self.pixels_per_cm
+        pixels[:, :2] += self.middle
+        return pixels
+
+
+def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling) -> RGB:
+    """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
+
+    ``texture``: the crop of the photograph in the same frame.
+    """
+    side, unit = frame.side, frame.pixels_per_cm
+    target = frame.to_pixels(posed(head.shape, head.still, rotation))
+    source = frame.to_pixels(head.source)
+    normals = vertex_normals(source, head.triangles)
+    facing, wanted = -normals[:, 2], -vertex_normals(target, head.triangles)[:, 2]
+    # How much of the surface that the result shows the photograph shows: 1 where both look at it alike, 0 where it turned away.
+    ratio = np.clip(facing / np.maximum(wanted, 0.15), 0.0, 1.0)
+    grazing = smoothstep(facing, 0.45, 0.2) * smoothstep(wanted - facing, 0.2, 0.4) * (head.still == 0.0)
+    inwards = _spill(texture, source[:, :2], normals[:, :2], grazing, head.triangles, filling.spill * unit)
+    here = np.column_stack([source[:, :2] - inwards, ratio, head.shape])
+    there = (here[head.mirror] * head.mirror_weights[..., None]).sum(axis=1)
+    # The maps are smooth, so half the resolution is enough for them; colours are taken through them at the full one.
+    half = (side + 1) // 2
+    drawn = rasterize(_halved(target), head.triangles, (half, half))
+    maps = interpolate(drawn, head.triangles, np.column_stack([here, there, head.still]))
+    still = maps[..., 12]
+    reach = filling.clear * unit / 2.0
+    seen = _what_is_seen(_halved(source), head, half, reach)
+    beside, near = _carried(maps[..., 3:6], (still < TURNING) & (drawn.triangle >= 0), reach)
+    quality = _quality(maps[..., :6], np.where(near, beside, maps[..., 3:6]), still, seen, filling)
+    flipped_beside = np.where(near, beside * np.array([-1.0, 1.0, 1.0], dtype=np.float32), maps[..., 9:12])
+    mirrored_quality = _quality(maps[..., 6:12], flipped_beside, still, seen, filling)
+    share = _share(quality, mirrored_quality, still, filling, unit / 2.0)
+    result = _sample(texture, _doubled(maps[..., :2], side))
+    if share is not None:
+        coarse, flipped = _sample(texture, maps[..., :2]), _sample(texture, maps[..., 6:8])
+        tone = _tone(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit / 2.0)
+        blend = _doubled(np.dstack([tone, share]), side)
+        mirrored = _sample(texture, _doubled(maps[..., 6:8], side)) + blend[..., :3]
+        mixed = result + blend[..., 3:] * (mirrored - result)
+        result = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        quality = np.maximum(quality, share * mirrored_quality)
+    holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
+    return _inpaint(result, holes, unit)
+
+
+def _halved(pixels: Float) -> Float:
+    """Points (N, 3) in pixels of a picture -> pixels of the same picture at half resolution; depth halves with them."""
+    halved = pixels / 2.0
+    halved[:, :2] -= 0.25
+    return halved
+
+
+def _doubled(maps: Float32, side: int) -> Float32:
+    """Fields at half resolution -> the full one, ``side`` pixels."""
+    double = cv2.resize(np.ascontiguousarray(maps), (2 * maps.shape[1], 2 * maps.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(double[:side, :side], dtype=np.float32)
+
+
+def _spill(
+    texture: RGB, places: Float, outwards: Float, grazing: Float, triangles: npt.NDArray[np.int64], reach: float, steps: int = 5
+) -> Float:
+    """How far (pixels, (N, 2)) vertices must be moved inwards so as not to take the background for skin.
+
+    At the outline of a face a fit is easily some millimetres too wide, and what was seen edge-on is what the front shows largest. So each
+    vertex at the
+    outline (``grazing`` > 0) is compared with the colours ``reach`` outside and inside of it, and moved inwards until it is not clearly of the outer
+    kind. Where both are alike nothing moves.
+    """
+    moves = np.zeros_like(places)
+    rim = np.flatnonzero(grazing > 0.0)
+    if not len(rim) or reach <= 0.0:
+        return moves
+    smooth = cv2.blur(texture, (3, 3)).astype(np.float32)
+    length = np.linalg.norm(outwards[rim], axis=1, keepdims=True)
+    direction = outwards[rim] / np.maximum(length, 1e-6)
+
+    def colour(offset: float) -> Float32:
+        at = np.rint(places[rim] + offset * direction).astype(np.int64)
+        return np.asarray(smooth[np.clip(at[:, 1], 0, smooth.shape[0] - 1), np.clip(at[:, 0], 0, smooth.shape[1] - 1)], dtype=np.float32)
+
+    outer, inner = colour(0.8 * reach), colour(-1.3 * reach)
+    unlike = np.linalg.norm(outer - inner, axis=1) > 40.0
+    depth = np.zeros(len(rim))
+    for step in range(steps):
+        here = colour(-reach * step / steps)
+        spilt = unlike & (np.linalg.norm(here - outer, axis=1) < 0.9 * np.linalg.norm(here - inner, axis=1))
+        depth[spilt] = reach * (step + 2) / steps
+    total = np.zeros(len(places))
+    total[rim] = depth
+    # Neighbours move alike, or the outline would fray.
+    corners = np.maximum(np.bincount(triangles.reshape(-1), minlength=len(places)), 1)
+    for _ in range(4):
+        total = np.bincount(triangles.reshape(-1), weights=np.repeat(total[triangles].mean(axis=1), 3), minlength=len(places)) / corners
+    moves[rim] = direction * (total[rim] * grazing[rim])[:, None]
+    return moves
+
+
+def _share(quality: Float32, mirrored_quality: Float32, still: Float32, filling: Filling, unit: float) -> Float32 | None:
+    """How much of each pixel comes from the mirror image, 0..1; None when nothing does."""
+    # Beside the face something must be shown: where the head hides the surroundings, rather what lies on the other side than a second cheek.
+    mirrored_quality = np.maximum(mirrored_quality, np.float32(0.1) * (still > 0.0))
+    better = (mirrored_quality - quality) / (mirrored_quality + quality + np.float32(0.02))
+    better = cv2.GaussianBlur(better, (0, 0), max(0.6, filling.smooth * unit))
+    if float(better.max(initial=-1.0)) <= filling.better:
+        return None
+    return filling.strength * feather((better > filling.better).astype(np.float32), max(0.6, filling.feather * unit))
+
+
+def _tone(direct: RGB, mirrored: RGB, both: Float32, reach: float) -> Float32:
+    """What must be added to ``mirrored`` to have the tone of ``direct``: their difference where both are well seen, spread over ``reach`` pixels and
+    fading beyond. Light from one side thus leaves no line down the middle of the face."""
+    small = max(1, int(reach / 3.0))
+    size = (max(1, direct.shape[1] // small), max(1, direct.shape[0] // small))
+    weight = smoothstep(both, 0.15, 0.4)
+    parts = np.dstack([(direct.astype(np.float32) - mirrored) * weight[..., None], weight])
+    parts = cv2.resize(parts, size, interpolation=cv2.INTER_AREA)
+    parts = cv2.GaussianBlur(parts, (0, 0), reach / small)
+    parts = cv2.resize(parts, direct.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    tone: Float32 = parts[..., :3] / (parts[..., 3:] + np.float32(0.05))
+    return tone
+
+
+def _what_is_seen(source: Float, head: Head, side: int, reach: float) -> Float32:
+    """Which part of the head the photograph shows where: float32 (side, side, 7).
+
+    0..2: its place on the head (``shape``); 3..5: the same for the turning part alone, carried on ``reach`` pixels around it; 6: 1 where
+    that is known.
+    """
+    drawn = rasterize(source, head.occluders, (side, side))
+    found = interpolate(drawn, head.occluders, np.column_stack([head.shape, head.still]))
+    carried, near = _carried(found[..., :3], (drawn.triangle >= 0) & (found[..., 3] < TURNING), reach)
+    return np.dstack([found[..., :3], carried, near.astype(np.float32)])
+
+
+def _carried(places: Float32, inside: npt.NDArray[np.bool_], reach: float) -> tuple[Float32, npt.NDArray[np.bool_]]:
+    """``places`` (H, W, 3) where ``inside``, carried on ``reach`` pixels beyond; and where they are known (H, W, 1)."""
+    size = 2 * max(1, round(reach)) + 1
+    share = cv2.blur(inside.astype(np.float32), (size, size))[..., None]
+    mean = cv2.blur(places * inside[..., None].astype(np.float32), (size, size)) / np.maximum(share, np.float32(1e-6))
+    return np.where(inside[..., None], places, mean), share > 1e-3
+
+
+def _quality(place: Float32, beside: Float32, still: Float32, seen: Float32, filling: Filling) -> Float32:
+    """How well the photograph shows the points at ``place`` (H, W, 6: x, y, share of surface, place on the head), 0..1.
+
+    A point is hidden where the photograph shows another part of the head in its place. Still surroundings are always seen from the front,
+    but not where the head covers them: where the photograph has another part of the head beside them than the result has (``beside``: (H, W, 3)).
+    """
+    at = np.ascontiguousarray(place[..., :2]) * np.float32(0.5) - np.float32(0.25)
+    there = cv2.remap(seen, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    apart = np.square(there[..., :3] - place[..., 3:6])
+    visible = smoothstep(np.sqrt(apart[..., 0] + apart[..., 1] + apart[..., 2]), filling.far, filling.near)
+    other = np.square(there[..., 3:5] - beside[..., :2])
+    covered = there[..., 6] * smoothstep(np.sqrt(other[..., 0] + other[..., 1]), filling.far, 2.0 * filling.far)
+    resting = smoothstep(still, 0.15, 0.6)
+    quality = np.maximum(np.clip(place[..., 2], 0.0, 1.0) * visible, resting * np.maximum(visible, np.float32(0.5)))
+    return np.asarray(quality * (1.0 - covered * resting), dtype=np.float32)
+
+
+def _sample(texture: RGB, places: Float32) -> RGB:
+    """Colours of ``texture`` at ``places`` (H, W, 2), cubic."""
+    sampled = cv2.remap(texture, np.ascontiguousarray(places), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled, dtype=np.uint8)
+
+
+def _inpaint(picture: RGB, holes: npt.NDArray[np.bool_], pixels_per_cm: float) -> RGB:
+    """Fill ``holes`` (half resolution) from around them."""
+    if not holes.any():
+        return picture
+    side = picture.shape[0]
+    mask = np.repeat(np.repeat(holes.astype(np.uint8), 2, axis=0), 2, axis=1)[:side, :side]
+    filled = cv2.inpaint(picture, np.ascontiguousarray(mask), max(2.0, 0.3 * pixels_per_cm), cv2.INPAINT_TELEA)
+    return np.asarray(filled, dtype=np.uint8)

@@ -1,0 +1,143 @@
+"""``tddfa``: the dense 3DDFA_V2 fit as a textured head, turned to any pose. The regressor knows profiles, where 478 landmarks give up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
+from frontalbench.frontalize.render import Filling
+from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
+from frontalbench.images import RGB
+from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
+from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+
+SHARED_POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 27: 168, 30: 1, 33: 2, 48: 61, 54: 291, 51: 0, 57: 17, 8: 152}
+"""The usual 68 points (numbered from 0) -> points of the canonical face: corners of eyes and mouth, bridge, tip and base of the nose, lips, chin."""
+UNDERLAY = 0.35
+"""The coarse face lies this far (cm) behind the dense one and shows only where that has gaps."""
+
+
+class TddfaFrontalizer:
+    """See the module. ``frontalize`` returns square head crops of at most 512 pixels."""
+
+    needs_face = True
+    takes_target_pose = True
+
+    def __init__(self, name: str, fitter: DenseFitter, canonical: Canonical, params: Mapping[str, Any] | None = None) -> None:
+        values = dict(params or {})
+        self.name = name
+        self.fitter = fitter
+        self.skirt = settings(Skirt, values.pop("skirt", {}), name)
+        self.filling = settings(Filling, values.pop("filling", {}), name)
+        if values:
+            raise BadConfig(f"frontalizer card '{name}': params {sorted(values)} are not known; see docs/frontalizers.md")
+        self._canonical = canonical
+        self._coarse = facing_camera(canonical.points, canonical.triangles)
+        self._rim = outline(self._coarse.astype(np.int32))
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """All that does not depend on an image: where the models lie in one another, the dense triangles within the outline, mirror images."""
+        from scipy.spatial import cKDTree
+
+        basis, canonical = self.fitter.basis, self._canonical
+        mine, theirs = basis.mean[basis.keypoints[list(SHARED_POINTS)]], canonical.points[list(SHARED_POINTS.values())]
+        self._model_to_canonical = fit_rigid(mine, theirs, np.ones(len(mine)))
+        mean = _apply(self._model_to_canonical, basis.mean)
+        _, nearest = cKDTree(mean).query(canonical.points)
+        self._nearest: Int = np.asarray(nearest, dtype=np.int64)
+        triangles = triangulate(basis.mean).astype(np.int64)
+        inside = _within(mean, mean[self._nearest[self._rim]])
+        triangles = triangles[inside[triangles].all(axis=1)]
+        used, dense = np.unique(triangles, return_inverse=True)
+        self._used: Int = used
+        self._dense: Int = facing_camera(mean[used], dense.reshape(-1, 3).astype(np.int32))
+        distance, partners = cKDTree(mean[used]).query(mean[used] * [-1.0, 1.0, 1.0], k=3)
+        weights = 1.0 / (distance + 1e-3)
+        self._mirror: Int = np.asarray(partners, dtype=np.int64)
+        self._mirror_weights: Float = weights / weights.sum(axis=1, keepdims=True)
+
+    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
+        return [guarded(self._one, view, target_pose) for view in views]
+
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> RGB:
+        assert view.face is not None
+        head, placement = self._head(self.fitter.fit(view.image, view.face))
+        return draw(view.image, head, placement, target_pose, self.filling)
+
+    def _head(self, fit: DenseFit) -> tuple[Head, Placement]:
+        to_canonical = self._model_to_canonical
+        translation = fit.vertices.mean(axis=0) - fit.scale * fit.rotation @ fit.model.mean(axis=0)
+        # canonical -> photograph: undo model -> canonical, then the fit.
+        rotation = fit.rotation @ to_canonical.rotation.T
+        scale = fit.scale / to_canonical.scale
+        placement = placement_of(HeadPose(rotation, scale, translation - scale * rotation @ to_canonical.translation))
+        shape = _apply(to_canonical, fit.model) - MIDDLE
+        source = placement.to_head_frame(fit.vertices)
+        # The fitted matrix need not be rigid; its depth row is the least sure of all.
+        source[:, 2] = (shape @ placement.rotation.T)[:, 2]
+        coarse_shape, coarse_source = shape[self._nearest], source[self._nearest]
+        under = with_skirt(coarse_shape, coarse_source, placement.rotation, self._coarse, self._rim, self._canonical.mirror, self.skirt)
+        lowered = under.shape.copy()
+        inner = np.setdiff1d(np.arange(len(coarse_shape)), self._rim)
+        lowered[inner] -= UNDERLAY * vertex_normals(coarse_shape, self._coarse)[inner]
+        count = len(under.shape)
+        head = Head(
+            np.concatenate([lowered, shape[self._used]]),
+            np.concatenate([under.source, source[self._used]]),
+            np.concatenate([under.still, np.zeros(len(self._used))]),
+            np.concatenate([under.mirror, self._mirror + count]),
+            np.concatenate([under.mirror_weights, self._mirror_weights]),
+            np.concatenate([under.triangles, self._dense + count]),
+            under.occluders,
+        )
+        return head, placement
+
+
+def _apply(pose: HeadPose, points: Float) -> Float:
+    moved: Float = pose.scale * points @ pose.rotation.T + pose.translation
+    return moved
+
+
+def _within(points: Float, ring: Float) -> npt.NDArray[np.bool_]:
+    """Which ``points`` (N, 3) lie inside ``ring`` (M, 3) seen from the middle of the head (even-odd rule on angles)."""
+
+    def angles(values: Float) -> Float:
+        seen_from = values - [0.0, 0.0, MIDDLE[2]]
+        return np.column_stack(
+            [np.arctan2(seen_from[:, 0], -seen_from[:, 2]), np.arctan2(seen_from[:, 1], np.hypot(seen_from[:, 0], seen_from[:, 2]))]
+        )
+
+    plane, corners = angles(points), angles(ring)
+    inside = np.zeros(len(points), dtype=bool)
+    for (x1, y1), (x2, y2) in zip(corners, np.roll(corners, -1, axis=0), strict=True):
+        crosses = (y1 > plane[:, 1]) != (y2 > plane[:, 1])
+        if y1 != y2:
+            inside ^= crosses & (plane[:, 0] < (x2 - x1) * (plane[:, 1] - y1) / (y2 - y1) + x1)
+    return inside
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFrontalizer:
+    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read."""
+    from frontalbench.landmarks import face_landmarker, tddfa
+    from frontalbench.weights import store
+
+    used = {other.family: other for other in card.used_cards()}
+    if set(used) != {"tddfa", "face_landmarker"}:
+        raise BadConfig(f"{card.path}: 'uses' should name a landmarks card of family tddfa and one of family face_landmarker")
+    bundle = store.fetch(used["face_landmarker"])
+    canonical = face_landmarker.parse_geometry(face_landmarker.read_bundle(bundle)[1], bundle)
+    return TddfaFrontalizer(card.name, tddfa.load(used["tddfa"], threads=threads, device=device), canonical, card.params)

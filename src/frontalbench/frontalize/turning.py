@@ -1,0 +1,104 @@
+"""What ``mesh`` and ``tddfa`` share: where the head is in the photograph, the crop that is drawn, settings of cards, one bad image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import status
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.base import Outcome, View
+from frontalbench.frontalize.head import MIDDLE, Head
+from frontalbench.frontalize.render import Filling, Frame, render
+from frontalbench.geometry import crop
+from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.images import RGB
+from frontalbench.landmarks.face_landmarker import HeadPose
+
+Float = npt.NDArray[np.float64]
+Int = npt.NDArray[np.int64]
+T = TypeVar("T")
+
+CROP_CM = 36.0
+"""Side of the result in centimetres of the head (a face is about 18 high)."""
+CROP_SHIFT = -2.0
+"""The result's middle lies this far (cm, down > 0) from the head's, so that hair fits in."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the head is in the photograph: ``middle`` (3,): its middle in photograph pixels; ``scale``: photograph pixels per cm;
+    ``tilt``: how far its upright axis leans clockwise in the image, degrees; ``rotation`` (3, 3): its pose with that tilt taken out."""
+
+    middle: Float
+    scale: float
+    tilt: float
+    rotation: Float
+
+    def to_head_frame(self, points: Float) -> Float:
+        """Photograph points (N, 3) -> cm about the head's middle, upright."""
+        untilt = matrix_from_angles(0.0, 0.0, -self.tilt)
+        turned: Float = (points - self.middle) @ untilt.T / self.scale
+        return turned
+
+
+def placement_of(pose: HeadPose) -> Placement:
+    """The placement of a head whose canonical face was fitted by ``pose`` (cm -> photograph pixels). Raises ValueError when it is degenerate."""
+    if not (np.isfinite(pose.scale) and pose.scale > 1e-3 and np.isfinite(pose.rotation).all()):
+        raise ValueError("the fitted head has no size")
+    # Not the roll angle: near a profile roll and pitch exchange their roles, while the image of the head's upright axis stays well defined.
+    tilt = float(np.degrees(np.arctan2(-pose.rotation[0, 1], pose.rotation[1, 1])))
+    untilted = matrix_from_angles(0.0, 0.0, -tilt) @ pose.rotation
+    return Placement(pose.translation + pose.scale * pose.rotation @ MIDDLE, pose.scale, tilt, untilted)
+
+
+def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> RGB:
+    """Cut the crop out of the photograph and draw the head in the target pose."""
+    yaw, pitch, roll = target_pose
+    size = CROP_CM * placement.scale
+    side = max(1, min(crop.MAX_SIDE, round(size)))
+    if side < 16:
+        raise ValueError(f"the head is only {side} pixels large")
+    pixels_per_cm = side / CROP_CM
+    # The crop is cut so that the head's upright axis leans by the target roll in it; the head then turns within that leaning frame.
+    angle = placement.tilt - roll
+    upwards = matrix_from_angles(0.0, 0.0, angle)[:2, 1] * CROP_SHIFT * placement.scale
+    texture = crop.square_crop(image, placement.middle[:2] + upwards, size, roll=angle, side=side)
+    frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - CROP_SHIFT * pixels_per_cm), roll)
+    pixels = crop.soften_outside(texture, *image.shape[:2])
+    return render(head, matrix_from_angles(yaw, pitch), pixels, frame, filling)
+
+
+def facing_camera(points: Float, triangles: npt.NDArray[np.int32]) -> Int:
+    """``triangles`` wound so that the normals of most look at the camera."""
+    faces = triangles.astype(np.int64)
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    return faces if float(np.cross(b - a, c - a)[:, 2].sum()) < 0.0 else faces[:, [0, 2, 1]]
+
+
+def settings(kind: type[T], values: object, name: str) -> T:
+    """A dataclass of numbers from a card's mapping. Raises :class:`BadConfig` for unknown keys and values that are no numbers."""
+    known = {field.name: field.default for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]
+    if not isinstance(values, Mapping) or set(values) - set(known):
+        raise BadConfig(f"frontalizer card '{name}': {kind.__name__.lower()} should hold only {', '.join(known)}")
+    try:
+        return kind(**{key: type(known[key])(value) for key, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise BadConfig(f"frontalizer card '{name}': {kind.__name__.lower()}: {error}") from error
+
+
+def guarded(action: Callable[[View, tuple[float, float, float]], RGB], view: View, target_pose: tuple[float, float, float]) -> Outcome:
+    """Run ``action`` on one view; a missing face and anything that goes wrong become an outcome."""
+    if view.face is None:
+        return Outcome(None, status.NO_FACE, "no face was detected in the photograph")
+    started = time.perf_counter()
+    try:
+        image = action(view, target_pose)
+    except Exception as error:  # noqa: BLE001 - one bad image must never end a batch; the sentence goes into its row
+        return Outcome(None, status.MODEL_ERROR, " ".join(str(error).split()) or type(error).__name__, time.perf_counter() - started)
+    return Outcome(image, status.OK, "", time.perf_counter() - started)

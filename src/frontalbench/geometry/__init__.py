@@ -1,0 +1,1 @@
+"""Geometry: alignment (similarity), rotations and pose angles, crop and paste-back, triangle rasterizer. Import the modules themselves."""

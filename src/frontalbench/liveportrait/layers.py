@@ -1,0 +1,293 @@
+"""Building blocks of the networks, made for inference: norms folded into convolutions, weights laid out once for the processor.
+
+All convolutions keep the spatial size. Tensors are (N, C, H, W) or (N, C, D, H, W) with channels last in memory. Weights carry the number type
+the convolution runs in (float32, or float16 / bfloat16 for GPUs); inputs of another type are converted at the door.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import threading
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+
+BATCH_NORM_EPS = 1e-5
+_MKLDNN_NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """Channels-last format of a picture (4-D) or volume (5-D) tensor."""
+    return torch.channels_last if x.dim() == 4 else torch.channels_last_3d
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """``x`` with channels last in memory (no copy when it is so already)."""
+    return x.contiguous(memory_format=memory_format(x))
+
+
+def activate_(x: Tensor, activation: str, slope: float = 0.0) -> Tensor:
+    """``activation`` (none, relu, leaky with ``slope``) in place."""
+    if activation == "relu":
+        return F.relu_(x)
+    if activation == "leaky":
+        return F.leaky_relu_(x, slope)
+    return x
+
+
+def batch_norm_affine(state: State, name: str) -> tuple[Tensor, Tensor]:
+    """Scale and shift (float32) that a batch norm in evaluation mode amounts to."""
+    scale = state[f"{name}.weight"].double() / torch.sqrt(state[f"{name}.running_var"].double() + BATCH_NORM_EPS)
+    shift = state[f"{name}.bias"].double() - state[f"{name}.running_mean"].double() * scale
+    return scale.float(), shift.float()
+
+
+def folded(state: State, conv: str, norm: str | None = None) -> tuple[Tensor, Tensor]:
+    """Weight and bias of a convolution, with the batch norm that follows it folded in (arithmetic in float64, result float32)."""
+    weight, bias = state[f"{conv}.weight"].double(), state[f"{conv}.bias"].double()
+    if norm is not None:
+        scale = state[f"{norm}.weight"].double() / torch.sqrt(state[f"{norm}.running_var"].double() + BATCH_NORM_EPS)
+        weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+        bias = (bias - state[f"{norm}.running_mean"].double()) * scale + state[f"{norm}.bias"].double()
+    return weight.float(), bias.float()
+
+
+def spectral(state: State, conv: str) -> tuple[Tensor, Tensor | None]:
+    """Weight and bias of a spectrally normalised convolution: ``weight_orig / (u^T W v)`` with the stored singular vectors."""
+    original = state[f"{conv}.weight_orig"].double()
+    sigma = torch.dot(state[f"{conv}.weight_u"].double(), original.flatten(1) @ state[f"{conv}.weight_v"].double())
+    return (original / sigma).float(), state.get(f"{conv}.bias")
+
+
+def spread_nearest(weight: Tensor, factor: int, axes: tuple[int, ...]) -> Tensor:
+    """Kernel of the transposed convolution (stride ``factor`` on ``axes``) that equals nearest upsampling and then this convolution.
+
+    ``weight``: (out, in, k, k) or (out, in, k, k, k) -> (in, out, k + factor - 1, ...). Each input pixel stands for a block of ``factor`` equal
+    pixels, so it reaches the outputs through the sum of the kernel slid over that block.
+    """
+    w = weight.double().flip(tuple(range(2, weight.dim())))
+    for axis in axes:
+        shape = list(w.shape)
+        shape[axis] += factor - 1
+        slid = w.new_zeros(shape)
+        for i in range(factor):
+            slid.narrow(axis, i, w.shape[axis]).add_(w)
+        w = slid
+    return w.float().transpose(0, 1).contiguous()
+
+
+class Conv(nn.Module):
+    """Convolution with odd kernel, stride 1 and zero padding that keeps the size; then ``activation``.
+
+    On a CPU with oneDNN the weight is reordered once, at the first call, to the layout that oneDNN computes in (PyTorch's own modules do that
+    anew in every call) and the activation is fused.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0) -> None:
+        super().__init__()
+        self.activation, self.slope = activation, slope
+        self.kernel = tuple(weight.shape[2:])
+        self.padding = [k // 2 for k in self.kernel]
+        self.weight = nn.Buffer(channels_last(weight))
+        self.bias = nn.Buffer(bias) if bias is not None else None
+        self._packed: Tensor | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self._packed is not None:
+            return self._fused(channels_last(x.to(self._packed.dtype)), self._packed)
+        x = channels_last(x.to(self.weight.dtype))
+        if _can_pack(x):
+            ones = [1] * len(self.kernel)
+            self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, ones, ones, 1, list(x.shape))
+            self.weight = nn.Buffer(self.weight.new_empty(0))  # one copy of 0.5 GB of weights is enough
+            return self._fused(x, self._packed)
+        function = F.conv2d if x.dim() == 4 else F.conv3d
+        return activate_(function(x, self.weight, self.bias, padding=self.padding), self.activation, self.slope)
+
+    def _fused(self, x: Tensor, packed: Tensor) -> Tensor:
+        ones = [1] * len(self.kernel)
+        scalars = [self.slope] if self.activation == "leaky" else []
+        y: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            x, packed, self.bias, self.padding, ones, ones, 1, _MKLDNN_NAMES[self.activation], scalars, ""
+        )
+        return y
+
+    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
+        if self._packed is not None:
+            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+def _can_pack(x: Tensor) -> bool:
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and not torch.is_grad_enabled()
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+        and not torch.compiler.is_compiling()
+    )
+
+
+class UpConv2d(nn.Module):
+    """Nearest upsampling by ``factor`` and then a 3 x 3 convolution, as one transposed convolution on the small picture.
+
+    The upsampled picture repeats each pixel, so most of the plain way's products are repeats: 2.25 times fewer at factor 2, 4 times at factor 4.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, factor: int, *, activation: str = "none", slope: float = 0.0) -> None:
+        super().__init__()
+        self.factor, self.activation, self.slope = factor, activation, slope
+        self.weight = nn.Buffer(channels_last(spread_nearest(weight, factor, (2, 3))))
+        self.bias = nn.Buffer(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = channels_last(x.to(self.weight.dtype))
+        return activate_(F.conv_transpose2d(x, self.weight, self.bias, stride=self.factor, padding=1), self.activation, self.slope)
+
+
+class UpConv3d(nn.Module):
+    """Nearest upsampling by (1, 2, 2) and then a 3 x 3 x 3 convolution and ReLU, on the small volume.
+
+    Of the upsampled rows 2i and 2i+1 the first sees small rows i-1, i, i and the second i, i, i+1: four convolutions with 2 x 2 kernels, one for
+    each parity, whose outputs interleave. They run as one convolution with four times the outputs on a volume padded by one.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        parts = [_parity(_parity(weight.double(), 3, a), 4, b) for a in (0, 1) for b in (0, 1)]
+        self.out = weight.shape[0]
+        self.conv = Conv(torch.cat(parts).float(), bias.repeat(4), activation="relu")
+        self.conv.padding = [1, 1, 1]
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        four: Tensor = self.conv(x).permute(0, 2, 3, 4, 1)
+        y = four.new_empty(x.shape[0], x.shape[2], 2 * height, 2 * width, self.out)
+        for part, (a, b) in enumerate(itertools.product((0, 1), (0, 1))):
+            y[:, :, a::2, b::2] = four[:, :, a : a + height, b : b + width, part * self.out : (part + 1) * self.out]
+        return y.permute(0, 4, 1, 2, 3)
+
+
+def _parity(weight: Tensor, axis: int, parity: int) -> Tensor:
+    first, middle, last = weight.unbind(axis)
+    return torch.stack([first, middle + last] if parity == 0 else [first + middle, last], axis)
+
+
+@functools.cache
+def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Matrices (A^T, G, B^T) of the minimal filtering algorithm F(outputs, taps): ``y = A^T [(G g) * (B^T d)]``.
+
+    ``d``: outputs + taps - 1 inputs, ``g``: the filter (correlation, as networks mean it). ``points``: outputs + taps - 2 distinct numbers where
+    the polynomials are evaluated; infinity is added. Winograd 1980; Lavin and Gray 2016, section 4; exact fractions inside.
+    """
+    n = outputs + taps - 1
+    if len(set(points)) != n - 1:
+        raise ValueError(f"{n - 1} distinct points are needed, got {points}")
+
+    def vandermonde(width: int) -> list[list[Fraction]]:
+        return [[p**j for j in range(width)] for p in points] + [[Fraction(int(j == width - 1)) for j in range(width)]]
+
+    g, a = vandermonde(taps), vandermonde(outputs)
+    # Correlation is the transpose of polynomial multiplication: B^T is the inverse of the transposed n-point evaluation.
+    b = np.linalg.inv(np.array(vandermonde(n), dtype=np.float64)).T
+    scale = np.array([float(math.prod(p - q for q in points if q != p)) for p in points] + [1.0], dtype=np.float64)
+    # Moving each point's common factor from B to G keeps B's entries small numbers, which keeps float32 errors small.
+    return np.array(a, dtype=np.float64).T, np.array(g, dtype=np.float64) / scale[:, None], b * scale[:, None]
+
+
+TILE = 4
+_POINTS = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
+_BAND_FLOATS = 3_000_000
+"""Floats of transformed input or output that a band of tile rows may hold: it stays in the processor's cache."""
+
+
+_own = threading.local()
+
+
+def _workspace(*lengths: int) -> list[Tensor]:
+    """Uninitialised float32 vectors, the same memory at every call of a thread.
+
+    Fresh memory costs a page fault every 4 kB, which was a third of the time here; some 50 MB kept for good are the price.
+    """
+    kept: dict[int, Tensor] = _own.__dict__.setdefault("kept", {})
+    with torch.inference_mode(False):  # tensors born in inference mode could not be written outside of it
+        for index, length in enumerate(lengths):
+            if index not in kept or len(kept[index]) < length:
+                kept[index] = torch.empty(length)
+    return [kept[index][:length] for index, length in enumerate(lengths)]
+
+
+class MinimalConv2d(nn.Module):
+    """3 x 3 convolution by minimal filtering F(4 x 4, 3 x 3): 4 times fewer products than the plain way, float32 on a CPU.
+
+    The picture is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels.
+    Rounding errors are some ten times those of the plain way (about 1e-5 of the output's spread). Other devices and number types take the plain way.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0) -> None:
+        super().__init__()
+        if tuple(weight.shape[2:]) != (3, 3):
+            raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
+        self.activation, self.slope = activation, slope
+        at, g, bt = (torch.from_numpy(matrix) for matrix in cook_toom(TILE, 3, _POINTS))
+        u = torch.einsum("ai,bj,ocij->abco", g, g, weight.double())
+        self.filters = nn.Buffer(u.reshape(-1, weight.shape[1], weight.shape[0]).float().contiguous())
+        self.bias = nn.Buffer(bias if bias is not None else torch.zeros(weight.shape[0]))
+        self.into = nn.Buffer(torch.kron(bt, bt).float())
+        self.outof = nn.Buffer(torch.kron(at, at).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, inside, height, width = x.shape
+        out = self.filters.shape[2]
+        if height % TILE or width % TILE:
+            raise ValueError(f"height and width must be multiples of {TILE}, got {height} x {width}")
+        rows, columns = height // TILE, width // TILE
+        size = TILE + 2
+        band = min(rows, max(1, _BAND_FLOATS // (size * size * columns * max(inside, out))))
+        most = band * columns
+        lengths = (size**2 * inside * most, size**2 * inside * most, size**2 * out * most, TILE**2 * out * most)
+        room, *spaces = _workspace((band * TILE + 2) * (width + 2) * inside, *lengths)
+        padded = room.view(band * TILE + 2, width + 2, inside)
+        padded[:, 0].zero_()
+        padded[:, -1].zero_()
+        s0, s1, s2 = padded.stride()
+        y = x.new_empty(n, rows, TILE, columns, TILE, out, dtype=torch.float32)
+        for i in range(n):
+            picture = x[i].permute(1, 2, 0)
+            for first in range(0, rows, band):
+                count = min(band, rows - first)
+                points = count * columns
+                top, bottom = first * TILE - 1, (first + count) * TILE + 1  # the band and one row around it; outside the picture is 0
+                inner = slice(max(top, 0), min(bottom, height))
+                padded[inner.start - top : inner.stop - top, 1:-1].copy_(picture[inner])
+                if top < 0:
+                    padded[0].zero_()
+                if bottom > height:
+                    padded[count * TILE + 1].zero_()
+                overlapping = padded.as_strided(
+                    (size, size, count, columns, inside), (s0, s1, TILE * s0, TILE * s1, s2), padded.storage_offset()
+                )
+                shapes = ((size**2, points * inside), (size**2, points * inside), (size**2, points, out), (TILE**2, points * out))
+                tiles, spectrum, product, pixels = (
+                    space[: math.prod(shape)].view(shape) for space, shape in zip(spaces, shapes, strict=True)
+                )
+                tiles.view(overlapping.shape).copy_(overlapping)
+                torch.mm(self.into, tiles, out=spectrum)
+                torch.bmm(spectrum.view(size**2, points, inside), self.filters, out=product)
+                torch.mm(self.outof, product.view(size**2, -1), out=pixels)
+                squares = pixels.view(TILE, TILE, count, columns, out).permute(2, 0, 3, 1, 4)
+                torch.add(squares, self.bias, out=y[i, first : first + count])
+        return activate_(y.view(n, height, width, out).permute(0, 3, 1, 2), self.activation, self.slope)

@@ -1,0 +1,34 @@
+"""``tddfa_pose``: the pose in the matrix that the 3DDFA_V2 regressor gives; needs no face model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontalbench.geometry.rotation import angles_from_matrix
+from frontalbench.images import RGB
+from frontalbench.pose.base import used_landmarks
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+    from frontalbench.detect.select import Face
+    from frontalbench.landmarks.tddfa import DenseFitter
+
+
+class TddfaPose:
+    """See the module; the confidence is the detector's score, the regressor has none."""
+
+    def __init__(self, name: str, fitter: DenseFitter) -> None:
+        self.name = name
+        self.fitter = fitter
+
+    def estimate(self, image: RGB, face: Face) -> tuple[float, float, float, float]:
+        """See :class:`~frontalbench.pose.base.PoseEstimator`."""
+        yaw, pitch, roll = angles_from_matrix(self.fitter.pose(image, face))
+        return float(yaw), float(pitch), float(roll), face.score
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaPose:
+    """The estimator of a card of family ``tddfa_pose``; it ``uses`` a landmarks card of family ``tddfa``, without its basis."""
+    from frontalbench.landmarks import tddfa
+
+    return TddfaPose(card.name, tddfa.load(used_landmarks(card), threads=threads, device=device, dense=False))

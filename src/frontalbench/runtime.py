@@ -1,0 +1,167 @@
+"""Where networks run: ONNX Runtime sessions, torch devices, thread counts, checkpoints read as data.
+
+``device`` is ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` (CUDA where this machine has it). A CUDA device that is asked for but cannot be had is
+replaced by the CPU with a :class:`DeviceFallback` warning, never silently.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frontalbench.errors import BadInput
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import torch
+
+log = logging.getLogger(__name__)
+
+
+class DeviceFallback(RuntimeWarning):
+    """A GPU was asked for and the CPU is used instead."""
+
+
+def parse_device(device: str) -> tuple[str, int]:
+    """``("cpu" | "cuda" | "auto", index)`` of a device name. Raises :class:`BadInput`."""
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda", "auto") or (index and (kind != "cuda" or not index.isdecimal())):
+        raise BadInput(f"device '{device}' is not known; use cpu, cuda, cuda:N or auto")
+    return kind, int(index or 0)
+
+
+def limit_threads(threads: int) -> None:
+    """Keep OpenCV, and torch where it is already imported, to ``threads`` threads in this process. A job calls this once, with its rule's threads."""
+    import sys
+
+    import cv2
+
+    cv2.setNumThreads(max(1, threads))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(max(1, threads))
+
+
+def onnx_session(
+    model: str | os.PathLike[str] | bytes, *, threads: int = 1, device: str = "cpu", name: str | None = None
+) -> onnxruntime.InferenceSession:
+    """An ONNX Runtime session of a model file (or of a model's bytes, then ``name`` says in messages what it is).
+
+    ``threads`` threads inside of an operator, operators one after the other, deterministic kernels. On CUDA the convolution algorithm is chosen by
+    heuristic, not by timing, and TF32 is off, so that two runs agree. Raises :class:`BadInput` when the file is not a model that loads.
+    """
+    import onnxruntime as ort
+
+    kind, index = parse_device(device)
+    label = name or (str(model) if not isinstance(model, bytes) else "model")
+    if not isinstance(model, bytes) and not Path(model).is_file():
+        raise BadInput(f"{label}: not found; fetch the model's weights first")
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = max(1, threads)
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    # Inputs of many sizes: a memory plan per size would grow with the data set, and gains nothing measurable here.
+    options.enable_mem_pattern = False
+    providers: list[Any] = ["CPUExecutionProvider"]
+    wanted = kind == "cuda" or (kind == "auto" and "CUDAExecutionProvider" in ort.get_available_providers())
+    if wanted:
+        if "CUDAExecutionProvider" in ort.get_available_providers():
+            if hasattr(ort, "preload_dlls"):
+                ort.preload_dlls()  # the CUDA libraries that came with torch's wheels
+            cuda = {
+                "device_id": index,
+                "cudnn_conv_algo_search": "HEURISTIC",
+                "use_tf32": 0,
+                "arena_extend_strategy": "kSameAsRequested",
+            }
+            providers.insert(0, ("CUDAExecutionProvider", cuda))
+        else:
+            fall_back(
+                f"{label}: device '{device}' asked for, but this ONNX Runtime has no CUDA; running on the CPU (install onnxruntime-gpu)"
+            )
+    try:
+        session = ort.InferenceSession(model if isinstance(model, bytes) else str(model), options, providers=providers)
+    except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
+        raise BadInput(f"{label}: ONNX Runtime cannot load it ({_first_line(error)}); fetch the file again or correct the card") from error
+    if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
+        fall_back(f"{label}: device '{device}' asked for, but CUDA could not be started; running on the CPU (see ONNX Runtime's messages)")
+    return session
+
+
+def quiet_run() -> Any:
+    """Run options for a trial that may fail: ONNX Runtime writes nothing to the terminal, the exception is all."""
+    import onnxruntime as ort
+
+    options = ort.RunOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def torch_device(device: str) -> torch.device:
+    """The torch device of a device name, the CPU (with a warning) where CUDA is asked for and missing."""
+    import torch
+
+    kind, index = parse_device(device)
+    if kind == "cpu" or (kind == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    if not torch.cuda.is_available() or index >= torch.cuda.device_count():
+        fall_back(f"device '{device}' asked for, but torch sees {torch.cuda.device_count()} CUDA devices; running on the CPU")
+        return torch.device("cpu")
+    return torch.device("cuda", index)
+
+
+def load_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
+    """The state dict in a torch checkpoint file, on the CPU, read as data only; a ``module.`` prefix (data-parallel training) is taken off.
+
+    A file may hold the state dict itself or a mapping with it under ``state_dict``. Raises :class:`BadInput` for a missing, truncated or other
+    kind of file, and for one that would run code when unpickled.
+    """
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadInput(f"{path}: not found; fetch the model's weights first") from None
+    except pickle.UnpicklingError as error:
+        raise BadInput(f"{path}: refused, it is damaged or holds code besides tensors; expected a plain state dict") from error
+    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, ... on broken files
+        raise BadInput(f"{path}: not a readable torch checkpoint ({_first_line(error)}); fetch the file again") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
+        raise BadInput(f"{path}: expected a state dict (names to tensors), found {type(content).__name__}")
+    return {str(key).removeprefix("module."): value for key, value in content.items()}
+
+
+def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], source: str | os.PathLike[str]) -> None:
+    """Put ``state`` into ``module``: the same names on both sides and the same shapes, else :class:`BadInput` naming ``source`` and the first misfit.
+
+    ``num_batches_tracked`` counters, which old checkpoints leave out and inference never reads, may be missing.
+    """
+    own = module.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    extra = [key for key in state if key not in own]
+    if missing or extra:
+        parts = [f"{len(keys)} {what} (first: {keys[0]})" for keys, what in ((missing, "missing"), (extra, "unknown")) if keys]
+        raise BadInput(f"{source}: not the weights of this network: {', '.join(parts)}; check the card's params and file")
+    for key, value in state.items():
+        if own[key].shape != value.shape:
+            raise BadInput(f"{source}: {key} should be {tuple(own[key].shape)}, is {tuple(value.shape)}; check the card's params and file")
+    module.load_state_dict(state, strict=False)
+
+
+def fall_back(message: str) -> None:
+    """Say loudly (log and :class:`DeviceFallback` warning) that another device is used than the one asked for."""
+    log.warning(message)
+    warnings.warn(message, DeviceFallback, stacklevel=3)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return (lines[0] if lines else type(error).__name__)[:200]

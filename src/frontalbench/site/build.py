@@ -1,0 +1,339 @@
+"""Render the site: pages from the master tables and cards, pictures and figures where they are given.
+
+The same inputs give the same bytes. Links are relative, scripts and styles lie beside the pages, data for scripts are ``.js`` files: everything
+works from ``file://``, without a server and without a network. Names from tables are text, never markup.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from frontalbench import __version__, cards, folderswap
+from frontalbench.datasets import card as dataset_cards
+from frontalbench.errors import BadConfig
+from frontalbench.export import safe_name
+from frontalbench.figures import dataset as figures
+from frontalbench.figures import palette, series
+from frontalbench.figures.inputs import Inputs
+from frontalbench.grid import ORIGINAL
+from frontalbench.site import charts, people
+from frontalbench.site.master import Master, Row, ranking
+from frontalbench.tabulate.columns import MASTER
+from frontalbench.tabulate.write import csv_text, number
+
+HERE = Path(__file__).parent
+LISTING = "files.txt"
+"""Names every file of the site, so that the next build knows what it may replace."""
+SHOWN = (
+    *("dataset", "variant", "detector", "backbone", "group", "subset", "mean", "ci_low", "ci_high", "n_images", "n_subjects"),
+    *("fta_rate", "share_gaining", "p_holm", "verified", "leak", "note"),
+)
+"""Columns of the table of all numbers; its rows are those over all angles (the bins are in the CSV file)."""
+NOTICES = {
+    "synthetic": "SYNTHETIC: the people of this dataset do not exist.",
+    "research": "Research use only: the photographs of this dataset must not be published, and neither must this page.",
+}
+GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
+
+
+@dataclass
+class Site:
+    """What the pages are made of. ``inputs``: per dataset, for the probe browser and the costs; ``figures``: ``results/figures``."""
+
+    master: Master
+    out: Path
+    inputs: Mapping[str, Inputs] = field(default_factory=dict)
+    figures: Path | None = None
+    people: int = 12
+    _written: list[str] = field(default_factory=list, init=False)
+    _folder: Path = field(default=Path(), init=False)
+    _environment: jinja2.Environment = field(default_factory=lambda: _environment(), init=False, repr=False)
+
+    def build(self) -> list[str]:
+        """Write the whole site, or nothing; returns the files, relative to ``out``. Raises :class:`BadInput` when ``out`` holds something else."""
+        with folderswap.replacing(self.out, LISTING, _listed) as self._folder:
+            self._render()
+            self._write(LISTING, "".join(f"{path}\n" for path in sorted(set(self._written))))
+        return sorted(set(self._written))
+
+    def _render(self) -> None:
+        for name in ("style.css", "site.js"):
+            self._write(f"static/{name}", (HERE / "static" / name).read_text(encoding="utf-8"))
+        browsers = {d: people.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
+        self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _pictures(one) if p.file})
+        self._page("index.html", "overview.html", title="Overview", blocks=[self._overview(d) for d in self.master.datasets])
+        for name in self.master.frontalizers:
+            self._page(f"frontalizers/{slug(name)}.html", "frontalizer.html", title=name, **self._frontalizer(name))
+        for name in self.master.datasets:
+            self._page(f"datasets/{slug(name)}.html", "dataset.html", title=name, browser=bool(browsers.get(name)), **self._dataset(name))
+            if browsers.get(name):
+                judges = self.inputs[name].judges
+                self._page(
+                    f"people/{slug(name)}.html",
+                    "people.html",
+                    title=f"People of {name}",
+                    dataset=name,
+                    notice=self._notice(name),
+                    people=browsers[name],
+                    judges=judges,
+                )
+        self._page("judges.html", "judges.html", title="Detectors and backbones", datasets=[self._judges(d) for d in self.master.datasets])
+        self._numbers()
+
+    # Pages ------------------------------------------------------------------------------------------------------------
+
+    def _overview(self, dataset: str) -> dict[str, Any]:
+        judged = []
+        for judge in self.master.judges_of(dataset):
+            rows = self.master.rows("table1_net_gain", dataset=dataset, detector=judge[0], backbone=judge[1])
+            ranked, left_out = ranking(rows)
+            bounds = charts.limits([row[key] for row in rows for key in ("identity_gain", "identity_gain_low", "identity_gain_high")])
+            judged.append({"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds})
+        return {"dataset": dataset, "notice": self._notice(dataset), "judged": judged}
+
+    def _frontalizer(self, name: str) -> dict[str, Any]:
+        rows = self.master.rows("table1_net_gain", frontalizer=name)
+        blocks = []
+        for dataset in self.master.datasets:
+            judge = self.master.judges_of(dataset)[0]
+            wanted = {"dataset": dataset, "detector": judge[0], "backbone": judge[1]}
+            gains = {}
+            for group in ("Net Gain", "identity gain"):
+                lines, bins = self._bins(group, name, wanted)
+                words = f"{group} of {name} on {dataset} by the absolute yaw of the probe"
+                gains[group] = charts.lines(lines, title=words, x_label="|yaw| of the probe in degrees", y_label=group, ticks=bins)
+            curves = [r for r in self.master.rows("curves", **wanted) if r["variant"] == ORIGINAL or r["frontalizer"] == name]
+            curve = charts.lines(
+                _curves(curves),
+                title=f"Similarity to GT on {dataset} over the absolute yaw, angled photos and {name}",
+                x_label="|yaw| of the probe in degrees",
+                y_label="similarity to GT",
+                zero=False,
+            )
+            variants = list(dict.fromkeys(r["variant"] for r in rows if r["dataset"] == dataset and not r["recipe"]))
+            blocks.append(
+                {
+                    "dataset": dataset,
+                    "judge": judge,
+                    "notice": self._notice(dataset),
+                    "gains": gains,
+                    "curve": curve,
+                    "pictures": [p for v in variants for p in self._figures(dataset, ("triples", "ordered"), v)],
+                    "failures": self._figures(dataset, ("failures",)),
+                }
+            )
+        missing = [r for r in self.master.rows("missing") if r["variant"] and palette.frontalizer_of(r["variant"]) == name]
+        return {
+            "name": name,
+            "card": _card("frontalizer", name),
+            "rows": rows,
+            "blocks": blocks,
+            "missing": missing,
+            "costs": self._costs(name),
+        }
+
+    def _dataset(self, name: str) -> dict[str, Any]:
+        try:
+            card: Any = dataset_cards.find(name)
+        except BadConfig:  # a table of another checkout: its numbers are shown, its card is not here
+            card = None
+        return {
+            "name": name,
+            "card": card,
+            "notice": self._notice(name),
+            "counts": self.master.rows("counts", dataset=name),
+            "ranked": self._overview(name),
+            "plots": self._by_judge(self._figures(name, ("distributions", "gain_by_yaw", "gain_curve"))),
+            "pictures": self._figures(name, ("variants", "failures")),
+            "missing": self.master.rows("missing", dataset=name),
+        }
+
+    def _judges(self, dataset: str) -> dict[str, Any]:
+        tables = []
+        for group in GROUPS:
+            rows = [r for r in self.master.rows("table3_backbones", dataset=dataset, group=group) if r["mean"] is not None]
+            if rows:
+                tables.append({"group": group, **_crossed(rows)})
+        return {
+            "dataset": dataset,
+            "notice": self._notice(dataset),
+            "tables": tables,
+            "verification": [r for r in self.master.rows("verification", dataset=dataset) if r["variant"] == ORIGINAL],
+        }
+
+    def _numbers(self) -> None:
+        rows = [r for r in self.master.rows("master") if r["yaw_axis"] == "all"]
+        data = {
+            "columns": [{"key": k, "text": MASTER[k][1], "number": str(MASTER[k][0]) in ("double", "int64")} for k in SHOWN],
+            "values": [[_plain(r[k]) for k in SHOWN] for r in rows],
+        }
+        # "<" is escaped so that no name can end the script; the two line separators are no legal characters of older JavaScript strings.
+        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        for char in ("<", "\u2028", "\u2029"):
+            text = text.replace(char, f"\\u{ord(char):04x}")
+        self._write("data/master.js", f"window.FRONTALBENCH_MASTER={text};\n")
+        full = self.master.rows("master")
+        self._write("data/master.csv", csv_text(list(MASTER), [[r[k] for k in MASTER] for r in full]))
+        meanings = [(key, MASTER[key][1]) for key in SHOWN]
+        self._page("numbers.html", "numbers.html", title="All numbers", n=len(rows), n_full=len(full), meanings=meanings)
+
+    # Parts ------------------------------------------------------------------------------------------------------------
+
+    def _bins(self, group: str, frontalizer: str, wanted: Mapping[str, str]) -> tuple[list[charts.Series], list[tuple[float, str]]]:
+        """The lines of a frontalizer's variants over the bins of |yaw| in which there is a probe, and the bins' names."""
+        rows = self.master.rows("master", group=group, subset="common", yaw_axis="abs", frontalizer=frontalizer, **wanted)
+        rows = [row for row in rows if row["yaw_low"] is not None and row["mean"] is not None]
+        edges = sorted({(row["yaw_low"], row["yaw_high"]) for row in rows}, key=lambda edge: edge[0])
+        names = [f"{low:g}\N{EN DASH}{high:g}" if high is not None else f"{low:g} +" for low, high in edges]
+        lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
+        for row in rows:
+            place = float(edges.index((row["yaw_low"], row["yaw_high"])))
+            lines.setdefault(row["variant"], []).append((place, row["mean"], row["ci_low"], row["ci_high"]))
+        return [charts.Series(variant, sorted(points)) for variant, points in lines.items()], [(float(i), n) for i, n in enumerate(names)]
+
+    def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
+        """Figures of ``results/figures`` that are there, copied beside the pages."""
+        if self.figures is None:
+            return []
+        found: dict[str, dict[str, str]] = {}
+        variants = list(dict.fromkeys(r["variant"] for r in self.master.rows("master", dataset=dataset) if r["variant"] != ORIGINAL))
+        # Pictures were chosen by one of the judges, the first one of that run; which one that was the file's name says.
+        asked = (request for judge in self.master.judges_of(dataset) for request in figures.requests(variants, [judge]))
+        for request in asked:
+            if request.name in names and (not variant or request.variant == variant):
+                source = self.figures / dataset / f"{request.stem}.{request.formats[-1]}"
+                path = f"figures/{slug(dataset)}/{request.stem}.{request.formats[-1]}"
+                if source.is_file() and path not in found:
+                    (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+                    (self._folder / path).write_bytes(source.read_bytes())
+                    self._written.append(path)
+                    judge = " + ".join(filter(None, request.judge))
+                    text = ", ".join(filter(None, [figures.NAMES[request.name], request.variant, judge]))
+                    found[path] = {"path": path, "text": text, "judge": judge}
+        return list(found.values())
+
+    def _by_judge(self, found: Sequence[dict[str, str]]) -> dict[str, list[dict[str, str]]]:
+        parts: dict[str, list[dict[str, str]]] = {}
+        for figure in found:
+            parts.setdefault(figure["judge"], []).append(figure)
+        return parts
+
+    def _costs(self, frontalizer: str) -> list[dict[str, Any]]:
+        """Seconds per image of a frontalizer's variants on every dataset whose tables are at hand."""
+        made = []
+        for dataset, files in self.inputs.items():
+            shards = {v: paths for v, paths in files.pictures.items() if v != ORIGINAL and palette.frontalizer_of(v) == frontalizer}
+            for variant, seconds in series.costs(shards).items():
+                if len(seconds):
+                    low, middle, high = np.quantile(seconds, [0.05, 0.5, 0.95])
+                    made.append({"dataset": dataset, "variant": variant, "n": len(seconds), "low": low, "middle": middle, "high": high})
+        return made
+
+    def _notice(self, dataset: str) -> str:
+        if dataset in self.master.synthetic:
+            return NOTICES["synthetic"]
+        try:
+            publish = dataset_cards.find(dataset).data["licence"]["publish"]
+        except BadConfig:
+            publish = False
+        return "" if publish else NOTICES["research"]
+
+    def _page(self, path: str, template: str, **content: Any) -> None:
+        depth = path.count("/")
+        text = self._environment.get_template(f"{template}.j2").render(
+            root="../" * depth, path=path, master=self.master, version=__version__, with_people=sorted(self.inputs), **content
+        )
+        self._write(path, re.sub(r"\n\s*\n+", "\n", text).strip() + "\n")
+
+    def _write(self, path: str, text: str) -> None:
+        (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self._folder / path).write_text(text, encoding="utf-8")
+        self._written.append(path)
+
+
+def slug(name: str) -> str:
+    """A file name for a dataset or a frontalizer: itself where it is plain, as the cards demand."""
+    return name if re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,80}", name) and ".." not in name else safe_name(name)
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds)
+    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, is_control=_is_control)
+    return made
+
+
+def _card(kind: str, name: str) -> Any:
+    try:
+        return cards.find(kind, name)
+    except BadConfig:
+        return None
+
+
+def _is_control(row: Row) -> bool:
+    """Controls and derived variants are ranked to be compared with, not to win."""
+    return bool(row["recipe"]) or palette.hue(row["variant"]) < 0
+
+
+def _curves(rows: Iterable[Row]) -> list[charts.Series]:
+    lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
+    for row in rows:
+        if row["mean"] is not None:
+            lines.setdefault(row["variant"], []).append((row["yaw"], row["mean"], row["ci_low"], row["ci_high"]))
+    return [charts.Series(variant, sorted(points), band=True) for variant, points in lines.items()]
+
+
+def _crossed(rows: Sequence[Row]) -> dict[str, Any]:
+    columns: dict[str, list[float]] = {}
+    for row in rows:
+        columns.setdefault(row["backbone"], []).append(row["mean"])
+    return {
+        "detectors": list(dict.fromkeys(r["detector"] for r in rows)),
+        "backbones": list(dict.fromkeys(r["backbone"] for r in rows)),
+        "cells": {(r["detector"], r["backbone"]): r for r in rows},
+        # Similarities of different backbones are not on one scale: a column is tinted by its own range.
+        "ranges": {b: (min(v) - 0.02, max(v) + 0.02) for b, v in columns.items()},
+    }
+
+
+def _pictures(person: people.Person) -> list[people.Picture]:
+    return [person.reference, *(p for probe in person.probes for p in probe.pictures)]
+
+
+def _listed(listing: Path) -> set[str]:
+    return set(listing.read_text(encoding="utf-8").splitlines())
+
+
+def _plain(value: Any) -> Any:
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    return number(value, digits).replace("-", "\N{MINUS SIGN}") or "\N{EN DASH}"
+
+
+def _signed(value: float | None, digits: int = 3) -> str:
+    shown = _number(value, digits)
+    return f"+{shown}" if value is not None and value > 0 and float(f"{value:.{digits}f}") else shown
+
+
+def _percent(value: float | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{100 * value:.1f} %"
+
+
+def _seconds(value: float) -> str:
+    return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"

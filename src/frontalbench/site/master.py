@@ -1,0 +1,96 @@
+"""The master tables as the site needs them: plain rows, the ranking with its uncertainty, the gains by yaw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frontalbench import tables
+from frontalbench.errors import BadInput
+from frontalbench.tabulate.columns import schema
+
+Row = Mapping[str, Any]
+NEEDED = ("master", "table1_net_gain", "table3_backbones", "verification", "curves", "counts", "missing")
+
+
+@dataclass(frozen=True)
+class Master:
+    """The tables (name -> rows in file order) and what they are about, each list in the order of the master table."""
+
+    tables: Mapping[str, Sequence[Row]]
+    datasets: tuple[str, ...]
+    frontalizers: tuple[str, ...]
+    judges: tuple[tuple[str, str], ...]
+    synthetic: frozenset[str]
+
+    def rows(self, table: str, **wanted: Any) -> list[Row]:
+        """Rows of a table whose columns equal ``wanted``."""
+        return [row for row in self.tables[table] if all(row[key] == value for key, value in wanted.items())]
+
+    def judges_of(self, dataset: str) -> list[tuple[str, str]]:
+        """(detector, backbone) pairs that judged a dataset."""
+        return list(dict.fromkeys((row["detector"], row["backbone"]) for row in self.rows("master", dataset=dataset)))
+
+
+def read(folder: str | Path) -> Master:
+    """Read ``results/master``; raises :class:`BadInput` when a table is missing or of another version."""
+    read_tables = {}
+    for name in NEEDED:
+        read_tables[name] = tables.read(Path(folder, f"{name}.parquet"), schema(name)).to_pylist()
+    rows = read_tables["master"]
+    if not rows:
+        raise BadInput(f"{Path(folder, 'master.parquet')}: holds no row; run the summary of at least one dataset first")
+    return Master(
+        tables=read_tables,
+        datasets=_distinct(row["dataset"] for row in rows),
+        frontalizers=_distinct(row["frontalizer"] for row in rows),
+        judges=tuple(dict.fromkeys((row["detector"], row["backbone"]) for row in rows)),
+        synthetic=frozenset(row["dataset"] for row in rows if row["synthetic"]),
+    )
+
+
+def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
+    return tuple(value for value in dict.fromkeys(values) if value)
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A row of the ranking: its place by identity gain, and the places that the intervals leave open (``first`` to ``last``)."""
+
+    place: int
+    first: int
+    last: int
+    row: Row
+
+    @property
+    def places(self) -> str:
+        return str(self.place) if self.first == self.last else f"{self.first} to {self.last}"
+
+
+def ranking(rows: Sequence[Row]) -> tuple[list[Ranked], list[Row]]:
+    """Rows of ``table1_net_gain`` of one dataset and judge, by identity gain; and the rows that cannot be ranked.
+
+    A variant is certainly behind another one where its interval lies wholly below; the places that remain are its uncertainty. Not ranked are rows
+    without a value, and leaks: there the judge took part in training what it judges.
+    """
+    fit = [row for row in rows if row["identity_gain"] is not None and not row["leak"]]
+    order = sorted(fit, key=lambda row: (-row["identity_gain"], row["variant"]))
+
+    def low(row: Row) -> float:
+        return float(row["identity_gain"] if row["identity_gain_low"] is None else row["identity_gain_low"])
+
+    def high(row: Row) -> float:
+        return float(row["identity_gain"] if row["identity_gain_high"] is None else row["identity_gain_high"])
+
+    ranked = [
+        Ranked(
+            place=place,
+            first=1 + sum(low(other) > high(row) for other in order),
+            last=len(order) - sum(high(other) < low(row) for other in order),
+            row=row,
+        )
+        for place, row in enumerate(order, 1)
+    ]
+    return ranked, [row for row in rows if row not in fit]

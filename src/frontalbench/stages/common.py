@@ -1,0 +1,118 @@
+"""What all stages share: provenance records, rows that pass through, the frame of a model stage."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from frontalbench import __version__, images, status, tables
+from frontalbench.errors import Unreadable, WeightsMissing
+from frontalbench.images import RGB
+
+HEAD = ("image_id", "identity", "role")
+
+Row = dict[str, Any]
+Model = TypeVar("Model")
+
+
+def provenance(
+    stage: str,
+    inputs: Iterable[str | os.PathLike[str]],
+    *,
+    card: str = "",
+    card_digest: str = "",
+    threads: int = 0,
+    device: str = "",
+    **more: Any,
+) -> dict[str, Any]:
+    """The record written into a table: what made it, from which inputs (sha256 by path as given), with what, when (UTC seconds)."""
+    return {
+        "stage": stage,
+        "tool": f"frontalbench {__version__}",
+        "card": card,
+        "card_digest": card_digest,
+        "inputs": {str(path): tables.file_sha256(path) for path in inputs},
+        "threads": threads,
+        "device": device,
+        "python": platform.python_version(),
+        "time": int(time.time()),
+        **more,
+    }
+
+
+def head(row: Mapping[str, Any]) -> Row:
+    """The columns that every table starts with."""
+    return {name: row[name] for name in HEAD}
+
+
+def passed_through(row: Mapping[str, Any]) -> Row:
+    """A row that arrived with another status than ``ok``, as it goes on."""
+    return {**head(row), "status": row["status"], "detail": row["detail"]}
+
+
+def failed(row: Mapping[str, Any], word: str, detail: str) -> Row:
+    """A row that fails in this stage: ``word`` from :mod:`frontalbench.status`, ``detail`` on one line."""
+    return {**head(row), "status": word, "detail": " ".join(detail.split())[:300]}
+
+
+PICTURES = tables.picture_schema([*HEAD, "status", "detail", "image"])
+"""The columns that every table of pictures (images, frontals, variants, crops) has."""
+
+
+def run_shard(
+    pictures: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    schema: pa.Schema,
+    record: Mapping[str, Any],
+    make: Callable[[], Model],
+    work: Callable[[Model, list[Row]], list[Row]],
+    *,
+    batch: int = 32,
+    columns: pa.Schema = PICTURES,
+) -> dict[str, int]:
+    """The frame of a model stage: read a shard in batches, let ``work`` turn rows into rows, write them. Returns rows by status.
+
+    ``make`` builds the model; when it raises WeightsMissing the shard is still written, every row that was ``ok`` with status
+    ``weights_missing`` and the one line that says what to do.
+    """
+    with tables.Writer(out, schema, record) as writer:
+        try:
+            model = make()
+        except WeightsMissing as error:
+            for rows in tables.iterate(pictures, columns):
+                writer.add(failed(r, status.WEIGHTS_MISSING, str(error)) if r["status"] == status.OK else passed_through(r) for r in rows)
+            return writer.counts
+        for rows in tables.iterate(pictures, columns, batch=batch):
+            writer.add(work(model, rows))
+    return writer.counts
+
+
+def each_picture(
+    rows: Sequence[Row], run: Callable[[list[int], list[RGB]], Sequence[Row]], *, skip: Mapping[int, Row] | None = None
+) -> list[Row]:
+    """Decode the ``ok`` rows, hand them to ``run`` as (their places in ``rows``, pictures), and put what comes back in place.
+
+    Rows of another status pass through, rows in ``skip`` are taken as given, pictures that cannot be decoded become ``unreadable``.
+    """
+    out: dict[int, Row] = dict(skip or {})
+    places: list[int] = []
+    pictures: list[RGB] = []
+    for i, row in enumerate(rows):
+        if i in out:
+            continue
+        if row["status"] != status.OK:
+            out[i] = passed_through(row)
+            continue
+        try:
+            pictures.append(images.decode(row["image"]))
+            places.append(i)
+        except Unreadable as error:
+            out[i] = failed(row, status.UNREADABLE, str(error))
+    if places:
+        out.update(zip(places, run(places, pictures), strict=True))
+    return [out[i] for i in range(len(rows))]

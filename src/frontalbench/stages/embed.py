@@ -1,0 +1,79 @@
+"""aligned crops -> embeddings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from frontalbench import images, status, tables
+from frontalbench.cards import ModelCard
+from frontalbench.embed.base import Backbone, normalise
+from frontalbench.images import RGB
+from frontalbench.runtime import limit_threads
+from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
+
+BATCH = 64
+Vector = npt.NDArray[np.float32]
+_COLUMNS = pa.schema([tables.CROPS.field(name) for name in ("image_id", "identity", "role", "status", "detail", "score", "image")])
+
+
+def embed_shard(
+    crops: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    card: ModelCard,
+    make: Callable[[], Backbone],
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+) -> dict[str, int]:
+    """Embed every crop of a shard; returns rows by status. Embeddings are L2-normalised, ``norm`` keeps the length before."""
+    record = provenance("embed", [crops], card=card.name, card_digest=card.digest(), threads=threads, device=device)
+    limit_threads(threads)
+
+    def work(backbone: Backbone, rows: list[Row]) -> list[Row]:
+        usable = [row for row in rows if row["status"] == status.OK]
+        if not usable:
+            return [passed_through(row) for row in rows]
+        results = iter(_embed(backbone, [images.decode(row["image"]) for row in usable]))
+        return [_row(row, next(results)) if row["status"] == status.OK else passed_through(row) for row in rows]
+
+    return run_shard(crops, out, tables.embeddings_schema(_dimension(card)), record, make, work, batch=BATCH, columns=_COLUMNS)
+
+
+def _dimension(card: ModelCard) -> int:
+    """Length of an embedding as the card says it, so that a table can be written also when the weights are missing."""
+    return int(card.params["dimension"])
+
+
+def _embed(backbone: Backbone, crops: list[RGB]) -> list[Vector | str]:
+    """An embedding (not normalised) per crop, or what the network said when it failed on it.
+
+    Networks take a whole batch or refuse it; after a refusal each crop is tried by itself, so that one bad crop costs one row.
+    """
+    try:
+        return list(backbone.embed(np.stack(crops)))
+    except Exception as error:  # noqa: BLE001 - whatever a network's runtime raises must not end the shard
+        if len(crops) == 1:
+            return [f"{backbone.name}: {error}"]
+    return [result for crop in crops for result in _embed(backbone, [crop])]
+
+
+def _row(row: Row, result: Vector | str) -> Row:
+    if isinstance(result, str):
+        return failed(row, status.MODEL_ERROR, result)
+    vectors, norms = normalise(result[None])
+    norm = float(norms[0])
+    if not np.isfinite(norm) or norm == 0:
+        return failed(row, status.MODEL_ERROR, "the embedding is zero or not finite")
+    return {
+        **head(row),
+        "status": status.OK,
+        "detail": row["detail"],
+        "score": row["score"],
+        "norm": norm,
+        "embedding": vectors[0].tolist(),
+    }

@@ -1,0 +1,39 @@
+"""The faces of a shard beside its pictures, for the stages that are given the locator's crops table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from frontalbench import tables
+from frontalbench.detect.select import Face
+from frontalbench.errors import BadInput
+from frontalbench.stages.common import Row
+
+
+def face_of(row: Mapping[str, Any]) -> Face:
+    """The face of a crops row whose status is ``ok``."""
+    return Face(
+        box=np.asarray(row["box"], np.float32),
+        score=float(row["score"]),
+        points=np.asarray(row["points"], np.float32).reshape(5, 2),
+        n_faces=int(row["n_faces"]),
+    )
+
+
+def read_faces(path: str | os.PathLike[str]) -> dict[str, Row]:
+    """Rows of a crops table by ``image_id``, without the pictures."""
+    columns = [name for name in tables.CROPS.names if name != "image"]
+    return {row["image_id"]: row for row in tables.read(path, tables.CROPS, columns).to_pylist()}
+
+
+def together(pictures: Sequence[Row], faces: Mapping[str, Row], faces_path: str | os.PathLike[str]) -> Iterator[tuple[Row, Row]]:
+    """Pair picture rows with face rows; raises BadInput when the two tables are not of the same shard."""
+    for row in pictures:
+        face = faces.get(row["image_id"])
+        if face is None:
+            raise BadInput(f"{faces_path}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
+        yield row, face

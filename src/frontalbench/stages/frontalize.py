@@ -1,0 +1,53 @@
+"""images + faces -> frontals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from frontalbench import status, tables
+from frontalbench.cards import ModelCard
+from frontalbench.frontalize.base import Frontalizer, View
+from frontalbench.images import RGB
+from frontalbench.stages.common import Row, each_picture, failed, provenance, run_shard
+from frontalbench.stages.faces import face_of, read_faces, together
+from frontalbench.stages.outcomes import picture_row
+
+BATCH = 8
+
+
+def frontalize_shard(
+    pictures: str | os.PathLike[str],
+    faces: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    card: ModelCard,
+    make: Callable[[], Frontalizer],
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+) -> dict[str, int]:
+    """Frontalize every picture of a shard; ``faces``: the locator's crops table over the same shard. Returns rows by status.
+
+    Raises BadInput when the two tables do not belong together.
+    """
+    record = provenance("frontalize", [pictures, faces], card=card.name, card_digest=card.digest(), threads=threads, device=device)
+    found = read_faces(faces)
+
+    def work(frontalizer: Frontalizer, rows: list[Row]) -> list[Row]:
+        beside = [face for _, face in together(rows, found, faces)]
+        faceless = {
+            i: failed(rows[i], face["status"], face["detail"] or "no face to frontalize")
+            for i, face in enumerate(beside)
+            if frontalizer.needs_face and rows[i]["status"] == status.OK and face["status"] != status.OK
+        }
+
+        def run(places: list[int], decoded: list[RGB]) -> list[Row]:
+            views = [
+                View(picture, face_of(beside[i]) if beside[i]["status"] == status.OK else None)
+                for i, picture in zip(places, decoded, strict=True)
+            ]
+            return [picture_row(rows[i], outcome) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
+
+        return each_picture(rows, run, skip=faceless)
+
+    return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH)

@@ -1,0 +1,52 @@
+"""pictures + faces -> measured pose."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from frontalbench import status, tables
+from frontalbench.cards import ModelCard
+from frontalbench.detect.select import Face
+from frontalbench.images import RGB
+from frontalbench.pose.base import PoseEstimator
+from frontalbench.stages.common import Row, each_picture, failed, head, provenance, run_shard
+from frontalbench.stages.faces import face_of, read_faces, together
+
+
+def pose_shard(
+    pictures: str | os.PathLike[str],
+    faces: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    card: ModelCard,
+    make: Callable[[], PoseEstimator],
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+) -> dict[str, int]:
+    """Measure yaw, pitch and roll (degrees, convention of ``docs/architecture.md``) of every picture of a shard; returns rows by status."""
+    record = provenance("pose", [pictures, faces], card=card.name, card_digest=card.digest(), threads=threads, device=device)
+    found = read_faces(faces)
+
+    def work(estimator: PoseEstimator, rows: list[Row]) -> list[Row]:
+        beside = [face for _, face in together(rows, found, faces)]
+        faceless = {
+            i: failed(rows[i], face["status"], face["detail"])
+            for i, face in enumerate(beside)
+            if rows[i]["status"] == status.OK and face["status"] != status.OK
+        }
+
+        def run(places: list[int], decoded: list[RGB]) -> list[Row]:
+            return [_measure(rows[i], picture, face_of(beside[i]), estimator) for i, picture in zip(places, decoded, strict=True)]
+
+        return each_picture(rows, run, skip=faceless)
+
+    return run_shard(pictures, out, tables.POSE, record, make, work)
+
+
+def _measure(row: Row, picture: RGB, face: Face, estimator: PoseEstimator) -> Row:
+    try:
+        yaw, pitch, roll, confidence = estimator.estimate(picture, face)
+    except ValueError as error:  # an estimator's documented answer to a degenerate face
+        return failed(row, status.MODEL_ERROR, str(error))
+    return {**head(row), "status": status.OK, "detail": "", "yaw": yaw, "pitch": pitch, "roll": roll, "confidence": confidence}

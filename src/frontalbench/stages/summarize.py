@@ -1,0 +1,40 @@
+"""similarity tables of a run -> master tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from frontalbench import tabulate
+from frontalbench.tabulate import Settings
+from frontalbench.tabulate.facts import Cell, from_cards
+
+
+def summarize(
+    similarity: Iterable[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    settings: Settings | None = None,
+    expected: Iterable[str | os.PathLike[str]] = (),
+) -> list[Path]:
+    """Write ``results/master`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
+
+    ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. Returns the files written.
+    """
+    cells = sorted({tabulate.cell_of(path) for path in similarity})
+    known = set(cells)
+    missing = [
+        {
+            **{"dataset": cell.dataset, "variant": cell.variant, "detector": cell.detector, "backbone": cell.backbone},
+            "status": "not_made",
+            "n_images": None,
+            "reason": f"{cell.similarity} does not exist; run the workflow for it",
+        }
+        for cell in sorted({tabulate.cell_of(path) for path in expected})
+        if cell not in known
+    ]
+    return tabulate.summarise(cells, out, facts=from_cards(cells), settings=settings, missing=missing)
+
+
+__all__ = ["Cell", "summarize"]

@@ -1,0 +1,24 @@
+"""The status words of rows: every row of every stage carries exactly one.
+
+``ok`` goes on to the next stage. Anything else is an outcome that is counted and passes through the later stages unchanged, so that the row
+count of a dataset is the same at every stage.
+"""
+
+from __future__ import annotations
+
+OK = "ok"
+UNREADABLE = "unreadable"
+"""The image bytes could not be decoded."""
+NO_FACE = "no_face"
+"""The detector (or the frontalizer's own detector) found no usable face."""
+NOT_USED = "not_used"
+"""Left out on purpose by the dataset card (``detail`` says which rule)."""
+WEIGHTS_MISSING = "weights_missing"
+"""The model's weights are out of reach on this machine."""
+MODEL_ERROR = "model_error"
+"""The model failed on this image; ``detail`` carries the message."""
+
+FAILURE_TO_ACQUIRE = frozenset({UNREADABLE, NO_FACE, MODEL_ERROR})
+"""Counted as failure to acquire (FTA): an image was there, no embedding came out of it."""
+
+ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, WEIGHTS_MISSING, MODEL_ERROR})

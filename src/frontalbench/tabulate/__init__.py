@@ -1,0 +1,107 @@
+"""The master table and the paper tables.
+
+:func:`summarise` turns the similarity tables of a run into ``results/master/``; :func:`load_master` reads that folder into pandas.
+Every column is listed in :mod:`.columns` and explained in ``docs/statistics.md``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frontalbench import atomic
+from frontalbench.errors import BadInput
+from frontalbench.tabulate import facts as facts_module
+from frontalbench.tabulate import master, paper, published, write
+from frontalbench.tabulate.columns import TABLES
+from frontalbench.tabulate.facts import Cell, Facts, cell_of
+from frontalbench.tabulate.master import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "summarise", "tables_of"]
+
+_SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study's shape
+
+
+def tables_of(
+    cells: Sequence[Cell], facts: Facts | None = None, settings: Settings | None = None, missing: Sequence[dict[str, Any]] = ()
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of every table of :data:`TABLES` for the given cells.
+
+    ``facts``: what the cards say (read from the cards when None); ``missing``: further rows for the table ``missing`` (cells that were never
+    made). Raises :class:`BadInput` when cells do not fit together.
+    """
+    if not cells:
+        raise BadInput("summarize: no similarity table given; run the comparison first")
+    settings = settings or Settings()
+    facts = facts if facts is not None else facts_module.from_cards(cells)
+    out: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
+    for dataset in master.read_datasets(cells):
+        long_rows = master.master_rows(dataset, facts, settings)
+        master.adjust_master(long_rows)
+        out["master"] += long_rows
+        gains = paper.net_gain_rows(long_rows)
+        paper.mark_best_gain(gains, dataset, facts, settings)
+        out["table1_net_gain"] += gains
+        out["table2_enhancement"] += paper.enhancement_rows(dataset, facts, settings)
+        out["table3_backbones"] += paper.backbone_rows(dataset, facts, settings)
+        for name, rows in master.verification_tables(dataset, facts, settings).items():
+            out[name] += rows
+        out["identities"] += master.identity_rows(dataset, facts)
+        out["wins"] += master.win_rows(dataset, facts, settings)
+        out["counts"] += master.count_rows(dataset, facts)
+        out["missing"] += master.missing_rows(dataset)
+    out["missing"] += [dict(row) for row in missing]
+    out["published"] = published.published_rows(out["master"])
+    return out
+
+
+def summarise(
+    cells: Sequence[Cell],
+    out: str | os.PathLike[str],
+    *,
+    facts: Facts | None = None,
+    settings: Settings | None = None,
+    missing: Sequence[dict[str, Any]] = (),
+) -> list[Path]:
+    """Write every table into the folder ``out`` (.parquet and .csv, the paper tables also as .md); returns the paths."""
+    rows = tables_of(cells, facts, settings, missing)
+    folder = Path(out)
+    paths: list[Path] = []
+    for name in TABLES:
+        paths += write.write_table(folder, name, rows[name], with_csv=name not in _SHAPED)
+    texts = {
+        "table1_net_gain.md": paper.net_gain_markdown(rows["table1_net_gain"]),
+        "table2_enhancement.md": paper.enhancement_markdown(rows["table2_enhancement"]),
+        "table2_enhancement.csv": paper.wide_csv(rows["table2_enhancement"], ("dataset", "synthetic", "frontalizer", "enhancement")),
+        "table3_backbones.md": paper.backbone_markdown(rows["table3_backbones"]),
+        "table3_backbones.csv": paper.wide_csv(rows["table3_backbones"], ("dataset", "synthetic", "group")),
+    }
+    for name, text in texts.items():
+        atomic.write_text(folder / name, text)
+        paths.append(folder / name)
+    return paths
+
+
+def file_names() -> list[str]:
+    """Names of all files that :func:`summarise` writes, for a rule's outputs."""
+    plain = [f"{name}.{end}" for name in TABLES for end in ("parquet", "csv")]
+    return sorted([*plain, "table1_net_gain.md", "table2_enhancement.md", "table3_backbones.md"])
+
+
+def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
+    """The tables of a ``results/master`` folder as tidy pandas frames, by name; columns as in :data:`TABLES`.
+
+    Raises :class:`BadInput` when the folder or one of its tables is missing or broken.
+    """
+    from frontalbench import tables
+    from frontalbench.tabulate.columns import schema
+
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, usually results/master")
+    return {name: tables.read(folder / f"{name}.parquet", schema(name)).to_pandas() for name in TABLES}

@@ -1,0 +1,218 @@
+"""What the rules ask while Snakemake builds its graph: paths, and the texts that decide whether a job reruns.
+
+Rules hold wiring only; every question they have is a method of :class:`Plan`. Each job gets its own slice of configuration, cards and code, as short
+hashes in ``params``, so that it reruns when one of them changes its meaning, and only then.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from frontalbench import cards, config, datasets, fingerprint, grid, tables
+from frontalbench.cards import ModelCard
+from frontalbench.compare import derived
+from frontalbench.datasets import listing
+from frontalbench.errors import BadConfig
+from frontalbench.figures.dataset import ReportEntry, report_entries
+from frontalbench.tabulate.columns import TABLES
+from frontalbench.weights import store
+
+SCRIPTS = "workflow/scripts"
+
+
+class Plan:
+    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card."""
+
+    def __init__(self, data: Mapping[str, Any], where: str = "config") -> None:
+        self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where)
+        self.variants = grid.variants(self.config)
+        self.cells = list(grid.cells(self.config))
+        self.datasets = {choice.name: datasets.find(choice.name).with_options(choice.options) for choice in self.config.datasets}
+        self.shards = {name: datasets.shard_names(card) for name, card in self.datasets.items()}
+        self._check_names(where)
+
+    def _check_names(self, where: str) -> None:
+        problems = []
+        for kind, part in sorted({(kind, part) for kind, name in self._used_cards() for part in name.split("+")}):
+            try:
+                self.card(kind, part)
+            except BadConfig as error:
+                problems.append(f"{where}: {kind}: {error}")
+        for name in self.config.derived:
+            try:
+                derived.parse(name)
+            except BadConfig as error:
+                problems.append(f"{where}: derived: {error}")
+            if grid.pixels_of(name) not in self.variants:
+                problems.append(
+                    f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
+                )
+        if problems:
+            raise BadConfig("\n".join(problems))
+
+    # Cards ------------------------------------------------------------------------------------------------------------
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def card(self, kind: str, name: str) -> ModelCard:
+        return cards.find(kind, name)
+
+    def receipt(self, kind: str, name: str) -> list[str]:
+        """The receipts that a job using this card waits for (none when no weights are needed)."""
+        parts = name.split("+") if kind == "enhancement" else [name]
+        return [f"{grid.RESULTS}/weights/{kind}/{part}.json" for part in parts if store.requirements([self.card(kind, part)])]
+
+    def receipts(self) -> list[str]:
+        """Every receipt of the grid."""
+        return sorted({path for kind, name in self._used_cards() for path in self.receipt(kind, name)})
+
+    def _used_cards(self) -> list[tuple[str, str]]:
+        """(kind, name) of everything that the grid runs; names of enhancements may be chains."""
+        chosen = self.config
+        return [
+            *(("detector", name) for name in (*chosen.detectors, chosen.locator)),
+            *(("backbone", name) for name in chosen.backbones),
+            *(("frontalizer", choice.name) for choice in chosen.frontalizers),
+            *(("enhancement", chain) for choice in chosen.frontalizers for chain in choice.enhancements),
+            ("pose", chosen.pose),
+        ]
+
+    def weights_state(self, kind: str, name: str) -> str:
+        """Changes when a fetch that failed before could succeed now without the network: its files have appeared on this machine."""
+        path = Path(grid.RESULTS, "weights", kind, f"{name}.json")
+        if not path.is_file():
+            return ""
+        receipt = json.loads(path.read_text(encoding="utf-8"))
+        if receipt["status"] == "ok":
+            return ""
+        return "present" if store.available(self.card(kind, name)) else ""
+
+    def digest(self, kind: str, name: str) -> str:
+        """Hash of what a card (or a chain of enhancements) says about results."""
+        parts = name.split("+") if kind == "enhancement" else [name]
+        return "+".join(self.card(kind, part).digest()[:16] for part in parts)
+
+    # Code -------------------------------------------------------------------------------------------------------------
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def code(self, stage: str, script: str, *used: tuple[str, str], schema: str = "") -> str:
+        """Fingerprint of the code behind a job: its stage, its script, and the families of the cards it ``used`` (kind, name)."""
+        modules = [f"frontalbench.stages.{stage}"]
+        waiting = [self.card(kind, part) for kind, name in used for part in name.split("+")]
+        while waiting:
+            card = waiting.pop()
+            modules.append(fingerprint.family_module(card.kind, card.family))
+            waiting += [cards.find_any(name) for name in card.uses]
+        shape = str(tables.SCHEMAS[schema]) if schema else ""
+        return fingerprint.code_fingerprint(modules, f"{SCRIPTS}/{script}", [shape])
+
+    # Datasets ---------------------------------------------------------------------------------------------------------
+
+    def members(self, dataset: str, shard: str) -> str:
+        """Fingerprint of the files of one shard: names and contents."""
+        return self._fingerprints(dataset)[shard]
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def _fingerprints(self, dataset: str) -> dict[str, str]:
+        return listing.fingerprints(self.datasets[dataset])
+
+    def dataset_options(self, dataset: str) -> str:
+        """The options of this dataset in the configuration, as JSON for the command line."""
+        choice = next(item for item in self.config.datasets if item.name == dataset)
+        return json.dumps(dict(choice.options), sort_keys=True)
+
+    def roles(self, dataset: str) -> str:
+        """The role rule of a dataset's card, as JSON for the command line."""
+        return json.dumps(dict(self.datasets[dataset].roles), sort_keys=True)
+
+    # Paths ------------------------------------------------------------------------------------------------------------
+
+    def over_shards(self, path: Any, dataset: str, *parts: str) -> list[str]:
+        """``path(dataset, *parts, shard)`` for every shard of a dataset."""
+        return [path(dataset, *parts, shard) for shard in self.shards[dataset]]
+
+    def images(self, dataset: str) -> list[str]:
+        return self.over_shards(grid.pictures_path, dataset, grid.ORIGINAL)
+
+    def pose(self, dataset: str, variant: str) -> list[str]:
+        return self.over_shards(grid.pose_path, dataset, variant)
+
+    def embeddings(self, dataset: str, variant: str, detector: str, backbone: str) -> list[str]:
+        return self.over_shards(grid.embeddings_path, dataset, variant, detector, backbone)
+
+    def frontals(self, dataset: str, frontalizer: str) -> list[str]:
+        return [grid.pictures_path(dataset, grid.variant_name(frontalizer, "none"), shard) for shard in self.shards[dataset]]
+
+    def first_cell(self, dataset: str) -> grid.Cell:
+        """The cell of the originals that the resolved roles are read from."""
+        return grid.Cell(dataset, grid.ORIGINAL, self.config.detectors[0], self.config.backbones[0])
+
+    # Summaries --------------------------------------------------------------------------------------------------------
+
+    def selection(self, *names: str) -> grid.Selection:
+        """The grid of these datasets (all, when none is named), as summaries are given it."""
+        return grid.Selection(
+            datasets={name: self.shards[name] for name in names or self.datasets},
+            variants=self.variants,
+            derived=list(self.config.derived),
+            detectors=list(self.config.detectors),
+            backbones=list(self.config.backbones),
+        )
+
+    def summary_code(self, script: str, *modules: str) -> str:
+        """Fingerprint of the code behind a summary."""
+        return fingerprint.code_fingerprint(modules, f"{SCRIPTS}/{script}")
+
+    def master_tables(self) -> list[str]:
+        """Names of the tables in results/master."""
+        return list(TABLES)
+
+    def paper_tables(self) -> list[str]:
+        """Those of a paper's shape, also as Markdown."""
+        return [name for name in TABLES if name.startswith("table")]
+
+    def report_tables(self) -> list[str]:
+        """Those that the report shows."""
+        return [*self.paper_tables(), "counts", "missing", "published"]
+
+    def working_tables(self) -> list[str]:
+        """The rest."""
+        return [name for name in TABLES if name not in self.report_tables()]
+
+    def facts(self) -> str:
+        """What the cards say in the tables beside numbers (leaks, verification levels, synthetic people, yaw bins), as a hash."""
+        named = {(kind, part) for kind, name in self._used_cards() for part in name.split("+")}
+        said = {
+            "models": {
+                f"{kind}/{name}": [sorted(self.card(kind, name).trained_with), self.card(kind, name).data.get("verified", {}).get("level")]
+                for kind, name in named
+            },
+            "datasets": {name: [bool(card.data.get("synthetic")), list(card.yaw_bins)] for name, card in self.datasets.items()},
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+    def figures(self) -> list[ReportEntry]:
+        """The figures of a dataset, the same for every dataset."""
+        judges = [(detector, backbone) for detector in self.config.detectors for backbone in self.config.backbones]
+        return report_entries([*self.variants, *self.config.derived], judges)
+
+    def figure_options(self, dataset: str) -> str:
+        """Options of viz.py that follow from the dataset's card and the configuration."""
+        card = self.datasets[dataset]
+        edges = " ".join(f"{edge:g}" for edge in card.yaw_bins)
+        numbers = self.config.statistics
+        notice = "synthetic" if card.data.get("synthetic") else "none" if card.data["licence"]["publish"] else "research"
+        return f"--notice {notice} --yaw-bins {edges} --resamples {numbers.resamples} --seed {numbers.seed}"
+
+    def examples(self) -> list[str]:
+        """Folders of pictures for people."""
+        folders = []
+        for dataset in self.datasets:
+            folders += [f"{grid.RESULTS}/GT/{dataset}", f"{grid.RESULTS}/angled/examples/{dataset}"]
+            folders += [f"{grid.RESULTS}/frontal/examples/{dataset}/{choice.name}" for choice in self.config.frontalizers]
+        return folders
