@@ -1,0 +1,32 @@
+"""Frontalbench: does a frontalized face keep its identity? This file is the table of contents."""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config/config.yaml"
+
+
+report: "reports/workflow.rst"
+
+
+include: "rules/common.smk"
+include: "rules/weights.smk"
+include: "rules/prepare.smk"
+include: "rules/detect.smk"
+include: "rules/pose.smk"
+include: "rules/frontalize.smk"
+include: "rules/enhance.smk"
+include: "rules/embed.smk"
+include: "rules/compare.smk"
+include: "rules/figures.smk"
+include: "rules/summarize.smk"
+include: "rules/export.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        rules.results.input,
+        rules.check_weights.output,

@@ -1,0 +1,36 @@
+# embeddings of a variant and of `original` -> similarities of one cell
+
+
+rule compare:
+    input:
+        images=lambda wildcards: PLAN.images(wildcards.dataset),
+        pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        embeddings=lambda wildcards: PLAN.embeddings(
+            wildcards.dataset,
+            grid.pixels_of(wildcards.judged),
+            wildcards.detector,
+            wildcards.backbone,
+        ),
+        references=lambda wildcards: PLAN.embeddings(
+            wildcards.dataset, grid.ORIGINAL, wildcards.detector, wildcards.backbone
+        ),
+    output:
+        similarity="results/similarity/{dataset}/{judged}/{detector}/{backbone}.parquet",
+        scores="results/similarity/{dataset}/{judged}/{detector}/{backbone}.scores.parquet",
+    log:
+        "logs/compare/{dataset}/{judged}/{detector}/{backbone}.log",
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
+        code=lambda wildcards: PLAN.code(
+            "compare", "compare_cell.py", schema="similarity"
+        ),
+    shell:
+        "python workflow/scripts/compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads}"
+        " --images {input.images:q} --pose {input.pose:q} --embeddings {input.embeddings:q} --references {input.references:q}"
+        " --out {output.similarity:q} --scores-out {output.scores:q} 2> {log:q}"

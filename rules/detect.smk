@@ -1,0 +1,30 @@
+# any variant -> crops
+
+
+rule detect:
+    input:
+        pictures=lambda wildcards: grid.pictures_path(
+            wildcards.dataset, wildcards.variant, wildcards.shard
+        ),
+        weights=lambda wildcards: PLAN.receipt("detector", wildcards.detector),
+    output:
+        "results/crops/{dataset}/{variant}/{detector}/{shard}.parquet",
+    log:
+        "logs/detect/{dataset}/{variant}/{detector}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/detect/{dataset}/{variant}/{detector}/{shard}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        policy=PLAN.config.face_policy,
+        card=lambda wildcards: PLAN.digest("detector", wildcards.detector),
+        code=lambda wildcards: PLAN.code(
+            "detect", "preprocess.py", ("detector", wildcards.detector), schema="crops"
+        ),
+    shell:
+        "python workflow/scripts/preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads}"
+        " --in {input.pictures:q} --out {output:q} 2> {log:q}"

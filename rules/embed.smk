@@ -1,0 +1,27 @@
+# crops -> embeddings
+
+
+rule embed:
+    input:
+        crops="results/crops/{dataset}/{variant}/{detector}/{shard}.parquet",
+        weights=lambda wildcards: PLAN.receipt("backbone", wildcards.backbone),
+    output:
+        "results/embeddings/{dataset}/{variant}/{detector}/{backbone}/{shard}.parquet",
+    log:
+        "logs/embed/{dataset}/{variant}/{detector}/{backbone}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/embed/{dataset}/{variant}/{detector}/{backbone}/{shard}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        card=lambda wildcards: PLAN.digest("backbone", wildcards.backbone),
+        code=lambda wildcards: PLAN.code(
+            "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
+        ),
+    shell:
+        "python workflow/scripts/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads}"
+        " --in {input.crops:q} --out {output:q} 2> {log:q}"

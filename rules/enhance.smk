@@ -1,0 +1,30 @@
+# frontals -> variants
+
+
+rule enhance:
+    input:
+        pictures="results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+        weights=lambda wildcards: PLAN.receipt("enhancement", wildcards.enhancement),
+    output:
+        "results/variants/{dataset}/{frontalizer}.{enhancement}/{shard}.parquet",
+    log:
+        "logs/enhance/{dataset}/{frontalizer}.{enhancement}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/enhance/{dataset}/{frontalizer}.{enhancement}/{shard}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        card=lambda wildcards: PLAN.digest("enhancement", wildcards.enhancement),
+        code=lambda wildcards: PLAN.code(
+            "enhance",
+            "enhance.py",
+            ("enhancement", wildcards.enhancement),
+            schema="frontals",
+        ),
+    shell:
+        "python workflow/scripts/enhance.py --chain {wildcards.enhancement:q} --threads {threads}"
+        " --in {input.pictures:q} --out {output:q} 2> {log:q}"

@@ -1,0 +1,44 @@
+# pictures for people
+
+
+rule export_references:
+    input:
+        tables=lambda wildcards: PLAN.images(wildcards.dataset),
+        roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
+    output:
+        directory("results/GT/{dataset}"),
+    log:
+        "logs/export/GT/{dataset}.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        role="reference",
+        limit=PLAN.config.examples,
+        code=PLAN.summary_code("export.py", "frontalbench.export"),
+    shell:
+        "python workflow/scripts/export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
+        " --limit {params.limit} --out {output:q} > {log:q}"
+
+
+use rule export_references as export_probes with:
+    output:
+        directory("results/angled/examples/{dataset}"),
+    log:
+        "logs/export/angled/{dataset}.log",
+    params:
+        role="probe",
+        limit=PLAN.config.examples,
+        code=PLAN.summary_code("export.py", "frontalbench.export"),
+
+
+use rule export_probes as export_frontals with:
+    input:
+        tables=lambda wildcards: PLAN.frontals(wildcards.dataset, wildcards.frontalizer),
+        roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
+    output:
+        directory("results/frontal/examples/{dataset}/{frontalizer}"),
+    log:
+        "logs/export/frontal/{dataset}/{frontalizer}.log",

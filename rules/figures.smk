@@ -1,0 +1,39 @@
+# everything of one dataset -> its figures
+
+
+rule figures:
+    input:
+        similarity=lambda wildcards: PLAN.selection(wildcards.dataset).similarity(),
+        pictures=lambda wildcards: PLAN.selection(wildcards.dataset).pictures(),
+        crops=lambda wildcards: PLAN.selection(wildcards.dataset).crops(),
+        embeddings=lambda wildcards: PLAN.selection(wildcards.dataset).embeddings(),
+    output:
+        [
+            (
+                report(
+                    f"results/figures/{{dataset}}/{entry.path}",
+                    caption=f"../reports/captions/{entry.caption}.rst",
+                    category="{dataset}",
+                    subcategory=entry.subcategory,
+                    labels=entry.labels,
+                )
+                if entry.caption
+                else f"results/figures/{{dataset}}/{entry.path}"
+            )
+            for entry in PLAN.figures()
+        ],
+    log:
+        "logs/figures/{dataset}.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
+        options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
+        code=lambda wildcards: PLAN.summary_code(
+            "viz.py", "frontalbench.figures.dataset"
+        ),
+    shell:
+        "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"

@@ -1,0 +1,33 @@
+# images -> frontals
+
+
+rule frontalize:
+    input:
+        pictures="results/images/{dataset}/{shard}.parquet",
+        faces=lambda wildcards: grid.crops_path(
+            wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
+        ),
+        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+    output:
+        "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+    log:
+        "logs/frontalize/{dataset}/{frontalizer}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/frontalize/{dataset}/{frontalizer}/{shard}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        card=lambda wildcards: PLAN.digest("frontalizer", wildcards.frontalizer),
+        code=lambda wildcards: PLAN.code(
+            "frontalize",
+            "frontalize.py",
+            ("frontalizer", wildcards.frontalizer),
+            schema="frontals",
+        ),
+    shell:
+        "python workflow/scripts/frontalize.py --model {wildcards.frontalizer:q} --threads {threads}"
+        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

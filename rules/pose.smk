@@ -1,0 +1,33 @@
+# any variant -> measured pose
+
+
+rule measure_pose:
+    input:
+        pictures=lambda wildcards: grid.pictures_path(
+            wildcards.dataset, wildcards.variant, wildcards.shard
+        ),
+        faces=lambda wildcards: grid.crops_path(
+            wildcards.dataset, wildcards.variant, PLAN.config.locator, wildcards.shard
+        ),
+        weights=PLAN.receipt("pose", PLAN.config.pose),
+    output:
+        "results/pose/{dataset}/{variant}/{shard}.parquet",
+    log:
+        "logs/measure_pose/{dataset}/{variant}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/measure_pose/{dataset}/{variant}/{shard}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        estimator=PLAN.config.pose,
+        card=PLAN.digest("pose", PLAN.config.pose),
+        code=PLAN.code(
+            "pose", "measure_pose.py", ("pose", PLAN.config.pose), schema="pose"
+        ),
+    shell:
+        "python workflow/scripts/measure_pose.py --estimator {params.estimator:q} --threads {threads}"
+        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

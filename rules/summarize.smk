@@ -1,0 +1,40 @@
+# every cell -> master tables
+
+
+rule summarize:
+    input:
+        similarity=[cell.similarity for cell in PLAN.cells],
+        scores=[cell.scores for cell in PLAN.cells],
+    output:
+        expand("results/master/{name}.parquet", name=PLAN.master_tables()),
+        expand("results/master/{name}.md", name=PLAN.paper_tables()),
+        expand("results/master/{name}.csv", name=PLAN.working_tables()),
+        report(
+            expand("results/master/{name}.csv", name=PLAN.report_tables()),
+            caption="../reports/captions/tables.rst",
+            category="Tables",
+        ),
+    log:
+        "logs/summarize.log",
+    conda:
+        "../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        grid=PLAN.selection().to_json(),
+        resamples=PLAN.config.statistics.resamples,
+        seed=PLAN.config.statistics.seed,
+        facts=PLAN.facts(),
+        code=PLAN.summary_code("summarize.py", "frontalbench.stages.summarize"),
+    shell:
+        "python workflow/scripts/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
+        " --out results/master 2> {log:q}"
+
+
+rule results:
+    input:
+        rules.summarize.output,
+        expand(rules.figures.output, dataset=PLAN.datasets),
+        PLAN.examples(),

@@ -1,0 +1,34 @@
+# Weights: each card's files are fetched once; a receipt says whether they are there. A weight out of reach does not stop the run: the cells that
+# need it are written with status weights_missing, and check_weights fails at the very end with one line per missing file.
+
+
+rule fetch_weights:
+    output:
+        "results/weights/{kind}/{card}.json",
+    log:
+        "logs/fetch_weights/{kind}/{card}.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=500,
+        runtime=60,
+    params:
+        digest=lambda wildcards: PLAN.digest(wildcards.kind, wildcards.card),
+        state=lambda wildcards: PLAN.weights_state(wildcards.kind, wildcards.card),
+    shell:
+        "python workflow/scripts/fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
+        " 2> {log:q}"
+
+
+rule check_weights:
+    input:
+        receipts=PLAN.receipts(),
+        tables="results/master/master.parquet",
+    output:
+        touch("results/weights/complete"),
+    log:
+        "logs/check_weights.log",
+    conda:
+        "../envs/core.yaml"
+    shell:
+        "python workflow/scripts/check_receipts.py {input.receipts:q} 2> {log:q}"

@@ -1,0 +1,49 @@
+#!/usr/bin/env python3
+"""Build the static site from the master tables: pages that open from a folder, without a server and without a network.
+
+examples:
+  build_site.py --master results/master --out reports/site
+  build_site.py --master results/master --figures results/figures --in @files.txt --out reports/site      # with figures and people
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frontalbench import cli, grid
+from frontalbench.figures import inputs
+from frontalbench.site import build, master
+
+
+def main() -> int:
+    parser = cli.parser(__doc__, fromfile_prefix_chars="@")
+    parser.add_argument("--master", type=Path, required=True, metavar="DIR", help="folder of the master tables")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder to write: a new one, an empty one, or an earlier site"
+    )
+    parser.add_argument(
+        "--figures", type=Path, metavar="DIR", help="folder of the figures (a folder per dataset), to be shown on the pages"
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--in", dest="files", nargs="+", default=[], metavar="FILE", help="tables of the run, for the probe browser (@FILE: one per line)"
+    )
+    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    parser.add_argument(
+        "--people", type=cli.positive, default=12, metavar="N", help="people per dataset in the probe browser (default: 12)"
+    )
+    arguments = parser.parse_args()
+    files = arguments.files
+    if arguments.grid:
+        chosen = grid.Selection.from_json(arguments.grid)
+        files = [*chosen.similarity(), *chosen.pictures()]
+    site = build.Site(
+        master.read(arguments.master), arguments.out, inputs=inputs.by_dataset(files), figures=arguments.figures, people=arguments.people
+    )
+    written = site.build()
+    print(f"{len(written)} files in {arguments.out}; open {arguments.out / 'index.html'}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

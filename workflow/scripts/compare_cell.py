@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Compare one cell: embeddings of a variant against the original references.
+
+Writes one row per image (similarity table) and the pair scores (genuine pairs, impostor histogram with exact upper tail).
+Derived variants (fuse_mean:<variant>, fuse_max:<variant>, fuse_score:<variant>, control_meanshift:<variant>) take the embeddings of <variant>.
+
+example:
+  compare_cell.py --images results/images/demo/*.parquet --pose results/pose/demo/original/*.parquet \\
+      --embeddings results/embeddings/demo/mirror.none/scrfd_500m/w600k_mbf/*.parquet \\
+      --references results/embeddings/demo/original/scrfd_500m/w600k_mbf/*.parquet \\
+      --out similarity.parquet --scores-out similarity.scores.parquet
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from frontalbench import cli
+
+
+def main() -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--images", nargs="+", required=True, metavar="FILE", help="images tables of the dataset (pixels are not read)")
+    parser.add_argument("--pose", nargs="*", default=[], metavar="FILE", help="measured pose of the originals, where the dataset needs it")
+    parser.add_argument("--embeddings", nargs="+", required=True, metavar="FILE", help="embeddings shards of the variant")
+    parser.add_argument("--references", nargs="+", required=True, metavar="FILE", help="embeddings shards of `original`")
+    parser.add_argument("--out", required=True, metavar="FILE", help="similarity table to write")
+    parser.add_argument("--scores-out", required=True, metavar="FILE", help="pair scores to write")
+    parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant; needed for derived ones")
+    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    parser.add_argument("--threads", type=cli.positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")
+    arguments = parser.parse_args()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when NumPy is first imported, which is below
+        os.environ[name] = str(arguments.threads)
+    from frontalbench.errors import BadInput
+    from frontalbench.stages.compare import compare
+
+    try:
+        roles = json.loads(arguments.roles) if arguments.roles else None
+    except json.JSONDecodeError as error:
+        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+    report = compare(
+        [Path(p) for p in arguments.images],
+        [Path(p) for p in arguments.embeddings],
+        [Path(p) for p in arguments.references],
+        arguments.out,
+        arguments.scores_out,
+        pose=[Path(p) for p in arguments.pose],
+        roles=roles,
+        variant=arguments.variant,
+        threads=arguments.threads,
+    )
+    sys.stdout.write(" ".join(f"{name}={number}" for name, number in report.items()) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)

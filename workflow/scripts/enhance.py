@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Post-process pictures: sharpen, remove the background, upscale, or a chain of these.
+
+On a folder:   enhance.py --chain sharp+omit_bg --in results/frontal/images --out results/frontal/sharp
+On a shard:    enhance.py --chain sharp+omit_bg --in frontals.parquet --out variants.parquet
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frontalbench import cli, folders
+from frontalbench.enhance import digest, load_enhancement
+from frontalbench.stages.enhance import enhance_shard
+
+
+def main() -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--chain", required=True, metavar="NAME", help="enhancement card, or several joined by +")
+    parser.add_argument("--in", dest="source", type=Path, required=True, metavar="DIR", help="folder of pictures, or a Parquet shard")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder (or .parquet) to write")
+    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
+    cli.add_machine_options(parser)
+    args = parser.parse_args()
+
+    def run(pictures: Path, out: Path) -> dict[str, int]:
+        return enhance_shard(
+            pictures,
+            out,
+            args.chain,
+            digest(args.chain),
+            lambda: load_enhancement(args.chain, threads=args.threads, device=args.device),
+            threads=args.threads,
+            device=args.device,
+        )
+
+    if folders.is_shard(args.source):
+        return cli.report(run(args.source, args.out))
+    with folders.as_shard(args.source, args.pattern) as (shard, temporary):
+        run(shard, temporary / "out.parquet")
+        return cli.report(folders.unpack(temporary / "out.parquet", args.out))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,51 @@
+#!/usr/bin/env python3
+"""Frontalize every picture of a folder, with the command line of the study's edited LivePortrait.
+
+    inference.py --source_dir input --source_pattern "*.png" -o out --frontalize
+    inference.py --source_dir input -o out --frontalize --model tddfa --enhance sharp --side_by_side
+
+Writes one PNG per picture and rows.csv (one row per picture, failures included); --side_by_side puts the photo beside its frontal view.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frontalbench import cards, cli, folders
+from frontalbench.detect import load_detector
+from frontalbench.enhance import digest, load_enhancement
+from frontalbench.errors import BadInput
+from frontalbench.frontalize import load_frontalizer
+from frontalbench.stages.detect import detect_shard
+from frontalbench.stages.enhance import enhance_shard
+from frontalbench.stages.frontalize import frontalize_shard
+
+
+def main() -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--source_dir", type=Path, required=True, metavar="DIR", help="folder of photographs")
+    parser.add_argument("--source_pattern", default="*", help='file names to take, such as "*.png" (default: all pictures)')
+    parser.add_argument("-o", "--output_dir", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--frontalize", action="store_true", help="turn the faces to the front")
+    parser.add_argument("--model", default="mesh", metavar="NAME", help="frontalizer card (default: mesh)")
+    parser.add_argument("--enhance", default="none", metavar="CHAIN", help="enhancement card, or several joined by + (default: none)")
+    parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
+    parser.add_argument("--side_by_side", action="store_true", help="write photo and frontal view next to each other")
+    cli.add_machine_options(parser)
+    args = parser.parse_args()
+    if not args.frontalize and args.enhance == "none":
+        raise BadInput("nothing to do: give --frontalize, or --enhance with a chain, or both")
+    model = cards.find("frontalizer", args.model if args.frontalize else "identity")
+    detector = cards.find("detector", args.detector)
+    machine = {"threads": args.threads, "device": args.device}
+    with folders.as_shard(args.source_dir, args.source_pattern) as (shard, temporary):
+        faces, frontals, out = temporary / "faces.parquet", temporary / "frontals.parquet", temporary / "out.parquet"
+        detect_shard(shard, faces, detector, lambda: load_detector(detector, device=args.device), **machine)
+        frontalize_shard(shard, faces, frontals, model, lambda: load_frontalizer(model, **machine), **machine)
+        enhance_shard(frontals, out, args.enhance, digest(args.enhance), lambda: load_enhancement(args.enhance, **machine), **machine)
+        counts = folders.unpack(out, args.output_dir, beside=shard if args.side_by_side else None)
+    return cli.report(counts)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Summarise similarities: a whole run into results/master, or the metrics.csv of plain folders into one report.
+
+a run:          summarize.py --in results/similarity/*/*/*/*.parquet --out results/master
+plain folders:  summarize.py --metrics results/metrics.csv --out results/master_report.csv
+
+A run gives every table as .parquet and .csv, the three paper tables also as .md; what the columns mean: docs/statistics.md.
+A metrics.csv (compute_similarity.py writes it) gives one line per pair group: mean, median, 95 % interval over identities, N, failures.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from frontalbench import cli
+from frontalbench.errors import BadInput
+
+SCORES = ".scores.parquet"
+
+
+def main() -> int:
+    parser = cli.parser(__doc__, fromfile_prefix_chars="@")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--metrics", type=Path, metavar="CSV", help="metrics of plain folders")
+    source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="similarity tables of a run (@FILE: one name per line)")
+    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="CSV to write (--metrics), or folder")
+    parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
+    arguments = parser.parse_args()
+    if arguments.metrics is not None:
+        from frontalbench.compare import pairs
+
+        pairs.write_report(arguments.metrics, arguments.out, resamples=arguments.resamples, seed=arguments.seed)
+        return 0
+    from frontalbench.stages.summarize import summarize
+    from frontalbench.tabulate import Settings
+
+    expected: list[str] = []
+    if arguments.grid:
+        from frontalbench import grid
+
+        expected = [cell.similarity for cell in grid.Selection.from_json(arguments.grid).cells()]
+        files = [path for path in expected if Path(path).is_file()]
+    else:
+        files = [path for path in arguments.files if not path.endswith(SCORES)]
+        short = [path for path in files if len(Path(path).parts) < 4 or not path.endswith(".parquet")]
+        if short:
+            raise BadInput(f"{short[0]}: expected a path that ends in DATASET/VARIANT/DETECTOR/BACKBONE.parquet")
+    written = summarize(files, arguments.out, settings=Settings(arguments.resamples, arguments.seed), expected=expected)
+    sys.stdout.write(f"{len(written)} files written to {arguments.out}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main)
