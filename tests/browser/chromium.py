@@ -1,0 +1,65 @@
+"""Headless Chromium without any network, driven through its command line: the page as it is after its scripts have run, and a picture of it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BINARY = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def needed() -> str:
+    """The browser's path; the test is skipped where there is none."""
+    if BINARY is None:
+        pytest.skip("no Chromium here; install the system's package 'chromium' to run the browser tests")
+    return BINARY
+
+
+def open_page(
+    page: Path, profile: Path, *, width: int = 1400, height: int = 1000, dark: bool = False, shot: Path | None = None, fragment: str = ""
+) -> str:
+    """The page's HTML after its scripts have run for a while; ``shot``: also write a PNG.
+
+    Every name resolves to nothing, so a request to the outside fails; scripts that fail or reach out leave a line in :func:`console`.
+    """
+    arguments = [
+        needed(),
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--hide-scrollbars",
+        "--allow-file-access-from-files",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--enable-logging=stderr",
+        "--v=0",
+        "--virtual-time-budget=8000",
+        f"--user-data-dir={profile}",
+        f"--window-size={width},{height}",
+        *(["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []),
+        *([f"--screenshot={shot}"] if shot else ["--dump-dom"]),
+        page.resolve().as_uri() + fragment,
+    ]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    (profile / "console.txt").write_text(done.stderr, encoding="utf-8")
+    return done.stdout
+
+
+def console(profile: Path) -> list[str]:
+    """What the page of the last :func:`open_page` said on the console."""
+    text = (profile / "console.txt").read_text(encoding="utf-8")
+    return re.findall(r"CONSOLE[^\]]*\] (.*)", text)
+
+
+def outside_addresses(html: str) -> list[str]:
+    """Addresses in attributes that a browser would fetch from elsewhere on opening the page (links that a person may click are none)."""
+    found = re.findall(
+        r"<(?:script|img|iframe|source|link|video|audio|object|embed)\b[^>]*?\b(?:src|href|data)\s*=\s*[\"']?((?:https?:)?//[^\"' >]+)",
+        html,
+    )
+    return found + re.findall(r"url\([\"']?((?:https?:)?//[^\"')]+)", html)

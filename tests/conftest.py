@@ -1,0 +1,57 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parents[1]
+
+# The same examples every time, so that a check is red because of a change; HYPOTHESIS_PROFILE=explore looks for new ones.
+settings.register_profile("steady", derandomize=True)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_project() -> Iterator[None]:
+    """Cards and weights of this checkout, whatever the shell that runs the tests has set."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("FRONTALBENCH_STORE", raising=False)
+        patch.setenv("FRONTALBENCH_HOME", str(ROOT))
+        yield
+
+
+@pytest.fixture(scope="session")
+def project_root() -> Path:
+    """The checkout's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of test photographs and golden tensors; the test is skipped where it is not there."""
+    folder = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared")
+    if not (folder / "testdata").is_dir():
+        pytest.skip(f"no test data: {folder}/testdata is not there (set FRONTALBENCH_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def weight() -> Callable[..., Path]:
+    """``weight(kind, name, key="model")``: the verified path of a real weight, fetched if need be; the test is skipped where it is out of reach."""
+    from frontalbench import cards
+    from frontalbench.errors import WeightsMissing
+    from frontalbench.weights import store
+
+    def get(kind: str, name: str, key: str = "model") -> Path:
+        try:
+            return store.fetch(cards.find(kind, name), key)
+        except WeightsMissing as error:
+            pytest.skip(str(error))
+
+    return get

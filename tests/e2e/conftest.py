@@ -1,0 +1,159 @@
+"""Whole runs of the workflow in a copy of the checkout, on a few synthetic people."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = ROOT / "demo" / "synthetic"
+
+TINY: dict[str, Any] = {
+    "datasets": ["tiny"],
+    "frontalizers": ["identity", {"name": "mirror", "enhancements": ["none"]}],
+    "enhancements": ["none"],
+    "detectors": ["scrfd_500m"],
+    "backbones": ["w600k_mbf"],
+    "derived": [],
+    "if_npm": {"backbones": [], "enhancements": []},
+    "statistics": {"resamples": 200},
+    "examples": 2,
+}
+
+
+@dataclass
+class Project:
+    """A copy of the checkout with its own results; the weight store is shared, so nothing is fetched twice."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def configure(self, **changes: Any) -> None:
+        """Write config/config.yaml: the tiny grid with some keys changed."""
+        (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
+
+    def snakemake(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=300, check=False, **options
+        )
+        if check and done.returncode != 0:
+            raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Snakemake in the background, in a process group of its own."""
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+        # An own session, so that a test can kill Snakemake together with the jobs it runs.
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """What a dry run would do: rule -> number of jobs (empty: nothing)."""
+        done = self.snakemake("--dry-run", *arguments)
+        text = done.stdout + done.stderr
+        jobs = {}
+        match = re.search(r"Job stats:\n(.*?)\n\s*\n", text, re.S)
+        if match:
+            for line in match[1].splitlines()[2:]:
+                name, count = line.split()
+                if name != "total":
+                    jobs[name] = int(count)
+        return jobs
+
+    def tables(self) -> dict[str, bytes]:
+        """The master tables, by name."""
+        folder = self.folder / "results" / "master"
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def kill_tree(process: subprocess.Popen[str], how: signal.Signals = signal.SIGKILL) -> None:
+    """End a process group that :meth:`Project.start` made, at once."""
+    os.killpg(process.pid, how)
+    process.wait(timeout=60)
+
+
+def copy_checkout(target: Path) -> Project:
+    """What git tracks (and what is new and not ignored), copied; ``src`` of the copy is what its jobs import."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        if name.startswith(("tests/", "benchmarks/", "docs/", "demo/")) or not (ROOT / name).is_file():
+            continue
+        destination = target / name
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, destination)
+    environment = dict(os.environ)
+    environment.update(
+        PYTHONPATH=str(target / "src"),
+        FRONTALBENCH_STORE=os.environ.get("FRONTALBENCH_STORE") or str(ROOT / "weights"),
+        PATH=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        OMP_NUM_THREADS="1",
+    )
+    environment.pop("FRONTALBENCH_HOME", None)
+    return Project(target, environment)
+
+
+def people(folder: Path, identities: int = 4, angles: int = 2) -> Path:
+    """A folder dataset ``root/identity/{GT,Angle}/*.jpg`` cut from the synthetic people."""
+    for person in sorted(p for p in DEMO.iterdir() if p.is_dir())[:identities]:
+        for role, count in (("GT", 2), ("Angle", angles)):
+            for picture in sorted((person / role).glob("*.jpg"))[:count]:
+                destination = folder / person.name / role / picture.name
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(picture, destination)
+    return folder
+
+
+def write_card(project: Project, name: str, root: Path, **more: Any) -> None:
+    """A dataset card of layout ``folder``."""
+    card = yaml.safe_load((project.folder / "config" / "datasets" / "folder.yaml").read_text())
+    card.update(name=name, root=str(root), shards=2, **more)
+    (project.folder / "config" / "datasets" / f"{name}.yaml").write_text(yaml.safe_dump(card))
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One finished run of the tiny grid; copy it with ``fresh`` before changing anything."""
+    project = copy_checkout(tmp_path_factory.mktemp("finished"))
+    write_card(project, "tiny", people(project.folder / "data" / "tiny"))
+    project.configure()
+    project.snakemake()
+    return project
+
+
+@pytest.fixture
+def fresh(finished_run: Project, tmp_path: Path) -> Iterator[Callable[..., Project]]:
+    """``fresh(results=True)``: an own copy of the tiny project, with or without the finished results."""
+
+    def make(*, results: bool = True) -> Project:
+        folder = tmp_path / "project"
+        ignore = None if results else shutil.ignore_patterns("results", ".snakemake", "logs")
+        shutil.copytree(finished_run.folder, folder, ignore=ignore, symlinks=True)
+        environment = dict(finished_run.environment, PYTHONPATH=str(folder / "src"))
+        project = Project(folder, environment)
+        card = folder / "config" / "datasets" / "tiny.yaml"
+        card.write_text(card.read_text().replace(str(finished_run.folder), str(folder)))
+        return project
+
+    yield make
+    shutil.rmtree(tmp_path / "project", ignore_errors=True)

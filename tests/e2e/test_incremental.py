@@ -1,0 +1,120 @@
+"""Only what changed runs again, and everything that changed does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from .conftest import Project, people, write_card
+
+pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
+
+AFTER = {"summarize", "figures", "export_references", "export_probes", "export_frontals", "results", "all", "check_weights"}
+"""What hangs on every cell: tables, figures and their targets."""
+
+Fresh = Callable[..., Project]
+
+
+def models(jobs: dict[str, int]) -> dict[str, int]:
+    """The planned jobs before the summaries."""
+    return {rule: count for rule, count in jobs.items() if rule not in AFTER}
+
+
+def test_a_finished_run_has_nothing_to_do(fresh: Fresh) -> None:
+    assert fresh().planned() == {}
+
+
+def test_a_new_backbone_runs_its_own_cells_only(fresh: Fresh) -> None:
+    project = fresh()
+    project.configure(backbones=["w600k_mbf", "edgeface_s"])
+    # 3 variants (original, identity, mirror) x 2 shards to embed, 3 cells to compare, one receipt.
+    assert models(project.planned()) == {"fetch_weights": 1, "embed": 6, "compare": 3}
+    assert "summarize" in project.planned()
+
+
+def test_a_new_detector_runs_its_own_cells_only(fresh: Fresh) -> None:
+    project = fresh()
+    project.configure(detectors=["scrfd_500m", "yunet"])
+    assert models(project.planned()) == {"fetch_weights": 1, "detect": 6, "embed": 6, "compare": 3}
+
+
+def test_a_new_enhancement_runs_its_own_variants_only(fresh: Fresh) -> None:
+    project = fresh()
+    project.configure(enhancements=["none", "sharp"])
+    # identity gets it (mirror has its own list): one new variant.
+    assert models(project.planned()) == {"enhance": 2, "detect": 2, "embed": 2, "compare": 1}
+
+
+def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
+    project = fresh()
+    project.configure(frontalizers=["identity", {"name": "mirror", "enhancements": ["none"]}, "mesh"])
+    jobs = models(project.planned())
+    assert jobs.pop("fetch_weights", 0) <= 1
+    assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1}
+
+
+def test_a_new_dataset_leaves_the_old_one_alone(fresh: Fresh) -> None:
+    project = fresh()
+    write_card(project, "other", people(project.folder / "data" / "other", identities=2))
+    project.configure(datasets=["tiny", "other"])
+    jobs = models(project.planned())
+    assert jobs["prepare"] == 2
+    assert jobs["compare"] == 3
+    done = project.snakemake("--dry-run")
+    assert "results/images/tiny" not in [line.split("output: ")[-1].strip() for line in done.stdout.splitlines() if "output:" in line]
+
+
+def test_a_new_image_runs_the_chain_of_its_shard_only(fresh: Fresh) -> None:
+    project = fresh()
+    person = sorted((project.folder / "data" / "tiny").iterdir())[0]
+    shutil.copyfile(next((person / "Angle").glob("*.jpg")), person / "Angle" / "one more.jpg")
+    jobs = models(project.planned())
+    assert jobs == {"prepare": 1, "detect": 3, "measure_pose": 1, "frontalize": 2, "embed": 3, "compare": 3}
+
+
+def test_comments_and_formatting_rerun_nothing(fresh: Fresh) -> None:
+    project = fresh()
+    for path in (
+        "workflow/scripts/preprocess.py",
+        "src/frontalbench/stages/embed.py",
+        "src/frontalbench/images.py",
+        "config/models/backbones/w600k_mbf.yaml",
+        "config/config.yaml",
+        "config/datasets/tiny.yaml",
+    ):
+        file = project.folder / path
+        file.write_text(file.read_text() + "\n\n# a remark\n")
+    assert project.planned() == {}
+
+
+def test_a_changed_preprocessing_reruns_what_hangs_on_the_card(fresh: Fresh) -> None:
+    project = fresh()
+    path = project.folder / "config" / "models" / "backbones" / "w600k_mbf.yaml"
+    card = yaml.safe_load(path.read_text())
+    card["params"]["mean"] = [100.0, 100.0, 100.0]
+    path.write_text(yaml.safe_dump(card))
+    jobs = models(project.planned())
+    assert jobs == {"fetch_weights": 1, "embed": 6, "compare": 3}
+
+
+def test_a_changed_module_reruns_its_stage_and_nothing_before(fresh: Fresh) -> None:
+    project = fresh()
+    module = project.folder / "src" / "frontalbench" / "stages" / "embed.py"
+    module.write_text(module.read_text() + "\nCHANGED = 1\n")
+    assert models(project.planned()) == {"embed": 6, "compare": 3}
+
+
+def test_moving_the_folder_and_new_file_times_rerun_nothing(fresh: Fresh, tmp_path: Path) -> None:
+    project = fresh()
+    moved = tmp_path / "moved elsewhere"
+    shutil.move(project.folder, moved)
+    card = moved / "config" / "datasets" / "tiny.yaml"
+    card.write_text(card.read_text().replace(str(project.folder), str(moved)))
+    for path in [*moved.glob("workflow/**/*.py"), *moved.glob("src/**/*.py"), *moved.glob("config/**/*"), *moved.glob("data/**/*.jpg")]:
+        os.utime(path)
+    assert Project(moved, dict(project.environment, PYTHONPATH=str(moved / "src"))).planned() == {}

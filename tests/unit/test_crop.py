@@ -1,0 +1,125 @@
+"""Head crops, the way back, and soft masks."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from frontalbench.geometry import crop, masks
+from frontalbench.images import RGB
+
+
+def smooth_picture(height: int = 240, width: int = 320) -> RGB:
+    noise = np.random.default_rng(0).random((height, width, 3))
+    return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 6), None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+
+
+@given(x=st.floats(-50, 400), y=st.floats(-50, 300), size=st.floats(20, 400), roll=st.floats(-180, 180))
+@settings(max_examples=20, deadline=None)
+def test_points_go_into_the_crop_and_back(x: float, y: float, size: float, roll: float) -> None:
+    cut = crop.square_crop(smooth_picture(), (x, y), size, roll=roll)
+    points = np.array([[10.0, 20.0], [300.0, 5.0], [x, y]])
+    assert np.allclose(cut.to_photograph(cut.to_crop(points)), points, atol=1e-6)
+    assert np.allclose(cut.to_crop([x, y]), (cut.side - 1) / 2), "the centre of the square is the middle of the crop"
+
+
+def test_a_crop_of_whole_pixels_is_the_pixels_themselves() -> None:
+    picture = smooth_picture()
+    cut = crop.square_crop(picture, (100.5, 80.5), 60)
+    assert np.array_equal(cut.image, picture[51:111, 71:131])
+
+
+def test_a_head_crop_is_never_enlarged_and_never_above_the_limit() -> None:
+    picture = smooth_picture(1200, 1400)
+    assert crop.head_crop(picture, [100, 100, 150, 160]).scale == pytest.approx(1.0)
+    large = crop.head_crop(picture, [100, 100, 900, 1000])
+    assert large.side == crop.MAX_SIDE and large.scale < 1.0
+
+
+def test_roll_stands_a_tilted_head_upright() -> None:
+    cut = crop.square_crop(smooth_picture(), (160, 120), 100, roll=30)
+    up = np.array([160 + 40 * np.sin(np.radians(30)), 120 - 40 * np.cos(np.radians(30))])  # the top of a head tilted 30 degrees clockwise
+    middle, top = cut.to_crop([[160, 120], up])
+    assert np.allclose(top - middle, [0, -40], atol=1e-9)
+
+
+@pytest.mark.parametrize("angle", [-120, -30, 0, 15, 90])
+@pytest.mark.parametrize("spread", [1.0, 0.05])
+def test_the_tilt_of_a_face_is_found_even_when_the_eyes_coincide(angle: float, spread: float) -> None:
+    face = np.array([[-30 * spread, -20], [30 * spread, -20], [0, 5], [-20 * spread, 30], [20 * spread, 30]], float)
+    turn = np.radians(angle)
+    turned = face @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + 200
+    assert crop.roll_of_face(turned) == pytest.approx(angle, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [0.0, -3.0, float("nan"), float("inf")])
+def test_a_square_without_size_is_refused(size: float) -> None:
+    with pytest.raises(ValueError, match="no square"):
+        crop.square_crop(smooth_picture(), (10, 10), size)
+
+
+@pytest.mark.parametrize("roll", [0.0, 25.0, -170.0])
+def test_an_unchanged_crop_pastes_back_invisibly(roll: float) -> None:
+    picture = smooth_picture()
+    cut = crop.square_crop(picture, (150, 110), 140, roll=roll)
+    back = crop.paste_back(picture, cut.image, cut.matrix, masks.border_mask(cut.side))
+    assert np.abs(back.astype(int) - picture).max() <= 3
+
+
+def test_pasting_back_changes_nothing_where_the_mask_is_zero() -> None:
+    picture = smooth_picture()
+    cut = crop.square_crop(picture, (20, 110), 140, roll=10)  # reaches beyond the left edge
+    back = crop.paste_back(picture, 255 - cut.image, cut.matrix, masks.border_mask(cut.side))
+    x, y = np.meshgrid(np.arange(320), np.arange(240))
+    place = cut.to_crop(np.stack([x, y], axis=-1))
+    outside = ((place < -1) | (place > cut.side)).any(axis=-1)
+    assert outside.any() and np.array_equal(back[outside], picture[outside])
+    assert np.abs(back.astype(int) - picture)[110, 20].max() > 20, "the middle did change"
+
+
+def test_only_what_lies_outside_of_the_photograph_is_softened() -> None:
+    picture = smooth_picture()
+    inside = crop.square_crop(picture, (160, 120), 100, roll=20)
+    assert crop.soften_outside(inside, *picture.shape[:2]) is inside.image
+    picture[::2] //= 2  # stripes that a replicated border would draw out
+    beyond = crop.square_crop(picture, (10.5, 120.5), 160)
+    soft = crop.soften_outside(beyond, *picture.shape[:2])
+    edge = int(np.ceil(beyond.to_crop([0, 0])[0]))
+    assert np.array_equal(soft[:, edge:], beyond.image[:, edge:])
+    assert np.abs(np.diff(soft[:, 5].astype(int), axis=0)).mean() < 0.1 * np.abs(np.diff(beyond.image[:, 5].astype(int), axis=0)).mean()
+
+
+def test_a_mask_of_another_size_is_refused() -> None:
+    cut = crop.square_crop(smooth_picture(), (100, 100), 50)
+    with pytest.raises(ValueError, match="mask"):
+        crop.paste_back(smooth_picture(), cut.image, cut.matrix, masks.border_mask(49))
+
+
+def test_shrinking_does_not_alias() -> None:
+    stripes = np.zeros((800, 800, 3), np.uint8)
+    stripes[:, ::2] = 255
+    small = crop.square_crop(stripes, (400, 400), 700, side=64).image
+    assert np.abs(small.astype(int) - 127).max() <= 12
+
+
+def test_blending_takes_one_picture_where_the_weight_says_so() -> None:
+    first, second = smooth_picture(128, 128), 255 - smooth_picture(128, 128)
+    weight = np.zeros((128, 128), np.float32)
+    weight[:, :64] = 1.0
+    mixed = masks.pyramid_blend(first, second, weight, levels=3)
+    assert np.abs(mixed[:, :30] - first[:, :30]).max() < 1.0
+    assert np.abs(mixed[:, -30:] - second[:, -30:].astype(np.float32)).max() < 1.0
+    jump = np.abs(np.diff(mixed, axis=1)).max()
+    assert jump < 0.5 * np.abs(np.diff(np.where(weight[..., None] > 0, first, second).astype(int), axis=1)).max(), "no seam"
+
+
+@given(st.floats(-5, 5), st.floats(-5, 5))
+@settings(max_examples=40, deadline=None)
+def test_smoothstep_is_monotonic_between_its_ends(a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    up = masks.smoothstep([low, high], -1.0, 2.0)
+    down = masks.smoothstep([low, high], 2.0, -1.0)
+    assert up[0] <= up[1] + 1e-12 and np.allclose(up + down, 1.0)

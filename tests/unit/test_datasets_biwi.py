@@ -1,0 +1,196 @@
+"""BIWI: angles, signs, projection, choice of references, and bad files."""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frontalbench import status
+from frontalbench.datasets import biwi, listing
+from frontalbench.errors import BadInput
+from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from tests.unit import datasetkit as kit
+
+WORKED_EXAMPLE = np.array([[0.988397, 0.0731349, 0.133128], [-0.0441539, 0.976945, -0.208876], [-0.145334, 0.200575, 0.968838]])
+
+
+def literature_angles(rotation: np.ndarray) -> tuple[float, float, float]:
+    """yaw, pitch, roll as the pose literature (HopeNet and others) takes them from a BIWI matrix."""
+    t = rotation.T
+    yaw = -np.arctan2(-t[2, 0], np.hypot(t[2, 1], t[2, 2]))
+    return float(np.degrees(yaw)), float(np.degrees(np.arctan2(t[2, 1], t[2, 2]))), float(-np.degrees(np.arctan2(t[1, 0], t[0, 0])))
+
+
+def test_worked_example_is_the_same_rotation_in_both_conventions() -> None:
+    yaw, pitch, roll = literature_angles(WORKED_EXAMPLE)
+    assert (yaw, pitch, roll) == pytest.approx((7.6504, -12.1664, -4.2318), abs=1e-3)
+    # The literature's angles mean Rx(-pitch) Ry(yaw) Rz(roll) in our camera frame: that must give the file's matrix back.
+    rebuilt = matrix_from_angles(0, -pitch, 0) @ matrix_from_angles(yaw) @ matrix_from_angles(0, 0, roll)
+    np.testing.assert_allclose(rebuilt, WORKED_EXAMPLE, atol=5e-6)
+    ours = angles_from_matrix(WORKED_EXAMPLE)
+    assert [float(angle) for angle in ours] == pytest.approx([8.3568, 11.6966, -2.5578], abs=1e-3)
+    np.testing.assert_allclose(matrix_from_angles(*ours), WORKED_EXAMPLE, atol=5e-6)
+
+
+def depth_cloud(folder: Path) -> np.ndarray:
+    """Points (N, 3) in millimetres of a run-length compressed depth picture, by its published format."""
+    data = (folder / "frame_00003_depth.bin").read_bytes()
+    width, height = struct.unpack_from("<ii", data)
+    flat, place, done = np.zeros(width * height, np.int16), 8, 0
+    while done < width * height:
+        (empty,) = struct.unpack_from("<i", data, place)
+        (full,) = struct.unpack_from("<i", data, place + 4)
+        done += empty
+        flat[done : done + full] = np.frombuffer(data, "<i2", full, place + 8)
+        done += full
+        place += 8 + 2 * full
+    depth = flat.reshape(height, width).astype(np.float64)
+    camera = biwi.read_calibration(folder / "depth.cal").matrix
+    v, u = np.nonzero(depth)
+    z = depth[v, u]
+    return np.stack([(u - camera[0, 2]) / camera[0, 0] * z, (v - camera[1, 2]) / camera[1, 1] * z, z], axis=1)
+
+
+def test_matrix_lays_the_head_template_onto_the_depth_picture(shared: Path) -> None:
+    """Head -> camera, x right, y down, z away: the face side of the template fits within 2 mm; transposed it does not."""
+    from scipy.spatial import cKDTree
+
+    folder = shared / "testdata" / "biwi_one_frame"
+    head = np.array(
+        [[float(w) for w in line.split()[1:4]] for line in (folder / "01.obj").read_text().splitlines() if line.startswith("v ")]
+    )
+    face = head[head[:, 2] < np.median(head[:, 2])]
+    rotation, centre = biwi.read_pose(folder / "frame_00003_pose.txt")
+    tree = cKDTree(depth_cloud(folder))
+    right = float(np.median(tree.query(face @ rotation.T + centre)[0]))
+    transposed = float(np.median(tree.query(face @ rotation + centre)[0]))
+    assert right < 2.0
+    assert transposed > 2 * right
+
+
+def test_real_frame_gets_pose_and_a_head_box_around_the_face(shared: Path, tmp_path: Path) -> None:
+    root = kit.real_biwi(shared, tmp_path / "biwi")
+    found = listing.scan(kit.card("biwi", root, roles={"max_angle": 10.0}))
+    (member,) = found.members
+    assert (member.image_id, member.identity, member.subject, member.sequence) == ("01/frame_00003_rgb.png", "F01", "F01", "01")
+    assert member.role == "reference"
+    assert (member.yaw, member.pitch, member.roll) == pytest.approx((3.053, -7.705, -1.991), abs=2e-3)
+    assert member.pose_source == "ground_truth"
+    folder = root / "hpdb" / "01"
+    _, centre = biwi.read_pose(folder / "frame_00003_pose.txt")
+    calibration = biwi.read_calibration(folder / "rgb.cal")
+    np.testing.assert_allclose(biwi.project(centre, calibration), [341.65, 274.63], atol=0.01)
+    x1, y1, x2, y2 = biwi.head_box(centre, calibration)
+    # Hair, chin and ears of the woman in the picture, read off it by eye.
+    assert x1 == pytest.approx(290, abs=12) and x2 == pytest.approx(393, abs=12)
+    assert y1 == pytest.approx(192, abs=12) and y2 == pytest.approx(355, abs=12)
+
+
+def test_reference_is_the_smallest_turn_of_both_recordings_and_frames_around_it_are_unused(tmp_path: Path) -> None:
+    root = tmp_path / "biwi"
+    for sequence, yaws in {"03": [-20, -4, -2, 6, 30], "15": [-1, 12, 40], "04": [3, 25]}.items():
+        for frame, yaw in enumerate(yaws):
+            kit.put(root / "hpdb" / sequence / f"frame_{frame * 10:05d}_rgb.png", kit.picture(frame))
+            kit.put(root / "hpdb" / sequence / f"frame_{frame * 10:05d}_pose.txt", kit.pose_text(yaw))
+    roles = {"exclude_frames": 10}
+    by_id = {m.image_id: m for m in listing.list_members(kit.card("biwi", root, roles=roles))}
+    assert sorted(i for i, m in by_id.items() if m.role == "reference") == ["04/frame_00000_rgb.png", "15/frame_00000_rgb.png"]
+    near = by_id["15/frame_00010_rgb.png"]
+    assert (near.role, near.status) == ("unused", status.NOT_USED)
+    assert near.detail == "within 10 frames of the reference 15/frame_00000_rgb.png"
+    assert by_id["03/frame_00020_rgb.png"].role == "probe"
+    # Across recordings: the own recording of the reference is left out, people recorded once stay.
+    across = {m.image_id: m for m in listing.list_members(kit.card("biwi", root, roles={**roles, "cross_sequence": True}))}
+    assert across["15/frame_00020_rgb.png"].status == status.NOT_USED
+    assert across["03/frame_00020_rgb.png"].role == "probe"
+    assert across["04/frame_00000_rgb.png"].role == "reference"
+    # Counted as sequences, each has its own reference.
+    single = listing.list_members(kit.card("biwi", root, roles=roles, options={"identity": "sequence"}))
+    assert {m.identity: m.image_id for m in single if m.role == "reference"} == {
+        "03": "03/frame_00020_rgb.png",
+        "04": "04/frame_00000_rgb.png",
+        "15": "15/frame_00000_rgb.png",
+    }
+    assert {m.subject for m in single if m.identity in ("03", "15")} == {"F03"}
+
+
+@pytest.mark.parametrize("kaggle", [False, True])
+def test_a_tree_of_24_sequences_is_listed_by_sequence_and_sampled_per_bin(tmp_path: Path, kaggle: bool) -> None:
+    root = kit.biwi_tree(tmp_path / "biwi", frames=121, kaggle=kaggle)
+    card = kit.card("biwi", root, select={"per_bin": 3})
+    found = listing.scan(card)
+    assert len(found.members) == 24 * 121 and len(found.identities) == 20
+    assert len({m.subject for m in found.members}) == 20
+    used = [m for m in found.members if m.status == status.OK]
+    assert sum(m.role == "reference" for m in used) == 20
+    probes = [m for m in used if m.role == "probe"]
+    assert len(probes) == len({m.image_id for m in probes})
+    # 5 bins up to 75 degrees hold frames; the first two of a sequence with a reference lose those within 30 frames.
+    for sequence in ("01", "24"):
+        per_bin: dict[int, int] = {}
+        for m in probes:
+            if m.sequence == sequence:
+                per_bin[int(abs(m.yaw or 0) // 15)] = per_bin.get(int(abs(m.yaw or 0) // 15), 0) + 1
+        assert max(per_bin.values()) == 3
+    assert all("are kept (seed 0)" in m.detail or "of the reference" in m.detail for m in found.members if m.status == status.NOT_USED)
+    other_seed = kit.card("biwi", root, select={"per_bin": 3, "seed": 1})
+    assert {m.image_id for m in listing.list_members(other_seed) if m.role == "probe"} != {m.image_id for m in probes}
+    assert [m for m in found.members if m.shard == "0002"] == listing.list_members(card, shard="0002")
+
+
+def test_a_dry_run_over_a_biwi_sized_tree_takes_under_a_second_after_the_first(tmp_path: Path) -> None:
+    """15,000 frames; nothing but names, sizes and times is looked at the second time."""
+    root = kit.biwi_tree(tmp_path / "biwi", frames=626, step=0.19)
+    past = time.time_ns() - 10**10
+    for path in root.rglob("*"):
+        os.utime(path, ns=(past, past))
+    card = kit.card("biwi", root)
+    first = listing.fingerprints(card, cache=listing.FileCache(tmp_path / "cache.json", root))
+    start, used = time.perf_counter(), time.process_time()
+    again = listing.fingerprints(card, cache=listing.FileCache(tmp_path / "cache.json", root))
+    seconds = min(time.perf_counter() - start, time.process_time() - used)
+    assert again == first and len(set(first.values())) == 24
+    assert seconds < 1.0
+
+
+def test_broken_pose_files_are_counted_and_the_rest_goes_on(tmp_path: Path) -> None:
+    root = kit.biwi_tree(tmp_path / "biwi", sequences=2, frames=6, start=-2.0)
+    folder = root / "hpdb" / "02"
+    (folder / "frame_00004_pose.txt").unlink()
+    (folder / "frame_00005_pose.txt").write_text("1 2 3")
+    (folder / "frame_00006_pose.txt").write_text("2 0 0 0 1 0 0 0 1 0 0 0")
+    (folder / "frame_00007_pose.txt").write_text("1 0 0 0 1 0 0 0 -1 0 0 0")
+    (folder / "frame_00008_pose.txt").write_text("nan 0 0 0 1 0 0 0 1 0 0 0")
+    (folder / "rgb.cal").unlink()
+    found = listing.scan(kit.card("biwi", root, roles={"exclude_frames": 0}))
+    bad = {m.image_id: m for m in found.members if m.status == status.NOT_USED}
+    assert len(bad) == 5 and len(found.members) == 12
+    assert bad["02/frame_00004_rgb.png"].detail == "frame_00004_pose.txt: not there"
+    assert bad["02/frame_00005_rgb.png"].detail == "frame_00005_pose.txt: not readable"
+    assert bad["02/frame_00007_rgb.png"].detail == "frame_00007_pose.txt: its matrix is no rotation"
+    assert bad["02/frame_00006_rgb.png"].yaw is None
+    lines = "\n".join(found.problems)
+    assert "hpdb/02: 5 of 6 frames without a usable pose file" in lines
+    assert "hpdb/02/rgb.cal: missing" in lines
+
+
+def test_a_person_without_a_near_frontal_frame_is_reported(tmp_path: Path) -> None:
+    root = kit.biwi_tree(tmp_path / "biwi", sequences=1, frames=3, start=40.0)
+    found = listing.scan(kit.card("biwi", root))
+    assert {m.role for m in found.members} == {"probe"}
+    assert any(line.startswith("F01: no frame with every angle below 5 degrees") for line in found.problems)
+
+
+def test_calibration_and_pose_errors_name_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"rgb\.cal: missing"):
+        biwi.read_calibration(tmp_path / "rgb.cal")
+    (tmp_path / "rgb.cal").write_text("1 2 3")
+    with pytest.raises(BadInput, match=r"rgb\.cal: expected 27 numbers"):
+        biwi.read_calibration(tmp_path / "rgb.cal")
+    with pytest.raises(BadInput, match=r"p\.txt: not there"):
+        biwi.read_pose(tmp_path / "p.txt")

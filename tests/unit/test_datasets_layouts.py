@@ -1,0 +1,285 @@
+"""LFW, CFP, FRLL, AFLW2000-3D, folders and tables: what is listed, with which role and pose, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frontalbench import datasets, status
+from frontalbench.datasets import aflw2000, cfp, listing
+from frontalbench.errors import BadConfig, BadInput
+from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles, nearest_rotation
+from tests.unit import datasetkit as kit
+
+
+def test_every_card_is_read_and_says_what_to_do_when_its_folder_is_not_there(tmp_path: Path) -> None:
+    assert {"aflw2000", "biwi", "cfp", "folder", "frll", "lfw", "lfw_deepfunneled", "lfw_funneled", "synthetic"} <= set(datasets.names())
+    for name in datasets.names():
+        card = datasets.find(name).with_options({"root": str(tmp_path / "nowhere")})
+        with pytest.raises(BadInput) as error:
+            listing.scan(card)
+        assert "\n" not in str(error.value)
+        assert str(tmp_path / "nowhere") in str(error.value) and "docs/datasets.md" in str(error.value)
+        # An existing folder with something else in it is the wrong root.
+        (tmp_path / "wrong").mkdir(exist_ok=True)
+        (tmp_path / "wrong" / "notes.txt").write_text("x")
+        with pytest.raises(BadInput, match="nothing of layout"):
+            listing.scan(card, tmp_path / "wrong")
+
+
+def test_unknown_names_options_and_values_are_explained() -> None:
+    with pytest.raises(BadConfig, match="did you mean 'lfw'"):
+        datasets.find("lwf")
+    card = datasets.find("lfw")
+    with pytest.raises(BadConfig, match="option 'shard' is not known; did you mean 'shards'"):
+        card.with_options({"shard": 3})
+    with pytest.raises(BadConfig, match="shards"):
+        card.with_options({"shards": 0})
+    with pytest.raises(BadConfig, match="identity"):
+        card.with_options({"options": {"identity": "sequence"}})
+    with pytest.raises(BadConfig, match="rising"):
+        card.with_options({"yaw_bins": [0, 30, 15]})
+
+
+def test_digest_changes_with_what_changes_results_and_not_with_the_folder() -> None:
+    card = datasets.find("biwi")
+    assert card.with_options({"root": "/elsewhere"}).digest() == card.digest()
+    assert card.with_options({"yaw_bins": [0, 45, 90]}).digest() == card.digest()
+    different = [
+        card.with_options({"limit": 3}),
+        card.with_options({"limit": 3, "select": {"seed": 1}}),
+        card.with_options({"roles": {"max_angle": 6.0}}),
+        card.with_options({"options": {"identity": "sequence"}}),
+        card.with_options({"shards": 4}),
+        card.with_options({"select": {"per_bin": 5}}),
+        card.with_options({"select": {"per_bin": 5}, "yaw_bins": [0, 45, 90]}),
+    ]
+    assert len({card.digest(), *(other.digest() for other in different)}) == len(different) + 1
+
+
+def test_environment_says_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONTALBENCH_DATA", "/pictures")
+    assert datasets.find("lfw").root == Path("/pictures/lfw")
+    assert datasets.find("synthetic").root.name == "synthetic" and "pictures" not in str(datasets.find("synthetic").root)
+    monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "/else/where")
+    card = datasets.find("lfw")
+    assert card.root == Path("/else/where")
+    assert card.with_options({"limit": 2}).root == Path("/else/where")
+    assert card.with_options({"root": "/mine"}).root == Path("/mine")
+
+
+def test_real_lfw_pictures_are_listed_with_roles_left_to_pose(shared: Path) -> None:
+    found = listing.scan(kit.card("lfw", shared / "testdata" / "lfw"))
+    assert len(found.members) == 360 and len(found.identities) == 30
+    assert {m.role for m in found.members} == {"auto"}
+    assert found.members[0].image_id == "Alejandro_Toledo/Alejandro_Toledo_0001.jpg"
+    assert any("half unpacked" in line for line in found.problems)
+
+
+@pytest.mark.parametrize("nested", ["", "lfw", "lfw-deepfunneled/lfw-deepfunneled"])
+def test_lfw_is_found_in_the_folders_its_archives_unpack_to(tmp_path: Path, nested: str) -> None:
+    kit.put(tmp_path / nested / "A_B" / "A_B_0001.jpg", kit.jpeg(1))
+    name = "lfw_deepfunneled" if "deep" in nested else "lfw"
+    (member,) = listing.list_members(kit.card(name, tmp_path))
+    assert (member.image_id, member.identity) == ("A_B/A_B_0001.jpg", "A_B")
+    assert member.source == "/".join(part for part in (nested, "A_B/A_B_0001.jpg") if part)
+
+
+def test_frll_left_views_turn_to_the_left_edge_and_the_neutral_front_is_the_reference(shared: Path) -> None:
+    root = shared / "testdata" / "frll"
+    members = {m.image_id: m for m in listing.list_members(kit.card("frll", root))}
+    assert len(members) == 680
+    assert [m.image_id for m in members.values() if m.role == "reference" and m.identity == "001"] == ["neutral_front/001_03.jpg"]
+    assert members["neutral_left_profile/001_01.jpg"].yaw == members["smiling_left_profile/001_06.jpg"].yaw == 90.0
+    assert members["neutral_right_3quarter/001_04.jpg"].yaw == -45.0
+    assert {m.pose_source for m in members.values()} == {"nominal"}
+    neutral = listing.list_members(kit.card("frll", root, options={"expressions": ["neutral"]}))
+    assert sum(m.status == status.OK for m in neutral) == 340
+    assert len(neutral) == 680
+
+
+def test_frll_view_signs_agree_with_the_pictures(shared: Path) -> None:
+    """The skin (the face) lies on the side that the nose points to, seen from the middle of the head (skin and hair)."""
+    import cv2
+
+    from frontalbench import images
+
+    root = shared / "testdata" / "frll"
+    right = 0
+    members = [m for m in listing.list_members(kit.card("frll", root)) if m.yaw in (90.0, -90.0) and m.sequence == "neutral"][:40]
+    for member in members:
+        rgb = images.decode(Path(member.path).read_bytes())[:300]
+        lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB).astype(np.float64)
+        head = np.linalg.norm(lab - np.median(lab[:40].reshape(-1, 3), axis=0), axis=2) > 25
+        skin = head & (lab[..., 1] > 135) & (lab[..., 0] > 110)
+        face_x, head_x = np.nonzero(skin)[1].mean(), np.nonzero(head)[1].mean()
+        right += (face_x < head_x) == (member.yaw == 90.0)
+    assert right >= 0.9 * len(members)
+
+
+def test_cfp_roles_views_and_sides(shared: Path, tmp_path: Path) -> None:
+    root = shared / "testdata" / "cfp"
+    members = {m.image_id: m for m in listing.list_members(kit.card("cfp", root))}
+    assert len(members) == 1400
+    assert sum(m.role == "reference" for m in members.values()) == 1000
+    # Seen in the pictures: person 001 looks right, left, left, right in profiles 01 to 04.
+    assert [members[f"001/profile/0{n}.jpg"].yaw for n in (1, 2, 3, 4)] == [-90.0, 90.0, 90.0, -90.0]
+    assert members["001/frontal/01.jpg"].yaw == 0.0
+    for kind in ("frontal", "profile"):
+        kit.put(tmp_path / "Data" / "Images" / "007" / kind / "01.jpg", kit.jpeg(3))
+    found = listing.scan(kit.card("cfp", tmp_path))
+    profile = next(m for m in found.members if m.sequence == "profile")
+    assert profile.yaw is None and profile.pose_source == ""
+    assert any("without a readable landmark file" in line and "007/profile/01.jpg" in line for line in found.problems)
+    assert cfp.profile_yaw(b"1,2\n3,4\n") is None and cfp.profile_yaw(b"\xff") is None
+
+
+def test_aflw2000_angles_agree_with_the_landmarks_in_three_dimensions(shared: Path) -> None:
+    """An independent look: a rigid fit of a mean 3-D face to the file's 68 points in 3-D gives the same rotation."""
+    from scipy.io import loadmat
+
+    root = shared / "testdata" / "aflw2000"
+    model = np.asarray(loadmat(shared / "weights" / "hassner" / "model3Ddlib.mat")["model_dlib"]["threedee"][0, 0], np.float64)
+    model = model[:, [0, 2, 1]] * [1.0, -1.0, 1.0]  # x right, y away, z up -> camera frame
+    members = listing.list_members(kit.card("aflw2000", root))
+    assert len(members) == 16 and {m.role for m in members} == {"unused"} and {m.status for m in members} == {status.OK}
+    fits, truths = [], []
+    for member in members:
+        points = np.asarray(loadmat(root / f"{member.identity}.mat")["pt3d_68"], np.float64).T @ np.diag([1.0, 1.0, -1.0])
+        fits.append(nearest_rotation((points - points.mean(0)).T @ (model - model.mean(0))))
+        truths.append(matrix_from_angles(member.yaw, member.pitch, member.roll))
+    # The two mean faces look up by a different amount; that turn is one and the same for all pictures (of +-71 degrees yaw, +-40 pitch).
+    between = nearest_rotation(np.mean([truth.T @ fit for truth, fit in zip(truths, fits, strict=True)], axis=0))
+    assert geodesic_degrees(between, np.eye(3)) < 9.0
+    left = [float(geodesic_degrees(fit, truth @ between)) for truth, fit in zip(truths, fits, strict=True)]
+    assert max(left) < 3.0
+
+
+def test_aflw2000_without_a_pose_file_is_kept_without_pose(tmp_path: Path) -> None:
+    kit.put(tmp_path / "image00001.jpg", kit.jpeg(1))
+    kit.put(tmp_path / "image00002.jpg", kit.jpeg(2))
+    (tmp_path / "image00002.mat").write_bytes(b"not a matlab file")
+    found = listing.scan(kit.card("aflw2000", tmp_path))
+    assert [m.yaw for m in found.members] == [None, None]
+    assert any(line.startswith("2 pictures without a readable pose file") for line in found.problems)
+    assert aflw2000.pose_of(b"") is None
+
+
+def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None:
+    kit.put(tmp_path / "ann" / "GT" / "1.jpg", kit.jpeg(1))
+    kit.put(tmp_path / "ann" / "Angle" / "1.JPG", kit.jpeg(2))
+    kit.put(tmp_path / "ann" / "other" / "1.jpg", kit.jpeg(3))
+    kit.put(tmp_path / "bob" / "1.png", kit.picture(4))
+    kit.put(tmp_path / "bob" / "1.jpg", kit.jpeg(5))
+    kit.put(tmp_path / "bob" / "notes.txt", b"x")
+    kit.put(tmp_path / "bob" / ".hidden.jpg", b"x")
+    kit.put(tmp_path / "stray.jpg", kit.jpeg(6))
+    (tmp_path / "empty").mkdir()
+    found = listing.scan(kit.card("folder", tmp_path))
+    assert {m.image_id: m.role for m in found.members} == {
+        "ann/Angle/1.JPG": "probe",
+        "ann/GT/1.jpg": "reference",
+        "bob/1.jpg": "auto",
+        "bob/1.png": "auto",
+    }
+    assert found.ignored == 1 and found.refused == 1
+    lines = "\n".join(found.problems)
+    assert "ann/other: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
+
+
+def test_names_of_every_kind_survive_and_never_leave_the_columns(tmp_path: Path) -> None:
+    names = ["it's", 'say "hi"', "two\nlines", "$(touch x)", "-rf", "a,b;c", "žluťoučký", "名前", "tab\tbed", "a" * 200, "x.."]
+    for name in names:
+        kit.put(tmp_path / name / f"{name[:50]}.jpg", kit.jpeg(1))
+    kit.put(Path(os.fsdecode(os.fsencode(tmp_path / "bytes") + b"\xff\xfe/\xe9.jpg")), kit.jpeg(2))
+    members = listing.list_members(kit.card("folder", tmp_path))
+    ids = {m.image_id for m in members}
+    assert {f"{name}/{name[:50]}.jpg" for name in names} <= ids
+    assert "bytes\\xff\\xfe/\\xe9.jpg" in ids
+    for member in members:
+        assert Path(member.path).is_file()
+        member.image_id.encode("utf-8")
+
+
+def test_same_name_in_two_unicode_forms_gives_two_ids_that_do_not_depend_on_each_other(tmp_path: Path) -> None:
+    composed, decomposed = "caf\u00e9.jpg", "cafe\u0301.jpg"
+    kit.put(tmp_path / "ann" / decomposed, kit.jpeg(1))
+    (alone,) = listing.list_members(kit.card("folder", tmp_path))
+    assert alone.image_id == "ann/caf\u00e9.jpg"
+    kit.put(tmp_path / "ann" / composed, kit.jpeg(2))
+    both = listing.list_members(kit.card("folder", tmp_path))
+    assert len({m.image_id for m in both}) == 2
+    assert next(m for m in both if m.path.endswith(composed)).image_id == "ann/caf\u00e9.jpg"
+
+
+def test_loops_and_dangling_links_do_not_hang_or_hide_anything(tmp_path: Path) -> None:
+    kit.put(tmp_path / "ann" / "1.jpg", kit.jpeg(1))
+    (tmp_path / "ann" / "loop").symlink_to(tmp_path)
+    (tmp_path / "ann" / "self.jpg").symlink_to(tmp_path / "ann" / "self.jpg")
+    (tmp_path / "ann" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "me").symlink_to(tmp_path)
+    start = time.perf_counter()
+    found = listing.scan(kit.card("folder", tmp_path))
+    assert time.perf_counter() - start < 2
+    assert [m.image_id for m in found.members] == ["ann/1.jpg", "ann/gone.jpg", "ann/self.jpg"]
+
+
+INDEX = "image,identity,role,yaw,pitch,roll\n"
+
+
+def test_table_of_images_is_taken_when_it_is_there(tmp_path: Path) -> None:
+    kit.put(tmp_path / "a" / "1.jpg", kit.jpeg(1))
+    (tmp_path / "index.csv").write_text(
+        "\ufeff" + INDEX + 'a/1.jpg,ann,reference,0,1.5,-2\n"a/2, b.jpg",ann,Angle,30,,\na/3.jpg,bob,,,,\n', encoding="utf-8"
+    )
+    found = listing.scan(kit.card("folder", tmp_path))
+    assert {m.image_id: (m.identity, m.role, m.yaw, m.pitch) for m in found.members} == {
+        "a/1.jpg": ("ann", "reference", 0.0, 1.5),
+        "a/2, b.jpg": ("ann", "probe", 30.0, None),
+        "a/3.jpg": ("bob", "auto", None, None),
+    }
+    assert [m.pose_source for m in found.members] == ["nominal", "nominal", ""]
+    truth = listing.list_members(kit.card("synthetic", tmp_path, pose_source="ground_truth"))
+    assert truth[0].pose_source == "ground_truth"
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("/etc/passwd,ann,probe,,,", "must be a path inside"),
+        ("../x.jpg,ann,probe,,,", "must be a path inside"),
+        ("a/../../x.jpg,ann,probe,,,", "must be a path inside"),
+        ("C:/x.jpg,ann,probe,,,", "must be a path inside"),
+        ("a//x.jpg,ann,probe,,,", "written plainly"),
+        ("a/1.jpg,ann,probe,,,", "already given in line 2"),
+        ("x.jpg,,probe,,,", "must not be empty"),
+        ("x.jpg,ann,boss,,,", "role 'boss'"),
+        ("x.jpg,ann,probe,left,,", "yaw must be a number"),
+        ("x.jpg,ann,probe,0,999,", "pitch must be a number"),
+        ("x.jpg,ann,probe,0,nan,", "pitch must be a number"),
+        ("x.jpg", "must not be empty"),
+    ],
+)
+def test_unusable_rows_are_refused_with_their_line_and_counted(tmp_path: Path, row: str, why: str) -> None:
+    (tmp_path / "index.csv").write_text(f"{INDEX}a/1.jpg,ann,reference,,,\n{row}\n")
+    found = listing.scan(kit.card("folder", tmp_path))
+    assert [m.image_id for m in found.members] == ["a/1.jpg"]
+    assert found.refused == 1
+    (line,) = found.problems
+    assert line.startswith("index.csv: line 3: ") and why in line and "\n" not in line
+
+
+def test_a_table_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "index.csv").write_text("picture,identity\n1.jpg,ann\n")
+    with pytest.raises(BadInput, match=r"index\.csv: column 'image' is missing"):
+        listing.scan(kit.card("folder", tmp_path))
+    (tmp_path / "index.csv").write_bytes("image,identity,role\nä.jpg,ann,probe\n".encode("latin-1"))
+    with pytest.raises(BadInput, match=r"index\.csv: not UTF-8"):
+        listing.scan(kit.card("folder", tmp_path))
+    (tmp_path / "index.csv").write_text('image,identity,role\n"a.jpg,ann,probe\n')
+    with pytest.raises(BadInput, match=r"index\.csv: line"):
+        listing.scan(kit.card("folder", tmp_path))

@@ -1,0 +1,141 @@
+"""From encoded images to rows: order, one row per image whatever it holds, reading only a little ahead."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frontalbench import images, pipeline, status
+from frontalbench.detect import Detections
+from frontalbench.errors import BadConfig
+from frontalbench.geometry.similarity import ARCFACE_TEMPLATE
+from frontalbench.images import RGB
+from frontalbench.pipeline import FaceRow, detect_stream, embed_crops
+
+
+class Scripted:
+    """A detector whose result stands in the red value of the top left pixel: 0 none, 1 fails, 2 points in one place, else a face."""
+
+    name = "scripted"
+
+    def detect(self, image: RGB) -> Detections:
+        code = int(image[0, 0, 0])
+        time.sleep(0.002 * (code % 5))  # later images overtake earlier ones
+        if code == 1:
+            raise RuntimeError("out of\nmemory")
+        if code == 0:
+            return Detections.none()
+        points = np.full((5, 2), 50.0) if code == 2 else ARCFACE_TEMPLATE
+        return Detections.sorted(np.array([[30, 40, 80, 100]]), np.array([0.9]), points[None])
+
+
+def _picture(code: int) -> bytes:
+    return images.encode_png(np.full((112, 112, 3), code, np.uint8))
+
+
+def _items(codes: list[int | None]) -> Iterator[tuple[str, bytes]]:
+    for index, code in enumerate(codes):
+        yield f"{index:03}", b"not an image" if code is None else _picture(code)
+
+
+CODES: list[int | None] = [9, 0, None, 1, 2, 200, 14, 0, 33, None, *range(100, 130)]
+EXPECTED = {None: status.UNREADABLE, 0: status.NO_FACE, 1: status.MODEL_ERROR, 2: status.NO_FACE}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_image_gives_one_row_in_order_whatever_it_holds(threads: int) -> None:
+    rows = list(detect_stream(_items(CODES), Scripted(), decode_threads=threads))
+    assert [row.image_id for row in rows] == [f"{i:03}" for i in range(len(CODES))]
+    for code, row in zip(CODES, rows, strict=True):
+        assert row.status == EXPECTED.get(code, status.OK)
+        if row.status == status.OK:
+            assert row.crop is not None
+            assert (row.crop == code).all()
+            assert row.n_faces == 1
+        else:
+            assert row.crop is None
+            assert row.detail
+            assert "\n" not in row.detail
+
+
+def test_the_number_of_threads_changes_nothing() -> None:
+    one, many = (list(detect_stream(_items(CODES), Scripted(), decode_threads=threads)) for threads in (1, 4))
+    for a, b in zip(one, many, strict=True):
+        assert (a.image_id, a.status, a.detail, a.score, a.n_faces) == (b.image_id, b.status, b.detail, b.score, b.n_faces)
+        if a.crop is not None:
+            np.testing.assert_array_equal(a.crop, b.crop)
+
+
+def test_images_are_read_only_a_little_ahead() -> None:
+    given = 0
+
+    def counted() -> Iterator[tuple[str, bytes]]:
+        nonlocal given
+        for item in _items([9] * 500):
+            given += 1
+            yield item
+
+    stream = detect_stream(counted(), Scripted(), decode_threads=2)
+    for taken in range(1, 21):
+        assert isinstance(next(stream), FaceRow)
+        assert given <= taken + pipeline.IN_FLIGHT * 2
+    stream.close()  # type: ignore[attr-defined]
+    assert given < 40
+
+
+def test_an_error_of_the_source_reaches_the_reader() -> None:
+    def breaking() -> Iterator[tuple[str, bytes]]:
+        yield "a", _picture(9)
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        list(detect_stream(breaking(), Scripted(), decode_threads=2))
+
+
+def test_an_unknown_policy_is_an_error_before_anything_runs() -> None:
+    with pytest.raises(BadConfig, match="'nearest'"):
+        detect_stream(_items([9]), Scripted(), policy="nearest", decode_threads=2)
+
+
+class Adding:
+    name, dimension = "adding", 1
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def embed(self, crops: RGB) -> np.ndarray:
+        self.batches.append(len(crops))
+        return crops.reshape(len(crops), -1).sum(axis=1, keepdims=True, dtype=np.float32)
+
+
+def test_crops_are_embedded_in_order_and_in_batches() -> None:
+    backbone = Adding()
+    crops = (np.full((112, 112, 3), value, np.uint8) for value in range(10))
+    found = [float(row[0]) / 37632 for row in embed_crops(crops, backbone, batch=4)]
+    assert found == list(range(10))
+    assert backbone.batches == [4, 4, 2]
+
+
+@pytest.mark.weights
+def test_broken_and_odd_files_become_rows_with_a_real_detector(shared: Path) -> None:
+    from frontalbench import cards
+    from frontalbench.detect import load_detector
+    from frontalbench.errors import WeightsMissing
+
+    try:
+        detector = load_detector(cards.find("detector", "scrfd_500m"))
+    except WeightsMissing as error:
+        pytest.skip(str(error))
+    good = (shared / "testdata" / "frll" / "neutral_front" / "001_03.jpg").read_bytes()
+    grey = images.encode_png(np.full((1, 1, 3), 90, np.uint8))
+    items = [("a", good), ("b", good[: len(good) // 2]), ("c", b""), ("d", grey), ("e", good)]
+    rows = list(detect_stream(items, detector, decode_threads=2))
+    assert [row.status for row in rows] == [status.OK, status.UNREADABLE, status.UNREADABLE, status.NO_FACE, status.OK]
+    first, last = rows[0].crop, rows[-1].crop
+    assert first is not None
+    assert last is not None
+    np.testing.assert_array_equal(first, last)

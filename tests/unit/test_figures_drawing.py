@@ -1,0 +1,222 @@
+"""What the figures look like, as far as a program can see it: colours, text that fits, same bytes, files whole or not at all."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from frontalbench.errors import BadInput
+from frontalbench.figures import dataset, grids, inputs, palette, plots, series, style
+from tests.unit import figure_tables as made
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return made.write_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def workshop(run: list[Path]) -> dataset.Workshop:
+    return dataset.Workshop(inputs.sort_out(run), notice="synthetic", resamples=100, examples=2)
+
+
+def _boxes(figure: Figure) -> list[tuple[str, float, float, float, float]]:
+    canvas = FigureCanvasAgg(figure)
+    with style.drawing():
+        canvas.draw()
+        found = []
+        for text in figure.findobj(lambda artist: type(artist).__name__ in ("Text", "Annotation") and artist.get_visible()):
+            box = text.get_window_extent(canvas.get_renderer())
+            if text.get_text().strip() and box.x1 > 0 and box.y1 > 0:  # ticks out of view are there, but not drawn
+                # A heading ends in a blank line, over which the notice is written.
+                lower = (box.y0 + box.y1) / 2 if text.get_text().endswith("\n ") else box.y0
+                found.append((text.get_text(), box.x0, lower, box.x1, box.y1))
+    return found
+
+
+def _overlaps(figure: Figure) -> list[tuple[str, str]]:
+    clashes = []
+    for a, b in itertools.combinations(_boxes(figure), 2):
+        wide, high = min(a[3], b[3]) - max(a[1], b[1]), min(a[4], b[4]) - max(a[2], b[2])
+        if wide > 1 and high > 1 and min(wide, high) > 0.15 * min(a[4] - a[2], b[4] - b[2]):
+            clashes.append((a[0], b[0]))
+    return clashes
+
+
+def test_a_frontalizer_has_one_colour_whatever_its_variant_and_company() -> None:
+    assert palette.colour("liveportrait") == palette.colour("liveportrait.sharp") == palette.colour("fuse_mean:liveportrait.none")
+    assert palette.colour("some_new_model.none") == palette.colour("some_new_model")
+    assert palette.dash("liveportrait.none") == () != palette.dash("liveportrait.sharp")
+    assert palette.colour("original") == palette.ORIGINAL_COLOUR
+
+
+def test_known_frontalizers_differ_in_colour_or_mark() -> None:
+    looks = [(palette.colour(name), palette.marker(name)) for name in palette.known()]
+    assert len(set(looks)) == len(looks)
+    hues = {look[0] for look in looks}
+    assert all(np.linalg.norm(np.subtract(to_rgb(a), to_rgb(b))) > 0.2 for a, b in itertools.combinations(hues, 2))
+
+
+@pytest.mark.parametrize("text", ["plain", "a\nb\tc", "\u202eevil\u202c", "\x00\x1b[31m", "علی", "\ud800", "👩‍👩‍👧"])
+def test_readable_leaves_one_line_without_controls(text: str) -> None:
+    shown = style.readable(text)
+    assert "\n" not in shown and "\u202e" not in shown and "\x1b" not in shown and "\ud800" not in shown
+
+
+@pytest.mark.parametrize("name", [*made.NAMES, "x" * 500, "\ud800", ""])
+def test_fitted_text_stays_within_its_cell(name: str) -> None:
+    assert grids.text_width(grids.fit(name, 120, 8.5), 8.5) <= 120
+
+
+def test_names_of_any_script_are_drawn_without_overlap() -> None:
+    tiles = [grids.Tile(made.face(90, 0), (name, "0.123", "third line"), marked=i == 0) for i, name in enumerate(made.NAMES)]
+    tiles.append(grids.Tile(None, ("x" * 90,), missing="a very long reason why there is no picture, word after word after word"))
+    heads = [["best", "Net Gain +0.123", "a long heading that must be cut somewhere"]] * 2
+    figure = grids.sheet(
+        [tiles, tiles[:2]], title="A title " * 30, notes=["a note " * 40], notice="synthetic", columns=list(made.NAMES), heads=heads
+    )
+    assert _overlaps(figure) == []
+
+
+def test_no_text_lies_on_another_in_any_figure(workshop: dataset.Workshop) -> None:
+    files = workshop.inputs
+    for request in dataset.requests(files.variants, files.judges[:1]):
+        try:
+            figure = workshop.draw(request)
+        except BadInput as error:
+            figure = plots.nothing(str(error), title="nothing", notice="synthetic")
+        assert _overlaps(figure) == [], request
+
+
+def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:
+    for name in ("distributions", "gain_by_yaw", "cost", "variants"):
+        figure = workshop.draw(dataset.Request(name, judge=workshop.inputs.judges[0]))
+        width, height = figure.get_size_inches()
+        with style.drawing():
+            figure.canvas.draw()
+            box = figure.get_tightbbox()
+        assert box.x0 >= -0.02 and box.y0 >= -0.02 and box.x1 <= width + 0.02 and box.y1 <= height + 0.02, name
+
+
+def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset.Workshop) -> None:
+    def texts(notice: str, name: str) -> str:
+        shop = dataset.Workshop(workshop.inputs, notice=notice, resamples=100)
+        return " ".join(t[0] for t in _boxes(shop.draw(dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0]))))
+
+    assert "SYNTHETIC" in texts("synthetic", "triples") and "SYNTHETIC" in texts("synthetic", "distributions")
+    assert "do not publish" in texts("research", "ordered") and "do not publish" not in texts("research", "distributions")
+    assert "SYNTHETIC" not in texts("", "triples")
+    with pytest.raises(BadInput, match="notice"):
+        texts("whatever", "triples")
+
+
+def test_picture_keeps_its_proportions_in_the_grid(tmp_path: Path) -> None:
+    wide = np.full((50, 200, 3), (255, 0, 255), np.uint8)
+    (path,) = style.save(grids.sheet([[grids.Tile(wide)]]), tmp_path / "grid", ("png",), dpi=style.DPI)
+    shown = cv2.imread(str(path))
+    rows, columns = np.nonzero((shown == (255, 0, 255)).all(axis=2))
+    assert np.ptp(columns) + 1 == pytest.approx(4 * (np.ptp(rows) + 1), abs=5)
+    assert np.ptp(columns) + 1 == pytest.approx(grids.CELL, abs=2)
+
+
+def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
+    yaw = np.linspace(-80, 80, 120)
+    names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
+    gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
+    figure = plots.gain_curve({"tddfa.none": gains}, resamples=100)
+    for axes, value in zip(figure.axes, (0.25, 0.125), strict=True):
+        line = next(line for line in axes.lines if line.get_label().startswith("tddfa"))
+        drawn = line.get_ydata()
+        np.testing.assert_allclose(drawn[np.isfinite(drawn)], value, atol=1e-9)
+        assert np.isfinite(drawn).sum() > 30
+
+
+def test_saved_figures_have_the_same_bytes_every_time(tmp_path: Path) -> None:
+    gains = {"tddfa.none": [series.Bin(0, 90, *[series.Interval(0.1, 0.05, 0.15, 20, 5)] * 2)]}
+    for name in "ab":
+        style.save(plots.gain_by_yaw(gains, title="t", notice="synthetic"), tmp_path / name, ("png", "svg", "jpg"))
+    for kind in ("png", "svg", "jpg"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
+
+
+def test_a_figure_that_fails_to_save_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "f.png").write_bytes(b"old")
+    figure = plots.nothing("why")
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(figure, "savefig", broken)
+    with pytest.raises(OSError, match="space"):
+        style.save(figure, tmp_path / "f", ("png",))
+    assert [p.name for p in tmp_path.iterdir()] == ["f.png"] and (tmp_path / "f.png").read_bytes() == b"old"
+
+
+def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Workshop, tmp_path: Path) -> None:
+    files = workshop.inputs
+    wanted = list(dataset.requests(files.variants, files.judges[:1]))
+    reasons = {request.name: reason for request, reason in workshop.make(tmp_path, wanted)}
+    written = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
+    assert written == sorted(dataset.stems(files.variants, files.judges[:1]))
+    assert all((tmp_path / name).stat().st_size > 1000 for name in written)
+    assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
+
+
+def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
+    entries = dataset.report_entries(made.VARIANTS, made.JUDGES)
+    assert [e.path for e in entries] == dataset.stems(made.VARIANTS, made.JUDGES)
+    keys: dict[str, set[tuple[str, ...]]] = {}
+    for entry in entries:
+        if entry.caption:
+            assert (project_root / "reports" / "captions" / f"{entry.caption}.rst").is_file()
+            keys.setdefault(entry.subcategory, set()).add(tuple(entry.labels))
+    assert all(len(different) == 1 for different in keys.values()), "labels of a subcategory are columns of one table"
+    assert {e.caption for e in entries} - {""} == set(dataset.NAMES)
+
+
+def test_only_failures_are_left_of_a_run_in_which_everything_failed(tmp_path: Path) -> None:
+    files = made.write_run(tmp_path / "run")
+    from frontalbench import tables
+
+    for path in files:
+        if "/similarity/" in str(path):
+            rows = [
+                {**row, "status": "no_face", "genuine": None, "impostor": None, "within": None, "rank": None}
+                for row in made.similarity_rows("original")
+            ]
+            tables.write(path, tables.from_rows(rows, tables.SIMILARITY))
+    shop = dataset.Workshop(inputs.sort_out(files), resamples=100)
+    reasons = {r.stem: reason for r, reason in shop.make(tmp_path / "out", list(dataset.requests(made.VARIANTS, made.JUDGES[:1])))}
+    assert (
+        "nothing" in reasons["triples/tddfa.none.scrfd_500m.w600k_mbf"] or "no probe" in reasons["triples/tddfa.none.scrfd_500m.w600k_mbf"]
+    )
+    assert not reasons["failures/failures"]
+    assert sorted(p.relative_to(tmp_path / "out").as_posix() for p in (tmp_path / "out").rglob("*.*")) == sorted(
+        dataset.stems(made.VARIANTS, made.JUDGES[:1])
+    )
+
+
+def test_command_line_draws_one_figure_and_explains_mistakes(run: list[Path], tmp_path: Path, project_root: Path) -> None:
+    script = str(project_root / "workflow" / "scripts" / "viz.py")
+    listing = tmp_path / "files.txt"
+    listing.write_text("\n".join(str(p) for p in run), encoding="utf-8")
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, script, *arguments, "--in", f"@{listing}"], capture_output=True, text=True, check=False)
+
+    done = call("--figure", "triples", "--variant", "tddfa.none", "--out", str(tmp_path / "t"))
+    assert done.returncode == 0 and done.stdout.split() == [str(tmp_path / "t.jpg")], done.stderr
+    wrong = call("--figure", "gain_by_yaw", "--judge", "nobody,nothing", "--out", str(tmp_path / "g"))
+    assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "scrfd_500m,w600k_mbf" in wrong.stderr
+    vague = call("--figure", "ordered", "--out", str(tmp_path / "g"))
+    assert vague.returncode == 2 and "tddfa.sharp" in vague.stderr

@@ -1,0 +1,47 @@
+"""The code fingerprint sees meaning: not comments, not formatting, not file times, and only the modules that a stage uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from frontalbench import fingerprint
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "def f(x):\n    # why\n    return x + 1\n",
+        '"""Module."""\n\n\ndef f(x):\n    """Doc."""\n    return (x\n            + 1)\n',
+        "def f( x ):\n\n    return x+1",
+    ],
+)
+def test_comments_docstrings_and_formatting_do_not_count(other: str) -> None:
+    assert fingerprint._source_hash(other) == fingerprint._source_hash("def f(x):\n    return x + 1\n")
+
+
+def test_a_changed_constant_counts() -> None:
+    assert fingerprint._source_hash("def f(x):\n    return x + 2\n") != fingerprint._source_hash("def f(x):\n    return x + 1\n")
+
+
+def test_the_embed_stage_does_not_depend_on_detectors_or_frontalizers() -> None:
+    modules = fingerprint.closure(["frontalbench.stages.embed"])
+    assert "frontalbench.stages.common" in modules
+    assert not [m for m in modules if ".retinaface" in m or ".scrfd" in m or ".mesh" in m or ".weights" in m]
+
+
+def test_a_script_counts_by_its_meaning(tmp_path: Path) -> None:
+    script = tmp_path / "s.py"
+    script.write_text("x = 1\n")
+    before = fingerprint.code_fingerprint(["frontalbench.status"], script)
+    script.write_text("# a comment\nx = 1\n")
+    assert fingerprint.code_fingerprint(["frontalbench.status"], script) == before
+    script.write_text("x = 2\n")
+    assert fingerprint.code_fingerprint(["frontalbench.status"], script) != before
+
+
+def test_schema_text_counts() -> None:
+    assert fingerprint.code_fingerprint(["frontalbench.status"], None, ["a"]) != fingerprint.code_fingerprint(
+        ["frontalbench.status"], None, ["b"]
+    )

@@ -1,0 +1,143 @@
+"""The head around a face mesh: skirt, symmetry, normals, and drawing it, on a made-up face without any network."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.head import Head, Skirt, outline, posed, symmetrised, vertex_normals, with_skirt
+from frontalbench.frontalize.render import Filling, Frame, render
+from frontalbench.frontalize.turning import facing_camera, placement_of, settings
+from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from frontalbench.images import RGB
+from frontalbench.landmarks.face_landmarker import HeadPose
+
+Array = npt.NDArray[np.float64]
+SIDE, UNIT = 180, 5.0
+FRAME = Frame(SIDE, UNIT, ((SIDE - 1) / 2, (SIDE - 1) / 2))
+
+
+def dome() -> tuple[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(points, triangles, mirror) of a symmetric dome of 15 x 18 cm that bulges towards the camera."""
+    u, v = np.meshgrid(np.linspace(-1, 1, 13), np.linspace(-1, 1, 15))
+    x, y = 7.5 * u * np.sqrt(1 - v**2 / 2), 9.0 * v * np.sqrt(1 - u**2 / 2)
+    points = np.stack([x, y, -4.0 - 5.0 * np.cos(np.hypot(u, v))], axis=-1).reshape(-1, 3)
+    grid = np.arange(13 * 15).reshape(15, 13)
+    a, b, c, d = (part.reshape(-1) for part in (grid[:-1, :-1], grid[:-1, 1:], grid[1:, :-1], grid[1:, 1:]))
+    triangles = np.concatenate([np.stack([a, b, c], axis=1), np.stack([b, d, c], axis=1)])
+    return points, facing_camera(points, triangles.astype(np.int32)), grid[:, ::-1].reshape(-1)
+
+
+def head_in(rotation: Array) -> Head:
+    points, triangles, mirror = dome()
+    return with_skirt(points, points @ rotation.T, rotation, triangles, outline(triangles.astype(np.int32)), mirror, Skirt())
+
+
+def picture() -> RGB:
+    noise = np.random.default_rng(1).random((SIDE, SIDE, 3))
+    return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 5), None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+
+
+def test_the_outline_is_one_loop_of_the_border() -> None:
+    points, triangles, _ = dome()
+    rim = outline(triangles.astype(np.int32))
+    assert len(rim) == len(set(rim.tolist())) == 2 * (13 + 15) - 4
+    assert np.linalg.norm(np.diff(points[rim], axis=0), axis=1).max() < 4.0, "neighbours on the loop are neighbours on the mesh"
+
+
+def test_a_closed_mesh_or_one_with_two_borders_is_refused() -> None:
+    tetrahedron = np.array([[0, 1, 2], [0, 3, 1], [1, 3, 2], [2, 3, 0]], np.int32)
+    with pytest.raises(ValueError, match="no boundary"):
+        outline(tetrahedron)
+    with pytest.raises(ValueError, match="single loop"):
+        outline(np.array([[0, 1, 2], [3, 4, 5]], np.int32))
+
+
+@pytest.mark.parametrize("pose", [(0, 0, 0), (40, 0, 0), (-25, 15, 0)])
+def test_a_head_drawn_in_the_pose_of_its_photograph_is_that_photograph(pose: tuple[float, float, float]) -> None:
+    rotation = matrix_from_angles(*pose)
+    drawn = render(head_in(rotation), rotation, picture(), FRAME, Filling())
+    difference = np.abs(drawn.astype(int) - picture())[2:-2, 2:-2]
+    assert np.percentile(difference, 99) <= 6 and difference.mean() < 1.0
+
+
+def test_the_border_of_the_picture_stands_still_while_the_face_turns() -> None:
+    drawn = render(head_in(matrix_from_angles(40)), matrix_from_angles(0), picture(), FRAME, Filling())
+    frame = np.ones((SIDE, SIDE), bool)
+    frame[10:-10, 10:-10] = False
+    assert np.abs(drawn.astype(int) - picture())[frame].mean() < 2.0
+    assert np.abs(drawn.astype(int) - picture())[60:120, 60:120].mean() > 10.0, "the middle did turn"
+
+
+def test_the_hidden_half_is_filled_from_the_visible_one() -> None:
+    rotation = matrix_from_angles(65)  # turned towards the left edge: the image-left half is hidden
+    head = head_in(rotation)
+    truth = picture()
+    truth = np.maximum(truth, truth[:, ::-1])  # a symmetric face
+    photograph = np.zeros_like(truth)
+    places = FRAME.to_pixels(posed(head.shape, head.still, rotation))
+    del places
+    # Photograph the symmetric face from the side: draw it in the pose from a frontal head with the same form.
+    photograph = render(head_in(np.eye(3)), rotation, truth, FRAME, Filling(strength=0.0))
+    filled = render(head, np.eye(3), photograph, FRAME, Filling(tone=0.5))
+    unfilled = render(head, np.eye(3), photograph, FRAME, Filling(strength=0.0))
+    hidden = (slice(65, 125), slice(58, 78))
+    error = [np.abs(result.astype(int) - truth)[hidden].mean() for result in (filled, unfilled)]
+    assert error[0] < 0.5 * error[1]
+
+
+def test_rendering_repeats_to_the_byte() -> None:
+    head = head_in(matrix_from_angles(40, 10))
+    first, again = (render(head, np.eye(3), picture(), FRAME, Filling()) for _ in range(2))
+    assert np.array_equal(first, again)
+
+
+def test_symmetry_keeps_what_was_seen_and_flips_what_was_not() -> None:
+    points, _, mirror = dome()
+    bent = points.copy()
+    bent[:, 1] += 0.1 * np.maximum(points[:, 0], 0)  # one side hangs
+    seen = np.where(points[:, 0] > 0, 1.0, 0.0)
+    seen[points[:, 0] == 0] = 0.5
+    whole = symmetrised(bent, mirror, seen, 1.0)
+    assert np.array_equal(whole[points[:, 0] > 0], bent[points[:, 0] > 0])
+    hidden = points[:, 0] < 0
+    assert np.allclose(whole[hidden], (bent[mirror] * [-1, 1, 1])[hidden])
+    assert np.array_equal(symmetrised(bent, mirror, seen, 0.0), bent)
+
+
+def test_normals_of_a_face_look_at_the_camera() -> None:
+    points, triangles, _ = dome()
+    normals = vertex_normals(points, triangles)
+    assert np.allclose(np.linalg.norm(normals, axis=1), 1.0)
+    assert normals[np.hypot(points[:, 0], points[:, 1]).argmin(), 2] == pytest.approx(-1.0, abs=0.02)
+
+
+@pytest.mark.parametrize("pose", [(0, 0, 0), (50, 10, 20), (-88, 25, -10)])
+def test_a_placement_stands_the_head_upright(pose: tuple[float, float, float]) -> None:
+    rotation = matrix_from_angles(*pose)
+    placement = placement_of(HeadPose(rotation, 9.0, np.array([200.0, 150.0, 0.0])))
+    up = placement.rotation @ np.array([0.0, -1.0, 0.0])
+    assert up[0] == pytest.approx(0.0, abs=1e-9) and up[1] < 0
+    points = np.array([[1.0, 2.0, 3.0], [-4.0, 0.0, 1.0]])
+    there = 9.0 * points @ rotation.T + [200.0, 150.0, 0.0]
+    from frontalbench.frontalize.head import MIDDLE
+
+    assert np.allclose(placement.to_head_frame(there), (points - MIDDLE) @ placement.rotation.T)
+    if abs(pose[0]) < 80:
+        assert float(angles_from_matrix(placement.rotation)[0]) == pytest.approx(pose[0], abs=10)
+
+
+def test_a_head_without_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="no size"):
+        placement_of(HeadPose(np.eye(3), 0.0, np.zeros(3)))
+
+
+def test_settings_name_what_is_wrong_with_a_card() -> None:
+    assert settings(Filling, {"strength": 1}, "mesh").strength == 1.0
+    with pytest.raises(BadConfig, match="filling should hold only strength"):
+        settings(Filling, {"strenght": 1}, "mesh")
+    with pytest.raises(BadConfig, match="mesh"):
+        settings(Filling, {"strength": "much"}, "mesh")

@@ -1,0 +1,168 @@
+"""Every kind of picture that people have becomes upright RGB, and everything else is refused with a reason."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from frontalbench import images
+from frontalbench.errors import Unreadable
+
+
+def _picture(width: int = 64, height: int = 48) -> np.ndarray:
+    """A smooth picture whose four corners differ, so that turning and flipping show."""
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([255 * x / width, 255 * y / height, 255 * (x + y) / (width + height)], axis=-1).astype(np.uint8)
+
+
+def _bytes(image: Image.Image, name: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, name, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(("name", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("PPM", {}), ("WEBP", {"lossless": True})])
+def test_lossless_formats_come_back_exactly(name: str, options: dict[str, object]) -> None:
+    picture = _picture()
+    assert np.array_equal(images.decode(_bytes(Image.fromarray(picture), name, **options)), picture)
+
+
+def test_the_fast_jpeg_road_gives_what_pillow_gives() -> None:
+    data = _bytes(Image.fromarray(_picture(250, 250)), "JPEG", quality=90)
+    fast = images.decode(data)
+    slow = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    assert fast.shape == slow.shape
+    assert np.abs(fast.astype(int) - slow).max() <= 4  # two builds of libjpeg-turbo may round differently
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(orientation: int) -> None:
+    picture = _picture()
+    turned = Image.fromarray(picture)
+    # The stored pixels are the upright picture with the inverse of the tag's transform.
+    inverse = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    if orientation in inverse:
+        turned = turned.transpose(inverse[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = images.decode(_bytes(turned, "JPEG", quality=98, exif=exif))
+    assert upright.shape == picture.shape
+    assert np.abs(upright.astype(int) - picture).mean() < 3
+
+
+def test_greyscale_palette_and_16_bit_become_rgb() -> None:
+    grey = _picture()[..., 0]
+    expected = np.repeat(grey[..., None], 3, axis=-1)
+    assert np.array_equal(images.decode(_bytes(Image.fromarray(grey), "PNG")), expected)
+    wide = grey.astype(np.uint16) * 257
+    assert np.array_equal(images.decode(_bytes(Image.fromarray(wide), "PNG")), expected)
+    palette = Image.fromarray(_picture()).quantize(256)
+    assert np.array_equal(images.decode(_bytes(palette, "GIF")), np.asarray(palette.convert("RGB")))
+
+
+def test_a_dark_16_bit_picture_stays_dark() -> None:
+    dark = np.full((8, 8), 5000, np.uint16)
+    assert images.decode(_bytes(Image.fromarray(dark), "PNG")).max() == round(5000 / 257)
+
+
+def test_transparency_is_laid_on_mid_grey() -> None:
+    layered = np.zeros((8, 8, 4), np.uint8)
+    layered[:, 4:] = (200, 10, 10, 255)
+    decoded = images.decode(_bytes(Image.fromarray(layered), "PNG"))
+    assert (decoded[:, :4] == 128).all()
+    assert (decoded[:, 4:] == (200, 10, 10)).all()
+
+
+def test_cmyk_jpeg_keeps_its_colours() -> None:
+    picture = Image.fromarray(_picture())
+    decoded = images.decode(_bytes(picture.convert("CMYK"), "JPEG", quality=98))
+    assert np.abs(decoded.astype(int) - np.asarray(picture)).mean() < 6
+
+
+def test_an_animation_gives_its_first_frame() -> None:
+    first, second = Image.fromarray(_picture()), Image.fromarray(255 - _picture())
+    decoded = images.decode(_bytes(first.quantize(64), "GIF", save_all=True, append_images=[second.quantize(64)]))
+    assert np.abs(decoded.astype(int) - _picture()).mean() < 15
+
+
+def test_a_huge_picture_is_scaled_down_not_refused() -> None:
+    data = _bytes(Image.new("L", (12000, 9000), 90), "JPEG", quality=30)
+    decoded = images.decode(data)
+    assert max(decoded.shape) <= images.MAX_SIDE
+    assert abs(decoded.shape[1] / decoded.shape[0] - 12 / 9) < 0.01
+
+
+def test_a_picture_of_one_pixel_is_a_picture() -> None:
+    assert images.decode(_bytes(Image.new("RGB", (1, 1), (1, 2, 3)), "PNG")).tolist() == [[[1, 2, 3]]]
+
+
+def test_a_decompression_bomb_is_refused_before_it_unfolds() -> None:
+    png = bytearray(_bytes(Image.new("L", (1, 1)), "PNG"))
+    png[16:24] = (60000).to_bytes(4, "big") + (60000).to_bytes(4, "big")
+    import zlib
+
+    png[29:33] = zlib.crc32(bytes(png[12:29])).to_bytes(4, "big")
+    with pytest.raises(Unreadable, match=r"60000|large|pixels"):
+        images.decode(bytes(png))
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not a picture at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"%PDF-1.4", b"\x00" * 4096]
+)
+def test_what_is_no_picture_is_refused_with_one_line(data: bytes) -> None:
+    with pytest.raises(Unreadable) as error:
+        images.decode(data)
+    assert str(error.value)
+    assert "\n" not in str(error.value)
+    assert "0x" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "TIFF"])
+def test_truncated_files_are_refused_not_half_decoded(name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (120, 120, 3), np.uint8)
+    data = _bytes(Image.fromarray(noise), name)
+    for part in (0.05, 0.3, 0.6, 0.9):
+        with pytest.raises(Unreadable):
+            images.decode(data[: int(len(data) * part)])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary(min_size=0, max_size=400),
+    st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"RIFF\x00\x00\x00\x00WEBP", b"BM", b"II*\x00"]),
+)
+def test_random_bytes_never_escape_as_another_error(tail: bytes, magic: bytes) -> None:
+    try:
+        decoded = images.decode(magic + tail)
+    except Unreadable:
+        return
+    assert decoded.dtype == np.uint8
+    assert decoded.ndim == 3
+
+
+def test_png_round_trip_is_lossless_and_wrong_arrays_are_refused() -> None:
+    picture = _picture()
+    assert np.array_equal(images.decode(images.encode_png(picture)), picture)
+    with pytest.raises(ValueError, match="uint8"):
+        images.encode_png(picture.astype(np.float32))  # type: ignore[arg-type]
+
+
+def test_real_photographs_decode(shared: Path) -> None:
+    photograph = next((shared / "testdata" / "lfw").rglob("*.jpg"))
+    decoded = images.decode(photograph.read_bytes())
+    assert decoded.shape == (250, 250, 3)
+    assert images.size_of(photograph.read_bytes()) == (250, 250)

@@ -1,0 +1,218 @@
+"""The liveportrait frontalizer from outside: cards, statuses, crops, settings. The networks are played by a small stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from frontalbench import cards, images  # noqa: E402
+from frontalbench.detect.select import Face  # noqa: E402
+from frontalbench.errors import BadConfig, WeightsMissing  # noqa: E402
+from frontalbench.frontalize import load_frontalizer  # noqa: E402
+from frontalbench.frontalize.base import View  # noqa: E402
+from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
+from frontalbench.liveportrait import motion as motions  # noqa: E402
+from frontalbench.liveportrait.landmarks import Landmarks106  # noqa: E402
+from frontalbench.liveportrait.motion import Motion  # noqa: E402
+from frontalbench.liveportrait.pipeline import LivePortrait, Settings, Source  # noqa: E402
+from frontalbench.liveportrait.selftest import looks_left, selftest  # noqa: E402
+
+POINTS = np.array([[200.0, 200.0], [280.0, 200.0], [240.0, 245.0], [210.0, 290.0], [270.0, 290.0]], np.float32)
+
+
+class Puppet(LivePortrait):
+    """Keeps LivePortrait's keypoint arithmetic; its pictures are the crops themselves, with the pose written into the top left pixels.
+
+    ``sign``: which way its keypoints' depth runs. A crop whose first pixel is 255, 0, 0 breaks it.
+    """
+
+    def __init__(self, sign: float = 1.0) -> None:
+        self.device = torch.device("cpu")
+        self.sign = sign
+        self.seen: list[int] = []
+        zero = {"stitching": 65, "eye": 63, "lip": 63}
+        self.perceptrons = {name: (lambda x, width=width: torch.full((len(x), width), 0.01)) for name, width in zero.items()}  # type: ignore[misc]
+
+    def observe(self, crops: Any) -> Source:
+        self.seen.append(len(crops))
+        if any(tuple(crop[0, 0]) == (255, 0, 0) for crop in crops):
+            raise RuntimeError("the network broke\non this crop")
+        n = len(crops)
+        yaw = torch.tensor([self.sign * (float(crop[:, :256].mean()) - float(crop[:, 256:].mean())) for crop in crops])
+        kp = torch.linspace(-0.4, 0.4, 63).view(1, 21, 3).expand(n, 21, 3)
+        zeros = torch.zeros(n)
+        motion = Motion(kp, torch.full((n, 21, 3), 0.02), torch.full((n, 1), 1.3), torch.zeros(n, 3), yaw, zeros, zeros)
+        volume = torch.from_numpy(np.stack(crops))
+        return Source(volume, motion, motions.source_keypoints(motion))
+
+    def render(self, source: Source, driving: Any) -> list[Any]:
+        pictures: list[Any] = []
+        for crop, x_d, x_s in zip(source.volume, driving, source.keypoints, strict=True):
+            picture = crop.numpy().copy()
+            if not torch.allclose(x_d, x_s):  # "turned": both halves equally bright, so the puppet then sees yaw 0
+                picture[:] = picture.mean()
+            pictures.append(picture)
+        return pictures
+
+
+def view(image: np.ndarray | None = None, points: np.ndarray = POINTS) -> View:
+    picture = np.full((480, 480, 3), 90, np.uint8) if image is None else image
+    return View(picture, Face(np.array([180, 150, 300, 320], np.float32), 0.9, points, 1))
+
+
+def frontalizer(**params: Any) -> LivePortraitFrontalizer:
+    return LivePortraitFrontalizer("puppet", Puppet(), Params.from_card({"landmarks": 5, "batch_cpu": 4, **params}, "puppet"))
+
+
+def test_every_view_gets_one_outcome_in_order_and_one_bad_crop_harms_no_other() -> None:
+    red = np.full((480, 480, 3), (255, 0, 0), np.uint8)
+    views = [view(), View(np.zeros((9, 9, 3), np.uint8), None), view(red), view(points=np.full((5, 2), np.nan, np.float32)), view()]
+    model = frontalizer()
+    outcomes = model.frontalize(views)
+    assert [outcome.status for outcome in outcomes] == ["ok", "no_face", "model_error", "model_error", "ok"]
+    assert outcomes[2].detail == "the network broke on this crop"
+    assert "not finite" in outcomes[3].detail
+    assert all((outcome.image is not None) == (outcome.status == "ok") for outcome in outcomes)
+    assert outcomes[0].image is not None and outcomes[0].image.shape == (512, 512, 3)
+    assert outcomes[0].seconds > 0
+    assert isinstance(model.portrait, Puppet) and model.portrait.seen == [3, 1, 1, 1]
+
+
+def test_pasted_photograph_keeps_its_size_and_everything_outside_the_square() -> None:
+    picture = np.random.default_rng(1).integers(0, 255, (480, 700, 3), dtype=np.uint8)
+    outcome = frontalizer(output="photograph").frontalize([view(picture)])[0]
+    assert outcome.image is not None and outcome.image.shape == picture.shape
+    assert np.array_equal(outcome.image[:, 560:], picture[:, 560:])
+    assert not np.array_equal(outcome.image[200:280, 200:280], picture[200:280, 200:280])
+
+
+def motion(yaw: float = 30.0, roll: float = 8.0) -> Source:
+    generator = torch.Generator().manual_seed(1)
+    kp, exp = (torch.randn((1, 21, 3), generator=generator) * factor for factor in (0.3, 0.02))
+    one = torch.ones(1)
+    m = Motion(kp, exp, one[:, None] * 1.4, torch.tensor([[0.1, 0.2, 0.3]]), one * yaw, one * 5.0, one * roll)
+    return Source(torch.zeros(1), m, motions.source_keypoints(m))
+
+
+RAW = Settings(stitching=False)
+
+
+def test_driving_to_the_sources_own_pose_changes_nothing() -> None:
+    source = motion()
+    torch.testing.assert_close(Puppet().drive(source, (30.0, 5.0, 8.0), RAW), source.keypoints)
+
+
+def test_frontal_driving_uses_the_identity_and_keeps_the_expression() -> None:
+    source = motion()
+    m = source.motion
+    expected = 1.4 * (m.kp + m.exp) + torch.tensor([0.1, 0.2, 0.0])
+    torch.testing.assert_close(Puppet().drive(source, settings=RAW), expected)
+
+
+def test_each_setting_does_what_it_says() -> None:
+    source, puppet = motion(), Puppet()
+    m, front = source.motion, Puppet().drive(motion(), settings=RAW)
+    torch.testing.assert_close(puppet.drive(source, settings=Settings(stitching=True)), front + torch.tensor([0.02, 0.02, 0.01]))
+    half = puppet.drive(source, settings=Settings(stitching=False, multiplier=0.5))
+    torch.testing.assert_close(half, (front + source.keypoints) / 2)
+    assert torch.equal(puppet.drive(source, settings=Settings(stitching=False, multiplier=0.0)), source.keypoints)
+    rolled = puppet.drive(source, settings=Settings(stitching=False, keep_roll=True))
+    torch.testing.assert_close(rolled, puppet.drive(source, (0.0, 0.0, 8.0), RAW))
+    poke = puppet.drive(source, settings=Settings(stitching=False, expression="neutral", depth_shift=True))
+    torch.testing.assert_close(poke, 1.4 * m.kp + m.t[:, None])
+    eyes = puppet.drive(source, settings=Settings(stitching=False, eyes=0.3), eyes=[(0.2, 0.2)])
+    lips = puppet.drive(source, settings=Settings(stitching=False, lips=0.0), lips=[0.1])
+    torch.testing.assert_close(eyes, front + 0.01)
+    torch.testing.assert_close(lips, front + 0.01)
+
+
+def test_retargeting_without_measured_ratios_is_refused() -> None:
+    with pytest.raises(BadConfig, match="203"):
+        Puppet().drive(motion(), settings=Settings(eyes=0.3))
+    with pytest.raises(BadConfig, match="203"):
+        LivePortraitFrontalizer("x", Puppet(), Params.from_card({"landmarks": 5, "lips": 0.1}, "x"))
+
+
+@pytest.mark.parametrize(
+    ("params", "words"),
+    [
+        ({"stiching": True}, "stiching"),
+        ({"landmarks": 68}, "5, 106"),
+        ({"output": "video"}, "crop, photograph"),
+        ({"expression": "happy"}, "keep, neutral"),
+        ({"multiplier": 7.0}, "0..2"),
+        ({"batch": 0}, "1 or more"),
+    ],
+)
+def test_unknown_params_are_refused_by_name(params: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadConfig, match=words):
+        Params.from_card(params, "card")
+
+
+def test_precision_and_device_are_checked() -> None:
+    with pytest.raises(BadConfig, match="float32, float16, bfloat16"):
+        LivePortrait(lambda name: {}, precision="int8")  # type: ignore[arg-type]
+    if not torch.cuda.is_available():
+        with pytest.raises(BadConfig, match="no CUDA GPU"):
+            LivePortrait(lambda name: {}, device="cuda")
+
+
+@pytest.mark.parametrize("name", ["liveportrait", "liveportrait_raw", "facepoke"])
+def test_cards_load_up_to_their_weights_and_say_which_is_missing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path))
+    monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
+    card = cards.find("frontalizer", name)
+    params = Params.from_card(card.params, name)
+    assert params.settings.stitching == (name != "liveportrait_raw")
+    assert (params.settings.expression, params.crop_shift) == (("neutral", -0.15) if name == "facepoke" else ("keep", -0.125))
+    with pytest.raises(WeightsMissing, match=r"appearance_feature_extractor\.pth \(3,387,959 bytes"):
+        load_frontalizer(card)
+
+
+def test_selftest_passes_a_well_behaved_model_and_names_a_mirrored_yaw() -> None:
+    crop = np.full((512, 512, 3), 100, np.uint8)
+    crop[:, :256] += 25
+    good = {check.name: check for check in selftest(Puppet(), [crop], [True])}
+    failed = [name for name, check in good.items() if not check.passed]
+    assert failed == [], {name: good[name].value for name in failed}
+    assert good["reproduces the crop (dB)"].bound == ">= 22"
+    bad = {check.name: check for check in selftest(Puppet(sign=-1.0), [crop], [True])}
+    assert [name for name, check in bad.items() if not check.passed] == ["sign of yaw"]
+
+
+def test_five_points_tell_a_plain_turn() -> None:
+    assert looks_left(POINTS) is None
+    turned = POINTS.copy()
+    turned[2, 0] = 195
+    assert looks_left(turned) is True
+    turned[2, 0] = 285
+    assert looks_left(turned) is False
+
+
+@pytest.mark.weights
+def test_real_106_points_place_the_crop_on_frontal_and_turned_faces(shared: Path, weight: Callable[..., Path]) -> None:
+    """The squares of one person's views look alike: the eyes stand level, in the upper half, and the whole head is inside."""
+    from frontalbench.detect import load_detector
+    from frontalbench.liveportrait.crop import crop_matrix
+
+    weight("detector", "scrfd_500m")
+    detector = load_detector(cards.find("detector", "scrfd_500m"))
+    points106 = Landmarks106(weight("frontalizer", "liveportrait", "landmarks106"))
+    files = sorted((shared / "testdata" / "frll").rglob("*.jpg"))
+    chosen = [file for nn in ("02", "03", "04") for file in files if file.stem.endswith(f"_{nn}")][::40]
+    assert chosen
+    for file in chosen:
+        image = images.decode(file.read_bytes())
+        found = detector.detect(image)
+        matrix = crop_matrix(points106(image, found.boxes[0]))
+        inside = found.points[0] @ matrix[:, :2].T + matrix[:, 2]
+        eyes, mouth = inside[:2].mean(axis=0), inside[3:].mean(axis=0)
+        assert 200 < eyes[1] < 300, file.name
+        assert 300 < mouth[1] < 390, file.name
+        assert abs(mouth[0] - eyes[0]) < 25, file.name

@@ -1,0 +1,189 @@
+"""The static site: right numbers, no broken links, nothing from outside, names never markup, the same bytes."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+from frontalbench import tables
+from frontalbench.errors import BadInput
+from frontalbench.site import build, charts, master
+from frontalbench.tabulate.columns import MASTER
+from tests.unit import figure_tables as made
+from tests.unit import site_run
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    files = site_run.write_run(folder)
+    site_run.write_figures(folder / "figures")
+    site_run.site(folder, files, folder / "site").build()
+    (folder / "files.json").write_text(json.dumps([str(p) for p in files]), encoding="utf-8")
+    return folder
+
+
+def _files(root: Path) -> list[Path]:
+    return [Path(p) for p in json.loads((root / "files.json").read_text(encoding="utf-8"))]
+
+
+class _Page(HTMLParser):
+    """Tags with their attributes, and the text."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _pages(root: Path) -> list[Path]:
+    return sorted((root / "site").rglob("*.html"))
+
+
+def test_every_page_of_the_plan_is_there(root: Path) -> None:
+    names = {p.relative_to(root / "site").as_posix() for p in _pages(root)}
+    assert names == {
+        "index.html",
+        "judges.html",
+        "numbers.html",
+        "frontalizers/tddfa.html",
+        "datasets/synthetic.html",
+        "people/synthetic.html",
+    }
+
+
+def test_links_lead_somewhere_and_nothing_comes_from_outside(root: Path) -> None:
+    for page in _pages(root):
+        parsed = _Page(page)
+        ids = {attributes.get("id") for _, attributes in parsed.tags}
+        for tag, attributes in parsed.tags:
+            for key in ("href", "src"):
+                target = attributes.get(key)
+                if not target or target == "data:,":
+                    continue
+                assert not re.match(r"(https?:)?//", target), (page, tag, target)
+                path, fragment = urldefrag(target)
+                assert not path or (page.parent / unquote(path)).resolve().is_file(), (page, target)
+                assert path or fragment in ids, (page, target)
+    assert not re.search(r"url\(|@import|https?://", (root / "site/static/style.css").read_text(encoding="utf-8"))
+
+
+def test_names_are_text_and_never_markup(root: Path) -> None:
+    page = root / "site/people/synthetic.html"
+    parsed = _Page(page)
+    assert not [tag for tag, _ in parsed.tags if tag == "b"], "a name with a tag in it stays a name"
+    source = page.read_text(encoding="utf-8")
+    shown = [name for name in made.NAMES if html.escape(name, quote=True).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in source]
+    assert len(shown) == 6
+    assert source.count("<bdi>") > 6, "right-to-left names do not turn their neighbours around"
+    assert "</script" not in (root / "site/data/master.js").read_text(encoding="utf-8")
+
+
+def test_every_page_has_one_heading_a_language_and_labels(root: Path) -> None:
+    for page in _pages(root):
+        parsed = _Page(page)
+        tags = [tag for tag, _ in parsed.tags]
+        assert tags.count("h1") == 1 and tags.count("main") == 1
+        assert ("html", {"lang": "en"}) in parsed.tags
+        ids = [a["id"] for _, a in parsed.tags if a.get("id")]
+        assert len(ids) == len(set(ids)), page
+        labelled = {a.get("for") for tag, a in parsed.tags if tag == "label"}
+        assert all(a.get("id") in labelled for tag, a in parsed.tags if tag in ("select", "input")), page
+        assert all("alt" in a for tag, a in parsed.tags if tag == "img"), page
+
+
+def test_ranking_shows_the_gain_of_the_tables(root: Path) -> None:
+    row = next(r for r in tables.read(root / "master/table1_net_gain.parquet").to_pylist() if r["variant"] == "tddfa.none")
+    text = _Page(root / "site/index.html").text
+    assert f"{row['identity_gain']:+.3f}".replace("-", "\N{MINUS SIGN}").replace("+0.000", "0.000") in text
+    assert "tddfa.none" in text and "Verified" in text
+
+
+def _row(variant: str, gain: float, half: float, **more: Any) -> dict[str, Any]:
+    return {
+        "variant": variant,
+        "identity_gain": gain,
+        "identity_gain_low": gain - half,
+        "identity_gain_high": gain + half,
+        "leak": False,
+        **more,
+    }
+
+
+def test_places_are_those_that_the_intervals_leave_open() -> None:
+    rows = [_row("c", -0.5, 0.01), _row("a", 0.3, 0.05), _row("b", 0.28, 0.05), _row("d", 0.9, 0.1, leak=True)]
+    ranked, left_out = master.ranking(rows)
+    assert [(r.row["variant"], r.places) for r in ranked] == [("a", "1 to 2"), ("b", "1 to 2"), ("c", "3")]
+    assert [r["variant"] for r in left_out] == ["d"], "a backbone that took part in the training does not rank"
+
+
+def test_all_numbers_are_those_of_the_master_table(root: Path) -> None:
+    whole = tables.read(root / "master/master.parquet").to_pylist()
+    script = (root / "site/data/master.js").read_text(encoding="utf-8")
+    data = json.loads(script.removeprefix("window.FRONTALBENCH_MASTER=").rstrip(";\n"))
+    keys = [column["key"] for column in data["columns"]]
+    over_all = [r for r in whole if r["yaw_axis"] == "all"]
+    assert len(data["values"]) == len(over_all) > 10
+    at = keys.index("mean")
+    assert [v[at] for v in data["values"]] == [None if r["mean"] is None else pytest.approx(r["mean"], abs=1e-5) for r in over_all]
+    with (root / "site/data/master.csv").open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    assert len(rows) == len(whole) and list(rows[0]) == list(MASTER)
+
+
+def test_probe_browser_shows_the_similarity_of_every_judge(root: Path) -> None:
+    table = tables.read(root / "similarity/synthetic/original/scrfd_500m/w600k_mbf.parquet").to_pylist()
+    text = _Page(root / "site/people/synthetic.html").text
+    for row in table:
+        if row["image_id"] in ("0/1", "5/1"):
+            assert f"{row['genuine']:.3f}" in text
+    assert "no face" in text or "model error" in text, "a failure says its name where the number would be"
+
+
+def test_same_inputs_give_the_same_bytes_and_old_files_go(root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "again"
+    (out / "datasets").mkdir(parents=True)
+    (out / "datasets/gone.html").write_text("old")
+    (out / build.LISTING).write_text("datasets/gone.html\n")
+    site_run.site(root, _files(root), out).build()
+    first = {p.relative_to(root / "site"): p.read_bytes() for p in (root / "site").rglob("*") if p.is_file()}
+    second = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert first == second
+
+
+def test_site_of_the_master_tables_alone_is_whole(root: Path, tmp_path: Path) -> None:
+    build.Site(master.read(root / "master"), tmp_path / "plain").build()
+    assert (tmp_path / "plain/index.html").is_file() and not (tmp_path / "plain/people").exists()
+
+
+def test_mistakes_are_explained(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"master\.parquet"):
+        master.read(tmp_path)
+    (tmp_path / "mine.txt").write_text("keep")
+    with pytest.raises(BadInput, match="not written here"):
+        build.Site(master.read(root / "master"), tmp_path).build()
+
+
+def test_chart_holds_its_points_and_says_what_it_shows() -> None:
+    line = charts.Series("tddfa.<b>", [(0.0, -0.1, -0.2, 0.0), (45.0, 0.1, None, None), (90.0, 0.2, 0.1, 0.3)])
+    svg = str(charts.lines([line], title='gain "of" <x>', x_label="yaw", y_label="gain"))
+    assert "<b>" not in svg and "<x>" not in svg and 'role="img"' in svg
+    points = [tuple(float(v) for v in pair.split(",")) for pair in re.search(r'class="line" points="([^"]+)"', svg)[1].split()]  # type: ignore[index]
+    assert len(points) == 3 and points[0][0] < points[1][0] < points[2][0] and points[0][1] > points[1][1] > points[2][1]
+    assert all(0 <= x <= 640 and 0 <= y <= 320 for x, y in points)
+    assert charts.lines([], title="", x_label="", y_label="") == ""

@@ -1,0 +1,102 @@
+"""Stages keep a row per picture whatever the model does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from frontalbench import cards, images, status, tables
+from frontalbench.errors import BadInput, WeightsMissing
+from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.stages.detect import detect_shard
+from frontalbench.stages.embed import embed_shard
+from frontalbench.stages.frontalize import frontalize_shard
+
+
+def _crops(path: Path, words: list[str]) -> Path:
+    rows = []
+    for i, word in enumerate(words):
+        row: dict[str, Any] = {"image_id": f"{i}", "identity": "p", "role": "probe", "status": word, "detail": ""}
+        if word == status.OK:
+            row |= {
+                "score": 0.9,
+                "n_faces": 1,
+                "box": [0.0, 0.0, 8.0, 8.0],
+                "points": [1.0] * 10,
+                "image": images.encode_png(np.full((112, 112, 3), i, np.uint8)),
+            }
+        rows.append(row)
+    with tables.Writer(path, tables.CROPS, {}) as writer:
+        writer.add(rows)
+    return path
+
+
+class OneBadCrop:
+    """A backbone that refuses every batch that holds crop 1."""
+
+    name = "one_bad_crop"
+    dimension = 512
+
+    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        if (crops[:, 0, 0, 0] == 1).any():
+            raise RuntimeError("no such luck")
+        return np.repeat(crops[:, :1, 0, 0].astype(np.float32) + 1, 512, axis=1)
+
+
+def test_one_bad_crop_costs_one_row(tmp_path: Path) -> None:
+    crops = _crops(tmp_path / "crops.parquet", [status.OK, status.OK, status.NO_FACE, status.OK])
+    counts = embed_shard(crops, tmp_path / "e.parquet", cards.find("backbone", "w600k_mbf"), OneBadCrop)
+    assert counts == {status.OK: 2, status.MODEL_ERROR: 1, status.NO_FACE: 1}
+    rows = tables.read(tmp_path / "e.parquet").to_pylist()
+    assert "no such luck" in rows[1]["detail"]
+    assert np.allclose(np.linalg.norm(rows[0]["embedding"]), 1)
+
+
+def test_missing_weights_become_the_status_of_every_usable_row(tmp_path: Path) -> None:
+    def make() -> OneBadCrop:
+        raise WeightsMissing("w.onnx: fetch it from there")
+
+    crops = _crops(tmp_path / "crops.parquet", [status.OK, status.NO_FACE])
+    counts = embed_shard(crops, tmp_path / "e.parquet", cards.find("backbone", "w600k_mbf"), make)
+    assert counts == {status.WEIGHTS_MISSING: 1, status.NO_FACE: 1}
+    assert tables.read(tmp_path / "e.parquet").to_pylist()[0]["detail"] == "w.onnx: fetch it from there"
+
+
+class Refuses:
+    """A frontalizer that takes the first picture of a batch and fails on the others."""
+
+    name = "refuses"
+    needs_face = True
+    takes_target_pose = False
+
+    def frontalize(self, views: list[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        return [Outcome(view.image, status.OK) if i == 0 else Outcome(None, status.MODEL_ERROR, "too odd") for i, view in enumerate(views)]
+
+
+def test_frontalize_keeps_every_row_and_asks_for_tables_of_the_same_shard(tmp_path: Path) -> None:
+    pictures = _crops(tmp_path / "pictures.parquet", [status.OK, status.OK, status.OK, status.UNREADABLE])
+    faces = _crops(tmp_path / "faces.parquet", [status.OK, status.NO_FACE, status.OK, status.UNREADABLE])
+    card = cards.find("frontalizer", "identity")
+    counts = frontalize_shard(pictures, faces, tmp_path / "f.parquet", card, Refuses)  # type: ignore[arg-type]
+    assert counts == {status.OK: 1, status.NO_FACE: 1, status.MODEL_ERROR: 1, status.UNREADABLE: 1}
+    others = _crops(tmp_path / "others.parquet", [status.OK])
+    with pytest.raises(BadInput, match="another version of this shard"):
+        frontalize_shard(pictures, others, tmp_path / "g.parquet", card, Refuses)  # type: ignore[arg-type]
+    assert not (tmp_path / "g.parquet").exists()
+
+
+class Raises:
+    name = "raises"
+
+    def detect(self, image: images.RGB) -> Any:
+        raise RuntimeError("broken network")
+
+
+def test_a_detector_that_raises_costs_the_row_not_the_shard(tmp_path: Path) -> None:
+    pictures = _crops(tmp_path / "pictures.parquet", [status.OK, status.NOT_USED, status.OK])
+    counts = detect_shard(pictures, tmp_path / "c.parquet", cards.find("detector", "scrfd_500m"), Raises, threads=2)
+    assert counts == {status.MODEL_ERROR: 2, status.NOT_USED: 1}

@@ -1,0 +1,282 @@
+"""Statistics against independent implementations (scikit-learn, SciPy, closed forms) and against their own promises."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as reference
+
+from frontalbench.compare import bootstrap, curves, stats
+from frontalbench.compare.scores import BINS, Impostors
+
+
+def two_sides(seed: int = 0, n: int = 2000, m: int = 40_000) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (
+        np.clip(rng.normal(0.55, 0.15, n), -1, 1).astype(np.float32),
+        np.clip(rng.normal(0.1, 0.12, m), -1, 1).astype(np.float32),
+    )
+
+
+def roc(genuine: np.ndarray, impostor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.metrics import roc_curve
+
+    fmr, tmr, _ = roc_curve(np.r_[np.ones(len(genuine)), np.zeros(len(impostor))], np.r_[genuine, impostor], drop_intermediate=False)
+    return fmr, 1 - tmr
+
+
+@pytest.mark.parametrize("tail", [40_000, 500])
+@pytest.mark.parametrize("target", [1e-1, 1e-2, 1e-3])
+def test_fnmr_at_fmr_equals_the_roc_of_scikit_learn(target: float, tail: int) -> None:
+    genuine, impostor = two_sides()
+    fmr, misses = roc(genuine, impostor)
+    expected = misses[fmr <= target + 1e-12].min()
+    impostors = Impostors.of(impostor, tail=tail)
+    got = stats.fnmr_at_fmr(genuine, impostors, target)
+    if target * len(impostor) < tail:
+        assert got == pytest.approx(expected, abs=1e-12)
+    else:  # outside the exact tail: within one bin of threshold, and never on the generous side
+        assert (
+            expected - 1e-12 <= got <= expected + (np.abs(genuine[:, None] - np.quantile(impostor, 1 - target)) < 3.0 / BINS).mean() + 1e-3
+        )
+    point = stats.operating_point(impostors, target)
+    assert (impostor >= np.float32(point.threshold)).mean() == pytest.approx(point.fmr, abs=1e-12)
+    assert point.fmr <= target
+
+
+def test_small_fmr_is_refused_where_too_few_pairs_support_it() -> None:
+    genuine, impostor = two_sides(m=40_000)
+    impostors = Impostors.of(impostor)
+    assert math.isnan(stats.fnmr_at_fmr(genuine, impostors, 1e-4))  # four false matches
+    assert not stats.operating_point(impostors, 1e-4).supported
+    assert stats.operating_point(impostors, 1e-3).supported  # forty
+
+
+def test_ties_at_the_threshold_do_not_exceed_the_fmr() -> None:
+    impostor = np.r_[np.full(100, 0.5), np.full(900, 0.1)].astype(np.float32)
+    point = stats.operating_point(Impostors.of(impostor), 0.05)
+    assert point.fmr == 0.0 and point.threshold > 0.5
+
+
+def test_eer_equals_the_crossing_of_the_roc() -> None:
+    genuine, impostor = two_sides(3)
+    fmr, misses = roc(genuine, impostor)
+    k = np.argmin(np.abs(fmr - misses))
+    assert stats.eer(genuine, Impostors.of(impostor)) == pytest.approx((fmr[k] + misses[k]) / 2, abs=2e-3)
+    assert stats.eer([0.9, 0.8], Impostors.of([0.1, 0.2])) == pytest.approx(0.0, abs=1e-9)
+    assert math.isnan(stats.eer([], Impostors.of([0.1])))
+
+
+def test_dprime_of_two_normals_and_of_moments() -> None:
+    genuine, impostor = two_sides(1, 100_000, 100_000)
+    assert stats.dprime(genuine, impostor) == pytest.approx((0.55 - 0.1) / math.sqrt((0.15**2 + 0.12**2) / 2), rel=0.02)
+    assert math.isnan(stats.dprime([0.5, 0.5], [0.5]))
+    assert math.isnan(stats.dprime([], [0.5]))
+
+
+def test_det_points_lie_on_the_roc_and_their_interval_encloses_them() -> None:
+    genuine, impostor = two_sides()
+    subject = np.arange(len(genuine)) % 40
+    curve = stats.det(genuine, subject, Impostors.of(impostor), points=15, resamples=500)
+    for threshold, fmr, miss, low, high in zip(curve.threshold, curve.fmr, curve.fnmr, curve.low, curve.high, strict=True):
+        assert (impostor >= np.float32(threshold)).mean() == pytest.approx(fmr, abs=1e-12)
+        assert (genuine < np.float32(threshold)).mean() == pytest.approx(miss, abs=1e-12)
+        assert low - 1e-12 <= miss <= high + 1e-12
+    assert curve.fmr.min() * len(impostor) >= stats.MIN_FALSE_MATCHES - 1
+    assert (np.diff(curve.fnmr) >= 0).all()
+
+
+def test_cmc_counts_ranks() -> None:
+    np.testing.assert_allclose(stats.cmc([1, 1, 2, 7], 5), [0.5, 0.75, 0.75, 0.75, 0.75])
+    assert np.isnan(stats.cmc([], 3)).all()
+
+
+@pytest.mark.parametrize("n", [5, 9])
+def test_sign_flip_equals_the_permutation_test_of_scipy(n: int) -> None:
+    d = np.random.default_rng(n).normal(0.3, 1.0, n)
+    expected = reference.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
+    assert stats.sign_flip_p(d) == pytest.approx(expected, abs=1e-12)
+
+
+def test_random_sign_flips_agree_with_the_t_test_and_have_the_right_level() -> None:
+    d = np.random.default_rng(0).normal(0.25, 1.0, 80)
+    assert stats.sign_flip_p(d) == pytest.approx(reference.ttest_1samp(d, 0.0).pvalue, abs=0.01)
+    rng = np.random.default_rng(1)
+    rejected = np.mean([stats.sign_flip_p(rng.normal(size=20), flips=499, seed=i) <= 0.05 for i in range(300)])
+    assert 0.02 <= rejected <= 0.085
+    assert stats.sign_flip_p(np.zeros(30)) == 1.0
+    assert math.isnan(stats.sign_flip_p([]))
+
+
+def test_holm_equals_a_written_out_example_and_keeps_unknown_out() -> None:
+    got = stats.holm([0.01, 0.04, math.nan, 0.03, 0.005])
+    np.testing.assert_allclose(got, [0.03, 0.06, np.nan, 0.06, 0.02])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+@settings(max_examples=50, deadline=None)
+def test_holm_is_between_the_raw_and_the_bonferroni_p(p: list[float]) -> None:
+    adjusted = stats.holm(p)
+    assert (adjusted >= np.array(p) - 1e-15).all() and (adjusted <= np.minimum(1.0, np.array(p) * len(p)) + 1e-12).all()
+    order = np.argsort(p, kind="stable")
+    assert (np.diff(adjusted[order]) >= 0).all()
+
+
+def test_sign_test_and_share_and_effect_size() -> None:
+    assert stats.sign_test_p(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert math.isnan(stats.sign_test_p(0, 0))
+    assert stats.share_gaining([0.2, -0.1, 0.0, np.nan]) == pytest.approx(1 / 3)
+    d = np.array([0.1, 0.3, 0.2, 0.4])
+    assert stats.cohen_dz(d) == pytest.approx(d.mean() / d.std(ddof=1))
+    assert math.isnan(stats.cohen_dz([0.1]))
+
+
+# --- bootstrap ------------------------------------------------------------------------------------------------------------------------------
+
+
+def sums_of(values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    return np.array([[v.sum()] for v in values]), np.array([[float(len(v))] for v in values])
+
+
+def test_bootstrap_draws_equal_drawing_subjects_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    people = [rng.normal(size=rng.integers(1, 6)) for _ in range(7)]
+    sums, numbers = sums_of(people)
+    counts = bootstrap.draw_counts(7, 50, 3)
+    draws = bootstrap.ratio_draws(sums, numbers, resamples=50, seed=3)[:, 0]
+    for row, draw in zip(counts, draws, strict=True):
+        pooled = np.concatenate([np.tile(person, int(times)) for person, times in zip(people, row, strict=True)])
+        assert draw == pytest.approx(pooled.mean())
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_bootstrap_interval_agrees_with_scipy_when_every_person_has_one_picture(method: str) -> None:
+    values = np.random.default_rng(2).exponential(size=60)
+    low, high = bootstrap.mean_intervals(values[:, None], np.ones((60, 1)), resamples=20_000, method=method)
+    expected = reference.bootstrap((values,), np.mean, n_resamples=20_000, method=method, rng=np.random.default_rng(0)).confidence_interval
+    assert low[0] == pytest.approx(expected.low, abs=0.015)
+    assert high[0] == pytest.approx(expected.high, abs=0.015)
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_interval_over_persons_covers_the_truth_while_one_over_pictures_would_not(method: str) -> None:
+    rng = np.random.default_rng(5)
+    hit = naive_hit = 0
+    trials = 200
+    for _ in range(trials):
+        people = [rng.normal(0.2, 0.1) + 0.05 * rng.normal(size=20) for _ in range(30)]
+        low, high = bootstrap.mean_intervals(*sums_of(people), resamples=400, method=method)
+        hit += bool(low[0] <= 0.2 <= high[0])
+        pooled = np.concatenate(people)
+        margin = 1.96 * pooled.std() / math.sqrt(len(pooled))
+        naive_hit += bool(abs(pooled.mean() - 0.2) <= margin)
+    assert 0.89 <= hit / trials <= 0.985
+    assert naive_hit / trials < 0.6
+
+
+def test_one_person_gives_no_interval_and_empty_columns_stay_unknown() -> None:
+    low, high = bootstrap.mean_intervals(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 0.0], [0.0, 0.0]]))
+    assert np.isnan(low).all() and np.isnan(high).all()
+    assert np.isnan(bootstrap.mean_intervals(np.zeros((0, 2)), np.zeros((0, 2)))[0]).all()
+
+
+def test_quantiles_equal_numpy() -> None:
+    draws = np.random.default_rng(0).normal(size=(101, 4))
+    draws[5, 1] = np.nan
+    low, high = bootstrap.percentile_interval(draws)
+    np.testing.assert_allclose(low, np.nanquantile(draws, 0.025, axis=0))
+    np.testing.assert_allclose(high, np.nanquantile(draws, 0.975, axis=0))
+
+
+def moments(genuine: list[np.ndarray], impostor: list[np.ndarray]) -> stats.PairMoments:
+    def three(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return np.array([p.mean() for p in parts]), np.array([p.std() for p in parts]), np.array([float(len(p)) for p in parts])
+
+    return stats.PairMoments(*three(genuine), *three(impostor))
+
+
+def test_dprime_from_per_image_moments_equals_dprime_over_all_pairs() -> None:
+    rng = np.random.default_rng(0)
+    genuine = [rng.normal(0.5, 0.1, rng.integers(1, 5)) for _ in range(60)]
+    impostor = [rng.normal(0.1, 0.1, 40) for _ in range(60)]
+    subject = np.repeat([f"s{i}" for i in range(12)], 5)
+    got = stats.dprime_estimate(moments(genuine, impostor), subject)
+    assert got.value == pytest.approx(stats.dprime(np.concatenate(genuine), np.concatenate(impostor)))
+    assert got.low < got.value < got.high
+
+
+def test_dprime_and_fnmr_changes_are_zero_against_themselves_and_find_a_real_change() -> None:
+    rng = np.random.default_rng(1)
+    n = 200
+    subject = np.array([f"s{i // 10:02d}" for i in range(n)])
+    before = moments([rng.normal(0.4, 0.1, 2) for _ in range(n)], [rng.normal(0.1, 0.1, 50) for _ in range(n)])
+    same = stats.dprime_change(before, before, subject)
+    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    after = moments([rng.normal(0.7, 0.1, 2) for _ in range(n)], [rng.normal(0.1, 0.1, 50) for _ in range(n)])
+    gain = stats.dprime_change(after, before, subject)
+    assert 0 < gain.low < gain.value < gain.high
+    low_scores, high_scores = rng.normal(0.4, 0.1, n), rng.normal(0.6, 0.1, n)
+    change = stats.fnmr_change(high_scores, 0.45, subject, low_scores, 0.45, subject)
+    assert change.value == pytest.approx((high_scores < 0.45).mean() - (low_scores < 0.45).mean())
+    assert change.low < change.value < change.high < 0
+    assert stats.fnmr_change(low_scores, 0.45, subject, low_scores, 0.45, subject).high == 0.0
+
+
+# --- curves ---------------------------------------------------------------------------------------------------------------------------------
+
+
+def turned_heads(seed: int = 0, n_subjects: int = 25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    yaw = rng.uniform(-80, 80, n_subjects * 30)
+    subject = np.repeat(np.arange(n_subjects), 30)
+    return yaw, 0.8 - 0.004 * np.abs(yaw) + rng.normal(0, 0.05, n_subjects)[subject] + rng.normal(0, 0.03, len(yaw)), subject
+
+
+def test_slope_equals_least_squares_of_scipy() -> None:
+    yaw, value, subject = turned_heads()
+    got = curves.slope(yaw, value, subject)
+    assert got.value == pytest.approx(10 * reference.linregress(np.abs(yaw), value).slope)
+    assert got.low < -0.04 < got.high
+    assert math.isnan(curves.slope([10.0, 10.0], [0.5, 0.6], [0, 1]).value)
+
+
+def test_smooth_curve_follows_a_line_exactly_and_its_band_covers_the_truth() -> None:
+    yaw = np.linspace(0, 80, 200)
+    line = curves.smooth(yaw, 0.9 - 0.005 * yaw, np.arange(200) % 10, np.arange(0, 81, 10.0))
+    np.testing.assert_allclose(line.mean, 0.9 - 0.005 * np.arange(0, 81, 10.0), atol=1e-9)
+    assert line.area.value == pytest.approx(0.7)
+    yaw, value, subject = turned_heads(3)
+    grid = np.arange(-60, 61, 5.0)
+    curve = curves.smooth(yaw, value, subject, grid)
+    truth = 0.8 - 0.004 * np.abs(grid)
+    away = np.abs(grid) > 12  # the kernel rounds the tip off
+    assert ((curve.low <= truth) & (truth <= curve.high))[away].mean() > 0.8
+    assert (curve.low <= curve.mean).all() and (curve.mean <= curve.high).all()
+
+
+def test_smooth_curve_equals_weighted_least_squares_point_by_point() -> None:
+    yaw, value, subject = turned_heads(1, 4)
+    grid = np.array([-30.0, 5.0, 50.0])
+    got = curves.smooth(yaw, value, subject, grid, bandwidth=10.0).mean
+    for point, mean in zip(grid, got, strict=True):
+        weight = np.exp(-0.5 * ((yaw - point) / 10.0) ** 2)
+        expected = np.polyfit(yaw - point, value, 1, w=np.sqrt(weight))[1]
+        assert mean == pytest.approx(expected)
+
+
+def test_curve_without_data_is_unknown_not_zero() -> None:
+    curve = curves.smooth([10.0] * 3, [0.5] * 3, [0, 1, 2], [10.0, 80.0])
+    assert np.isnan(curve.mean).all()  # three images are too few
+    empty = curves.smooth([np.nan], [0.5], [0], [10.0])
+    assert np.isnan(empty.mean).all() and math.isnan(empty.area.value)
+
+
+def test_exact_flips_try_every_sign() -> None:
+    d = [0.1, 0.2, -0.05]
+    totals = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=3)]
+    assert stats.sign_flip_p(d) == pytest.approx(np.mean([t >= abs(sum(d)) - 1e-12 for t in totals]))

@@ -1,0 +1,104 @@
+"""Tables appear whole or not at all, refuse damage, and compare by content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from frontalbench import atomic, tables
+from frontalbench.errors import BadInput
+
+
+def _row(name: str, image: bytes | None = b"x" * 100, word: str = "ok") -> dict[str, object]:
+    return {"image_id": name, "identity": "p", "role": "probe", "status": word, "detail": "", "seconds": 0.5, "image": image}
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "t.parquet"
+    atomic.write_text(target, "old")
+    with pytest.raises(RuntimeError), tables.Writer(target, tables.FRONTALS, {}) as writer:
+        writer.add([_row("a")])
+        raise RuntimeError("killed")
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+def test_rows_come_back_as_written_in_batches(tmp_path: Path) -> None:
+    target = tmp_path / "t.parquet"
+    rows = [_row(f"{i:04d}", bytes([i % 256]) * 5000) for i in range(1200)]
+    with tables.Writer(target, tables.FRONTALS, {"stage": "test"}, group_bytes=100_000) as writer:
+        writer.add(rows)
+    back = [row for batch in tables.iterate(target, tables.FRONTALS, batch=50) for row in batch]
+    assert [(r["image_id"], r["image"]) for r in back] == [(r["image_id"], r["image"]) for r in rows]
+    assert writer.counts == {"ok": 1200}
+    assert tables.provenance(target) == {"stage": "test"}
+
+
+def test_rows_out_of_order_are_a_bug(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="out of order"), tables.Writer(tmp_path / "t.parquet", tables.FRONTALS, {}) as writer:
+        writer.add([_row("b"), _row("a")])
+    with pytest.raises(ValueError, match="out of order"), tables.Writer(tmp_path / "t.parquet", tables.FRONTALS, {}) as writer:
+        writer.add([_row("a"), _row("a")])
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
+def test_a_damaged_table_is_named_in_one_line(tmp_path: Path, damage: str) -> None:
+    target = tmp_path / "t.parquet"
+    with tables.Writer(target, tables.FRONTALS, {}) as writer:
+        writer.add([_row(f"{i:03d}", np.random.default_rng(i).bytes(500)) for i in range(100)])
+    data = bytearray(target.read_bytes())
+    if damage == "truncate":
+        data = data[: len(data) // 2]
+    elif damage == "flip":
+        data[len(data) // 2] ^= 0x10
+    elif damage == "empty":
+        data = bytearray()
+    else:
+        data = bytearray(b"image_id,status\n")
+    target.write_bytes(bytes(data))
+    with pytest.raises(BadInput) as error:
+        for _ in tables.iterate(target, tables.FRONTALS):
+            pass
+    assert str(target) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_of_another_stage_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "t.parquet"
+    tables.write(target, pa.table({"image_id": ["a"], "score": [1.0]}))
+    with pytest.raises(BadInput, match="another stage"):
+        tables.read(target, tables.CROPS)
+
+
+def test_content_digest_ignores_provenance_and_seconds_and_sees_values(tmp_path: Path) -> None:
+    def digest(name: str, row: dict[str, object], record: dict[str, object], group: int) -> str:
+        with tables.Writer(tmp_path / name, tables.FRONTALS, record, group_bytes=group) as writer:
+            writer.add([row, _row("z")])
+        return tables.content_digest(tmp_path / name)
+
+    first = digest("a", _row("a"), {"time": 1}, 1)
+    assert digest("b", {**_row("a"), "seconds": 9.0}, {"time": 2}, 10_000) == first
+    assert digest("c", _row("a", b"y"), {"time": 1}, 1) != first
+
+
+def test_embeddings_keep_null_rows_as_zero(tmp_path: Path) -> None:
+    schema = tables.embeddings_schema(3)
+    rows = [
+        {"image_id": "a", "identity": "p", "role": "probe", "status": "ok", "detail": "", "embedding": [0.0, 1.0, 0.0]},
+        {"image_id": "b", "identity": "p", "role": "probe", "status": "no_face", "detail": ""},
+        {"image_id": "c", "identity": "p", "role": "probe", "status": "ok", "detail": "", "embedding": [1.0, 0.0, 0.0]},
+    ]
+    tables.write(tmp_path / "e.parquet", tables.from_rows(rows, schema))
+    matrix = tables.embedding_matrix(tables.read(tmp_path / "e.parquet", schema))
+    assert matrix.tolist() == [[0, 1, 0], [0, 0, 0], [1, 0, 0]]
+
+
+def test_shards_concatenate_in_image_order(tmp_path: Path) -> None:
+    for shard, names in (("0", ["a", "d"]), ("1", ["b", "c"])):
+        with tables.Writer(tmp_path / shard, tables.FRONTALS, {"shard": shard}) as writer:
+            writer.add([_row(name) for name in names])
+    table = tables.concatenate([tmp_path / "0", tmp_path / "1"], tables.FRONTALS, ["image_id", "status"])
+    assert table.column("image_id").to_pylist() == ["a", "b", "c", "d"]

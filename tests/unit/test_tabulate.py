@@ -1,0 +1,231 @@
+"""Master and paper tables from the similarity tables of a small run."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from frontalbench import tables
+from frontalbench.errors import BadInput
+from frontalbench.stages.compare import compare
+from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, load_master, published, summarise, tables_of, write
+from frontalbench.tabulate.columns import schema
+
+from .test_compare_cell import D, World, crowd, unit
+
+ROOT = Path(__file__).resolve().parents[2]
+JUDGES = (("scrfd_500m", "w600k_mbf"), ("yunet", "sface"))
+QUICK = Settings(resamples=200)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Similarity tables of two judges: original, mesh.none, mesh.omit_bg (loses every third probe, the hard ones), tddfa.none (weights missing)."""
+    root = tmp_path_factory.mktemp("run")
+    found = []
+    for number, (detector, backbone) in enumerate(JUDGES):
+        rows = crowd(14, 2, 6)
+        for i, row in enumerate(rows):
+            if row["role"] == "probe":
+                row.update(yaw=float((i * 37) % 160 - 80), pitch=0.0, roll=0.0, pose_source="ground_truth")
+        world = World(root / f"world{number}", rows, seed=number)
+        images, original = world.images(), world.embeddings("original")
+
+        def place(variant: str, detector: str = detector, backbone: str = backbone) -> tuple[Path, Path]:
+            folder = root / "similarity" / "frl" / variant / detector
+            return folder / f"{backbone}.parquet", folder / f"{backbone}.scores.parquet"
+
+        compare(images, original, original, *place("original"), variant="original")
+        found.append(place("original")[0])
+        rng = np.random.default_rng(number)
+        world.turned = {name: unit(vector + 0.35 * unit(rng.normal(size=D))) for name, vector in world.original.items()}
+        compare(images, world.embeddings("turned.none"), original, *place("mesh.none"), variant="mesh.none")
+        whole = tables.read(place("mesh.none")[0]).to_pylist()
+        hard = sorted((r for r in whole if r["role"] == "probe"), key=lambda r: r["genuine"])[:28]
+        world.failed["turned.none"] = {r["image_id"]: "no_face" for r in hard}
+        world.turned = {name: unit(vector + 0.4 * unit(rng.normal(size=D))) for name, vector in world.original.items()}
+        compare(images, world.embeddings("turned.none"), original, *place("mesh.omit_bg"), variant="mesh.omit_bg")
+        world.failed["turned.none"] = {r["image_id"]: "weights_missing" for r in world.rows}
+        compare(images, world.embeddings("turned.none"), original, *place("tddfa.none"), variant="tddfa.none")
+        found += [place(v)[0] for v in ("mesh.none", "mesh.omit_bg", "tddfa.none")]
+    return found
+
+
+def facts(**more: Any) -> Facts:
+    return Facts(synthetic=frozenset(), **more)
+
+
+@pytest.fixture(scope="module")
+def rows(run: list[Path]) -> dict[str, list[dict[str, Any]]]:
+    return tables_of([cell_of(p) for p in run], facts(), QUICK)
+
+
+def line(rows: list[dict[str, Any]], **keys: Any) -> dict[str, Any]:
+    found = [r for r in rows if all(r[k] == v for k, v in keys.items())]
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_every_file_is_the_same_byte_for_byte_and_order_of_inputs_does_not_matter(run: list[Path], tmp_path: Path) -> None:
+    cells = [cell_of(p) for p in run]
+    first = summarise(cells, tmp_path / "one", facts=facts(), settings=QUICK)
+    second = summarise(cells[::-1], tmp_path / "two", facts=facts(), settings=QUICK)
+    assert [p.name for p in first] == [p.name for p in second] and len(first) > 25
+    for a, b in zip(first, second, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+
+
+def test_loaded_tables_hold_the_documented_columns(run: list[Path], tmp_path: Path) -> None:
+    summarise([cell_of(p) for p in run], tmp_path, facts=facts(), settings=QUICK)
+    frames = load_master(tmp_path)
+    assert set(frames) == set(TABLES)
+    for name, frame in frames.items():
+        assert list(frame.columns) == list(TABLES[name])
+    master = frames["master"]
+    chosen = master[(master["group"] == "Net Gain") & (master["yaw_axis"] == "all") & (master["variant"] == "mesh.none")]
+    assert len(chosen) == 4 and chosen["mean"].notna().all()
+    shown = list(csv.DictReader((tmp_path / "master.csv").open()))
+    assert len(shown) == len(master) and shown[0]["mean"] == f"{master['mean'][0]:.6f}"
+    with pytest.raises(BadInput, match="not a folder"):
+        load_master(tmp_path / "nowhere")
+
+
+def test_paper_tables_agree_with_the_master_table(rows: dict[str, list[dict[str, Any]]]) -> None:
+    for gain in rows["table1_net_gain"]:
+        net = line(rows["master"], variant=gain["variant"], detector=gain["detector"], group="Net Gain", subset="common", yaw_axis="all")
+        assert gain["net_gain"] == net["mean"]
+        assert gain["net_gain"] == pytest.approx(gain["frontal_gt"] - gain["angled_gt"], abs=1e-9)
+        assert gain["identity_gain"] == pytest.approx(gain["net_gain"] - gain["impostor_gain"], abs=1e-9)
+        assert gain["net_gain_low"] <= gain["net_gain"] <= gain["net_gain_high"]
+
+
+def test_enhancement_that_lost_the_hard_images_is_compared_on_the_others_and_says_so(rows: dict[str, list[dict[str, Any]]]) -> None:
+    judge = {"detector": "scrfd_500m"}
+    base = line(rows["table2_enhancement"], enhancement="none", **judge)
+    lossy = line(rows["table2_enhancement"], enhancement="omit_bg", **judge)
+    assert lossy["mean_own"] > base["mean_own"]  # what the study would have printed
+    assert lossy["mean"] < base["mean"] and lossy["n_images"] == base["n_images"]
+    assert lossy["n_fta"] == 28 and lossy["fta_rate"] == pytest.approx(1 / 3)
+    assert "only because it lost 28 images" in lossy["note"] and base["note"] == ""
+    gain = line(rows["table1_net_gain"], variant="mesh.omit_bg", **judge)
+    assert "looks better than original" in gain["note"]
+
+
+def test_cells_without_weights_are_listed_not_ranked(rows: dict[str, list[dict[str, Any]]]) -> None:
+    assert [(r["variant"], r["status"], r["reason"]) for r in rows["missing"]] == [
+        ("tddfa.none", "weights_missing", "because weights_missing")
+    ] * 2
+    assert not [r for name in ("master", "table1_net_gain", "wins", "verification") for r in rows[name] if "tddfa.none" in r.values()]
+
+
+def test_leaking_backbone_is_marked_and_left_out_of_rankings(run: list[Path]) -> None:
+    leaky = facts(trained_with={("frontalizer", "mesh"): frozenset({"sface"})})
+    found = tables_of([cell_of(p) for p in run], leaky, QUICK)
+    for row in found["table1_net_gain"]:
+        assert row["leak"] == (row["backbone"] == "sface")
+        if row["leak"]:
+            assert "leak" in row["note"] and not row["best"] and np.isnan(row["p_holm"])
+    assert all(np.isnan(r["p_holm"]) for r in found["wins"] if r["leak"])
+    assert not any(r["best"] for r in found["table2_enhancement"] if r["leak"])
+
+
+def test_synthetic_people_are_called_so_in_every_table(run: list[Path], tmp_path: Path) -> None:
+    summarise([cell_of(p) for p in run], tmp_path, facts=Facts(synthetic=frozenset({"frl"})), settings=QUICK)
+    for name in ("table1_net_gain.md", "table2_enhancement.md", "table3_backbones.md"):
+        assert "synthetic people" in (tmp_path / name).read_text()
+    for name, columns in TABLES.items():
+        if "synthetic" in columns:
+            assert all(r["synthetic"] == "yes" for r in csv.DictReader((tmp_path / f"{name}.csv").open())), name
+
+
+def test_leader_is_bold_only_when_it_beats_leaving_the_picture_alone(rows: dict[str, list[dict[str, Any]]]) -> None:
+    assert all(r["identity_gain"] < 0 and not r["best"] for r in rows["table1_net_gain"])
+    base = line(rows["table2_enhancement"], enhancement="none", detector="scrfd_500m")
+    assert base["best"] == (base["p_runner_up"] < 0.05)
+
+
+def test_wins_count_every_common_probe_once(rows: dict[str, list[dict[str, Any]]]) -> None:
+    pair = line(rows["wins"], detector="yunet", variant_a="original", variant_b="mesh.none")
+    assert pair["wins_a"] + pair["ties"] + pair["wins_b"] == pair["n_images"] == 84
+    assert pair["subjects_a"] + pair["subjects_b"] == pair["n_subjects"] == 14
+    assert len(rows["wins"]) == 2 * 3
+
+
+def test_error_rates_that_n_does_not_support_say_so(rows: dict[str, list[dict[str, Any]]]) -> None:
+    rates = [r for r in rows["error_rates"] if r["variant"] == "mesh.none" and r["detector"] == "yunet"]
+    assert [r["supported"] for r in rates] == [False] * 5  # 84 probes x 26 strangers' references: 2184 pairs
+    assert {r["note"] for r in rates} == {"not supported by n"} and "fnmr" not in rates[0]
+    check = line(rows["verification"], variant="mesh.none", detector="yunet")
+    assert check["n_impostor"] == 84 * 26 and 0 < check["eer"] < 0.5
+    assert check["dprime_change_low"] <= check["dprime_change"] <= check["dprime_change_high"]
+
+
+def test_counts_add_up(rows: dict[str, list[dict[str, Any]]]) -> None:
+    counts = line(rows["counts"], detector="yunet")
+    assert (counts["n_images"], counts["n_references"], counts["n_probes"], counts["n_subjects"]) == (112, 28, 84, 14)
+    assert counts["yaw_source"] == "ground_truth 84"
+
+
+def test_identities_average_to_the_net_gain(rows: dict[str, list[dict[str, Any]]]) -> None:
+    people = [r for r in rows["identities"] if r["variant"] == "mesh.none" and r["detector"] == "yunet"]
+    total = sum(r["net_gain"] * r["n_images"] for r in people) / sum(r["n_images"] for r in people)
+    assert total == pytest.approx(line(rows["table1_net_gain"], variant="mesh.none", detector="yunet")["net_gain"])
+
+
+def test_published_numbers_that_do_not_add_up_are_named() -> None:
+    found = {(r["table"], r["dataset"], r["enhancement"], r["judge"], r["group"]): r for r in published.published_rows([])}
+    assert found["1", "LFW", "", "", "Net Gain"]["check"] == "printed -0.4, but 0.61 - 0.66 = -0.05"
+    assert found["1", "BIWI", "", "", "Net Gain"]["check"] == ""
+    assert "804 faces not detected do not fit in N 484" in found["2", "", "Omit-bg", "Retina+R100", "Frontal vs GT"]["check"]
+    assert "table 3 prints 0.705 to 0.740 for the same group" in found["1", "BIWI", "", "", "Angled vs GT"]["check"]
+    assert "table 1 prints 0.82" in found["3", "BIWI", "", "SCRFD+R100", "Angled vs GT"]["check"]
+    assert found["3", "BIWI", "", "SCRFD+R100", "GT vs GT"]["check"] == ""
+    assert len(found) == 31
+
+
+def test_published_numbers_stand_beside_ours_where_the_cell_was_run() -> None:
+    ours = {"dataset": "lfw", "variant": "liveportrait.none", "detector": "scrfd_10g", "backbone": "glintr100", "group": "Net Gain"}
+    ours |= {"subset": "common", "yaw_axis": "all", "mean": -0.07, "ci_low": -0.08, "ci_high": -0.06, "n_images": 7000}
+    row = next(r for r in published.published_rows([ours]) if (r["dataset"], r["group"]) == ("LFW", "Net Gain"))
+    assert (row["rerun"], row["rerun_n"], row["rerun_cell"]) == (-0.07, 7000, "lfw, liveportrait.none, scrfd_10g, glintr100")
+    stand_in = {**ours, "backbone": "w600k_mbf"}  # never in the place of a ResNet
+    assert not any("rerun" in r for r in published.published_rows([stand_in]))
+
+
+def test_cells_without_their_originals_are_refused(run: list[Path]) -> None:
+    with pytest.raises(BadInput, match="variant 'original' with the same detector"):
+        tables_of([cell_of(p) for p in run if "original" not in p.parts], facts(), QUICK)
+    with pytest.raises(BadInput, match="no similarity table"):
+        tables_of([], facts())
+
+
+def test_cell_of_a_path_and_of_derived_variants() -> None:
+    cell = cell_of("results/similarity/d/fuse_mean@0.3:mesh.sharp+omit_bg/yunet/sface.parquet")
+    assert (cell.dataset, cell.recipe, cell.parts) == ("d", "fuse_mean@0.3", ("mesh", "sharp+omit_bg"))
+    assert cell.models[1:3] == [("enhancement", "sharp"), ("enhancement", "omit_bg")]
+    weakest = Facts(level={("frontalizer", "mesh"): "golden", ("enhancement", "sharp"): "contract", ("enhancement", "omit_bg"): "golden"})
+    assert weakest.verified(cell) == "none"  # nothing is known of the judges
+    assert Cell("d", "original", "a", "b", Path()).parts == ("", "")
+
+
+def test_numbers_are_written_one_way() -> None:
+    assert write.number(-0.0001) == "0.000" and write.signed(0.1234) == "+0.123" and write.number(float("nan")) == ""
+    assert write.interval(0.5, float("nan"), float("nan")) == "0.500"
+    assert write.csv_text(["a", "b"], [["=1+1", "-0.30"]]) == "a,b\n'=1+1,-0.30\n"
+    assert write.tidy(-0.0000001, schema("master").field("mean").type) == 0.0
+    with pytest.raises(KeyError, match="undocumented"):
+        write.as_table("missing", [{"colour": 1}])
+
+
+def test_every_column_is_explained_in_the_documentation() -> None:
+    text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([a-z0-9_]+)`", text))
+    for name, columns in TABLES.items():
+        assert name in explained, name
+        assert set(columns) <= explained, (name, sorted(set(columns) - explained))
+    assert {field.name for field in tables.SIMILARITY} <= explained, sorted({field.name for field in tables.SIMILARITY} - explained)
