@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared").absolute()
 
 # The same examples every time, so that a check is red because of a change; HYPOTHESIS_PROFILE=explore looks for new ones.
 settings.register_profile("steady", derandomize=True)
@@ -19,8 +20,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_project() -> Iterator[None]:
-    """Cards and weights of this checkout, whatever the shell that runs the tests has set."""
+    """Cards and weights of this checkout, whatever the shell that runs the tests has set; the weights beside the test photographs are a mirror."""
     with pytest.MonkeyPatch.context() as patch:
+        beside = sorted(str(folder) for folder in (SHARED / "weights").glob("*/"))
+        patch.setenv("FRONTALBENCH_WEIGHTS", os.pathsep.join(filter(None, [os.environ.get("FRONTALBENCH_WEIGHTS"), *beside])))
         patch.delenv("FRONTALBENCH_STORE", raising=False)
         patch.setenv("FRONTALBENCH_HOME", str(ROOT))
         yield
@@ -35,10 +38,9 @@ def project_root() -> Path:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of test photographs and golden tensors; the test is skipped where it is not there."""
-    folder = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared")
-    if not (folder / "testdata").is_dir():
-        pytest.skip(f"no test data: {folder}/testdata is not there (set FRONTALBENCH_SHARED)")
-    return folder
+    if not (SHARED / "testdata").is_dir():
+        pytest.skip(f"no test data: {SHARED}/testdata is not there (set FRONTALBENCH_SHARED)")
+    return SHARED
 
 
 @pytest.fixture(scope="session")

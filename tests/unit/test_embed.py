@@ -18,7 +18,7 @@ from frontalbench.detect import choose, load_detector
 from frontalbench.embed import load_backbone
 from frontalbench.embed.arcface import ArcFaceOnnx
 from frontalbench.embed.base import normalise
-from frontalbench.embed.graph import spread_prelu
+from frontalbench.embed.graph import fast_graph
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.geometry.similarity import align
 
@@ -174,11 +174,24 @@ def test_a_network_that_mixes_the_rows_of_a_batch_runs_crop_by_crop(tmp_path: Pa
 
 
 def test_only_slopes_per_channel_are_spelt_out(tmp_path: Path) -> None:
-    per_channel = onnx.load_from_string(spread_prelu(_toy(tmp_path / "a.onnx", slope=SLOPE)))
+    per_channel = onnx.load_from_string(fast_graph(_toy(tmp_path / "a.onnx", slope=SLOPE)))
     onnx.checker.check_model(per_channel)
     assert "PRelu" not in {node.op_type for node in per_channel.graph.node}
-    per_column = onnx.load_from_string(spread_prelu(_toy(tmp_path / "b.onnx", slope=np.full(112, 0.1, np.float32))))
+    per_column = onnx.load_from_string(fast_graph(_toy(tmp_path / "b.onnx", slope=np.full(112, 0.1, np.float32))))
     assert "PRelu" in {node.op_type for node in per_column.graph.node}
+
+
+def test_weights_that_an_export_lists_as_inputs_become_constants(tmp_path: Path) -> None:
+    model = onnx.load(_toy(tmp_path / "toy.onnx", slope=SLOPE))
+    model.graph.input.append(helper.make_tensor_value_info("slope", TensorProto.FLOAT, SLOPE.shape))
+    model.ir_version = 3
+    onnx.save(model, tmp_path / "old.onnx")
+    found = onnx.load_from_string(fast_graph(tmp_path / "old.onnx"))
+    onnx.checker.check_model(found)
+    assert [given.name for given in found.graph.input] == ["image"]
+    crops = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8)
+    old = ArcFaceOnnx("old", tmp_path / "old.onnx", dimension=336).embed(crops)
+    np.testing.assert_array_equal(old, ArcFaceOnnx("toy", tmp_path / "toy.onnx", dimension=336).embed(crops))
 
 
 def test_a_crop_of_another_shape_is_cut_or_scaled(tmp_path: Path) -> None:

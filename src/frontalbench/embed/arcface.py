@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import runtime
-from frontalbench.embed.graph import spread_prelu
+from frontalbench.embed.graph import fast_graph
 from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
 from frontalbench.params import Params
@@ -172,6 +172,6 @@ def _session(model: str | os.PathLike[str], *, fast_prelu: bool, device: str) ->
     if fast_prelu and kind == "cpu" and Path(model).is_file() and Path(model).stat().st_size <= _LARGEST_REWRITTEN:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
-            rewritten = spread_prelu(model)
+            rewritten = fast_graph(model)
         return runtime.onnx_session(rewritten, threads=1, device=device, name=os.fspath(model))
     return runtime.onnx_session(model, threads=1, device=device)

@@ -7,6 +7,9 @@ that the blocked layout has::
     prelu(x, s) = s * x + (1 - s) * relu(x)        with one s per channel, and a per-channel factor is a 1 x 1 depthwise convolution
 
 is exact in real numbers; in float32 the results differ by rounding (measured: 2e-6 of values around 1).
+
+Older exports list their weights among the graph's inputs too: they could be overridden at a call, so ONNX Runtime folds no batch normalisation into
+the convolution before it. Nobody overrides them; they become constants (SFace on one core: 31 ms, with constants 13 ms).
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import numpy as np
 from frontalbench.errors import BadInput
 
 
-def spread_prelu(path: str | os.PathLike[str]) -> bytes:
-    """The model in ``path`` with every per-channel PReLU on an activation map spelt out, as the bytes of an ONNX model.
+def fast_graph(path: str | os.PathLike[str]) -> bytes:
+    """The model in ``path`` with constant weights and every per-channel PReLU on an activation map spelt out, as the bytes of an ONNX model.
 
     PReLUs of other shapes stay as they are. Raises :class:`BadInput` when the file is not an ONNX model.
     """
@@ -59,5 +62,9 @@ def spread_prelu(path: str | os.PathLike[str]) -> bytes:
         ]
     del graph.node[:]
     graph.node.extend(nodes)
+    fed = [given for given in graph.input if given.name not in slopes]
+    del graph.input[:]
+    graph.input.extend(fed)
+    model.ir_version = max(model.ir_version, 4)  # before version 4 of the format every weight had to be an input
     data: bytes = model.SerializeToString()
     return data
