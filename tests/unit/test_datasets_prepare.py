@@ -57,8 +57,11 @@ def test_every_listed_file_becomes_a_row_with_its_own_bytes(tmp_path: Path) -> N
     assert report.counts.statuses == {"ok": 2, "unreadable": 6}
 
 
-@pytest.mark.parametrize("threads", [1, 4])
-def test_shards_together_hold_the_dataset_in_order_and_twice_gives_the_same_bytes(tmp_path: Path, threads: int) -> None:
+@pytest.mark.parametrize("group", [prepare.GROUP_BYTES, 20_000, 10])
+def test_shards_together_hold_the_dataset_in_order_and_twice_gives_the_same_bytes(
+    tmp_path: Path, group: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "GROUP_BYTES", group)  # small: many row groups, and pictures larger than one
     root = tmp_path / "lfw"
     for person in range(60):
         for index in range(5):
@@ -67,13 +70,14 @@ def test_shards_together_hold_the_dataset_in_order_and_twice_gives_the_same_byte
     outs = [tmp_path / f"{shard}.parquet" for shard in datasets.shard_names(card)]
     seen = []
     for shard, out in zip(datasets.shard_names(card), outs, strict=True):
-        prepare.prepare_shard(card, None, shard, out, threads=threads, progress=seen.append)
-        prepare.prepare_shard(card, None, shard, tmp_path / "again.parquet", threads=threads)
+        prepare.prepare_shard(card, None, shard, out, progress=seen.append)
+        prepare.prepare_shard(card, None, shard, tmp_path / "again.parquet")
         assert out.read_bytes() == (tmp_path / "again.parquet").read_bytes()
         ids = tables.read(out, tables.IMAGES, ["image_id"])["image_id"].to_pylist()
         assert ids == sorted(ids)
     whole = tables.concatenate(outs, tables.IMAGES)
     assert whole.num_rows == sum(seen) == 300
+    assert all((root / row["source"]).read_bytes() == row["image"] for row in whole.select(["source", "image"]).to_pylist())
     assert datasets.duplicates(whole) == []
     assert tables.provenance(outs[0])["card_digest"] == card.digest()
     assert pq.read_metadata(outs[0]).num_rows == len(tables.read(outs[0]))
@@ -111,7 +115,7 @@ def test_memory_does_not_grow_with_the_shard(tmp_path: Path) -> None:
         kit.put(root / "P" / f"{index:03d}.jpg", data + bytes(500_000) + b"%d" % index)
     card = kit.card("lfw", root, shards=1)
     tracemalloc.start()
-    prepare.prepare_shard(card, None, "0000", tmp_path / "out.parquet", threads=4)
+    prepare.prepare_shard(card, None, "0000", tmp_path / "out.parquet")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (tmp_path / "out.parquet").stat().st_size > 120_000_000

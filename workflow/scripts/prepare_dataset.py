@@ -31,7 +31,7 @@ def main() -> int:
     if args.check:
         print(describe(card, prepare.check(card)))
         return cli.EXIT_OK
-    report = prepare.prepare_shard(card, None, args.shard, args.out, threads=args.threads)
+    report = prepare.prepare_shard(card, None, args.shard, args.out)
     for problem in report.problems:
         print(f"warning: {' '.join(problem.split())}", file=sys.stderr)
     counts = report.counts
@@ -51,7 +51,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--options", type=options, default={}, metavar="JSON", help="options laid over the card (as in the configuration)")
     parser.add_argument("--shard", metavar="NNNN")
     parser.add_argument("--out", metavar="FILE.parquet")
-    parser.add_argument("--threads", type=cli.positive, default=2, metavar="N", help="threads that read and write (default: 2)")
     parser.add_argument("--check", action="store_true", help="print counts, problems and duplicates; write nothing")
     parser.add_argument("--list", action="store_true", help="print all dataset cards")
     args = parser.parse_args()

@@ -1,7 +1,8 @@
 """Stage ``prepare``: the picture files of one shard become a table (schema ``tables.IMAGES``), bytes as they are.
 
-Files are read and hashed on threads, a few megabytes ahead of the writer, so memory does not grow with the shard. Pictures are not decoded:
-width and height come from the header. One row for each listed file, whatever is wrong with it.
+Files are read straight into the memory that becomes the table's column, while a thread writes the row group before, so no byte is copied twice and
+memory does not grow with the shard. Pictures are not decoded: width and height come from the header. One row for each listed file, whatever is
+wrong with it.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import json
 import os
 import stat
 import struct
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -32,9 +35,6 @@ from frontalbench.errors import Unreadable
 
 MAX_BYTES = 256 << 20
 """A picture file larger than this is not read."""
-CHUNK_BYTES = 2 << 20
-CHUNK_FILES = 64
-INLINE_FILES = 16
 GROUP_BYTES = 16 << 20
 GROUP_FILES = 1024
 """Pictures per row group: later stages hold one row group in memory."""
@@ -66,12 +66,11 @@ def prepare_shard(
     shard: str,
     out: str | os.PathLike[str],
     *,
-    threads: int = 2,
     cache: FileCache | None = None,
     provenance: Mapping[str, Any] | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Report:
-    """Write the images table of one shard to ``out``; ``progress(n)`` is called after each batch of ``n`` images.
+    """Write the images table of one shard to ``out``; ``progress(n)`` is called after each row group of ``n`` images.
 
     Images that cannot be read (empty, no picture, too large, not there) get status ``unreadable``; those that the card leaves out are not
     opened and keep ``not_used``. Raises :class:`frontalbench.errors.BadInput` when the dataset's folder is not there or the shard does not
@@ -79,14 +78,10 @@ def prepare_shard(
     """
     found = listing.scan(card, root, shard=shard, cache=cache)
     record = {"stage": "prepare", "dataset": card.name, "shard": shard, "card_digest": card.digest(), **(provenance or {})}
-    outcomes: list[tuple[str, str]] = []
-    with _Writer(out, record) as writer:
-        for chunk, contents in _ahead(found.members, max(1, threads - 1)):
-            writer.add(chunk, contents)
-            outcomes += [(content.status, content.detail) for content in contents]
-            if progress is not None:
-                progress(len(chunk))
-    return _report(card, shard, found, outcomes)
+    with _Writer(out, record, progress) as writer:
+        for member in found.members:
+            writer.add(member)
+    return _report(card, shard, found, writer.outcomes)
 
 
 def check(card: DatasetCard, root: str | os.PathLike[str] | None = None, *, cache: FileCache | None = None) -> Report:
@@ -127,31 +122,62 @@ def _report(
 
 
 class _Content(NamedTuple):
-    """What reading one file gave."""
+    """What reading one file gave; the columns of these names."""
 
     status: str
     detail: str
     sha256: str = ""
     width: int | None = None
     height: int | None = None
-    image: bytes | None = None
+
+
+class _Pictures:
+    """The bytes of the pictures of one row group, one after the other in a buffer that serves again for a later group."""
+
+    def __init__(self, room: int) -> None:
+        self._memory = memoryview(bytearray(room))
+        self._ends = [0]
+        self._there: list[bool] = []
+
+    def space(self, size: int) -> memoryview | None:
+        """Room for the next picture; None when the buffer has no ``size`` bytes left."""
+        start = self._ends[-1]
+        return self._memory[start : start + size] if start + size <= len(self._memory) else None
+
+    def add(self, size: int | None) -> None:
+        """The next row: the first ``size`` bytes of the room given last, or no picture."""
+        self._ends.append(self._ends[-1] + (size or 0))
+        self._there.append(size is not None)
+
+    def column(self) -> pa.Array:
+        """All rows; shares the memory, so it must be gone before :meth:`clear`."""
+        valid = pa.py_buffer(np.packbits(self._there, bitorder="little").tobytes())
+        ends = pa.py_buffer(np.asarray(self._ends, np.int32).tobytes())
+        return pa.BinaryArray.from_buffers(pa.binary(), len(self._there), [valid, ends, pa.py_buffer(self._memory)])
+
+    def clear(self) -> _Pictures | None:
+        """This buffer, empty; None when it was made for one large picture."""
+        self._ends, self._there = [0], []
+        return self if len(self._memory) == GROUP_BYTES else None
 
 
 class _Writer:
-    """Writes an images table chunk by chunk on a thread of its own (compressing and writing let go of the interpreter).
+    """Reads files into an images table, row group by row group; a thread of its own writes (which lets go of the interpreter).
 
     Beside :class:`frontalbench.tables.Writer` it builds columns without a dictionary per row and leaves the picture bytes uncompressed:
-    JPEG and PNG do not shrink. Both together are a third of the time of preparing small pictures.
+    JPEG and PNG do not shrink. ``outcomes``: (status, detail) of every row.
     """
 
-    def __init__(self, path: str | os.PathLike[str], provenance: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | os.PathLike[str], provenance: Mapping[str, Any], progress: Callable[[int], object] | None) -> None:
         self._schema = tables.IMAGES.with_metadata({tables.METADATA_KEY: json.dumps(dict(provenance), sort_keys=True).encode()})
         self._stack = contextlib.ExitStack()
-        self._path = path
-        self._waiting: deque[Future[None]] = deque()
+        self._path, self._progress = path, progress
         self._members: list[Member] = []
         self._contents: list[_Content] = []
-        self._held = 0
+        self._pictures = _Pictures(GROUP_BYTES)
+        self._spare: _Pictures | None = _Pictures(GROUP_BYTES)
+        self._writing: Future[_Pictures | None] | None = None
+        self.outcomes: list[tuple[str, str]] = []
 
     def __enter__(self) -> _Writer:
         with self._stack:
@@ -171,36 +197,69 @@ class _Writer:
             self._stack = self._stack.pop_all()
         return self
 
-    def add(self, members: Sequence[Member], contents: Sequence[_Content]) -> None:
-        self._members += members
-        self._contents += contents
-        self._held += sum(len(content.image) for content in contents if content.image is not None)
-        if len(self._members) >= GROUP_FILES or self._held >= GROUP_BYTES:
+    def add(self, member: Member) -> None:
+        """Read the file of ``member`` (unless it is left out) and add its row."""
+        size: int | None = None
+        content = _Content(member.status, member.detail)
+        if member.status == status.OK:
+            digest = ""
+            try:
+                data = _read(member.path, self._space)
+                digest = hashlib.sha256(data).hexdigest()
+                width, height = header_size(data)
+                content, size = _Content(status.OK, member.detail, digest, width, height), len(data)
+            except Unreadable as error:
+                content = _Content(status.UNREADABLE, str(error), digest)
+        self._members.append(member)
+        self._contents.append(content)
+        self._pictures.add(size)
+        if len(self._members) >= GROUP_FILES:
             self._hand_over()
 
+    def _space(self, size: int) -> memoryview:
+        """Room for a picture, in a new row group where the present one has none left."""
+        space = self._pictures.space(size)
+        if space is None:
+            self._hand_over()
+            if size > GROUP_BYTES:
+                self._spare, self._pictures = self._pictures, _Pictures(size)
+            space = self._pictures.space(size)
+            assert space is not None
+        return space
+
     def _hand_over(self) -> None:
-        if self._members:
-            self._waiting.append(self._pool.submit(self._write, self._table()))
-            self._members, self._contents, self._held = [], [], 0
-        while len(self._waiting) > 1:
-            self._waiting.popleft().result()
-
-    def _table(self) -> pa.Table:
-        columns: dict[str, list[Any]] = {name: [getattr(member, name) for member in self._members] for name in _OF_MEMBER}
+        """Let the thread write what was read, once it is done with the group before."""
+        if not self._members:
+            return
+        self._wait()
+        columns: dict[str, Any] = dict(zip(_OF_MEMBER, zip(*map(_MEMBER_VALUES, self._members), strict=True), strict=True))
         columns["subject"] = [member.subject or member.identity for member in self._members]
-        for position, name in enumerate(_Content._fields):
-            columns[name] = [content[position] for content in self._contents]
-        return pa.table(columns, schema=self._schema)
+        columns |= zip(_Content._fields, zip(*self._contents, strict=True), strict=True)
+        self._writing = self._pool.submit(self._write, columns, self._pictures)
+        self.outcomes += [content[:2] for content in self._contents]
+        if self._progress is not None:
+            self._progress(len(self._members))
+        self._pictures = self._spare if self._spare is not None else _Pictures(GROUP_BYTES)
+        self._spare = None
+        self._members, self._contents = [], []
 
-    def _write(self, table: pa.Table) -> None:
+    def _write(self, columns: dict[str, Any], pictures: _Pictures) -> _Pictures | None:
+        table = pa.table({**columns, "image": pictures.column()}, schema=self._schema)
         self._file.write_table(table, row_group_size=len(table))
+        del table
+        return pictures.clear()
+
+    def _wait(self) -> None:
+        if self._writing is not None:
+            done = self._writing.result()
+            self._spare = self._spare if done is None else done
+            self._writing = None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if kind is None:
                 self._hand_over()
-                while self._waiting:
-                    self._waiting.popleft().result()
+                self._wait()
         except BaseException as failure:
             self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
@@ -208,74 +267,14 @@ class _Writer:
 
 
 _OF_MEMBER = ("image_id", "identity", "role", "sequence", "source", "yaw", "pitch", "roll", "pose_source")
+_MEMBER_VALUES = attrgetter(*_OF_MEMBER)
 
 
-def _ahead(members: Sequence[Member], readers: int) -> Iterator[tuple[Sequence[Member], list[_Content]]]:
-    """Members in chunks with what their files hold, in order; with several ``readers`` these run at most a few chunks ahead.
+def _read(path: str, space: Callable[[int], memoryview]) -> memoryview:
+    """All bytes of a file in the room that ``space(size)`` gives, with four system calls: this runs for every picture.
 
-    One reader works in the calling thread: two threads that both hold the interpreter for short moments only hinder each other.
+    A pipe or device is refused (it could hang).
     """
-    if readers == 1:
-        for start in range(0, len(members), INLINE_FILES):
-            part = members[start : start + INLINE_FILES]
-            yield part, _contents(part)
-        return
-    waiting: deque[tuple[list[Member], Future[list[_Content]]]] = deque()
-    with ThreadPoolExecutor(readers) as pool:
-        try:
-            for chunk in _chunks(members):
-                waiting.append((chunk, pool.submit(_contents, chunk)))
-                if len(waiting) > readers + 1:
-                    first, future = waiting.popleft()
-                    yield first, future.result()
-            while waiting:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
-
-
-def _chunks(members: Sequence[Member]) -> Iterator[list[Member]]:
-    """Runs of members of at most CHUNK_FILES files and about CHUNK_BYTES."""
-    chunk: list[Member] = []
-    held = 0
-    for member in members:
-        chunk.append(member)
-        held += _size(member.path) if member.status == status.OK else 0
-        if len(chunk) >= CHUNK_FILES or held >= CHUNK_BYTES:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - thousands of them
-    except OSError:
-        return 0
-
-
-def _contents(members: Sequence[Member]) -> list[_Content]:
-    return [_content(member) for member in members]
-
-
-def _content(member: Member) -> _Content:
-    if member.status != status.OK:
-        return _Content(member.status, member.detail)
-    digest = ""
-    try:
-        data = _read(member.path)
-        digest = hashlib.sha256(data).hexdigest()
-        width, height = header_size(data)
-    except Unreadable as error:
-        return _Content(status.UNREADABLE, str(error), digest)
-    return _Content(status.OK, member.detail, digest, width, height, data)
-
-
-def _read(path: str) -> bytes:
-    """All bytes of a file, with three system calls: this runs for every picture. A pipe or device is refused (it could hang)."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
         try:
@@ -284,26 +283,26 @@ def _read(path: str) -> bytes:
                 raise Unreadable("not a regular file")
             if info.st_size > MAX_BYTES:
                 raise Unreadable(f"{info.st_size:,} bytes: more than {MAX_BYTES:,}")
-            data = os.read(descriptor, info.st_size + 1)
-            while len(data) < info.st_size:
-                more = os.read(descriptor, info.st_size - len(data))
+            room, held = space(info.st_size), 0
+            while held < len(room):
+                more = os.readv(descriptor, [room[held:]])
                 if not more:
                     break
-                data += more
-            return data
+                held += more
+            return room[:held]
         finally:
             os.close(descriptor)
     except OSError as error:
         raise Unreadable(f"cannot be read: {error.strerror or type(error).__name__}") from error
 
 
-def header_size(data: bytes) -> tuple[int, int]:
+def header_size(data: bytes | memoryview) -> tuple[int, int]:
     """(width, height) as stored, from the header. Raises :class:`Unreadable` for what is empty, no picture, or larger than images are
     decoded.
 
     Ordinary JPEG files tell their size to :func:`jpeg_size`; everything else goes to Pillow.
     """
-    width, height = jpeg_size(data) or images.size_of(data)
+    width, height = jpeg_size(data) or images.size_of(bytes(data))
     if width * height > images.MAX_PIXELS:
         raise Unreadable(f"{width} x {height} pixels: more than {images.MAX_PIXELS:,}")
     return width, height
@@ -312,7 +311,7 @@ def header_size(data: bytes) -> tuple[int, int]:
 _ONE, _TWO = struct.Struct(">H"), struct.Struct(">HH")
 
 
-def jpeg_size(data: bytes) -> tuple[int, int] | None:
+def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
     """(width, height) from the first frame header of a JPEG file (ITU-T T.81, B.1.1 and B.2.2); None for anything that is not plain.
 
     Why not Pillow here: opening with it costs as much as reading and hashing a small picture (15 to 45 us against 15), see
