@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from frontalbench.config import Config
 from frontalbench.errors import BadInput
@@ -101,7 +101,8 @@ def pose_path(dataset: str, variant: str, shard: str) -> str:
 class Selection:
     """What a summary is made of, small enough for a command line: names, from which every path follows.
 
-    ``datasets``: name -> shards; ``variants``: with pixels of their own; ``derived``: made of embeddings.
+    ``datasets``: name -> shards; ``variants``: with pixels of their own; ``derived``: made of embeddings; ``yaw_bins``: dataset -> edges in
+    degrees, where the configuration lays its own over the card's.
     """
 
     datasets: dict[str, list[str]]
@@ -109,6 +110,7 @@ class Selection:
     derived: list[str]
     detectors: list[str]
     backbones: list[str]
+    yaw_bins: dict[str, list[float]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))

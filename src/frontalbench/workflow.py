@@ -162,6 +162,7 @@ class Plan:
             derived=list(self.config.derived),
             detectors=list(self.config.detectors),
             backbones=list(self.config.backbones),
+            yaw_bins={name: list(self.datasets[name].yaw_bins) for name in names or self.datasets},
         )
 
     def summary_code(self, script: str, *modules: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontalbench import tables
+from frontalbench import datasets, tables
 from frontalbench.errors import BadInput
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, load_master, published, summarise, tables_of, write
 from frontalbench.tabulate.columns import schema
+from frontalbench.tabulate.facts import from_cards
 
 from .test_compare_cell import D, World, crowd, unit
 
@@ -78,6 +79,12 @@ def test_every_file_is_the_same_byte_for_byte_and_order_of_inputs_does_not_matte
     assert [p.name for p in first] == [p.name for p in second] and len(first) > 25
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
+
+
+def test_yaw_bins_of_the_configuration_replace_the_cards() -> None:
+    cell = cell_of("results/similarity/synthetic/mesh.none/scrfd_500m/w600k_mbf.parquet")
+    assert from_cards([cell]).edges["synthetic"] == datasets.find("synthetic").yaw_bins
+    assert from_cards([cell], {"synthetic": [0, 20, 90]}).edges["synthetic"] == (0, 20, 90)
 
 
 def test_loaded_tables_hold_the_documented_columns(run: list[Path], tmp_path: Path) -> None:

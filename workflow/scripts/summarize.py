@@ -38,17 +38,19 @@ def main() -> int:
     from frontalbench.tabulate import Settings
 
     expected: list[str] = []
+    bins: dict[str, list[float]] = {}
     if arguments.grid:
         from frontalbench import grid
 
-        expected = [cell.similarity for cell in grid.Selection.from_json(arguments.grid).cells()]
+        selection = grid.Selection.from_json(arguments.grid)
+        expected, bins = [cell.similarity for cell in selection.cells()], selection.yaw_bins
         files = [path for path in expected if Path(path).is_file()]
     else:
         files = [path for path in arguments.files if not path.endswith(SCORES)]
         short = [path for path in files if len(Path(path).parts) < 4 or not path.endswith(".parquet")]
         if short:
             raise BadInput(f"{short[0]}: expected a path that ends in DATASET/VARIANT/DETECTOR/BACKBONE.parquet")
-    written = summarize(files, arguments.out, settings=Settings(arguments.resamples, arguments.seed), expected=expected)
+    written = summarize(files, arguments.out, settings=Settings(arguments.resamples, arguments.seed), expected=expected, yaw_bins=bins)
     sys.stdout.write(f"{len(written)} files written to {arguments.out}\n")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from frontalbench import tabulate
@@ -17,10 +17,12 @@ def summarize(
     *,
     settings: Settings | None = None,
     expected: Iterable[str | os.PathLike[str]] = (),
+    yaw_bins: Mapping[str, Sequence[float]] | None = None,
 ) -> list[Path]:
     """Write ``results/master`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
 
-    ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. Returns the files written.
+    ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in degrees
+    that replace the card's. Returns the files written.
     """
     cells = sorted({tabulate.cell_of(path) for path in similarity})
     known = set(cells)
@@ -34,7 +36,7 @@ def summarize(
         for cell in sorted({tabulate.cell_of(path) for path in expected})
         if cell not in known
     ]
-    return tabulate.summarise(cells, out, facts=from_cards(cells), settings=settings, missing=missing)
+    return tabulate.summarise(cells, out, facts=from_cards(cells, yaw_bins), settings=settings, missing=missing)
 
 
 __all__ = ["Cell", "summarize"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,8 +92,9 @@ class Facts:
         }
 
 
-def from_cards(cells: Iterable[Cell]) -> Facts:
-    """Facts of the cells' cards. Raises :class:`BadConfig` when a card does not exist."""
+def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | None = None) -> Facts:
+    """Facts of the cells' cards; ``edges`` (dataset -> bin edges) come before those of the dataset cards. Raises :class:`BadConfig` when a card
+    does not exist."""
     from frontalbench import cards, datasets
 
     trained: dict[tuple[str, str], frozenset[str]] = {}
@@ -111,5 +112,5 @@ def from_cards(cells: Iterable[Cell]) -> Facts:
         trained,
         level,
         frozenset(name for name, card in found.items() if card.data.get("synthetic")),
-        {name: tuple(card.yaw_bins) for name, card in found.items()},
+        {name: tuple((edges or {}).get(name, card.yaw_bins)) for name, card in found.items()},
     )
