@@ -21,8 +21,8 @@ def summarize(
 ) -> list[Path]:
     """Write ``results/master`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
 
-    ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in degrees
-    that replace the card's. Returns the files written.
+    ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in
+    degrees that replace the card's. Returns the files written.
     """
     cells = sorted({tabulate.cell_of(path) for path in similarity})
     known = set(cells)
