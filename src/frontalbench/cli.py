@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from frontalbench.errors import FrontalbenchError
@@ -67,6 +68,14 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes CUDA when there is one; cuda fails without it (default: auto)",
     )
+
+
+def add_folder_options(parser: argparse.ArgumentParser, *, out: str = "DIR", needed: bool = True) -> None:
+    """``--in`` (``args.source``), ``--out`` and ``--pattern`` of a command that works on a folder of pictures or on a shard."""
+    parser.add_argument("--in", dest="source", type=Path, required=needed, metavar="DIR", help="folder of pictures, or a Parquet shard")
+    kind = "CSV" if out == "FILE" else "folder"
+    parser.add_argument("--out", type=Path, required=needed, metavar=out, help=f"{kind} (or .parquet) to write")
+    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
 
 
 def positive(text: str) -> int:

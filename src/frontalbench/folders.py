@@ -21,9 +21,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from frontalbench import atomic, images, status, tables
+from frontalbench import atomic, cards, images, status, tables
+from frontalbench.detect.select import DEFAULT_POLICY
 from frontalbench.errors import BadInput, Unreadable
+from frontalbench.frontalize.base import View
+from frontalbench.runtime import limit_threads
 from frontalbench.stages.common import provenance
+from frontalbench.stages.detect import detect_shard
+from frontalbench.stages.faces import beside, read_faces
 
 ROWS = "rows.csv"
 
@@ -87,9 +92,38 @@ def as_shard(source: Path, pattern: str = "*") -> Iterator[tuple[Path, Path]]:
         yield shard, Path(temporary)
 
 
+@contextlib.contextmanager
+def with_faces(
+    source: Path, pattern: str, detector: str, *, policy: str = DEFAULT_POLICY, threads: int = 1, device: str = "cpu"
+) -> Iterator[tuple[Path, Path, Path]]:
+    """``source`` as a shard with its faces: (table of its pictures, crops table of the card ``detector``, the temporary folder they lie in)."""
+    from frontalbench.detect import load_detector
+
+    card = cards.find("detector", detector)
+    with as_shard(source, pattern) as (shard, temporary):
+        crops = temporary / "crops.parquet"
+        detect_shard(shard, crops, card, lambda: load_detector(card, device=device), policy=policy, threads=threads, device=device)
+        limit_threads(threads)  # detection works on several pictures at once with one thread each, what follows need not
+        yield shard, crops, temporary
+
+
+def read_views(pictures: Path, faces: Path) -> list[View]:
+    """The pictures of a shard in which a face was found, with that face: what a frontalizer takes."""
+    rows = tables.read(pictures, tables.IMAGES, ["image_id", "image"]).to_pylist()
+    found, _ = beside(rows, read_faces(faces), faces, needed=False)
+    return [View(images.decode(row["image"]), face) for row, face in zip(rows, found, strict=True) if face is not None]
+
+
 def is_shard(path: Path) -> bool:
     """Whether a ``--in`` argument names a Parquet shard rather than a folder."""
     return path.suffix == ".parquet"
+
+
+def faces_of_shard(source: Path, faces: Path | None) -> Path:
+    """The ``--faces`` argument that a shard needs; raises BadInput where it was not given."""
+    if faces is None:
+        raise BadInput(f"{source}: a shard needs --faces, the crops table that preprocess.py wrote for it")
+    return faces
 
 
 def unpack(table: Path, out: Path, *, beside: Path | None = None) -> dict[str, int]:

@@ -17,9 +17,7 @@ from frontalbench.stages.enhance import enhance_shard
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--chain", required=True, metavar="NAME", help="enhancement card, or several joined by +")
-    parser.add_argument("--in", dest="source", type=Path, required=True, metavar="DIR", help="folder of pictures, or a Parquet shard")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder (or .parquet) to write")
-    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
+    cli.add_folder_options(parser)
     cli.add_machine_options(parser)
     args = parser.parse_args()
 

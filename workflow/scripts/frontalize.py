@@ -3,8 +3,11 @@
 
 On a folder:   frontalize.py --model mesh --in data/Angle_pre --out results/frontal/images
 On a shard:    frontalize.py --model mesh --in images.parquet --faces crops.parquet --out frontals.parquet
+Self-test:     frontalize.py --model liveportrait --selftest
 
 A folder becomes a folder of frontal views (PNG) and rows.csv with one row per picture, failures included.
+The self-test asks whether the model's weights behave as they should: a line per check, exit code 1 when one fails. It takes two shipped pictures of a
+synthetic person, or those of --in.
 """
 
 from __future__ import annotations
@@ -12,46 +15,50 @@ from __future__ import annotations
 from pathlib import Path
 
 from frontalbench import cards, cli, folders
-from frontalbench.detect import load_detector
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.stages.detect import detect_shard
+from frontalbench.frontalize.base import Frontalizer, SelfTested
 from frontalbench.stages.frontalize import frontalize_shard
+
+TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
+"""The self-test's own pictures: one person, turned to the left and to the right."""
 
 
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--model", required=True, metavar="NAME", help="frontalizer card")
-    parser.add_argument("--in", dest="source", type=Path, required=True, metavar="DIR", help="folder of pictures, or a Parquet shard")
+    cli.add_folder_options(parser, needed=False)
     parser.add_argument("--faces", type=Path, metavar="FILE", help="crops table of the same shard (with a shard only)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder (or .parquet) to write")
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector that finds the face in a folder's pictures")
-    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
+    parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
     cli.add_machine_options(parser)
     args = parser.parse_args()
     card = cards.find("frontalizer", args.model)
+    machine = {"threads": args.threads, "device": args.device}
 
-    def run(pictures: Path, faces: Path, out: Path) -> dict[str, int]:
-        return frontalize_shard(
-            pictures,
-            faces,
-            out,
-            card,
-            lambda: load_frontalizer(card, threads=args.threads, device=args.device),
-            threads=args.threads,
-            device=args.device,
-        )
+    def load() -> Frontalizer:
+        return load_frontalizer(card, **machine)
 
+    if args.selftest:
+        model = load()
+        if not isinstance(model, SelfTested):
+            raise BadInput(f"frontalizer '{card.name}' has no self-test; 'liveportrait', 'liveportrait_raw' and 'facepoke' have one")
+        source, pattern = (args.source, args.pattern) if args.source else (cards.project_root() / TURNED[0], TURNED[1])
+        with folders.with_faces(source, pattern, args.detector, **machine) as (shard, faces, _):
+            checks = model.selftest(folders.read_views(shard, faces))
+        print(*checks, sep="\n")
+        passed = sum(check.passed for check in checks)
+        print(f"{passed} of {len(checks)} checks passed")
+        return 0 if passed == len(checks) else 1
+
+    if args.source is None or args.out is None:
+        raise BadInput("nothing to do: give --in and --out, or --selftest")
     if folders.is_shard(args.source):
-        if args.faces is None:
-            raise BadInput(f"{args.source}: a shard needs --faces, the crops table that preprocess.py wrote for it")
-        return cli.report(run(args.source, args.faces, args.out))
-    with folders.as_shard(args.source, args.pattern) as (shard, temporary):
-        detector = cards.find("detector", args.detector)
-        faces = temporary / "faces.parquet"
-        detect_shard(shard, faces, detector, lambda: load_detector(detector, device=args.device), threads=args.threads)
-        run(shard, faces, temporary / "frontals.parquet")
-        return cli.report(folders.unpack(temporary / "frontals.parquet", args.out))
+        return cli.report(frontalize_shard(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
+    with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
+        frontals = temporary / "frontals.parquet"
+        frontalize_shard(shard, faces, frontals, card, load, **machine)
+        return cli.report(folders.unpack(frontals, args.out))
 
 
 if __name__ == "__main__":

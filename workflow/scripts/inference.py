@@ -12,11 +12,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from frontalbench import cards, cli, folders
-from frontalbench.detect import load_detector
 from frontalbench.enhance import digest, load_enhancement
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.enhance import enhance_shard
 from frontalbench.stages.frontalize import frontalize_shard
 
@@ -36,11 +34,9 @@ def main() -> int:
     if not args.frontalize and args.enhance == "none":
         raise BadInput("nothing to do: give --frontalize, or --enhance with a chain, or both")
     model = cards.find("frontalizer", args.model if args.frontalize else "identity")
-    detector = cards.find("detector", args.detector)
     machine = {"threads": args.threads, "device": args.device}
-    with folders.as_shard(args.source_dir, args.source_pattern) as (shard, temporary):
-        faces, frontals, out = temporary / "faces.parquet", temporary / "frontals.parquet", temporary / "out.parquet"
-        detect_shard(shard, faces, detector, lambda: load_detector(detector, device=args.device), **machine)
+    with folders.with_faces(args.source_dir, args.source_pattern, args.detector, **machine) as (shard, faces, temporary):
+        frontals, out = temporary / "frontals.parquet", temporary / "out.parquet"
         frontalize_shard(shard, faces, frontals, model, lambda: load_frontalizer(model, **machine), **machine)
         enhance_shard(frontals, out, args.enhance, digest(args.enhance), lambda: load_enhancement(args.enhance, **machine), **machine)
         counts = folders.unpack(out, args.output_dir, beside=shard if args.side_by_side else None)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
     from frontalbench.detect.select import Face
+    from frontalbench.liveportrait.selftest import Check
 
 FRONTAL = (0.0, 0.0, 0.0)
 """The target pose of a frontal view: yaw, pitch, roll in degrees."""
@@ -55,6 +56,15 @@ class Frontalizer(Protocol):
 
     def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
         """One outcome per view, in order; one bad image never raises. ``target_pose``: (yaw, pitch, roll) in degrees."""
+        ...
+
+
+@runtime_checkable
+class SelfTested(Protocol):
+    """A frontalizer that can say whether its weights behave as they should."""
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        """Named checks on real pictures, each with a measured value and its bounds. Raises BadInput where no view has a face."""
         ...
 
 

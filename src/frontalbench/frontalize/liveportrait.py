@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import status
-from frontalbench.errors import BadConfig, FrontalbenchError
+from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.frontalize.base import FRONTAL, Outcome, View
 from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
@@ -23,6 +23,7 @@ from frontalbench.liveportrait import keys
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
 from frontalbench.liveportrait.pipeline import LivePortrait, Settings
 from frontalbench.liveportrait.selftest import Check, looks_left, selftest
+from frontalbench.runtime import torch_device
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -133,8 +134,10 @@ class LivePortraitFrontalizer:
         return [outcomes[index] for index in range(len(views))]
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        """The named checks of :func:`frontalbench.liveportrait.selftest.selftest` on the faces of ``views``; raises ValueError without any face."""
+        """The named checks of :func:`frontalbench.liveportrait.selftest.selftest` on the faces of ``views``; raises BadInput without any face."""
         pairs = [(view, prepared) for view in views if (prepared := self._prepare(view)) is not None]
+        if not pairs:
+            raise BadInput("the self-test needs at least one picture in which a face is found")
         sides = [looks_left(view.face.points) if view.face is not None else None for view, _ in pairs]
         return selftest(self.portrait, [prepared.crop for _, prepared in pairs], sides)
 
@@ -194,9 +197,10 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortr
     params = Params.from_card(card.params, card.name)
     files = {key: store.locate(card, key) for key in keys.FILES}
     with_203 = params.settings.eyes is not None or params.settings.lips is not None
-    landmarks106 = Landmarks106(store.locate(card, "landmarks106"), threads) if params.landmarks == 106 else None
-    landmarks203 = Landmarks203(store.locate(card, "landmarks203"), threads) if with_203 else None
+    landmarks106 = Landmarks106(store.locate(card, "landmarks106"), threads=threads, device=device) if params.landmarks == 106 else None
+    landmarks203 = Landmarks203(store.locate(card, "landmarks203"), threads=threads, device=device) if with_203 else None
     torch.set_num_threads(threads)
-    precision = "float32" if device == "cpu" else params.precision
-    portrait = LivePortrait.from_files(files, device=device, precision=precision, compiled=params.compiled)
+    place = torch_device(device)
+    precision = "float32" if place.type == "cpu" else params.precision
+    portrait = LivePortrait.from_files(files, device=place, precision=precision, compiled=params.compiled)
     return LivePortraitFrontalizer(card.name, portrait, params, landmarks106=landmarks106, landmarks203=landmarks203)

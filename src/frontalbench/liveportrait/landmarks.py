@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -16,22 +15,11 @@ from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
 from frontalbench.liveportrait.crop import crop_matrix
+from frontalbench.runtime import onnx_session
 
 Float = npt.NDArray[np.float64]
 
 RATIO_EPS = 1e-6
-
-
-def _session(path: str | Path, threads: int) -> Any:
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise BadInput(f"{path}: not a readable ONNX model ({str(error).splitlines()[0][:160]}); fetch it again") from error
 
 
 class Landmarks106:
@@ -40,8 +28,8 @@ class Landmarks106:
     side = 192
     margin = 1.5
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self._session = _session(path, threads)
+    def __init__(self, path: str | Path, *, threads: int = 1, device: str = "cpu") -> None:
+        self._session = onnx_session(path, threads=threads, device=device)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, image: RGB, box: npt.ArrayLike) -> Float:
@@ -63,8 +51,8 @@ class Landmarks203:
 
     side = 224
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
-        self._session = _session(path, threads)
+    def __init__(self, path: str | Path, *, threads: int = 1, device: str = "cpu") -> None:
+        self._session = onnx_session(path, threads=threads, device=device)
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, image: RGB, points: npt.ArrayLike) -> Float:

@@ -35,6 +35,9 @@ class Check:
     def passed(self) -> bool:
         return bool(self.low <= self.value <= self.high)
 
+    def __str__(self) -> str:
+        return f"{'ok' if self.passed else 'FAILED':8}{self.name:34}{self.value:>10.3f}   {self.bound:16}{self.meaning}"
+
     @property
     def bound(self) -> str:
         if np.isinf(self.high):

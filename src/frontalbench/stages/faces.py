@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from frontalbench import tables
+from frontalbench import status, tables
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput
-from frontalbench.stages.common import Row
+from frontalbench.stages.common import Row, failed
 
 
 def face_of(row: Mapping[str, Any]) -> Face:
@@ -30,10 +30,21 @@ def read_faces(path: str | os.PathLike[str]) -> dict[str, Row]:
     return {row["image_id"]: row for row in tables.read(path, tables.CROPS, columns).to_pylist()}
 
 
-def together(pictures: Sequence[Row], faces: Mapping[str, Row], faces_path: str | os.PathLike[str]) -> Iterator[tuple[Row, Row]]:
-    """Pair picture rows with face rows; raises BadInput when the two tables are not of the same shard."""
-    for row in pictures:
+def beside(
+    pictures: Sequence[Row], faces: Mapping[str, Row], faces_path: str | os.PathLike[str], *, needed: bool = True
+) -> tuple[list[Face | None], dict[int, Row]]:
+    """For rows of a picture table: the face of each (None where none was found), and by its place each ``ok`` row that fails for want of one.
+
+    No row fails unless a face is ``needed``. Raises BadInput when the two tables are not of the same shard.
+    """
+    found: list[Face | None] = []
+    faceless: dict[int, Row] = {}
+    for i, row in enumerate(pictures):
         face = faces.get(row["image_id"])
         if face is None:
             raise BadInput(f"{faces_path}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
-        yield row, face
+        there = face["status"] == status.OK
+        found.append(face_of(face) if there else None)
+        if needed and not there and row["status"] == status.OK:
+            faceless[i] = failed(row, face["status"], face["detail"] or "no face was found")
+    return found, faceless

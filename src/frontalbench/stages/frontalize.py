@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from frontalbench import status, tables
+from frontalbench import tables
 from frontalbench.cards import ModelCard
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB
-from frontalbench.stages.common import Row, each_picture, failed, provenance, run_shard
-from frontalbench.stages.faces import face_of, read_faces, together
+from frontalbench.stages.common import Row, each_picture, provenance, run_shard
+from frontalbench.stages.faces import beside, read_faces
 from frontalbench.stages.outcomes import picture_row
 
 BATCH = 8
@@ -34,18 +34,10 @@ def frontalize_shard(
     found = read_faces(faces)
 
     def work(frontalizer: Frontalizer, rows: list[Row]) -> list[Row]:
-        beside = [face for _, face in together(rows, found, faces)]
-        faceless = {
-            i: failed(rows[i], face["status"], face["detail"] or "no face to frontalize")
-            for i, face in enumerate(beside)
-            if frontalizer.needs_face and rows[i]["status"] == status.OK and face["status"] != status.OK
-        }
+        of_row, faceless = beside(rows, found, faces, needed=frontalizer.needs_face)
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
-            views = [
-                View(picture, face_of(beside[i]) if beside[i]["status"] == status.OK else None)
-                for i, picture in zip(places, decoded, strict=True)
-            ]
+            views = [View(picture, of_row[i]) for i, picture in zip(places, decoded, strict=True)]
             return [picture_row(rows[i], outcome) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
 
         return each_picture(rows, run, skip=faceless)

@@ -11,7 +11,7 @@ from frontalbench.detect.select import Face
 from frontalbench.images import RGB
 from frontalbench.pose.base import PoseEstimator
 from frontalbench.stages.common import Row, each_picture, failed, head, provenance, run_shard
-from frontalbench.stages.faces import face_of, read_faces, together
+from frontalbench.stages.faces import beside, read_faces
 
 
 def pose_shard(
@@ -29,15 +29,10 @@ def pose_shard(
     found = read_faces(faces)
 
     def work(estimator: PoseEstimator, rows: list[Row]) -> list[Row]:
-        beside = [face for _, face in together(rows, found, faces)]
-        faceless = {
-            i: failed(rows[i], face["status"], face["detail"])
-            for i, face in enumerate(beside)
-            if rows[i]["status"] == status.OK and face["status"] != status.OK
-        }
+        of_row, faceless = beside(rows, found, faces)
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
-            return [_measure(rows[i], picture, face_of(beside[i]), estimator) for i, picture in zip(places, decoded, strict=True)]
+            return [_measure(rows[i], picture, face, estimator) for i, picture in zip(places, decoded, strict=True) if (face := of_row[i])]
 
         return each_picture(rows, run, skip=faceless)
 
