@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -209,45 +210,42 @@ def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice:
         raise BadInput(f"heat map metric '{metric}' is not known; use: {', '.join(METRICS)}")
     detectors = sorted({c.detector for c in cells})
     backbones = sorted({c.backbone for c in cells})
-    grid = np.full((len(detectors), len(backbones)), np.nan)
-    for cell in cells:
-        grid[detectors.index(cell.detector), backbones.index(cell.backbone)] = cell.value.mean
+    grid = pd.DataFrame(np.nan, detectors, backbones)
+    words = pd.DataFrame("", detectors, backbones)
     gain = metric in ("net_gain", "identity_gain")
+    for cell in cells:
+        grid.loc[cell.detector, cell.backbone] = cell.value.mean
+        count = f"n = {cell.value.n:,}, FTA {100 * cell.fta:.1f} %"
+        words.loc[cell.detector, cell.backbone] = f"{_number(cell.value.mean, plus=gain)}\n{_range(cell.value, plus=gain)}\n{count}"
+    finite = grid.to_numpy()[np.isfinite(grid.to_numpy())]
+    # Wider than the values, so that the deepest colours, on which text is hard to read, are not used.
+    reach = 1.5 * max(float(np.abs(finite).max(initial=0.0)), 0.01)
+    low, high = (-reach, reach) if gain else (float(finite.min(initial=1.0)) - 0.02, float(finite.max(initial=0.0)) + 0.02)
     with style.drawing():
         made = style.figure(max(5.2, 2.6 + 1.65 * len(backbones)), 1.5 + 0.95 * len(detectors))
         axes = made.subplots()
-        finite = grid[np.isfinite(grid)]
-        # Wider than the values, so that the deepest colours, on which text is hard to read, are not used.
-        reach = 1.5 * max(float(np.abs(finite).max(initial=0.0)), 0.01)
-        norm: Normalize = (
-            Normalize(-reach, reach) if gain else Normalize(float(finite.min(initial=1.0)) - 0.02, float(finite.max(initial=0.0)) + 0.02)
+        seaborn.heatmap(
+            grid,
+            annot=words,
+            fmt="",
+            annot_kws={"fontsize": 9, "linespacing": 1.4},
+            vmin=low,
+            vmax=high,
+            cmap="PuOr" if gain else "cividis",
+            linewidths=3,
+            cbar_kws={"label": METRICS[metric], "fraction": 0.05, "pad": 0.02},
+            xticklabels=[style.readable(name) for name in backbones],
+            yticklabels=[style.readable(name) for name in detectors],
+            ax=axes,
         )
-        image = axes.imshow(np.ma.masked_invalid(grid), cmap="PuOr" if gain else "cividis", norm=norm, aspect="auto")
         for cell in cells:
-            row, column = detectors.index(cell.detector), backbones.index(cell.backbone)
-            red, green, blue, _ = image.cmap(norm(cell.value.mean)) if cell.value.n else (1.0, 1.0, 1.0, 1.0)
-            ink = "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"
-            axes.text(
-                column, row - 0.16, _number(cell.value.mean, plus=gain), ha="center", va="center", fontsize=12, fontweight="bold", color=ink
-            )
-            lines = (
-                f"{_range(cell.value, plus=gain)}\nn = {cell.value.n:,}, FTA {100 * cell.fta:.1f} %"
-                if cell.value.n
-                else f"n = 0, FTA {100 * cell.fta:.1f} %"
-            )
-            axes.text(column, row + 0.16, lines, ha="center", va="center", fontsize=8, color=ink, linespacing=1.3)
-        axes.set_xticks(range(len(backbones)), [style.readable(b) for b in backbones])
-        axes.set_yticks(range(len(detectors)), [style.readable(d) for d in detectors])
+            if not cell.value.n:  # a field without a value has neither colour nor annotation
+                place = backbones.index(cell.backbone) + 0.5, detectors.index(cell.detector) + 0.5
+                axes.text(*place, f"n = 0, FTA {100 * cell.fta:.1f} %", ha="center", va="center", fontsize=9)
         axes.set_xlabel("backbone")
         axes.set_ylabel("detector")
         axes.grid(visible=False)
-        axes.set_xticks(np.arange(1, len(backbones)) - 0.5, minor=True)
-        axes.set_yticks(np.arange(1, len(detectors)) - 0.5, minor=True)
-        axes.grid(which="minor", color="white", linewidth=3)
-        axes.tick_params(which="both", length=0)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
-        made.colorbar(image, ax=axes, label=METRICS[metric], fraction=0.05, pad=0.02)
+        axes.tick_params(length=0)
         return _finish(made, title, notice)
 
 
