@@ -245,7 +245,7 @@ def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice:
         axes.set_xlabel("backbone")
         axes.set_ylabel("detector")
         axes.grid(visible=False)
-        axes.tick_params(length=0)
+        axes.tick_params(length=0, rotation=0)
         return _finish(made, title, notice)
 
 
