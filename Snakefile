@@ -22,6 +22,7 @@ include: "rules/embed.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
 include: "rules/summarize.smk"
+include: "rules/site.smk"
 include: "rules/export.smk"
 
 
@@ -29,4 +30,5 @@ rule all:
     default_target: True
     input:
         rules.results.input,
+        rules.site.output,
         rules.check_weights.output,

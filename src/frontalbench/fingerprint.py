@@ -37,6 +37,9 @@ _LEFT_OUT = tuple(
     )
 )
 
+_DATA = ("data", "static", "templates")
+"""Folders of a package whose files its modules read; they count with their bytes."""
+
 
 def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, more: Iterable[str] = ()) -> str:
     """Hash of the import closure of ``modules`` (dotted names), of the script's own code and of ``more`` texts; 16 hexadecimal digits."""
@@ -134,8 +137,9 @@ def _module_hash(name: str) -> str:
     assert path is not None
     digest = hashlib.sha256(_source_hash(path.read_text(encoding="utf-8")).encode())
     if path.name == "__init__.py":
-        for data in sorted((path.parent / "data").glob("*")):  # data files that modules of this package read
-            digest.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
+        for folder in _DATA:
+            for data in sorted((path.parent / folder).glob("*")):
+                digest.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
     return digest.hexdigest()
 
 

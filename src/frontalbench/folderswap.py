@@ -10,6 +10,9 @@ from pathlib import Path
 
 from frontalbench.errors import BadInput
 
+_WORKFLOW_MARK = ".snakemake_timestamp"
+"""Snakemake puts it into every folder that is a rule's output."""
+
 
 @contextlib.contextmanager
 def replacing(target: Path, listing: str, listed: Callable[[Path], set[str]]) -> Iterator[Path]:
@@ -48,6 +51,6 @@ def _check(target: Path, listing: str, listed: Callable[[Path], set[str]]) -> No
         return
     if listing not in found:
         raise BadInput(f"{target}: holds files that were not written here (there is no {listing}); give an empty or a new folder")
-    strange = sorted(found - listed(target / listing) - {listing})
+    strange = sorted(found - listed(target / listing) - {listing, _WORKFLOW_MARK})
     if strange:
         raise BadInput(f"{target}: holds '{strange[0]}', which {listing} does not know; move it away or give a new folder")

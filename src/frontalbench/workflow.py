@@ -197,6 +197,15 @@ class Plan:
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
+    def card_texts(self) -> str:
+        """Everything that the cards of the grid say, as a hash: the site shows it."""
+        named = sorted({(kind, part) for kind, name in self._used_cards() for part in name.split("+")})
+        said = [
+            [{"kind": kind, "name": name, **self.card(kind, name).data} for kind, name in named],
+            [{key: value for key, value in card.data.items() if key != "root"} for card in self.datasets.values()],
+        ]
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
     def figures(self) -> list[ReportEntry]:
         """The figures of a dataset, the same for every dataset."""
         judges = [(detector, backbone) for detector in self.config.detectors for backbone in self.config.backbones]

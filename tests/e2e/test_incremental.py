@@ -14,8 +14,8 @@ from .conftest import Project, people, write_card
 
 pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
 
-AFTER = {"summarize", "figures", "export_references", "export_probes", "export_frontals", "results", "all", "check_weights"}
-"""What hangs on every cell: tables, figures and their targets."""
+AFTER = {"summarize", "figures", "export_references", "export_probes", "export_frontals", "results", "site", "all", "check_weights"}
+"""What hangs on every cell: tables, figures, pages and their targets."""
 
 Fresh = Callable[..., Project]
 
@@ -107,6 +107,14 @@ def test_a_changed_module_reruns_its_stage_and_nothing_before(fresh: Fresh) -> N
     module = project.folder / "src" / "frontalbench" / "stages" / "embed.py"
     module.write_text(module.read_text() + "\nCHANGED = 1\n")
     assert models(project.planned()) == {"embed": 6, "compare": 3}
+
+
+def test_a_changed_page_template_builds_the_pages_again_and_nothing_else(fresh: Fresh) -> None:
+    project = fresh()
+    for name in ("templates/overview.html.j2", "static/style.css"):
+        file = project.folder / "src" / "frontalbench" / "site" / name
+        file.write_text(file.read_text() + "\n")
+    assert set(project.planned()) == {"site", "all"}
 
 
 def test_moving_the_folder_and_new_file_times_rerun_nothing(fresh: Fresh, tmp_path: Path) -> None:

@@ -45,3 +45,14 @@ def test_schema_text_counts() -> None:
     assert fingerprint.code_fingerprint(["frontalbench.status"], None, ["a"]) != fingerprint.code_fingerprint(
         ["frontalbench.status"], None, ["b"]
     )
+
+
+def test_templates_and_styles_of_a_package_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "site"
+    (package / "templates").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "templates" / "page.html.j2").write_text("<p>one</p>")
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    before = fingerprint._module_hash.__wrapped__("frontalbench.site")
+    (package / "templates" / "page.html.j2").write_text("<p>two</p>")
+    assert fingerprint._module_hash.__wrapped__("frontalbench.site") != before

@@ -1,0 +1,24 @@
+# master tables, figures and pictures -> pages that open from a folder
+
+
+rule site:
+    input:
+        master=expand("results/master/{name}.parquet", name=PLAN.master_tables()),
+        figures=expand(rules.figures.output, dataset=PLAN.datasets),
+        similarity=[cell.similarity for cell in PLAN.cells],
+        pictures=PLAN.selection().pictures(),
+    output:
+        directory("reports/site"),
+    log:
+        "logs/site.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    params:
+        grid=PLAN.selection().to_json(),
+        cards=PLAN.card_texts(),
+        code=PLAN.summary_code("build_site.py", "frontalbench.site.build"),
+    shell:
+        "python workflow/scripts/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --out {output:q} > {log:q}"
