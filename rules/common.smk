@@ -20,3 +20,4 @@ localrules:
     results,
     check_weights,
     fetch_weights,
+    fetch_datasets,

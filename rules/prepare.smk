@@ -1,6 +1,19 @@
 # dataset card -> images
 
 
+# snakemake fetch_datasets: downloads what has a direct address and says what to fetch by hand; a folder that is there is left as it is
+rule fetch_datasets:
+    log:
+        "logs/fetch_datasets.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        names=list(PLAN.datasets),
+        roots=[str(card.root) for card in PLAN.datasets.values()],
+    shell:
+        "python workflow/scripts/fetch_dataset.py --dataset {params.names:q} --root {params.roots:q} 2>&1 | tee {log:q}"
+
+
 rule prepare:
     output:
         "results/images/{dataset}/{shard}.parquet",

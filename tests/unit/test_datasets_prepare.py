@@ -157,9 +157,9 @@ def test_header_size_of_damaged_bytes_is_a_size_or_unreadable(noise: bytes, plac
             assert width > 0 and height > 0
 
 
-def run(*arguments: str, root: Path) -> subprocess.CompletedProcess[str]:
-    script = root / "workflow" / "scripts" / "prepare_dataset.py"
-    return subprocess.run([sys.executable, str(script), *arguments], capture_output=True, text=True, cwd=root, check=False)
+def run(*arguments: str, root: Path, script: str = "prepare_dataset.py") -> subprocess.CompletedProcess[str]:
+    script = str(root / "workflow" / "scripts" / script)
+    return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, cwd=root, check=False)
 
 
 def test_command_checks_prepares_and_explains(tmp_path: Path, project_root: Path) -> None:
@@ -180,6 +180,14 @@ def test_command_checks_prepares_and_explains(tmp_path: Path, project_root: Path
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and wrong.stderr.startswith("error: ")
     beyond = run("--dataset", "folder", "--options", options, "--shard", "0001", "--out", str(out), root=project_root)
     assert beyond.returncode == 2 and "no shard '0001'" in beyond.stderr
+
+
+def test_fetching_several_datasets_says_what_is_there_and_what_to_fetch_by_hand(tmp_path: Path, project_root: Path) -> None:
+    roots = [str(tmp_path / "biwi"), str(tmp_path / "cfp"), str(project_root / "demo" / "synthetic")]
+    found = run("--dataset", "biwi", "cfp", "synthetic", "--root", *roots, root=project_root, script="fetch_dataset.py")
+    assert found.returncode == 2 and "already there, used as it is" in found.stdout
+    errors = [line for line in found.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 2 and all(root in line for root, line in zip(roots, errors, strict=False))
 
 
 class Server:

@@ -1,5 +1,9 @@
 #!/usr/bin/env python3
-"""Fetch a dataset that has a direct address into its folder; for the others say what to fetch by hand, from where.
+"""Fetch datasets that have a direct address into their folders; for the others say what to fetch by hand, from where.
+
+fetch_dataset.py --dataset lfw cfp        two datasets, each into the folder of its card
+fetch_dataset.py --dataset lfw --root DIR
+snakemake fetch_datasets                  every dataset of the configuration
 
 A folder that is already there is used as it is. Licences: docs/datasets.md.
 """
@@ -10,19 +14,34 @@ import sys
 
 from frontalbench import cli, datasets
 from frontalbench.datasets import download
+from frontalbench.errors import BadInput
 
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--dataset", required=True, metavar="NAME", help="a card in config/datasets")
-    parser.add_argument("--root", metavar="DIR", help="folder to put it into (default: the card's)")
+    parser.add_argument("--dataset", required=True, nargs="+", metavar="NAME", help="cards in config/datasets")
+    parser.add_argument("--root", nargs="+", metavar="DIR", help="folders to put them into, as many (default: the cards')")
     args = parser.parse_args()
-    card = datasets.find(args.dataset)
-    print(f"licence: {card.data['licence']['terms']}", file=sys.stderr)
-    with Bar() as bar:
-        root, done = download.fetch(card, args.root, progress=bar.show)
-    print(f"{root}: {', '.join(done) if done else 'already there, used as it is'}")
+    roots = args.root or [None] * len(args.dataset)
+    if len(roots) != len(args.dataset):
+        parser.error(f"{len(args.dataset)} datasets but {len(roots)} folders")
+    failed = []
+    for name, root in zip(args.dataset, roots, strict=True):
+        try:
+            fetch(name, root)
+        except BadInput as error:  # the others are fetched all the same
+            failed.append(str(error))
+    if failed:
+        raise BadInput("\n".join(failed))
     return cli.EXIT_OK
+
+
+def fetch(name: str, root: str | None) -> None:
+    card = datasets.find(name)
+    print(f"{name}: licence: {card.data['licence']['terms']}", file=sys.stderr)
+    with Bar() as bar:
+        place, done = download.fetch(card, root, progress=bar.show)
+    print(f"{place}: {', '.join(done) if done else 'already there, used as it is'}")
 
 
 class Bar:
