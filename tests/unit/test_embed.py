@@ -24,7 +24,7 @@ from frontalbench.geometry.similarity import align
 
 Crops = npt.NDArray[np.uint8]
 Weight = Callable[..., Path]
-BACKBONES = ["w600k_mbf", "edgeface_s", "sface"]
+BACKBONES = ["w600k_mbf", "edgeface_s", "sface", "arcface_y1"]
 
 
 @pytest.fixture(scope="module")
