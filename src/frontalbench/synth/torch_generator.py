@@ -1,7 +1,7 @@
 """MobileStyleGAN as a torch module, with the weights of the packaged OpenVINO files: the pair factory's source on a GPU.
 
-The same network as :class:`~frontalbench.synth.mobilestylegan.Generator` (equal within 1e-3, ``tests/golden/test_mobilestylegan.py``), in batches, on any
-device, in float32 or bfloat16. Architecture: Belousov 2021. A constant of 4 x 4 pixels passes one convolution; seven layers double the size by an
+The same network as :class:`~frontalbench.synth.mobilestylegan.Generator` (equal within 1e-3, ``tests/golden/test_mobilestylegan.py``), in batches, on
+any device, in float32 or bfloat16. Architecture: Belousov 2021. A constant of 4 x 4 pixels passes one convolution; seven layers double the size by an
 inverse Haar wavelet transform and pass two depth-wise separable convolutions each; a last 1 x 1 convolution gives the wavelet coefficients of the
 picture. Every convolution's input channels, and every doubling's, are scaled by a linear function of the style.
 """
