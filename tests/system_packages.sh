@@ -4,6 +4,7 @@ set -uo pipefail
 wanted=()
 command -v slurmctld >/dev/null || wanted+=(slurm-wlm munge)
 command -v chromium >/dev/null || wanted+=(chromium)
+command -v chromedriver >/dev/null || wanted+=(chromium-driver)
 [ ${#wanted[@]} -eq 0 ] && exit 0
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
   echo "not installed (needs root and apt): ${wanted[*]}; their tests will skip" >&2

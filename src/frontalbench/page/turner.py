@@ -1,0 +1,105 @@
+"""What the pose page does, without the page: open a photograph, turn its face, say how much like the original the new view is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import cards, images, status
+from frontalbench.detect import load_detector
+from frontalbench.detect.select import Face
+from frontalbench.embed import Backbone, load_backbone
+from frontalbench.embed.base import normalise
+from frontalbench.errors import BadInput
+from frontalbench.frontalize import load_frontalizer
+from frontalbench.frontalize.base import FRONTAL, Frontalizer, View
+from frontalbench.images import RGB
+from frontalbench.pipeline import FaceRow, detect_and_align
+from frontalbench.weights import store
+
+Vector = npt.NDArray[np.float32]
+Pose = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An opened photograph: ``view``, and its face's embedding (unit length) under each backbone, by the card's name."""
+
+    view: View
+    embeddings: Mapping[str, Vector]
+
+
+@dataclass(frozen=True)
+class Turned:
+    """A new view: ``image`` (RGB); ``similarity`` to the original by backbone, None (and a sentence in ``note``) where no face is found in the view;
+    ``seconds`` that the frontalizer took."""
+
+    image: RGB
+    similarity: Mapping[str, float | None]
+    note: str
+    seconds: float
+
+
+class Turner:
+    """The detector and every backbone whose weights are here, loaded once; frontalizers when they are first asked for."""
+
+    def __init__(self, *, detector: str = "scrfd_500m", threads: int = 1, device: str = "cpu") -> None:
+        self._threads, self._device = threads, device
+        self._detector = load_detector(cards.find("detector", detector), device=device)
+        self.backbones: dict[str, Backbone] = {}
+        self.titles: dict[str, str] = {}
+        for card in cards.all_cards("backbone"):
+            if store.available(card):
+                self.backbones[card.name] = load_backbone(card, threads=threads, device=device)
+                self.titles[card.name] = card.title
+        self._frontalizers: dict[str, Frontalizer] = {}
+
+    def choices(self) -> list[tuple[str, str]]:
+        """(label, card name) of the frontalizers, those that are ready first. The controls, which turn nothing, are left out."""
+        models = [card for card in cards.all_cards("frontalizer") if card.weights or card.uses]
+        ready = [(card.name, card.name) for card in models if store.available(card)]
+        return ready + [(f"{card.name} (weights missing)", card.name) for card in models if not store.available(card)]
+
+    def open(self, data: bytes) -> Photo:
+        """A photograph from the bytes of a file. Raises :class:`BadInput` when it is no picture or shows no face."""
+        found = self._face(data)
+        if found.status == status.UNREADABLE:
+            raise BadInput(f"This file is not a picture that can be read: {found.detail}.")
+        if found.crop is None or found.box is None or found.points is None:
+            raise BadInput("No face was found in this picture; take one in which the face is larger or better lit.")
+        face = Face(found.box, found.score or 0.0, found.points, found.n_faces)
+        return Photo(View(images.decode(data), face), self._embeddings(found.crop))
+
+    def turn(self, photo: Photo, name: str, pose: Pose = FRONTAL) -> Turned:
+        """The new view of ``photo`` by the frontalizer card ``name`` at ``pose`` (yaw, pitch, roll in degrees).
+
+        Raises :class:`BadInput` where it cannot be made, and WeightsMissing.
+        """
+        model = self._frontalizer(name)
+        if pose != FRONTAL and not model.takes_target_pose:
+            raise BadInput(f"{name} only turns faces to the front; set yaw, pitch and roll to 0.")
+        outcome = model.frontalize([photo.view], pose)[0]
+        if outcome.image is None:
+            raise BadInput(f"{name} could not turn this face: {outcome.detail}.")
+        found = self._face(images.encode_png(outcome.image))
+        if found.crop is None:
+            return Turned(
+                outcome.image, dict.fromkeys(self.backbones), f"The new view cannot be compared: {found.detail}.", outcome.seconds
+            )
+        new = self._embeddings(found.crop)
+        return Turned(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", outcome.seconds)
+
+    def _frontalizer(self, name: str) -> Frontalizer:
+        if name not in self._frontalizers:
+            card = cards.find("frontalizer", name)
+            self._frontalizers[name] = load_frontalizer(card, threads=self._threads, device=self._device)
+        return self._frontalizers[name]
+
+    def _face(self, data: bytes) -> FaceRow:
+        return detect_and_align("picture", data, self._detector)
+
+    def _embeddings(self, crop: RGB) -> dict[str, Vector]:
+        return {name: normalise(backbone.embed(crop[None]))[0][0] for name, backbone in self.backbones.items()}

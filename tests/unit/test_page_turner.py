@@ -1,0 +1,83 @@
+"""What the pose page does, on a synthetic person, without the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frontalbench import images
+from frontalbench.errors import BadInput, WeightsMissing
+from frontalbench.page.turner import Photo, Turner
+from frontalbench.weights import store
+
+pytestmark = pytest.mark.weights
+
+
+@pytest.fixture(scope="module")
+def turner(weight: Callable[..., Path]) -> Turner:
+    for kind, name in (("detector", "scrfd_500m"), ("landmarks", "face_landmarker"), ("backbone", "w600k_mbf")):
+        weight(kind, name)
+    return Turner(threads=2)
+
+
+@pytest.fixture(scope="module")
+def photo(turner: Turner, project_root: Path) -> Photo:
+    return turner.open((project_root / "demo/synthetic/synth_10/Angle/synth_10_l26.jpg").read_bytes())
+
+
+def test_turning_shows_the_pose_that_was_asked_for_and_says_how_alike_it_is(turner: Turner, photo: Photo) -> None:
+    front, left = turner.turn(photo, "mesh"), turner.turn(photo, "mesh", (30.0, 0.0, 0.0))
+
+    def nose(picture: np.ndarray) -> float:
+        found = turner.open(images.encode_png(picture)).view.face
+        assert found is not None
+        eyes = found.points[:2, 0]
+        return float((found.points[2, 0] - eyes.mean()) / (eyes[1] - eyes[0]))
+
+    assert abs(nose(front.image)) < 0.1
+    assert nose(left.image) < -0.3, "yaw above 0 turns towards the picture's left edge"
+    assert set(front.similarity) == set(turner.backbones) and "w600k_mbf" in front.similarity
+    value = front.similarity["w600k_mbf"]
+    assert value is not None and 0.3 < value < 0.999
+    assert front.note == "" and front.seconds > 0
+    again = turner.turn(photo, "mesh")
+    assert np.array_equal(again.image, front.image) and again.similarity == front.similarity, "the frontal reset gives the same view"
+
+
+def test_a_view_without_a_face_is_shown_with_a_note_and_no_number(turner: Turner, photo: Photo, monkeypatch: pytest.MonkeyPatch) -> None:
+    blank = np.full((200, 200, 3), 128, np.uint8)
+    model = turner._frontalizer("mesh")
+    outcome = model.frontalize([photo.view])[0]
+    monkeypatch.setattr(model, "frontalize", lambda views, pose: [type(outcome)(blank, "ok")])
+    turned = turner.turn(photo, "mesh")
+    assert set(turned.similarity.values()) == {None}
+    assert "found no face" in turned.note
+
+
+@pytest.mark.parametrize("data", [b"", b"plain text", b"\xff\xd8\xff nothing"])
+def test_a_file_that_is_no_picture_is_refused_in_one_line(turner: Turner, data: bytes) -> None:
+    with pytest.raises(BadInput, match=r"^This file is not a picture that can be read: .+$"):
+        turner.open(data)
+
+
+def test_a_picture_without_a_face_is_refused(turner: Turner) -> None:
+    with pytest.raises(BadInput, match="No face was found"):
+        turner.open(images.encode_png(np.full((300, 300, 3), 90, np.uint8)))
+
+
+def test_choices_leave_the_controls_out_and_mark_missing_weights(
+    turner: Turner, photo: Photo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [name for _, name in turner.choices()]
+    assert {"mesh", "tddfa", "liveportrait", "facepoke"} <= set(names) and not {"identity", "mirror"} & set(names)
+    turner.turn(photo, "mesh")  # loaded, so that it goes on without its files
+    monkeypatch.setenv(store.STORE_VARIABLE, str(tmp_path))
+    monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
+    assert ("liveportrait (weights missing)", "liveportrait") in turner.choices()
+    with pytest.raises(WeightsMissing, match="liveportrait"):
+        turner.turn(photo, "liveportrait")
+    with pytest.raises(BadInput, match="only turns faces to the front"):
+        turner.turn(photo, "mirror", (10.0, 0.0, 0.0))
