@@ -110,7 +110,7 @@ def launch(page: gr.Blocks, host: str, port: int, *, wait: bool = True) -> str:
         css=CSS,
         theme=gr.themes.Base(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
     )
-    return address
+    return str(address)
 
 
 def numbers(turned: Turned, titles: dict[str, str]) -> str:
