@@ -12,7 +12,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint report clean
+.PHONY: run test lint clean clean-pictures
 
 run: $(STAMP)
 	@status=0; snakemake --cores $(CORES) $(ARGS) || status=$$?; \
@@ -37,3 +37,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 clean:
 	rm -rf results reports/report.html reports/site logs
+
+# Room on the disk: crops, frontals and variants go, embeddings, tables and figures stay.
+clean-pictures: $(STAMP)
+	snakemake --cores 1 clean_pictures

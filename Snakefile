@@ -24,6 +24,7 @@ include: "rules/figures.smk"
 include: "rules/summarize.smk"
 include: "rules/site.smk"
 include: "rules/export.smk"
+include: "rules/clean.smk"
 
 
 rule all:

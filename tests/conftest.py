@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.project import Project, copy_checkout, people, write_card
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared").absolute()
@@ -57,3 +60,31 @@ def weight() -> Callable[..., Path]:
             pytest.skip(str(error))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """One finished run of the tiny grid; copy it with ``fresh`` before changing anything."""
+    project = copy_checkout(tmp_path_factory.mktemp("finished"))
+    write_card(project, "tiny", people(project.folder / "data" / "tiny"))
+    project.configure()
+    project.snakemake()
+    return project
+
+
+@pytest.fixture
+def fresh(finished_run: Project, tmp_path: Path) -> Iterator[Callable[..., Project]]:
+    """``fresh(results=True)``: an own copy of the tiny project, with or without the finished results."""
+
+    def make(*, results: bool = True) -> Project:
+        folder = tmp_path / "project"
+        ignore = None if results else shutil.ignore_patterns("results", ".snakemake", "logs")
+        shutil.copytree(finished_run.folder, folder, ignore=ignore, symlinks=True)
+        environment = dict(finished_run.environment, PYTHONPATH=str(folder / "src"))
+        project = Project(folder, environment)
+        card = folder / "config" / "datasets" / "tiny.yaml"
+        card.write_text(card.read_text().replace(str(finished_run.folder), str(folder)))
+        return project
+
+    yield make
+    shutil.rmtree(tmp_path / "project", ignore_errors=True)

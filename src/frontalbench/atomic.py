@@ -1,37 +1,94 @@
-"""Files appear whole or not at all."""
+"""Files appear whole or not at all.
+
+An unfinished file lies beside its target under a name that starts with a dot and ends in ``.part`` (ignored by git, read by nobody). Its maker holds
+a lock on it, which the kernel lets go when the maker dies, so that whoever writes the same target next can tell a leftover of a killed process from
+the work of a living one, and removes it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+_UNLOCKED = ".new"
 
 
 @contextlib.contextmanager
 def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path beside ``target``; on success it is flushed to disk and renamed onto ``target``, on any exception it is removed.
 
-    The temporary name starts with a dot and ends in ``.part``, so that a leftover of a killed process is recognised (and ignored by git).
     Raises OSError as the file system does (a full disk leaves the old target untouched).
     """
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:80]}.", suffix=".part", dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
+    remove_leftovers(path)
+    descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_UNLOCKED, dir=path.parent)
+    with locked(descriptor, Path(name)) as temporary:
+        try:
+            yield temporary
+            with temporary.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def locked(descriptor: int, made: Path) -> Iterator[Path]:
+    """Lock the open file or folder ``made`` (its name ends in ``.new``) and give it its name in ``.part``: what has that name was locked before."""
     try:
-        yield temporary
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+        with contextlib.suppress(OSError):  # some network file systems know no locks; then nobody takes it for a leftover either
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield made.rename(made.with_suffix(".part"))
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(path: Path) -> list[Path]:
+    """Remove what killed processes left of ``path`` (a file or a folder that was to appear); returns what was removed."""
+    return [left for left in path.parent.glob(f"{glob.escape(_prefix(path))}*.part") if _is_left(left) and remove(left)]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Unfinished files and folders anywhere in ``folder`` that no living process works on."""
+    return sorted(left for left in folder.rglob(".*.part") if _is_left(left))
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name[:80]}."
+
+
+def _is_left(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    except OSError:  # gone in the meantime, or not ours to open
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def remove(path: Path) -> bool:
+    """Remove a file or a folder with all it holds; always True."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return True
 
 
 def write_bytes(target: str | os.PathLike[str], data: bytes) -> None:

@@ -19,9 +19,32 @@ class BadConfig(FrontalbenchError):
     """A configuration, card or pairs file does not fit its schema."""
 
 
+class NotEnoughMemory(FrontalbenchError):
+    """Memory ran out. A property of the machine and not of a picture, so it ends the job and never becomes a row's status."""
+
+
 class WeightsMissing(FrontalbenchError):
     """A weight file could not be found or fetched from any of its sources."""
 
 
 class Unreadable(FrontalbenchError):
     """Image bytes could not be decoded; becomes the row status ``unreadable``."""
+
+
+_SIGNS_OF_SHORTAGE = (
+    "bad_alloc",
+    "bad allocation",
+    "failed to allocate memory",
+    "out of memory",
+    "insufficient memory",
+    "not enough memory",
+)
+
+
+def raise_if_memory_ran_out(error: BaseException) -> None:
+    """Raise :class:`NotEnoughMemory` when ``error`` says so (NumPy's MemoryError, or what OpenCV, ONNX Runtime and torch say in words).
+
+    To be called first wherever an error of one picture becomes a row: with more memory the same job gives another row.
+    """
+    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS_OF_SHORTAGE):
+        raise NotEnoughMemory("not enough memory; give the job more (mem_mb of its rule), or the dataset more shards") from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from frontalbench import atomic
 from frontalbench.errors import BadInput
 
 _WORKFLOW_MARK = ".snakemake_timestamp"
@@ -23,20 +25,22 @@ def replacing(target: Path, listing: str, listed: Callable[[Path], set[str]]) ->
     """
     _check(target, listing, listed)
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".part", dir=target.parent))
-    try:
-        fresh.chmod(0o755)
-        yield fresh
-        if target.exists():
-            old = fresh.with_suffix(".old")
-            target.rename(old)
-            fresh.rename(target)
-            shutil.rmtree(old)
-        else:
-            fresh.rename(target)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
+    atomic.remove_leftovers(target)
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".new", dir=target.parent))
+    with atomic.locked(os.open(made, os.O_RDONLY), made) as fresh:
+        try:
+            fresh.chmod(0o755)
+            yield fresh
+            if target.exists():
+                old = fresh.with_name(f"{fresh.stem}-old.part")  # killed from here on, it is a leftover
+                target.rename(old)
+                fresh.rename(target)
+                shutil.rmtree(old)
+            else:
+                fresh.rename(target)
+        except BaseException:
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
 
 
 def _check(target: Path, listing: str, listed: Callable[[Path], set[str]]) -> None:

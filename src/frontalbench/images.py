@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile, ImageOps
 
-from frontalbench.errors import Unreadable
+from frontalbench.errors import Unreadable, raise_if_memory_ran_out
 
 RGB = npt.NDArray[np.uint8]
 """``uint8 (H, W, 3)``, red first."""
@@ -82,6 +82,7 @@ def _decode_with_pillow(data: bytes, max_side: int) -> RGB:
     except Image.DecompressionBombError as error:
         raise Unreadable(f"too large: {error}") from error
     except Exception as error:
+        raise_if_memory_ran_out(error)
         raise Unreadable(_one_line(error)) from error
     return _to_rgb(upright, max_side)
 

@@ -23,10 +23,10 @@ def _trace(path: Path, root: Path, depth: int, told: set[Path]) -> Iterator[str]
     if not record:
         yield f"{indent}{path}: no provenance record"
         return
-    made = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(record.get("time", 0)))
+    made = time.strftime(", %Y-%m-%d %H:%M:%S UTC", time.gmtime(record["time"])) if "time" in record else ""
     card = f" with {record['card']} ({record['card_digest'][:16]})" if record.get("card") else ""
-    machine = f", {record['threads']} thread(s), {record['device']}" if record.get("device") else ""
-    yield f"{indent}{path}: {record.get('stage', '?')}{card} by {record.get('tool', '?')}, {made}{machine}"
+    machine = f", {record['threads']} thread(s), {record.get('provider') or record['device']}" if record.get("device") else ""
+    yield f"{indent}{path}: {record.get('stage', '?')}{card} by {record.get('tool', '?')}{made}{machine}"
     if path in told:
         yield f"{indent}  (told above)"
         return
@@ -36,7 +36,7 @@ def _trace(path: Path, root: Path, depth: int, told: set[Path]) -> Iterator[str]
         if not source.is_file():
             yield f"{indent}  {name}: gone (sha256 was {digest[:16]})"
             continue
-        if tables.file_sha256(source) != digest:
+        if not tables.same_as_recorded(source, digest):
             yield f"{indent}  {name}: CHANGED since (sha256 was {digest[:16]})"
         if source.suffix == ".parquet":
             yield from _trace(source, root, depth + 1, told)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from frontalbench import images, status
 from frontalbench.detect.base import Detector, Float32
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES, choose
-from frontalbench.errors import BadConfig, Unreadable
+from frontalbench.errors import BadConfig, Unreadable, raise_if_memory_ran_out
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
 
@@ -53,6 +53,7 @@ def detect_and_align(image_id: str, data: bytes, detector: Detector, policy: str
     try:
         found = detector.detect(image)
     except Exception as error:  # noqa: BLE001 - whatever a network's runtime raises on one image must not end the batch
+        raise_if_memory_ran_out(error)
         return FaceRow(image_id, status.MODEL_ERROR, f"{detector.name}: {_one_line(error)}")
     face = choose(found, (image.shape[1], image.shape[0]), policy)
     if face is None:

@@ -34,6 +34,16 @@ def parse_device(device: str) -> tuple[str, int]:
     return kind, int(index or 0)
 
 
+def provider(device: str) -> str:
+    """Where networks really run when ``device`` is asked for: ``cpu`` or ``cuda:N``. Raises :class:`BadInput` for an unknown device."""
+    kind, index = parse_device(device)
+    if kind == "cpu":
+        return "cpu"
+    import onnxruntime as ort
+
+    return f"cuda:{index}" if "CUDAExecutionProvider" in ort.get_available_providers() else "cpu"
+
+
 def limit_threads(threads: int) -> None:
     """Keep OpenCV, and torch where it is already imported, to ``threads`` threads in this process. A job calls this once, with its rule's threads."""
     import sys

@@ -2,10 +2,14 @@
 
 Each stage has one schema in :data:`SCHEMAS`. A table is written whole or not at all, rows in ``image_id`` order where the schema has one, and
 carries a small JSON provenance record in its metadata under ``frontalbench``. Two tables with equal :func:`content_digest` hold the same values.
+
+Damage is noticed by every reader: a checksum per page guards the values, a seal guards column names, types and the provenance record, which no page
+checksum covers.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -22,6 +26,9 @@ from frontalbench import atomic
 from frontalbench.errors import BadInput
 
 METADATA_KEY = b"frontalbench"
+SEAL_KEY = b"frontalbench.seal"
+CONTENT = "content:"
+"""Before a digest of an input that is a :func:`content_digest` and not the sha256 of the file."""
 
 _HEAD = [
     ("image_id", pa.string()),
@@ -108,10 +115,9 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 def write(path: str | os.PathLike[str], table: pa.Table, provenance: Mapping[str, Any] | None = None, *, row_group_size: int = 256) -> None:
     """Write ``table`` to ``path`` atomically, with ``provenance`` (JSON-serialisable) in its metadata."""
-    metadata = {METADATA_KEY: json.dumps(dict(provenance or {}), sort_keys=True).encode()}
     with atomic.replacing(path) as temporary:
         pq.write_table(
-            table.replace_schema_metadata(metadata),
+            table.replace_schema_metadata(with_record(table.schema, provenance or {}).metadata),
             temporary,
             compression="zstd",
             compression_level=1,
@@ -122,20 +128,41 @@ def write(path: str | os.PathLike[str], table: pa.Table, provenance: Mapping[str
         )
 
 
+def with_record(schema: pa.Schema, provenance: Mapping[str, Any]) -> pa.Schema:
+    """``schema`` with a provenance record and its seal in the metadata."""
+    record = json.dumps(dict(provenance), sort_keys=True).encode()
+    return schema.with_metadata({METADATA_KEY: record, SEAL_KEY: _seal(schema, record)})
+
+
+def _seal(schema: pa.Schema, record: bytes) -> bytes:
+    columns = [(field.name, str(field.type).replace("<item:", "<element:"), field.nullable) for field in schema]  # Parquet's word for items
+    return hashlib.sha256(repr(columns).encode() + record).hexdigest()[:16].encode()
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, its checksums verified as it is read; whatever is wrong with it becomes one :class:`BadInput`."""
+    try:
+        # Not pq.read_table: that imports pyarrow.dataset and with it pandas, a third of a second in every job.
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            metadata = file.schema_arrow.metadata or {}
+            if SEAL_KEY in metadata and metadata[SEAL_KEY] != _seal(file.schema_arrow, metadata.get(METADATA_KEY, b"")):
+                raise pa.ArrowInvalid("its seal is broken")
+            yield file
+    except FileNotFoundError:
+        raise BadInput(f"{path}: not found; run the stage that writes it first") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{path}: not a readable Parquet file ({first}); delete it and run again to rebuild it") from error
+
+
 def read(path: str | os.PathLike[str], schema: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
     """Read a table; with ``schema`` its columns must be there with the same types.
 
     Raises :class:`BadInput` with the file's name when it is missing, truncated, corrupt or of another stage.
     """
-    try:
-        # Not pq.read_table: that imports pyarrow.dataset and with it pandas, a third of a second in every job.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            table = file.read(columns=list(columns) if columns is not None else None)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; run the stage that writes it first") from None
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path}: not a readable Parquet file ({first}); delete it and run again to rebuild it") from error
+    with _opened(path) as file:
+        table = file.read(columns=list(columns) if columns is not None else None)
     if schema is not None:
         for field in schema:
             if columns is not None and field.name not in columns:
@@ -147,13 +174,21 @@ def read(path: str | os.PathLike[str], schema: pa.Schema | None = None, columns:
     return table
 
 
+def verify(path: str | os.PathLike[str]) -> None:
+    """Read every page of a table and forget it. Raises :class:`BadInput` as :func:`read` does."""
+    with _opened(path) as file:
+        for group in range(file.num_row_groups):
+            file.read_row_group(group)
+
+
 def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The provenance record of a table (empty when it has none)."""
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path}: not a readable Parquet file ({error})") from error
-    record: dict[str, Any] = json.loads(metadata.get(METADATA_KEY, b"{}"))
+    """The provenance record of a table (empty when it has none). Raises :class:`BadInput` as :func:`read` does."""
+    with _opened(path) as file:
+        metadata = file.schema_arrow.metadata or {}
+        try:
+            record: dict[str, Any] = json.loads(metadata.get(METADATA_KEY, b"{}"))
+        except ValueError as error:
+            raise pa.ArrowInvalid(f"its provenance record is not JSON: {error}") from None
     return record
 
 
@@ -200,6 +235,13 @@ def content_digest(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def same_as_recorded(path: str | os.PathLike[str], digest: str) -> bool:
+    """Whether a file is what a provenance record says by ``digest``. Raises :class:`BadInput` for a damaged table, OSError for no file."""
+    if digest.startswith(CONTENT):
+        return content_digest(path) == digest.removeprefix(CONTENT)
+    return file_sha256(path) == digest
+
+
 def file_sha256(path: str | os.PathLike[str]) -> str:
     """sha256 of a file's bytes, read in blocks."""
     with Path(path).open("rb") as handle:
@@ -212,14 +254,9 @@ def iterate(path: str | os.PathLike[str], schema: pa.Schema, *, batch: int = 32)
     Raises :class:`BadInput` as :func:`read` does, also when a page further back turns out to be corrupt.
     """
     read(path, schema, columns=["status"])  # the schema check, and a first look at the file
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for chunk in file.iter_batches(batch_size=batch, columns=schema.names):
-                yield chunk.to_pylist()
-    except (pa.ArrowInvalid, pa.ArrowException, OSError) as error:
-        raise BadInput(
-            f"{path}: not a readable Parquet file ({str(error).splitlines()[0]}); delete it and run again to rebuild it"
-        ) from error
+    with _opened(path) as file:
+        for chunk in file.iter_batches(batch_size=batch, columns=schema.names):
+            yield chunk.to_pylist()
 
 
 class Writer:
@@ -232,7 +269,7 @@ class Writer:
     def __init__(
         self, path: str | os.PathLike[str], schema: pa.Schema, provenance: Mapping[str, Any], *, group_bytes: int = 32 << 20
     ) -> None:
-        self._schema = schema.with_metadata({METADATA_KEY: json.dumps(dict(provenance), sort_keys=True).encode()})
+        self._schema = with_record(schema, provenance)
         self._replacing = atomic.replacing(path)
         self._group_bytes = group_bytes
         self._rows: list[dict[str, Any]] = []

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from .conftest import ROOT, Project, kill_tree, people, write_card
+from tests.project import ROOT, Project, kill_tree, people, write_card
 
 pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.e2e.conftest import Project, copy_checkout, people, write_card
+from tests.project import Project, copy_checkout, people, write_card
 from tests.slurm.cluster import Cluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]

@@ -18,6 +18,7 @@ from frontalbench import cli, datasets
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.errors import BadInput
 from frontalbench.stages import prepare
+from frontalbench.stages.common import provenance
 
 
 def main() -> int:
@@ -31,7 +32,8 @@ def main() -> int:
     if args.check:
         print(describe(card, prepare.check(card)))
         return cli.EXIT_OK
-    report = prepare.prepare_shard(card, None, args.shard, args.out)
+    record = provenance("prepare", [], card=card.name, card_digest=card.digest(), threads=1)
+    report = prepare.prepare_shard(card, None, args.shard, args.out, provenance=record)
     for problem in report.problems:
         print(f"warning: {' '.join(problem.split())}", file=sys.stderr)
     counts = report.counts

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from frontalbench import status
-from frontalbench.errors import FrontalbenchError
+from frontalbench.errors import FrontalbenchError, raise_if_memory_ran_out
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 
@@ -49,9 +49,8 @@ def _one(image: RGB, change: Callable[[RGB], RGB]) -> Outcome:
         result = change(image)
     except Refused as refused:
         return Outcome(None, refused.word, " ".join(str(refused).split())[:300])
-    except MemoryError:
-        return Outcome(None, status.MODEL_ERROR, f"not enough memory for a picture of {image.shape[1]} x {image.shape[0]} pixels")
     except Exception as error:  # noqa: BLE001 - OpenCV, ONNX Runtime and torch share no base class; a failed picture is a row, not the end of a shard
+        raise_if_memory_ran_out(error)
         return Outcome(None, status.MODEL_ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300])
     seconds = time.perf_counter() - start
     if result.shape != image.shape or result.dtype != np.uint8:

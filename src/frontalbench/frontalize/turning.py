@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import status
-from frontalbench.errors import BadConfig
+from frontalbench.errors import BadConfig, raise_if_memory_ran_out
 from frontalbench.frontalize.base import Outcome, View
 from frontalbench.frontalize.head import MIDDLE, Head
 from frontalbench.frontalize.render import Filling, Frame, render
@@ -100,5 +100,6 @@ def guarded(action: Callable[[View, tuple[float, float, float]], RGB], view: Vie
     try:
         image = action(view, target_pose)
     except Exception as error:  # noqa: BLE001 - one bad image must never end a batch; the sentence goes into its row
+        raise_if_memory_ran_out(error)
         return Outcome(None, status.MODEL_ERROR, " ".join(str(error).split()) or type(error).__name__, time.perf_counter() - started)
     return Outcome(image, status.OK, "", time.perf_counter() - started)

@@ -13,6 +13,7 @@ import pyarrow as pa
 from frontalbench import __version__, images, status, tables
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.images import RGB
+from frontalbench.runtime import provider
 
 HEAD = ("image_id", "identity", "role")
 
@@ -39,6 +40,7 @@ def provenance(
         "inputs": {str(path): tables.file_sha256(path) for path in inputs},
         "threads": threads,
         "device": device,
+        "provider": provider(device) if device else "",
         "python": platform.python_version(),
         "time": int(time.time()),
         **more,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from frontalbench import images, status, tables
 from frontalbench.cards import ModelCard
 from frontalbench.embed.base import Backbone, normalise
+from frontalbench.errors import raise_if_memory_ran_out
 from frontalbench.images import RGB
 from frontalbench.runtime import limit_threads
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
@@ -57,6 +58,7 @@ def _embed(backbone: Backbone, crops: list[RGB]) -> list[Vector | str]:
     try:
         return list(backbone.embed(np.stack(crops)))
     except Exception as error:  # noqa: BLE001 - whatever a network's runtime raises must not end the shard
+        raise_if_memory_ran_out(error)
         if len(crops) == 1:
             return [f"{backbone.name}: {error}"]
     return [result for crop in crops for result in _embed(backbone, [crop])]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import stat
 import struct
@@ -169,7 +168,7 @@ class _Writer:
     """
 
     def __init__(self, path: str | os.PathLike[str], provenance: Mapping[str, Any], progress: Callable[[int], object] | None) -> None:
-        self._schema = tables.IMAGES.with_metadata({tables.METADATA_KEY: json.dumps(dict(provenance), sort_keys=True).encode()})
+        self._schema = tables.with_record(tables.IMAGES, provenance)
         self._stack = contextlib.ExitStack()
         self._path, self._progress = path, progress
         self._members: list[Member] = []

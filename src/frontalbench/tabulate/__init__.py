@@ -72,8 +72,9 @@ def summarise(
     rows = tables_of(cells, facts, settings, missing)
     folder = Path(out)
     paths: list[Path] = []
+    record = write.record(cell.similarity for cell in cells)
     for name in TABLES:
-        paths += write.write_table(folder, name, rows[name], with_csv=name not in _SHAPED)
+        paths += write.write_table(folder, name, rows[name], provenance=record, with_csv=name not in _SHAPED)
     texts = {
         "table1_net_gain.md": paper.net_gain_markdown(rows["table1_net_gain"]),
         "table2_enhancement.md": paper.enhancement_markdown(rows["table2_enhancement"]),

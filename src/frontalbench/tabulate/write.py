@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,11 +77,19 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
-def write_table(folder: str | os.PathLike[str], name: str, rows: Sequence[Row], *, with_csv: bool = True) -> list[Path]:
+def record(inputs: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
+    """The provenance record of the master tables: no clock, and inputs by their content, so that the same numbers give the same bytes."""
+    digests = {str(path): tables.CONTENT + tables.content_digest(path) for path in inputs}
+    return {"stage": "summarize", "tool": f"frontalbench {__version__}", "inputs": digests}
+
+
+def write_table(
+    folder: str | os.PathLike[str], name: str, rows: Sequence[Row], *, provenance: Mapping[str, Any], with_csv: bool = True
+) -> list[Path]:
     """Write ``<name>.parquet`` (and ``.csv``) into ``folder``; returns the paths."""
     table = as_table(name, rows)
     paths = [Path(folder, f"{name}.parquet")]
-    tables.write(paths[0], table, {"stage": "summarize", "tool": f"frontalbench {__version__}"}, row_group_size=65536)
+    tables.write(paths[0], table, provenance, row_group_size=65536)
     if with_csv:
         paths.append(Path(folder, f"{name}.csv"))
         columns = [table.column(key).to_pylist() for key in table.column_names]

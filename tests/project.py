@@ -8,15 +8,13 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo" / "synthetic"
 
 TINY: dict[str, Any] = {
@@ -129,31 +127,3 @@ def write_card(project: Project, name: str, root: Path, **more: Any) -> None:
     card = yaml.safe_load((project.folder / "config" / "datasets" / "folder.yaml").read_text())
     card.update(name=name, root=str(root), shards=2, **more)
     (project.folder / "config" / "datasets" / f"{name}.yaml").write_text(yaml.safe_dump(card))
-
-
-@pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One finished run of the tiny grid; copy it with ``fresh`` before changing anything."""
-    project = copy_checkout(tmp_path_factory.mktemp("finished"))
-    write_card(project, "tiny", people(project.folder / "data" / "tiny"))
-    project.configure()
-    project.snakemake()
-    return project
-
-
-@pytest.fixture
-def fresh(finished_run: Project, tmp_path: Path) -> Iterator[Callable[..., Project]]:
-    """``fresh(results=True)``: an own copy of the tiny project, with or without the finished results."""
-
-    def make(*, results: bool = True) -> Project:
-        folder = tmp_path / "project"
-        ignore = None if results else shutil.ignore_patterns("results", ".snakemake", "logs")
-        shutil.copytree(finished_run.folder, folder, ignore=ignore, symlinks=True)
-        environment = dict(finished_run.environment, PYTHONPATH=str(folder / "src"))
-        project = Project(folder, environment)
-        card = folder / "config" / "datasets" / "tiny.yaml"
-        card.write_text(card.read_text().replace(str(finished_run.folder), str(folder)))
-        return project
-
-    yield make
-    shutil.rmtree(tmp_path / "project", ignore_errors=True)
