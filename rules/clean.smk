@@ -2,9 +2,9 @@
 
 
 rule clean_pictures:
-    localrule: True
     log:
         "logs/clean_pictures.log",
+    localrule: True
     conda:
         "../envs/core.yaml"
     shell:

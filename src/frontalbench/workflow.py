@@ -62,6 +62,7 @@ class Plan:
     def card(self, kind: str, name: str) -> ModelCard:
         return cards.find(kind, name)
 
+    @functools.cache  # noqa: B019 - one plan per process
     def receipt(self, kind: str, name: str) -> list[str]:
         """The receipts that a job using this card waits for (none when no weights are needed)."""
         parts = name.split("+") if kind == "enhancement" else [name]
@@ -92,6 +93,7 @@ class Plan:
             return ""
         return "present" if store.available(self.card(kind, name)) else ""
 
+    @functools.cache  # noqa: B019 - one plan per process
     def digest(self, kind: str, name: str) -> str:
         """Hash of what a card (or a chain of enhancements) says about results."""
         parts = name.split("+") if kind == "enhancement" else [name]

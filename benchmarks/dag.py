@@ -1,0 +1,184 @@
+"""How long Snakemake plans the paper's grid: a dry run of config/paper.yaml beside a bare Snakefile with as many jobs, in one run.
+
+The datasets are stand-ins: a few pictures each, cut into as many shards as the cards of BIWI and LFW say, which gives the jobs of the real thing.
+Then all files of the grid are made (empty, no model runs) and one backbone is added: what is planned has to be its cells and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+ADDED = "edgeface_s"
+MODELS = ("prepare", "detect", "frontalize", "enhance", "measure_pose", "embed", "compare")
+BARE = """
+N = {n}
+rule all:
+    input: expand("out/{{i}}.done", i=range(N // 2)), expand("out/{{i}}.half", i=range(N - N // 2))
+rule half:
+    output: "out/{{i}}.half"
+    log: "logs/{{i}}.half"
+    benchmark: "benchmarks/{{i}}.half"
+    params: code=lambda wildcards: "0123456789abcdef", card=lambda wildcards: wildcards.i
+    shell: "true"
+rule done:
+    input: "out/{{i}}.half"
+    output: "out/{{i}}.done"
+    log: "logs/{{i}}.done"
+    benchmark: "benchmarks/{{i}}.done"
+    params: code=lambda wildcards: "0123456789abcdef", card=lambda wildcards: wildcards.i
+    shell: "true"
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3, metavar="N", help="dry runs of each (default: 3)")
+    repeats = parser.parse_args().repeats
+    with tempfile.TemporaryDirectory() as work:
+        project, bare = Path(work, "project"), Path(work, "bare")
+        copy_project(project)
+        grid = yaml.safe_load((project / "config" / "paper.yaml").read_text())
+        grid["if_npm"] = {"backbones": [], "enhancements": []}
+        configure(project, grid)
+        print(f"{'':36}{'jobs':>8}{'CPU s: min':>14}{'median':>9}{'max':>9}{'ms a job':>10}   load {os.getloadavg()[0]:.1f}")
+        jobs = sum(dry_run(project)[0].values())  # warms the caches of Python and of the datasets' fingerprints
+        bare.mkdir()
+        (bare / "Snakefile").write_text(BARE.format(n=jobs))
+        ours, theirs = [], []
+        for _ in range(repeats):  # by turns, so that both meet the same load
+            ours.append(dry_run(project)[1])
+            theirs.append(dry_run(bare)[1])
+        per_job = line("paper grid", jobs, ours)
+        ratio = per_job / line("bare Snakefile", jobs, theirs)
+        print(f"ratio {ratio:.2f} (at most 1.20); jobs at most 30,000")
+
+        grid["backbones"] = [name for name in grid["backbones"] if name != ADDED]
+        configure(project, grid)
+        make_all_files(project)
+        left, seconds = dry_run(project)
+        line("everything there", sum(left.values()), [seconds])
+        grid["backbones"].append(ADDED)
+        configure(project, grid)
+        planned, seconds = dry_run(project)
+        line("one backbone added", sum(planned.values()), [seconds])
+        wanted = expected(project, grid)
+        models = {rule: n for rule, n in planned.items() if rule in MODELS}
+        print(f"planned {models}, expected {wanted}; under 60 s: {'yes' if seconds < 60 else 'NO'}")
+        return 0 if ratio <= 1.2 and jobs <= 30_000 and not left and models == wanted and seconds < 60 else 1
+
+
+def copy_project(target: Path) -> None:
+    """The workflow, with two datasets of the real shard counts and a few pictures per shard."""
+    target.mkdir()
+    shutil.copy2(ROOT / "Snakefile", target)
+    for name in ("rules", "config", "profiles", "workflow", "src", "envs", "reports"):
+        shutil.copytree(ROOT / name, target / name)
+    pictures = sorted((ROOT / "demo").rglob("*.jpg"))
+    for name in ("biwi", "lfw"):
+        shards = shards_of(ROOT, name)
+        folder = target / "data" / name
+        for i in range(shards * 8):
+            for role in ("GT", "Angle"):
+                copy = folder / f"person{i:03d}" / role / f"{role}.jpg"
+                copy.parent.mkdir(parents=True)
+                shutil.copyfile(pictures[i % len(pictures)], copy)
+        card = yaml.safe_load((ROOT / "config" / "datasets" / "folder.yaml").read_text())
+        card.update(name=f"{name}_sized", root=str(folder), shards=shards)
+        (target / "config" / "datasets" / f"{name}_sized.yaml").write_text(yaml.safe_dump(card))
+
+
+def shards_of(project: Path, dataset: str) -> int:
+    return int(yaml.safe_load((project / "config" / "datasets" / f"{dataset}.yaml").read_text())["shards"])
+
+
+def configure(project: Path, grid: dict[str, Any]) -> None:
+    (project / "config" / "config.yaml").write_text(yaml.safe_dump({**grid, "datasets": ["biwi_sized", "lfw_sized"]}))
+
+
+def environment(project: Path) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(project / "src"), "FRONTALBENCH_HOME": str(project)}
+
+
+def dry_run(project: Path) -> tuple[dict[str, int], float]:
+    """(jobs by rule, processor seconds: a dry run is one busy thread, and others on the machine do not change this figure much)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--dry-run", "--quiet", "rules"],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    if done.returncode:
+        sys.exit(f"dry run failed:\n{done.stdout[-1000:]}{done.stderr[-2000:]}")
+    found = re.search(r"job +count\n[- ]+\n(.*?)\n\n", done.stdout + done.stderr + "\n\n", re.S)
+    counts = dict(row.split() for row in found[1].splitlines()) if found else {}
+    return {rule: int(count) for rule, count in counts.items() if rule != "total"}, seconds
+
+
+def line(label: str, jobs: int, seconds: Sequence[float]) -> float:
+    """Print a row; returns the median milliseconds a job."""
+    ordered = sorted(seconds)
+    median = ordered[len(ordered) // 2]
+    per_job = median / max(1, jobs) * 1e3
+    print(f"{label:36}{jobs:8,}{ordered[0]:14.1f}{median:9.1f}{ordered[-1]:9.1f}{per_job:10.2f}", flush=True)
+    return per_job
+
+
+def make_all_files(project: Path) -> None:
+    """Every file that the grid asks for, empty, the earlier stages with the earlier times."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--dry-run", "--summary"],
+        cwd=project,
+        env=environment(project),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    order = ("weights/", "images/", "crops/", "pose/", "frontals/", "variants/", "embeddings/", "similarity/", "")
+    now = time.time()
+    for row in listed.splitlines()[1:]:
+        name = row.split("\t")[0]
+        path = project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.suffix:
+            path.mkdir(exist_ok=True)
+        elif path.name == "complete":
+            path.touch()
+        else:
+            path.write_text('{"status": "ok"}' if path.suffix == ".json" else "")
+        age = next(i for i, start in enumerate(order) if name.startswith(f"results/{start}"))
+        os.utime(path, (now - 1000 + 10 * age, now - 1000 + 10 * age))
+
+
+def expected(project: Path, grid: dict[str, Any]) -> dict[str, int]:
+    """Jobs of one more backbone: an embedding per variant, detector and shard; a comparison per dataset, variant (derived ones too) and detector."""
+    sys.path.insert(0, str(project / "src"))
+    from frontalbench import config
+    from frontalbench.grid import variants
+
+    chosen = config.parse({**grid, "datasets": ["biwi_sized", "lfw_sized"]}, npm=False, where="config")
+    shards = shards_of(project, "biwi") + shards_of(project, "lfw")
+    pixels, judges = len(variants(chosen)), len(chosen.detectors)
+    return {"embed": pixels * judges * shards, "compare": 2 * (pixels + len(chosen.derived)) * judges}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
