@@ -80,18 +80,6 @@ def test_pasting_back_changes_nothing_where_the_mask_is_zero() -> None:
     assert np.abs(back.astype(int) - picture)[110, 20].max() > 20, "the middle did change"
 
 
-def test_only_what_lies_outside_of_the_photograph_is_softened() -> None:
-    picture = smooth_picture()
-    inside = crop.square_crop(picture, (160, 120), 100, roll=20)
-    assert crop.soften_outside(inside, *picture.shape[:2]) is inside.image
-    picture[::2] //= 2  # stripes that a replicated border would draw out
-    beyond = crop.square_crop(picture, (10.5, 120.5), 160)
-    soft = crop.soften_outside(beyond, *picture.shape[:2])
-    edge = int(np.ceil(beyond.to_crop([0, 0])[0]))
-    assert np.array_equal(soft[:, edge:], beyond.image[:, edge:])
-    assert np.abs(np.diff(soft[:, 5].astype(int), axis=0)).mean() < 0.1 * np.abs(np.diff(beyond.image[:, 5].astype(int), axis=0)).mean()
-
-
 def test_a_mask_of_another_size_is_refused() -> None:
     cut = crop.square_crop(smooth_picture(), (100, 100), 50)
     with pytest.raises(ValueError, match="mask"):

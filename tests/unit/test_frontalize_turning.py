@@ -14,6 +14,8 @@ from frontalbench.errors import BadConfig
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.frontalize.mesh import MeshFrontalizer
+from frontalbench.frontalize.pasting import Pasting
+from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import FaceLandmarker
 from frontalbench.pose import load_pose
@@ -111,10 +113,44 @@ def test_the_dense_fit_takes_profiles_and_the_landmarks_say_that_they_do_not(
     view = view_of(shared, detector, "neutral_right_profile/001_05.jpg")
     (outcome,) = frontalizer.frontalize([view])
     if frontalizer.name == "mesh":
-        assert outcome.status == status.MODEL_ERROR and "presence" in outcome.detail
+        assert outcome.status == status.NO_FACE and "presence" in outcome.detail
     else:
         assert outcome.image is not None
         assert np.abs(measured(detector, pose, outcome.image)).max() < 15
+
+
+def test_pasted_back_the_face_is_turned_in_place_and_the_rest_is_untouched(
+    frontalizer: Frontalizer, detector: Detector, pose: PoseEstimator, shared: Path
+) -> None:
+    view = view_of(shared, detector, "neutral_left_3quarter/002_02.jpg")
+    (outcome,) = Pasting(frontalizer).frontalize([view])
+    assert view.face is not None and outcome.image is not None and outcome.image.shape == view.image.shape
+    assert abs(measured(detector, pose, outcome.image)[0]) < 8
+    face = choose(detector.detect(outcome.image), (view.image.shape[1], view.image.shape[0]))
+    assert face is not None
+    size = view.face.box[2:] - view.face.box[:2]
+    assert np.abs((face.box[:2] + face.box[2:] - view.face.box[:2] - view.face.box[2:]) / 2 / size).max() < 0.25, (
+        "the head stays where it was"
+    )
+    (crop,) = frontalizer.frontalize([view])
+    assert crop.place is not None
+    changed = np.argwhere((outcome.image != view.image).any(axis=2))[:, ::-1]
+    inside = apply(crop.place.matrix, changed)
+    assert inside.min() > -1 and inside.max() < crop.place.mask.shape[0], "nothing changes outside of the square"
+
+
+def test_a_tight_photograph_gives_a_tight_view_without_streaks(frontalizer: Frontalizer, detector: Detector, project_root: Path) -> None:
+    """The demo's pictures end at the hair; carried on, that was drawn out into columns up to the view's border."""
+    picture = images.decode((project_root / "demo/synthetic/synth_10/Angle/synth_10_l39.jpg").read_bytes())
+    view = View(picture, choose(detector.detect(picture), (picture.shape[1], picture.shape[0])))
+    (outcome,) = frontalizer.frontalize([view])
+    assert outcome.image is not None
+    face = choose(detector.detect(outcome.image), (outcome.image.shape[1], outcome.image.shape[0]))
+    assert face is not None
+    assert 0.5 < (face.box[3] - face.box[1]) / outcome.image.shape[0] < 0.85, "the face fills the view as it fills the photograph"
+    wall, top = picture[10:60, 5:40].reshape(-1, 3).mean(axis=0), outcome.image[:6, :, :].astype(float)
+    for corner in (top[:, :40], top[:, -40:]):
+        assert np.abs(corner.mean(axis=(0, 1)) - wall).max() < 40, "the wall behind goes on where there was only hair"
 
 
 def test_unknown_params_of_a_card_are_refused(weight: Callable[..., Path]) -> None:

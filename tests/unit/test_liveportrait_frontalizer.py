@@ -17,6 +17,7 @@ from frontalbench.errors import BadConfig, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
+from frontalbench.frontalize.pasting import Pasting  # noqa: E402
 from frontalbench.liveportrait import motion as motions  # noqa: E402
 from frontalbench.liveportrait.landmarks import Landmarks106  # noqa: E402
 from frontalbench.liveportrait.motion import Motion  # noqa: E402
@@ -90,6 +91,19 @@ def test_pasted_photograph_keeps_its_size_and_everything_outside_the_square() ->
     assert outcome.image is not None and outcome.image.shape == picture.shape
     assert np.array_equal(outcome.image[:, 560:], picture[:, 560:])
     assert not np.array_equal(outcome.image[200:280, 200:280], picture[200:280, 200:280])
+
+
+@pytest.mark.parametrize("factor", [1, 4])
+def test_a_crop_says_where_it_lies_in_the_photograph_as_it_came(factor: int) -> None:
+    """Also in a photograph that is shrunk before it is cropped: a crop that was not turned, pasted back, is the photograph again."""
+    y, x = np.mgrid[: 480 * factor, : 480 * factor] / factor
+    picture = np.stack([128 + 90 * np.sin(x / 25), 128 + 90 * np.cos(y / 31), 128 + 60 * np.sin((x + y) / 29)], axis=-1).astype(np.uint8)
+    model = frontalizer(multiplier=0.0, stitching=False)
+    face = Face(np.array([180, 150, 300, 320], np.float32) * factor, 0.9, POINTS * factor, 1)
+    (outcome,) = Pasting(model).frontalize([View(picture, face)])
+    assert outcome.image is not None and outcome.image.shape == picture.shape
+    assert np.abs(outcome.image.astype(int) - picture).max() <= 8
+    assert not np.array_equal(outcome.image, picture)
 
 
 def motion(yaw: float = 30.0, roll: float = 8.0) -> Source:

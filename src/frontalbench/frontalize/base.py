@@ -6,6 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench.geometry.masks import Mask
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
@@ -24,18 +28,35 @@ class View:
     face: Face | None
 
 
+class NoFace(ValueError):
+    """The model itself sees no face where the detector saw one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a square result lies in its photograph.
+
+    ``matrix`` (2, 3): photograph pixels -> result pixels; ``mask`` (side, side) in 0..1: how much of the result replaces the photograph when it is
+    pasted back.
+    """
+
+    matrix: npt.NDArray[np.float64]
+    mask: Mask
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What became of one image.
 
     ``image`` is there exactly when ``status`` is ``ok``; otherwise ``status`` is another word of :mod:`frontalbench.status` and ``detail`` one
-    sentence that says why. ``seconds`` is the model's own time for this image, loading left out.
+    sentence that says why. ``seconds`` is the model's own time for this image, loading left out. ``place`` is None for whole photographs.
     """
 
     image: RGB | None
     status: str
     detail: str = ""
     seconds: float = 0.0
+    place: Place | None = None
 
 
 class Frontalizer(Protocol):

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.geometry.masks import smoothstep
+from frontalbench.geometry.rotation import matrix_from_angles
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -63,6 +64,29 @@ class Head:
     mirror_weights: Float
     triangles: Int
     occluders: Int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The square picture: ``side`` pixels, ``pixels_per_cm``, ``middle`` (x, y): the pixel of the head's middle, ``lean``: clockwise turn
+    of the head's upright axis in it, degrees."""
+
+    side: int
+    pixels_per_cm: float
+    middle: tuple[float, float]
+    lean: float = 0.0
+
+    def to_pixels(self, points: Float) -> Float:
+        """Points (N, 3) in cm about the head's middle, upright -> pixels (and depth on the same scale)."""
+        pixels: Float = points @ matrix_from_angles(0.0, 0.0, self.lean).T * self.pixels_per_cm
+        pixels[:, :2] += self.middle
+        return pixels
+
+    def resized(self, side: int) -> Frame:
+        """The same picture in ``side`` pixels."""
+        factor = side / self.side
+        x, y = ((value + 0.5) * factor - 0.5 for value in self.middle)
+        return Frame(side, self.pixels_per_cm * factor, (x, y), self.lean)
 
 
 def outline(triangles: npt.NDArray[np.int32]) -> Int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
-from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
 from frontalbench.liveportrait import crop as crops
@@ -76,13 +76,20 @@ class Params:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A view ready for the networks: the (shrunk) photograph, its crop and the map between them."""
+    """A view ready for the networks: the photograph, shrunk by ``factor``, its crop and the map (2, 3) between them."""
 
     photograph: RGB
     crop: RGB
     matrix: Float
+    factor: float
     eyes: tuple[float, float]
     lips: float
+
+    @property
+    def from_original(self) -> Float:
+        """The map (2, 3) from the pixels of the photograph as it came; pixel centres at integers: a point x goes to (x + 0.5) f - 0.5."""
+        linear = self.matrix[:, :2] * self.factor
+        return np.column_stack([linear, self.matrix[:, 2] + self.matrix[:, :2] @ np.full(2, (self.factor - 1.0) / 2.0)])
 
 
 class LivePortraitFrontalizer:
@@ -130,7 +137,7 @@ class LivePortraitFrontalizer:
             part = ready[first : first + size]
             results = self._turn([prepared for _, prepared, _ in part], target_pose)
             for (index, _, before), outcome in zip(part, results, strict=True):
-                outcomes[index] = Outcome(outcome.image, outcome.status, outcome.detail, outcome.seconds + before)
+                outcomes[index] = replace(outcome, seconds=outcome.seconds + before)
         return [outcomes[index] for index in range(len(views))]
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
@@ -160,7 +167,7 @@ class LivePortraitFrontalizer:
             assert self._landmarks203 is not None
             dense = self._landmarks203(photograph, points)
             eyes, lips = eye_ratios(dense), lip_ratio(dense)
-        return _Prepared(photograph, crops.cut(photograph, matrix), matrix, eyes, lips)
+        return _Prepared(photograph, crops.cut(photograph, matrix), matrix, factor, eyes, lips)
 
     def _turn(self, batch: Sequence[_Prepared], target: tuple[float, float, float]) -> list[Outcome]:
         start = time.perf_counter()
@@ -181,7 +188,8 @@ class LivePortraitFrontalizer:
             return Outcome(None, status.MODEL_ERROR, "the networks gave values that are no numbers", seconds)
         if self.params.output == "photograph":
             picture = paste_back(prepared.photograph, picture, prepared.matrix, crops.paste_mask())
-        return Outcome(picture, status.OK, "", seconds)
+            return Outcome(picture, status.OK, "", seconds)
+        return Outcome(picture, status.OK, "", seconds, Place(prepared.from_original, crops.paste_mask()))
 
 
 def _line(error: BaseException) -> str:

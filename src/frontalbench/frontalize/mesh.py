@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.errors import BadConfig
-from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
 from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
@@ -57,11 +57,11 @@ class MeshFrontalizer:
         """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
         return [guarded(self._one, view, target_pose) for view in views]
 
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> RGB:
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
         assert view.face is not None
         landmarks = self.landmarker.locate(view.image, view.face)
         if landmarks.presence < self.min_presence:
-            raise ValueError(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
+            raise NoFace(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
         head, placement = self._head(landmarks)
         return draw(view.image, head, placement, target_pose, self.filling)
 

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.frontalize.head import Head, posed, vertex_normals
+from frontalbench.frontalize.head import Frame, Head, posed, vertex_normals
+from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import feather, smoothstep
 from frontalbench.geometry.raster import interpolate, rasterize
-from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
 
 Float = npt.NDArray[np.float64]
@@ -51,27 +51,10 @@ class Filling:
     inpaint: float = 0.04
 
 
-@dataclass(frozen=True)
-class Frame:
-    """The square picture: ``side`` pixels, ``pixels_per_cm``, ``middle`` (x, y): the pixel of the head's middle, ``lean``: clockwise turn
-    of the head's upright axis in it, degrees."""
-
-    side: int
-    pixels_per_cm: float
-    middle: tuple[float, float]
-    lean: float = 0.0
-
-    def to_pixels(self, points: Float) -> Float:
-        """Points (N, 3) in cm about the head's middle, upright -> pixels (and depth on the same scale)."""
-        pixels: Float = points @ matrix_from_angles(0.0, 0.0, self.lean).T * self.pixels_per_cm
-        pixels[:, :2] += self.middle
-        return pixels
-
-
-def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling) -> RGB:
+def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None) -> RGB:
     """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
 
-    ``texture``: the crop of the photograph in the same frame.
+    ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph.
     """
     side, unit = frame.side, frame.pixels_per_cm
     target = frame.to_pixels(posed(head.shape, head.still, rotation))
@@ -95,6 +78,9 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
     quality = _quality(maps[..., :6], np.where(near, beside, maps[..., 3:6]), still, seen, filling)
     flipped_beside = np.where(near, beside * np.array([-1.0, 1.0, 1.0], dtype=np.float32), maps[..., 9:12])
     mirrored_quality = _quality(maps[..., 6:12], flipped_beside, still, seen, filling)
+    if plate is not None:
+        at = _halved_maps(maps[..., 6:8])
+        mirrored_quality *= cv2.remap(_half(plate.inside, half), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     share = _share(quality, mirrored_quality, still, filling, unit / 2.0)
     result = _sample(texture, _doubled(maps[..., :2], side))
     if share is not None:
@@ -105,6 +91,10 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
         mixed = result + blend[..., 3:] * (mirrored - result)
         result = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
         quality = np.maximum(quality, share * mirrored_quality)
+    if plate is not None:
+        lost = smoothstep(quality, 0.4, 0.1) * smoothstep(still, 0.05, 0.4)
+        weight = _doubled(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * unit / 2.0)), side)[..., None]
+        result = np.clip(np.rint(result + weight * (plate.behind - result)), 0, 255).astype(np.uint8)
     holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
     return _inpaint(result, holes, unit)
 
@@ -114,6 +104,15 @@ def _halved(pixels: Float) -> Float:
     halved = pixels / 2.0
     halved[:, :2] -= 0.25
     return halved
+
+
+def _halved_maps(places: Float32) -> Float32:
+    """Places (H, W, 2) in pixels of a picture -> pixels of the same picture at half resolution."""
+    return np.ascontiguousarray(places) * np.float32(0.5) - np.float32(0.25)
+
+
+def _half(mask: Float32, side: int) -> Float32:
+    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
 def _doubled(maps: Float32, side: int) -> Float32:
@@ -212,7 +211,7 @@ def _quality(place: Float32, beside: Float32, still: Float32, seen: Float32, fil
     A point is hidden where the photograph shows another part of the head in its place. Still surroundings are always seen from the front,
     but not where the head covers them: where the photograph has another part of the head beside them than the result has (``beside``: (H, W, 3)).
     """
-    at = np.ascontiguousarray(place[..., :2]) * np.float32(0.5) - np.float32(0.25)
+    at = _halved_maps(place[..., :2])
     there = cv2.remap(seen, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     apart = np.square(there[..., :3] - place[..., 3:6])
     visible = smoothstep(np.sqrt(apart[..., 0] + apart[..., 1] + apart[..., 2]), filling.far, filling.near)

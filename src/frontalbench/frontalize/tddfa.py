@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.errors import BadConfig
-from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
 from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
@@ -73,7 +73,7 @@ class TddfaFrontalizer:
         """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
         return [guarded(self._one, view, target_pose) for view in views]
 
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> RGB:
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
         assert view.face is not None
         head, placement = self._head(self.fitter.fit(view.image, view.face))
         return draw(view.image, head, placement, target_pose, self.filling)

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.errors import BadConfig, raise_if_memory_ran_out
-from frontalbench.frontalize.base import Outcome, View
-from frontalbench.frontalize.head import MIDDLE, Head
-from frontalbench.frontalize.render import Filling, Frame, render
+from frontalbench.frontalize.base import NoFace, Outcome, Place, View
+from frontalbench.frontalize.head import MIDDLE, Frame, Head
+from frontalbench.frontalize.render import Filling, render
+from frontalbench.frontalize.surroundings import surrounded
 from frontalbench.geometry import crop
+from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import HeadPose
@@ -24,10 +26,10 @@ Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
 T = TypeVar("T")
 
-CROP_CM = 36.0
-"""Side of the result in centimetres of the head (a face is about 18 high)."""
-CROP_SHIFT = -2.0
-"""The result's middle lies this far (cm, down > 0) from the head's, so that hair fits in."""
+CROP_CM = (26.0, 36.0)
+"""Side of the result in centimetres of the head (a face is about 18 high): that of the photograph, within these bounds."""
+CROP_SHIFT = (-0.5, -2.0)
+"""The result's middle lies this far (cm, down > 0) from the head's in the smallest and the largest result, so that hair fits in."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,24 @@ def placement_of(pose: HeadPose) -> Placement:
     return Placement(pose.translation + pose.scale * pose.rotation @ MIDDLE, pose.scale, tilt, untilted)
 
 
-def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> RGB:
+def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> tuple[RGB, Place]:
     """Cut the crop out of the photograph and draw the head in the target pose."""
     yaw, pitch, roll = target_pose
-    size = CROP_CM * placement.scale
+    cm = float(np.clip(min(image.shape[:2]) / placement.scale, *CROP_CM))
+    shift = float(np.interp(cm, CROP_CM, CROP_SHIFT))
+    size = cm * placement.scale
     side = max(1, min(crop.MAX_SIDE, round(size)))
     if side < 16:
         raise ValueError(f"the head is only {side} pixels large")
-    pixels_per_cm = side / CROP_CM
+    pixels_per_cm = side / cm
     # The crop is cut so that the head's upright axis leans by the target roll in it; the head then turns within that leaning frame.
     angle = placement.tilt - roll
-    upwards = matrix_from_angles(0.0, 0.0, angle)[:2, 1] * CROP_SHIFT * placement.scale
+    upwards = matrix_from_angles(0.0, 0.0, angle)[:2, 1] * shift * placement.scale
     texture = crop.square_crop(image, placement.middle[:2] + upwards, size, roll=angle, side=side)
-    frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - CROP_SHIFT * pixels_per_cm), roll)
-    pixels = crop.soften_outside(texture, *image.shape[:2])
-    return render(head, matrix_from_angles(yaw, pitch), pixels, frame, filling)
+    frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), roll)
+    pixels, plate = surrounded(texture, image.shape[0], image.shape[1], head, placement.rotation, frame)
+    drawn = render(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)
+    return drawn, Place(texture.matrix, border_mask(side))
 
 
 def facing_camera(points: Float, triangles: npt.NDArray[np.int32]) -> Int:
@@ -92,14 +97,17 @@ def settings(kind: type[T], values: object, name: str) -> T:
         raise BadConfig(f"frontalizer card '{name}': {kind.__name__.lower()}: {error}") from error
 
 
-def guarded(action: Callable[[View, tuple[float, float, float]], RGB], view: View, target_pose: tuple[float, float, float]) -> Outcome:
+def guarded(
+    action: Callable[[View, tuple[float, float, float]], tuple[RGB, Place]], view: View, target_pose: tuple[float, float, float]
+) -> Outcome:
     """Run ``action`` on one view; a missing face and anything that goes wrong become an outcome."""
     if view.face is None:
         return Outcome(None, status.NO_FACE, "no face was detected in the photograph")
     started = time.perf_counter()
     try:
-        image = action(view, target_pose)
+        image, place = action(view, target_pose)
     except Exception as error:  # noqa: BLE001 - one bad image must never end a batch; the sentence goes into its row
         raise_if_memory_ran_out(error)
-        return Outcome(None, status.MODEL_ERROR, " ".join(str(error).split()) or type(error).__name__, time.perf_counter() - started)
-    return Outcome(image, status.OK, "", time.perf_counter() - started)
+        word = status.NO_FACE if isinstance(error, NoFace) else status.MODEL_ERROR
+        return Outcome(None, word, " ".join(str(error).split()) or type(error).__name__, time.perf_counter() - started)
+    return Outcome(image, status.OK, "", time.perf_counter() - started, place)

@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.geometry.masks import smoothstep
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
 
@@ -96,25 +95,6 @@ def square_crop(
     pixels = side if side is not None else max(1, min(MAX_SIDE, round(size)))
     matrix = square_matrix(centre, size, pixels, roll)
     return Crop(warp(image, matrix, pixels, border=border), matrix)
-
-
-def soften_outside(cut: Crop, height: int, width: int) -> RGB:
-    """The crop with what lies outside of its ``height`` x ``width`` photograph blurred, softly from the edge on.
-
-    A replicated border is drawn out into streaks; blurred it is a calm continuation of the photograph. Returns the very pixels when the
-    crop lies inside.
-    """
-    corners = apply(invert(cut.matrix), [[0, 0], [cut.side - 1, 0], [0, cut.side - 1], [cut.side - 1, cut.side - 1]])
-    if (corners >= -0.5).all() and (corners <= [width - 0.5, height - 0.5]).all():
-        return cut.image
-    x, y = np.meshgrid(np.arange(cut.side), np.arange(cut.side))
-    place = apply(invert(cut.matrix), np.stack([x, y], axis=-1))
-    beyond = np.maximum(np.maximum(-place, place - [width - 1, height - 1]), 0.0)
-    distance = np.hypot(beyond[..., 0], beyond[..., 1]) * cut.scale / cut.side
-    share = smoothstep(distance, 0.0, 0.08).astype(np.float32)[..., None]
-    calm = cv2.GaussianBlur(cut.image, (0, 0), max(1.0, cut.side / 14.0), borderType=cv2.BORDER_REPLICATE).astype(np.float32)
-    mixed: RGB = np.clip(np.rint(cut.image + share * (calm - cut.image)), 0, 255).astype(np.uint8)
-    return mixed
 
 
 def head_crop(image: RGB, box: npt.ArrayLike, *, roll: float = 0.0, scale: float = HEAD_SCALE, max_side: int = MAX_SIDE) -> Crop:
