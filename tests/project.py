@@ -125,5 +125,5 @@ def people(folder: Path, identities: int = 4, angles: int = 2) -> Path:
 def write_card(project: Project, name: str, root: Path, **more: Any) -> None:
     """A dataset card of layout ``folder``."""
     card = yaml.safe_load((project.folder / "config" / "datasets" / "folder.yaml").read_text())
-    card.update(name=name, root=str(root), shards=2, **more)
+    card.update({"name": name, "root": str(root), "shards": 2, **more})
     (project.folder / "config" / "datasets" / f"{name}.yaml").write_text(yaml.safe_dump(card))

@@ -78,7 +78,7 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="auto takes CUDA when there is one; cuda fails without it (default: auto)",
+        help="auto takes CUDA when there is one; cuda without one runs on the CPU and says so (default: auto)",
     )
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,8 @@ from tests.project import Project, copy_checkout, people, write_card
 from tests.slurm.cluster import Cluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+
+PROFILE = ("--profile", "profiles/slurm")
 
 
 @pytest.fixture(scope="module")
@@ -28,77 +30,114 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield running
 
 
-def cluster_profile(project: Project) -> None:
-    """profiles/slurm as shipped, with the waits of a test and a GPU for the pose jobs (not for grouped ones: a group asks for the sum)."""
-    path = project.folder / "profiles" / "slurm" / "config.yaml"
-    profile = yaml.safe_load(path.read_text())
-    profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 4, "jobs": 6})
-    profile["set-resources"]["measure_pose"] = {"mem_mb": 1500, "gpu": 1, "slurm_partition": "gpu"}
-    path.write_text(yaml.safe_dump(profile))
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = copy_checkout(tmp_path / "project")
-    write_card(made, "tiny", people(made.folder / "data" / "tiny", identities=3))
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    made = copy_checkout(tmp_path_factory.mktemp("clustered") / "project")
+    write_card(made, "tiny", people(made.folder / "data" / "tiny", identities=2), shards=1)
     made.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}])
-    cluster_profile(made)
+    # profiles/slurm as shipped, with the waits of a test, a GPU for the pose jobs (not for grouped ones: a group asks for the sum), and too little
+    # memory for the first attempt of one rule.
+    path = made.folder / "profiles" / "slurm" / "config.yaml"
+    profile = yaml.safe_load(path.read_text())
+    profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 6, "jobs": 6})
+    profile["set-resources"]["measure_pose"] = {"mem_mb": 1500, "gpu": 1, "slurm_partition": "gpu"}
+    profile["set-resources"]["prepare"] = {"mem_mb": "160 if attempt == 1 else 1000"}
+    path.write_text(yaml.safe_dump(profile))
     return made
 
 
-def test_a_run_through_slurm_gives_the_tables_of_a_local_run(cluster: Cluster, project: Project, tmp_path: Path) -> None:
-    local = tmp_path / "local"
-    shutil.copytree(project.folder, local)
-    card = local / "config" / "datasets" / "tiny.yaml"
-    card.write_text(card.read_text().replace(str(project.folder), str(local)))
-    here = Project(local, dict(project.environment, PYTHONPATH=str(local / "src")))
-    here.snakemake()
-    before = {job["JobId"] for job in cluster.jobs()}
-
-    project.snakemake("--profile", "profiles/slurm", "--keep-going")
-
-    assert project.tables() == here.tables()
-    jobs = [job for job in cluster.jobs() if job["JobId"] not in before]
-    assert jobs
-    assert {job["JobState"] for job in jobs} == {"COMPLETED"}
-    # Snakemake asks per job, people often per node: TresPerJob, TresPerNode, TRES.
-    with_gpu = [job for job in jobs if any("gpu" in value for key, value in job.items() if key.upper().startswith("TRES"))]
-    assert with_gpu, f"no job asked for a GPU: {jobs[:2]}"
-    assert {job["Partition"] for job in with_gpu} == {"gpu"}
-    assert {job["NodeList"] for job in with_gpu} == {"g1"}
-    assert any(job["NodeList"] == "c1" for job in jobs)
+def local_run(project: Project, folder: Path) -> tuple[Project, subprocess.Popen[str]]:
+    """The same without SLURM, going on beside it."""
+    shutil.copytree(project.folder, folder)
+    card = folder / "config" / "datasets" / "tiny.yaml"
+    card.write_text(card.read_text().replace(str(project.folder), str(folder)))
+    here = Project(folder, dict(project.environment, PYTHONPATH=str(folder / "src")))
+    return here, here.start()
 
 
-def test_scancel_a_drained_node_and_a_killed_snakemake_are_survived(cluster: Cluster, project: Project) -> None:
-    running = project.start("--profile", "profiles/slurm")
-    _wait_for(lambda: any(job["JobState"] == "RUNNING" for job in cluster.jobs()), 90)
-    victim = next(job["JobId"] for job in cluster.jobs() if job["JobState"] == "RUNNING")
-    cluster.ask("scancel", victim)  # the profile's retries start it again
+def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluster: Cluster, project: Project, tmp_path: Path) -> None:
     cluster.ask("scontrol", "update", "NodeName=g1", "State=DRAIN", "Reason=test")
-    time.sleep(3)
-    cluster.ask("scontrol", "update", "NodeName=g1", "State=RESUME")
-    time.sleep(3)
-    running.send_signal(signal.SIGKILL)
-    running.wait(timeout=30)
+    first = project.start(*PROFILE)
+    here, running_here = local_run(project, tmp_path / "local")
 
-    # Jobs of the dead Snakemake go on; they are found by their run and cancelled before a new one starts.
-    done = subprocess.run(
-        [sys.executable, "workflow/scripts/cancel_run.py"],
-        cwd=project.folder,
-        env=project.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    # Killed by its memory limit, tried again with more: the profile's retries.
+    wait_for(lambda: has(cluster, "rule_prepare", "COMPLETED"), 120)
+    attempts = [(job["JobState"], megabytes(job)) for job in jobs_of(cluster, "rule_prepare")]
+    assert ("COMPLETED", 1000) in attempts
+    assert {(state, size) for state, size in attempts if state != "COMPLETED"} <= {("FAILED", 160), ("OUT_OF_MEMORY", 160)}
+    assert len(attempts) == 2
+
+    # One job is cancelled by somebody: tried again too.
+    wait_for(lambda: has(cluster, "rule_detect", "RUNNING"), 60)
+    victim = next(job["JobId"] for job in jobs_of(cluster, "rule_detect") if job["JobState"] == "RUNNING")
+    cluster.ask("scancel", victim)
+    wait_for(lambda: any(job["JobId"] != victim for job in jobs_of(cluster, "rule_detect")), 60)
+
+    # Snakemake dies; its jobs go on, and are found by their run and cancelled before a new one starts.
+    first.send_signal(signal.SIGKILL)
+    first.wait(timeout=30)
+    command = [sys.executable, "workflow/scripts/cancel_run.py"]
+    done = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert not [job for job in cluster.jobs() if job["JobState"] in ("RUNNING", "PENDING")]
-    project.snakemake("--profile", "profiles/slurm", "--unlock")
-    project.snakemake("--profile", "profiles/slurm", "--rerun-incomplete")
-    assert project.tables()
+    project.snakemake(*PROFILE, "--unlock")
+    second = project.start(*PROFILE, "--rerun-incomplete")
+
+    # The node with the GPU was taken out: its job waits, and runs when the node is back.
+    wait_for(lambda: has(cluster, "rule_measure_pose", "PENDING"), 120)
+    cluster.ask("scontrol", "update", "NodeName=g1", "State=RESUME")
+    assert second.wait(timeout=300) == 0
+    assert running_here.wait(timeout=300) == 0
+    assert project.tables() == here.tables()
+    assert here.tables()
+
+    # Snakemake asks per job, people often per node: TresPerJob, TresPerNode, TRES.
+    with_gpu = [job for job in cluster.jobs() if any("gpu" in value for key, value in job.items() if key.upper().startswith("TRES"))]
+    assert with_gpu
+    assert {(job["Partition"], job["NodeList"], job["JobState"]) for job in with_gpu} == {("gpu", "g1", "COMPLETED")}
+    assert any(job["NodeList"] == "c1" and job["JobState"] == "COMPLETED" for job in cluster.jobs())
 
 
-def _wait_for(condition: object, seconds: float) -> None:
-    assert callable(condition)
+def test_a_model_that_fails_for_ever_costs_only_its_own_cells(cluster: Cluster, project: Project) -> None:
+    before = project.tables()
+    assert before, "the run before this one has to be finished"
+    folder = project.folder / "config" / "models" / "backbones"
+    card = yaml.safe_load((folder / "w600k_mbf.yaml").read_text())
+    card.update(name="broken", title="A backbone whose card does not fit its file")
+    card["params"]["dimension"] = 100
+    (folder / "broken.yaml").write_text(yaml.safe_dump(card))
+    project.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}], backbones=["w600k_mbf", "broken", "edgeface_s"])
+    # A group is finished or lost as a whole, so the jobs go one by one (docs/cluster.md).
+    alone = ("--group-components", "embeddings=1", "similarities=1")
+    done = project.snakemake(*PROFILE, "--keep-going", "--retries", "0", *alone, check=False)
+    assert done.returncode == 1
+    cells = project.folder / "results" / "similarity" / "tiny"
+    assert {path.stem for path in cells.rglob("edgeface_s.parquet")} == {"edgeface_s"}
+    assert len(list(cells.rglob("edgeface_s.parquet"))) == 2
+    assert not list(cells.rglob("broken*"))
+    assert "the card says dimension 100, the file gives 512" in "".join(
+        path.read_text() for path in (project.folder / "logs" / "embed").rglob("broken/*.log")
+    )
+    assert project.tables() == before
+    project.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}])
+    assert project.planned() == {}
+
+
+def jobs_of(cluster: Cluster, rule: str) -> list[dict[str, str]]:
+    """Jobs whose comment starts with a rule's name, oldest first."""
+    return [job for job in cluster.jobs() if job.get("Comment", "").startswith(rule)]
+
+
+def has(cluster: Cluster, rule: str, state: str) -> bool:
+    return any(job["JobState"] == state for job in jobs_of(cluster, rule))
+
+
+def megabytes(job: dict[str, str]) -> int:
+    """Memory that a job asked for, a node."""
+    return int(job["MinMemoryNode"].removesuffix("M"))
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
