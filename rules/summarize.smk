@@ -5,6 +5,7 @@ rule summarize:
     input:
         similarity=[cell.similarity for cell in PLAN.cells],
         scores=[cell.scores for cell in PLAN.cells],
+        quality=PLAN.quality_tables(),
     output:
         expand("results/master/{name}.parquet", name=PLAN.master_tables()),
         expand("results/master/{name}.md", name=PLAN.paper_tables()),
@@ -30,7 +31,7 @@ rule summarize:
         code=PLAN.summary_code("summarize.py", "frontalbench.stages.summarize"),
     shell:
         "python workflow/scripts/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
-        " --out results/master 2> {log:q}"
+        " --quality {input.quality:q} --out results/master 2> {log:q}"
 
 
 rule results:

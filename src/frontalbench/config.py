@@ -22,6 +22,14 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Quality:
+    """Which measures of picture quality are taken, on the crops of which detector."""
+
+    measures: tuple[str, ...]
+    detector: str
+
+
+@dataclass(frozen=True)
 class DatasetChoice:
     """One entry of ``datasets``: a card's name and the options that override the card."""
 
@@ -49,6 +57,7 @@ class Config:
     pose: str
     face_policy: str
     derived: tuple[str, ...]
+    quality: Quality
     statistics: Statistics
     examples: int
 
@@ -85,6 +94,7 @@ def parse(data: Any, *, npm: bool, where: str = "config") -> Config:
         pose=data["pose"],
         face_policy=data["face_policy"],
         derived=tuple(_unique(data["derived"])),
+        quality=Quality(tuple(_unique(data["quality"]["measures"])), data["quality"].get("detector", data["locator"])),
         statistics=Statistics(data["statistics"]["resamples"], data["statistics"]["seed"]),
         examples=data["examples"],
     )

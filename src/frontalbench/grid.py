@@ -97,6 +97,10 @@ def pose_path(dataset: str, variant: str, shard: str) -> str:
     return f"{RESULTS}/pose/{dataset}/{variant}/{shard}.parquet"
 
 
+def quality_path(dataset: str, variant: str, detector: str) -> str:
+    return f"{RESULTS}/quality/{dataset}/{variant}/{detector}.parquet"
+
+
 @dataclass(frozen=True)
 class Selection:
     """What a summary is made of, small enough for a command line: names, from which every path follows.

@@ -104,12 +104,33 @@ SIMILARITY = pa.schema(
 )
 """One row per image of the dataset in one cell (dataset, variant, detector, backbone)."""
 
+QUALITY = pa.schema(
+    [
+        *_HEAD,  # role: resolved
+        ("subject", pa.string()),
+        *_STATUS,
+        ("reference_id", pa.string()),  # the picture that it was compared with, null when the person has no other usable reference
+        ("ssim", pa.float32()),  # -1 .. 1, luminance of the aligned crops
+        ("psnr", pa.float32()),  # dB, colours of the aligned crops; null when they are equal
+        ("ssim_face", pa.float32()),  # the same inside the face mask
+        ("psnr_face", pa.float32()),
+        ("sharpness", pa.float32()),  # variance of the Laplacian inside the face mask
+        ("yaw", pa.float32()),  # measured pose of this picture in degrees, null where it was not measured
+        ("pitch", pa.float32()),
+        ("roll", pa.float32()),
+        ("pose_error", pa.float32()),  # angle between that pose and the frontal one, 0 .. 180 degrees
+        ("expression", pa.float32()),  # distance to the expression of the photograph, 0 .. 1, null where not measured
+    ]
+)
+"""How good the pictures of one variant are; one row per image of the dataset."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     "images": IMAGES,
     "pose": POSE,
     "frontals": FRONTALS,
     "crops": CROPS,
     "similarity": SIMILARITY,
+    "quality": QUALITY,
 }
 
 

@@ -24,6 +24,8 @@ from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
 
 SCRIPTS = "workflow/scripts"
+EXPRESSION = "face_landmarker"
+"""The landmarks card that reads expressions."""
 
 
 class Plan:
@@ -76,11 +78,15 @@ class Plan:
         """(kind, name) of everything that the grid runs; names of enhancements may be chains."""
         chosen = self.config
         return [
-            *(("detector", name) for name in (*chosen.detectors, chosen.locator)),
+            *(
+                ("detector", name)
+                for name in (*chosen.detectors, chosen.locator, *((chosen.quality.detector,) if chosen.quality.measures else ()))
+            ),
             *(("backbone", name) for name in chosen.backbones),
             *(("frontalizer", choice.name) for choice in chosen.frontalizers),
             *(("enhancement", chain) for choice in chosen.frontalizers for chain in choice.enhancements),
             ("pose", chosen.pose),
+            *self.quality_cards(),
         ]
 
     def weights_state(self, kind: str, name: str) -> str:
@@ -147,12 +153,50 @@ class Plan:
     def embeddings(self, dataset: str, variant: str, detector: str, backbone: str) -> list[str]:
         return self.over_shards(grid.embeddings_path, dataset, variant, detector, backbone)
 
+    def crops(self, dataset: str, variant: str, detector: str) -> list[str]:
+        return self.over_shards(grid.crops_path, dataset, variant, detector)
+
     def frontals(self, dataset: str, frontalizer: str) -> list[str]:
         return [grid.pictures_path(dataset, grid.variant_name(frontalizer, "none"), shard) for shard in self.shards[dataset]]
 
     def first_cell(self, dataset: str) -> grid.Cell:
         """The cell of the originals that the resolved roles are read from."""
         return grid.Cell(dataset, grid.ORIGINAL, self.config.detectors[0], self.config.backbones[0])
+
+    # Quality ----------------------------------------------------------------------------------------------------------
+
+    def quality_tables(self) -> list[str]:
+        """The quality tables of the grid: every variant with pixels of its own, by one detector; none when nothing is to be measured."""
+        if not self.config.quality.measures:
+            return []
+        return [grid.quality_path(d, v, self.config.quality.detector) for d in self.datasets for v in self.variants]
+
+    def quality_cards(self) -> list[tuple[str, str]]:
+        """Cards that the quality tables stand on besides the crops."""
+        return [("landmarks", EXPRESSION)] if "expression" in self.config.quality.measures else []
+
+    def _quality_files(self, dataset: str, variant: str) -> dict[str, list[str]]:
+        """Option of judge_quality.py -> the tables behind it, for the measures beyond the crops.
+
+        An enhancement does not turn a head, so the residual pose is measured on the plain frontals only.
+        """
+        files: dict[str, list[str]] = {}
+        if "pose" in self.config.quality.measures and (variant == grid.ORIGINAL or grid.split_variant(variant)[1] == "none"):
+            files["pose"] = self.pose(dataset, variant)
+        if "expression" in self.config.quality.measures and variant != grid.ORIGINAL:
+            for prefix, one in (("", variant), ("original-", grid.ORIGINAL)):
+                files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one)
+                files[f"{prefix}faces"] = self.crops(dataset, one, self.config.locator)
+        return files
+
+    def quality_inputs(self, dataset: str, variant: str) -> list[str]:
+        """What :func:`quality_options` names, and the receipts of the weights."""
+        receipts = [path for kind, name in self.quality_cards() if variant != grid.ORIGINAL for path in self.receipt(kind, name)]
+        return [path for files in self._quality_files(dataset, variant).values() for path in files] + receipts
+
+    def quality_options(self, dataset: str, variant: str) -> str:
+        """Options of judge_quality.py for the measures beyond the crops (paths are plain: names of cards and shards)."""
+        return " ".join(f"--{option} {' '.join(files)}" for option, files in self._quality_files(dataset, variant).items())
 
     # Summaries --------------------------------------------------------------------------------------------------------
 

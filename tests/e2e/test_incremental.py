@@ -47,7 +47,7 @@ def test_a_new_enhancement_runs_its_own_variants_only(fresh: Fresh) -> None:
     project = fresh()
     project.configure(enhancements=["none", "sharp"])
     # identity gets it (mirror has its own list): one new variant.
-    assert models(project.planned()) == {"enhance": 2, "detect": 2, "embed": 2, "compare": 1}
+    assert models(project.planned()) == {"enhance": 2, "detect": 2, "embed": 2, "compare": 1, "judge_quality": 1}
 
 
 def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
@@ -55,7 +55,7 @@ def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
     project.configure(frontalizers=["identity", {"name": "mirror", "enhancements": ["none"]}, "mesh"])
     jobs = models(project.planned())
     assert jobs.pop("fetch_weights", 0) <= 1
-    assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1}
+    assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "judge_quality": 1}
 
 
 def test_a_new_dataset_leaves_the_old_one_alone(fresh: Fresh) -> None:
@@ -74,7 +74,7 @@ def test_a_new_image_runs_the_chain_of_its_shard_only(fresh: Fresh) -> None:
     person = sorted((project.folder / "data" / "tiny").iterdir())[0]
     shutil.copyfile(next((person / "Angle").glob("*.jpg")), person / "Angle" / "one more.jpg")
     jobs = models(project.planned())
-    assert jobs == {"prepare": 1, "detect": 3, "measure_pose": 1, "frontalize": 2, "embed": 3, "compare": 3}
+    assert jobs == {"prepare": 1, "detect": 3, "measure_pose": 3, "frontalize": 2, "embed": 3, "compare": 3, "judge_quality": 3}
 
 
 def test_comments_and_formatting_rerun_nothing(fresh: Fresh) -> None:

@@ -25,6 +25,7 @@ def main() -> int:
     source.add_argument("--metrics", type=Path, metavar="CSV", help="metrics of plain folders")
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="similarity tables of a run (@FILE: one name per line)")
     source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    parser.add_argument("--quality", nargs="*", default=[], metavar="FILE", help="quality tables of the run (judge_quality.py writes them)")
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="CSV to write (--metrics), or folder")
     parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")

@@ -18,11 +18,12 @@ def summarize(
     settings: Settings | None = None,
     expected: Iterable[str | os.PathLike[str]] = (),
     yaw_bins: Mapping[str, Sequence[float]] | None = None,
+    judged: Iterable[str | os.PathLike[str]] = (),
 ) -> list[Path]:
     """Write ``results/master`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
 
     ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in
-    degrees that replace the card's. Returns the files written.
+    degrees that replace the card's. ``judged``: quality tables named ``.../<dataset>/<variant>/<detector>.parquet``. Returns the files written.
     """
     cells = sorted({tabulate.cell_of(path) for path in similarity})
     known = set(cells)
@@ -36,7 +37,9 @@ def summarize(
         for cell in sorted({tabulate.cell_of(path) for path in expected})
         if cell not in known
     ]
-    return tabulate.summarise(cells, out, facts=from_cards(cells, yaw_bins), settings=settings, missing=missing)
+    return tabulate.summarise(
+        cells, out, facts=from_cards(cells, yaw_bins), settings=settings, missing=missing, judged=[Path(p) for p in judged]
+    )
 
 
 __all__ = ["Cell", "summarize"]

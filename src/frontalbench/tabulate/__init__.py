@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.tabulate import facts as facts_module
-from frontalbench.tabulate import master, paper, published, write
+from frontalbench.tabulate import master, paper, published, quality, write
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.tabulate.facts import Cell, Facts, cell_of
 from frontalbench.tabulate.master import Settings
@@ -28,12 +28,16 @@ _SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study'
 
 
 def tables_of(
-    cells: Sequence[Cell], facts: Facts | None = None, settings: Settings | None = None, missing: Sequence[dict[str, Any]] = ()
+    cells: Sequence[Cell],
+    facts: Facts | None = None,
+    settings: Settings | None = None,
+    missing: Sequence[dict[str, Any]] = (),
+    judged: Sequence[Path] = (),
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of every table of :data:`TABLES` for the given cells.
 
     ``facts``: what the cards say (read from the cards when None); ``missing``: further rows for the table ``missing`` (cells that were never
-    made). Raises :class:`BadInput` when cells do not fit together.
+    made); ``judged``: quality tables. Raises :class:`BadInput` when cells do not fit together.
     """
     if not cells:
         raise BadInput("summarize: no similarity table given; run the comparison first")
@@ -56,6 +60,7 @@ def tables_of(
         out["counts"] += master.count_rows(dataset, facts)
         out["missing"] += master.missing_rows(dataset)
     out["missing"] += [dict(row) for row in missing]
+    out["quality"] = quality.quality_rows(judged, facts, settings)
     out["published"] = published.published_rows(out["master"])
     return out
 
@@ -67,9 +72,10 @@ def summarise(
     facts: Facts | None = None,
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
+    judged: Sequence[Path] = (),
 ) -> list[Path]:
     """Write every table into the folder ``out`` (.parquet and .csv, the paper tables also as .md); returns the paths."""
-    rows = tables_of(cells, facts, settings, missing)
+    rows = tables_of(cells, facts, settings, missing, judged)
     folder = Path(out)
     paths: list[Path] = []
     record = write.record(cell.similarity for cell in cells)

@@ -1,0 +1,80 @@
+"""Full-reference and no-reference measures of aligned crops.
+
+All crops are the 112 x 112 crops of :mod:`frontalbench.geometry.similarity`, so the eyes, the nose and the mouth of output and reference lie in the
+same places whatever the size of the pictures was. A difference in light, expression or hair counts here as much as a wrong face does: these measures
+say how alike two *pictures* are, not how alike two people.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from frontalbench.errors import BadInput
+from frontalbench.images import RGB
+
+FACE_CENTRE = (56.0, 72.0)
+FACE_AXES = (36.0, 44.0)
+"""The face mask: an ellipse about the template's five points, x and y in pixels of the 112 x 112 crop; no hair, no background."""
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """``ssim`` -1 .. 1 and ``psnr`` in dB (NaN for equal pictures), higher is better, over the whole crop and over the face mask."""
+
+    ssim: float
+    psnr: float
+    ssim_face: float
+    psnr_face: float
+
+
+@lru_cache(maxsize=4)
+def face_mask(side: int) -> npt.NDArray[np.bool_]:
+    """bool (side, side): the pixels of an aligned crop that belong to the face of the template."""
+    y, x = np.mgrid[:side, :side] * (112.0 / side)
+    mask: npt.NDArray[np.bool_] = ((x - FACE_CENTRE[0]) / FACE_AXES[0]) ** 2 + ((y - FACE_CENTRE[1]) / FACE_AXES[1]) ** 2 <= 1.0
+    mask.setflags(write=False)
+    return mask
+
+
+def likeness(picture: RGB, reference: RGB) -> Likeness:
+    """SSIM of the luminance (Wang et al. 2004: Gaussian window of 1.5 pixels) and PSNR of the colours of two aligned crops of one size.
+
+    Raises :class:`BadInput` for crops of different sizes.
+    """
+    if picture.shape != reference.shape:
+        raise BadInput(f"crops of different sizes: {picture.shape[:2]} and {reference.shape[:2]}; align both to the same template")
+    _, scores = structural_similarity(
+        *(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (reference, picture)),
+        data_range=255,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    border = 5  # half of the 11 x 11 window: outside it a window would reach beyond the crop
+    inside = scores[border:-border, border:-border]
+    mask = face_mask(picture.shape[0])
+    return Likeness(
+        ssim=float(inside.mean()),
+        psnr=_psnr(reference, picture),
+        ssim_face=float(scores[mask].mean()),
+        psnr_face=_psnr(reference[mask], picture[mask]),
+    )
+
+
+def _psnr(reference: npt.NDArray[np.uint8], picture: npt.NDArray[np.uint8]) -> float:
+    if np.array_equal(reference, picture):
+        return float("nan")
+    return float(peak_signal_noise_ratio(reference, picture, data_range=255))
+
+
+def sharpness(crop: RGB) -> float:
+    """Variance of the Laplacian of the grey crop's face (Pech-Pacheco et al. 2000); higher is sharper. Noise counts as sharpness too."""
+    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return float(cv2.Laplacian(grey, cv2.CV_64F)[face_mask(crop.shape[0])].var())

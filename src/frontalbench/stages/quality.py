@@ -1,0 +1,154 @@
+"""aligned crops of a variant and of `original` (and its measured pose, its pictures) -> picture quality, one row per image."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import images, status, tables
+from frontalbench.compare.cell import Metadata, read_metadata
+from frontalbench.detect.select import Face
+from frontalbench.errors import Unreadable, WeightsMissing
+from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.images import RGB
+from frontalbench.quality import expression, pixels
+from frontalbench.stages.common import PICTURES, Row, failed, head, passed_through, provenance
+from frontalbench.stages.faces import beside, read_faces
+
+Path = str | os.PathLike[str]
+Float = npt.NDArray[np.float64]
+
+
+class Reader(Protocol):
+    """Reads the blendshapes of a face in a photograph."""
+
+    def read(self, image: RGB, face: Face) -> Float:
+        """float64 (52,). Raises ValueError when the face is degenerate."""
+        ...
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Tables of one variant, shard by shard: ``crops`` of the judging detector, ``pose`` where it was measured, ``pictures`` and ``faces`` (the
+    locator's crops) where expressions are to be read."""
+
+    crops: Sequence[Path]
+    pose: Sequence[Path] = ()
+    pictures: Sequence[Path] = ()
+    faces: Sequence[Path] = ()
+
+
+def judge_quality(
+    images_tables: Sequence[Path],
+    variant: Shards,
+    original: Shards,
+    out: Path,
+    *,
+    roles: Mapping[str, Any] | None = None,
+    make: Callable[[], Reader] | None = None,
+    variant_name: str = "",
+) -> dict[str, int]:
+    """Write schema ``tables.QUALITY``, a row per image of the dataset; returns rows by status.
+
+    A picture is compared with the first other usable reference of its person (by name, always an original). ``make`` builds the reader of
+    expressions; None, or weights out of reach, leave ``expression`` empty. Pictures that are neither probe nor reference are ``not_used``.
+    """
+    meta = read_metadata(images_tables, original.pose, roles)
+    place = {name: i for i, name in enumerate(meta.image_id.tolist())}
+    references = _references(meta, place, original.crops)
+    turned = _poses(variant.pose)
+    faces = _expressions(variant, original, make)
+    inputs = dict.fromkeys(str(path) for path in (*variant.crops, *original.crops, *variant.pose, *variant.pictures))
+    with tables.Writer(out, tables.QUALITY, provenance("quality", inputs, device="cpu", variant=variant_name)) as writer:
+        rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
+        judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces) for row in rows]
+        writer.add(sorted(judged, key=lambda row: str(row["image_id"])))
+    return writer.counts
+
+
+def _references(meta: Metadata, place: Mapping[str, int], crops: Sequence[Path]) -> dict[int, list[tuple[int, bytes]]]:
+    """Person -> (place, crop) of the first references that gave one: two different photographs, so that a reference finds another."""
+    found: dict[int, list[tuple[int, bytes]]] = {}
+    for row in (row for path in crops for chunk in tables.iterate(path, PICTURES) for row in chunk):
+        at = place[row["image_id"]]
+        if row["status"] == status.OK and meta.role[at] == "reference":
+            kept = found.setdefault(int(meta.subject_code[at]), [])
+            if len(kept) < 2 and all(meta.photo[other] != meta.photo[at] for other, _ in kept):
+                kept.append((at, row["image"]))
+    return found
+
+
+def _poses(paths: Sequence[Path]) -> dict[str, tuple[float, float, float]]:
+    rows = (row for path in paths for row in tables.read(path, tables.POSE).to_pylist())
+    return {row["image_id"]: (row["yaw"], row["pitch"], row["roll"]) for row in rows if row["status"] == status.OK}
+
+
+def _expressions(variant: Shards, original: Shards, make: Callable[[], Reader] | None) -> dict[str, float]:
+    """image_id -> how far the expression of the picture is from that of the photograph, where both could be read."""
+    if make is None or not variant.pictures:
+        return {}
+    try:
+        reader = make()
+    except WeightsMissing:
+        return {}
+    before = dict(_read(original, reader))
+    return {name: expression.distance(code, before[name]) for name, code in _read(variant, reader) if name in before}
+
+
+def _read(shards: Shards, reader: Reader) -> Iterator[tuple[str, Float]]:
+    for path, faces_path in zip(shards.pictures, shards.faces, strict=True):
+        found = read_faces(faces_path)
+        for rows in tables.iterate(path, PICTURES):
+            of_row, _ = beside(rows, found, faces_path, needed=False)
+            for row, face in zip(rows, of_row, strict=True):
+                if row["status"] != status.OK or face is None:
+                    continue
+                try:
+                    yield row["image_id"], reader.read(images.decode(row["image"]), face)
+                except (Unreadable, ValueError):
+                    continue  # no expression: the row's column stays empty and its count says so
+
+
+def _judge(
+    row: Row,
+    meta: Metadata,
+    at: int,
+    references: Mapping[int, Sequence[tuple[int, bytes]]],
+    turned: Mapping[str, tuple[float, float, float]],
+    faces: Mapping[str, float],
+) -> Row:
+    name = str(row["image_id"])
+    more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
+    if row["status"] != status.OK:
+        return {**passed_through(row), **more}
+    if more["role"] not in ("probe", "reference"):
+        return {**failed(row, status.NOT_USED, f"role {more['role']}"), **more}
+    crop = images.decode(row["image"])
+    out: Row = {**head(row), **more, "status": status.OK, "detail": "", "sharpness": pixels.sharpness(crop)}
+    other = next(((i, data) for i, data in references.get(int(meta.subject_code[at]), ()) if meta.photo[i] != meta.photo[at]), None)
+    if other is None:
+        out["detail"] = "no other usable reference of this person"
+    else:
+        alike = pixels.likeness(crop, images.decode(other[1]))
+        out |= {"reference_id": str(meta.image_id[other[0]]), **{key: _known(value) for key, value in vars(alike).items()}}
+    if name in turned:
+        yaw, pitch, roll = turned[name]
+        out |= {"yaw": yaw, "pitch": pitch, "roll": roll, "pose_error": angle_from_front(yaw, pitch, roll)}
+    out["expression"] = faces.get(name)
+    return out
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def angle_from_front(yaw: float, pitch: float, roll: float) -> float:
+    """The angle in degrees, 0 .. 180, by which a head of this pose is turned away from the frontal one (about whatever axis)."""
+    trace = float(np.trace(matrix_from_angles(yaw, pitch, roll)))
+    return math.degrees(math.acos(min(1.0, max(-1.0, (trace - 1.0) / 2.0))))
