@@ -37,5 +37,6 @@ rule summarize:
 rule results:
     input:
         rules.summarize.output,
+        rules.cost.output,
         expand(rules.figures.output, dataset=PLAN.datasets),
         PLAN.examples(),

@@ -97,6 +97,13 @@ def pose_path(dataset: str, variant: str, shard: str) -> str:
     return f"{RESULTS}/pose/{dataset}/{variant}/{shard}.parquet"
 
 
+def benchmark_path(dataset: str, variant: str, shard: str) -> str:
+    """Snakemake's benchmark file of the job that made the pictures of a variant other than ``original``."""
+    frontalizer, enhancement = split_variant(variant)
+    made = f"frontalize/{dataset}/{frontalizer}" if enhancement == "none" else f"enhance/{dataset}/{variant}"
+    return f"logs/benchmarks/{made}/{shard}.tsv"
+
+
 def quality_path(dataset: str, variant: str, detector: str) -> str:
     return f"{RESULTS}/quality/{dataset}/{variant}/{detector}.parquet"
 

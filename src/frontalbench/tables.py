@@ -29,6 +29,8 @@ METADATA_KEY = b"frontalbench"
 SEAL_KEY = b"frontalbench.seal"
 CONTENT = "content:"
 """Before a digest of an input that is a :func:`content_digest` and not the sha256 of the file."""
+RUN_KEY = b"frontalbench_run"
+"""What a run cost (seconds, memory): different each time, so apart from the provenance."""
 
 _HEAD = [
     ("image_id", pa.string()),
@@ -213,6 +215,17 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     return record
 
 
+def run_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What :meth:`Writer.note_run` left in a table (empty when nothing)."""
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata = file.metadata.metadata or {}
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(f"{path}: not a readable Parquet file ({error})") from error
+    record: dict[str, Any] = json.loads(metadata.get(RUN_KEY, b"{}"))
+    return record
+
+
 def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """A table from row dictionaries, sorted by ``image_id`` where the schema has it; missing keys become null, unknown keys are an error."""
     rows = list(rows)
@@ -327,6 +340,10 @@ class Writer:
             self._held += len(row.get("image") or b"")
             if len(self._rows) >= 512 or self._held >= self._group_bytes:
                 self._flush()
+
+    def note_run(self, record: Mapping[str, Any]) -> None:
+        """Leave what the run cost in the file's metadata; rows and provenance stay as they are. Call it once, before the block ends."""
+        self._file.add_key_value_metadata({RUN_KEY: json.dumps(dict(record), sort_keys=True).encode()})
 
     def _flush(self) -> None:
         if self._rows:

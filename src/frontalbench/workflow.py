@@ -159,6 +159,12 @@ class Plan:
     def frontals(self, dataset: str, frontalizer: str) -> list[str]:
         return [grid.pictures_path(dataset, grid.variant_name(frontalizer, "none"), shard) for shard in self.shards[dataset]]
 
+    def made_pictures(self) -> list[str]:
+        """The pictures of every variant but the originals."""
+        return [
+            path for d in self.datasets for v in self.variants if v != grid.ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)
+        ]
+
     def first_cell(self, dataset: str) -> grid.Cell:
         """The cell of the originals that the resolved roles are read from."""
         return grid.Cell(dataset, grid.ORIGINAL, self.config.detectors[0], self.config.backbones[0])

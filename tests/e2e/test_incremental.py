@@ -14,7 +14,7 @@ from tests.project import Project, people, write_card
 
 pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
 
-AFTER = {"summarize", "figures", "export_references", "export_probes", "export_frontals", "results", "site", "all", "check_weights"}
+AFTER = {"summarize", "figures", "export_references", "export_probes", "export_frontals", "results", "cost", "site", "all", "check_weights"}
 """What hangs on every cell: tables, figures, pages and their targets."""
 
 Fresh = Callable[..., Project]

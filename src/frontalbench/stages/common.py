@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -83,15 +85,27 @@ def run_shard(
     ``weights_missing`` and the one line that says what to do.
     """
     with tables.Writer(out, schema, record) as writer:
+        began = time.perf_counter()
         try:
             model = make()
         except WeightsMissing as error:
             for rows in tables.iterate(pictures, columns):
                 writer.add(failed(r, status.WEIGHTS_MISSING, str(error)) if r["status"] == status.OK else passed_through(r) for r in rows)
             return writer.counts
+        loaded = time.perf_counter()
         for rows in tables.iterate(pictures, columns, batch=batch):
             writer.add(work(model, rows))
+        writer.note_run({"load_seconds": loaded - began, "work_seconds": time.perf_counter() - loaded, **_peaks()})
     return writer.counts
+
+
+def _peaks() -> Row:
+    """Peak memory of this process in MB, and of its GPU where torch used one (ONNX Runtime's memory is not seen); the GPU's name."""
+    found: Row = {"host_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "gpu_mb": None, "gpu": ""}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.max_memory_allocated() > 0:
+        found |= {"gpu_mb": torch.cuda.max_memory_allocated() / 2**20, "gpu": torch.cuda.get_device_name()}
+    return found
 
 
 def each_picture(

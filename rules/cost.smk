@@ -1,0 +1,29 @@
+# seconds and memory of the pictures, master tables -> what each frontalizer costs, and the comparison of frontalizers
+
+
+rule cost:
+    input:
+        pictures=PLAN.made_pictures(),
+        gains="results/master/table1_net_gain.parquet",
+        quality="results/master/quality.parquet",
+    output:
+        expand("results/cost/{name}.parquet", name=["cost", "comparison"]),
+        "results/cost/comparison.md",
+        report(
+            expand("results/cost/{name}.csv", name=["cost", "comparison"]),
+            caption="../reports/captions/cost_tables.rst",
+            category="Tables",
+        ),
+    log:
+        "logs/cost.log",
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        grid=PLAN.selection().to_json(),
+        cards=PLAN.card_texts(),
+        code=PLAN.summary_code("cost.py", "frontalbench.tabulate.cost"),
+    shell:
+        "python workflow/scripts/cost.py --grid {params.grid:q} --master results/master --out results/cost > {log:q}"

@@ -1,0 +1,267 @@
+"""What frontalizers and enhancements cost, and the comparison of frontalizers that people ask for: speed, quality, installation, GPU, notes.
+
+Times differ from run to run, so these tables are no master tables: they lie in ``results/cost/``.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from frontalbench import atomic, cards, status, tables
+from frontalbench.cards import ModelCard
+from frontalbench.tabulate.columns import INT, REAL, TEXT, Column
+from frontalbench.tabulate.facts import LEVELS
+from frontalbench.tabulate.write import csv_text, markdown, number, signed, tidy
+from frontalbench.weights import store
+
+Row = dict[str, Any]
+
+COST: dict[str, Column] = {
+    "dataset": (TEXT, "dataset card"),
+    "variant": (TEXT, "`<frontalizer>.none`: the frontalizer's own cost; `<frontalizer>.<enhancement>`: what the enhancement adds"),
+    "step": (TEXT, "the card (or chain) whose time this is"),
+    "device": (TEXT, "cpu, or the GPU's name"),
+    "threads": (INT, "CPU threads of a job"),
+    "n_images": (INT, "images that came out"),
+    "images_per_second": (REAL, "of one job: images / sum of their seconds, loading left out"),
+    "seconds_median": (REAL, "seconds per image, in-process, loading left out"),
+    "seconds_p95": (REAL, "95th percentile"),
+    "load_seconds": (REAL, "loading the model, median over the jobs"),
+    "host_mb": (REAL, "largest peak memory of a job, MB"),
+    "gpu_mb": (REAL, "largest peak GPU memory of torch in a job, MB; empty without a GPU"),
+    "weights_mb": (REAL, "weight files of the card and the cards it uses, MB"),
+    "n_weights": (INT, "their number"),
+    "parameters": (
+        INT,
+        "numbers in those files that are ONNX, safetensors or PyTorch; empty where a file is of another kind or not at hand",
+    ),
+    "install": (TEXT, "what it takes beside `make run`"),
+}
+COMPARISON: dict[str, Column] = {
+    "dataset": (TEXT, "dataset card"),
+    "frontalizer": (TEXT, "frontalizer card"),
+    "title": (TEXT, "what it is"),
+    "seconds_median": COST["seconds_median"],
+    "images_per_second": COST["images_per_second"],
+    "device": COST["device"],
+    "host_mb": COST["host_mb"],
+    "gpu_mb": COST["gpu_mb"],
+    "identity_gain_low": (REAL, "lowest mean identity gain of the plain frontal among the judges (leaks left out)"),
+    "identity_gain_high": (REAL, "highest"),
+    "n_judges": (INT, "detector + backbone pairs behind the two"),
+    "ssim_face": (REAL, "mean SSIM against the reference inside the face mask"),
+    "pose_error": (REAL, "mean angle to the frontal pose, degrees"),
+    "fta_rate": (REAL, "highest share of frontals that gave no embedding, among the judges"),
+    "weights_mb": COST["weights_mb"],
+    "parameters": COST["parameters"],
+    "install": COST["install"],
+    "licence": (TEXT, "of the code; of the weights"),
+    "verified": (TEXT, "verification level of the card"),
+    "notes": (TEXT, "what the card says"),
+}
+TABLES = {"cost": COST, "comparison": COMPARISON}
+
+
+@dataclass(frozen=True)
+class Made:
+    """Pictures tables of one variant, with the benchmark files of their jobs where they are known."""
+
+    dataset: str
+    variant: str
+    shards: Sequence[Path]
+    benchmarks: Sequence[Path] = ()
+
+
+def cost_row(made: Made) -> Row:
+    """One row of ``cost``. Numbers that nothing measured stay None."""
+    frontalizer, _, enhancement = made.variant.partition(".")
+    plain = enhancement == "none"
+    used = [cards.find("frontalizer", frontalizer)] if plain else [cards.find("enhancement", part) for part in enhancement.split("+")]
+    seconds = np.concatenate([_seconds(path) for path in made.shards])
+    runs = [run for run in map(tables.run_record, made.shards) if run]
+    records = [tables.provenance(path) for path in made.shards]
+    names = {run["gpu"] for run in runs if run["gpu"]}
+    wanted = store.requirements(used)
+    peaks = [run["host_mb"] for run in runs] + [peak for path in made.benchmarks for peak in _benchmark_peak(path)]
+    return {
+        "dataset": made.dataset,
+        "variant": made.variant,
+        "step": frontalizer if plain else enhancement,
+        "device": ", ".join(sorted(names)) or "cpu",
+        "threads": max((int(record.get("threads") or 0) for record in records), default=0) or None,
+        "n_images": len(seconds),
+        "images_per_second": len(seconds) / seconds.sum() if seconds.sum() > 0 else None,
+        "seconds_median": float(np.median(seconds)) if len(seconds) else None,
+        "seconds_p95": float(np.quantile(seconds, 0.95)) if len(seconds) else None,
+        "load_seconds": float(np.median([run["load_seconds"] for run in runs])) if runs else None,
+        "host_mb": max(peaks, default=None),
+        "gpu_mb": max((run["gpu_mb"] for run in runs if run["gpu_mb"]), default=None),
+        "weights_mb": sum(need.weight.bytes or 0 for need in wanted) / 1e6,
+        "n_weights": len(wanted),
+        "parameters": parameters(used),
+        "install": install(used),
+    }
+
+
+def _seconds(path: Path) -> npt.NDArray[np.float64]:
+    table = tables.read(path, tables.FRONTALS, ["status", "seconds"])
+    ok = np.array([word == status.OK for word in table.column("status").to_pylist()], np.bool_)
+    values: npt.NDArray[np.float64] = table.column("seconds").to_numpy().astype(np.float64)[ok]
+    return values[np.isfinite(values)]
+
+
+def _benchmark_peak(path: Path) -> list[float]:
+    """``max_rss`` of a Snakemake benchmark file, MB; empty when there is no such file or it holds none (too short a job)."""
+    if not path.is_file():
+        return []
+    header, *lines = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
+    values = [dict(zip(header, line, strict=False)).get("max_rss", "") for line in lines]
+    return [float(value) for value in values if value.replace(".", "", 1).isdigit()]
+
+
+def parameters(used: Iterable[ModelCard]) -> int | None:
+    """How many numbers the weight files of these cards hold; None when one of them is not at hand or of a kind that cannot be counted."""
+    total = 0
+    for need in store.requirements(used):
+        path = store.stored_path(need.weight)
+        counted = None if path is None else count_parameters(path)
+        if counted is None:
+            return None
+        total += counted
+    return total
+
+
+def count_parameters(path: Path) -> int | None:
+    """Numbers in a weight file (ONNX initializers and constants, safetensors, PyTorch state dictionaries); None for another kind of file."""
+    if path.suffix == ".onnx":
+        import onnx
+        from onnx import numpy_helper
+
+        graph = onnx.load(str(path)).graph
+        constants = [a.t for node in graph.node if node.op_type == "Constant" for a in node.attribute if a.name == "value"]
+        tensors = [*graph.initializer, *constants]
+        return int(sum(numpy_helper.to_array(t).size for t in tensors if t.data_type in _REAL))
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(str(path), framework="np") as file:
+            return sum(int(np.prod(file.get_slice(key).get_shape())) for key in file.keys())  # noqa: SIM118 - not a dictionary
+    if path.suffix == ".pth":
+        from frontalbench.runtime import load_state_dict
+
+        return sum(tensor.numel() for tensor in load_state_dict(path).values() if tensor.is_floating_point())
+    return None
+
+
+_REAL = (1, 10, 11, 16)
+"""ONNX data types float32, float16, float64, bfloat16."""
+
+
+def install(used: Sequence[ModelCard]) -> str:
+    """What it takes to run these cards on a fresh machine, in words."""
+    wanted = store.requirements(used)
+    by_hand = [need.weight.file for need in wanted if not need.weight.sources]
+    if not wanted:
+        return "nothing: no weights"
+    size = sum(need.weight.bytes or 0 for need in wanted) / 1e6
+    text = f"{len(wanted)} weight {'file' if len(wanted) == 1 else 'files'} ({size:.0f} MB), fetched by the run"
+    return f"{text}; by hand: {', '.join(by_hand)}" if by_hand else text
+
+
+def environment() -> Row:
+    """``packages`` and ``mb`` of the Python environment that this runs in: what `make run` installs, the same for every card."""
+    found = list(importlib.metadata.distributions())
+    return {"packages": len(found), "mb": sum(file.size or 0 for one in found for file in one.files or []) / 1e6}
+
+
+def comparison_rows(costs: Sequence[Row], gains: Sequence[Mapping[str, Any]], quality: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Rows of ``comparison``, one per dataset and frontalizer: from the cost rows, ``table1_net_gain`` and ``quality``."""
+    out = []
+    for cost in (row for row in costs if row["variant"].endswith(".none")):
+        same = {"dataset": cost["dataset"], "variant": cost["variant"]}
+        judged = [r for r in gains if _is(r, same) and not r["leak"] and r["identity_gain"] is not None]
+        seen = {r["measure"]: r["mean"] for r in quality if _is(r, same) and r["role"] == "probe"}
+        card = cards.find("frontalizer", cost["step"])
+        licence = card.data["licence"]
+        out.append(
+            {
+                "dataset": cost["dataset"],
+                "frontalizer": card.name,
+                "title": card.title,
+                **{key: cost[key] for key in ("seconds_median", "images_per_second", "device", "host_mb", "gpu_mb")},
+                "identity_gain_low": min((r["identity_gain"] for r in judged), default=None),
+                "identity_gain_high": max((r["identity_gain"] for r in judged), default=None),
+                "n_judges": len(judged),
+                "ssim_face": seen.get("ssim_face"),
+                "pose_error": seen.get("pose_error"),
+                "fta_rate": max((r["fta_rate_frontal"] for r in judged), default=None),
+                **{key: cost[key] for key in ("weights_mb", "parameters", "install")},
+                "licence": f"{licence['code']}; {licence['weights']}",
+                "verified": card.data.get("verified", {}).get("level", LEVELS[0]),
+                "notes": " ".join(str(card.data.get("notes", "")).split()),
+            }
+        )
+    return out
+
+
+def _is(row: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    return all(row[key] == value for key, value in wanted.items())
+
+
+def write(folder: str | os.PathLike[str], costs: Sequence[Row], compared: Sequence[Row]) -> list[Path]:
+    """Both tables as .parquet and .csv, the comparison also as .md; returns the files."""
+    paths = []
+    for (name, columns), rows in zip(TABLES.items(), (costs, compared), strict=True):
+        made = {key: pa.array([tidy(row.get(key), kind) for row in rows], kind) for key, (kind, _) in columns.items()}
+        table = pa.table(made, schema=schema(name))
+        tables.write(Path(folder, f"{name}.parquet"), table)
+        atomic.write_text(Path(folder, f"{name}.csv"), csv_text(list(columns), [list(row.values()) for row in table.to_pylist()]))
+        paths += [Path(folder, f"{name}.{end}") for end in ("parquet", "csv")]
+    atomic.write_text(Path(folder, "comparison.md"), comparison_markdown(compared, environment()))
+    return [*paths, Path(folder, "comparison.md")]
+
+
+def schema(name: str) -> pa.Schema:
+    """Arrow schema of a table of :data:`TABLES`."""
+    return pa.schema([(key, kind) for key, (kind, _) in TABLES[name].items()])
+
+
+def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
+    """The comparison for people."""
+    header = ["Frontalizer", "Dataset", "Speed", "Quality", "Installation", "GPU", "Licence", "Verified", "Notes"]
+    body = []
+    for row in rows:
+        gain = f"{signed(row['identity_gain_low'])} to {signed(row['identity_gain_high'])}" if row["n_judges"] else "not judged"
+        alike = f"; SSIM face {number(row['ssim_face'])}" if row["ssim_face"] is not None else ""
+        turned = f"; turned by {number(row['pose_error'], 1)}°" if row["pose_error"] is not None else ""
+        speed = "no image came out" if row["seconds_median"] is None else f"{number(row['seconds_median'])} s per image on {row['device']}"
+        memory = "none used" if row["gpu_mb"] is None else f"{row['gpu_mb']:.0f} MB"
+        fta = "" if row["fta_rate"] is None else f"; FTA {100 * row['fta_rate']:.1f} %"
+        body.append(
+            [
+                f"{row['frontalizer']}: {row['title']}",
+                row["dataset"],
+                speed,
+                f"identity gain {gain}{alike}{turned}{fta}",
+                row["install"],
+                memory,
+                row["licence"],
+                row["verified"],
+                row["notes"],
+            ]
+        )
+    words = (
+        "# Frontalizers compared\n\nSpeed: median of the in-process seconds per image, loading left out, on the machine that ran this. "
+        "Identity gain: lowest to highest mean among the judges (0 is as good as the photograph).\n"
+        f"The Python environment that all of them share: {installed['packages']} packages, {installed['mb'] / 1000:.1f} GB, by `make run`.\n\n"
+    )
+    return words + markdown(header, body)
