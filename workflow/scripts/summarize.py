@@ -51,7 +51,8 @@ def main() -> int:
         short = [path for path in files if len(Path(path).parts) < 4 or not path.endswith(".parquet")]
         if short:
             raise BadInput(f"{short[0]}: expected a path that ends in DATASET/VARIANT/DETECTOR/BACKBONE.parquet")
-    written = summarize(files, arguments.out, settings=Settings(arguments.resamples, arguments.seed), expected=expected, yaw_bins=bins)
+    settings = Settings(arguments.resamples, arguments.seed)
+    written = summarize(files, arguments.out, settings=settings, expected=expected, yaw_bins=bins, judged=arguments.quality)
     sys.stdout.write(f"{len(written)} files written to {arguments.out}\n")
     return 0
 

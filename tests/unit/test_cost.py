@@ -1,0 +1,101 @@
+"""What frontalizers cost: from the tables' own seconds and the record of the run, and the comparison made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from safetensors.numpy import save_file
+
+from frontalbench import cards, tables
+from frontalbench.tabulate import cost
+
+SECONDS = (0.1, 0.2, 0.3, 0.4)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> cost.Made:
+    """Two shards of `mesh.none`; the first image of the second failed. A benchmark file knows a higher peak than the process did."""
+    paths = []
+    for shard in range(2):
+        rows = [
+            {
+                "image_id": f"{shard}{i}",
+                "identity": "a",
+                "role": "probe",
+                "status": "ok",
+                "detail": "",
+                "seconds": SECONDS[2 * shard + i],
+                "image": b"x",
+            }
+            for i in range(2)
+        ]
+        if shard:
+            rows[0].update(status="model_error", image=None)
+        path = tmp_path / f"{shard}.parquet"
+        with tables.Writer(path, tables.FRONTALS, {"stage": "frontalize", "threads": 3}) as writer:
+            writer.add(rows)
+            writer.note_run({"load_seconds": 1.0 + shard, "work_seconds": 9.0, "host_mb": 150.0, "gpu_mb": None, "gpu": ""})
+        paths.append(path)
+    benchmark = tmp_path / "bench.tsv"
+    benchmark.write_text("s\th:m:s\tmax_rss\tmax_vms\n1.5\t0:00:01\t205.85\t1.0\n0.2\t0:00:00\t-\t-\n")
+    return cost.Made("synthetic", "mesh.none", paths, [benchmark, tmp_path / "gone.tsv"])
+
+
+def test_a_row_counts_what_came_out_and_leaves_loading_out(made: cost.Made) -> None:
+    row = cost.cost_row(made)
+    kept = [0.1, 0.2, 0.4]
+    assert (row["step"], row["device"], row["threads"], row["n_images"]) == ("mesh", "cpu", 3, 3)
+    assert row["images_per_second"] == pytest.approx(3 / sum(kept), rel=1e-6)
+    assert row["seconds_median"] == pytest.approx(0.2) and row["seconds_p95"] == pytest.approx(np.quantile(kept, 0.95))
+    assert row["load_seconds"] == 1.5 and row["host_mb"] == 205.85 and row["gpu_mb"] is None
+    assert row["n_weights"] == 1 and row["weights_mb"] == pytest.approx(3.758596) and "fetched by the run" in row["install"]
+    assert set(row) == set(cost.COST)
+
+
+def test_the_record_of_a_run_is_no_part_of_a_tables_content(made: cost.Made, tmp_path: Path) -> None:
+    table = tables.read(made.shards[0])
+    tables.write(tmp_path / "again.parquet", table, {"stage": "frontalize"})
+    assert tables.content_digest(tmp_path / "again.parquet") == tables.content_digest(made.shards[0])
+    assert tables.run_record(made.shards[0])["host_mb"] == 150.0 and tables.run_record(tmp_path / "again.parquet") == {}
+    assert tables.provenance(made.shards[0])["threads"] == 3
+
+
+def test_parameters_are_counted_in_files(tmp_path: Path) -> None:
+    weight = np.ones((3, 4), np.float32)
+    node = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.ones(5, np.float32)))
+    shape = numpy_helper.from_array(np.array([1, 2], np.int64), "shape")
+    graph = helper.make_graph(
+        [node], "g", [], [helper.make_tensor_value_info("c", TensorProto.FLOAT, [5])], [numpy_helper.from_array(weight, "w"), shape]
+    )
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    assert cost.count_parameters(tmp_path / "m.onnx") == 17, "weights and constants, not shapes"
+    save_file({"a": weight, "b": np.ones(2, np.float16)}, tmp_path / "m.safetensors")
+    assert cost.count_parameters(tmp_path / "m.safetensors") == 14
+    torch.save({"a": torch.ones(3, 4), "steps": torch.tensor(7)}, tmp_path / "m.pth")
+    assert cost.count_parameters(tmp_path / "m.pth") == 12
+    assert cost.count_parameters(tmp_path / "m.task") is None
+
+
+def test_the_comparison_joins_speed_quality_and_installation(made: cost.Made, tmp_path: Path) -> None:
+    def gain(backbone: str, value: float, leak: bool = False) -> cost.Row:
+        same = {"dataset": "synthetic", "variant": "mesh.none", "detector": "d", "backbone": backbone}
+        return {**same, "identity_gain": value, "leak": leak, "fta_rate_frontal": abs(value)}
+
+    seen = {"dataset": "synthetic", "variant": "mesh.none", "role": "probe", "measure": "ssim_face", "mean": 0.5}
+    costs = [cost.cost_row(made), {**cost.cost_row(made), "variant": "mesh.sharp"}]
+    rows = cost.comparison_rows(costs, [gain("a", -0.03), gain("b", 0.01), gain("c", 0.9, leak=True)], [seen])
+    assert len(rows) == 1 and set(rows[0]) == set(cost.COMPARISON)
+    row = rows[0]
+    assert (row["identity_gain_low"], row["identity_gain_high"], row["n_judges"]) == (-0.03, 0.01, 2), "a leak is no evidence"
+    assert row["ssim_face"] == 0.5 and row["pose_error"] is None and row["fta_rate"] == 0.03
+    assert row["licence"] == "MIT; Apache-2.0" and row["verified"] == cards.find("frontalizer", "mesh").data["verified"]["level"]
+    cost.write(tmp_path / "out", costs, rows)
+    for name in cost.TABLES:
+        assert tables.read(tmp_path / "out" / f"{name}.parquet", cost.schema(name)).num_rows == (2 if name == "cost" else 1)
+    text = (tmp_path / "out/comparison.md").read_text()
+    assert "0.200 s per image on cpu" in text and "-0.030 to +0.010" in text and "packages" in text
