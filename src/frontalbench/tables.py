@@ -159,7 +159,7 @@ def with_record(schema: pa.Schema, provenance: Mapping[str, Any]) -> pa.Schema:
 
 def _seal(schema: pa.Schema, record: bytes) -> bytes:
     columns = [(field.name, str(field.type).replace("<item:", "<element:"), field.nullable) for field in schema]  # Parquet's word for items
-    return hashlib.sha256(repr(columns).encode() + record).hexdigest()[:16].encode()
+    return _digest(repr(columns).encode() + record)
 
 
 @contextlib.contextmanager
@@ -171,6 +171,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
             metadata = file.schema_arrow.metadata or {}
             if SEAL_KEY in metadata and metadata[SEAL_KEY] != _seal(file.schema_arrow, metadata.get(METADATA_KEY, b"")):
                 raise pa.ArrowInvalid("its seal is broken")
+            _run_text(file)
             yield file
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; run the stage that writes it first") from None
@@ -216,14 +217,25 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def run_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What :meth:`Writer.note_run` left in a table (empty when nothing)."""
-    try:
-        with pq.ParquetFile(path) as file:
-            metadata = file.metadata.metadata or {}
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadInput(f"{path}: not a readable Parquet file ({error})") from error
-    record: dict[str, Any] = json.loads(metadata.get(RUN_KEY, b"{}"))
+    """What :meth:`Writer.note_run` left in a table (empty when nothing). Raises :class:`BadInput` as :func:`read` does."""
+    with _opened(path) as file:
+        record: dict[str, Any] = json.loads(_run_text(file))
     return record
+
+
+def _run_text(file: pq.ParquetFile) -> bytes:
+    """The record of the run, its own seal in front of it checked."""
+    sealed: bytes = (file.metadata.metadata or {}).get(RUN_KEY, b"")
+    if not sealed:
+        return b"{}"
+    seal, _, text = sealed.partition(b" ")
+    if seal != _digest(text):
+        raise pa.ArrowInvalid("the seal of its run record is broken")
+    return text
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.sha256(data).hexdigest()[:16].encode()
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -343,7 +355,8 @@ class Writer:
 
     def note_run(self, record: Mapping[str, Any]) -> None:
         """Leave what the run cost in the file's metadata; rows and provenance stay as they are. Call it once, before the block ends."""
-        self._file.add_key_value_metadata({RUN_KEY: json.dumps(dict(record), sort_keys=True).encode()})
+        text = json.dumps(dict(record), sort_keys=True).encode()
+        self._file.add_key_value_metadata({RUN_KEY: _digest(text) + b" " + text})
 
     def _flush(self) -> None:
         if self._rows:

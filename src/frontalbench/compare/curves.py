@@ -32,11 +32,29 @@ def _per_subject(code: npt.NDArray[np.int64], n: int, columns: FloatArray) -> Fl
     return sums
 
 
-def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Least-squares slope of ``value`` over \\|yaw\\|, **per 10 degrees**; NaN when the yaw does not vary. Arrays (n,), NaN left out."""
+@dataclass(frozen=True)
+class Draws:
+    """A value and its bootstrap draws (B,), for differences between cells that share their draws (the same subjects in the same order)."""
+
+    value: float
+    draws: FloatArray
+
+    def estimate(self) -> Estimate:
+        """With the central 95 % of the draws; no interval where there are none."""
+        if not len(self.draws):
+            return Estimate(self.value, math.nan, math.nan)
+        low, high = bootstrap.percentile_interval(self.draws[:, None])
+        return Estimate(self.value, float(low[0]), float(high[0]))
+
+
+_NONE = np.zeros(0)
+
+
+def slope_draws(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Draws:
+    """As :func:`slope`, with the draws."""
     x, y, code, n = _known(np.abs(np.asarray(yaw, np.float64)) / 10.0, value, subject)
     if n == 0:
-        return Estimate(math.nan, math.nan, math.nan)
+        return Draws(math.nan, _NONE)
 
     def fit(sums: FloatArray) -> FloatArray:
         number, sx, sy, sxx, sxy = (sums[..., i] for i in range(5))
@@ -45,24 +63,25 @@ def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, r
             return np.where(spread > 1e-9, (sxy - sx * sy / number) / spread, np.nan)
 
     sums = _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
-    estimate = float(fit(sums.sum(axis=0)))
-    if n < 2:
-        return Estimate(estimate, math.nan, math.nan)
-    low, high = bootstrap.percentile_interval(fit(bootstrap.draw_counts(n, resamples, seed) @ sums)[:, None])
-    return Estimate(estimate, float(low[0]), float(high[0]))
+    return Draws(float(fit(sums.sum(axis=0))), fit(bootstrap.draw_counts(n, resamples, seed) @ sums) if n > 1 else _NONE)
+
+
+def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Estimate:
+    """Least-squares slope of ``value`` over \\|yaw\\|, **per 10 degrees**; NaN when the yaw does not vary. Arrays (n,), NaN left out."""
+    return slope_draws(yaw, value, subject, resamples=resamples, seed=seed).estimate()
 
 
 @dataclass(frozen=True)
 class Curve:
     """A smooth curve over ``yaw`` (K,) in degrees: ``mean``, pointwise 95 % band ``low`` and ``high``, ``weight``: images' worth of data behind
-    each point; ``area``: mean height of the curve over its range (a similarity again), with its interval. NaN where fewer than five images' worth."""
+    each point; ``area``: mean height of the curve over its range (a similarity again), with its draws. NaN where fewer than five images' worth."""
 
     yaw: FloatArray
     mean: FloatArray
     low: FloatArray
     high: FloatArray
     weight: FloatArray
-    area: Estimate
+    area: Draws
 
 
 def smooth(
@@ -83,7 +102,7 @@ def smooth(
     points = np.asarray(grid, np.float64)
     nothing = np.full(len(points), np.nan)
     if n == 0:
-        return Curve(points, nothing, nothing, nothing, np.zeros(len(points)), Estimate(math.nan, math.nan, math.nan))
+        return Curve(points, nothing, nothing, nothing, np.zeros(len(points)), Draws(math.nan, _NONE))
     k = len(points)
     sums = np.zeros((n, 5 * k))
     for start in range(0, len(x), 4096):  # bounds the kernel matrix
@@ -108,12 +127,11 @@ def smooth(
     enough = weight >= 5.0
     mean = np.where(enough, fit(sums.sum(axis=0)), np.nan)
     if n < 2:
-        return Curve(points, mean, nothing, nothing, weight, Estimate(_height(points, mean), math.nan, math.nan))
+        return Curve(points, mean, nothing, nothing, weight, Draws(_height(points, mean), _NONE))
     draws = np.where(enough, fit(bootstrap.draw_counts(n, resamples, seed) @ sums), np.nan)
     low, high = bootstrap.percentile_interval(draws)
     heights = _heights(points[enough], draws[:, enough])
-    area_low, area_high = bootstrap.percentile_interval(heights[:, None])
-    return Curve(points, mean, low, high, weight, Estimate(_height(points, mean), float(area_low[0]), float(area_high[0])))
+    return Curve(points, mean, low, high, weight, Draws(_height(points, mean), heights))
 
 
 def _height(points: FloatArray, curve: FloatArray) -> float:

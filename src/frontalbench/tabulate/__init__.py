@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.tabulate import facts as facts_module
-from frontalbench.tabulate import master, paper, published, quality, write
+from frontalbench.tabulate import judges, master, paper, published, quality, write
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.tabulate.facts import Cell, Facts, cell_of
 from frontalbench.tabulate.master import Settings
@@ -49,12 +49,15 @@ def tables_of(
         master.adjust_master(long_rows)
         out["master"] += long_rows
         gains = paper.net_gain_rows(long_rows)
+        paper.hold_against_mirror(gains, dataset, settings)
         paper.mark_best_gain(gains, dataset, facts, settings)
         out["table1_net_gain"] += gains
         out["table2_enhancement"] += paper.enhancement_rows(dataset, facts, settings)
         out["table3_backbones"] += paper.backbone_rows(dataset, facts, settings)
         for name, rows in master.verification_tables(dataset, facts, settings).items():
             out[name] += rows
+        for name, found in zip(("judges", "judge_pairs"), judges.judge_rows(dataset, facts, settings), strict=True):
+            out[name] += found
         out["identities"] += master.identity_rows(dataset, facts)
         out["wins"] += master.win_rows(dataset, facts, settings)
         out["counts"] += master.count_rows(dataset, facts)

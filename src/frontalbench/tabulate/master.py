@@ -158,14 +158,17 @@ def _moments(rows: Rows, chosen: BoolArray) -> stats.PairMoments:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Scored:
+    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution."""
+
     genuine: npt.NDArray[np.float32]
     image: npt.NDArray[np.int64]  # place of each pair's probe in the dataset's rows
     subject: npt.NDArray[np.int64]
     impostors: scores.Impostors
 
 
-def _read_scores(cell: Cell, original: Rows) -> _Scored | None:
+def read_scores(cell: Cell, original: Rows) -> Scored | None:
+    """The pair scores of a cell's probes; None where the cell has none. Raises :class:`BadInput` when they are of other images."""
     if cell.scores is None:
         return None
     genuine, impostors = scores.from_table(tables.read(cell.scores, scores.SCORES))
@@ -175,7 +178,7 @@ def _read_scores(cell: Cell, original: Rows) -> _Scored | None:
     except KeyError as error:
         raise BadInput(f"{cell.scores}: image {error} is not in {cell.similarity}; compare that cell again") from None
     code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
-    return _Scored(genuine.scores, image, code[image], impostors)
+    return Scored(genuine.scores, image, code[image], impostors)
 
 
 def _estimate(prefix: str, value: stats.Estimate) -> Row:
@@ -183,14 +186,15 @@ def _estimate(prefix: str, value: stats.Estimate) -> Row:
 
 
 def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> dict[str, list[Row]]:
-    """Rows of ``verification``, ``error_rates``, ``det``, ``curves`` of one dataset."""
-    out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "det", "curves")}
+    """Rows of ``verification``, ``error_rates``, ``fnmr_by_yaw``, ``det``, ``curves`` of one dataset."""
+    out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "fnmr_by_yaw", "det", "curves")}
+    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
     more = {"resamples": settings.resamples, "seed": settings.seed}
     for judge in dataset.judges:
         base = dataset.original(judge)
         assert base is not None
         base_cell, original = base
-        base_scored = _read_scores(base_cell, original)
+        base_scored = read_scores(base_cell, original)
         for cell, rows in dataset.of_judge(judge):
             if is_missing(rows):
                 continue
@@ -222,7 +226,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 "rank5": float(cmc[4]),
                 "n_gallery": len(np.unique(subject[(original.role == "reference") & original.ok])),
                 **_estimate("slope", slope),
-                **_estimate("area", curve.area),
+                **_estimate("area", curve.area.estimate()),
                 "yaw_reach": float(reached.max()) if len(reached) else math.nan,
             }
             if cell.variant != ORIGINAL:
@@ -233,7 +237,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 for x, m, a, b, w in zip(curve.yaw, curve.mean, curve.low, curve.high, curve.weight, strict=True)
                 if math.isfinite(m)
             ]
-            scored = base_scored if cell.variant == ORIGINAL else _read_scores(cell, original)
+            scored = base_scored if cell.variant == ORIGINAL else read_scores(cell, original)
             if scored is not None:
                 row["eer"] = stats.eer(scored.genuine, scored.impostors)
                 usual = stats.det(scored.genuine, scored.subject, scored.impostors, **more)
@@ -243,11 +247,12 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 ]
                 pair = (base_scored, both) if cell.variant != ORIGINAL and base_scored is not None else None
                 out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate, more)]
+                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins, more)]
             out["verification"].append(row)
     return out
 
 
-def _error_rates(scored: _Scored, base: tuple[_Scored, BoolArray] | None, fta_rate: float, more: Mapping[str, int]) -> Iterator[Row]:
+def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate: float, more: Mapping[str, int]) -> Iterator[Row]:
     """Error rates at every FMR target; ``base``: the originals' scores and which images both gave."""
     for target in stats.FMR_TARGETS:
         point = stats.operating_point(scored.impostors, target)
@@ -270,6 +275,45 @@ def _error_rates(scored: _Scored, base: tuple[_Scored, BoolArray] | None, fta_ra
                 )
                 row |= _estimate("fnmr_change", change)
         yield row
+
+
+def _fnmr_by_yaw(scored: Scored, yaw: FloatArray, bins: groups.YawBins, more: Mapping[str, int]) -> Iterator[Row]:
+    """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
+    labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
+    absolute, _ = bins.codes(yaw)
+    names, person = np.unique(scored.subject, return_inverse=True)
+    column = np.full(len(bins.labels), -1)
+    column[[place for place, _ in labels]] = np.arange(len(labels))
+    where = column[absolute[scored.image]]
+    inside = where >= 0
+    n, m = len(names), len(labels)
+
+    def per_person(weight: FloatArray) -> FloatArray:
+        sums: FloatArray = np.bincount(person[inside] * m + where[inside], weight[inside], minlength=n * m).reshape(n, m).astype(np.float64)
+        return sums
+
+    numbers = per_person(np.ones(len(where)))
+    images = np.array([len(np.unique(scored.image[where == k])) for k in range(m)])
+    for target in stats.FMR_TARGETS:
+        point = stats.operating_point(scored.impostors, target)
+        if not point.supported or not n:
+            continue
+        misses = per_person((scored.genuine < np.float32(point.threshold)).astype(np.float64))
+        low, high = bootstrap.mean_intervals(misses, numbers, resamples=more["resamples"], seed=more["seed"])
+        for k, (_, (_, label, start, stop)) in enumerate(labels):
+            if images[k]:
+                yield {
+                    "fmr_target": target,
+                    "yaw_bin": label,
+                    "yaw_low": start,
+                    "yaw_high": stop,
+                    "n_images": int(images[k]),
+                    "n_pairs": int(numbers[:, k].sum()),
+                    "n_subjects": int((numbers[:, k] > 0).sum()),
+                    "fnmr": float(misses[:, k].sum() / numbers[:, k].sum()),
+                    "fnmr_low": float(low[k]),
+                    "fnmr_high": float(high[k]),
+                }
 
 
 # Identities, wins, counts, missing ------------------------------------------------------------------------------------------

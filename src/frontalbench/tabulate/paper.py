@@ -93,6 +93,36 @@ def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings
             rows[place]["best"] = p < SIGNIFICANT
 
 
+MIRROR = "fuse_mean:mirror.none"
+"""The control of every fusion: two pictures are better than one, even when the second is only the first one mirrored."""
+
+
+def hold_against_mirror(rows: Sequence[Row], dataset: Dataset, settings: Settings) -> None:
+    """For every fusion of a dataset: its identity gain minus that of the mirror fusion, over the images that both gave.
+
+    A fusion that is not certainly better than the mirrored photograph says so in its note.
+    """
+    cells = {(cell.variant, cell.judge): table for cell, table in dataset.rows.items()}
+    for row in rows:
+        judge = (row["detector"], row["backbone"])
+        control, original = cells.get((MIRROR, judge)), cells.get((ORIGINAL, judge))
+        if not row["recipe"].startswith(("fuse_", "pose_matched")) or row["variant"] == MIRROR or control is None or original is None:
+            continue
+        fused = cells[row["variant"], judge]
+        both = usable(fused, original) & usable(control, original) & usable(original, original)
+        change = (fused.genuine - fused.impostor - (control.genuine - control.impostor))[both]
+        if not len(change):
+            continue
+        _, code = np.unique(original.subject[both].astype(np.str_), return_inverse=True)
+        sums, numbers = np.bincount(code, change).astype(np.float64)[:, None], np.bincount(code).astype(np.float64)[:, None]
+        low, high = bootstrap.mean_intervals(sums, numbers, resamples=settings.resamples, seed=settings.seed)
+        row |= {"over_mirror": float(change.mean()), "over_mirror_low": float(low[0]), "over_mirror_high": float(high[0])}
+        if not low[0] > 0:
+            row["note"] = join_notes(
+                "not better than averaging with the mirrored photograph, so the frontal view adds nothing here", row["note"]
+            )
+
+
 def _leaders(rankings: Sequence[tuple[Mapping[int, FloatArray], Mapping[int, float], Any]], settings: Settings) -> list[tuple[int, float]]:
     """(row, Holm-adjusted p against the runner-up) of the leader of every ranking of at least two."""
     leaders, raw = [], []

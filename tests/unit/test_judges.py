@@ -1,0 +1,149 @@
+"""Which judge is the most robust to pose: measures against written-out ones, ranking, what is chance; FNMR by yaw; fusions against the mirror."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats as scipy_stats
+
+from frontalbench import tables
+from frontalbench.compare import scores, stats
+from frontalbench.stages.compare import compare
+from frontalbench.tabulate import Cell, Facts, Settings, cell_of, judges, master, tables_of
+
+from .test_compare_cell import D, World, crowd, unit
+
+SETTINGS = Settings(resamples=400)
+EDGES = (0.0, 30.0, 60.0, 90.0)
+NOISE = {("good", "one"): 0.3, ("same", "one"): 0.3, ("bad", "one"): 1.6, ("good", "two"): 0.8}
+"""How far a judge's embeddings turn away with the yaw."""
+
+
+def _cell(judge: tuple[Path, str, str], variant: str, images: list[Path], embeddings: list[Path], original: list[Path]) -> Cell:
+    folder, detector, backbone = judge
+    path = folder / variant / detector / f"{backbone}.parquet"
+    compare(images, embeddings, original, path, path.with_name(f"{backbone}.scores.parquet"), variant=variant)
+    return cell_of(path)
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
+    """`original` of four judges on the same 20 people; noise grows with the yaw. The judge `good one` also has two fusions and the mirror's."""
+    root = tmp_path_factory.mktemp("judges")
+    found = []
+    for (detector, backbone), noise in NOISE.items():
+        rows = crowd(20, 2, 6)
+        for i, row in enumerate(rows):
+            if row["role"] == "probe":
+                row.update(yaw=float((i * 37) % 170 - 85), pitch=0.0, roll=0.0, pose_source="ground_truth")
+        world = World(root / f"{detector}_{backbone}", rows, seed=1)
+        rng = np.random.default_rng(7 if backbone == "one" else 8)  # `good` and `same` see the same noise
+        for row in rows:
+            if row["role"] == "probe":
+                turned = noise * abs(row["yaw"]) / 60
+                world.original[row["image_id"]] = unit(world.original[row["image_id"]] + turned * unit(rng.normal(size=D)))
+        images, original = world.images(), world.embeddings("original")
+        judge = (root / "similarity" / "toy", detector, backbone)
+        found.append(_cell(judge, "original", images, original, original))
+        if (detector, backbone) == ("good", "one"):
+            plain = dict(world.original)
+            references = {r["subject"]: world.original[r["image_id"]] for r in rows if r["role"] == "reference"}
+            for variant, step in (("mirror.none", 0.2), ("mesh.none", 1.0), ("tddfa.none", 0.0)):
+                world.turned = {r["image_id"]: unit(plain[r["image_id"]] + step * references[r["subject"]]) for r in rows}
+                found.append(_cell(judge, f"fuse_mean:{variant}", images, world.embeddings("turned.none"), original))
+    return found
+
+
+@pytest.fixture(scope="module")
+def dataset(cells: list[Cell]) -> master.Dataset:
+    return next(master.read_datasets(cells))
+
+
+@pytest.fixture(scope="module")
+def found(dataset: master.Dataset) -> tuple[list[Any], list[Any]]:
+    return judges.judge_rows(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
+
+
+def test_values_equal_written_out_ones(dataset: master.Dataset, found: tuple[list[Any], list[Any]]) -> None:
+    values = {(r["detector"], r["backbone"], r["measure"]): r for r in found[0]}
+    for judge in NOISE:
+        base = dataset.original(judge)
+        assert base is not None
+        cell, rows = base
+        probe = rows.role == "probe"
+        yaw, genuine = np.abs(rows.yaw[probe]), rows.genuine[probe]
+        line = scipy_stats.linregress(yaw / 10, genuine)
+        assert values[(*judge, "slope")]["value"] == pytest.approx(line.slope, abs=1e-6)
+        pair_scores = tables.read(cell.scores, scores.SCORES)
+        genuine_pairs, impostors = scores.from_table(pair_scores)
+        centres = scores.bin_edges()[:-1] + 1 / scores.BINS
+        mean = np.average(centres, weights=impostors.counts)
+        sd = np.sqrt(np.average((centres - mean) ** 2, weights=impostors.counts))
+        assert values[(*judge, "z_slope")]["value"] == pytest.approx(line.slope / sd, rel=1e-3)
+        assert values[(*judge, "stability")]["value"] == pytest.approx(rows.within[probe].mean(), abs=1e-6)
+        point = stats.operating_point(impostors, 1e-2)
+        assert values[(*judge, "fnmr")]["value"] == pytest.approx((genuine_pairs.scores < np.float32(point.threshold)).mean(), abs=1e-9)
+        assert values[(*judge, "fnmr")]["low"] <= values[(*judge, "fnmr")]["value"] <= values[(*judge, "fnmr")]["high"]
+
+
+def test_ranking_keeps_scales_apart_and_chance_from_difference(found: tuple[list[Any], list[Any]]) -> None:
+    rows, pairs = found
+    of = {(r["measure"], r["detector_a"], r["backbone_a"], r["detector_b"], r["backbone_b"]): r for r in pairs}
+    crossed = {k for k in of if k[2] != k[4]}
+    assert {k[0] for k in crossed} == {"z_slope", "z_area", "fnmr"}, "raw similarities of two backbones are not on one scale"
+    same = of["z_area", "good", "one", "same", "one"]
+    assert same["difference"] == 0.0 and same["p_holm"] == 1.0 and not same["significant"]
+    real = of["area", "bad", "one", "good", "one"]
+    assert real["difference"] < 0 and real["high"] < 0 and real["significant"]
+    place = {(r["detector"], r["backbone"], r["measure"]): (r["place"], r["first"], r["last"], r["n_ranked"]) for r in rows}
+    assert place["bad", "one", "area"] == (3, 3, 3, 3)
+    assert place["good", "one", "area"] == place["same", "one", "area"] == (1, 1, 2, 3)
+    assert place["good", "two", "area"] == (1, 1, 1, 1)
+    by_measure = [sorted(r["p_value"] for r in pairs if r["measure"] == m) for m in ("area", "z_area")]
+    for m, raw in zip(("area", "z_area"), by_measure, strict=True):
+        adjusted = [r["p_holm"] for r in sorted((r for r in pairs if r["measure"] == m), key=lambda r: r["p_value"])]
+        assert adjusted == pytest.approx(stats.holm(raw).tolist())
+
+
+def test_bootstrap_p_has_its_level_when_nothing_differs() -> None:
+    rng = np.random.default_rng(0)
+    p = [judges._bootstrap_p(rng.normal(rng.normal(), 1.0, 999)) for _ in range(400)]
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
+    assert judges._bootstrap_p(np.full(99, 1.0)) == pytest.approx(0.02) and np.isnan(judges._bootstrap_p(np.full(3, np.nan)))
+
+
+def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Cell], dataset: master.Dataset) -> None:
+    made = master.verification_tables(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
+    judge = ("good", "two")
+    rows = [r for r in made["fnmr_by_yaw"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2]
+    whole = next(r for r in made["error_rates"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2)
+    assert [r["yaw_bin"] for r in rows] == ["0 to 30", "30 to 60", "60 to 90"]
+    assert sum(r["fnmr"] * r["n_pairs"] for r in rows) / sum(r["n_pairs"] for r in rows) == pytest.approx(whole["fnmr"])
+    base = dataset.original(judge)
+    assert base is not None
+    cell, table = base
+    pair_scores, _ = scores.from_table(tables.read(cell.scores, scores.SCORES))
+    yaw = dict(zip(table.image_id, np.abs(table.yaw), strict=True))
+    steep = np.array([yaw[name] >= 60 for name in pair_scores.image_id])
+    assert rows[2]["n_pairs"] == steep.sum()
+    assert rows[2]["fnmr"] == pytest.approx((pair_scores.scores[steep] < np.float32(whole["threshold"])).mean())
+    assert rows[0]["fnmr"] < rows[2]["fnmr"] and rows[2]["fnmr_low"] <= rows[2]["fnmr"] <= rows[2]["fnmr_high"]
+    assert not [r for r in made["fnmr_by_yaw"] if r["fmr_target"] < 1e-3], "not supported by n"
+
+
+def test_a_fusion_counts_only_when_it_beats_the_mirrored_photograph(cells: list[Cell], dataset: master.Dataset) -> None:
+    out = tables_of(cells, Facts(edges={"toy": EDGES}), SETTINGS)
+    gains = {r["variant"]: r for r in out["table1_net_gain"]}
+    assert gains["fuse_mean:mesh.none"]["over_mirror_low"] > 0 and "mirrored" not in gains["fuse_mean:mesh.none"]["note"]
+    assert (
+        gains["fuse_mean:tddfa.none"]["over_mirror"] < 0
+        and "not better than averaging with the mirrored" in gains["fuse_mean:tddfa.none"]["note"]
+    )
+    assert "over_mirror" not in gains["fuse_mean:mirror.none"]
+    rows = {c.variant: r for c, r in dataset.rows.items() if c.judge == ("good", "one")}
+    probe = rows["original"].role == "probe"
+    value = [(rows[f"fuse_mean:{v}"].genuine - rows[f"fuse_mean:{v}"].impostor)[probe].mean() for v in ("mesh.none", "mirror.none")]
+    assert gains["fuse_mean:mesh.none"]["over_mirror"] == pytest.approx(value[0] - value[1], abs=1e-9)
