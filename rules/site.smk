@@ -4,6 +4,7 @@
 rule site:
     input:
         master=expand("results/master/{name}.parquet", name=PLAN.master_tables()),
+        cost=rules.cost.output,
         figures=expand(rules.figures.output, dataset=PLAN.datasets),
         similarity=[cell.similarity for cell in PLAN.cells],
         pictures=PLAN.selection().pictures(),
@@ -21,4 +22,4 @@ rule site:
         cards=PLAN.card_texts(),
         code=PLAN.summary_code("build_site.py", "frontalbench.site.build"),
     shell:
-        "python workflow/scripts/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --out {output:q} > {log:q}"
+        "python workflow/scripts/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --cost results/cost --out {output:q} > {log:q}"

@@ -114,6 +114,21 @@ def test_ranking_shows_the_gain_of_the_tables(root: Path) -> None:
     assert "tddfa.none" in text and "Verified" in text
 
 
+def test_pages_show_cost_quality_and_the_ranking_of_the_judges(root: Path) -> None:
+    overview, card, judges = (_Page(root / f"site/{page}.html").text for page in ("index", "frontalizers/tddfa", "judges"))
+    assert "Speed, quality, installation" in overview and "250 ms" in overview and "fetched by the run" in overview
+    cost = next(
+        r for r in tables.read(root / "master/quality.parquet").to_pylist() if r["variant"] == "tddfa.none" and r["measure"] == "ssim"
+    )
+    assert f"{cost['mean']:.3f}" in card and f"+{cost['change']:.3f}" in card and "The pictures themselves" in card
+    assert "sharp" in card and "nothing: no weights" in card, "an enhancement's own cost stands beside the frontalizer's"
+    rows = [r for r in tables.read(root / "master/judges.parquet").to_pylist() if r["measure"] == "z_slope"]
+    assert len(rows) == 2
+    for row in rows:
+        assert f"{row['value']:.3f}".replace("-", "\N{MINUS SIGN}") in judges
+    assert "are more than chance" in judges
+
+
 def _row(variant: str, gain: float, half: float, **more: Any) -> dict[str, Any]:
     return {
         "variant": variant,

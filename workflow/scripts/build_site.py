@@ -13,6 +13,7 @@ from pathlib import Path
 from frontalbench import cli, grid
 from frontalbench.figures import inputs
 from frontalbench.site import build, master
+from frontalbench.tabulate import cost
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     parser.add_argument(
         "--figures", type=Path, metavar="DIR", help="folder of the figures (a folder per dataset), to be shown on the pages"
     )
+    parser.add_argument("--cost", type=Path, metavar="DIR", help="folder of the cost tables, to be shown on the pages")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--in", dest="files", nargs="+", default=[], metavar="FILE", help="tables of the run, for the probe browser (@FILE: one per line)"
@@ -38,7 +40,12 @@ def main() -> int:
         chosen = grid.Selection.from_json(arguments.grid)
         files = [*chosen.similarity(), *chosen.pictures()]
     site = build.Site(
-        master.read(arguments.master), arguments.out, inputs=inputs.by_dataset(files), figures=arguments.figures, people=arguments.people
+        master.read(arguments.master),
+        arguments.out,
+        inputs=inputs.by_dataset(files),
+        figures=arguments.figures,
+        costs=cost.read(arguments.cost) if arguments.cost else {},
+        people=arguments.people,
     )
     written = site.build()
     print(f"{len(written)} files in {arguments.out}; open {arguments.out / 'index.html'}")

@@ -14,19 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import numpy as np
 
 from frontalbench import __version__, cards, folderswap
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadConfig
 from frontalbench.export import safe_name
 from frontalbench.figures import dataset as figures
-from frontalbench.figures import palette, series
+from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
 from frontalbench.grid import ORIGINAL
 from frontalbench.site import charts, people
 from frontalbench.site.master import Master, Row, ranking
 from frontalbench.tabulate.columns import MASTER
+from frontalbench.tabulate.judges import COMPARED_ON_SCALE
 from frontalbench.tabulate.write import csv_text, number
 
 HERE = Path(__file__).parent
@@ -46,12 +46,14 @@ GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
 
 @dataclass
 class Site:
-    """What the pages are made of. ``inputs``: per dataset, for the probe browser and the costs; ``figures``: ``results/figures``."""
+    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures``; ``costs``: the tables of
+    ``results/cost`` by name (:mod:`frontalbench.tabulate.cost`)."""
 
     master: Master
     out: Path
     inputs: Mapping[str, Inputs] = field(default_factory=dict)
     figures: Path | None = None
+    costs: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     people: int = 12
     _written: list[str] = field(default_factory=list, init=False)
     _folder: Path = field(default=Path(), init=False)
@@ -69,7 +71,13 @@ class Site:
             self._write(f"static/{name}", (HERE / "static" / name).read_text(encoding="utf-8"))
         browsers = {d: people.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
         self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _pictures(one) if p.file})
-        self._page("index.html", "overview.html", title="Overview", blocks=[self._overview(d) for d in self.master.datasets])
+        self._page(
+            "index.html",
+            "overview.html",
+            title="Overview",
+            blocks=[self._overview(d) for d in self.master.datasets],
+            compared=self.costs.get("comparison", ()),
+        )
         for name in self.master.frontalizers:
             self._page(f"frontalizers/{slug(name)}.html", "frontalizer.html", title=name, **self._frontalizer(name))
         for name in self.master.datasets:
@@ -138,6 +146,7 @@ class Site:
             "blocks": blocks,
             "missing": missing,
             "costs": self._costs(name),
+            "quality": self._quality(name),
         }
 
     def _dataset(self, name: str) -> dict[str, Any]:
@@ -166,8 +175,24 @@ class Site:
             "dataset": dataset,
             "notice": self._notice(dataset),
             "tables": tables,
+            "judges": self._robust(dataset),
+            "pairs": self.master.rows("judge_pairs", dataset=dataset),
             "verification": [r for r in self.master.rows("verification", dataset=dataset) if r["variant"] == ORIGINAL],
         }
+
+    def _robust(self, dataset: str) -> list[dict[str, Any]]:
+        """Measure by measure: the judges that may be compared, best first."""
+        found: dict[tuple[str, str], list[Row]] = {}
+        for row in self.master.rows("judges", dataset=dataset):
+            group = "" if row["measure"] in COMPARED_ON_SCALE else row["backbone"]
+            found.setdefault((row["measure"], group), []).append(row)
+        parts = []
+        for (measure, backbone), rows in found.items():
+            if len(rows) > 1:
+                bounds = charts.limits([row[key] for row in rows for key in ("value", "low", "high")], zero=False)
+                order = sorted(rows, key=lambda r: (r["place"], r["detector"], r["backbone"]))
+                parts.append({"measure": measure, "backbone": backbone, "rows": order, "limits": bounds})
+        return parts
 
     def _numbers(self) -> None:
         rows = [r for r in self.master.rows("master") if r["yaw_axis"] == "all"]
@@ -226,16 +251,21 @@ class Site:
             parts.setdefault(figure["judge"], []).append(figure)
         return parts
 
-    def _costs(self, frontalizer: str) -> list[dict[str, Any]]:
-        """Seconds per image of a frontalizer's variants on every dataset whose tables are at hand."""
-        made = []
-        for dataset, files in self.inputs.items():
-            shards = {v: paths for v, paths in files.pictures.items() if v != ORIGINAL and palette.frontalizer_of(v) == frontalizer}
-            for variant, seconds in series.costs(shards).items():
-                if len(seconds):
-                    low, middle, high = np.quantile(seconds, [0.05, 0.5, 0.95])
-                    made.append({"dataset": dataset, "variant": variant, "n": len(seconds), "low": low, "middle": middle, "high": high})
-        return made
+    def _costs(self, frontalizer: str) -> list[Row]:
+        """Rows of the cost table: the frontalizer's own, then what each enhancement adds."""
+        return [row for row in self.costs.get("cost", ()) if palette.frontalizer_of(row["variant"]) == frontalizer]
+
+    def _quality(self, frontalizer: str) -> list[Row]:
+        """Measured qualities of the frontalizer's pictures, each with the photographs' own beside it."""
+        rows: list[Row] = []
+        for row in self.master.rows("quality", frontalizer=frontalizer, role="probe"):
+            if row["mean"] is not None:
+                before = self.master.rows(
+                    "quality", dataset=row["dataset"], detector=row["detector"], variant=ORIGINAL, measure=row["measure"]
+                )
+                of_role = {r["role"]: r for r in before}
+                rows.append({**row, "angled": of_role.get("probe"), "ceiling": of_role.get("reference")})
+        return rows
 
     def _notice(self, dataset: str) -> str:
         if dataset in self.master.synthetic:
@@ -272,7 +302,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds)
+    made.filters.update(slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions)
     made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, is_control=_is_control)
     return made
 
@@ -335,5 +365,11 @@ def _percent(value: float | None) -> str:
     return "\N{EN DASH}" if value is None else f"{100 * value:.1f} %"
 
 
-def _seconds(value: float) -> str:
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "\N{EN DASH}"
     return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
+
+
+def _millions(value: int | None) -> str:
+    return "\N{EN DASH}" if value is None else f"{value / 1e6:.1f} million" if value else "none"

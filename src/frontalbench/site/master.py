@@ -12,7 +12,18 @@ from frontalbench.errors import BadInput
 from frontalbench.tabulate.columns import schema
 
 Row = Mapping[str, Any]
-NEEDED = ("master", "table1_net_gain", "table3_backbones", "verification", "curves", "counts", "missing")
+NEEDED = (
+    "master",
+    "table1_net_gain",
+    "table3_backbones",
+    "verification",
+    "curves",
+    "judges",
+    "judge_pairs",
+    "quality",
+    "counts",
+    "missing",
+)
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,11 @@ def write(folder: str | os.PathLike[str], costs: Sequence[Row], compared: Sequen
     return [*paths, Path(folder, "comparison.md")]
 
 
+def read(folder: str | os.PathLike[str]) -> dict[str, list[Row]]:
+    """The tables that :func:`write` wrote, by name. Raises :class:`~frontalbench.errors.BadInput` when one is missing or broken."""
+    return {name: tables.read(Path(folder, f"{name}.parquet"), schema(name)).to_pylist() for name in TABLES}
+
+
 def schema(name: str) -> pa.Schema:
     """Arrow schema of a table of :data:`TABLES`."""
     return pa.schema([(key, kind) for key, (kind, _) in TABLES[name].items()])

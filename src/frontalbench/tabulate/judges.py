@@ -23,12 +23,12 @@ from frontalbench.tabulate.master import SYNTHETIC_NOTE, YAW_GRID, Dataset, Sett
 Row = dict[str, Any]
 
 MEASURES: Mapping[str, str] = {
-    "slope": "higher",
-    "area": "higher",
-    "z_slope": "higher",
-    "z_area": "higher",
-    "stability": "higher",
     "fnmr": "lower",
+    "z_area": "higher",
+    "z_slope": "higher",
+    "area": "higher",
+    "slope": "higher",
+    "stability": "higher",
 }
 """Measure -> which way is better."""
 MEANING: Mapping[str, str] = {
@@ -40,7 +40,7 @@ MEANING: Mapping[str, str] = {
     "fnmr": "false non-match rate at the judge's own threshold for FMR {target:g}",
 }
 UNCERTAIN = 0.05
-_COMPARED_ON_SCALE = ("z_slope", "z_area", "fnmr")
+COMPARED_ON_SCALE = ("z_slope", "z_area", "fnmr")
 """Measures that may be compared between backbones; of the others only detectors with the same backbone are ranked and tested."""
 
 
@@ -157,7 +157,7 @@ def _pairs(able: list[_Measured], measure: str) -> list[Row]:
     """Every two judges that may be compared: difference, interval, p by the draws on the other side of zero, Holm over the measure."""
     out: list[Row] = []
     for a, b in itertools.combinations(able, 2):
-        if measure not in _COMPARED_ON_SCALE and a.judge[1] != b.judge[1]:
+        if measure not in COMPARED_ON_SCALE and a.judge[1] != b.judge[1]:
             continue
         one, two = a.draws[measure], b.draws[measure]
         if not len(one.draws) or not len(two.draws):
@@ -187,7 +187,7 @@ def _bootstrap_p(draws: FloatArray) -> float:
 def _places(one: _Measured, able: list[_Measured], tested: list[Row], measure: str) -> Row:
     """``place`` by the value among the judges that may be compared, and the places (``first`` to ``last``) that significance leaves open."""
     sign = 1.0 if MEASURES[measure] == "higher" else -1.0
-    rivals = [o for o in able if measure in _COMPARED_ON_SCALE or o.judge[1] == one.judge[1]]
+    rivals = [o for o in able if measure in COMPARED_ON_SCALE or o.judge[1] == one.judge[1]]
     place = 1 + sum(sign * o.draws[measure].value > sign * one.draws[measure].value for o in rivals)
     ahead = behind = 0
     for row in tested:
