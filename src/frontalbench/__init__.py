@@ -1,3 +1,21 @@
 """Frontalbench: does turning an angled face to the front keep the person's identity?"""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
 __version__ = "0.1.0"
+
+
+def load_master(path: str | os.PathLike[str] = "results/master") -> dict[str, pd.DataFrame]:
+    """The tables of a ``results/master`` folder as tidy pandas frames, by name (docs/api.md shows what to ask of them).
+
+    Raises :class:`~frontalbench.errors.BadInput` when the folder or one of its tables is missing or broken.
+    """
+    from frontalbench import tabulate  # every job imports this package; pandas comes only when it is asked for
+
+    return tabulate.load_master(path)
