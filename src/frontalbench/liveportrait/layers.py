@@ -31,8 +31,8 @@ def memory_format(x: Tensor) -> torch.memory_format:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """``x`` with channels last in memory (no copy when it is so already)."""
-    return x.contiguous(memory_format=memory_format(x))
+    """``x`` with channels last in memory (no copy when it is so already); ONNX, which knows no memory formats, gets ``x``."""
+    return x if torch.onnx.is_in_onnx_export() else x.contiguous(memory_format=memory_format(x))
 
 
 def activate_(x: Tensor, activation: str, slope: float = 0.0) -> Tensor:
@@ -138,6 +138,7 @@ def _can_pack(x: Tensor) -> bool:
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
         and not torch.compiler.is_compiling()
+        and not torch.onnx.is_in_onnx_export()
     )
 
 
@@ -175,6 +176,13 @@ class UpConv3d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         four: Tensor = self.conv(x).permute(0, 2, 3, 4, 1)
+        if torch.onnx.is_in_onnx_export():  # the same without writing into slices, which ONNX has no fast word for
+            parts = [
+                four[:, :, a : a + height, b : b + width, part * self.out : (part + 1) * self.out]
+                for part, (a, b) in enumerate(itertools.product((0, 1), (0, 1)))
+            ]
+            rows = [torch.stack(pair, dim=4) for pair in (parts[:2], parts[2:])]
+            return torch.stack(rows, dim=3).flatten(4, 5).flatten(2, 3).permute(0, 4, 1, 2, 3)
         y = four.new_empty(x.shape[0], x.shape[2], 2 * height, 2 * width, self.out)
         for part, (a, b) in enumerate(itertools.product((0, 1), (0, 1))):
             y[:, :, a::2, b::2] = four[:, :, a : a + height, b : b + width, part * self.out : (part + 1) * self.out]

@@ -237,7 +237,7 @@ class WarpingNetwork(nn.Module):
         # 7 x 7 to a single output: a product with the 49 taps per pixel, then the shifted sum of the 49.
         per_depth = x.permute(0, 2, 3, 4, 1).reshape(n, depth, height * width, -1).float()
         products = torch.matmul(per_depth, self.occlusion_weight).sum(1)
-        occlusion = F.fold(products.transpose(1, 2), (height, width), kernel_size=7, padding=3)
+        occlusion = F.fold(products.transpose(1, 2), (int(height), int(width)), kernel_size=7, padding=3)  # constants for ONNX
         return deformation, _tap(taps, "occlusion", torch.sigmoid(occlusion + self.occlusion_bias))
 
 
@@ -290,11 +290,8 @@ def _flow_inputs(feature: Tensor, driving: Tensor, source: Tensor) -> Tensor:
     moved = torch.matmul(az, volume).view(n, keys.FLOWS, depth * channels, height, width)
     moved = torch.matmul(ay.unsqueeze(2), moved).view(n, keys.FLOWS, -1, width)
     moved = torch.matmul(moved, ax.transpose(-1, -2)).view(n, keys.FLOWS, depth, channels, height, width)
-    inputs = feature.new_empty(n, depth, height, width, keys.FLOWS, 1 + channels)
-    inputs[..., 1:] = moved.permute(0, 2, 4, 5, 1, 3)
-    inputs[..., 0, 0] = 0.0
-    inputs[..., 1:, 0] = _heat(driving, sizes) - _heat(source, sizes)
-    return inputs.view(n, depth, height, width, -1)
+    heat = F.pad(_heat(driving, sizes) - _heat(source, sizes), (1, 0))  # the background has none
+    return torch.cat([heat.unsqueeze(-1), moved.permute(0, 2, 4, 5, 1, 3)], dim=-1).flatten(-2)
 
 
 def _heat(points: Tensor, sizes: list[int]) -> Tensor:
@@ -306,13 +303,13 @@ def _heat(points: Tensor, sizes: list[int]) -> Tensor:
         torch.exp((axis_coordinates(size, points.device).view(1, -1, 1) - points[:, None, :, axis]).square() * (-0.5 / HEAT_VARIANCE))
         for size, axis in zip(sizes, (2, 1, 0), strict=True)
     )
-    z, y, x = (F.threshold(part, LEAST_HEAT, 0.0) for part in (z, y, x))
+    z, y, x = (part * (part > LEAST_HEAT) for part in (z, y, x))
     return (z[:, :, None] * y[:, None, :])[:, :, :, None] * x[:, None, None, :]
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
     """(N, C, D, H, W) at ``grid`` (N, D, H, W, 3) of x, y, z in -1..1 (edge to edge), trilinear, zero outside -> (N, D, H, W, C)."""
-    if volume.device.type != "cpu":
+    if volume.device.type != "cpu" or torch.onnx.is_in_onnx_export():
         # float32 in every precision: float16's step at the grid's ends is a thirtieth of a voxel.
         moved = F.grid_sample(volume.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
         return moved.permute(0, 2, 3, 4, 1)

@@ -1,4 +1,4 @@
-"""``frontalize.py --selftest`` as a person runs it, on a checkpoint of synthetic weights that a card in a project of its own names."""
+"""LivePortrait's commands as a person runs them; the self-test on synthetic weights that a card in a project of its own names."""
 
 from __future__ import annotations
 
@@ -21,10 +21,9 @@ from frontalbench.liveportrait import keys, synthetic  # noqa: E402
 STITCHING = {"stitching": "retarget_shoulder", "lip": "retarget_mouth", "eye": "retarget_eye"}
 
 
-def frontalize(*arguments: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    script = root / "workflow" / "scripts" / "frontalize.py"
+def script(name: str, *arguments: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     values = {**os.environ, "PYTHONPATH": str(root / "src"), **environment}
-    command = [sys.executable, str(script), "--device", "cpu", *arguments]
+    command = [sys.executable, str(root / "workflow" / "scripts" / name), *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=values, timeout=300, check=False)
 
 
@@ -55,10 +54,13 @@ def test_selftest_prints_a_line_per_check_and_fails_untrained_weights(
     folder = tmp_path / "in"
     folder.mkdir()
     shutil.copy(project_root / "demo/synthetic/synth_10/Angle/synth_10_l39.jpg", folder)
-    done = frontalize(
+    done = script(
+        "frontalize.py",
         "--model",
         "liveportrait",
         "--selftest",
+        "--device",
+        "cpu",
         "--in",
         str(folder),
         root=project_root,
@@ -77,7 +79,8 @@ def test_selftest_prints_a_line_per_check_and_fails_untrained_weights(
 
 
 def test_selftest_without_weights_or_of_a_model_without_one_says_so_in_one_line(project_root: Path, tmp_path: Path) -> None:
-    missing = frontalize(
+    missing = script(
+        "frontalize.py",
         "--model",
         "liveportrait",
         "--selftest",
@@ -88,6 +91,15 @@ def test_selftest_without_weights_or_of_a_model_without_one_says_so_in_one_line(
     )
     assert (missing.returncode, missing.stdout) == (2, "")
     assert re.fullmatch(r"error: .*appearance_feature_extractor\.pth .*\n", missing.stderr), missing.stderr
-    other = frontalize("--model", "mirror", "--selftest", root=project_root, FRONTALBENCH_HOME=str(project_root))
+    other = script("frontalize.py", "--model", "mirror", "--selftest", root=project_root, FRONTALBENCH_HOME=str(project_root))
     assert (other.returncode, other.stdout) == (2, "")
     assert re.fullmatch(r"error: frontalizer 'mirror' has no self-test.*\n", other.stderr), other.stderr
+
+
+def test_onnx_files_cannot_be_written_without_weights_or_of_another_family(project_root: Path, tmp_path: Path) -> None:
+    here = {"FRONTALBENCH_HOME": str(project_root), "FRONTALBENCH_STORE": str(tmp_path), "FRONTALBENCH_WEIGHTS": ""}
+    missing = script("export_onnx.py", "--out", str(tmp_path / "onnx"), root=project_root, **here)
+    assert missing.returncode == 2 and re.fullmatch(r"error: .*appearance_feature_extractor\.pth .*\n", missing.stderr), missing.stderr
+    other = script("export_onnx.py", "--model", "mesh", "--out", str(tmp_path / "onnx"), root=project_root, **here)
+    assert other.returncode == 2 and "of family 'mesh'" in other.stderr
+    assert not (tmp_path / "onnx").exists()
