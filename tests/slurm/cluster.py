@@ -6,6 +6,7 @@ through Snakemake's job step; real configuration there is never overwritten.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -118,12 +119,9 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.ask("scancel", "-u", "root")
-        for pid_file in [
-            *sorted((self.base / "run").glob("slurmd.*.pid")),
-            self.base / "run" / "slurmctld.pid",
-            self.base / "munge" / "pid",
-        ]:
-            _end(pid_file)
+        # munged last: the others talk through it while they end.
+        _end([*(self.base / "run").glob("slurmd.*.pid"), self.base / "run" / "slurmctld.pid"])
+        _end([self.base / "munge" / "pid"])
         for name in ("slurm.conf", "gres.conf", "cgroup.conf"):
             link = ETC / name
             if link.is_symlink() and link.readlink() == self.base / "etc" / name:
@@ -143,13 +141,14 @@ class Cluster:
         return [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines if line.startswith("JobId=")]
 
 
-def _end(pid_file: Path) -> None:
-    try:
-        pid = int(pid_file.read_text())
-        os.kill(pid, signal.SIGTERM)
-        for _ in range(100):
+def _end(pid_files: list[Path]) -> None:
+    """End daemons together; those that do not go within ten seconds are killed."""
+    pids = [int(path.read_text()) for path in pid_files if path.is_file() and path.read_text().strip().isdigit()]
+    for number, patience in ((signal.SIGTERM, 10.0), (signal.SIGKILL, 5.0)):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):  # it is gone, which is what was wanted
+                os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while pids and time.monotonic() < deadline:
             time.sleep(0.1)
-            os.kill(pid, 0)
-        os.kill(pid, signal.SIGKILL)
-    except (FileNotFoundError, ProcessLookupError, ValueError):
-        return  # it is gone, which is what was wanted
+            pids = [pid for pid in pids if Path("/proc", str(pid)).exists()]

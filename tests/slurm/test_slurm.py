@@ -19,6 +19,8 @@ from tests.slurm.cluster import Cluster, why_not
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 PROFILE = ("--profile", "profiles/slurm")
+TABLES = "summarize"
+"""The target: everything up to the master tables. Figures and pages are jobs like others, and take as long as all that is asked here."""
 
 
 @pytest.fixture(scope="module")
@@ -52,12 +54,12 @@ def local_run(project: Project, folder: Path) -> tuple[Project, subprocess.Popen
     card = folder / "config" / "datasets" / "tiny.yaml"
     card.write_text(card.read_text().replace(str(project.folder), str(folder)))
     here = Project(folder, dict(project.environment, PYTHONPATH=str(folder / "src")))
-    return here, here.start()
+    return here, here.start(TABLES)
 
 
 def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluster: Cluster, project: Project, tmp_path: Path) -> None:
     cluster.ask("scontrol", "update", "NodeName=g1", "State=DRAIN", "Reason=test")
-    first = project.start(*PROFILE)
+    first = project.start(TABLES, *PROFILE)
     here, running_here = local_run(project, tmp_path / "local")
 
     # Killed by its memory limit, tried again with more: the profile's retries.
@@ -81,7 +83,7 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     assert done.returncode == 0, done.stderr
     assert not [job for job in cluster.jobs() if job["JobState"] in ("RUNNING", "PENDING")]
     project.snakemake(*PROFILE, "--unlock")
-    second = project.start(*PROFILE, "--rerun-incomplete")
+    second = project.start(TABLES, *PROFILE, "--rerun-incomplete")
 
     # The node with the GPU was taken out: its job waits, and runs when the node is back.
     wait_for(lambda: has(cluster, "rule_measure_pose", "PENDING"), 120)
@@ -109,7 +111,7 @@ def test_a_model_that_fails_for_ever_costs_only_its_own_cells(cluster: Cluster, 
     project.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}], backbones=["w600k_mbf", "broken", "edgeface_s"])
     # A group is finished or lost as a whole, so the jobs go one by one (docs/cluster.md).
     alone = ("--group-components", "embeddings=1", "similarities=1")
-    done = project.snakemake(*PROFILE, "--keep-going", "--retries", "0", *alone, check=False)
+    done = project.snakemake(TABLES, *PROFILE, "--keep-going", "--retries", "0", *alone, check=False)
     assert done.returncode == 1
     cells = project.folder / "results" / "similarity" / "tiny"
     assert {path.stem for path in cells.rglob("edgeface_s.parquet")} == {"edgeface_s"}
@@ -120,7 +122,7 @@ def test_a_model_that_fails_for_ever_costs_only_its_own_cells(cluster: Cluster, 
     )
     assert project.tables() == before
     project.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}])
-    assert project.planned() == {}
+    assert project.planned(TABLES) == {}
 
 
 def jobs_of(cluster: Cluster, rule: str) -> list[dict[str, str]]:
