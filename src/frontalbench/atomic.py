@@ -1,8 +1,8 @@
 """Files appear whole or not at all.
 
 An unfinished file lies beside its target under a name that starts with a dot and ends in ``.part`` (ignored by git, read by nobody). Its maker holds
-a lock on it, which the kernel lets go when the maker dies, so that whoever writes the same target next can tell a leftover of a killed process from
-the work of a living one, and removes it.
+a lock on it, which the kernel lets go when the maker dies: so a leftover of a killed process is told from the work of a living one. Whoever writes
+the same target next takes a leftover's place.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(path)
-    descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_UNLOCKED, dir=path.parent)
-    with locked(descriptor, Path(name)) as temporary:
+    with _unfinished(path) as temporary:
         try:
             yield temporary
             with temporary.open("rb+") as handle:
@@ -44,6 +42,32 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def _unfinished(path: Path) -> Iterator[Path]:
+    """An empty locked file beside ``path``: always the same name, another one only while a living process holds that."""
+    usual = path.with_name(f"{_prefix(path)}0.part")
+    descriptor = os.open(usual, os.O_RDWR | os.O_CREAT, 0o600)
+    ours = False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = usual.stat().st_ino == os.fstat(descriptor).st_ino  # else its maker has just given it its final name
+    except (BlockingIOError, FileNotFoundError):  # held by another, or just renamed
+        pass
+    except OSError:  # no locks on this file system: nobody uses this name
+        usual.unlink(missing_ok=True)
+    if ours:
+        try:
+            os.ftruncate(descriptor, 0)
+            yield usual
+        finally:
+            os.close(descriptor)
+        return
+    os.close(descriptor)
+    descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_UNLOCKED, dir=path.parent)
+    with locked(descriptor, Path(name)) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
 def locked(descriptor: int, made: Path) -> Iterator[Path]:
     """Lock the open file or folder ``made`` (its name ends in ``.new``) and give it its name in ``.part``: what has that name was locked before."""
     try:
@@ -55,7 +79,7 @@ def locked(descriptor: int, made: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(path: Path) -> list[Path]:
-    """Remove what killed processes left of ``path`` (a file or a folder that was to appear); returns what was removed."""
+    """Remove what killed processes left of ``path`` (a file or folder that was to appear); looks through its folder. Returns what it removed."""
     return [left for left in path.parent.glob(f"{glob.escape(_prefix(path))}*.part") if _is_left(left) and remove(left)]
 
 

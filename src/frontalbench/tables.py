@@ -167,7 +167,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
     """A Parquet file, its checksums verified as it is read; whatever is wrong with it becomes one :class:`BadInput`."""
     try:
         # Not pq.read_table: that imports pyarrow.dataset and with it pandas, a third of a second in every job.
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        # Not pre_buffer: that holds the whole file until the last row group has been read.
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             metadata = file.schema_arrow.metadata or {}
             if SEAL_KEY in metadata and metadata[SEAL_KEY] != _seal(file.schema_arrow, metadata.get(METADATA_KEY, b"")):
                 raise pa.ArrowInvalid("its seal is broken")

@@ -102,3 +102,14 @@ def test_shards_concatenate_in_image_order(tmp_path: Path) -> None:
             writer.add([_row(name) for name in names])
     table = tables.concatenate([tmp_path / "0", tmp_path / "1"], tables.FRONTALS, ["image_id", "status"])
     assert table.column("image_id").to_pylist() == ["a", "b", "c", "d"]
+
+
+def test_reading_in_batches_holds_a_row_group_and_not_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "t.parquet"
+    with tables.Writer(target, tables.FRONTALS, {}, group_bytes=1 << 20) as writer:
+        for i in range(60):
+            writer.add([_row(f"{i:03d}", np.random.default_rng(i).bytes(500_000))])
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in tables.iterate(target, tables.FRONTALS, batch=4):
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < target.stat().st_size / 3
