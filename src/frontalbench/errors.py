@@ -46,5 +46,5 @@ def raise_if_memory_ran_out(error: BaseException) -> None:
 
     To be called first wherever an error of one picture becomes a row: with more memory the same job gives another row.
     """
-    if isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in _SIGNS_OF_SHORTAGE):
+    if isinstance(error, MemoryError) or any(sign in " ".join(str(error).lower().split()) for sign in _SIGNS_OF_SHORTAGE):
         raise NotEnoughMemory("not enough memory; give the job more (mem_mb of its rule), or the dataset more shards") from error

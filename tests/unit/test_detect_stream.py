@@ -11,7 +11,7 @@ import pytest
 
 from frontalbench import images, pipeline, status
 from frontalbench.detect import Detections
-from frontalbench.errors import BadConfig
+from frontalbench.errors import BadConfig, NotEnoughMemory
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE
 from frontalbench.images import RGB
 from frontalbench.pipeline import FaceRow, detect_stream, embed_crops
@@ -26,7 +26,7 @@ class Scripted:
         code = int(image[0, 0, 0])
         time.sleep(0.002 * (code % 5))  # later images overtake earlier ones
         if code == 1:
-            raise RuntimeError("out of\nmemory")
+            raise RuntimeError("shapes do\nnot fit")
         if code == 0:
             return Detections.none()
         points = np.full((5, 2), 50.0) if code == 2 else ARCFACE_TEMPLATE
@@ -139,3 +139,18 @@ def test_broken_and_odd_files_become_rows_with_a_real_detector(shared: Path) -> 
     assert first is not None
     assert last is not None
     np.testing.assert_array_equal(first, last)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("bad allocation"), RuntimeError("Failed to allocate memory for\nrequested buffer")]
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_memory_that_runs_out_ends_the_job_and_is_nobodys_status(error: Exception, threads: int) -> None:
+    class Starved:
+        name = "starved"
+
+        def detect(self, image: RGB) -> Detections:
+            raise error
+
+    with pytest.raises(NotEnoughMemory, match="mem_mb"):
+        list(detect_stream(_items([9, 33, 100]), Starved(), decode_threads=threads))
