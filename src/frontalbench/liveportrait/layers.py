@@ -130,6 +130,8 @@ class Conv(nn.Module):
 
 
 def _can_pack(x: Tensor) -> bool:
+    if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():  # first, because torch.compile cannot look into what follows
+        return False
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)
@@ -137,8 +139,6 @@ def _can_pack(x: Tensor) -> bool:
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
-        and not torch.compiler.is_compiling()
-        and not torch.onnx.is_in_onnx_export()
     )
 
 

@@ -1,0 +1,60 @@
+"""Half precision and torch.compile, on the CPU: the same pictures within what the number type keeps, each network one graph."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from frontalbench.liveportrait import networks, synthetic  # noqa: E402
+from frontalbench.liveportrait.pipeline import LivePortrait, Precision  # noqa: E402
+
+Values = dict[str, torch.Tensor]
+state = functools.cache(synthetic.state)
+
+
+@pytest.fixture(scope="module")
+def inputs() -> Values:
+    generator = torch.Generator().manual_seed(0)
+    source = torch.randn(1, 21, 3, generator=generator) * 0.3
+    return {"picture": torch.rand(1, 3, 256, 256, generator=generator), "source": source, "driving": source + 0.05}
+
+
+@pytest.fixture(scope="module")
+def exact(inputs: Values) -> Values:
+    torch.set_num_threads(2)
+    return drawn(LivePortrait(state, algorithm="direct"), inputs)
+
+
+def drawn(portrait: LivePortrait, inputs: Values) -> Values:
+    with torch.inference_mode():
+        volume = portrait.appearance(inputs["picture"])
+        features = portrait.warping(volume, inputs["driving"], inputs["source"])
+        return {"volume": volume, "features": features, "picture": portrait.generator(features)}
+
+
+@pytest.mark.parametrize(("precision", "bounds"), [("float16", (0.005, 0.005, 0.03)), ("bfloat16", (0.04, 0.04, 0.2))])
+def test_half_precision_keeps_the_picture(precision: Precision, bounds: tuple[float, ...], inputs: Values, exact: Values) -> None:
+    """Bounds are about three times what was measured: 8 bits fewer cost bfloat16 eight times as much. Synthetic weights amplify errors."""
+    portrait = LivePortrait(state, precision=precision)
+    convolutions = [module for module in portrait.generator.modules() if isinstance(module, networks.LOW_PRECISION)]
+    assert {module.bias.dtype for module in convolutions if module.bias is not None} == {getattr(torch, precision)}
+    for (name, value), bound in zip(drawn(portrait, inputs).items(), bounds, strict=True):
+        error = float((value.float() - exact[name]).abs().max() / exact[name].abs().max())
+        assert 0.0 < error < bound, name
+
+
+def test_every_heavy_network_compiles_to_one_graph(inputs: Values, exact: Values) -> None:
+    """Breaks in the graph are where torch.compile loses its gain; ``eager`` traces without generating code, which would take minutes here."""
+    source, driving = inputs["source"], inputs["driving"]
+    cases = {
+        "volume": (networks.AppearanceExtractor(state("appearance")), (inputs["picture"],)),
+        "features": (networks.WarpingNetwork(state("warping")), (exact["volume"], driving, source)),
+        "picture": (networks.Generator(state("generator")), (exact["features"],)),
+    }
+    for name, (network, arguments) in cases.items():
+        with torch.inference_mode():
+            value = torch.compile(network.eval(), backend="eager", fullgraph=True)(*arguments)
+        torch.testing.assert_close(value, exact[name], rtol=1e-3, atol=1e-4)
