@@ -26,6 +26,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     "frontalizer": {
         "identity": "frontalbench.frontalize.identity:load",
         "mirror": "frontalbench.frontalize.mirror:load",
+        "stretch": "frontalbench.frontalize.stretch:load",
         "mesh": "frontalbench.frontalize.mesh:load",
         "tddfa": "frontalbench.frontalize.tddfa:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",

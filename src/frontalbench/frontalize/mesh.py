@@ -63,7 +63,8 @@ class MeshFrontalizer:
         if landmarks.presence < self.min_presence:
             raise NoFace(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
         head, placement = self._head(landmarks)
-        return draw(view.image, head, placement, target_pose, self.filling)
+        drawing = draw(view.image, head, placement, target_pose, self.filling)
+        return drawing.picture, drawing.place
 
     def _head(self, landmarks: Landmarks) -> tuple[Head, Placement]:
         canonical = self.landmarker.canonical

@@ -52,9 +52,17 @@ class Filling:
 
 
 def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None) -> RGB:
+    """See :func:`render_seen`."""
+    return render_seen(head, rotation, texture, frame, filling, plate)[0]
+
+
+def render_seen(
+    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None
+) -> tuple[RGB, Float32]:
     """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
 
     ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph.
+    Also how well the photograph shows what the picture shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
     target = frame.to_pixels(posed(head.shape, head.still, rotation))
@@ -81,6 +89,7 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
     if plate is not None:
         at = _halved_maps(maps[..., 6:8])
         mirrored_quality *= cv2.remap(_half(plate.inside, half), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    seen_directly = _doubled(quality * (drawn.triangle >= 0), side)
     share = _share(quality, mirrored_quality, still, filling, unit / 2.0)
     result = _sample(texture, _doubled(maps[..., :2], side))
     if share is not None:
@@ -96,7 +105,7 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
         weight = _doubled(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * unit / 2.0)), side)[..., None]
         result = np.clip(np.rint(result + weight * (plate.behind - result)), 0, 255).astype(np.uint8)
     holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
-    return _inpaint(result, holes, unit)
+    return _inpaint(result, holes, unit), seen_directly
 
 
 def _halved(pixels: Float) -> Float:

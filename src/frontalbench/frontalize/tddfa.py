@@ -12,7 +12,7 @@ from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
+from frontalbench.frontalize.turning import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
@@ -74,9 +74,18 @@ class TddfaFrontalizer:
         return [guarded(self._one, view, target_pose) for view in views]
 
     def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-        assert view.face is not None
+        drawing, _ = self.drawing(view, target_pose)
+        return drawing.picture, drawing.place
+
+    def drawing(self, view: View, target_pose: tuple[float, float, float] = FRONTAL) -> tuple[Drawing, Float]:
+        """The head in the target pose with the photograph in the same frame, and the photograph's pose (3, 3) with its tilt taken out.
+
+        Raises ValueError when there is no face or its fit is degenerate.
+        """
+        if view.face is None:
+            raise ValueError("no face was detected in the photograph")
         head, placement = self._head(self.fitter.fit(view.image, view.face))
-        return draw(view.image, head, placement, target_pose, self.filling)
+        return draw(view.image, head, placement, target_pose, self.filling), placement.rotation
 
     def _head(self, fit: DenseFit) -> tuple[Head, Placement]:
         to_canonical = self._model_to_canonical

@@ -14,7 +14,7 @@ from frontalbench import status
 from frontalbench.errors import BadConfig, raise_if_memory_ran_out
 from frontalbench.frontalize.base import NoFace, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Frame, Head
-from frontalbench.frontalize.render import Filling, render
+from frontalbench.frontalize.render import Filling, render_seen
 from frontalbench.frontalize.surroundings import surrounded
 from frontalbench.geometry import crop
 from frontalbench.geometry.masks import border_mask
@@ -59,7 +59,19 @@ def placement_of(pose: HeadPose) -> Placement:
     return Placement(pose.translation + pose.scale * pose.rotation @ MIDDLE, pose.scale, tilt, untilted)
 
 
-def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> tuple[RGB, Place]:
+@dataclass(frozen=True)
+class Drawing:
+    """``picture`` (side, side, 3): the head in its new pose; ``texture``: the photograph in the same frame; ``seen`` float32 (side, side): how well
+    the photograph shows what the picture shows, 0 to 1; ``frame``: where the head is in all three; ``place``: where they are in the photograph."""
+
+    picture: RGB
+    texture: RGB
+    seen: npt.NDArray[np.float32]
+    frame: Frame
+    place: Place
+
+
+def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
     """Cut the crop out of the photograph and draw the head in the target pose."""
     yaw, pitch, roll = target_pose
     cm = float(np.clip(min(image.shape[:2]) / placement.scale, *CROP_CM))
@@ -75,8 +87,8 @@ def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float,
     texture = crop.square_crop(image, placement.middle[:2] + upwards, size, roll=angle, side=side)
     frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), roll)
     pixels, plate = surrounded(texture, image.shape[0], image.shape[1], head, placement.rotation, frame)
-    drawn = render(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)
-    return drawn, Place(texture.matrix, border_mask(side))
+    picture, seen = render_seen(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)
+    return Drawing(picture, pixels, seen, frame, Place(texture.matrix, border_mask(side)))
 
 
 def facing_camera(points: Float, triangles: npt.NDArray[np.int32]) -> Int:
@@ -98,7 +110,7 @@ def settings(kind: type[T], values: object, name: str) -> T:
 
 
 def guarded(
-    action: Callable[[View, tuple[float, float, float]], tuple[RGB, Place]], view: View, target_pose: tuple[float, float, float]
+    action: Callable[[View, tuple[float, float, float]], tuple[RGB, Place | None]], view: View, target_pose: tuple[float, float, float]
 ) -> Outcome:
     """Run ``action`` on one view; a missing face and anything that goes wrong become an outcome."""
     if view.face is None:
