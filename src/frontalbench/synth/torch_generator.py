@@ -9,13 +9,16 @@ picture. Every convolution's input channels, and every doubling's, are scaled by
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.enhance.base import to_bytes
+from frontalbench.images import RGB
 from frontalbench.synth.mobilestylegan import CARD, COARSE_LAYERS, LATENT
 from frontalbench.synth.openvino_ir import Graph
 
@@ -144,6 +147,29 @@ class TorchGenerator(nn.Module):
     def forward(self, coarse: Tensor, fine: Tensor | None = None, size: int = 256) -> Tensor:
         """See :meth:`Synthesis.forward`."""
         return cast(Tensor, self.synthesis(coarse, fine, size=size))
+
+
+class TorchDraws:
+    """A :class:`TorchGenerator` that takes and gives NumPy arrays, as :class:`~frontalbench.synth.mobilestylegan.Generator` does."""
+
+    def __init__(self, *, device: str = "cpu") -> None:
+        """See :class:`TorchGenerator`; ``device``: cpu or cuda."""
+        self._device = torch.device(device)
+        self._generator = TorchGenerator().to(self._device)
+
+    def style(self, noise: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The style (512,) of a noise vector (512,)."""
+        with torch.inference_mode():
+            return np.asarray(self._generator.styles(self._tensor(noise))[0].cpu().numpy(), np.float32)
+
+    def render(self, coarse: npt.NDArray[Any], fine: npt.NDArray[Any], size: int = 256) -> RGB:
+        """The picture (``size``, ``size``, 3) of a style for the coarse layers and one for the fine layers."""
+        with torch.inference_mode():
+            picture = self._generator(self._tensor(coarse), self._tensor(fine), size)[0]
+        return to_bytes((picture.clamp(-1.0, 1.0).permute(1, 2, 0).cpu().numpy() + 1.0) * 127.5)
+
+    def _tensor(self, values: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.asarray(values, np.float32)[None]).to(self._device)
 
 
 def inverse_haar(bands: Tensor) -> Tensor:

@@ -1,0 +1,267 @@
+"""Training pairs of people who do not exist: an angled picture and the same person from the front, in the frame of ``frontalbench_rnr``.
+
+Two sources. *Turned in style space*: real-looking angled pictures, but the person drifts with the angle. *Rotate and render*: the frontal picture as
+a textured mesh turned to an angle, which is the angled picture then; the person is the very same, the picture shows the damage of a mesh, and
+the network learns to undo it. Poses are measured, never taken for what was asked; a pair outside of its bands is not made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import atomic, images
+from frontalbench.detect.select import Face, choose
+from frontalbench.embed.base import normalise
+from frontalbench.errors import BadInput
+from frontalbench.frontalize.base import View
+from frontalbench.frontalize.rnr_inputs import Sample, cut, sample
+from frontalbench.geometry.similarity import align
+from frontalbench.images import RGB
+from frontalbench.synth.people import Draws, Instruments, noise
+from frontalbench.synth.turn import Turn
+
+if TYPE_CHECKING:
+    from frontalbench.detect.base import Detector
+    from frontalbench.embed.base import Backbone
+    from frontalbench.frontalize.tddfa import TddfaFrontalizer
+
+Float = npt.NDArray[np.float64]
+
+LATENT_SOURCE, RENDERED_SOURCE = 0, 1
+"""Kinds of a pair: turned in style space; rotate and render."""
+
+
+@dataclass(frozen=True)
+class Bands:
+    """What a shot must keep to. Degrees; similarities are means over the judges."""
+
+    base: float = 40.0
+    """Largest yaw of a person as drawn, before any turning."""
+    front: float = 12.0
+    """Largest yaw of the frontal picture."""
+    roll: float = 15.0
+    genuine: float = 0.15
+    """Smallest similarity of a picture to the frontal one; two people of this generator: 0.15 on average."""
+    rendered: tuple[float, float] = (20.0, 80.0)
+    """Angles of the second source."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One picture of a person: ``name`` says what it is (see :func:`shoot`), ``pose`` is measured (yaw, pitch, roll in degrees)."""
+
+    name: str
+    image: RGB = field(repr=False)
+    face: Face = field(repr=False)
+    pose: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """``sample``: what the network sees; ``wanted`` uint8 (S, S, 3): what it should draw; ``kind``: see :data:`LATENT_SOURCE`; ``similarity``: mean
+    of the judges between the angled and the frontal picture (1 for the second source)."""
+
+    sample: Sample
+    wanted: RGB = field(repr=False)
+    kind: int
+    person: int
+    similarity: float
+
+
+def shoot(generator: Draws, turn: Turn, instruments: Instruments, *, seed: int, number: int, bands: Bands = Bands()) -> list[Shot]:
+    """Person ``number`` of ``seed``: ``base`` as drawn, ``front``, ``front2`` (another light and mouth), ``left``, ``right`` (20 to 60 degrees) and
+    ``far`` (45 to 75 degrees, another light).
+
+    Every person has an own truncation and own angles. Pictures without exactly one face are left out; an empty list: no usable frontal picture.
+    """
+    random = np.random.default_rng([seed, number, 99])
+    truncation = random.uniform(0.6, 0.85)
+    person, second, third = (
+        turn.mean + truncation * (generator.style(noise(seed, number, k)).astype(np.float64) - turn.mean) for k in (0, 1, 2)
+    )
+    taken: list[Shot] = []
+
+    def shot(name: str, a: float, b: float, coarse: Float, fine: Float) -> Shot | None:
+        image = generator.render(coarse + a * turn.yaw + b * turn.pitch, fine)
+        face = choose(instruments.detector.detect(image), (image.shape[1], image.shape[0]))
+        if face is None or face.n_faces > 1:
+            return None
+        yaw, pitch, roll, _ = instruments.pose.estimate(image, face)
+        taken.append(Shot(name, image, face, (float(yaw), float(pitch), float(roll))))
+        return taken[-1]
+
+    base = shot("base", 0.0, 0.0, person, person)
+    if base is None or abs(base.pose[0]) > bands.base:
+        return []
+    offset, nod = base.pose[0], 0.8 * (turn.level - base.pose[1])
+    front = shot("front", -offset, nod, person, person)
+    if front is None or abs(front.pose[0]) > bands.front:
+        return []
+    offset += front.pose[0]
+    share = random.uniform(0.25, 0.5)
+    shot("front2", random.uniform(-6, 6) - offset, nod, person + 0.06 * (second - person), person + share * (second - person))
+    shot("left", random.uniform(20, 60) - offset, nod, person, person)
+    shot("right", -random.uniform(20, 60) - offset, nod, person, person)
+    side = 1.0 if random.random() < 0.5 else -1.0
+    share = random.uniform(0.2, 0.5)
+    shot("far", side * random.uniform(45, 75) - offset, nod, person, person + share * (third - person))
+    return taken
+
+
+def save_shots(folder: str | os.PathLike[str], seed: int, number: int, shots: Sequence[Shot]) -> None:
+    """``<seed>_<number>_<name>.jpg`` and, last, ``<seed>_<number>.json``: a person that is there is complete."""
+    root, stem, rows = Path(folder), f"{seed}_{number:05d}", []
+    for shot in shots:
+        atomic.write_bytes(root / f"{stem}_{shot.name}.jpg", images.encode_jpeg(shot.image, quality=95))
+        yaw, pitch, roll = (round(angle, 2) for angle in shot.pose)
+        points, box = shot.face.points.round(2).tolist(), shot.face.box.round(2).tolist()
+        score, faces = round(float(shot.face.score), 4), shot.face.n_faces
+        rows.append({"name": shot.name, "yaw": yaw, "pitch": pitch, "roll": roll, "points": points, "box": box, "score": score, "n": faces})
+    atomic.write_text(root / f"{stem}.json", json.dumps(rows) + "\n")
+
+
+def load_shots(folder: str | os.PathLike[str]) -> Iterator[tuple[int, list[Shot]]]:
+    """(number, shots) of every person with a frontal picture, in order. Raises :class:`BadInput`."""
+    paths = sorted(Path(folder).glob("*.json"))
+    if not paths:
+        raise BadInput(f"{folder}: no shots (*.json); make them with make_pairs.py --shots")
+    for path in paths:
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+            shots = [_shot(path.with_name(f"{path.stem}_{row['name']}.jpg"), row) for row in rows if row["n"] == 1]
+            number = int(path.stem.partition("_")[2])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(f"{path}: not a person's shots ({error}); delete it and make it again") from error
+        if any(shot.name == "front" and abs(shot.pose[0]) <= Bands().front for shot in shots):
+            yield number, shots
+
+
+def _shot(picture: Path, row: dict[str, Any]) -> Shot:
+    face = Face(np.array(row["box"], np.float32), float(row["score"]), np.array(row["points"], np.float32), int(row["n"]))
+    return Shot(row["name"], images.decode(picture.read_bytes()), face, (float(row["yaw"]), float(row["pitch"]), float(row["roll"])))
+
+
+def similarities(shots: Sequence[Shot], judges: Sequence[Backbone]) -> list[float]:
+    """Mean over the judges of the similarity of every shot to the frontal one."""
+    crops = np.stack([align(shot.image, shot.face.points) for shot in shots])
+    front = next(place for place, shot in enumerate(shots) if shot.name == "front")
+    found = [normalise(judge.embed(crops))[0] for judge in judges]
+    return [float(value) for value in np.mean([units @ units[front] for units in found], axis=0)]
+
+
+def pairs(
+    shots: Sequence[Shot],
+    mesh: TddfaFrontalizer,
+    detector: Detector,
+    judges: Sequence[Backbone],
+    *,
+    person: int,
+    size: int,
+    random: np.random.Generator,
+    bands: Bands = Bands(),
+) -> Iterator[Pair]:
+    """The pairs of one person, ``size`` pixels square; ``shots`` as :func:`shoot` gives them. A mesh that fails leaves its pair out."""
+    front = next(shot for shot in shots if shot.name == "front")
+    tone = tint(random)
+    frontal = View(tone(front.image), front.face)
+    try:
+        drawing, rotation = mesh.drawing(frontal)
+    except ValueError:
+        return
+    target = sample(drawing, rotation, (0.0, 0.0), size).pose
+    wanted = cut(drawing.texture, drawing.frame, size)
+    for shot, similarity in zip(shots, similarities(shots, judges), strict=True):
+        if shot.name not in ("left", "right", "far") or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
+            continue
+        view = View(weathered(tone(shot.image), random), shot.face)
+        yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size)
+    for sign in (-1.0, 1.0):
+        yaw = sign * random.uniform(*bands.rendered)
+        rendered = mesh.frontalize([frontal], (yaw, target[1], 0.0))[0].image
+        if rendered is None:
+            continue
+        view = View(weathered(rendered, random), choose(detector.detect(rendered), (rendered.shape[1], rendered.shape[0])))
+        yield from _pair(mesh, view, target, wanted, RENDERED_SOURCE, person, 1.0, size)
+
+
+def _pair(
+    mesh: TddfaFrontalizer, view: View, target: tuple[float, float], wanted: RGB, kind: int, person: int, similarity: float, size: int
+) -> Iterator[Pair]:
+    try:
+        drawing, rotation = mesh.drawing(view, (*target, 0.0))
+    except ValueError:
+        return
+    yield Pair(sample(drawing, rotation, target, size), wanted, kind, person, similarity)
+
+
+def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
+    """A light for all pictures of a person: gamma, gain and a tint."""
+    gamma, gains = random.uniform(0.7, 1.4), random.uniform(0.75, 1.15) * random.uniform(0.9, 1.1, 3)
+    table = np.clip(255.0 * gains * (np.arange(256)[:, None] / 255.0) ** gamma, 0, 255).astype(np.uint8)
+
+    def apply(image: RGB) -> RGB:
+        return np.stack([table[image[..., k], k] for k in range(3)], axis=-1)
+
+    return apply
+
+
+def weathered(image: RGB, random: np.random.Generator) -> RGB:
+    """The same picture as the wild would have it: scaled down and up again, blurred, saved as JPEG; every second one is left as it is."""
+    if random.random() < 0.5:
+        return image
+    height, width = image.shape[:2]
+    share = random.uniform(0.3, 1.0)
+    small = cv2.resize(image, (max(8, int(width * share)), max(8, int(height * share))), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    blurred = cv2.GaussianBlur(image, (0, 0), random.uniform(0.3, 1.2))
+    done, data = cv2.imencode(".jpg", blurred[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(35, 95))])
+    assert done
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])
+
+
+# Shards ---------------------------------------------------------------------------------------------------------------------------------------
+
+ARRAYS = ("photograph", "turned", "seen", "wanted", "pose", "target", "kind", "person", "similarity")
+
+
+def write_shard(path: str | os.PathLike[str], made: Sequence[Pair]) -> None:
+    """One ``.npz`` of pairs. Raises :class:`BadInput` when there are none."""
+    if not made:
+        raise BadInput(f"{path}: no pairs to write; give more people")
+    columns: dict[str, Any] = {name: np.stack([getattr(pair.sample, name) for pair in made]) for name in ("photograph", "turned", "seen")}
+    columns |= {
+        "wanted": np.stack([pair.wanted for pair in made]),
+        "pose": np.array([pair.sample.pose for pair in made], np.float32),
+        "target": np.array([pair.sample.target for pair in made], np.float32),
+        "kind": np.array([pair.kind for pair in made], np.int8),
+        "person": np.array([pair.person for pair in made], np.int64),
+        "similarity": np.array([pair.similarity for pair in made], np.float32),
+    }
+    with atomic.replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, **columns)
+
+
+def read_shards(folder: str | os.PathLike[str]) -> dict[str, npt.NDArray[np.generic]]:
+    """All pairs of a folder of shards, by name of :data:`ARRAYS`. Raises :class:`BadInput`."""
+    paths = sorted(Path(folder).glob("*.npz"))
+    if not paths:
+        raise BadInput(f"{folder}: no shards (*.npz); make them with make_pairs.py")
+    parts = []
+    for path in paths:
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                parts.append({name: data[name] for name in ARRAYS})
+        except (OSError, ValueError, KeyError) as error:
+            raise BadInput(f"{path}: not a shard of pairs ({error}); make it again with make_pairs.py") from error
+    return {name: np.concatenate([part[name] for part in parts]) for name in ARRAYS}

@@ -1,0 +1,71 @@
+#!/usr/bin/env python3
+"""Train frontalbench_rnr on pairs of people who do not exist, in slices: call it again and it goes on.
+
+Minutes on two cores:  train_rnr.py --pairs results/train/pairs --out results/train/rnr --preset tiny
+On a GPU, a slice:     train_rnr.py --pairs results/train/pairs --out results/train/rnr --preset full --device cuda --bfloat16 --minutes 9
+Measure only:          train_rnr.py --pairs results/train/pairs --out results/train/rnr --preset full --minutes 0
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from frontalbench import atomic, cards, cli
+
+
+def main() -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="shards, as make_pairs.py writes them")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
+    parser.add_argument("--preset", choices=("tiny", "full"), default="tiny", help="size and length of the run (default: tiny)")
+    parser.add_argument("--steps", type=cli.positive, metavar="N", help="train to this step (default: the preset's)")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this long; the next call goes on (default: never)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of weights and batches (default: 0)")
+    parser.add_argument(
+        "--judges", nargs="*", default=["w600k_mbf", "arcface_y1"], metavar="CARD", help="training backbones; declare them on the card"
+    )
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16")
+    parser.add_argument("--threads", type=cli.positive, default=2, metavar="N", help="CPU threads (default: 2)")
+    args = parser.parse_args()
+
+    import torch
+
+    from frontalbench.synth.pairs import read_shards
+    from frontalbench.train import rnr
+    from frontalbench.train.judge import load_judge
+
+    torch.set_num_threads(args.threads)
+    settings = replace(rnr.TINY if args.preset == "tiny" else rnr.FULL, seed=args.seed)
+    if args.steps:
+        settings = replace(settings, steps=args.steps)
+    training, held_out = rnr.split(read_shards(args.pairs))
+    judges = [load_judge(cards.find("backbone", name)) for name in args.judges]
+    trainer = rnr.Trainer(settings, judges, device=args.device, bfloat16=args.bfloat16)
+    trainer.resume(args.out)
+    first = trainer.step
+
+    def report(step: int, said: dict[str, float]) -> None:
+        if step % 50 == 0 or step == first + 1:
+            sys.stderr.write(f"step {step}: " + ", ".join(f"{name} {value:.4f}" for name, value in said.items()) + "\n")
+
+    trainer.run(training, settings.steps, seconds=60.0 * args.minutes, report=report)
+    trainer.save(args.out)
+    trainer.network.eval()
+    scores = {
+        name: asdict(rnr.evaluate(draw, held_out, judges, device=args.device))
+        for name, draw in (("network", trainer.network), ("mesh", rnr.copy_turned), ("photograph", rnr.copy_photograph))
+    }
+    said = {"settings": asdict(settings), "step": trainer.step, "judges": args.judges, "held_out": scores}
+    atomic.write_text(args.out / "report.json", json.dumps(said, indent=1) + "\n")
+    sys.stdout.write(json.dumps(scores) + "\n")
+    return cli.EXIT_OK
+
+
+if __name__ == "__main__":
+    cli.run(main)
