@@ -26,6 +26,7 @@ include: "rules/cost.smk"
 include: "rules/summarize.smk"
 include: "rules/site.smk"
 include: "rules/export.smk"
+include: "rules/train.smk"
 include: "rules/clean.smk"
 
 

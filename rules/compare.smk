@@ -14,6 +14,11 @@ rule compare:
         references=lambda wildcards: PLAN.embeddings(
             wildcards.dataset, grid.ORIGINAL, wildcards.detector, wildcards.backbone
         ),
+        feature=lambda wildcards: [
+            receipt
+            for name in PLAN.features(wildcards.judged, wildcards.backbone)
+            for receipt in PLAN.receipt("feature", name)
+        ],
     output:
         similarity="results/similarity/{dataset}/{judged}/{detector}/{backbone}.parquet",
         scores="results/similarity/{dataset}/{judged}/{detector}/{backbone}.scores.parquet",
@@ -30,7 +35,15 @@ rule compare:
         code=lambda wildcards: PLAN.code(
             "compare", "compare_cell.py", schema="similarity"
         ),
+        feature=lambda wildcards: [
+            f"--feature {name}"
+            for name in PLAN.features(wildcards.judged, wildcards.backbone)
+        ],
+        card=lambda wildcards: [
+            PLAN.digest("feature", name)
+            for name in PLAN.features(wildcards.judged, wildcards.backbone)
+        ],
     shell:
-        "python workflow/scripts/compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads}"
+        "python workflow/scripts/compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
         " --images {input.images:q} --pose {input.pose:q} --embeddings {input.embeddings:q} --references {input.references:q}"
         " --out {output.similarity:q} --scores-out {output.scores:q} 2> {log:q}"

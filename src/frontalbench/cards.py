@@ -27,6 +27,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "landmarks": "landmarks",
         "pose": "pose",
         "matting": "matting",
+        "feature": "features",
     }
 )
 """Kind -> folder below the cards' root."""

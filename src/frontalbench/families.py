@@ -50,6 +50,9 @@ FAMILIES: dict[str, dict[str, str]] = {
     "matting": {
         "modnet": "frontalbench.enhance.matting:load",
     },
+    "feature": {
+        "wiener": "frontalbench.compare.feature:load",
+    },
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from frontalbench import cards, config, datasets, fingerprint, grid, tables
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
+from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import listing
 from frontalbench.errors import BadConfig
 from frontalbench.figures.dataset import ReportEntry, report_entries
@@ -87,7 +88,17 @@ class Plan:
             *(("enhancement", chain) for choice in chosen.frontalizers for chain in choice.enhancements),
             ("pose", chosen.pose),
             *self.quality_cards(),
+            *((KIND, name) for variant in chosen.derived for backbone in chosen.backbones for name in self.features(variant, backbone)),
         ]
+
+    def features(self, variant: str, backbone: str) -> list[str]:
+        """The feature map's card of a derived variant's cell, if the variant asks for one and the backbone has one."""
+        wanted = variant.startswith(f"{RECIPE}:") and card_name(backbone) in self._feature_names()
+        return [card_name(backbone)] if wanted else []
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def _feature_names(self) -> frozenset[str]:
+        return frozenset(card.name for card in cards.all_cards(KIND))
 
     def weights_state(self, kind: str, name: str) -> str:
         """Changes when a fetch that failed before could succeed now without the network: its files have appeared on this machine."""

@@ -14,6 +14,7 @@ import pytest
 from frontalbench import tables
 from frontalbench.compare import kernel
 from frontalbench.compare.cell import compare_cell
+from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.scores import Impostors, from_table
 from frontalbench.errors import BadConfig, BadInput
 
@@ -250,6 +251,21 @@ def test_fusion_of_embeddings_and_of_scores(tmp_path: Path) -> None:
         assert table["s01_p1"]["genuine"] == pytest.approx(original["s01_p1"]["genuine"], abs=1e-6)
     light = {r["image_id"]: r for r in world.cell("fuse_mean@0.001:turned.none").similarity.to_pylist()}
     assert light[name]["genuine"] == pytest.approx(original[name]["genuine"], abs=2e-3)
+
+
+def test_feature_frontal_maps_by_the_yaw_and_needs_a_map(tmp_path: Path) -> None:
+    rows = [image("r", "a", "reference"), image("s", "b", "reference")]
+    rows += [image(f"p{yaw}", "a", "probe", yaw=yaw, pose_source="ground_truth") for yaw in (0.0, 90.0)]
+    world = World(tmp_path, rows)
+    found = FeatureMap(np.diag(np.linspace(2.0, 0.1, D)), (30.0, 70.0))
+    plain = {r["image_id"]: r for r in world.cell("fuse_mean:turned.none").similarity.to_pylist()}
+    mapped = {r["image_id"]: r for r in world.cell("feature_frontal:turned.none", feature=found).similarity.to_pylist()}
+    assert mapped["p0.0"]["genuine"] == pytest.approx(plain["p0.0"]["genuine"], abs=1e-6)
+    wanted = found.apply(world.original["p90.0"][None], world.turned["p90.0"][None], [90.0])[0] @ world.original["r"]
+    assert mapped["p90.0"]["genuine"] == pytest.approx(float(wanted), abs=1e-6)
+    assert abs(mapped["p90.0"]["genuine"] - plain["p90.0"]["genuine"]) > 1e-3
+    without = world.cell("feature_frontal:turned.none").similarity.to_pylist()
+    assert {row["status"] for row in without if row["role"] == "probe"} == {"weights_missing"}
 
 
 @pytest.mark.parametrize(

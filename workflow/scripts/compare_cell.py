@@ -2,7 +2,8 @@
 """Compare one cell: embeddings of a variant against the original references.
 
 Writes one row per image (similarity table) and the pair scores (genuine pairs, impostor histogram with exact upper tail).
-Derived variants (fuse_mean:<variant>, fuse_max:<variant>, fuse_score:<variant>, control_meanshift:<variant>) take the embeddings of <variant>.
+Derived variants (fuse_mean:<variant>, fuse_max:<variant>, fuse_score:<variant>, control_meanshift:<variant>,
+feature_frontal:<variant>) take the embeddings of <variant>.
 
 example:
   compare_cell.py --images results/images/demo/*.parquet --pose results/pose/demo/original/*.parquet \\
@@ -17,8 +18,13 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from frontalbench import cli
+from frontalbench import cards, cli
+from frontalbench.errors import WeightsMissing
+
+if TYPE_CHECKING:
+    from frontalbench.compare.feature import FeatureMap
 
 
 def main() -> int:
@@ -30,6 +36,7 @@ def main() -> int:
     parser.add_argument("--out", required=True, metavar="FILE", help="similarity table to write")
     parser.add_argument("--scores-out", required=True, metavar="FILE", help="pair scores to write")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant; needed for derived ones")
+    parser.add_argument("--feature", default="", metavar="CARD", help="the backbone's feature map, for feature_frontal")
     parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
     parser.add_argument("--threads", type=cli.positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
@@ -51,10 +58,22 @@ def main() -> int:
         pose=[Path(p) for p in arguments.pose],
         roles=roles,
         variant=arguments.variant,
+        feature=feature_map(arguments.feature),
         threads=arguments.threads,
     )
     sys.stdout.write(" ".join(f"{name}={number}" for name, number in report.items()) + "\n")
     return 0
+
+
+def feature_map(name: str) -> FeatureMap | None:
+    """The map of a feature card; None where none is named or its weights are out of reach (the cell then says ``weights_missing``)."""
+    from frontalbench.compare.feature import load
+
+    try:
+        return load(cards.find("feature", name)) if name else None
+    except WeightsMissing as error:
+        sys.stderr.write(f"{error}\n")
+        return None
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def main() -> int:
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16")
-    parser.add_argument("--threads", type=cli.positive, default=2, metavar="N", help="CPU threads (default: 2)")
+    parser.add_argument("--threads", type=cli.positive, default=1, metavar="N", help="CPU threads (default: 1)")
     args = parser.parse_args()
 
     import torch

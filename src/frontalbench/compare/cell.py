@@ -18,6 +18,7 @@ import pyarrow as pa
 from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
 from frontalbench.compare.derived import Derived
+from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs
 from frontalbench.compare.scores import SCORES, TAIL, Float32Array, FloatArray, Genuine, ImpostorSink, IntArray, to_table
 from frontalbench.errors import BadInput
@@ -220,7 +221,7 @@ def _plain_shards(meta: Metadata, paths: Sequence[Path], originals: _Originals |
             yield _Shard(rows, words, detail, (vectors,), original, there)
 
 
-def _derive(shard: _Shard, recipe: Derived, shift: FloatArray | None) -> _Shard:
+def _derive(shard: _Shard, recipe: Derived, shift: FloatArray | None, feature: FeatureMap | None, yaw: Float32Array) -> _Shard:
     original, frontal, ok, there = shard.original, shard.vectors[0], shard.ok, shard.original_ok
     assert original is not None
     words, detail = shard.status.copy(), shard.detail.copy()
@@ -236,7 +237,13 @@ def _derive(shard: _Shard, recipe: Derived, shift: FloatArray | None) -> _Shard:
     detail[ok & there] = ""
     first = np.where(there[:, None], original, frontal)
     second = np.where(ok[:, None], frontal, original)
-    vectors = (first, second) if recipe.combine else (recipes.fuse_mean(first, second, recipe.weight),)
+    if recipe.recipe == "feature_frontal":
+        if feature is None:
+            words[words == status.OK] = status.WEIGHTS_MISSING
+            detail[:] = "no feature map of this backbone"
+        vectors = (np.zeros_like(first) if feature is None else feature.apply(first, second, yaw[shard.rows]),)
+    else:
+        vectors = (first, second) if recipe.combine else (recipes.fuse_mean(first, second, recipe.weight),)
     return _Shard(shard.rows, words, detail, vectors, original, there)
 
 
@@ -325,6 +332,7 @@ def compare_cell(
     pose: Sequence[Path] = (),
     roles: Mapping[str, Any] | None = None,
     variant: str = "",
+    feature: FeatureMap | None = None,
     tail: int = TAIL,
 ) -> CellResult:
     """Compare the embeddings of a variant with the original references.
@@ -332,7 +340,8 @@ def compare_cell(
     ``images``: images tables of the dataset (metadata columns only are read); ``embeddings``: shards of the variant; ``references``: shards of
     variant ``original`` of the same detector and backbone; ``pose``: measured pose of the originals; ``roles``: the dataset's role rule, needed
     when a role is ``auto``; ``variant``: the variant's name, needed only for derived ones (``fuse_mean:<variant>``, see :mod:`.derived`;
-    ``embeddings`` are then those of ``<variant>``).
+    ``embeddings`` are then those of ``<variant>``); ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant
+    is ``weights_missing``.
 
     Returns one row per image, whatever became of it, and the pair scores of probes and of references (:mod:`.scores`). A genuine pair is two
     different photographs (by content) of one subject; a pair with equal content is neither genuine nor impostor.
@@ -351,7 +360,7 @@ def compare_cell(
 
     def shards() -> Iterator[_Shard]:
         for shard in _plain_shards(meta, embeddings, originals):
-            yield shard if recipe is None else _derive(shard, recipe, shift)
+            yield shard if recipe is None else _derive(shard, recipe, shift, feature, meta.yaw)
 
     by_score = recipe is not None and bool(recipe.combine)
     sums = None if by_score else _SubjectSums.over(meta, shards())

@@ -8,6 +8,8 @@ A derived variant is named ``<recipe>:<variant>`` and stands in every table like
 ``fuse_score:<variant>``         the mean of the two similarities
 ``control_meanshift:<variant>``  the original embedding plus (mean frontal - mean angled embedding), normalised: what a method gains
                                  that only moves everybody towards the average face
+``feature_frontal:<variant>``    the mean of the two embeddings, mapped towards the frontal one by what was learned of this backbone on
+                                 people who do not exist (:mod:`.feature`)
 ===============================  ==================================================================================================
 
 Flip fusion, the control for "two pictures are better than one", is ``fuse_mean:mirror.none``.
@@ -24,7 +26,7 @@ import numpy as np
 from frontalbench.compare.scores import Float32Array, FloatArray
 from frontalbench.errors import BadConfig
 
-RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift")
+RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal")
 _NAME = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from frontalbench import tables
 from frontalbench.compare.cell import compare_cell
+from frontalbench.compare.feature import FeatureMap
 from frontalbench.stages.common import provenance
 
 
@@ -21,10 +22,11 @@ def compare(
     pose: Sequence[str | os.PathLike[str]] = (),
     roles: Mapping[str, Any] | None = None,
     variant: str = "",
+    feature: FeatureMap | None = None,
     threads: int = 0,
 ) -> dict[str, int]:
     """Write the two tables of a cell (see :func:`frontalbench.compare.cell.compare_cell`); returns the counts of the cell."""
-    result = compare_cell(images, embeddings, references, pose=pose, roles=roles, variant=variant)
+    result = compare_cell(images, embeddings, references, pose=pose, roles=roles, variant=variant, feature=feature)
     inputs = dict.fromkeys(str(path) for path in (*pose, *embeddings, *references))  # images are known by the sha256 of each picture
     record = provenance("compare", inputs, threads=threads, device="cpu", counts=result.report, variant=variant)
     tables.write(scores_out, result.scores, record, row_group_size=65536)

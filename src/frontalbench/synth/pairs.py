@@ -214,9 +214,9 @@ def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
     return apply
 
 
-def weathered(image: RGB, random: np.random.Generator) -> RGB:
-    """The same picture as the wild would have it: scaled down and up again, blurred, saved as JPEG; every second one is left as it is."""
-    if random.random() < 0.5:
+def weathered(image: RGB, random: np.random.Generator, *, always: bool = False) -> RGB:
+    """The same picture as the wild would have it: scaled down and up again, blurred, saved as JPEG; unless ``always``, every second one stays."""
+    if random.random() < 0.5 and not always:
         return image
     height, width = image.shape[:2]
     share = random.uniform(0.3, 1.0)

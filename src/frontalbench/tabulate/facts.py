@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from frontalbench.compare import derived
+from frontalbench.compare import derived, feature
 
 LEVELS = ("none", "contract", "real-weights", "golden")
 """Verification levels, weakest first."""
@@ -46,7 +46,14 @@ class Cell:
         """(kind, name) of every card that the cell stands on."""
         frontalizer, enhancement = self.parts
         steps = [("enhancement", step) for step in enhancement.split("+") if step]
-        return [*([("frontalizer", frontalizer)] if frontalizer else []), *steps, ("detector", self.detector), ("backbone", self.backbone)]
+        maps = [(feature.KIND, feature.card_name(self.backbone))] if self.recipe == feature.RECIPE else []
+        return [
+            *([("frontalizer", frontalizer)] if frontalizer else []),
+            *steps,
+            *maps,
+            ("detector", self.detector),
+            ("backbone", self.backbone),
+        ]
 
 
 def cell_of(path: str | os.PathLike[str]) -> Cell:
@@ -100,10 +107,11 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
     trained: dict[tuple[str, str], frozenset[str]] = {}
     level: dict[tuple[str, str], str] = {}
     names: set[str] = set()
+    maps = {card.name for card in cards.all_cards(feature.KIND)}
     for cell in cells:
         names.add(cell.dataset)
         for kind, name in cell.models:
-            if (kind, name) not in level:
+            if (kind, name) not in level and (kind != feature.KIND or name in maps):
                 card = cards.find(kind, name)
                 trained[kind, name] = frozenset(card.trained_with)
                 level[kind, name] = str(card.data.get("verified", {}).get("level", LEVELS[0]))

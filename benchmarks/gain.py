@@ -1,0 +1,218 @@
+"""The verdict of docs/gain.md: identity gain, d' and FNMR of the cheap frontal views and of feature_frontal, on real people, beside flip fusion.
+
+    python benchmarks/gain.py --part verdict --cache results/gain     # the people that nothing was chosen on
+    python benchmarks/gain.py --part validation --cache results/gain  # the fixed list that numbers were chosen on
+
+References: FRLL the neutral front; CFP the frontal pictures; LFW of every person the picture nearest to the front. Intervals: 95 %, people drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import cards, images
+from frontalbench.compare import bootstrap, feature, stats
+from frontalbench.compare.derived import fuse_mean
+from frontalbench.detect import choose, load_detector
+from frontalbench.embed import load_backbone
+from frontalbench.embed.base import normalise
+from frontalbench.frontalize import load_frontalizer
+from frontalbench.frontalize.base import View
+from frontalbench.geometry.similarity import align
+from frontalbench.pose import load_pose
+
+Float32 = npt.NDArray[np.float32]
+DETECTOR, POSE = "scrfd_500m", "tddfa_pose"
+CFP_VALIDATION = 30
+FMR = 1e-3
+CONDITIONS = ("FRLL three-quarter", "FRLL profile", "CFP profile", "LFW")
+
+
+def pictures(shared: Path) -> list[tuple[str, str, str, Path]]:
+    """(set, person, view, file) of every test picture."""
+    root = shared / "testdata"
+    found = [("FRLL", path.stem.split("_")[0], path.parent.name, path) for path in sorted(root.glob("frll/*/*.jpg"))]
+    found += [("CFP", path.parts[-3], path.parts[-2], path) for path in sorted(root.glob("cfp/Data/Images/*/*/*.jpg"))]
+    found += [("LFW", path.parts[-2], "", path) for path in sorted(root.glob("lfw/*/*.jpg"))]
+    return found
+
+
+def validation(row: tuple[str, str, str, Path]) -> bool:
+    """Whether a picture is of the fixed list that numbers were chosen on."""
+    return (row[0] == "FRLL" and int(row[1]) % 2 == 0) or (row[0] == "CFP" and int(row[1]) <= CFP_VALIDATION)
+
+
+class Embedder:
+    """Embeddings of a variant of many pictures, kept in a folder."""
+
+    def __init__(self, rows: list[tuple[str, str, str, Path]], cache: Path, backbones: list[str]) -> None:
+        self.rows, self.cache, self.backbones = rows, cache, backbones
+        self.detector = load_detector(cards.find("detector", DETECTOR))
+
+    def pose(self) -> npt.NDArray[np.float64]:
+        """(n, 3) measured angles of the pictures; NaN without a face."""
+        return self._kept("pose", self._measure)
+
+    def embeddings(self, variant: str, backbone: str, needed: npt.NDArray[np.bool_]) -> Float32:
+        """Unit-length (n, D) of the ``needed`` pictures through frontalizer ``variant`` ("original": as they are); zero without a face."""
+
+        def make() -> npt.NDArray[np.float64]:
+            crops, found = self._crops(variant, needed)
+            rows = normalise(load_backbone(cards.find("backbone", backbone)).embed(crops))[0]
+            result = np.zeros((len(self.rows), rows.shape[1]))
+            result[needed] = rows * found[:, None]
+            return result
+
+        return self._kept(f"{variant}-{backbone}", make).astype(np.float32)
+
+    def _crops(self, variant: str, needed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+        path = self.cache / f"{variant}.npz"
+        if not path.is_file():
+            made = list(self._detect(variant, needed))
+            np.savez(path, crops=np.stack([crop for crop, _ in made]), found=np.array([found for _, found in made]))
+        with np.load(path) as kept:
+            return kept["crops"], kept["found"]
+
+    def _detect(self, variant: str, needed: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.uint8], bool]]:
+        model = None if variant == "original" else load_frontalizer(cards.find("frontalizer", variant))
+        for place in np.flatnonzero(needed):
+            image: npt.NDArray[np.uint8] | None = images.decode(self.rows[place][3].read_bytes())
+            if model is not None and image is not None:
+                face = choose(self.detector.detect(image), (image.shape[1], image.shape[0]))
+                image = model.frontalize([View(image, face)])[0].image
+            face = None if image is None else choose(self.detector.detect(image), (image.shape[1], image.shape[0]))
+            yield (np.zeros((112, 112, 3), np.uint8), False) if image is None or face is None else (align(image, face.points), True)
+
+    def _measure(self) -> npt.NDArray[np.float64]:
+        estimator, result = load_pose(cards.find("pose", POSE)), np.full((len(self.rows), 3), np.nan)
+        for place, row in enumerate(self.rows):
+            image = images.decode(row[3].read_bytes())
+            face = choose(self.detector.detect(image), (image.shape[1], image.shape[0]))
+            if face is not None:
+                result[place] = estimator.estimate(image, face)[:3]
+        return result
+
+    def _kept(self, name: str, make: Callable[[], npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+        path = self.cache / f"{name}.npy"
+        if not path.is_file():
+            self.cache.mkdir(parents=True, exist_ok=True)
+            np.save(path, make())
+        kept: npt.NDArray[np.float64] = np.load(path)
+        return kept
+
+
+def roles(
+    rows: list[tuple[str, str, str, Path]], pose: npt.NDArray[np.float64], name: str
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(probes, references) of a condition, as places in ``rows``."""
+    if name == "LFW":
+        people: dict[str, list[int]] = {}
+        for place, row in enumerate(rows):
+            if row[0] == "LFW":
+                people.setdefault(row[1], []).append(place)
+        nearest = {min(places, key=lambda place: np.abs(pose[place]).sum()) for places in people.values()}
+        return np.array([p for places in people.values() for p in places if p not in nearest]), np.array(sorted(nearest))
+    kind, view = name.split(" ")
+    ends = {"three-quarter": "3quarter", "profile": "profile"}[view]
+    front = "neutral_front" if kind == "FRLL" else "frontal"
+    probes = [place for place, row in enumerate(rows) if row[0] == kind and row[2].endswith(ends)]
+    return np.array(probes), np.array([place for place, row in enumerate(rows) if row[0] == kind and row[2] == front])
+
+
+def moments(scores: Float32, same: npt.NDArray[np.bool_]) -> stats.PairMoments:
+    """Mean, spread and number of genuine and impostor pairs per probe."""
+    columns = []
+    for where in (same, ~same):
+        masked = np.ma.masked_array(scores.astype(np.float64), ~where)
+        columns += [masked.mean(1).filled(np.nan), masked.std(1).filled(np.nan), where.sum(1).astype(np.float64)]
+    return stats.PairMoments(*columns)
+
+
+def line(
+    label: str,
+    backbone: str,
+    name: str,
+    before: Float32,
+    after: Float32,
+    who: npt.NDArray[np.str_],
+    other: npt.NDArray[np.str_],
+    resamples: int,
+) -> str:
+    """One row of the table."""
+    same = who[:, None] == other[None]
+    own = [np.where(same, s, 0).sum(1) / same.sum(1) for s in (before, after)]
+    strangers = [np.where(same, 0, s).sum(1) / (~same).sum(1) for s in (before, after)]
+    gain = (own[1] - strangers[1]) - (own[0] - strangers[0])
+    people, code = np.unique(who, return_inverse=True)
+    sums, numbers = np.bincount(code, gain)[:, None], np.bincount(code).astype(float)[:, None]
+    low, high = bootstrap.mean_intervals(sums, numbers, resamples=resamples)
+    change = stats.dprime_change(moments(after, same), moments(before, same), who, resamples=resamples)
+    thresholds = [float(np.quantile(s[~same], 1 - FMR)) for s in (before, after)]
+    missed = [float((s[same] < t).mean()) for s, t in zip((before, after), thresholds, strict=True)]
+    d = [stats.dprime(s[same], s[~same]) for s in (before, after)]
+    cells = [backbone, name, label, f"{own[0].mean():.3f} -> {own[1].mean():.3f}", f"{strangers[1].mean() - strangers[0].mean():+.4f}"]
+    cells += [
+        f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}]",
+        f"{d[0]:.2f} -> {d[1]:.2f}, {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]",
+    ]
+    cells += [f"{100 * missed[0]:.2f} -> {100 * missed[1]:.2f} %", f"{len(people)}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("FRONTALBENCH_SHARED", "../shared")), help="folder with testdata/"
+    )
+    parser.add_argument("--part", choices=("verdict", "validation"), default="verdict")
+    parser.add_argument("--backbones", nargs="+", default=["w600k_mbf", "edgeface_s", "sface", "arcface_y1"])
+    parser.add_argument("--frontalizers", nargs="+", default=["stretch", "stretch_mirror"], help="beside mirror, the control")
+    parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
+    parser.add_argument("--cache", type=Path, required=True, help="folder where embeddings are kept")
+    parser.add_argument("--resamples", type=int, default=2000)
+    arguments = parser.parse_args()
+    rows = [row for row in pictures(arguments.shared) if validation(row) == (arguments.part == "validation")]
+    maker = Embedder(rows, arguments.cache / arguments.part, arguments.backbones)
+    pose = maker.pose()
+    who = np.array([row[1] for row in rows])
+    everything = np.isfinite(pose[:, 0])
+    probes_of = {name: roles(rows, pose, name) for name in arguments.conditions}
+    probe = np.zeros(len(rows), bool)
+    for probes, _ in probes_of.values():
+        probe[probes] = True
+    sys.stdout.write(
+        "| backbone | pictures | view | genuine | impostor | identity gain | d' | FNMR at FMR 0.1 % | people |\n" + "|---" * 9 + "|\n"
+    )
+    for backbone in arguments.backbones:
+        original = maker.embeddings("original", backbone, everything)
+        views = {name: maker.embeddings(name, backbone, probe & everything) for name in ("mirror", *arguments.frontalizers)}
+        maps = [card for card in cards.all_cards(feature.KIND) if card.name == feature.card_name(backbone)]
+        found = feature.load(maps[0]) if maps else None
+        for name, (probes, references) in probes_of.items():
+            probes = probes[everything[probes]]
+            references = references[everything[references]]
+            goal, before = original[references], original[probes]
+            shown = [("mirror, fused (control)", fuse_mean(before, views["mirror"][probes]))]
+            for view in arguments.frontalizers:
+                lost = ~views[view][probes].any(1)
+                alone = np.where(lost[:, None], before, views[view][probes])
+                shown += [(view, alone), (f"{view}, fused", fuse_mean(before, alone))]
+                if found is not None and view.endswith("mirror"):
+                    shown.append(("feature_frontal", found.apply(before, alone, pose[probes, 0])))
+            for label, after in shown:
+                if label != "stretch_mirror":
+                    text = line(label, backbone, name, before @ goal.T, after @ goal.T, who[probes], who[references], arguments.resamples)
+                    sys.stdout.write(text + "\n")
+                    sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

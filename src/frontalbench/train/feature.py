@@ -1,0 +1,34 @@
+"""What a feature map is estimated from: embeddings of people who do not exist, at many angles, in many states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench.embed.base import Backbone, normalise
+from frontalbench.geometry.similarity import align
+from frontalbench.synth.pairs import Shot, tint, weathered
+
+
+def observations(
+    people: Iterable[tuple[int, Sequence[Shot]]], backbone: Backbone, *, seed: int = 0
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """(unit-length embeddings (n, D), person (n,), whether it is the frontal picture (n,)) of every shot.
+
+    Twice per shot: the mean of picture and mirror image, as the map meets them, and the picture alone in another light and worn; the frontal
+    picture counts as frontal only the first time.
+    """
+    rows: list[npt.NDArray[np.float32]] = []
+    who: list[int] = []
+    frontal: list[bool] = []
+    for number, shots in people:
+        random = np.random.default_rng([seed, number])
+        clean = np.stack([align(shot.image, shot.face.points) for shot in shots])
+        worn = np.stack([align(weathered(tint(random)(shot.image), random, always=True), shot.face.points) for shot in shots])
+        straight, flipped, other = (normalise(backbone.embed(crops))[0] for crops in (clean, np.ascontiguousarray(clean[:, :, ::-1]), worn))
+        rows += [*normalise(straight + flipped)[0], *other]
+        who += [number] * (2 * len(shots))
+        frontal += [shot.name == "front" for shot in shots] + [False] * len(shots)
+    return np.stack(rows), np.array(who), np.array(frontal)
