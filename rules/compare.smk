@@ -7,7 +7,13 @@ rule compare:
         pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
         embeddings=lambda wildcards: PLAN.embeddings(
             wildcards.dataset,
-            grid.pixels_of(wildcards.judged),
+            grid.probes_of(wildcards.judged),
+            wildcards.detector,
+            wildcards.backbone,
+        ),
+        turned=lambda wildcards: PLAN.turned(
+            wildcards.dataset,
+            wildcards.judged,
             wildcards.detector,
             wildcards.backbone,
         ),
@@ -32,6 +38,9 @@ rule compare:
         runtime=60,
     params:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
+        matched=lambda wildcards: PLAN.matched_options(
+            wildcards.dataset, wildcards.judged
+        ),
         code=lambda wildcards: PLAN.code(
             "compare", "compare_cell.py", schema="similarity"
         ),
@@ -46,4 +55,5 @@ rule compare:
     shell:
         "python workflow/scripts/compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
         " --images {input.images:q} --pose {input.pose:q} --embeddings {input.embeddings:q} --references {input.references:q}"
+        " --turned {input.turned:q} {params.matched}"
         " --out {output.similarity:q} --scores-out {output.scores:q} 2> {log:q}"

@@ -66,6 +66,21 @@ def pixels_of(variant: str) -> str:
     return variant.rpartition(":")[2]
 
 
+MATCHED = "pose_matched:"
+TURNED = "turned"
+"""In place of an enhancement: the references of a dataset, turned to the probes' angles. It has crops and embeddings, but is judged in no cell."""
+
+
+def probes_of(variant: str) -> str:
+    """The variant whose embeddings stand for the probes of a cell."""
+    return ORIGINAL if variant.startswith(MATCHED) else pixels_of(variant)
+
+
+def turned_of(variant: str) -> str:
+    """The turned references that a cell needs, "" for none."""
+    return variant_name(split_variant(pixels_of(variant))[0], TURNED) if variant.startswith(MATCHED) else ""
+
+
 def cells(config: Config) -> Iterator[Cell]:
     """Every cell of the grid, in a fixed order: the variants with pixels of their own, then the derived ones."""
     for dataset in config.datasets:
@@ -76,12 +91,12 @@ def cells(config: Config) -> Iterator[Cell]:
 
 
 def pictures_path(dataset: str, variant: str, shard: str) -> str:
-    """The table that holds the pixels of a variant: images, frontals (``*.none``) or variants."""
+    """The table that holds the pixels of a variant: images, frontals (``*.none``), turned references or variants."""
     if variant == ORIGINAL:
         return f"{RESULTS}/images/{dataset}/{shard}.parquet"
     frontalizer, enhancement = split_variant(variant)
-    if enhancement == "none":
-        return f"{RESULTS}/frontals/{dataset}/{frontalizer}/{shard}.parquet"
+    if enhancement in ("none", TURNED):
+        return f"{RESULTS}/{'frontals' if enhancement == 'none' else TURNED}/{dataset}/{frontalizer}/{shard}.parquet"
     return f"{RESULTS}/variants/{dataset}/{variant}/{shard}.parquet"
 
 

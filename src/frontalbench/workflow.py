@@ -149,6 +149,10 @@ class Plan:
         """The role rule of a dataset's card, as JSON for the command line."""
         return json.dumps(dict(self.datasets[dataset].roles), sort_keys=True)
 
+    def yaw_edges(self, dataset: str) -> str:
+        """Edges of a dataset's bins of |yaw|, for a command line."""
+        return " ".join(f"{edge:g}" for edge in self.datasets[dataset].yaw_bins)
+
     # Paths ------------------------------------------------------------------------------------------------------------
 
     def over_shards(self, path: Any, dataset: str, *parts: str) -> list[str]:
@@ -163,6 +167,15 @@ class Plan:
 
     def embeddings(self, dataset: str, variant: str, detector: str, backbone: str) -> list[str]:
         return self.over_shards(grid.embeddings_path, dataset, variant, detector, backbone)
+
+    def turned(self, dataset: str, judged: str, detector: str, backbone: str) -> list[str]:
+        """Embeddings of the turned references of a pose-matched cell; none for any other."""
+        variant = grid.turned_of(judged)
+        return self.embeddings(dataset, variant, detector, backbone) if variant else []
+
+    def matched_options(self, dataset: str, judged: str) -> str:
+        """Options of compare_cell.py that only a pose-matched cell needs, so that no other cell reruns for them."""
+        return f"--yaw-bins {self.yaw_edges(dataset)}" if grid.turned_of(judged) else ""
 
     def crops(self, dataset: str, variant: str, detector: str) -> list[str]:
         return self.over_shards(grid.crops_path, dataset, variant, detector)
@@ -277,10 +290,9 @@ class Plan:
     def figure_options(self, dataset: str) -> str:
         """Options of viz.py that follow from the dataset's card and the configuration."""
         card = self.datasets[dataset]
-        edges = " ".join(f"{edge:g}" for edge in card.yaw_bins)
         numbers = self.config.statistics
         notice = "synthetic" if card.data.get("synthetic") else "none" if card.data["licence"]["publish"] else "research"
-        return f"--notice {notice} --yaw-bins {edges} --resamples {numbers.resamples} --seed {numbers.seed}"
+        return f"--notice {notice} --yaw-bins {self.yaw_edges(dataset)} --resamples {numbers.resamples} --seed {numbers.seed}"
 
     def examples(self) -> list[str]:
         """Folders of pictures for people."""

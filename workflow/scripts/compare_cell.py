@@ -3,7 +3,8 @@
 
 Writes one row per image (similarity table) and the pair scores (genuine pairs, impostor histogram with exact upper tail).
 Derived variants (fuse_mean:<variant>, fuse_max:<variant>, fuse_score:<variant>, control_meanshift:<variant>,
-feature_frontal:<variant>) take the embeddings of <variant>.
+feature_frontal:<variant>) take the embeddings of <variant>;
+pose_matched:<frontalizer>.none takes those of `original`, and with --turned the references that turn_references.py turned.
 
 example:
   compare_cell.py --images results/images/demo/*.parquet --pose results/pose/demo/original/*.parquet \\
@@ -33,6 +34,10 @@ def main() -> int:
     parser.add_argument("--pose", nargs="*", default=[], metavar="FILE", help="measured pose of the originals, where the dataset needs it")
     parser.add_argument("--embeddings", nargs="+", required=True, metavar="FILE", help="embeddings shards of the variant")
     parser.add_argument("--references", nargs="+", required=True, metavar="FILE", help="embeddings shards of `original`")
+    parser.add_argument(
+        "--turned", nargs="*", default=[], metavar="FILE", help="embeddings of turned references, for pose_matched:<variant>"
+    )
+    parser.add_argument("--yaw-bins", type=float, nargs="*", default=[], metavar="DEG", help="edges of the bins of |yaw|, beside --turned")
     parser.add_argument("--out", required=True, metavar="FILE", help="similarity table to write")
     parser.add_argument("--scores-out", required=True, metavar="FILE", help="pair scores to write")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant; needed for derived ones")
@@ -44,6 +49,9 @@ def main() -> int:
         os.environ[name] = str(arguments.threads)
     from frontalbench.errors import BadInput
     from frontalbench.stages.compare import compare
+
+    if bool(arguments.turned) != (len(arguments.yaw_bins) > 1):
+        raise BadInput("--turned and --yaw-bins: give both (at least two edges), or neither")
 
     try:
         roles = json.loads(arguments.roles) if arguments.roles else None
@@ -59,6 +67,8 @@ def main() -> int:
         roles=roles,
         variant=arguments.variant,
         feature=feature_map(arguments.feature),
+        turned=[Path(p) for p in arguments.turned],
+        edges=arguments.yaw_bins,
         threads=arguments.threads,
     )
     sys.stdout.write(" ".join(f"{name}={number}" for name, number in report.items()) + "\n")

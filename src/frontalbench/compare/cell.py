@@ -278,6 +278,44 @@ def read_gallery(meta: Metadata, references: Sequence[Path]) -> tuple[Gallery, I
     return Gallery(np.concatenate(vectors)[order], meta.subject_code[place], meta.photo[place]), place
 
 
+@dataclass(frozen=True)
+class _Galleries:
+    """The references that probes are compared with: as they are, then turned to some angles. ``which`` (N,): each image's gallery.
+
+    ``missing``: why there are no turned references at all, "" when there are some.
+    """
+
+    each: list[tuple[Gallery, IntArray]]
+    which: IntArray
+    missing: str = ""
+
+
+def _turned_galleries(meta: Metadata, plain: tuple[Gallery, IntArray], turned: Sequence[Path], edges: Sequence[float]) -> _Galleries:
+    """Galleries of references turned to the middles of the yaw's bins; a reference that could not be turned is left out of them."""
+    parts = [read_embeddings(path) for path in turned]
+    if not parts:
+        raise BadInput("turned: no table given; expected the embeddings of the turned references")
+    ids = np.concatenate([part[0] for part in parts])
+    words = np.concatenate([part[1] for part in parts])
+    details = np.concatenate([part[2] for part in parts])
+    vectors = np.concatenate([part[3] for part in parts])
+    named = [recipes.split_turned_id(str(name)) for name in ids]
+    place = _places(meta, np.array([name for name, _ in named], dtype=np.str_), turned[0]) if named else np.zeros(0, np.int64)
+    angle = np.array([yaw for _, yaw in named], np.int64)
+    ok = words == status.OK
+    missing = str(details[0]) if len(words) and (words == status.WEIGHTS_MISSING).all() else ""
+    wanted = np.where(meta.role == "probe", recipes.matched_angles(meta.yaw, edges), 0)
+    angles = sorted(set(wanted.tolist()) - {0})
+    galleries = [plain]
+    for yaw in angles:
+        here = np.flatnonzero(ok & (angle == yaw))
+        here = here[np.lexsort((place[here], meta.subject_code[place[here]]))]
+        rows = place[here]
+        galleries.append((Gallery(vectors[here], meta.subject_code[rows], meta.photo[rows]), rows))
+    which = np.where(wanted == 0, 0, 1 + np.searchsorted(angles, wanted))
+    return _Galleries(galleries, which, missing)
+
+
 @dataclass
 class _SubjectSums:
     """Sums of the probes' embeddings per subject, for means over all other probes of the subject without forming the pairs."""
@@ -333,6 +371,8 @@ def compare_cell(
     roles: Mapping[str, Any] | None = None,
     variant: str = "",
     feature: FeatureMap | None = None,
+    turned: Sequence[Path] = (),
+    edges: Sequence[float] = (),
     tail: int = TAIL,
 ) -> CellResult:
     """Compare the embeddings of a variant with the original references.
@@ -341,7 +381,8 @@ def compare_cell(
     variant ``original`` of the same detector and backbone; ``pose``: measured pose of the originals; ``roles``: the dataset's role rule, needed
     when a role is ``auto``; ``variant``: the variant's name, needed only for derived ones (``fuse_mean:<variant>``, see :mod:`.derived`;
     ``embeddings`` are then those of ``<variant>``); ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant
-    is ``weights_missing``.
+    is ``weights_missing``; ``turned``: embeddings of the turned references, for ``pose_matched``, whose ``embeddings`` are
+    the originals, and ``edges`` the edges of the bins of \\|yaw\\| to whose middles they were turned.
 
     Returns one row per image, whatever became of it, and the pair scores of probes and of references (:mod:`.scores`). A genuine pair is two
     different photographs (by content) of one subject; a pair with equal content is neither genuine nor impostor.
@@ -350,8 +391,10 @@ def compare_cell(
     meta = read_metadata(images, pose, roles)
     if not embeddings:
         raise BadInput("embeddings: no table given; expected the embeddings of the variant")
-    gallery, gallery_rows = read_gallery(meta, references)
     recipe = recipes.parse(variant)
+    plain = read_gallery(meta, references)
+    matched = recipe is not None and recipe.recipe == "pose_matched"
+    galleries = _turned_galleries(meta, plain, turned, edges) if matched else _Galleries([plain], np.zeros(len(meta), np.int64))
     is_original = recipe is None and [str(p) for p in embeddings] == [str(p) for p in references]
     originals = None if is_original else _Originals(references)
     shift: FloatArray | None = None
@@ -360,7 +403,7 @@ def compare_cell(
 
     def shards() -> Iterator[_Shard]:
         for shard in _plain_shards(meta, embeddings, originals):
-            yield shard if recipe is None else _derive(shard, recipe, shift, feature, meta.yaw)
+            yield shard if recipe is None or matched else _derive(shard, recipe, shift, feature, meta.yaw)
 
     by_score = recipe is not None and bool(recipe.combine)
     sums = None if by_score else _SubjectSums.over(meta, shards())
@@ -381,8 +424,7 @@ def compare_cell(
             raise BadInput(f"{embeddings[0]}: image '{twice}' occurs twice in the embeddings")
         seen[shard.rows] = True
         words[shard.rows], detail[shard.rows] = shard.status, shard.detail
-        for role in ("probe", "reference"):
-            chosen = np.flatnonzero(shard.ok & (meta.role[shard.rows] == role))
+        for (gallery, gallery_rows), role, chosen in _shares(meta, shard, galleries):
             for start in range(0, len(chosen), _PASS):
                 take = chosen[start : start + _PASS]
                 rows = shard.rows[take]
@@ -421,10 +463,26 @@ def compare_cell(
             f"{embeddings[0]}: {int((~seen).sum())} images of the dataset have no row in the embeddings, e.g. '{meta.image_id[~seen][0]}'; "
             "make the embeddings of every shard"
         )
-    report = _finish(meta, words, detail, count["n_references"], gallery)
+    if galleries.missing:
+        fit = words == status.OK
+        words[fit], detail[fit] = status.WEIGHTS_MISSING, galleries.missing
+    elif matched:
+        lost = (words == status.OK) & (galleries.which > 0) & (count["n_references"] == 0) & np.isin(meta.subject_code, plain[0].subject)
+        words[lost], detail[lost] = status.MODEL_ERROR, "none of the subject's references could be turned to this pose"
+    report = _finish(meta, words, detail, count["n_references"], plain[0])
     similarity = _similarity_table(meta, words, detail, value, count)
     scores = pa.concat_tables([_scores_table(meta, role, pairs[role], sinks[role]) for role in ("probe", "reference")])
     return CellResult(similarity, scores, report)
+
+
+def _shares(meta: Metadata, shard: _Shard, galleries: _Galleries) -> Iterator[tuple[tuple[Gallery, IntArray], str, IntArray]]:
+    """(gallery, role, rows of the shard) for every part of a shard that is compared with one gallery."""
+    which = galleries.which[shard.rows]
+    for number, gallery in enumerate(galleries.each):
+        for role in ("probe", "reference"):
+            chosen = np.flatnonzero(shard.ok & (meta.role[shard.rows] == role) & (which == number))
+            if len(chosen):
+                yield gallery, role, chosen
 
 
 def _finish(meta: Metadata, words: Words, detail: Words, n_references: IntArray, gallery: Gallery) -> dict[str, int]:

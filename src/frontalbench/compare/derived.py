@@ -1,4 +1,4 @@
-"""Variants made of embeddings that are already there: fusion of the original with a frontal, and the mean-shift control.
+"""Variants made of embeddings: fusion of the original with a frontal, the mean-shift control, references turned to the probe's pose.
 
 A derived variant is named ``<recipe>:<variant>`` and stands in every table like any other variant:
 
@@ -10,6 +10,7 @@ A derived variant is named ``<recipe>:<variant>`` and stands in every table like
                                  that only moves everybody towards the average face
 ``feature_frontal:<variant>``    the mean of the two embeddings, mapped towards the frontal one by what was learned of this backbone on
                                  people who do not exist (:mod:`.feature`)
+``pose_matched:<f>.none``        the *photograph* against references that frontalizer ``<f>`` turned to the probe's yaw (the middle of its bin)
 ===============================  ==================================================================================================
 
 Flip fusion, the control for "two pictures are better than one", is ``fuse_mean:mirror.none``.
@@ -19,14 +20,16 @@ Where one of the two embeddings is missing, a fusion uses the other one alone (`
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from frontalbench.compare.scores import Float32Array, FloatArray
+from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
 from frontalbench.errors import BadConfig
 
-RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal")
+RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", "pose_matched")
 _NAME = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
 
 
@@ -54,6 +57,8 @@ def parse(variant: str) -> Derived | None:
         raise BadConfig(f"derived variant '{variant}': expected <recipe>:<variant> with a recipe of {recipes}")
     if match["base"] == "original" or ":" in match["base"]:
         raise BadConfig(f"derived variant '{variant}': expected a plain variant after the colon (frontalizer.enhancement)")
+    if match["recipe"] == "pose_matched" and not match["base"].endswith(".none"):
+        raise BadConfig(f"derived variant '{variant}': references are turned by a frontalizer alone, as in pose_matched:mesh.none")
     weight = 0.5
     if match["weight"] is not None:
         try:
@@ -71,6 +76,32 @@ def base_variant(variant: str) -> str:
     """The variant whose embeddings are read for ``variant`` (itself, when it is not derived)."""
     derived = parse(variant)
     return variant if derived is None else derived.base
+
+
+TURNED_REFERENCES = 4
+"""At most so many references per person are turned: each is drawn once for every angle."""
+
+
+def matched_angles(yaw: npt.ArrayLike, edges: Sequence[float]) -> IntArray:
+    """(n,): the yaw in whole degrees at which references meet a probe of this yaw: the middle of its bin, 0 (as they are) in the first bin.
+
+    ``edges``: of the \\|yaw\\| bins; what lies beyond the last edge goes to the last bin. An unknown yaw gives 0.
+    """
+    steps, known = np.asarray(edges, np.float64), np.nan_to_num(np.asarray(yaw, np.float64))
+    place = np.clip(np.searchsorted(steps, np.abs(known), "right") - 1, 0, len(steps) - 2)
+    middles = np.rint((steps[place] + steps[place + 1]) / 2)
+    return np.where(place > 0, np.sign(known) * middles, 0.0).astype(np.int64)
+
+
+def turned_id(image_id: str, yaw: int) -> str:
+    """The name of a reference turned to ``yaw`` degrees."""
+    return f"{image_id}@{yaw:+d}"
+
+
+def split_turned_id(name: str) -> tuple[str, int]:
+    """(reference, yaw) of :func:`turned_id`."""
+    image_id, _, yaw = name.rpartition("@")
+    return image_id, int(yaw)
 
 
 def normalised(vectors: Float32Array | FloatArray) -> Float32Array:

@@ -23,11 +23,17 @@ def compare(
     roles: Mapping[str, Any] | None = None,
     variant: str = "",
     feature: FeatureMap | None = None,
+    turned: Sequence[str | os.PathLike[str]] = (),
+    edges: Sequence[float] = (),
     threads: int = 0,
 ) -> dict[str, int]:
     """Write the two tables of a cell (see :func:`frontalbench.compare.cell.compare_cell`); returns the counts of the cell."""
-    result = compare_cell(images, embeddings, references, pose=pose, roles=roles, variant=variant, feature=feature)
-    inputs = dict.fromkeys(str(path) for path in (*pose, *embeddings, *references))  # images are known by the sha256 of each picture
+    result = compare_cell(
+        images, embeddings, references, pose=pose, roles=roles, variant=variant, feature=feature, turned=turned, edges=edges
+    )
+    inputs = dict.fromkeys(
+        str(path) for path in (*pose, *embeddings, *references, *turned)
+    )  # images are known by the sha256 of each picture
     record = provenance("compare", inputs, threads=threads, device="cpu", counts=result.report, variant=variant)
     tables.write(scores_out, result.scores, record, row_group_size=65536)
     tables.write(out, result.similarity, record, row_group_size=65536)

@@ -1,0 +1,38 @@
+# references of a dataset -> the same, turned to the probes' angles (for pose_matched cells)
+
+
+rule turn_references:
+    input:
+        pictures="results/images/{dataset}/{shard}.parquet",
+        faces=lambda wildcards: grid.crops_path(
+            wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
+        ),
+        images=lambda wildcards: PLAN.images(wildcards.dataset),
+        pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+    output:
+        "results/turned/{dataset}/{frontalizer}/{shard}.parquet",
+    log:
+        "logs/turn_references/{dataset}/{frontalizer}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/turn_references/{dataset}/{frontalizer}/{shard}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
+        edges=lambda wildcards: PLAN.yaw_edges(wildcards.dataset),
+        card=lambda wildcards: PLAN.digest("frontalizer", wildcards.frontalizer),
+        code=lambda wildcards: PLAN.code(
+            "turn",
+            "turn_references.py",
+            ("frontalizer", wildcards.frontalizer),
+            schema="frontals",
+        ),
+    shell:
+        "python workflow/scripts/turn_references.py --model {wildcards.frontalizer:q} --threads {threads} --roles {params.roles:q}"
+        " --yaw-bins {params.edges} --in {input.pictures:q} --faces {input.faces:q} --images {input.images:q} --pose {input.pose:q}"
+        " --out {output:q} 2> {log:q}"
