@@ -70,10 +70,10 @@ class Embedder:
             result[needed] = rows * found[:, None]
             return result
 
-        return self._kept(f"{variant}-{backbone}", make).astype(np.float32)
+        return self._kept(f"{variant}-{int(needed.sum())}-{backbone}", make).astype(np.float32)
 
     def _crops(self, variant: str, needed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
-        path = self.cache / f"{variant}.npz"
+        path = self.cache / f"{variant}-{int(needed.sum())}.npz"
         if not path.is_file():
             made = list(self._detect(variant, needed))
             np.savez(path, crops=np.stack([crop for crop, _ in made]), found=np.array([found for _, found in made]))

@@ -29,6 +29,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "stretch": "frontalbench.frontalize.stretch:load",
         "mesh": "frontalbench.frontalize.mesh:load",
         "tddfa": "frontalbench.frontalize.tddfa:load",
+        "rnr": "frontalbench.frontalize.rnr:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
     },
     "enhancement": {

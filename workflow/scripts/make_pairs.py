@@ -25,7 +25,7 @@ from frontalbench.synth import pairs, people, turn
 from frontalbench.synth.quality import page
 
 DETECTOR, POSE, MESH = "scrfd_500m", "tddfa_pose", "tddfa"
-PER_SHARD = 50
+PER_SHARD = 20
 
 
 def main() -> int:

@@ -1,0 +1,83 @@
+"""``frontalbench_rnr``: the mesh-turned face, mended by a network that was trained on people who do not exist.
+
+The face is turned as ``tddfa`` turns it; the network sees the photograph, the turned view and what of it was seen, in one upright frame, and
+draws the face anew; what it drew is put back into the turned view. Any target pose.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
+from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
+from frontalbench.frontalize.rnr_network import Rnr
+from frontalbench.frontalize.turning import guarded
+from frontalbench.geometry.masks import border_mask
+from frontalbench.images import RGB
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+    from frontalbench.frontalize.tddfa import TddfaFrontalizer
+
+
+class RnrFrontalizer:
+    """See the module. ``frontalize`` returns square head crops, as ``tddfa`` does."""
+
+    needs_face = True
+    takes_target_pose = True
+
+    def __init__(self, name: str, mesh: TddfaFrontalizer, network: Rnr, *, size: int, device: torch.device) -> None:
+        self.name = name
+        self._mesh, self._network, self._size, self._device = mesh, network.to(device).eval(), size, device
+
+    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
+        return [guarded(self._one, view, target_pose) for view in views]
+
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+        drawing, rotation = self._mesh.drawing(view, target_pose)
+        seen = planes([sample(drawing, rotation, target_pose[:2], self._size)])
+        with torch.inference_mode():
+            drawn = self._network(torch.from_numpy(seen).to(self._device))[0].permute(1, 2, 0).cpu().numpy()
+        back = frame_matrix(drawing.frame, self._size)
+        side = (drawing.frame.side, drawing.frame.side)
+        # Only the change goes back: the turned view keeps its own sharpness where the network left it alone.
+        change = (drawn - seen[0, 3:6].transpose(1, 2, 0)) * border_mask(self._size)[..., None] * 127.5
+        change = cv2.warpAffine(change.astype(np.float32), back, side, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        return np.clip(np.rint(drawing.picture + change), 0, 255).astype(np.uint8), drawing.place
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RnrFrontalizer:
+    """The frontalizer of a card of family ``rnr``; it ``uses`` the cards of ``tddfa``. Params: ``size``: side of the network's frame in pixels."""
+    from frontalbench import runtime
+    from frontalbench.frontalize import tddfa
+    from frontalbench.params import Params
+    from frontalbench.weights import store
+
+    params = Params(card)
+    size = params.integer("size")
+    params.finish()
+    used = [other for other in card.used_cards() if other.kind == "frontalizer"]
+    if len(used) != 1 or used[0].family != "tddfa":
+        raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
+    path = store.fetch(card)
+    try:
+        with safe_open(path, "pt") as handle:
+            settings = json.loads(handle.metadata()["settings"])
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BadConfig(f"{path}: not weights of this network ({error}); train_rnr.py writes them") from error
+    network = Rnr(int(settings["width"]), int(settings["levels"]))
+    runtime.fill_module(network, load_file(path), path)
+    torch.set_num_threads(threads)
+    return RnrFrontalizer(
+        card.name, tddfa.load(used[0], threads=threads, device=device), network, size=size, device=runtime.torch_device(device)
+    )
