@@ -31,6 +31,11 @@ class Unreadable(FrontalbenchError):
     """Image bytes could not be decoded; becomes the row status ``unreadable``."""
 
 
+def one_line(error: BaseException) -> str:
+    """What ``error`` says, on one line of at most 200 characters; its kind where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 _SIGNS_OF_SHORTAGE = (
     "bad_alloc",
     "bad allocation",

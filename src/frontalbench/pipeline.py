@@ -19,7 +19,7 @@ import numpy.typing as npt
 from frontalbench import images, status
 from frontalbench.detect.base import Detector, Float32
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES, choose
-from frontalbench.errors import BadConfig, Unreadable, raise_if_memory_ran_out
+from frontalbench.errors import BadConfig, Unreadable, one_line, raise_if_memory_ran_out
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
 
@@ -54,7 +54,7 @@ def detect_and_align(image_id: str, data: bytes, detector: Detector, policy: str
         found = detector.detect(image)
     except Exception as error:  # noqa: BLE001 - whatever a network's runtime raises on one image must not end the batch
         raise_if_memory_ran_out(error)
-        return FaceRow(image_id, status.MODEL_ERROR, f"{detector.name}: {_one_line(error)}")
+        return FaceRow(image_id, status.MODEL_ERROR, f"{detector.name}: {one_line(error)}")
     face = choose(found, (image.shape[1], image.shape[0]), policy)
     if face is None:
         return FaceRow(image_id, status.NO_FACE, f"{detector.name} found no face")
@@ -105,7 +105,3 @@ def embed_crops(crops: Iterable[RGB], backbone: Backbone, *, batch: int = 64) ->
             held.clear()
     if held:
         yield from backbone.embed(np.stack(held))
-
-
-def _one_line(error: BaseException) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]

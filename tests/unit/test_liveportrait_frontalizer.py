@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch")
 
 from frontalbench import cards, images  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
-from frontalbench.errors import BadConfig, WeightsMissing  # noqa: E402
+from frontalbench.errors import BadConfig, NotEnoughMemory, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
@@ -83,6 +83,24 @@ def test_every_view_gets_one_outcome_in_order_and_one_bad_crop_harms_no_other() 
     assert outcomes[0].image is not None and outcomes[0].image.shape == (512, 512, 3)
     assert outcomes[0].seconds > 0
     assert isinstance(model.portrait, Puppet) and model.portrait.seen == [3, 1, 1, 1]
+
+
+def test_memory_that_is_short_for_one_picture_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For several at once it only means one by one; a row must not say what another machine would not."""
+    model = frontalizer()
+    observe = model.portrait.observe
+
+    def short(crops: Any) -> Source:
+        if len(crops) > room:
+            raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+        return observe(crops)
+
+    monkeypatch.setattr(model.portrait, "observe", short)
+    room = 1
+    assert [outcome.status for outcome in model.frontalize([view(), view()])] == ["ok", "ok"]
+    room = 0
+    with pytest.raises(NotEnoughMemory):
+        model.frontalize([view(), view()])
 
 
 def test_pasted_photograph_keeps_its_size_and_everything_outside_the_square() -> None:

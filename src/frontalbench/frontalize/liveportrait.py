@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import status
-from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
+from frontalbench.errors import BadConfig, BadInput, FrontalbenchError, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
@@ -126,7 +126,7 @@ class LivePortraitFrontalizer:
             try:
                 prepared = self._prepare(view)
             except (FrontalbenchError, ArithmeticError, ValueError) as error:
-                outcomes[index] = Outcome(None, status.MODEL_ERROR, _line(error), time.perf_counter() - start)
+                outcomes[index] = Outcome(None, status.MODEL_ERROR, one_line(error), time.perf_counter() - start)
                 continue
             if prepared is None:
                 outcomes[index] = Outcome(None, status.NO_FACE, "the detector found no face")
@@ -179,7 +179,8 @@ class LivePortraitFrontalizer:
         except (RuntimeError, ValueError) as error:
             if len(batch) > 1:  # one bad picture, or too many for the memory: each by itself
                 return [outcome for prepared in batch for outcome in self._turn([prepared], target)]
-            return [Outcome(None, status.MODEL_ERROR, _line(error), time.perf_counter() - start)]
+            raise_if_memory_ran_out(error)
+            return [Outcome(None, status.MODEL_ERROR, one_line(error), time.perf_counter() - start)]
         seconds = (time.perf_counter() - start) / len(batch)
         return [self._outcome(prepared, picture, seconds) for prepared, picture in zip(batch, pictures, strict=True)]
 
@@ -190,10 +191,6 @@ class LivePortraitFrontalizer:
             picture = paste_back(prepared.photograph, picture, prepared.matrix, crops.paste_mask())
             return Outcome(picture, status.OK, "", seconds)
         return Outcome(picture, status.OK, "", seconds, Place(prepared.from_original, crops.paste_mask()))
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortraitFrontalizer:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import status
-from frontalbench.errors import BadConfig, raise_if_memory_ran_out
+from frontalbench.errors import BadConfig, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import NoFace, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Frame, Head
 from frontalbench.frontalize.render import Filling, render_seen
@@ -121,5 +121,5 @@ def guarded(
     except Exception as error:  # noqa: BLE001 - one bad image must never end a batch; the sentence goes into its row
         raise_if_memory_ran_out(error)
         word = status.NO_FACE if isinstance(error, NoFace) else status.MODEL_ERROR
-        return Outcome(None, word, " ".join(str(error).split()) or type(error).__name__, time.perf_counter() - started)
+        return Outcome(None, word, one_line(error), time.perf_counter() - started)
     return Outcome(image, status.OK, "", time.perf_counter() - started, place)

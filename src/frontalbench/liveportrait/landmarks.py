@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
-from frontalbench.liveportrait.crop import crop_matrix
+from frontalbench.liveportrait.crop import crop_matrix, cut
 from frontalbench.runtime import onnx_session
 
 Float = npt.NDArray[np.float64]
@@ -40,7 +39,7 @@ class Landmarks106:
             raise BadInput(f"face box {x1:.0f}, {y1:.0f}, {x2:.0f}, {y2:.0f} is empty")
         s, half = self.side / size, self.side / 2.0
         matrix = np.array([[s, 0.0, half - s * (x1 + x2) / 2.0], [0.0, s, half - s * (y1 + y2) / 2.0]])
-        crop = cv2.warpAffine(image, matrix, (self.side, self.side), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+        crop = cut(image, matrix, self.side)
         blob = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype=np.float32)  # RGB, 0..255 as it is
         values = self._session.run(None, {self._input: blob})[0].reshape(106, 2)
         return apply(invert(matrix), (values.astype(np.float64) + 1.0) * half)
@@ -58,7 +57,7 @@ class Landmarks203:
     def __call__(self, image: RGB, points: npt.ArrayLike) -> Float:
         """``points``: 5, 68, 106 or 203 points in photograph pixels (meant for the 106)."""
         matrix = crop_matrix(points, scale=1.5, shift=-0.1, side=self.side)
-        crop = cv2.warpAffine(image, matrix, (self.side, self.side), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0))
+        crop = cut(image, matrix, self.side)
         blob = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255.0)
         values = self._session.run(None, {self._input: blob})[2].reshape(203, 2)
         return apply(invert(matrix), values.astype(np.float64) * self.side)
