@@ -73,7 +73,8 @@ def main() -> int:
         project.snakemake()
         whole = time.monotonic() - began
         wanted, before = project.tables(), set(Path(tempfile.gettempdir()).iterdir())
-        rounds, failures, peaks = 0, 0, []
+        rounds, failures = 0, 0
+        peaks: dict[str, list[float]] = {}
         while time.monotonic() < deadline:
             name, fault = rng.choice(list(FAULTS.items()))
             watched = Watched()
@@ -82,19 +83,14 @@ def main() -> int:
             left = [str(path) for path in (project.folder / "results").rglob("*.part")]
             good = project.tables() == wanted and not left
             rounds, failures = rounds + 1, failures + (not good)
-            peaks.append(watched.memory)
+            peaks.setdefault(name, []).append(watched.memory)
             said = "same tables" if good else f"DIFFERENT tables or leftovers {left}"
             print(f"{rounds:4} {name:10} {said}; peak {watched.memory:.0f} MB, {watched.files} open files", flush=True)
         new = {path.name for path in set(Path(tempfile.gettempdir()).iterdir()) - before}
-    print(f"{rounds} rounds, {failures} failures; peak memory of the first and last third: {third(peaks[: len(peaks) // 3 + 1])}, ", end="")
-    print(
-        f"{third(peaks[-(len(peaks) // 3 + 1) :])} MB; left in the temporary folder: {sorted(new) or 'nothing'}; load {os.getloadavg()[0]:.1f}"
-    )
+    print(f"{rounds} rounds, {failures} failures, load {os.getloadavg()[0]:.1f}; new in the temporary folder: {sorted(new) or 'nothing'}")
+    for name, each in sorted(peaks.items()):  # of one fault with itself: different faults run different jobs
+        print(f"{name:10} peak memory in MB, round by round: {', '.join(f'{value:.0f}' for value in each)}")
     return 1 if failures else 0
-
-
-def third(peaks: list[float]) -> str:
-    return f"{max(peaks):.0f}" if peaks else "-"
 
 
 def bring_to_its_end(project: Project, watched: Watched) -> None:

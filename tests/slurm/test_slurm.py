@@ -19,6 +19,7 @@ from tests.slurm.cluster import Cluster, why_not
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 PROFILE = ("--profile", "profiles/slurm")
+GRID = {"frontalizers": [{"name": "mirror", "enhancements": ["none"]}]}
 TABLES = "summarize"
 """The target: everything up to the master tables. Figures and pages are jobs like others, and take as long as all that is asked here."""
 
@@ -36,12 +37,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = copy_checkout(tmp_path_factory.mktemp("clustered") / "project")
     write_card(made, "tiny", people(made.folder / "data" / "tiny", identities=2), shards=1)
-    made.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}])
+    made.configure(**GRID)
     # profiles/slurm as shipped, with the waits of a test, a GPU for the pose jobs (not for grouped ones: a group asks for the sum), and too little
     # memory for the first attempt of one rule.
     path = made.folder / "profiles" / "slurm" / "config.yaml"
     profile = yaml.safe_load(path.read_text())
-    profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 6, "jobs": 6})
+    profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 9, "jobs": 6})
     profile["set-resources"]["measure_pose"] = {"mem_mb": 1500, "gpu": 1, "slurm_partition": "gpu"}
     profile["set-resources"]["prepare"] = {"mem_mb": "160 if attempt == 1 else 1000"}
     path.write_text(yaml.safe_dump(profile))
@@ -83,12 +84,29 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     assert done.returncode == 0, done.stderr
     assert not [job for job in cluster.jobs() if job["JobState"] in ("RUNNING", "PENDING")]
     project.snakemake(*PROFILE, "--unlock")
-    second = project.start(TABLES, *PROFILE, "--rerun-incomplete")
+
+    # Started again, with two models more, one of which fails for ever: it costs its own cells only. A group is finished or lost as a whole, so the
+    # jobs go one by one (docs/cluster.md).
+    add_broken_backbone(project)
+    project.configure(**GRID, backbones=["w600k_mbf", "broken", "edgeface_s"])
+    alone = ("--group-components", "embeddings=1", "similarities=1")
+    second = project.start(TABLES, *PROFILE, "--rerun-incomplete", "--keep-going", "--retries", "0", *alone)
 
     # The node with the GPU was taken out: its job waits, and runs when the node is back.
     wait_for(lambda: has(cluster, "rule_measure_pose", "PENDING"), 120)
     cluster.ask("scontrol", "update", "NodeName=g1", "State=RESUME")
-    assert second.wait(timeout=300) == 0
+    assert second.wait(timeout=400) == 1
+    cells = project.folder / "results" / "similarity" / "tiny"
+    assert len(list(cells.rglob("edgeface_s.parquet"))) == len(list(cells.rglob("w600k_mbf.parquet"))) == 2
+    assert not list(cells.rglob("broken*"))
+    said = "".join(path.read_text() for path in (project.folder / "logs" / "embed").rglob("broken/*.log"))
+    assert "the card says dimension 100, the file gives 512" in said
+    assert not project.tables(), "tables were made without all of their cells"
+
+    # Without it only the tables are left to make, and they are those of a run that nothing happened to.
+    project.configure(**GRID)
+    assert set(project.planned(TABLES)) == {"summarize"}
+    project.snakemake(TABLES, *PROFILE)
     assert running_here.wait(timeout=300) == 0
     assert project.tables() == here.tables()
     assert here.tables()
@@ -100,29 +118,12 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     assert any(job["NodeList"] == "c1" and job["JobState"] == "COMPLETED" for job in cluster.jobs())
 
 
-def test_a_model_that_fails_for_ever_costs_only_its_own_cells(cluster: Cluster, project: Project) -> None:
-    before = project.tables()
-    assert before, "the run before this one has to be finished"
+def add_broken_backbone(project: Project) -> None:
     folder = project.folder / "config" / "models" / "backbones"
     card = yaml.safe_load((folder / "w600k_mbf.yaml").read_text())
     card.update(name="broken", title="A backbone whose card does not fit its file")
     card["params"]["dimension"] = 100
     (folder / "broken.yaml").write_text(yaml.safe_dump(card))
-    project.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}], backbones=["w600k_mbf", "broken", "edgeface_s"])
-    # A group is finished or lost as a whole, so the jobs go one by one (docs/cluster.md).
-    alone = ("--group-components", "embeddings=1", "similarities=1")
-    done = project.snakemake(TABLES, *PROFILE, "--keep-going", "--retries", "0", *alone, check=False)
-    assert done.returncode == 1
-    cells = project.folder / "results" / "similarity" / "tiny"
-    assert {path.stem for path in cells.rglob("edgeface_s.parquet")} == {"edgeface_s"}
-    assert len(list(cells.rglob("edgeface_s.parquet"))) == 2
-    assert not list(cells.rglob("broken*"))
-    assert "the card says dimension 100, the file gives 512" in "".join(
-        path.read_text() for path in (project.folder / "logs" / "embed").rglob("broken/*.log")
-    )
-    assert project.tables() == before
-    project.configure(frontalizers=[{"name": "mirror", "enhancements": ["none"]}])
-    assert project.planned(TABLES) == {}
 
 
 def jobs_of(cluster: Cluster, rule: str) -> list[dict[str, str]]:
