@@ -81,6 +81,15 @@ def test_every_file_is_the_same_byte_for_byte_and_order_of_inputs_does_not_matte
         assert a.read_bytes() == b.read_bytes(), a.name
 
 
+def test_a_card_without_weights_does_not_lower_what_is_verified() -> None:
+    judged = "scrfd_500m/w600k_mbf.parquet"
+    cells = {
+        name: cell_of(f"results/similarity/synthetic/{name}/{judged}") for name in ("identity.none", "mesh.sharp", "liveportrait.none")
+    }
+    said = from_cards(cells.values())
+    assert {name: said.verified(cell) for name, cell in cells.items()} == dict.fromkeys(cells, "real-weights")
+
+
 def test_yaw_bins_of_the_configuration_replace_the_cards() -> None:
     cell = cell_of("results/similarity/synthetic/mesh.none/scrfd_500m/w600k_mbf.parquet")
     assert from_cards([cell]).edges["synthetic"] == datasets.find("synthetic").yaw_bins

@@ -315,8 +315,8 @@ def _card(kind: str, name: str) -> Any:
 
 
 def _is_control(row: Row) -> bool:
-    """Controls and derived variants are ranked to be compared with, not to win."""
-    return bool(row["recipe"]) or palette.hue(row["variant"]) < 0
+    """Controls, and what is made of a control alone, are ranked to be compared with, not to win."""
+    return str(row["recipe"]).startswith("control") or palette.hue(row["variant"]) < 0
 
 
 def _curves(rows: Iterable[Row]) -> list[charts.Series]:

@@ -114,7 +114,9 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
             if (kind, name) not in level and (kind != feature.KIND or name in maps):
                 card = cards.find(kind, name)
                 trained[kind, name] = frozenset(card.trained_with)
-                level[kind, name] = str(card.data.get("verified", {}).get("level", LEVELS[0]))
+                said = str(card.data.get("verified", {}).get("level", LEVELS[0]))
+                # Where there are no weights, the tested contract is all there is to verify: it limits nothing.
+                level[kind, name] = LEVELS[-1] if said == "contract" and not card.weights and not card.uses else said
     found = {name: datasets.find(name) for name in sorted(names)}
     return Facts(
         trained,
