@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from frontalbench.errors import BadInput
 
-PICTURES = ("crops", "frontals", "variants")
+PICTURES = ("crops", "frontals", "variants", "turned")
 """Stages between the pictures and the embeddings: large, and made again when something asks for them."""
 STAGES = ("images", *PICTURES, "pose", "embeddings", "similarity", "quality", "cost", "master")
 
