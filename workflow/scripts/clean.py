@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make room: remove the pictures between the images and the embeddings (crops, frontals, variants, turned references). Embeddings, tables and figures stay.
+"""Make room: remove the pictures between images and embeddings (crops, frontals, variants, turned references). Embeddings, tables and figures stay.
 
 clean.py --dry-run      what every stage takes on disk, and a row of it
 clean.py                remove (as a rule, under Snakemake's lock: snakemake --cores 1 clean_pictures)
