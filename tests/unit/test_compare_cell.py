@@ -264,8 +264,10 @@ def test_feature_frontal_maps_by_the_yaw_and_needs_a_map(tmp_path: Path) -> None
     wanted = found.apply(world.original["p90.0"][None], world.turned["p90.0"][None], [90.0])[0] @ world.original["r"]
     assert mapped["p90.0"]["genuine"] == pytest.approx(float(wanted), abs=1e-6)
     assert abs(mapped["p90.0"]["genuine"] - plain["p90.0"]["genuine"]) > 1e-3
+    world.failed["turned.none"]["p0.0"] = world.failed["original"]["p0.0"] = "no_face"
     without = world.cell("feature_frontal:turned.none").similarity.to_pylist()
-    assert {row["status"] for row in without if row["role"] == "probe"} == {"weights_missing"}
+    assert {row["detail"] for row in without if row["status"] == "no_face"} == {"because no_face"}
+    assert [row["status"] for row in without if row["role"] == "probe"] == ["no_face", "weights_missing"]
 
 
 @pytest.mark.parametrize(

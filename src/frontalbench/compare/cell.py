@@ -239,8 +239,8 @@ def _derive(shard: _Shard, recipe: Derived, shift: FloatArray | None, feature: F
     second = np.where(ok[:, None], frontal, original)
     if recipe.recipe == "feature_frontal":
         if feature is None:
-            words[words == status.OK] = status.WEIGHTS_MISSING
-            detail[:] = "no feature map of this backbone"
+            usable = words == status.OK
+            words[usable], detail[usable] = status.WEIGHTS_MISSING, "no feature map of this backbone"
         vectors = (np.zeros_like(first) if feature is None else feature.apply(first, second, yaw[shard.rows]),)
     else:
         vectors = (first, second) if recipe.combine else (recipes.fuse_mean(first, second, recipe.weight),)
