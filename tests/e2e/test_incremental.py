@@ -58,6 +58,16 @@ def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
     assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "judge_quality": 1}
 
 
+def test_a_pose_matched_variant_turns_references_and_leaves_the_other_cells_alone(fresh: Fresh) -> None:
+    project = fresh()
+    grid = [{"name": name, "enhancements": ["none"]} for name in ("identity", "mirror", "mesh")]
+    project.configure(frontalizers=grid, derived=["pose_matched:mesh.none"])
+    jobs = models(project.planned())
+    assert jobs.pop("fetch_weights", 0) <= 1
+    # mesh itself (2 shards), its references turned (2 shards), one cell of each
+    assert jobs == {"frontalize": 2, "turn_references": 2, "measure_pose": 2, "judge_quality": 1, "detect": 4, "embed": 4, "compare": 2}
+
+
 def test_a_new_dataset_leaves_the_old_one_alone(fresh: Fresh) -> None:
     project = fresh()
     write_card(project, "other", people(project.folder / "data" / "other", identities=2))
