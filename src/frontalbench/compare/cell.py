@@ -438,9 +438,9 @@ def compare_cell(
                 value["genuine"][rows] = mean
                 count["n_references"][rows] = number
                 best = np.full(len(rows), -np.inf, np.float32)
-                if len(at):
-                    starts = np.flatnonzero(np.diff(at, prepend=-1))  # pairs come sorted by row
-                    best[at[starts]] = np.maximum.reduceat(score, starts)
+                if len(at):  # pairs come sorted by row
+                    some_pair = number > 0
+                    best[some_pair] = np.maximum.reduceat(score, (np.cumsum(number) - number)[some_pair])
                 best[number == 0] = np.nan
                 strangers = ImpostorSums.zeros(len(rows))
                 add_impostors(batch, gallery, best, strangers, sinks[role])

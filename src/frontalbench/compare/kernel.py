@@ -184,12 +184,12 @@ def add_impostors(batch: Batch, gallery: Gallery, own_best: Float32Array, sums: 
             strangers = part.subject[same_rows] != block.subject[same_columns]  # the others are masked already
             scores[same_rows[strangers], same_columns[strangers]] = MASKED
             masked += np.bincount(same_rows[strangers], minlength=n)
-            row_max = np.empty(n, np.float32)
+            row_max, ones = np.empty(n, np.float32), np.ones(m, np.float32)
             for low in range(0, n, _CHUNK):  # what is read several times stays in the cache
                 high = min(low + _CHUNK, n)
                 chunk, at = scores[low:high], slice(start + low, start + high)
                 chunk.max(axis=1, out=row_max[low:high])
-                sums.total[at] += chunk.sum(axis=1)
+                sums.total[at] += chunk @ ones  # three times as fast as sum(axis=1)
                 sums.squares[at] += np.einsum("ij,ij->i", chunk, chunk)
                 if sink is not None:
                     sink.add(chunk, row_max[low:high])

@@ -28,7 +28,7 @@ _HALF = np.float32(BINS / 2)
 _SHIFT = np.float32(BINS / 2 + 4)  # bin k of [-1, 1] is counter k + 4; MASKED falls into counter 1; rounding below -1 into counter 3
 _COUNTERS = BINS + 8
 _LOWEST = float(MASKED) + 1.0 / BINS  # real scores lie above, masked ones below
-_PART = 32768  # scores counted at once: the integer copy stays in the cache, several times faster than a whole block at once
+_PART = 65536  # scores counted at once: the integer copy stays in the cache, several times faster than a whole block at once
 
 SCORES = pa.schema(
     [
