@@ -303,7 +303,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters.update(slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions)
-    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, is_control=_is_control)
+    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, tag=_tag)
     return made
 
 
@@ -314,9 +314,11 @@ def _card(kind: str, name: str) -> Any:
         return None
 
 
-def _is_control(row: Row) -> bool:
-    """Controls, and what is made of a control alone, are ranked to be compared with, not to win."""
-    return str(row["recipe"]).startswith("control") or palette.hue(row["variant"]) < 0
+def _tag(row: Row) -> str:
+    """Controls are ranked to be compared with, not to win; derived variants are made of embeddings and have no pictures of their own."""
+    if palette.hue(row["variant"]) < 0 or row["recipe"].startswith("control_"):
+        return "control"
+    return "derived" if row["recipe"] else ""
 
 
 def _curves(rows: Iterable[Row]) -> list[charts.Series]:
