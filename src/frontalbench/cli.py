@@ -71,6 +71,32 @@ def progress(items: Iterable[T], *, total: int | None = None, label: str = "", u
     return bar
 
 
+class Bars:
+    """One progress bar per fetched file on stderr, where a person watches (a terminal)."""
+
+    def __init__(self) -> None:
+        self._bars: dict[str, Any] = {}
+        self._watched = sys.stderr.isatty()
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for bar in self._bars.values():
+            bar.close()
+
+    def show(self, label: str, done: int, total: int | None) -> None:
+        """``done`` of ``total`` bytes (None: unknown) of the file ``label`` are there."""
+        if not self._watched:
+            return
+        from tqdm import tqdm
+
+        bar = self._bars.get(label)
+        if bar is None:
+            bar = self._bars[label] = tqdm(total=total, desc=label[-40:], unit="B", unit_scale=True, unit_divisor=1000)
+        bar.update(done - bar.n)
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """``--threads`` and ``--device``, the same everywhere."""
     parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")

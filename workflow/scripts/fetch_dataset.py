@@ -39,35 +39,9 @@ def main() -> int:
 def fetch(name: str, root: str | None) -> None:
     card = datasets.find(name)
     print(f"{name}: licence: {card.data['licence']['terms']}", file=sys.stderr)
-    with Bar() as bar:
-        place, done = download.fetch(card, root, progress=bar.show)
+    with cli.Bars() as bars:
+        place, done = download.fetch(card, root, progress=bars.show)
     print(f"{place}: {', '.join(done) if done else 'already there, used as it is'}")
-
-
-class Bar:
-    """One progress bar per file, on a terminal only."""
-
-    def __init__(self) -> None:
-        self._bar: object = None
-        self._label = ""
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def show(self, label: str, done: int, total: int | None) -> None:
-        if not sys.stderr.isatty():
-            return
-        from tqdm import tqdm
-
-        if label != self._label:
-            self.__exit__()
-            self._bar, self._label = tqdm(total=total, unit="B", unit_scale=True, desc=label[:12], leave=False), label
-        assert isinstance(self._bar, tqdm)
-        self._bar.update(done - self._bar.n)
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def main() -> int:
         for met in store.provide(args.file, chosen):
             print(f"{met.card.kind}/{met.card.name}\t{met.weight.key}\t{store.stored_path(met.weight)}")
         return cli.EXIT_OK
-    with Bars() as bars:
+    with cli.Bars() as bars:
         try:
             paths = store.fetch_all(chosen, bars.show)
             missing = None
@@ -119,31 +119,6 @@ def receipt(card: ModelCard, complete: bool) -> dict[str, object]:
         ],
         "reason": "; ".join(store.how_to_provide(each) for each in absent),
     }
-
-
-class Bars:
-    """One progress bar per file on stderr, where a person watches."""
-
-    def __init__(self) -> None:
-        self._bars: dict[str, object] = {}
-        self._watched = sys.stderr.isatty()
-
-    def __enter__(self) -> Bars:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for bar in self._bars.values():
-            bar.close()  # type: ignore[attr-defined]
-
-    def show(self, label: str, done: int, total: int | None) -> None:
-        if not self._watched:
-            return
-        from tqdm import tqdm
-
-        bar = self._bars.get(label)
-        if bar is None:
-            bar = self._bars[label] = tqdm(total=total, desc=label[-40:], unit="B", unit_scale=True, unit_divisor=1000)
-        bar.update(done - bar.n)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -35,13 +35,6 @@ def border_mask(side: int, feather: float = 0.12) -> Mask:
     return smoothstep(distance, 1.0, 0.0).astype(np.float32)
 
 
-def ellipse_mask(side: int, centre: tuple[float, float], axes: tuple[float, float], feather: float = 0.2) -> Mask:
-    """1 inside an upright ellipse (pixels), smooth fall to 0 over ``feather`` of its radius outside."""
-    y, x = np.mgrid[:side, :side].astype(np.float64)
-    radius = np.hypot((x - centre[0]) / axes[0], (y - centre[1]) / axes[1])
-    return smoothstep(radius, 1.0 + feather, 1.0).astype(np.float32)
-
-
 def feather(mask: npt.NDArray[np.bool_] | Mask, sigma: float) -> Mask:
     """A Gaussian-softened copy of a mask."""
     soft: Mask = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)

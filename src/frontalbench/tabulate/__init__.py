@@ -97,12 +97,6 @@ def summarise(
     return paths
 
 
-def file_names() -> list[str]:
-    """Names of all files that :func:`summarise` writes, for a rule's outputs."""
-    plain = [f"{name}.{end}" for name in TABLES for end in ("parquet", "csv")]
-    return sorted([*plain, "table1_net_gain.md", "table2_enhancement.md", "table3_backbones.md"])
-
-
 def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     """The tables of a ``results/master`` folder as tidy pandas frames, by name; columns as in :data:`TABLES`.
 

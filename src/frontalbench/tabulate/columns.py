@@ -17,7 +17,7 @@ CELL: dict[str, Column] = {
     "detector": (TEXT, "detector card"),
     "backbone": (TEXT, "backbone card"),
     "leak": (YES, "the backbone took part in training or refining this variant; such a cell is never ranked"),
-    "verified": (TEXT, "the weakest verification level among the cards of the cell: none < contract < real-weights < golden"),
+    "verified": (TEXT, "the weakest verification level among the cell's cards that have weights: none < contract < real-weights < golden"),
 }
 _COUNTED: dict[str, Column] = {
     "n_images": (INT, "images behind the mean"),
