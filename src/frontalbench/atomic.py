@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from frontalbench import interrupts
+
 _UNLOCKED = ".new"
 
 
@@ -27,55 +29,50 @@ def replacing(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(target)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _unfinished(path) as temporary:
-        try:
-            yield temporary
-            with temporary.open("rb+") as handle:
-                os.fsync(handle.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            temporary.chmod(0o666 & ~umask)
+    with contextlib.ExitStack() as undo:
+        with interrupts.held():  # from when there is a file until somebody sees to its removal
+            temporary, descriptor = _usual(path) or _another(path)
+            undo.callback(os.close, descriptor)
+            undo.callback(temporary.unlink, missing_ok=True)
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        with interrupts.held():  # the name is free from here on: what has it now is another's
             temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            undo.pop_all()
+            os.close(descriptor)
 
 
-@contextlib.contextmanager
-def _unfinished(path: Path) -> Iterator[Path]:
-    """An empty locked file beside ``path``: always the same name, another one only while a living process holds that."""
+def _usual(path: Path) -> tuple[Path, int] | None:
+    """An empty locked file beside ``path`` under the usual name, and its descriptor; None where a living process holds that."""
     usual = path.with_name(f"{_prefix(path)}0.part")
     descriptor = os.open(usual, os.O_RDWR | os.O_CREAT, 0o600)
-    ours = False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        ours = usual.stat().st_ino == os.fstat(descriptor).st_ino  # else its maker has just given it its final name
+        if usual.stat().st_ino == os.fstat(descriptor).st_ino:  # else its maker has just given it its final name
+            os.ftruncate(descriptor, 0)
+            return usual, descriptor
     except (BlockingIOError, FileNotFoundError):  # held by another, or just renamed
         pass
     except OSError:  # no locks on this file system: nobody uses this name
         usual.unlink(missing_ok=True)
-    if ours:
-        try:
-            os.ftruncate(descriptor, 0)
-            yield usual
-        finally:
-            os.close(descriptor)
-        return
     os.close(descriptor)
+    return None
+
+
+def _another(path: Path) -> tuple[Path, int]:
     descriptor, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_UNLOCKED, dir=path.parent)
-    with locked(descriptor, Path(name)) as temporary:
-        yield temporary
+    return locked(descriptor, Path(name)), descriptor
 
 
-@contextlib.contextmanager
-def locked(descriptor: int, made: Path) -> Iterator[Path]:
+def locked(descriptor: int, made: Path) -> Path:
     """Lock the open file or folder ``made`` (its name ends in ``.new``) and give it its name in ``.part``: what has that name was locked before."""
-    try:
-        with contextlib.suppress(OSError):  # some network file systems know no locks; then nobody takes it for a leftover either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield made.rename(made.with_suffix(".part"))
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(OSError):  # some network file systems know no locks; then nobody takes it for a leftover either
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return made.rename(made.with_suffix(".part"))
 
 
 def remove_leftovers(path: Path) -> list[Path]:

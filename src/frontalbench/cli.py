@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
+from frontalbench import interrupts
 from frontalbench.errors import FrontalbenchError
 
 T = TypeVar("T")
@@ -26,35 +28,30 @@ def run(main: Callable[[], int | None]) -> None:
     SIGTERM (a scheduler that takes a job back) leaves as orderly as Ctrl-C does, with 143: unfinished files are removed.
     An OSError of the file system (full disk, no permission) is such an error too. Anything else is a bug and shows its stack trace (exit 1).
     """
-    signal.signal(signal.SIGTERM, _terminated)
+    interrupts.install()
     try:
-        code = main()
+        code = main() or EXIT_OK
     except FrontalbenchError as error:
         fail(str(error))
     except MemoryError:
         fail("not enough memory; give the job more (mem_mb of its rule), or the dataset more shards")
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)
+    except interrupts.Interrupted as interrupted:
+        code = EXIT_TERMINATED if interrupted.number == signal.SIGTERM else EXIT_INTERRUPTED
+        sys.stderr.write("terminated\n" if code == EXIT_TERMINATED else "interrupted\n")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_OK)
+        code = EXIT_OK
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
         fail(f"{where}{error.strerror or error}")
-    else:
-        sys.exit(code or EXIT_OK)
+    # The exception and its frames are gone here, and with them every generator that was cut off with an unfinished file open: closing, it removes it.
+    gc.collect()
+    sys.exit(code)
 
 
-def _terminated(number: int, frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # not a second time, while files are removed
-    sys.stderr.write("terminated\n")
-    sys.exit(EXIT_TERMINATED)
-
-
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Print ``error: ...`` on stderr, a line for each line of the message, and exit with 2."""
     for line in message.splitlines() or ["unknown"]:
         sys.stderr.write(f"error: {' '.join(line.split())}\n")

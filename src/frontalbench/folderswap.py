@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from frontalbench import atomic
+from frontalbench import atomic, interrupts
 from frontalbench.errors import BadInput
 
 _WORKFLOW_MARK = ".snakemake_timestamp"
@@ -26,11 +26,16 @@ def replacing(target: Path, listing: str, listed: Callable[[Path], set[str]]) ->
     _check(target, listing, listed)
     target.parent.mkdir(parents=True, exist_ok=True)
     atomic.remove_leftovers(target)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".new", dir=target.parent))
-    with atomic.locked(os.open(made, os.O_RDONLY), made) as fresh:
-        try:
-            fresh.chmod(0o755)
-            yield fresh
+    with contextlib.ExitStack() as undo:
+        with interrupts.held():  # from when there is a folder until somebody sees to its removal
+            made = Path(tempfile.mkdtemp(prefix=f".{target.name[:80]}.", suffix=".new", dir=target.parent))
+            descriptor = os.open(made, os.O_RDONLY)
+            undo.callback(os.close, descriptor)
+            fresh = atomic.locked(descriptor, made)
+            undo.callback(_remove, fresh)
+        fresh.chmod(0o755)
+        yield fresh
+        with interrupts.held():  # the old one goes and the new one comes
             if target.exists():
                 old = fresh.with_name(f"{fresh.stem}-old.part")  # killed from here on, it is a leftover
                 target.rename(old)
@@ -38,9 +43,11 @@ def replacing(target: Path, listing: str, listed: Callable[[Path], set[str]]) ->
                 shutil.rmtree(old)
             else:
                 fresh.rename(target)
-        except BaseException:
-            shutil.rmtree(fresh, ignore_errors=True)
-            raise
+
+
+def _remove(folder: Path) -> None:
+    with interrupts.held():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check(target: Path, listing: str, listed: Callable[[Path], set[str]]) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import gc
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from frontalbench import atomic
+from frontalbench import atomic, cli, folderswap, tables
 
 from .conftest import ENVIRONMENT, ORDER, Stages, unfinished
 
@@ -63,8 +68,73 @@ def test_a_stage_that_is_asked_to_end_while_it_writes_leaves_nothing(
     _, said = running.communicate(timeout=60)
     assert running.returncode == code
     assert len(said.strip().splitlines()) == 1
-    assert not stages.content(stage, tmp_path)
     assert not unfinished(tmp_path)
+    # The request may come between the last step, the renaming, and the end of the process.
+    assert stages.content(stage, tmp_path) in ({}, stages.content(stage, stages.folder))
+
+
+def _write_table(target: Path) -> None:
+    with tables.Writer(target, tables.POSE, {}) as writer:
+        writer.add([])
+
+
+def _write_folder(target: Path) -> None:
+    with folderswap.replacing(target, "list", lambda listing: set(listing.read_text().split())) as folder:
+        (folder / "list").write_text("list")
+
+
+@pytest.mark.parametrize("write", [_write_table, _write_folder])
+@pytest.mark.parametrize("known", [False, True])
+def test_whichever_step_of_writing_it_is_asked_to_end_at_it_leaves_nothing_or_the_whole(
+    tmp_path: Path, write: Callable[[Path], None], known: bool
+) -> None:
+    """A child for each call that Python reports while something is written; at that moment the child asks itself to end."""
+    for step in range(100_000):
+        target = tmp_path / "made"
+        if known and not target.exists():
+            write(target)
+        child = os.fork()
+        if child == 0:
+            _end_at(step, functools.partial(write, target))
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert not unfinished(tmp_path), f"step {step}"
+        assert target.exists() or (code == 143 and not known), f"step {step}"
+        if target.is_dir():
+            assert (target / "list").read_text() == "list", f"step {step}"
+            shutil.rmtree(target)
+        elif target.exists():
+            assert tables.read(target, tables.POSE).num_rows == 0, f"step {step}"
+            target.unlink()
+        if code == 0:
+            break
+        assert code == 143, f"step {step}"
+    assert step > 50, "nothing was interrupted"
+
+
+def _end_at(step: int, write: Callable[[], None]) -> NoReturn:
+    """In a child: write, send SIGTERM to itself at the given step, and leave as a command line does."""
+    count = iter(range(10**9))
+
+    def watch(frame: object, event: str, argument: object) -> None:
+        # At "return" Python itself handles no signal; an exception there would end a generator without its finally.
+        if event != "return" and next(count) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def main() -> None:
+        sys.setprofile(watch)
+        try:
+            write()
+        finally:
+            sys.setprofile(None)
+
+    gc.freeze()  # what pytest holds need not be looked through at the end of each child
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    try:
+        cli.run(main)
+    except SystemExit as end:
+        os._exit(end.code if isinstance(end.code, int) else 1)
+    finally:
+        os._exit(1)
 
 
 def test_the_leftover_of_a_killed_process_is_told_from_the_work_of_a_living_one(tmp_path: Path) -> None:
