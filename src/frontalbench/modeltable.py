@@ -16,16 +16,24 @@ def model_table(root: Path | None = None) -> str:
     lines = ["| card | kind | what | weights | licence (weights) | verified |", "|---|---|---|---|---|---|"]
     for kind in cards.FOLDERS:
         for card in sorted(cards.all_cards(kind, root), key=lambda item: item.name):
-            size = sum(weight.bytes or 0 for weight in card.weights.values())
-            ways = sorted({_way(source) for weight in card.weights.values() for source in weight.sources})
-            weights = (
-                f"{size / 1e6:.1f} MB, {' / '.join(ways)}" if card.weights else ("of " + ", ".join(card.uses) if card.uses else "none")
-            )
+            weights = _weights(card)
             licence = str(card.data.get("licence", {}).get("weights", "")).replace("|", "/")
             verified = card.data.get("verified", {})
             date = f" ({verified['date']})" if verified.get("date") else ""
             lines.append(f"| `{card.name}` | {kind} | {card.title} | {weights} | {licence} | {verified.get('level', 'none')}{date} |")
     return "\n".join(lines)
+
+
+def _weights(card: cards.Card) -> str:
+    """How much there is to fetch and by which ways, in a few words."""
+    if not card.weights:
+        return "of " + ", ".join(card.uses) if card.uses else "none"
+    ways = sorted({_way(source) for weight in card.weights.values() for source in weight.sources})
+    if not ways:
+        ways = ["by hand" if all(weight.sha256 for weight in card.weights.values()) else "none yet"]
+    size = sum(weight.bytes or 0 for weight in card.weights.values())
+    amount = f"{size / 1e6:.1f} MB, " if size >= 100_000 else f"{size / 1e3:.0f} kB, " if size else ""
+    return amount + " / ".join(ways)
 
 
 def _way(source: cards.Source) -> str:
