@@ -24,7 +24,7 @@ def model_table(root: Path | None = None) -> str:
     return "\n".join(lines)
 
 
-def _weights(card: cards.Card) -> str:
+def _weights(card: cards.ModelCard) -> str:
     """How much there is to fetch and by which ways, in a few words."""
     if not card.weights:
         return "of " + ", ".join(card.uses) if card.uses else "none"

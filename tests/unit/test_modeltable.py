@@ -25,8 +25,8 @@ def test_a_readme_without_marks_is_refused(tmp_path: Path) -> None:
         modeltable.put_into(tmp_path / "README.md", "x")
 
 
-def test_every_row_says_how_its_weights_come(project_root: Path) -> None:
-    weights = {row.split("|")[1].strip(" `"): row.split("|")[4].strip() for row in modeltable.model_table(project_root).splitlines()[2:]}
+def test_every_row_says_how_its_weights_come() -> None:
+    weights = {row.split("|")[1].strip(" `"): row.split("|")[4].strip() for row in modeltable.model_table().splitlines()[2:]}
     assert weights["arcface_y1"] == "4.0 MB, by hand"
     assert weights["frontalbench_rnr"] == "none yet"
     assert weights["mirror"] == "none"
