@@ -2,6 +2,7 @@
 
 * :mod:`.kernel`: blocked matrix products that turn two sets of embeddings into pair scores, memory flat;
 * :mod:`.scores`: impostor histogram with exact upper tail, its file;
+* :mod:`.metadata`, :mod:`.shards`, :mod:`.galleries`: what a cell reads: its images, its embeddings, the references;
 * :mod:`.cell`: one cell (dataset, variant, detector, backbone) -> one row per image;
 * :mod:`.derived`: variants made of embeddings that are already there (fusion, mean-shift control);
 * :mod:`.groups`: the pair groups of the study and their summary rows;

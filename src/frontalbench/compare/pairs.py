@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from frontalbench import atomic, status, validation
 from frontalbench.compare import bootstrap
-from frontalbench.compare.cell import NO_REFERENCE, read_embeddings
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs
 from frontalbench.compare.scores import Float32Array, IntArray
+from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
 
 METRICS = ("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "status", "detail")
@@ -231,7 +231,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
             out.append({**line, "n_pairs": 0, "status": str(data.status[row]), "detail": str(data.detail[row])})
         elif number[i] == 0:
             reason = "no other usable picture to compare it with" if group.within else "no usable reference to compare it with"
-            out.append({**line, "n_pairs": 0, "status": NO_REFERENCE, "detail": reason})
+            out.append({**line, "n_pairs": 0, "status": status.NO_REFERENCE, "detail": reason})
         else:
             values = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
             out.append({**line, "n_pairs": int(number[i]), **values, "status": status.OK, "detail": ""})
@@ -315,7 +315,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
                 "n_identities": len(people),
                 "n_fta": failed,
                 "fta_rate": failed / len(chosen),
-                "n_no_reference": sum(row["status"] == NO_REFERENCE for row in chosen),
+                "n_no_reference": sum(row["status"] == status.NO_REFERENCE for row in chosen),
                 "mean": float(values.mean()) if len(values) else math.nan,
                 "ci_low": float(low[0]),
                 "ci_high": float(high[0]),

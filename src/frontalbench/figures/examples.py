@@ -16,7 +16,6 @@ import pyarrow as pa
 import pyarrow.dataset as pads
 
 from frontalbench import images, status, tables
-from frontalbench.compare.cell import NO_REFERENCE
 from frontalbench.errors import BadInput, Unreadable
 from frontalbench.figures.series import Gains, numbers, strings
 from frontalbench.images import RGB
@@ -195,7 +194,7 @@ def failures(steps: Iterable[Step], *, most: int = 12) -> tuple[list[Failure], C
             for image_id, identity, state, detail in zip(
                 *(strings(table, c) for c in ("image_id", "identity", "status", "detail")), strict=True
             ):
-                if state in (status.OK, status.NOT_USED, NO_REFERENCE) or image_id in unread or (step.variant, image_id) in seen:
+                if state in (status.OK, status.NOT_USED, status.NO_REFERENCE) or image_id in unread or (step.variant, image_id) in seen:
                     continue
                 seen.add((step.variant, image_id))
                 if state == status.UNREADABLE:

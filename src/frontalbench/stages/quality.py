@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import images, status, tables
-from frontalbench.compare.cell import Metadata, read_metadata
+from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.detect.select import Face
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.geometry.rotation import matrix_from_angles

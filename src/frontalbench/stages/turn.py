@@ -9,7 +9,7 @@ from typing import Any
 from frontalbench import images, status, tables
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
-from frontalbench.compare.cell import Metadata, read_metadata
+from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.stages.common import PICTURES, Row, failed, provenance
