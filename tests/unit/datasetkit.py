@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +78,26 @@ def real_biwi(shared: Path, root: Path) -> Path:
     """The one real frame, in BIWI's layout, as sequence 01."""
     shutil.copytree(shared / "testdata" / "biwi_one_frame", root / "hpdb" / "01")
     return root
+
+
+_listeners: list[list[tuple[str, str]]] = []
+
+
+def _hear(event: str, arguments: tuple[object, ...]) -> None:
+    if _listeners and event in ("open", "os.scandir", "os.listdir"):
+        for heard in _listeners:
+            heard.append((event, os.fspath(arguments[0]) if isinstance(arguments[0], (str, os.PathLike)) else ""))
+
+
+sys.addaudithook(_hear)  # for the whole process: Python knows no way to take one away
+
+
+@contextlib.contextmanager
+def file_access() -> Iterator[list[tuple[str, str]]]:
+    """Everything that is opened or listed within the block: (audit event, path)."""
+    heard: list[tuple[str, str]] = []
+    _listeners.append(heard)
+    try:
+        yield heard
+    finally:
+        _listeners.remove(heard)
