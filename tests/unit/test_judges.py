@@ -12,7 +12,9 @@ from scipy import stats as scipy_stats
 from frontalbench import tables
 from frontalbench.compare import scores, stats
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import Cell, Facts, Settings, cell_of, judges, master, tables_of
+from frontalbench.tabulate import Cell, Facts, Settings, cell_of, judges, tables_of
+from frontalbench.tabulate.dataset import Dataset, read_datasets
+from frontalbench.tabulate.verification import verification_tables
 
 from .test_compare_cell import D, World, crowd, unit
 
@@ -58,16 +60,16 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list[Cell]:
 
 
 @pytest.fixture(scope="module")
-def dataset(cells: list[Cell]) -> master.Dataset:
-    return next(master.read_datasets(cells))
+def dataset(cells: list[Cell]) -> Dataset:
+    return next(read_datasets(cells))
 
 
 @pytest.fixture(scope="module")
-def found(dataset: master.Dataset) -> tuple[list[Any], list[Any]]:
+def found(dataset: Dataset) -> tuple[list[Any], list[Any]]:
     return judges.judge_rows(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
 
 
-def test_values_equal_written_out_ones(dataset: master.Dataset, found: tuple[list[Any], list[Any]]) -> None:
+def test_values_equal_written_out_ones(dataset: Dataset, found: tuple[list[Any], list[Any]]) -> None:
     values = {(r["detector"], r["backbone"], r["measure"]): r for r in found[0]}
     for judge in NOISE:
         base = dataset.original(judge)
@@ -115,8 +117,8 @@ def test_bootstrap_p_has_its_level_when_nothing_differs() -> None:
     assert judges._bootstrap_p(np.full(99, 1.0)) == pytest.approx(0.02) and np.isnan(judges._bootstrap_p(np.full(3, np.nan)))
 
 
-def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Cell], dataset: master.Dataset) -> None:
-    made = master.verification_tables(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
+def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Cell], dataset: Dataset) -> None:
+    made = verification_tables(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
     judge = ("good", "two")
     rows = [r for r in made["fnmr_by_yaw"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2]
     whole = next(r for r in made["error_rates"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2)
@@ -134,7 +136,7 @@ def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Ce
     assert not [r for r in made["fnmr_by_yaw"] if r["fmr_target"] < 1e-3], "not supported by n"
 
 
-def test_a_fusion_counts_only_when_it_beats_the_mirrored_photograph(cells: list[Cell], dataset: master.Dataset) -> None:
+def test_a_fusion_counts_only_when_it_beats_the_mirrored_photograph(cells: list[Cell], dataset: Dataset) -> None:
     out = tables_of(cells, Facts(edges={"toy": EDGES}), SETTINGS)
     gains = {r["variant"]: r for r in out["table1_net_gain"]}
     assert gains["fuse_mean:mesh.none"]["over_mirror_low"] > 0 and "mirrored" not in gains["fuse_mean:mesh.none"]["note"]
@@ -147,3 +149,15 @@ def test_a_fusion_counts_only_when_it_beats_the_mirrored_photograph(cells: list[
     probe = rows["original"].role == "probe"
     value = [(rows[f"fuse_mean:{v}"].genuine - rows[f"fuse_mean:{v}"].impostor)[probe].mean() for v in ("mesh.none", "mirror.none")]
     assert gains["fuse_mean:mesh.none"]["over_mirror"] == pytest.approx(value[0] - value[1], abs=1e-9)
+
+
+def test_the_cmc_begins_at_rank_one_of_the_verification_table_and_never_falls(dataset: Dataset) -> None:
+    made = verification_tables(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
+    key = ("variant", "detector", "backbone")
+    for row in made["verification"]:
+        curve = [r for r in made["cmc"] if all(r[k] == row[k] for k in key)]
+        assert [r["rank"] for r in curve] == list(range(1, min(20, row["n_gallery"]) + 1))
+        shares = [r["share"] for r in curve]
+        assert shares[0] == row["rank1"] and shares == sorted(shares)
+        assert all(r["share_low"] <= r["share"] <= r["share_high"] for r in curve)
+        assert curve[0]["share_with_fta"] == pytest.approx(row["rank1"] * (1 - row["n_fta"] / row["n_eligible"]))

@@ -22,8 +22,8 @@ from frontalbench.images import RGB
 from frontalbench.quality import distribution, expression, pixels
 from frontalbench.stages.quality import Shards, angle_from_front, judge_quality
 from frontalbench.tabulate import quality
+from frontalbench.tabulate.dataset import Settings
 from frontalbench.tabulate.facts import Facts
-from frontalbench.tabulate.master import Settings
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
 

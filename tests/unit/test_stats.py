@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as reference
+from sklearn.metrics import top_k_accuracy_score
 
 from frontalbench.compare import bootstrap, curves, stats
 from frontalbench.compare.scores import BINS, Impostors
@@ -92,8 +93,20 @@ def test_det_points_lie_on_the_roc_and_their_interval_encloses_them() -> None:
 
 
 def test_cmc_counts_ranks() -> None:
-    np.testing.assert_allclose(stats.cmc([1, 1, 2, 7], 5), [0.5, 0.75, 0.75, 0.75, 0.75])
-    assert np.isnan(stats.cmc([], 3)).all()
+    found = stats.cmc_estimates([1, 1, 2, 7], ["a", "b", "b", "c"], 5, resamples=200)
+    np.testing.assert_allclose([e.value for e in found], [0.5, 0.75, 0.75, 0.75, 0.75])
+    assert all(e.low <= e.value <= e.high for e in found)
+    assert all(np.isnan(e.value) for e in stats.cmc_estimates([], [], 3))
+
+
+def test_cmc_equals_the_top_k_accuracy_of_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    scores, truth = rng.normal(size=(300, 40)), rng.integers(0, 40, 300)
+    scores[np.arange(300), truth] += 1.0
+    ranks = 1 + (scores > scores[np.arange(300), truth][:, None]).sum(axis=1)
+    found = stats.cmc_estimates(ranks, truth, resamples=50)
+    for k in (1, 5, 20):
+        assert found[k - 1].value == pytest.approx(top_k_accuracy_score(truth, scores, k=k, labels=np.arange(40)))
 
 
 @pytest.mark.parametrize("n", [5, 9])

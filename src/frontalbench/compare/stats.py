@@ -135,13 +135,23 @@ def det(
     return Det(np.array([p.fmr for p in chosen])[ordered], threshold, misses.sum(axis=0) / len(scores), low, high)
 
 
-def cmc(ranks: npt.ArrayLike, highest: int = 20) -> FloatArray:
-    """Cumulative match characteristic (highest,): share of ranks <= 1, 2, ... ``highest``. NaN when there is no rank."""
+def cmc_estimates(
+    ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 20, *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
+) -> list[Estimate]:
+    """Cumulative match characteristic: share of ranks (n,) <= 1, 2, ... ``highest`` with a 95 % interval over people; ``subject`` (n,).
+
+    Closed-set identification as in ISO/IEC 19795-1. NaN when there is no rank.
+    """
     values = np.asarray(ranks, np.int64).ravel()
     if not values.size:
-        return np.full(highest, np.nan)
-    shares: FloatArray = np.cumsum(np.bincount(np.minimum(values, highest + 1), minlength=highest + 2)[1 : highest + 1]) / len(values)
-    return shares
+        return [Estimate(math.nan, math.nan, math.nan)] * highest
+    _, code = np.unique(np.asarray(subject), return_inverse=True)
+    counts = np.zeros((int(code.max()) + 1, highest + 1))
+    np.add.at(counts, (code, np.minimum(values, highest + 1) - 1), 1.0)
+    hits = np.cumsum(counts[:, :highest], axis=1)
+    numbers = np.repeat(counts.sum(axis=1, keepdims=True), highest, axis=1)
+    low, high = bootstrap.mean_intervals(hits, numbers, resamples=resamples, seed=seed)
+    return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(hits.sum(axis=0) / len(values), low, high, strict=True)]
 
 
 def subject_means(values: npt.ArrayLike, subject: npt.ArrayLike) -> FloatArray:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.tabulate import facts as facts_module
-from frontalbench.tabulate import judges, master, paper, published, quality, write
+from frontalbench.tabulate import judges, master, paper, published, quality, verification, write
 from frontalbench.tabulate.columns import TABLES
+from frontalbench.tabulate.dataset import Settings, read_datasets
 from frontalbench.tabulate.facts import Cell, Facts, cell_of
-from frontalbench.tabulate.master import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def tables_of(
     settings = settings or Settings()
     facts = facts if facts is not None else facts_module.from_cards(cells)
     out: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
-    for dataset in master.read_datasets(cells):
+    for dataset in read_datasets(cells):
         long_rows = master.master_rows(dataset, facts, settings)
         master.adjust_master(long_rows)
         out["master"] += long_rows
@@ -54,7 +54,7 @@ def tables_of(
         out["table1_net_gain"] += gains
         out["table2_enhancement"] += paper.enhancement_rows(dataset, facts, settings)
         out["table3_backbones"] += paper.backbone_rows(dataset, facts, settings)
-        for name, rows in master.verification_tables(dataset, facts, settings).items():
+        for name, rows in verification.verification_tables(dataset, facts, settings).items():
             out[name] += rows
         for name, found in zip(("judges", "judge_pairs"), judges.judge_rows(dataset, facts, settings), strict=True):
             out[name] += found

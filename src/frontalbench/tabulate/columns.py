@@ -194,6 +194,16 @@ TABLES: dict[str, dict[str, Column]] = {
         "significant": (YES, "p_holm below 0.05"),
         "note": (TEXT, "what a reader must know before believing the row"),
     },
+    "cmc": {
+        **CELL,
+        "rank": (INT, "rank, up to 20 or the size of the gallery"),
+        "n_gallery": (INT, "people in the gallery"),
+        "n_images": (INT, "probes with an embedding"),
+        "share": (REAL, "share of them whose person is among the `rank` most similar ones"),
+        "share_low": (REAL, "95 % interval: lower end"),
+        "share_high": (REAL, "upper end"),
+        "share_with_fta": (REAL, "the same with failures counted as not found: (1 - fta) share"),
+    },
     "det": {
         **CELL,
         "threshold": (REAL, "similarity threshold"),

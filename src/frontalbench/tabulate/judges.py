@@ -17,8 +17,9 @@ import numpy as np
 from frontalbench.compare import bootstrap, curves, groups, stats
 from frontalbench.compare.curves import Draws
 from frontalbench.compare.groups import FloatArray, Rows
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes
 from frontalbench.tabulate.facts import Facts
-from frontalbench.tabulate.master import SYNTHETIC_NOTE, YAW_GRID, Dataset, Settings, is_missing, join_notes, read_scores
+from frontalbench.tabulate.verification import YAW_GRID, read_scores
 
 Row = dict[str, Any]
 

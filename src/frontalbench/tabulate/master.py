@@ -1,108 +1,30 @@
-"""The long tables: every cell x group x yaw bin x subset, error rates, curves, identities, wins, counts, what is missing."""
+"""The long tables: every cell x group x yaw bin x subset, identities, wins, counts, what is missing."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from frontalbench import status, tables
-from frontalbench.compare import bootstrap, curves, groups, scores, stats
-from frontalbench.compare.groups import BoolArray, FloatArray, Rows
-from frontalbench.errors import BadInput
-from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
-
-Row = dict[str, Any]
-YAW_GRID = np.arange(0.0, 91.0, 2.5)
-"""Points of the smooth curves, degrees of \\|yaw\\|."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Bootstrap resamples, seed, default edges of the \\|yaw\\| bins in degrees."""
-
-    resamples: int = bootstrap.RESAMPLES
-    seed: int = 0
-    edges: tuple[float, ...] = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
-
-
-@dataclass
-class Dataset:
-    """The cells of one dataset with their rows, read once."""
-
-    name: str
-    rows: dict[Cell, Rows]
-
-    def original(self, judge: tuple[str, str]) -> tuple[Cell, Rows] | None:
-        """The cell of `original` of a judge."""
-        return next(((c, r) for c, r in self.rows.items() if c.variant == ORIGINAL and c.judge == judge), None)
-
-    @property
-    def judges(self) -> list[tuple[str, str]]:
-        return sorted({cell.judge for cell in self.rows})
-
-    def of_judge(self, judge: tuple[str, str]) -> list[tuple[Cell, Rows]]:
-        """Cells of a judge, `original` first, then by name."""
-        chosen = [(c, r) for c, r in self.rows.items() if c.judge == judge]
-        return sorted(chosen, key=lambda pair: (pair[0].variant != ORIGINAL, pair[0]))
-
-
-def read_datasets(cells: Sequence[Cell]) -> Iterator[Dataset]:
-    """Datasets one after the other (one in memory at a time), in name order. Raises :class:`BadInput` for cells that do not fit together."""
-    for name in sorted({cell.dataset for cell in cells}):
-        rows = {cell: groups.read_rows(cell.similarity) for cell in sorted(cells) if cell.dataset == name}
-        dataset = Dataset(name, rows)
-        for cell, table in rows.items():
-            base = dataset.original(cell.judge)
-            if base is None:
-                raise BadInput(f"{cell.similarity}: the cell of variant 'original' with the same detector and backbone is needed beside it")
-            groups.check_same_images(table, base[1], str(cell.similarity))
-        yield dataset
-
-
-def usable(rows: Rows, original: Rows) -> BoolArray:
-    """Probes with a similarity to their own references."""
-    return groups.eligible_probes(rows, original) & rows.ok
-
-
-def is_missing(rows: Rows) -> bool:
-    """Whether the cell holds no embedding at all."""
-    return not bool(rows.ok.any())
-
-
-# Notes --------------------------------------------------------------------------------------------------------------------
-
-
-def lost_note(what: str, base: str, own: float, base_own: float, common_gain: float, n_common: int, n_lost: int) -> str:
-    """A sentence when ``what`` has the higher own mean but not on the images that both gave; else empty."""
-    if not (own > base_own and common_gain <= 0 and n_lost > 0):
-        return ""
-    return (
-        f"looks better than {base} ({own:.3f} against {base_own:.3f}) only because {what} lost {n_lost} images: "
-        f"on the {n_common} images that both gave it changes by {common_gain:+.3f}"
-    )
-
-
-def join_notes(*notes: str) -> str:
-    return "; ".join(note for note in notes if note)
-
-
-LEAK_NOTE = "the backbone took part in making this variant (leak), so it is not ranked"
-SYNTHETIC_NOTE = "synthetic people: shows that the pipeline runs, says nothing about faces"
-
-
-def standing_notes(head: Mapping[str, Any]) -> str:
-    """Notes that follow from the cell alone."""
-    return join_notes(LEAK_NOTE if head["leak"] else "", SYNTHETIC_NOTE if head["synthetic"] else "")
-
-
-# Master -------------------------------------------------------------------------------------------------------------------
+from frontalbench import status
+from frontalbench.compare import bootstrap, groups, stats
+from frontalbench.compare.groups import BoolArray, FloatArray
+from frontalbench.tabulate.dataset import (
+    LEAK_NOTE,
+    SYNTHETIC_NOTE,
+    Dataset,
+    Row,
+    Settings,
+    is_missing,
+    join_notes,
+    lost_note,
+    standing_notes,
+    usable,
+)
+from frontalbench.tabulate.facts import ORIGINAL, Facts
 
 
 def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
@@ -145,178 +67,6 @@ def adjust_master(rows: list[Row]) -> None:
     for family in families.values():
         for row, p in zip(family, stats.holm([r["p_value"] for r in family]), strict=True):
             row["p_holm"] = float(p)
-
-
-# Verification -------------------------------------------------------------------------------------------------------------
-
-
-def _moments(rows: Rows, chosen: BoolArray) -> stats.PairMoments:
-    return stats.PairMoments(
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
-    )
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution."""
-
-    genuine: npt.NDArray[np.float32]
-    image: npt.NDArray[np.int64]  # place of each pair's probe in the dataset's rows
-    subject: npt.NDArray[np.int64]
-    impostors: scores.Impostors
-
-
-def read_scores(cell: Cell, original: Rows) -> Scored | None:
-    """The pair scores of a cell's probes; None where the cell has none. Raises :class:`BadInput` when they are of other images."""
-    if cell.scores is None:
-        return None
-    genuine, impostors = scores.from_table(tables.read(cell.scores, scores.SCORES))
-    place = {name: i for i, name in enumerate(original.image_id)}
-    try:
-        image = np.fromiter((place[name] for name in genuine.image_id), np.int64, len(genuine.image_id))
-    except KeyError as error:
-        raise BadInput(f"{cell.scores}: image {error} is not in {cell.similarity}; compare that cell again") from None
-    code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
-    return Scored(genuine.scores, image, code[image], impostors)
-
-
-def _estimate(prefix: str, value: stats.Estimate) -> Row:
-    return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
-
-
-def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> dict[str, list[Row]]:
-    """Rows of ``verification``, ``error_rates``, ``fnmr_by_yaw``, ``det``, ``curves`` of one dataset."""
-    out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "fnmr_by_yaw", "det", "curves")}
-    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
-    more = {"resamples": settings.resamples, "seed": settings.seed}
-    for judge in dataset.judges:
-        base = dataset.original(judge)
-        assert base is not None
-        base_cell, original = base
-        base_scored = read_scores(base_cell, original)
-        for cell, rows in dataset.of_judge(judge):
-            if is_missing(rows):
-                continue
-            head = facts.head(cell)
-            eligible = groups.eligible_probes(rows, original)
-            ok = eligible & rows.ok
-            n_eligible, n_fta = int(eligible.sum()), int((eligible & rows.fta).sum())
-            rate = n_fta / n_eligible if n_eligible else math.nan
-            both = ok & usable(original, original)
-            subject = original.subject.astype(np.str_)
-            ranks = rows.rank[ok & np.isfinite(rows.rank)]
-            cmc = stats.cmc(ranks, 5)
-            yaw = np.abs(original.yaw)
-            genuine = np.where(ok, rows.genuine, np.nan)
-            slope = curves.slope(yaw, genuine, subject, **more)
-            curve = curves.smooth(yaw, genuine, subject, YAW_GRID, **more)
-            reached = YAW_GRID[np.isfinite(curve.mean)]
-            row: Row = {
-                **head,
-                "n_images": int(ok.sum()),
-                "n_subjects": len(np.unique(subject[ok])),
-                "n_genuine": int(np.nansum(rows.n_references[ok])),
-                "n_impostor": int(np.nansum(rows.n_impostors[ok])),
-                "n_eligible": n_eligible,
-                "n_fta": n_fta,
-                "fta_rate": rate,
-                **_estimate("dprime", stats.dprime_estimate(_moments(rows, ok), subject, **more)),
-                "rank1": float(cmc[0]),
-                "rank5": float(cmc[4]),
-                "n_gallery": len(np.unique(subject[(original.role == "reference") & original.ok])),
-                **_estimate("slope", slope),
-                **_estimate("area", curve.area.estimate()),
-                "yaw_reach": float(reached.max()) if len(reached) else math.nan,
-            }
-            if cell.variant != ORIGINAL:
-                change = stats.dprime_change(_moments(rows, both), _moments(original, both), subject, **more)
-                row.update(_estimate("dprime_change", change))
-            out["curves"] += [
-                {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
-                for x, m, a, b, w in zip(curve.yaw, curve.mean, curve.low, curve.high, curve.weight, strict=True)
-                if math.isfinite(m)
-            ]
-            scored = base_scored if cell.variant == ORIGINAL else read_scores(cell, original)
-            if scored is not None:
-                row["eer"] = stats.eer(scored.genuine, scored.impostors)
-                usual = stats.det(scored.genuine, scored.subject, scored.impostors, **more)
-                out["det"] += [
-                    {**head, "threshold": float(t), "fmr": float(f), "fnmr": float(m), "fnmr_low": float(a), "fnmr_high": float(b)}
-                    for t, f, m, a, b in zip(usual.threshold, usual.fmr, usual.fnmr, usual.low, usual.high, strict=True)
-                ]
-                pair = (base_scored, both) if cell.variant != ORIGINAL and base_scored is not None else None
-                out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate, more)]
-                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins, more)]
-            out["verification"].append(row)
-    return out
-
-
-def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate: float, more: Mapping[str, int]) -> Iterator[Row]:
-    """Error rates at every FMR target; ``base``: the originals' scores and which images both gave."""
-    for target in stats.FMR_TARGETS:
-        point = stats.operating_point(scored.impostors, target)
-        row: Row = {"fmr_target": target, "supported": point.supported}
-        if not point.supported:
-            yield {**row, "note": stats.NOT_SUPPORTED}
-            continue
-        estimate = stats.fnmr_estimate(scored.genuine, point.threshold, scored.subject, **more)
-        row |= {"threshold": point.threshold, "fmr": point.fmr, **_estimate("fnmr", estimate), "note": ""}
-        row["fnmr_with_fta"] = fta_rate + (1 - fta_rate) * estimate.value
-        if base is not None:
-            before, both = base
-            other = stats.operating_point(before.impostors, target)
-            if other.supported:
-                now, then = both[scored.image], both[before.image]
-                change = stats.fnmr_change(
-                    *(scored.genuine[now], point.threshold, scored.subject[now]),
-                    *(before.genuine[then], other.threshold, before.subject[then]),
-                    **more,
-                )
-                row |= _estimate("fnmr_change", change)
-        yield row
-
-
-def _fnmr_by_yaw(scored: Scored, yaw: FloatArray, bins: groups.YawBins, more: Mapping[str, int]) -> Iterator[Row]:
-    """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
-    labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
-    absolute, _ = bins.codes(yaw)
-    names, person = np.unique(scored.subject, return_inverse=True)
-    column = np.full(len(bins.labels), -1)
-    column[[place for place, _ in labels]] = np.arange(len(labels))
-    where = column[absolute[scored.image]]
-    inside = where >= 0
-    n, m = len(names), len(labels)
-
-    def per_person(weight: FloatArray) -> FloatArray:
-        sums: FloatArray = np.bincount(person[inside] * m + where[inside], weight[inside], minlength=n * m).reshape(n, m).astype(np.float64)
-        return sums
-
-    numbers = per_person(np.ones(len(where)))
-    images = np.array([len(np.unique(scored.image[where == k])) for k in range(m)])
-    for target in stats.FMR_TARGETS:
-        point = stats.operating_point(scored.impostors, target)
-        if not point.supported or not n:
-            continue
-        misses = per_person((scored.genuine < np.float32(point.threshold)).astype(np.float64))
-        low, high = bootstrap.mean_intervals(misses, numbers, resamples=more["resamples"], seed=more["seed"])
-        for k, (_, (_, label, start, stop)) in enumerate(labels):
-            if images[k]:
-                yield {
-                    "fmr_target": target,
-                    "yaw_bin": label,
-                    "yaw_low": start,
-                    "yaw_high": stop,
-                    "n_images": int(images[k]),
-                    "n_pairs": int(numbers[:, k].sum()),
-                    "n_subjects": int((numbers[:, k] > 0).sum()),
-                    "fnmr": float(misses[:, k].sum() / numbers[:, k].sum()),
-                    "fnmr_low": float(low[k]),
-                    "fnmr_high": float(high[k]),
-                }
-
-
-# Identities, wins, counts, missing ------------------------------------------------------------------------------------------
 
 
 def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from frontalbench.compare import bootstrap, groups, stats
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes, lost_note, standing_notes, usable
 from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
-from frontalbench.tabulate.master import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes, lost_note, standing_notes, usable
 from frontalbench.tabulate.write import csv_text, interval, markdown, number, signed
 
 Row = dict[str, Any]

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap
 from frontalbench.errors import BadInput
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes
 from frontalbench.tabulate.facts import ORIGINAL, Facts
-from frontalbench.tabulate.master import SYNTHETIC_NOTE, Settings, join_notes
 
 Row = dict[str, Any]
 Floats = npt.NDArray[np.float64]

@@ -1,0 +1,90 @@
+"""The cells of one dataset, read once, and the notes that every table shares."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from frontalbench.compare import bootstrap, groups
+from frontalbench.compare.groups import BoolArray, Rows
+from frontalbench.errors import BadInput
+from frontalbench.tabulate.facts import ORIGINAL, Cell
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Bootstrap resamples, seed, default edges of the \\|yaw\\| bins in degrees."""
+
+    resamples: int = bootstrap.RESAMPLES
+    seed: int = 0
+    edges: tuple[float, ...] = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
+
+
+@dataclass
+class Dataset:
+    """The cells of one dataset with their rows, read once."""
+
+    name: str
+    rows: dict[Cell, Rows]
+
+    def original(self, judge: tuple[str, str]) -> tuple[Cell, Rows] | None:
+        """The cell of `original` of a judge."""
+        return next(((c, r) for c, r in self.rows.items() if c.variant == ORIGINAL and c.judge == judge), None)
+
+    @property
+    def judges(self) -> list[tuple[str, str]]:
+        return sorted({cell.judge for cell in self.rows})
+
+    def of_judge(self, judge: tuple[str, str]) -> list[tuple[Cell, Rows]]:
+        """Cells of a judge, `original` first, then by name."""
+        chosen = [(c, r) for c, r in self.rows.items() if c.judge == judge]
+        return sorted(chosen, key=lambda pair: (pair[0].variant != ORIGINAL, pair[0]))
+
+
+def read_datasets(cells: Sequence[Cell]) -> Iterator[Dataset]:
+    """Datasets one after the other (one in memory at a time), in name order. Raises :class:`BadInput` for cells that do not fit together."""
+    for name in sorted({cell.dataset for cell in cells}):
+        rows = {cell: groups.read_rows(cell.similarity) for cell in sorted(cells) if cell.dataset == name}
+        dataset = Dataset(name, rows)
+        for cell, table in rows.items():
+            base = dataset.original(cell.judge)
+            if base is None:
+                raise BadInput(f"{cell.similarity}: the cell of variant 'original' with the same detector and backbone is needed beside it")
+            groups.check_same_images(table, base[1], str(cell.similarity))
+        yield dataset
+
+
+def usable(rows: Rows, original: Rows) -> BoolArray:
+    """Probes with a similarity to their own references."""
+    return groups.eligible_probes(rows, original) & rows.ok
+
+
+def is_missing(rows: Rows) -> bool:
+    """Whether the cell holds no embedding at all."""
+    return not bool(rows.ok.any())
+
+
+def lost_note(what: str, base: str, own: float, base_own: float, common_gain: float, n_common: int, n_lost: int) -> str:
+    """A sentence when ``what`` has the higher own mean but not on the images that both gave; else empty."""
+    if not (own > base_own and common_gain <= 0 and n_lost > 0):
+        return ""
+    return (
+        f"looks better than {base} ({own:.3f} against {base_own:.3f}) only because {what} lost {n_lost} images: "
+        f"on the {n_common} images that both gave it changes by {common_gain:+.3f}"
+    )
+
+
+def join_notes(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+LEAK_NOTE = "the backbone took part in making this variant (leak), so it is not ranked"
+SYNTHETIC_NOTE = "synthetic people: shows that the pipeline runs, says nothing about faces"
+
+
+def standing_notes(head: Mapping[str, Any]) -> str:
+    """Notes that follow from the cell alone."""
+    return join_notes(LEAK_NOTE if head["leak"] else "", SYNTHETIC_NOTE if head["synthetic"] else "")

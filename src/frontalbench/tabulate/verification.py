@@ -1,0 +1,195 @@
+"""Tables of separation, identification and robustness to yaw: error rates, ranks and curves of every cell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import tables
+from frontalbench.compare import bootstrap, curves, groups, scores, stats
+from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.errors import BadInput
+from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
+from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
+
+YAW_GRID = np.arange(0.0, 91.0, 2.5)
+"""Points of the smooth curves, degrees of \\|yaw\\|."""
+RANKS = 20
+"""Highest rank of the cumulative match characteristic."""
+
+
+def _moments(rows: Rows, chosen: BoolArray) -> stats.PairMoments:
+    return stats.PairMoments(
+        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
+        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
+    )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution."""
+
+    genuine: npt.NDArray[np.float32]
+    image: npt.NDArray[np.int64]  # place of each pair's probe in the dataset's rows
+    subject: npt.NDArray[np.int64]
+    impostors: scores.Impostors
+
+
+def read_scores(cell: Cell, original: Rows) -> Scored | None:
+    """The pair scores of a cell's probes; None where the cell has none. Raises :class:`BadInput` when they are of other images."""
+    if cell.scores is None:
+        return None
+    genuine, impostors = scores.from_table(tables.read(cell.scores, scores.SCORES))
+    place = {name: i for i, name in enumerate(original.image_id)}
+    try:
+        image = np.fromiter((place[name] for name in genuine.image_id), np.int64, len(genuine.image_id))
+    except KeyError as error:
+        raise BadInput(f"{cell.scores}: image {error} is not in {cell.similarity}; compare that cell again") from None
+    code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+    return Scored(genuine.scores, image, code[image], impostors)
+
+
+def _estimate(prefix: str, value: stats.Estimate) -> Row:
+    return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
+
+
+def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> dict[str, list[Row]]:
+    """Rows of ``verification``, ``error_rates``, ``fnmr_by_yaw``, ``det``, ``cmc``, ``curves`` of one dataset."""
+    out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "fnmr_by_yaw", "det", "cmc", "curves")}
+    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
+    more = {"resamples": settings.resamples, "seed": settings.seed}
+    for judge in dataset.judges:
+        base = dataset.original(judge)
+        assert base is not None
+        base_cell, original = base
+        base_scored = read_scores(base_cell, original)
+        for cell, rows in dataset.of_judge(judge):
+            if is_missing(rows):
+                continue
+            head = facts.head(cell)
+            eligible = groups.eligible_probes(rows, original)
+            ok = eligible & rows.ok
+            n_eligible, n_fta = int(eligible.sum()), int((eligible & rows.fta).sum())
+            rate = n_fta / n_eligible if n_eligible else math.nan
+            both = ok & usable(original, original)
+            subject = original.subject.astype(np.str_)
+            ranked = ok & np.isfinite(rows.rank)
+            n_gallery = len(np.unique(subject[(original.role == "reference") & original.ok]))
+            cmc = stats.cmc_estimates(rows.rank[ranked], subject[ranked], RANKS, **more)
+            yaw = np.abs(original.yaw)
+            genuine = np.where(ok, rows.genuine, np.nan)
+            slope = curves.slope(yaw, genuine, subject, **more)
+            curve = curves.smooth(yaw, genuine, subject, YAW_GRID, **more)
+            reached = YAW_GRID[np.isfinite(curve.mean)]
+            row: Row = {
+                **head,
+                "n_images": int(ok.sum()),
+                "n_subjects": len(np.unique(subject[ok])),
+                "n_genuine": int(np.nansum(rows.n_references[ok])),
+                "n_impostor": int(np.nansum(rows.n_impostors[ok])),
+                "n_eligible": n_eligible,
+                "n_fta": n_fta,
+                "fta_rate": rate,
+                **_estimate("dprime", stats.dprime_estimate(_moments(rows, ok), subject, **more)),
+                "rank1": cmc[0].value,
+                "rank5": cmc[4].value,
+                "n_gallery": n_gallery,
+                **_estimate("slope", slope),
+                **_estimate("area", curve.area.estimate()),
+                "yaw_reach": float(reached.max()) if len(reached) else math.nan,
+            }
+            if cell.variant != ORIGINAL:
+                change = stats.dprime_change(_moments(rows, both), _moments(original, both), subject, **more)
+                row.update(_estimate("dprime_change", change))
+            out["curves"] += [
+                {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
+                for x, m, a, b, w in zip(curve.yaw, curve.mean, curve.low, curve.high, curve.weight, strict=True)
+                if math.isfinite(m)
+            ]
+            out["cmc"] += [
+                {**head, "rank": rank, "n_gallery": n_gallery, "n_images": int(ranked.sum()), **_estimate("share", share)}
+                | {"share_with_fta": (1 - rate) * share.value}
+                for rank, share in enumerate(cmc[:n_gallery], start=1)
+                if ranked.any()
+            ]
+            scored = base_scored if cell.variant == ORIGINAL else read_scores(cell, original)
+            if scored is not None:
+                row["eer"] = stats.eer(scored.genuine, scored.impostors)
+                usual = stats.det(scored.genuine, scored.subject, scored.impostors, **more)
+                out["det"] += [
+                    {**head, "threshold": float(t), "fmr": float(f), "fnmr": float(m), "fnmr_low": float(a), "fnmr_high": float(b)}
+                    for t, f, m, a, b in zip(usual.threshold, usual.fmr, usual.fnmr, usual.low, usual.high, strict=True)
+                ]
+                pair = (base_scored, both) if cell.variant != ORIGINAL and base_scored is not None else None
+                out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate, more)]
+                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins, more)]
+            out["verification"].append(row)
+    return out
+
+
+def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate: float, more: Mapping[str, int]) -> Iterator[Row]:
+    """Error rates at every FMR target; ``base``: the originals' scores and which images both gave."""
+    for target in stats.FMR_TARGETS:
+        point = stats.operating_point(scored.impostors, target)
+        row: Row = {"fmr_target": target, "supported": point.supported}
+        if not point.supported:
+            yield {**row, "note": stats.NOT_SUPPORTED}
+            continue
+        estimate = stats.fnmr_estimate(scored.genuine, point.threshold, scored.subject, **more)
+        row |= {"threshold": point.threshold, "fmr": point.fmr, **_estimate("fnmr", estimate), "note": ""}
+        row["fnmr_with_fta"] = fta_rate + (1 - fta_rate) * estimate.value
+        if base is not None:
+            before, both = base
+            other = stats.operating_point(before.impostors, target)
+            if other.supported:
+                now, then = both[scored.image], both[before.image]
+                change = stats.fnmr_change(
+                    *(scored.genuine[now], point.threshold, scored.subject[now]),
+                    *(before.genuine[then], other.threshold, before.subject[then]),
+                    **more,
+                )
+                row |= _estimate("fnmr_change", change)
+        yield row
+
+
+def _fnmr_by_yaw(scored: Scored, yaw: FloatArray, bins: groups.YawBins, more: Mapping[str, int]) -> Iterator[Row]:
+    """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
+    labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
+    absolute, _ = bins.codes(yaw)
+    names, person = np.unique(scored.subject, return_inverse=True)
+    column = np.full(len(bins.labels), -1)
+    column[[place for place, _ in labels]] = np.arange(len(labels))
+    where = column[absolute[scored.image]]
+    inside = where >= 0
+    n, m = len(names), len(labels)
+
+    def per_person(weight: FloatArray) -> FloatArray:
+        sums: FloatArray = np.bincount(person[inside] * m + where[inside], weight[inside], minlength=n * m).reshape(n, m).astype(np.float64)
+        return sums
+
+    numbers = per_person(np.ones(len(where)))
+    images = np.array([len(np.unique(scored.image[where == k])) for k in range(m)])
+    for target in stats.FMR_TARGETS:
+        point = stats.operating_point(scored.impostors, target)
+        if not point.supported or not n:
+            continue
+        misses = per_person((scored.genuine < np.float32(point.threshold)).astype(np.float64))
+        low, high = bootstrap.mean_intervals(misses, numbers, resamples=more["resamples"], seed=more["seed"])
+        for k, (_, (_, label, start, stop)) in enumerate(labels):
+            if images[k]:
+                yield {
+                    "fmr_target": target,
+                    "yaw_bin": label,
+                    "yaw_low": start,
+                    "yaw_high": stop,
+                    "n_images": int(images[k]),
+                    "n_pairs": int(numbers[:, k].sum()),
+                    "n_subjects": int((numbers[:, k] > 0).sum()),
+                    "fnmr": float(misses[:, k].sum() / numbers[:, k].sum()),
+                    "fnmr_low": float(low[k]),
+                    "fnmr_high": float(high[k]),
+                }
