@@ -162,6 +162,23 @@ def run(*arguments: str, root: Path, script: str = "prepare_dataset.py") -> subp
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, cwd=root, check=False)
 
 
+def test_a_command_leaves_pandas_alone_until_a_frame_is_asked_for() -> None:
+    main = """
+import sys
+from frontalbench import cli, tables
+import pyarrow as pa
+def main():
+    table = tables.from_rows([{"image_id": "a", "yaw": 1.5}, {"image_id": "b"}], tables.POSE)
+    assert "pandas" not in sys.modules
+    frame = table.select(["yaw"]).to_pandas()
+    assert frame["yaw"].isna().tolist() == [False, True]
+    assert pa.array(frame["yaw"], from_pandas=True).null_count == 1
+cli.run(main)
+"""
+    done = subprocess.run([sys.executable, "-c", main], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_command_checks_prepares_and_explains(tmp_path: Path, project_root: Path) -> None:
     root = tmp_path / "own"
     for name in ("ann", "bob"):

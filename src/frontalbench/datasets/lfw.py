@@ -26,15 +26,16 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
         place = shard_of_identity(identity, card.shards)
         if shard is not None and place != shard:
             continue
-        folder = look(os.path.join(base, name))  # noqa: PTH118
+        folder = look(f"{base}{os.sep}{name}")
+        source = relative(folder.path, root)
         listing.ignored += len(folder.others)
         if not folder.pictures:
-            listing.problems.append(f"{relative(folder.path, root)}: no pictures in this folder")
+            listing.problems.append(f"{source}: no pictures in this folder")
             listing.identities.discard(identity)
         for file in folder.pictures:
+            text = text_of(file)
             path = f"{folder.path}{os.sep}{file}"
-            image_id = f"{identity}/{text_of(file)}"
-            listing.members.append(Member(image_id, identity, path, relative(path, root), role=AUTO, subject=identity, shard=place))
+            listing.members.append(Member(f"{identity}/{text}", identity, path, f"{source}/{text}", AUTO, identity, shard=place))
     return listing
 
 

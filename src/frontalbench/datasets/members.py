@@ -86,25 +86,18 @@ def look(path: str) -> Folder:
         with os.scandir(path) as entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith(".") or name == "__MACOSX":
+                if name[0] == "." or name == "__MACOSX":
                     continue
                 if _is_folder(entry):
                     found.folders.append(name)
-                elif _suffix(name) in EXTENSIONS:
-                    found.pictures.append(name)
-                else:
-                    found.others.append(name)
+                    continue
+                _, dot, end = name.rpartition(".")  # a Path per file would cost more than the scan
+                (found.pictures if dot + end.lower() in EXTENSIONS else found.others).append(name)
     except OSError:
         return found
     found.folders.sort()
     found.pictures.sort()
     return found
-
-
-def _suffix(name: str) -> str:
-    """``.jpg`` of ``a.JPG`` (a Path per file would cost more than the scan)."""
-    _, dot, end = name.rpartition(".")
-    return dot + end.lower()
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

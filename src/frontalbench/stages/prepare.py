@@ -1,8 +1,8 @@
 """Stage ``prepare``: the picture files of one shard become a table (schema ``tables.IMAGES``), bytes as they are.
 
-Files are read straight into the memory that becomes the table's column, while a thread writes the row group before, so no byte is copied twice and
-memory does not grow with the shard. Pictures are not decoded: width and height come from the header. One row for each listed file, whatever is
-wrong with it.
+Files are read straight into the memory that becomes the table's column, while a thread writes the row group before and the disk the one before that,
+so no byte is copied twice, memory does not grow with the shard, and little is left to wait for at the end. Pictures are not decoded: width and
+height come from the header. One row for each listed file, whatever is wrong with it.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import hashlib
 import os
 import stat
 import struct
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,9 +34,11 @@ from frontalbench.errors import Unreadable
 
 MAX_BYTES = 256 << 20
 """A picture file larger than this is not read."""
-GROUP_BYTES = 16 << 20
+GROUP_BYTES = 8 << 20
 GROUP_FILES = 1024
-"""Pictures per row group: later stages hold one row group in memory."""
+"""Pictures per row group, at most: later stages hold one row group in memory."""
+AHEAD = 3
+"""Row groups that may wait to be written while the next one is read."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def prepare_shard(
     with _Writer(out, record, progress) as writer:
         for member in found.members:
             writer.add(member)
-    return _report(card, shard, found, writer.outcomes)
+        writer.hand_over()
+        return _report(card, shard, found, writer.outcomes)  # counted while the last rows are written
 
 
 def check(card: DatasetCard, root: str | os.PathLike[str] | None = None, *, cache: FileCache | None = None) -> Report:
@@ -100,14 +103,14 @@ def _report(
     card: DatasetCard,
     shard: str,
     found: Listing,
-    outcomes: Sequence[tuple[str, str]],
+    outcomes: Sequence[Sequence[Any]],
     duplicates: tuple[counting.Duplicate, ...] = (),
 ) -> Report:
     rows = [
         {"identity": member.identity, "subject": member.subject, "role": member.role, "yaw": member.yaw, "status": word}
-        for member, (word, _) in zip(found.members, outcomes, strict=True)
+        for member, (word, *_) in zip(found.members, outcomes, strict=True)
     ]
-    left_out = Counter(detail.split(":")[0] for word, detail in outcomes if word == status.NOT_USED)
+    left_out = Counter(detail.split(":")[0] for word, detail, *_ in outcomes if word == status.NOT_USED)
     return Report(
         dataset=card.name,
         shard=shard,
@@ -120,44 +123,46 @@ def _report(
     )
 
 
-class _Content(NamedTuple):
-    """What reading one file gave; the columns of these names."""
-
-    status: str
-    detail: str
-    sha256: str = ""
-    width: int | None = None
-    height: int | None = None
+_Content = tuple[str, str, str, int | None, int | None]
+"""What reading one file gave: the columns :data:`_OF_CONTENT`."""
+_OF_CONTENT = ("status", "detail", "sha256", "width", "height")
+_OF_MEMBER = ("image_id", "identity", "role", "sequence", "source", "yaw", "pitch", "roll", "pose_source")
+_MEMBER_VALUES = attrgetter(*_OF_MEMBER)
 
 
-class _Pictures:
-    """The bytes of the pictures of one row group, one after the other in a buffer that serves again for a later group."""
+class _Group:
+    """The rows of one row group; their pictures lie one after the other in a buffer that serves again for a later group."""
 
     def __init__(self, room: int) -> None:
-        self._memory = memoryview(bytearray(room))
+        self.room = room
+        self._memory = memoryview(np.empty(room, np.uint8))  # type: ignore[arg-type]
+        self.clear()
+
+    def clear(self) -> None:
+        self.members: list[Member] = []
+        self.contents: list[_Content] = []
         self._ends = [0]
-        self._there: list[bool] = []
 
     def space(self, size: int) -> memoryview | None:
         """Room for the next picture; None when the buffer has no ``size`` bytes left."""
         start = self._ends[-1]
-        return self._memory[start : start + size] if start + size <= len(self._memory) else None
+        return self._memory[start : start + size] if start + size <= self.room else None
 
-    def add(self, size: int | None) -> None:
-        """The next row: the first ``size`` bytes of the room given last, or no picture."""
-        self._ends.append(self._ends[-1] + (size or 0))
-        self._there.append(size is not None)
+    def add(self, member: Member, content: _Content, size: int) -> None:
+        """The next row; its picture is the first ``size`` bytes of the room given last (none: its content is not ok)."""
+        self.members.append(member)
+        self.contents.append(content)
+        self._ends.append(self._ends[-1] + size)
 
-    def column(self) -> pa.Array:
-        """All rows; shares the memory, so it must be gone before :meth:`clear`."""
-        valid = pa.py_buffer(np.packbits(self._there, bitorder="little").tobytes())
-        ends = pa.py_buffer(np.asarray(self._ends, np.int32).tobytes())
-        return pa.BinaryArray.from_buffers(pa.binary(), len(self._there), [valid, ends, pa.py_buffer(self._memory)])
-
-    def clear(self) -> _Pictures | None:
-        """This buffer, empty; None when it was made for one large picture."""
-        self._ends, self._there = [0], []
-        return self if len(self._memory) == GROUP_BYTES else None
+    def table(self, schema: pa.Schema) -> pa.Table:
+        """All rows; shares the memory, so it serves until the next :meth:`add`."""
+        columns: dict[str, Any] = dict(zip(_OF_MEMBER, zip(*map(_MEMBER_VALUES, self.members), strict=True), strict=True))
+        columns["subject"] = [member.subject or member.identity for member in self.members]
+        columns |= zip(_OF_CONTENT, zip(*self.contents, strict=True), strict=True)
+        there = np.packbits([word == status.OK for word in columns["status"]], bitorder="little")
+        buffers = [there.tobytes(), np.asarray(self._ends, np.int32).tobytes(), self._memory]
+        columns["image"] = pa.BinaryArray.from_buffers(pa.binary(), len(self.members), [pa.py_buffer(buffer) for buffer in buffers])
+        return pa.table(columns, schema=schema)
 
 
 class _Writer:
@@ -171,20 +176,18 @@ class _Writer:
         self._schema = tables.with_record(tables.IMAGES, provenance)
         self._stack = contextlib.ExitStack()
         self._path, self._progress = path, progress
-        self._members: list[Member] = []
-        self._contents: list[_Content] = []
-        self._pictures = _Pictures(GROUP_BYTES)
-        self._spare: _Pictures | None = _Pictures(GROUP_BYTES)
-        self._writing: Future[_Pictures | None] | None = None
-        self.outcomes: list[tuple[str, str]] = []
+        self._group = _Group(GROUP_BYTES)
+        self._writing: deque[tuple[_Group, Future[None]]] = deque()
+        self.outcomes: list[_Content] = []
 
     def __enter__(self) -> _Writer:
         with self._stack:
             temporary = self._stack.enter_context(atomic.replacing(self._path))
             texts = [item.name for item in self._schema if pa.types.is_string(item.type)]
+            self._sink = self._stack.enter_context(pa.OSFile(str(temporary), "wb"))
             self._file = self._stack.enter_context(
                 pq.ParquetWriter(
-                    temporary,
+                    self._sink,
                     self._schema,
                     compression={name: "none" if name == "image" else "zstd" for name in self._schema.names},
                     use_dictionary=texts,
@@ -197,102 +200,92 @@ class _Writer:
         return self
 
     def add(self, member: Member) -> None:
-        """Read the file of ``member`` (unless it is left out) and add its row."""
-        size: int | None = None
-        content = _Content(member.status, member.detail)
-        if member.status == status.OK:
-            digest = ""
+        """Read the file of ``member`` (unless it is left out) and add its row. Runs for every picture: a microsecond here is one percent."""
+        size, digest = 0, ""
+        if member.status != status.OK:
+            content: _Content = (member.status, member.detail, digest, None, None)
+        else:
             try:
-                data = _read(member.path, self._space)
+                data = self._read(member.path)
                 digest = hashlib.sha256(data).hexdigest()
                 width, height = header_size(data)
-                content, size = _Content(status.OK, member.detail, digest, width, height), len(data)
+                content, size = (status.OK, member.detail, digest, width, height), len(data)
             except Unreadable as error:
-                content = _Content(status.UNREADABLE, str(error), digest)
-        self._members.append(member)
-        self._contents.append(content)
-        self._pictures.add(size)
-        if len(self._members) >= GROUP_FILES:
-            self._hand_over()
+                content = (status.UNREADABLE, str(error), digest, None, None)
+        self._group.add(member, content, size)
+        if len(self._group.members) >= GROUP_FILES:
+            self.hand_over()
 
-    def _space(self, size: int) -> memoryview:
-        """Room for a picture, in a new row group where the present one has none left."""
-        space = self._pictures.space(size)
-        if space is None:
-            self._hand_over()
-            if size > GROUP_BYTES:
-                self._spare, self._pictures = self._pictures, _Pictures(size)
-            space = self._pictures.space(size)
+    def _read(self, path: str) -> memoryview:
+        """All bytes of a file, in the room of the group's next picture, with four system calls.
+
+        A pipe or device is refused (it could hang).
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                info = os.fstat(descriptor)
+                size = info.st_size
+                if not stat.S_ISREG(info.st_mode):
+                    raise Unreadable("not a regular file")
+                if size > MAX_BYTES:
+                    raise Unreadable(f"{size:,} bytes: more than {MAX_BYTES:,}")
+                room = self._group.space(size)
+                if room is None:
+                    room = self._space_elsewhere(size)
+                held = os.readv(descriptor, (room,))
+                while held < size and (more := os.readv(descriptor, (room[held:],))):  # some file systems give less than asked for
+                    held += more
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise Unreadable(f"cannot be read: {error.strerror or type(error).__name__}") from error
+        return room if held == size else room[:held]
+
+    def _space_elsewhere(self, size: int) -> memoryview:
+        """Room for a picture in a new row group."""
+        self.hand_over()
+        space = self._group.space(size)
+        if space is None:  # larger than any buffer
+            self._group = _Group(size)
+            space = self._group.space(size)
             assert space is not None
         return space
 
-    def _hand_over(self) -> None:
-        """Let the thread write what was read, once it is done with the group before."""
-        if not self._members:
+    def hand_over(self) -> None:
+        """Let the thread write what was read; waits while it is :data:`AHEAD` groups behind."""
+        if not self._group.members:
             return
-        self._wait()
-        columns: dict[str, Any] = dict(zip(_OF_MEMBER, zip(*map(_MEMBER_VALUES, self._members), strict=True), strict=True))
-        columns["subject"] = [member.subject or member.identity for member in self._members]
-        columns |= zip(_Content._fields, zip(*self._contents, strict=True), strict=True)
-        self._writing = self._pool.submit(self._write, columns, self._pictures)
-        self.outcomes += [content[:2] for content in self._contents]
+        self.outcomes += self._group.contents
         if self._progress is not None:
-            self._progress(len(self._members))
-        self._pictures = self._spare if self._spare is not None else _Pictures(GROUP_BYTES)
-        self._spare = None
-        self._members, self._contents = [], []
+            self._progress(len(self._group.members))
+        self._writing.append((self._group, self._pool.submit(self._write, self._group.table(self._schema))))
+        self._group = self._written() if len(self._writing) > AHEAD else _Group(GROUP_BYTES)
 
-    def _write(self, columns: dict[str, Any], pictures: _Pictures) -> _Pictures | None:
-        table = pa.table({**columns, "image": pictures.column()}, schema=self._schema)
+    def _write(self, table: pa.Table) -> None:
+        """For the thread, and therefore without Python in it: two that take turns at the interpreter are slower than one."""
+        start = self._sink.tell()
         self._file.write_table(table, row_group_size=len(table))
-        del table
-        return pictures.clear()
+        # To the disk with it, without waiting: Linux begins to write what it is told is not needed in memory. Else all is left to the last fsync.
+        os.posix_fadvise(self._sink.fileno(), start, self._sink.tell() - start, os.POSIX_FADV_DONTNEED)
 
-    def _wait(self) -> None:
-        if self._writing is not None:
-            done = self._writing.result()
-            self._spare = self._spare if done is None else done
-            self._writing = None
+    def _written(self) -> _Group:
+        """Wait for the group that has been with the thread for longest; returns it for new rows (unless it was made for one large picture)."""
+        group, writing = self._writing.popleft()
+        writing.result()
+        group.clear()
+        return group if group.room == GROUP_BYTES else _Group(GROUP_BYTES)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if kind is None:
-                self._hand_over()
-                self._wait()
+                self.hand_over()
+                while self._writing:
+                    self._written()
         except BaseException as failure:
             self._stack.__exit__(type(failure), failure, failure.__traceback__)
             raise
         self._stack.__exit__(kind, error, trace)  # the thread ends, the file is closed and, when all went well, renamed
-
-
-_OF_MEMBER = ("image_id", "identity", "role", "sequence", "source", "yaw", "pitch", "roll", "pose_source")
-_MEMBER_VALUES = attrgetter(*_OF_MEMBER)
-
-
-def _read(path: str, space: Callable[[int], memoryview]) -> memoryview:
-    """All bytes of a file in the room that ``space(size)`` gives, with four system calls: this runs for every picture.
-
-    A pipe or device is refused (it could hang).
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        try:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode):
-                raise Unreadable("not a regular file")
-            if info.st_size > MAX_BYTES:
-                raise Unreadable(f"{info.st_size:,} bytes: more than {MAX_BYTES:,}")
-            room, held = space(info.st_size), 0
-            while held < len(room):
-                more = os.readv(descriptor, [room[held:]])
-                if not more:
-                    break
-                held += more
-            return room[:held]
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise Unreadable(f"cannot be read: {error.strerror or type(error).__name__}") from error
 
 
 def header_size(data: bytes | memoryview) -> tuple[int, int]:
@@ -307,7 +300,11 @@ def header_size(data: bytes | memoryview) -> tuple[int, int]:
     return width, height
 
 
-_ONE, _TWO = struct.Struct(">H"), struct.Struct(">HH")
+_SEGMENT, _FRAME = struct.Struct(">BBH"), struct.Struct(">HH")
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+"""Markers before a size: baseline, extended, progressive."""
+_BEFORE = frozenset({*range(0xE0, 0xF0), 0xDB, 0xC4, 0xDD, 0xFE})
+"""What may come earlier: application data, tables, restart interval, comment."""
 
 
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
@@ -316,17 +313,19 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
     Why not Pillow here: opening with it costs as much as reading and hashing a small picture (15 to 45 us against 15), see
     benchmarks/prepare.py.
     """
-    if data[:2] != b"\xff\xd8":
-        return None
     place, end = 2, len(data) - 9
-    while place < end and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker in (0xC0, 0xC1, 0xC2):  # baseline, extended, progressive
-            height, width = _TWO.unpack_from(data, place + 5)
-            return (width, height) if width and height else None
-        if not (0xE0 <= marker <= 0xEF or marker in (0xDB, 0xC4, 0xDD, 0xFE)):  # application data, tables, restart interval, comment
+    if end < 0 or data[0] != 0xFF or data[1] != 0xD8:
+        return None
+    while place < end:
+        lead, marker, length = _SEGMENT.unpack_from(data, place)
+        if lead != 0xFF:
             return None
-        place += 2 + _ONE.unpack_from(data, place + 2)[0]
+        if marker in _FRAMES:
+            height, width = _FRAME.unpack_from(data, place + 5)
+            return (width, height) if width and height else None
+        if marker not in _BEFORE:
+            return None
+        place += 2 + length
     return None
 
 
