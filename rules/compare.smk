@@ -3,8 +3,8 @@
 
 rule compare:
     input:
-        images=lambda wildcards: PLAN.images(wildcards.dataset),
-        pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        images="results/people/{dataset}/images.parquet",
+        pose="results/people/{dataset}/pose.parquet",
         embeddings=lambda wildcards: PLAN.embeddings(
             wildcards.dataset,
             grid.probes_of(wildcards.judged),

@@ -24,6 +24,8 @@ rule cost:
     params:
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
-        code=PLAN.summary_code("cost.py", "frontalbench.tabulate.cost"),
+        code=lambda wildcards: PLAN.summary_code(
+            "cost.py", "frontalbench.tabulate.cost"
+        ),
     shell:
         "python workflow/scripts/cost.py --grid {params.grid:q} --master results/master --out results/cost > {log:q}"

@@ -6,7 +6,7 @@ rule detect:
         pictures=lambda wildcards: grid.pictures_path(
             wildcards.dataset, wildcards.variant, wildcards.shard
         ),
-        weights=lambda wildcards: PLAN.receipt("detector", wildcards.detector),
+        weights="results/weights/detector/{detector}.json",
     output:
         "results/crops/{dataset}/{variant}/{detector}/{shard}.parquet",
     log:
@@ -21,7 +21,6 @@ rule detect:
         runtime=60,
     params:
         policy=PLAN.config.face_policy,
-        card=lambda wildcards: PLAN.digest("detector", wildcards.detector),
         code=lambda wildcards: PLAN.code(
             "detect", "preprocess.py", ("detector", wildcards.detector), schema="crops"
         ),

@@ -4,7 +4,7 @@
 rule embed:
     input:
         crops="results/crops/{dataset}/{variant}/{detector}/{shard}.parquet",
-        weights=lambda wildcards: PLAN.receipt("backbone", wildcards.backbone),
+        weights="results/weights/backbone/{backbone}.json",
     output:
         "results/embeddings/{dataset}/{variant}/{detector}/{backbone}/{shard}.parquet",
     log:
@@ -18,7 +18,6 @@ rule embed:
         mem_mb=1500,
         runtime=60,
     params:
-        card=lambda wildcards: PLAN.digest("backbone", wildcards.backbone),
         code=lambda wildcards: PLAN.code(
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
         ),

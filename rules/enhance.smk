@@ -18,7 +18,6 @@ rule enhance:
         mem_mb=3000,
         runtime=120,
     params:
-        card=lambda wildcards: PLAN.digest("enhancement", wildcards.enhancement),
         code=lambda wildcards: PLAN.code(
             "enhance",
             "enhance.py",

@@ -21,7 +21,6 @@ rule frontalize:
         mem_mb=3000,
         runtime=240,
     params:
-        card=lambda wildcards: PLAN.digest("frontalizer", wildcards.frontalizer),
         code=lambda wildcards: PLAN.code(
             "frontalize",
             "frontalize.py",

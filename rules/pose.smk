@@ -24,8 +24,7 @@ rule measure_pose:
         runtime=60,
     params:
         estimator=PLAN.config.pose,
-        card=PLAN.digest("pose", PLAN.config.pose),
-        code=PLAN.code(
+        code=lambda wildcards: PLAN.code(
             "pose", "measure_pose.py", ("pose", PLAN.config.pose), schema="pose"
         ),
     shell:

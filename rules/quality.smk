@@ -3,8 +3,8 @@
 
 rule judge_quality:
     input:
-        images=lambda wildcards: PLAN.images(wildcards.dataset),
-        original_pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        images="results/people/{dataset}/images.parquet",
+        original_pose="results/people/{dataset}/pose.parquet",
         crops=lambda wildcards: PLAN.crops(
             wildcards.dataset, wildcards.variant, wildcards.detector
         ),

@@ -5,7 +5,7 @@ rule site:
     input:
         master=expand("results/master/{name}.parquet", name=PLAN.master_tables()),
         cost=rules.cost.output,
-        figures=expand(rules.figures.output, dataset=PLAN.datasets),
+        figures=expand(rules.figures.output[0], dataset=PLAN.datasets),  # one job makes all of a dataset
         similarity=[cell.similarity for cell in PLAN.cells],
         pictures=PLAN.selection().pictures(),
     output:
@@ -20,6 +20,8 @@ rule site:
     params:
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
-        code=PLAN.summary_code("build_site.py", "frontalbench.site.build"),
+        code=lambda wildcards: PLAN.summary_code(
+            "build_site.py", "frontalbench.site.build"
+        ),
     shell:
         "python workflow/scripts/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --cost results/cost --out {output:q} > {log:q}"

@@ -36,7 +36,9 @@ rule draw_people:
         runtime=240,
     params:
         people=400,
-        code=PLAN.summary_code("make_pairs.py", "frontalbench.synth.pairs"),
+        code=lambda wildcards: PLAN.summary_code(
+            "make_pairs.py", "frontalbench.synth.pairs"
+        ),
     shell:
         "python workflow/scripts/make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
 
@@ -56,7 +58,9 @@ rule make_pairs:
         runtime=240,
     params:
         people=rules.draw_people.params.people,
-        code=PLAN.summary_code("make_pairs.py", "frontalbench.synth.pairs"),
+        code=lambda wildcards: PLAN.summary_code(
+            "make_pairs.py", "frontalbench.synth.pairs"
+        ),
     shell:
         "python workflow/scripts/make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --threads {threads} 2> {log:q}"
 
@@ -75,7 +79,9 @@ rule train_feature:
         runtime=120,
     params:
         numbers="--people 260 --shrinkage 8 --gate 30 70",
-        code=PLAN.summary_code("train_feature.py", "frontalbench.train.feature"),
+        code=lambda wildcards: PLAN.summary_code(
+            "train_feature.py", "frontalbench.train.feature"
+        ),
     shell:
         "python workflow/scripts/train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
 
@@ -94,6 +100,8 @@ rule train_rnr_network:
         mem_mb=4000,
         runtime=60,
     params:
-        code=PLAN.summary_code("train_rnr.py", "frontalbench.train.rnr"),
+        code=lambda wildcards: PLAN.summary_code(
+            "train_rnr.py", "frontalbench.train.rnr"
+        ),
     shell:
         "python workflow/scripts/train_rnr.py --pairs {input:q} --out results/train/rnr --preset tiny --threads {threads} > {log:q} 2>&1"

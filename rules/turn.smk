@@ -7,8 +7,8 @@ rule turn_references:
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
-        images=lambda wildcards: PLAN.images(wildcards.dataset),
-        pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        images="results/people/{dataset}/images.parquet",
+        pose="results/people/{dataset}/pose.parquet",
         weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
     output:
         "results/turned/{dataset}/{frontalizer}/{shard}.parquet",
@@ -25,7 +25,6 @@ rule turn_references:
     params:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
         edges=lambda wildcards: PLAN.yaw_edges(wildcards.dataset),
-        card=lambda wildcards: PLAN.digest("frontalizer", wildcards.frontalizer),
         code=lambda wildcards: PLAN.code(
             "turn",
             "turn_references.py",

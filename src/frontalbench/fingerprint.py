@@ -135,7 +135,7 @@ def _runtime_nodes(tree: ast.Module) -> Iterator[ast.AST]:
 def _module_hash(name: str) -> str:
     path = _path(name)
     assert path is not None
-    digest = hashlib.sha256(_source_hash(path.read_text(encoding="utf-8")).encode())
+    digest = hashlib.sha256(_tree_hash(_tree(name)).encode())
     if path.name == "__init__.py":
         for folder in _DATA:
             for data in sorted((path.parent / folder).glob("*")):
@@ -144,8 +144,12 @@ def _module_hash(name: str) -> str:
 
 
 def _source_hash(source: str) -> str:
-    """Hash of what a source file does: its syntax tree without docstrings and positions."""
-    tree = ast.parse(source)
+    """Hash of what a source file does, see :func:`_tree_hash`."""
+    return _tree_hash(ast.parse(source))
+
+
+def _tree_hash(tree: ast.Module) -> str:
+    """Hash of a syntax tree without docstrings (which it loses here) and positions."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             body = [item for item in node.body if not _is_bare_string(item)]

@@ -170,11 +170,6 @@ class Selection:
         ]
 
     def embeddings(self) -> list[str]:
-        return [
-            embeddings_path(d, v, n, b, s)
-            for d, shards in self.datasets.items()
-            for v in self.variants
-            for n in self.detectors
-            for b in self.backbones
-            for s in shards
-        ]
+        """Those of the first detector and backbone, by which figures choose pictures."""
+        judge = (self.detectors[0], self.backbones[0])
+        return [embeddings_path(d, v, *judge, s) for d, shards in self.datasets.items() for v in self.variants for s in shards]

@@ -56,6 +56,8 @@ IMAGES = pa.schema(
         ("image", pa.binary()),  # the file's own bytes, null when status is not ok
     ]
 )
+LISTED = pa.schema([field for field in IMAGES if field.name != "image"])
+"""What is known of every image, without the pictures."""
 POSE = pa.schema([*_HEAD, *_STATUS, ("yaw", pa.float32()), ("pitch", pa.float32()), ("roll", pa.float32()), ("confidence", pa.float32())])
 FRONTALS = pa.schema([*_HEAD, *_STATUS, ("seconds", pa.float32()), ("image", pa.binary())])
 """Also the schema of ``variants``: PNG bytes, null when status is not ok. ``seconds``: model time of this image, loading left out."""
@@ -128,6 +130,7 @@ QUALITY = pa.schema(
 
 SCHEMAS: dict[str, pa.Schema] = {
     "images": IMAGES,
+    "listed": LISTED,
     "pose": POSE,
     "frontals": FRONTALS,
     "crops": CROPS,

@@ -120,7 +120,8 @@ class Plan:
 
     @functools.cache  # noqa: B019 - one plan per process
     def code(self, stage: str, script: str, *used: tuple[str, str], schema: str = "") -> str:
-        """Fingerprint of the code behind a job: its stage, its script, and the families of the cards it ``used`` (kind, name)."""
+        """Fingerprint of what is behind a job: the code of its stage, of its script and of the families of the cards it ``used`` (kind, name), what
+        these cards say about results, and the columns of its table."""
         modules = [f"frontalbench.stages.{stage}"]
         waiting = [self.card(kind, part) for kind, name in used for part in name.split("+")]
         while waiting:
@@ -128,7 +129,7 @@ class Plan:
             modules.append(fingerprint.family_module(card.kind, card.family))
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
-        return fingerprint.code_fingerprint(modules, f"{SCRIPTS}/{script}", [shape])
+        return fingerprint.code_fingerprint(modules, f"{SCRIPTS}/{script}", [shape, *(self.digest(kind, name) for kind, name in used)])
 
     # Datasets ---------------------------------------------------------------------------------------------------------
 

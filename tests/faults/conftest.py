@@ -14,7 +14,7 @@ import pytest
 from frontalbench import tables
 from tests.project import ROOT, people
 
-ORDER = ("prepare", "detect", "pose", "frontalize", "enhance", "embed", "compare", "summarize", "figures", "export")
+ORDER = ("prepare", "detect", "pose", "people", "frontalize", "enhance", "embed", "compare", "summarize", "figures", "export")
 
 
 @dataclass
@@ -30,6 +30,8 @@ class Stages:
         if stage == "compare":
             cell = folder / "similarity" / "folder" / "original" / "scrfd_500m"
             return [cell / "w600k_mbf.parquet", cell / "w600k_mbf.scores.parquet"]
+        if stage == "people":
+            return [folder / "people" / f"{name}.parquet" for name in ("images", "pose")]
         if stage in ("summarize", "figures", "export"):
             return [folder / stage]
         return [folder / f"{stage}.parquet"]
@@ -43,11 +45,15 @@ class Stages:
             "prepare": ["prepare_dataset.py", "--dataset", "folder", "--root", str(self.pictures), "--shard", "0000", "--out", *target],
             "detect": ["preprocess.py", *shard, made["prepare"], "--out", *target],
             "pose": ["measure_pose.py", "--estimator", "tddfa_pose", *shard, made["prepare"], "--faces", made["detect"], "--out", *target],
+            "people": [
+                *("list_people.py", "--images", made["prepare"], "--pose", made["pose"]),
+                *("--images-out", target[0], "--pose-out", target[-1]),
+            ],
             "frontalize": ["frontalize.py", "--model", "mirror", *shard, made["prepare"], "--faces", made["detect"], "--out", *target],
             "enhance": ["enhance.py", "--chain", "sharp", *shard, made["frontalize"], "--out", *target],
             "embed": ["extract_embeddings.py", "--backbone", "w600k_mbf", *shard, made["detect"], "--out", *target],
             "compare": [
-                *("compare_cell.py", "--threads", "1", "--images", made["prepare"], "--embeddings", made["embed"]),
+                *("compare_cell.py", "--threads", "1", "--images", made["people"], "--embeddings", made["embed"]),
                 *("--references", made["embed"], "--out", target[0], "--scores-out", target[-1]),
             ],
             "summarize": ["summarize.py", "--in", made["compare"], "--resamples", "200", "--out", *target],

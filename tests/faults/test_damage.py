@@ -19,6 +19,7 @@ SCHEMAS = {
     "prepare": tables.IMAGES,
     "detect": tables.CROPS,
     "pose": tables.POSE,
+    "people": tables.LISTED,
     "frontalize": tables.FRONTALS,
     "embed": tables.embeddings_schema(512),
     "compare": tables.SIMILARITY,

@@ -17,6 +17,7 @@ from frontalbench.compare.cell import compare_cell
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.scores import Impostors, from_table
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.stages.people import list_people
 
 ROOT = Path(__file__).resolve().parents[2]
 D = 32
@@ -376,3 +377,22 @@ def test_roles_left_to_the_pose_are_decided_from_it(tmp_path: Path) -> None:
     got = world.cell(pose=[tmp_path / "pose.parquet"], roles={"references": 1}).similarity.to_pylist()
     assert [r["image_id"] for r in got if r["role"] == "reference"] == ["s0_1", "s1_1", "s2_1"]
     assert all(r["n_references"] == 1 for r in got if r["role"] == "probe")
+
+
+def test_the_small_tables_of_a_dataset_stand_for_its_shards(tmp_path: Path) -> None:
+    world = World(tmp_path, crowd(4))
+    pose = [{"image_id": r["image_id"], "identity": r["identity"], "role": r["role"], "status": "ok", "detail": ""} for r in world.rows]
+    for i, row in enumerate(pose):
+        row |= {"yaw": float(i), "pitch": 1.0, "roll": 2.0}
+    shards = world._write("pose", pose, tables.POSE)
+    listed = [tmp_path / "people" / f"{name}.parquet" for name in ("images", "pose")]
+    # Handed over in the wrong order, which changes nothing.
+    assert list_people(world.images()[::-1], shards[::-1], *listed) == {"ok": len(world.rows)}
+    assert tables.read(listed[0], tables.LISTED).schema.names == tables.LISTED.names
+    assert list(tables.provenance(listed[1])["inputs"]) == [str(path) for path in shards]
+    embeddings = world.embeddings("original")
+    direct = compare_cell(world.images(), embeddings, embeddings, pose=shards)
+    through = compare_cell(listed[:1], embeddings, embeddings, pose=listed[1:])
+    assert direct.similarity.equals(through.similarity)
+    assert direct.scores.equals(through.scores)
+    assert direct.similarity["yaw"].to_pylist() == [float(i) for i in range(len(pose))]

@@ -1,0 +1,23 @@
+# images and measured pose of all shards -> one small table of each: every comparison of the dataset reads it, and waits for two files instead of two per shard
+
+
+rule list_people:
+    input:
+        images=lambda wildcards: PLAN.images(wildcards.dataset),
+        pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+    output:
+        images="results/people/{dataset}/images.parquet",
+        pose="results/people/{dataset}/pose.parquet",
+    log:
+        "logs/list_people/{dataset}.log",
+    localrule: True
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        code=lambda wildcards: PLAN.code("people", "list_people.py", schema="listed"),
+    shell:
+        "python workflow/scripts/list_people.py --images {input.images:q} --pose {input.pose:q}"
+        " --images-out {output.images:q} --pose-out {output.pose:q} 2> {log:q}"
