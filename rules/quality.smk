@@ -30,7 +30,54 @@ rule judge_quality:
         code=lambda wildcards: PLAN.code(
             "quality", "judge_quality.py", *PLAN.quality_cards(), schema="quality"
         ),
+        cards=[PLAN.digest(kind, name) for kind, name in PLAN.quality_cards()],
     shell:
         "python workflow/scripts/judge_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} {params.more} --out {output:q} 2> {log:q}"
+
+
+# The same crops as a set: FID and KID against the photographed references.
+rule judge_distribution:
+    input:
+        images=lambda wildcards: PLAN.images(wildcards.dataset),
+        original_pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        crops=lambda wildcards: PLAN.crops(
+            wildcards.dataset, wildcards.variant, wildcards.detector
+        ),
+        original_crops=lambda wildcards: PLAN.crops(
+            wildcards.dataset, grid.ORIGINAL, wildcards.detector
+        ),
+        weights=[
+            path
+            for kind, name in PLAN.quality_cards(of_sets=True)
+            for path in PLAN.receipt(kind, name)
+        ],
+    output:
+        "results/distribution/{dataset}/{variant}/{detector}.parquet",
+    log:
+        "logs/judge_distribution/{dataset}/{variant}/{detector}.log",
+    conda:
+        "../envs/core.yaml"
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=240,
+    params:
+        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
+        resamples=PLAN.config.statistics.resamples,
+        seed=PLAN.config.statistics.seed,
+        cards=[
+            PLAN.digest(kind, name) for kind, name in PLAN.quality_cards(of_sets=True)
+        ],
+        code=lambda wildcards: PLAN.code(
+            "distribution",
+            "judge_distribution.py",
+            *PLAN.quality_cards(of_sets=True),
+            schema="distribution",
+        ),
+    shell:
+        "python workflow/scripts/judge_distribution.py --threads {threads} --roles {params.roles:q}"
+        " --resamples {params.resamples} --seed {params.seed}"
+        " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
+        " --original-crops {input.original_crops:q} --out {output:q} 2> {log:q}"

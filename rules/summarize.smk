@@ -6,6 +6,7 @@ rule summarize:
         similarity=[cell.similarity for cell in PLAN.cells],
         scores=[cell.scores for cell in PLAN.cells],
         quality=PLAN.quality_tables(),
+        distribution=PLAN.distribution_tables(),
     output:
         expand("results/master/{name}.parquet", name=PLAN.master_tables()),
         expand("results/master/{name}.md", name=PLAN.paper_tables()),
@@ -33,7 +34,7 @@ rule summarize:
         ),
     shell:
         "python workflow/scripts/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
-        " --quality {input.quality:q} --out results/master 2> {log:q}"
+        " --quality {input.quality:q} --distribution {input.distribution:q} --out results/master 2> {log:q}"
 
 
 rule results:

@@ -28,6 +28,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "pose": "pose",
         "matting": "matting",
         "feature": "features",
+        "quality": "quality",
     }
 )
 """Kind -> folder below the cards' root."""

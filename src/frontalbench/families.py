@@ -54,6 +54,12 @@ FAMILIES: dict[str, dict[str, str]] = {
     "feature": {
         "wiener": "frontalbench.compare.feature:load",
     },
+    "quality": {
+        "st_lpips": "frontalbench.quality.st_lpips:load",
+        "inception": "frontalbench.quality.inception:load",
+        "brisque": "frontalbench.quality.brisque:load",
+        "fiqa_onnx": "frontalbench.quality.fiqa:load",
+    },
 }
 
 

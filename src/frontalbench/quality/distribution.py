@@ -1,33 +1,32 @@
 """FID and KID of two sets of features, each float (n, D).
 
-The features decide what the numbers mean. A published FID is one of the pool3 features of the Inception network of 2015 on pictures resized in one
-certain way; a number from other features, or from an Inception that was not compared with a published value, must not be called FID. This module
-computes the distances; no run shows them until such a network has been validated (docs/statistics.md says why none is).
+The features decide what the numbers mean: FID and KID proper are those of :mod:`.inception`. These functions compute the distances of any.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.compare.bootstrap import draw_counts, percentile_interval
 from frontalbench.errors import BadInput
 
 Float = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
 
-SUBSET = 100
-SUBSETS = 50
+_CHUNK: Final = 512
 
 
 @dataclass(frozen=True)
 class Kid:
-    """Mean and standard deviation over the subsets, and how many features stood on either side."""
+    """Kernel distance, its 95 % interval over people (NaN below two people on either side)."""
 
     value: float
-    sd: float
-    n_first: int
-    n_second: int
+    low: float
+    high: float
 
 
 def _features(values: npt.ArrayLike, name: str) -> Float:
@@ -37,15 +36,20 @@ def _features(values: npt.ArrayLike, name: str) -> Float:
     return array
 
 
+def _pair(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[Float, Float]:
+    a, b = _features(first, "first"), _features(second, "second")
+    if a.shape[1] != b.shape[1]:
+        raise BadInput(f"features of different length: {a.shape[1]} and {b.shape[1]}")
+    return a, b
+
+
 def fid(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """Squared Frechet distance of the two Gaussians with the features' means and covariances (Heusel et al. 2017, equation 6); >= 0, 0 is best.
 
     The trace of the root of ``S1 S2`` is the sum of the roots of the eigenvalues of ``R S2 R`` with ``R`` the root of ``S1``: symmetric, so no
-    complex parts. Biased for few rows: give the counts beside the number. Raises :class:`BadInput` for features that do not fit.
+    complex parts. Biased upwards for few rows: give the counts beside the number. Raises :class:`BadInput` for features that do not fit.
     """
-    a, b = _features(first, "first"), _features(second, "second")
-    if a.shape[1] != b.shape[1]:
-        raise BadInput(f"features of different length: {a.shape[1]} and {b.shape[1]}")
+    a, b = _pair(first, second)
     s1, s2 = np.atleast_2d(np.cov(a, rowvar=False)), np.atleast_2d(np.cov(b, rowvar=False))
     values, vectors = np.linalg.eigh(s1)
     root = (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
@@ -54,20 +58,61 @@ def fid(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return max(0.0, float(shift @ shift + np.trace(s1) + np.trace(s2) - 2.0 * cross))
 
 
-def squared_mmd(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
-    """Unbiased squared maximum mean discrepancy under the kernel ``(x.y / D + 1)^3`` (Binkowski et al. 2018, equation 4); may be below 0."""
-    a, b = _features(first, "first"), _features(second, "second")
-    if a.shape[1] != b.shape[1]:
-        raise BadInput(f"features of different length: {a.shape[1]} and {b.shape[1]}")
-    d, m, n = a.shape[1], len(a), len(b)
-    aa, bb, ab = ((x @ y.T / d + 1.0) ** 3 for x, y in ((a, a), (b, b), (a, b)))
-    return float((aa.sum() - np.trace(aa)) / (m * (m - 1)) + (bb.sum() - np.trace(bb)) / (n * (n - 1)) - 2.0 * ab.mean())
+def kid(
+    first: npt.ArrayLike, second: npt.ArrayLike, people_first: Codes, people_second: Codes, *, resamples: int = 2000, seed: int = 0
+) -> Kid:
+    """Kernel Inception distance: the unbiased squared maximum mean discrepancy under ``(x.y / D + 1)^3`` (Binkowski et al. 2018, equation 4) of all
+    rows (which is what the mean over all random subsets would be). Unbiased for any count, and may be below 0.
+
+    ``people_*``: a code per row. The interval draws people with replacement; a person who is drawn twice is not compared with the own copy, which
+    would pull the draws upwards. Raises :class:`BadInput` for features that do not fit.
+    """
+    a, b = _pair(first, second)
+    _, codes = np.unique(np.concatenate([people_first, people_second]), return_inverse=True)
+    p, q = codes[: len(a)], codes[len(a) :]
+    n = int(codes.max()) + 1
+    within = [_within(x, code, n) for x, code in ((a, p), (b, q))]
+    across, pairs = _sums(a, b, p, q, n), np.outer(np.bincount(p, minlength=n), np.bincount(q, minlength=n)).astype(np.float64)
+    once = np.ones((1, n))
+    value = _mmd(once, within, (across, pairs))[0]
+    if min(len(np.unique(p)), len(np.unique(q))) < 2:
+        return Kid(float(value), np.nan, np.nan)
+    low, high = percentile_interval(_mmd(draw_counts(n, resamples, seed), within, (across, pairs))[:, None])
+    return Kid(float(value), float(low[0]), float(high[0]))
 
 
-def kid(first: npt.ArrayLike, second: npt.ArrayLike, *, subset: int = SUBSET, subsets: int = SUBSETS, seed: int = 0) -> Kid:
-    """Kernel Inception distance: the mean of :func:`squared_mmd` over random subsets of (at most) ``subset`` rows of both. Unbiased for any count."""
-    a, b = _features(first, "first"), _features(second, "second")
-    size = min(subset, len(a), len(b))
-    rng = np.random.default_rng(seed)
-    values = [squared_mmd(a[rng.choice(len(a), size, replace=False)], b[rng.choice(len(b), size, replace=False)]) for _ in range(subsets)]
-    return Kid(float(np.mean(values)), float(np.std(values)), len(a), len(b))
+def _within(x: Float, people: Codes, n: int) -> tuple[Float, Float]:
+    """Kernel sums (n, n) and numbers of pairs of different rows, by person and person."""
+    own = np.bincount(people, (np.square(x).sum(1) / x.shape[1] + 1.0) ** 3, minlength=n)  # a row with itself
+    counts = np.bincount(people, minlength=n).astype(np.float64)
+    return _sums(x, x, people, people, n) - np.diag(own), np.outer(counts, counts) - np.diag(counts)
+
+
+def _sums(a: Float, b: Float, p: Codes, q: Codes, n: int) -> Float:
+    """float64 (n, n): sum of the kernel over the rows of ``a`` of one person and the rows of ``b`` of another; never all pairs at once."""
+    out = np.zeros((n, n))
+    order = np.argsort(q, kind="stable")
+    present, starts = np.unique(q[order], return_index=True)
+    columns = b[order].T / a.shape[1]
+    for i in range(0, len(a), _CHUNK):
+        by_person = np.add.reduceat((a[i : i + _CHUNK] @ columns + 1.0) ** 3, starts, axis=1)
+        np.add.at(out, (p[i : i + _CHUNK, None], present[None]), by_person)
+    return out
+
+
+def _mmd(counts: Float, within: list[tuple[Float, Float]], across: tuple[Float, Float]) -> Float:
+    """float64 (B,): the discrepancy when person s is there ``counts[:, s]`` times; NaN where a draw leaves nothing to compare."""
+
+    def mean(sums: Float, pairs: Float) -> Float:
+        return _weighted(counts, sums) / _weighted(counts, pairs)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value: Float = mean(*within[0]) + mean(*within[1]) - 2.0 * mean(*across)
+    return np.where(np.isfinite(value), value, np.nan)
+
+
+def _weighted(counts: Float, table: Float) -> Float:
+    """Pairs of different people count as often as both were drawn together, a person's own pairs as often as the person was drawn."""
+    own = np.diag(table)
+    result: Float = ((counts @ (table - np.diag(own))) * counts).sum(1) + counts @ own
+    return result

@@ -25,12 +25,37 @@ Path = str | os.PathLike[str]
 Float = npt.NDArray[np.float64]
 
 
+class Alike(Protocol):
+    """A learned distance of two aligned crops."""
+
+    def distance(self, crop: RGB, reference: RGB) -> tuple[float, float]:
+        """(over the whole crop, inside the face mask), lower is more alike."""
+        ...
+
+
+class Score(Protocol):
+    """A score of one crop, NaN where it has none."""
+
+    def score(self, crop: RGB) -> float: ...
+
+
 class Reader(Protocol):
     """Reads the blendshapes of a face in a photograph."""
 
     def read(self, image: RGB, face: Face) -> Float:
         """float64 (52,). Raises ValueError when the face is degenerate."""
         ...
+
+
+@dataclass(frozen=True)
+class Models:
+    """What is asked of the pictures beyond their pixels and pose: builders, None where it was not asked for. Weights that are out of reach leave the
+    columns empty, and the table's record says so."""
+
+    expression: Callable[[], Reader] | None = None
+    perceptual: Callable[[], Alike] | None = None
+    no_reference: Callable[[], Score] | None = None
+    face_quality: Callable[[], Score] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,23 +76,25 @@ def judge_quality(
     out: Path,
     *,
     roles: Mapping[str, Any] | None = None,
-    make: Callable[[], Reader] | None = None,
+    models: Models | None = None,
     variant_name: str = "",
 ) -> dict[str, int]:
     """Write schema ``tables.QUALITY``, a row per image of the dataset; returns rows by status.
 
-    A picture is compared with the first other usable reference of its person (by name, always an original). ``make`` builds the reader of
-    expressions; None, or weights out of reach, leave ``expression`` empty. Pictures that are neither probe nor reference are ``not_used``.
+    A picture is compared with the first other usable reference of its person (by name, always an original). Pictures that are neither probe nor
+    reference are ``not_used``. The table's record holds under ``asked`` what was asked for and under ``missing`` why some of it could not be had.
     """
     meta = read_metadata(images_tables, original.pose, roles)
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
     references = _references(meta, place, original.crops)
     turned = _poses(variant.pose)
-    faces = _expressions(variant, original, make)
+    made, missing = _build(models or Models())
+    faces = _expressions(variant, original, made.get("expression"))
     inputs = dict.fromkeys(str(path) for path in (*variant.crops, *original.crops, *variant.pose, *variant.pictures))
-    with tables.Writer(out, tables.QUALITY, provenance("quality", inputs, device="cpu", variant=variant_name)) as writer:
+    record = provenance("quality", inputs, device="cpu", variant=variant_name, asked=sorted({*made, *missing}), missing=missing)
+    with tables.Writer(out, tables.QUALITY, record) as writer:
         rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
-        judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces) for row in rows]
+        judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces, made) for row in rows]
         writer.add(sorted(judged, key=lambda row: str(row["image_id"])))
     return writer.counts
 
@@ -89,13 +116,21 @@ def _poses(paths: Sequence[Path]) -> dict[str, tuple[float, float, float]]:
     return {row["image_id"]: (row["yaw"], row["pitch"], row["roll"]) for row in rows if row["status"] == status.OK}
 
 
-def _expressions(variant: Shards, original: Shards, make: Callable[[], Reader] | None) -> dict[str, float]:
+def _build(models: Models) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was asked for and could be built, by its name in :class:`Models`; why the rest could not."""
+    made, missing = {}, {}
+    for name, make in vars(models).items():
+        if make is not None:
+            try:
+                made[name] = make()
+            except WeightsMissing as error:
+                missing[name] = str(error)
+    return made, missing
+
+
+def _expressions(variant: Shards, original: Shards, reader: Reader | None) -> dict[str, float]:
     """image_id -> how far the expression of the picture is from that of the photograph, where both could be read."""
-    if make is None or not variant.pictures:
-        return {}
-    try:
-        reader = make()
-    except WeightsMissing:
+    if reader is None or not variant.pictures:
         return {}
     before = dict(_read(original, reader))
     return {name: expression.distance(code, before[name]) for name, code in _read(variant, reader) if name in before}
@@ -122,6 +157,7 @@ def _judge(
     references: Mapping[int, Sequence[tuple[int, bytes]]],
     turned: Mapping[str, tuple[float, float, float]],
     faces: Mapping[str, float],
+    made: Mapping[str, Any],
 ) -> Row:
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
@@ -131,11 +167,17 @@ def _judge(
         return {**failed(row, status.NOT_USED, f"role {more['role']}"), **more}
     crop = images.decode(row["image"])
     out: Row = {**head(row), **more, "status": status.OK, "detail": "", "sharpness": pixels.sharpness(crop)}
+    for model, column in (("no_reference", "brisque"), ("face_quality", "ediffiqa_tiny")):
+        if model in made:
+            out[column] = _known(made[model].score(crop))
     other = next(((i, data) for i, data in references.get(int(meta.subject_code[at]), ()) if meta.photo[i] != meta.photo[at]), None)
     if other is None:
         out["detail"] = "no other usable reference of this person"
     else:
-        alike = pixels.likeness(crop, images.decode(other[1]))
+        reference = images.decode(other[1])
+        alike = pixels.likeness(crop, reference)
+        if "perceptual" in made:
+            out["st_lpips_alex"], out["st_lpips_alex_face"] = made["perceptual"].distance(crop, reference)
         out |= {"reference_id": str(meta.image_id[other[0]]), **{key: _known(value) for key, value in vars(alike).items()}}
     if name in turned:
         yaw, pitch, roll = turned[name]

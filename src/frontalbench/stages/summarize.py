@@ -19,11 +19,13 @@ def summarize(
     expected: Iterable[str | os.PathLike[str]] = (),
     yaw_bins: Mapping[str, Sequence[float]] | None = None,
     judged: Iterable[str | os.PathLike[str]] = (),
+    sets: Iterable[str | os.PathLike[str]] = (),
 ) -> list[Path]:
     """Write ``results/master`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
 
     ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in
-    degrees that replace the card's. ``judged``: quality tables named ``.../<dataset>/<variant>/<detector>.parquet``. Returns the files written.
+    degrees that replace the card's. ``judged``: quality tables named ``.../<dataset>/<variant>/<detector>.parquet``; ``sets``: tables of FID and KID
+    named alike. Returns the files written.
     """
     cells = sorted({tabulate.cell_of(path) for path in similarity})
     known = set(cells)
@@ -38,7 +40,13 @@ def summarize(
         if cell not in known
     ]
     return tabulate.summarise(
-        cells, out, facts=from_cards(cells, yaw_bins), settings=settings, missing=missing, judged=[Path(p) for p in judged]
+        cells,
+        out,
+        facts=from_cards(cells, yaw_bins),
+        settings=settings,
+        missing=missing,
+        judged=[Path(p) for p in judged],
+        sets=[Path(p) for p in sets],
     )
 
 

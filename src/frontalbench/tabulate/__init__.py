@@ -33,11 +33,12 @@ def tables_of(
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
     judged: Sequence[Path] = (),
+    sets: Sequence[Path] = (),
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of every table of :data:`TABLES` for the given cells.
 
     ``facts``: what the cards say (read from the cards when None); ``missing``: further rows for the table ``missing`` (cells that were never
-    made); ``judged``: quality tables. Raises :class:`BadInput` when cells do not fit together.
+    made); ``judged``: quality tables; ``sets``: tables of FID and KID. Raises :class:`BadInput` when cells do not fit together.
     """
     if not cells:
         raise BadInput("summarize: no similarity table given; run the comparison first")
@@ -63,7 +64,7 @@ def tables_of(
         out["counts"] += master.count_rows(dataset, facts)
         out["missing"] += master.missing_rows(dataset)
     out["missing"] += [dict(row) for row in missing]
-    out["quality"] = quality.quality_rows(judged, facts, settings)
+    out["quality"] = quality.quality_rows(judged, facts, settings, sets)
     out["published"] = published.published_rows(out["master"])
     return out
 
@@ -76,9 +77,10 @@ def summarise(
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
     judged: Sequence[Path] = (),
+    sets: Sequence[Path] = (),
 ) -> list[Path]:
     """Write every table into the folder ``out`` (.parquet and .csv, the paper tables also as .md); returns the paths."""
-    rows = tables_of(cells, facts, settings, missing, judged)
+    rows = tables_of(cells, facts, settings, missing, judged, sets)
     folder = Path(out)
     paths: list[Path] = []
     record = write.record(cell.similarity for cell in cells)

@@ -288,11 +288,13 @@ TABLES: dict[str, dict[str, Column]] = {
         "role": (TEXT, "probe, or reference (of `original` only: what two photographs of one person reach)"),
         "measure": (
             TEXT,
-            "ssim, psnr, ssim_face, psnr_face, sharpness, abs_yaw, abs_pitch, pose_error, expression; or one that is not measured",
+            "ssim, psnr, ssim_face, psnr_face, sharpness, st_lpips_alex, st_lpips_alex_face, brisque, ediffiqa_tiny, abs_yaw, abs_pitch, pose_error, "
+            "expression, fid, kid; or one that is not measured",
         ),
         "better": (TEXT, "higher or lower; empty where neither is"),
         "n_images": (INT, "images behind the mean"),
         "n_subjects": (INT, "people among them"),
+        "n_references": (INT, "fid and kid: photographs that the set is held against"),
         "n_eligible": (INT, "images that should have had a value"),
         "n_fta": (INT, "failures to acquire among them"),
         **{k: v for k, v in _MEAN.items() if k != "sd"},

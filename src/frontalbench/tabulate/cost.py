@@ -37,7 +37,8 @@ COST: dict[str, Column] = {
     "seconds_p95": (REAL, "95th percentile"),
     "load_seconds": (REAL, "loading the model, median over the jobs"),
     "host_mb": (REAL, "largest peak memory of a job, MB"),
-    "gpu_mb": (REAL, "largest peak GPU memory of torch in a job, MB; empty without a GPU"),
+    "gpu_mb": (REAL, "largest peak GPU memory of torch in a job, MB; where it is empty, `gpu` says why"),
+    "gpu": (TEXT, "`no GPU`: the jobs ran on the CPU; else what gpu_mb counts, or why it is empty"),
     "weights_mb": (REAL, "weight files of the card and the cards it uses, MB"),
     "n_weights": (INT, "their number"),
     "parameters": (
@@ -55,6 +56,7 @@ COMPARISON: dict[str, Column] = {
     "device": COST["device"],
     "host_mb": COST["host_mb"],
     "gpu_mb": COST["gpu_mb"],
+    "gpu": COST["gpu"],
     "identity_gain_low": (REAL, "lowest mean identity gain of the plain frontal among the judges (leaks left out)"),
     "identity_gain_high": (REAL, "highest"),
     "n_judges": (INT, "detector + backbone pairs behind the two"),
@@ -89,14 +91,13 @@ def cost_row(made: Made) -> Row:
     seconds = np.concatenate([_seconds(path) for path in made.shards])
     runs = [run for run in map(tables.run_record, made.shards) if run]
     records = [tables.provenance(path) for path in made.shards]
-    names = {run["gpu"] for run in runs if run["gpu"]}
     wanted = store.requirements(used)
     peaks = [run["host_mb"] for run in runs] + [peak for path in made.benchmarks for peak in _benchmark_peak(path)]
     return {
         "dataset": made.dataset,
         "variant": made.variant,
         "step": frontalizer if plain else enhancement,
-        "device": ", ".join(sorted(names)) or "cpu",
+        **_gpu(runs, records),
         "threads": max((int(record.get("threads") or 0) for record in records), default=0) or None,
         "n_images": len(seconds),
         "images_per_second": len(seconds) / seconds.sum() if seconds.sum() > 0 else None,
@@ -104,12 +105,23 @@ def cost_row(made: Made) -> Row:
         "seconds_p95": float(np.quantile(seconds, 0.95)) if len(seconds) else None,
         "load_seconds": float(np.median([run["load_seconds"] for run in runs])) if runs else None,
         "host_mb": max(peaks, default=None),
-        "gpu_mb": max((run["gpu_mb"] for run in runs if run["gpu_mb"]), default=None),
         "weights_mb": sum(need.weight.bytes or 0 for need in wanted) / 1e6,
         "n_weights": len(wanted),
         "parameters": parameters(used),
         "install": install(used),
     }
+
+
+def _gpu(runs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Row:
+    """``device``, ``gpu_mb`` and ``gpu`` of jobs with these run and provenance records."""
+    names = sorted({run["gpu"] for run in runs if run["gpu"]})
+    if names:
+        peak = max(run["gpu_mb"] for run in runs if run["gpu_mb"])
+        return {"device": ", ".join(names), "gpu_mb": peak, "gpu": "peak of torch; ONNX Runtime's memory is not in it"}
+    providers = sorted({str(record.get("provider") or "") for record in records} - {"", "cpu"})
+    if providers:
+        return {"device": ", ".join(providers), "gpu_mb": None, "gpu": "ONNX Runtime ran on a GPU; its memory cannot be seen from here"}
+    return {"device": "cpu", "gpu_mb": None, "gpu": "no GPU"}
 
 
 def _seconds(path: Path) -> npt.NDArray[np.float64]:
@@ -197,7 +209,7 @@ def comparison_rows(costs: Sequence[Row], gains: Sequence[Mapping[str, Any]], qu
                 "dataset": cost["dataset"],
                 "frontalizer": card.name,
                 "title": card.title,
-                **{key: cost[key] for key in ("seconds_median", "images_per_second", "device", "host_mb", "gpu_mb")},
+                **{key: cost[key] for key in ("seconds_median", "images_per_second", "device", "host_mb", "gpu_mb", "gpu")},
                 "identity_gain_low": min((r["identity_gain"] for r in judged), default=None),
                 "identity_gain_high": max((r["identity_gain"] for r in judged), default=None),
                 "n_judges": len(judged),
@@ -249,7 +261,7 @@ def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
         alike = f"; SSIM face {number(row['ssim_face'])}" if row["ssim_face"] is not None else ""
         turned = f"; turned by {number(row['pose_error'], 1)}°" if row["pose_error"] is not None else ""
         speed = "no image came out" if row["seconds_median"] is None else f"{number(row['seconds_median'])} s per image on {row['device']}"
-        memory = "none used" if row["gpu_mb"] is None else f"{row['gpu_mb']:.0f} MB"
+        memory = row["gpu"] if row["gpu_mb"] is None else f"{row['gpu_mb']:.0f} MB"
         fta = "" if row["fta_rate"] is None else f"; FTA {100 * row['fta_rate']:.1f} %"
         body.append(
             [

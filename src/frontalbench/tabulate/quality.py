@@ -14,6 +14,7 @@ import numpy.typing as npt
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap
 from frontalbench.errors import BadInput
+from frontalbench.quality import JUDGES
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes
 from frontalbench.tabulate.facts import ORIGINAL, Facts
 
@@ -27,25 +28,41 @@ MEASURES: Mapping[str, tuple[str, str]] = {
     "ssim_face": ("higher", "inside the face mask"),
     "psnr_face": ("higher", "dB, inside the face mask"),
     "sharpness": ("", "variance of the Laplacian inside the face mask; noise and halos count as sharpness"),
+    "st_lpips_alex": ("lower", "shift-tolerant LPIPS (not LPIPS) of the whole crop; 0 is the same"),
+    "st_lpips_alex_face": ("lower", "shift-tolerant LPIPS (not LPIPS) inside the face mask"),
+    "brisque": ("lower", "no-reference score, 0 to about 100; made for whole photographs, so compare variants only"),
+    "ediffiqa_tiny": ("higher", "face quality: how useful a recogniser is expected to find the crop"),
     "abs_yaw": ("lower", "degrees, residual |yaw|"),
     "abs_pitch": ("lower", "degrees, residual |pitch|"),
     "pose_error": ("lower", "degrees between the picture's pose and the frontal one"),
     "expression": ("lower", "mean difference of 51 blendshapes to the photograph"),
 }
 """Measure -> (which way is better, what it is)."""
+SETS: Mapping[str, tuple[str, str]] = {
+    "fid": ("lower", "distance of the set of crops to the photographed references; biased upwards, the more the fewer pictures there are"),
+    "kid": ("lower", "kernel distance of the set of crops to the photographed references; unbiased, so it may be below 0"),
+}
+"""The same of the measures of a set: FID and KID of aligned crops, so not comparable with published ones of whole pictures."""
+ASKED: Mapping[str, str] = {
+    "st_lpips_alex": "perceptual",
+    "st_lpips_alex_face": "perceptual",
+    "brisque": "no_reference",
+    "ediffiqa_tiny": "face_quality",
+    "expression": "expression",
+    "fid": "distribution",
+    "kid": "distribution",
+}
+"""Measure that is only taken when it is asked for -> its word in the configuration."""
 NOT_MEASURED: Mapping[str, str] = {
-    "lpips": "no weight of LPIPS can be fetched and checked here (the packaged shift-tolerant one is another metric)",
-    "fid": "no Inception here was validated against a published FID; frontalbench.quality.distribution computes it of given features",
-    "kid": "as fid",
-    "face_quality": "the weights of eDifFIQA are in no package; a card would need them checked against the authors' code",
-    "no_reference": "no no-reference score with published parameters could be checked here; sharpness is the nearest",
+    "lpips": "the AlexNet that LPIPS stands on is in no package that could be found; st_lpips_alex is another measure, with other numbers",
 }
 """Measures that stand in the table without a value, and why."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One quality table. ``role``, ``subject``, ``status`` (n,); ``values``: measure -> float64 (n,), NaN where it was not measured."""
+    """One quality table. ``role``, ``subject``, ``status`` (n,); ``values``: measure -> float64 (n,), NaN where it was not measured; ``missing``: the
+    words of :data:`ASKED` that were asked for in vain."""
 
     dataset: str
     variant: str
@@ -55,6 +72,7 @@ class Judged:
     subject: Words
     status: Words
     values: Mapping[str, Floats]
+    missing: frozenset[str]
 
 
 def read(path: Path) -> Judged:
@@ -68,15 +86,20 @@ def read(path: Path) -> Judged:
         values: Floats = table.column(name).to_numpy().astype(np.float64)
         return values
 
-    values = {name: numbers(name) for name in ("ssim", "psnr", "ssim_face", "psnr_face", "sharpness", "pose_error", "expression")}
+    values = {name: numbers(name) for name in MEASURES if name in tables.QUALITY.names}
     values |= {f"abs_{name}": np.abs(numbers(name)) for name in ("yaw", "pitch")}
     dataset, variant = path.parts[-3:-1]
-    return Judged(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values)
+    missing = frozenset(tables.provenance(path).get("missing", {}))
+    return Judged(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
 
 
-def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings) -> list[Row]:
-    """Rows of the table ``quality``. Raises :class:`BadInput` when tables of one dataset are not of the same images."""
+def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: Iterable[Path] = ()) -> list[Row]:
+    """Rows of the table ``quality``; ``sets``: tables of FID and KID.
+
+    Raises :class:`BadInput` when tables of one dataset are not of the same images.
+    """
     found = [read(path) for path in paths]
+    of_set = {(*path.parts[-3:-1], path.stem): tables.read(path, tables.DISTRIBUTION).to_pylist() for path in sets}
     bases = {(one.dataset, one.detector): one for one in found if one.variant == ORIGINAL}
     out: list[Row] = []
     for one in sorted(found, key=lambda j: (j.dataset, j.detector, j.variant != ORIGINAL, j.variant)):
@@ -89,12 +112,44 @@ def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings) -> lis
                 row = _row(one, base, measure, chosen, settings, synthetic=one.dataset in facts.synthetic)
                 if row is not None:
                     out.append({**_head(one, facts), "role": role, **row})
-        if one.variant == ORIGINAL:
-            out += [
-                {**_head(one, facts), "role": "probe", "measure": name, "better": "", "n_images": 0, "note": reason}
-                for name, reason in NOT_MEASURED.items()
-            ]
+        here = of_set.get((one.dataset, one.variant, one.detector), [])
+        out += [{**_head(one, facts), "role": "probe", **_set_row(row, synthetic=one.dataset in facts.synthetic)} for row in here]
+    for (dataset, detector), base in sorted(bases.items()):
+        beside = [one for one in found if (one.dataset, one.detector) == (dataset, detector)]
+        taken = {m for one in beside for m, values in one.values.items() if np.isfinite(values).any()}
+        taken |= {m for one in beside if (dataset, one.variant, detector) in of_set for m in SETS}
+        out += [
+            {**_head(base, facts), "role": "probe", "measure": measure, "better": "", "n_images": 0, "note": reason}
+            for measure, reason in [*_not_taken(taken, frozenset().union(*(one.missing for one in beside))), *NOT_MEASURED.items()]
+        ]
     return out
+
+
+def _not_taken(taken: set[str], missing: frozenset[str]) -> list[tuple[str, str]]:
+    """(measure, why it has no value) of what was not taken."""
+    out = []
+    for measure, word in ASKED.items():
+        if measure not in taken:
+            card = f"quality/{JUDGES[word]}" if word in JUDGES else "landmarks/face_landmarker"
+            brought = f"the weights are not here: python workflow/scripts/fetch_weights.py --card {card} (with --from FILE: a file brought by hand)"
+            out.append((measure, brought if word in missing else f"not asked for: add {word} to quality.measures in the configuration"))
+    return out
+
+
+def _set_row(row: Row, *, synthetic: bool) -> Row:
+    """FID or KID of one variant; ``mean`` is its value."""
+    better, what = SETS[row["measure"]]
+    note = join_notes(row["detail"] or what, SYNTHETIC_NOTE if synthetic else "")
+    counts = {key: row[key] for key in ("n_images", "n_subjects", "n_references")}
+    return {
+        "measure": row["measure"],
+        "better": better,
+        **counts,
+        "mean": row["value"],
+        "ci_low": row["low"],
+        "ci_high": row["high"],
+        "note": note,
+    }
 
 
 def _head(one: Judged, facts: Facts) -> Row:
