@@ -58,6 +58,14 @@ def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
     assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "judge_quality": 1}
 
 
+def test_a_new_measure_of_quality_judges_the_pictures_again_and_nothing_else(fresh: Fresh) -> None:
+    project = fresh()
+    project.configure(quality={"measures": ["pixels", "pose", "distribution"]})
+    assert models(project.planned()) == {"fetch_weights": 1, "judge_distribution": 3}
+    project.configure(quality={"measures": ["pixels", "pose", "no_reference"]})
+    assert models(project.planned()) == {"fetch_weights": 1, "judge_quality": 3}
+
+
 def test_a_pose_matched_variant_turns_references_and_leaves_the_other_cells_alone(fresh: Fresh) -> None:
     project = fresh()
     grid = [{"name": name, "enhancements": ["none"]} for name in ("identity", "mirror", "mesh")]
