@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import images, status, tables
-from frontalbench.compare.cell import Metadata, read_metadata
+from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.stats import NOT_SUPPORTED
 from frontalbench.errors import WeightsMissing
 from frontalbench.images import RGB
