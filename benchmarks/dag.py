@@ -192,15 +192,17 @@ def make_all_files(project: Path) -> None:
 
 
 def expected(project: Path, grid: dict[str, Any]) -> dict[str, int]:
-    """Jobs of one more backbone: an embedding per variant, detector and shard; a comparison per dataset, variant (derived ones too) and detector."""
+    """Jobs of one more backbone: an embedding per variant (turned references too), detector and shard; a comparison per dataset, variant (with the
+    derived ones) and detector."""
     sys.path.insert(0, str(project / "src"))
     from frontalbench import config
-    from frontalbench.grid import variants
+    from frontalbench.grid import turned_of, variants
 
     chosen = config.parse({**grid, "datasets": ["biwi_sized", "lfw_sized"]}, npm=False, where="config")
     shards = shards_of(project, "biwi") + shards_of(project, "lfw")
     pixels, judges = len(variants(chosen)), len(chosen.detectors)
-    return {"embed": pixels * judges * shards, "compare": 2 * (pixels + len(chosen.derived)) * judges}
+    turned = len({turned_of(name) for name in chosen.derived} - {""})
+    return {"embed": (pixels + turned) * judges * shards, "compare": 2 * (pixels + len(chosen.derived)) * judges}
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ class Scrfd:
         # One pass from bytes to floats, one in place; (x - mean) is exact in float32.
         blob = np.subtract(canvas.pixels.transpose(2, 0, 1)[None], self._mean, dtype=np.float32, order="C")
         blob *= self._factor
-        outputs = self._session.run(self._outputs, {self._input: blob})
+        outputs = runtime.run(self._session, self._outputs, {self._input: blob})
         return canvas.to_image(self._decode(outputs, canvas.pixels.shape[0], canvas.pixels.shape[1])), canvas.scale
 
     def _decode(self, outputs: list[npt.NDArray[Any]], height: int, width: int) -> Detections:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHUNK_CPU: Final = 4
 """Crops per run on the CPU: activation maps of more do not stay in the cache, and small pieces spread over threads."""
 CHUNK_GPU: Final = 128
+PRECISIONS: Final = ("float32", "float16")
 _LARGEST_REWRITTEN: Final = 600_000_000  # bytes; protobuf ends at 2 GB, and copies are made
 _SAME: Final = 1e-4
 
@@ -33,7 +34,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
 
     Params: ``dimension``; ``height`` and ``width`` 112 (another size: the crop is cut or resized, see ``fit``); ``fit`` resize | centre (the middle
     columns and rows); ``mean`` and ``std`` 127.5 (a number, or three in the network's colour order); ``colour`` rgb | bgr; ``layout`` nchw | nhwc;
-    ``fast_prelu`` true (CPU only, see :mod:`frontalbench.embed.graph`).
+    ``fast_prelu`` true (CPU only, see :mod:`frontalbench.embed.graph`); ``precision`` float32 | float16 (GPU only: a CPU always computes in float32).
     """
     from frontalbench.weights import store
 
@@ -47,6 +48,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
         "colour": params.choice("colour", ("rgb", "bgr"), "rgb"),
         "layout": params.choice("layout", ("nchw", "nhwc"), "nchw"),
         "fast_prelu": params.flag("fast_prelu", True),
+        "precision": params.choice("precision", PRECISIONS, PRECISIONS[0]),
     }
     params.finish()
     return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, **options)
@@ -73,6 +75,7 @@ class ArcFaceOnnx:
         colour: str = "rgb",
         layout: str = "nchw",
         fast_prelu: bool = True,
+        precision: str = "float32",
         threads: int = 1,
         device: str = "cpu",
     ) -> None:
@@ -81,7 +84,7 @@ class ArcFaceOnnx:
         if any(value == 0 for value in std):
             raise BadInput(f"{name}: std must not be 0; correct the card's params")
         self._mean, self._factor = np.asarray(mean, np.float32), (1 / np.asarray(std, np.float64)).astype(np.float32)
-        self._session = _session(model, fast_prelu=fast_prelu, device=device)
+        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device)
         gpu = "CUDAExecutionProvider" in self._session.get_providers()
         self._threads = 1 if gpu else max(1, threads)
         self._input = self._check_input(model)
@@ -126,7 +129,7 @@ class ArcFaceOnnx:
         return blob
 
     def _run(self, blob: npt.NDArray[np.float32], options: Any = None) -> npt.NDArray[np.float32]:
-        output: npt.NDArray[np.float32] = self._session.run([self._output], {self._input: blob}, options)[0]
+        output: npt.NDArray[np.float32] = runtime.run(self._session, [self._output], {self._input: blob}, options)[0]
         rows: npt.NDArray[np.float32] = output.reshape(len(blob), -1)
         return rows
 
@@ -167,11 +170,11 @@ class ArcFaceOnnx:
         return both.shape == single.shape and bool(np.abs(both - single).max() <= _SAME * np.abs(single).max())
 
 
-def _session(model: str | os.PathLike[str], *, fast_prelu: bool, device: str) -> Any:
+def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str) -> Any:
     kind, _ = runtime.parse_device(device)
     if fast_prelu and kind == "cpu" and Path(model).is_file() and Path(model).stat().st_size <= _LARGEST_REWRITTEN:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             rewritten = fast_graph(model)
         return runtime.onnx_session(rewritten, threads=1, device=device, name=os.fspath(model))
-    return runtime.onnx_session(model, threads=1, device=device)
+    return runtime.onnx_session(model, threads=1, device=device, precision=precision)

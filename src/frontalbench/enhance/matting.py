@@ -58,7 +58,7 @@ class Modnet:
         shrinks = size[0] < width
         scaled = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         blob = scaled.astype(np.float32).transpose(2, 0, 1)[None] / np.float32(127.5) - np.float32(1.0)
-        matte = self._session.run(None, {self._input: np.ascontiguousarray(blob)})[0].reshape(size[1], size[0])
+        matte = runtime.run(self._session, None, {self._input: np.ascontiguousarray(blob)})[0].reshape(size[1], size[0])
         back = cv2.resize(matte, (width, height), interpolation=cv2.INTER_LINEAR if shrinks else cv2.INTER_AREA)
         result: Matte = np.clip(back, 0.0, 1.0).astype(np.float32)
         return result

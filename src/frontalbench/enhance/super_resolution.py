@@ -87,7 +87,7 @@ class SuperResolution:
         return to_bytes(255.0 * made)
 
     def _run(self, pixels: Float32) -> npt.NDArray[Any]:
-        output: npt.NDArray[Any] = self._session.run(None, {self._input: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])})[0]
+        output: npt.NDArray[Any] = runtime.run(self._session, None, {self._input: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])})[0]
         picture: npt.NDArray[Any] = output[0].transpose(1, 2, 0)
         return picture
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
-from frontalbench.runtime import onnx_session
+from frontalbench.runtime import onnx_session, run
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -92,7 +92,7 @@ class DenseFitter:
         """The 62 parameters for a square ``roi`` (x1, y1, x2, y2; what lies outside of the photograph is black)."""
         patch = _cut(image, roi)
         tensor = (patch[..., ::-1].astype(np.float32) - 127.5) / 128.0
-        raw = self._session.run(None, {self._input: np.ascontiguousarray(tensor.transpose(2, 0, 1))[None]})[0]
+        raw = run(self._session, None, {self._input: np.ascontiguousarray(tensor.transpose(2, 0, 1))[None]})[0]
         parameters: Float = np.asarray(raw, dtype=np.float64).reshape(-1)[:62] * self._std + self._mean
         return parameters
 

@@ -14,7 +14,7 @@ from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
 from frontalbench.liveportrait.crop import crop_matrix, cut
-from frontalbench.runtime import onnx_session
+from frontalbench.runtime import onnx_session, run
 
 Float = npt.NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class Landmarks106:
         matrix = np.array([[s, 0.0, half - s * (x1 + x2) / 2.0], [0.0, s, half - s * (y1 + y2) / 2.0]])
         crop = cut(image, matrix, self.side)
         blob = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype=np.float32)  # RGB, 0..255 as it is
-        values = self._session.run(None, {self._input: blob})[0].reshape(106, 2)
+        values = run(self._session, None, {self._input: blob})[0].reshape(106, 2)
         return apply(invert(matrix), (values.astype(np.float64) + 1.0) * half)
 
 
@@ -59,7 +59,7 @@ class Landmarks203:
         matrix = crop_matrix(points, scale=1.5, shift=-0.1, side=self.side)
         crop = cut(image, matrix, self.side)
         blob = np.ascontiguousarray(crop.transpose(2, 0, 1)[None], dtype=np.float32) / np.float32(255.0)
-        values = self._session.run(None, {self._input: blob})[2].reshape(203, 2)
+        values = run(self._session, None, {self._input: blob})[2].reshape(203, 2)
         return apply(invert(matrix), values.astype(np.float64) * self.side)
 
 

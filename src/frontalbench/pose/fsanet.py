@@ -15,7 +15,7 @@ import numpy.typing as npt
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix
 from frontalbench.images import RGB
-from frontalbench.runtime import onnx_session
+from frontalbench.runtime import onnx_session, run
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -40,7 +40,7 @@ class FsaNet:
         patch = crop.square_crop(image, ((x1 + x2) / 2.0, (y1 + y2) / 2.0), size, side=INPUT_SIDE, border=cv2.BORDER_CONSTANT).image
         tensor = np.ascontiguousarray(((patch[..., ::-1].astype(np.float32) - 127.5) / 128.0).transpose(2, 0, 1))[None]
         outputs = [
-            np.asarray(session.run(None, {session.get_inputs()[0].name: tensor})[0], dtype=np.float64).reshape(3)
+            np.asarray(run(session, None, {session.get_inputs()[0].name: tensor})[0], dtype=np.float64).reshape(3)
             for session in self._sessions
         ]
         yaw, pitch, roll = angles_from_matrix(matrix_of_300w_lp(*np.mean(outputs, axis=0)))

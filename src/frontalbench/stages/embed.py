@@ -14,7 +14,7 @@ from frontalbench.cards import ModelCard
 from frontalbench.embed.base import Backbone, normalise
 from frontalbench.errors import raise_if_memory_ran_out
 from frontalbench.images import RGB
-from frontalbench.runtime import limit_threads
+from frontalbench.runtime import limit_threads, real_precision
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
 
 BATCH = 64
@@ -32,7 +32,8 @@ def embed_shard(
     device: str = "cpu",
 ) -> dict[str, int]:
     """Embed every crop of a shard; returns rows by status. Embeddings are L2-normalised, ``norm`` keeps the length before."""
-    record = provenance("embed", [crops], card=card.name, card_digest=card.digest(), threads=threads, device=device)
+    precision = real_precision(card.params.get("precision", "float32"), device)
+    record = provenance("embed", [crops], card=card.name, card_digest=card.digest(), threads=threads, device=device, precision=precision)
     limit_threads(threads)
 
     def work(backbone: Backbone, rows: list[Row]) -> list[Row]:
