@@ -285,6 +285,10 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     assert rows["b/gt1"]["st_lpips_alex"] is None, "no other reference to compare with"
     assert rows["b/gt1"]["brisque"] == pytest.approx(stranger.mean(), rel=1e-5) and rows["a/p1"]["ediffiqa_tiny"] is None
     assert tables.provenance(path)["asked"] == ["face_quality", "no_reference", "perceptual"]
+    turned = tmp_path / "mesh.parquet"
+    judge_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
+    seen = {r["image_id"]: r["brisque"] for r in tables.read(turned, tables.QUALITY).to_pylist()}
+    assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are judged by networks"
     found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings(resamples=200))}
     assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
     assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]

@@ -121,6 +121,11 @@ def test_pages_show_cost_quality_and_the_ranking_of_the_judges(root: Path) -> No
         r for r in tables.read(root / "master/quality.parquet").to_pylist() if r["variant"] == "tddfa.none" and r["measure"] == "ssim"
     )
     assert f"{cost['mean']:.3f}" in card and f"+{cost['change']:.3f}" in card and "The pictures themselves" in card
+    assert (
+        "Not measured: " in card
+        and "lpips: the AlexNet that LPIPS stands on" in card
+        and "brisque: not asked for: add no_reference" in card
+    )
     assert "sharp" in card and "nothing: no weights" in card, "an enhancement's own cost stands beside the frontalizer's"
     rows = [r for r in tables.read(root / "master/judges.parquet").to_pylist() if r["measure"] == "z_slope"]
     assert len(rows) == 2

@@ -147,6 +147,7 @@ class Site:
             "missing": missing,
             "costs": self._costs(name),
             "quality": self._quality(name),
+            "not_measured": self._not_measured(),
         }
 
     def _dataset(self, name: str) -> dict[str, Any]:
@@ -259,13 +260,17 @@ class Site:
         """Measured qualities of the frontalizer's pictures, each with the photographs' own beside it."""
         rows: list[Row] = []
         for row in self.master.rows("quality", frontalizer=frontalizer, role="probe"):
-            if row["mean"] is not None:
+            if row["mean"] is not None or row["n_images"]:  # fid and kid of too few pictures: the note says so
                 before = self.master.rows(
                     "quality", dataset=row["dataset"], detector=row["detector"], variant=ORIGINAL, measure=row["measure"]
                 )
                 of_role = {r["role"]: r for r in before}
                 rows.append({**row, "angled": of_role.get("probe"), "ceiling": of_role.get("reference")})
         return rows
+
+    def _not_measured(self) -> list[tuple[str, str]]:
+        """(measure, why) of what no dataset has a value of."""
+        return sorted({(row["measure"], row["note"]) for row in self.master.rows("quality", variant=ORIGINAL, role="probe", n_images=0)})
 
     def _notice(self, dataset: str) -> str:
         if dataset in self.master.synthetic:

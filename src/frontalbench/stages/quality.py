@@ -82,7 +82,8 @@ def judge_quality(
     """Write schema ``tables.QUALITY``, a row per image of the dataset; returns rows by status.
 
     A picture is compared with the first other usable reference of its person (by name, always an original). Pictures that are neither probe nor
-    reference are ``not_used``. The table's record holds under ``asked`` what was asked for and under ``missing`` why some of it could not be had.
+    reference are ``not_used``; of references, only the photographs themselves (`original`) get learned measures. The table's record holds under
+    ``asked`` what was asked for and under ``missing`` why some of it could not be had.
     """
     meta = read_metadata(images_tables, original.pose, roles)
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
@@ -94,7 +95,8 @@ def judge_quality(
     record = provenance("quality", inputs, device="cpu", variant=variant_name, asked=sorted({*made, *missing}), missing=missing)
     with tables.Writer(out, tables.QUALITY, record) as writer:
         rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
-        judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces, made) for row in rows]
+        learned = {"probe": made, "reference": made if list(variant.crops) == list(original.crops) else {}}
+        judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces, learned) for row in rows]
         writer.add(sorted(judged, key=lambda row: str(row["image_id"])))
     return writer.counts
 
@@ -157,15 +159,16 @@ def _judge(
     references: Mapping[int, Sequence[tuple[int, bytes]]],
     turned: Mapping[str, tuple[float, float, float]],
     faces: Mapping[str, float],
-    made: Mapping[str, Any],
+    learned: Mapping[str, Mapping[str, Any]],
 ) -> Row:
+    """``learned``: role -> the models that judge it, by their names in :class:`Models`."""
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
     if row["status"] != status.OK:
         return {**passed_through(row), **more}
     if more["role"] not in ("probe", "reference"):
         return {**failed(row, status.NOT_USED, f"role {more['role']}"), **more}
-    crop = images.decode(row["image"])
+    crop, made = images.decode(row["image"]), learned[more["role"]]
     out: Row = {**head(row), **more, "status": status.OK, "detail": "", "sharpness": pixels.sharpness(crop)}
     for model, column in (("no_reference", "brisque"), ("face_quality", "ediffiqa_tiny")):
         if model in made:
