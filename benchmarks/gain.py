@@ -21,6 +21,7 @@ from frontalbench import cards, images
 from frontalbench.compare import bootstrap, feature, stats
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector
+from frontalbench.detect.ahead import aligned_for
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.frontalize import load_frontalizer
@@ -81,13 +82,15 @@ class Embedder:
             return kept["crops"], kept["found"]
 
     def _detect(self, variant: str, needed: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.uint8], bool]]:
-        model = None if variant == "original" else load_frontalizer(cards.find("frontalizer", variant))
+        card = None if variant == "original" else cards.find("frontalizer", variant)
+        model = None if card is None else load_frontalizer(card)
+        aligner = self.detector if card is None else aligned_for(card, self.detector)
         for place in np.flatnonzero(needed):
             image: npt.NDArray[np.uint8] | None = images.decode(self.rows[place][3].read_bytes())
             if model is not None and image is not None:
                 face = choose(self.detector.detect(image), (image.shape[1], image.shape[0]))
                 image = model.frontalize([View(image, face)])[0].image
-            face = None if image is None else choose(self.detector.detect(image), (image.shape[1], image.shape[0]))
+            face = None if image is None else choose(aligner.detect(image), (image.shape[1], image.shape[0]))
             yield (np.zeros((112, 112, 3), np.uint8), False) if image is None or face is None else (align(image, face.points), True)
 
     def _measure(self) -> npt.NDArray[np.float64]:
@@ -139,30 +142,33 @@ def line(
     label: str,
     backbone: str,
     name: str,
-    before: Float32,
-    after: Float32,
+    scores: tuple[Float32, Float32, Float32],
+    missing: float,
     who: npt.NDArray[np.str_],
     other: npt.NDArray[np.str_],
     resamples: int,
 ) -> str:
-    """One row of the table."""
+    """One row of the table; ``scores`` (probes, references) of the picture alone, of flip fusion and of the view;
+    ``missing``: share of the probes in whose view no face was found (the picture alone stands in)."""
     same = who[:, None] == other[None]
-    own = [np.where(same, s, 0).sum(1) / same.sum(1) for s in (before, after)]
-    strangers = [np.where(same, 0, s).sum(1) / (~same).sum(1) for s in (before, after)]
-    gain = (own[1] - strangers[1]) - (own[0] - strangers[0])
+    before, control, after = scores
+    own = [np.where(same, s, 0).sum(1) / same.sum(1) for s in scores]
+    strangers = [np.where(same, 0, s).sum(1) / (~same).sum(1) for s in scores]
+    apart = [mine - theirs for mine, theirs in zip(own, strangers, strict=True)]
     people, code = np.unique(who, return_inverse=True)
-    sums, numbers = np.bincount(code, gain)[:, None], np.bincount(code).astype(float)[:, None]
-    low, high = bootstrap.mean_intervals(sums, numbers, resamples=resamples)
-    change = stats.dprime_change(moments(after, same), moments(before, same), who, resamples=resamples)
+    numbers = np.bincount(code).astype(float)[:, None]
+
+    def over(place: int, base: Float32) -> str:
+        gain = apart[2] - apart[place]
+        low, high = bootstrap.mean_intervals(np.bincount(code, gain)[:, None], numbers, resamples=resamples)
+        change = stats.dprime_change(moments(after, same), moments(base, same), who, resamples=resamples)
+        return f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}] | {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
+
     thresholds = [float(np.quantile(s[~same], 1 - FMR)) for s in (before, after)]
     missed = [float((s[same] < t).mean()) for s, t in zip((before, after), thresholds, strict=True)]
-    d = [stats.dprime(s[same], s[~same]) for s in (before, after)]
-    cells = [backbone, name, label, f"{own[0].mean():.3f} -> {own[1].mean():.3f}", f"{strangers[1].mean() - strangers[0].mean():+.4f}"]
-    cells += [
-        f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}]",
-        f"{d[0]:.2f} -> {d[1]:.2f}, {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]",
-    ]
-    cells += [f"{100 * missed[0]:.2f} -> {100 * missed[1]:.2f} %", f"{len(people)}"]
+    cells = [backbone, name, label, f"{own[0].mean():.3f} -> {own[2].mean():.3f}", f"{strangers[2].mean() - strangers[0].mean():+.4f}"]
+    cells += [over(0, before), "| " if after is control else over(1, control)]
+    cells += [f"{100 * missed[0]:.2f} -> {100 * missed[1]:.2f} %", f"{100 * missing:.1f} %", f"{len(people)}"]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -173,7 +179,9 @@ def main() -> int:
     )
     parser.add_argument("--part", choices=("verdict", "validation"), default="verdict")
     parser.add_argument("--backbones", nargs="+", default=["w600k_mbf", "edgeface_s", "sface", "arcface_y1"])
-    parser.add_argument("--frontalizers", nargs="+", default=["stretch", "stretch_mirror"], help="beside mirror, the control")
+    parser.add_argument(
+        "--frontalizers", nargs="+", default=["stretch", "stretch_mirror", "mirror_ahead"], help="beside mirror, the control"
+    )
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     parser.add_argument("--cache", type=Path, required=True, help="folder where embeddings are kept")
     parser.add_argument("--resamples", type=int, default=2000)
@@ -188,7 +196,8 @@ def main() -> int:
     for probes, _ in probes_of.values():
         probe[probes] = True
     sys.stdout.write(
-        "| backbone | pictures | view | genuine | impostor | identity gain | d' | FNMR at FMR 0.1 % | people |\n" + "|---" * 9 + "|\n"
+        "| backbone | pictures | view | genuine | impostor | identity gain | d' | identity gain over the control | d' over the control"
+        " | FNMR at FMR 0.1 % | no face | people |\n" + "|---" * 12 + "|\n"
     )
     for backbone in arguments.backbones:
         original = maker.embeddings("original", backbone, everything)
@@ -199,16 +208,20 @@ def main() -> int:
             probes = probes[everything[probes]]
             references = references[everything[references]]
             goal, before = original[references], original[probes]
-            shown = [("mirror, fused (control)", fuse_mean(before, views["mirror"][probes]))]
+            fused = fuse_mean(before, views["mirror"][probes])
+            shown = [("mirror, fused (control)", fused, 0.0)]
             for view in arguments.frontalizers:
                 lost = ~views[view][probes].any(1)
                 alone = np.where(lost[:, None], before, views[view][probes])
-                shown += [(view, alone), (f"{view}, fused", fuse_mean(before, alone))]
-                if found is not None and view.endswith("mirror"):
-                    shown.append(("feature_frontal", found.apply(before, alone, pose[probes, 0])))
-            for label, after in shown:
-                if label != "stretch_mirror":
-                    text = line(label, backbone, name, before @ goal.T, after @ goal.T, who[probes], who[references], arguments.resamples)
+                missing = float(lost.mean())
+                shown += [(view, alone, missing), (f"{view}, fused", fuse_mean(before, alone), missing)]
+                if found is not None and view == "stretch_mirror":
+                    shown.append(("feature_frontal", found.apply(before, alone, pose[probes, 0]), missing))
+            control = fused @ goal.T
+            for label, after, missing in shown:
+                if label not in ("stretch_mirror", "mirror_ahead"):
+                    scores = (before @ goal.T, control, control if after is fused else after @ goal.T)
+                    text = line(label, backbone, name, scores, missing, who[probes], who[references], arguments.resamples)
                     sys.stdout.write(text + "\n")
                     sys.stdout.flush()
     return 0

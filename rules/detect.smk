@@ -7,6 +7,7 @@ rule detect:
             wildcards.dataset, wildcards.variant, wildcards.shard
         ),
         weights="results/weights/detector/{detector}.json",
+        alignment=lambda wildcards: PLAN.alignment_receipts(wildcards.variant),
     output:
         "results/crops/{dataset}/{variant}/{detector}/{shard}.parquet",
     log:
@@ -21,9 +22,14 @@ rule detect:
         runtime=60,
     params:
         policy=PLAN.config.face_policy,
+        options=lambda wildcards: PLAN.alignment_options(wildcards.variant),
         code=lambda wildcards: PLAN.code(
-            "detect", "preprocess.py", ("detector", wildcards.detector), schema="crops"
+            "detect",
+            "preprocess.py",
+            ("detector", wildcards.detector),
+            *PLAN.aligning(wildcards.variant),
+            schema="crops",
         ),
     shell:
         "python workflow/scripts/preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads}"
-        " --in {input.pictures:q} --out {output:q} 2> {log:q}"
+        " {params.options} --in {input.pictures:q} --out {output:q} 2> {log:q}"

@@ -1,6 +1,7 @@
 # Training, on people who do not exist. Nothing of a run of the grid needs these rules; ask for them by their targets:
 #   snakemake --cores 2 train_features      the feature maps of the backbones in config/models/features
 #   snakemake --cores 2 train_rnr           frontalbench_rnr, the configuration for a processor (docs/gpu.md has the other one)
+#   snakemake --cores 2 train_scaleway      scaleway_synth, likewise
 
 TRAINED_FEATURES = ["w600k_mbf", "sface", "arcface_y1"]
 
@@ -8,6 +9,7 @@ TRAINED_FEATURES = ["w600k_mbf", "sface", "arcface_y1"]
 localrules:
     train_features,
     train_rnr,
+    train_scaleway,
 
 
 rule train_features:
@@ -21,6 +23,11 @@ rule train_features:
 rule train_rnr:
     input:
         "results/train/rnr/frontalbench_rnr.safetensors",
+
+
+rule train_scaleway:
+    input:
+        "results/train/scaleway/scaleway_synth.safetensors",
 
 
 rule draw_people:
@@ -100,8 +107,25 @@ rule train_rnr_network:
         mem_mb=4000,
         runtime=60,
     params:
+        network="rnr",
         code=lambda wildcards: PLAN.summary_code(
-            "train_rnr.py", "frontalbench.train.rnr"
+            "train_network.py", "frontalbench.train.rnr"
         ),
     shell:
-        "python workflow/scripts/train_rnr.py --pairs {input:q} --out results/train/rnr --preset tiny --threads {threads} > {log:q} 2>&1"
+        "python workflow/scripts/train_network.py {params.network} --pairs {input:q} --out results/train/{params.network} --preset tiny --threads {threads} > {log:q} 2>&1"
+
+
+use rule train_rnr_network as train_scaleway_network with:
+    output:
+        "results/train/scaleway/scaleway_synth.safetensors",
+        "results/train/scaleway/report.json",
+    log:
+        "logs/train/scaleway.log",
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        network="scaleway",
+        code=lambda wildcards: PLAN.summary_code(
+            "train_network.py", "frontalbench.train.scaleway"
+        ),

@@ -27,9 +27,11 @@ FAMILIES: dict[str, dict[str, str]] = {
         "identity": "frontalbench.frontalize.identity:load",
         "mirror": "frontalbench.frontalize.mirror:load",
         "stretch": "frontalbench.frontalize.stretch:load",
+        "ahead": "frontalbench.frontalize.ahead:load",
         "mesh": "frontalbench.frontalize.mesh:load",
         "tddfa": "frontalbench.frontalize.tddfa:load",
         "rnr": "frontalbench.frontalize.rnr:load",
+        "scaleway": "frontalbench.frontalize.scaleway:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
     },
     "enhancement": {

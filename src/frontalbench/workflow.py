@@ -26,6 +26,8 @@ from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
 
 SCRIPTS = "workflow/scripts"
+ALIGNMENT = "alignment"
+"""The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
 EXPRESSION = "face_landmarker"
 """The landmarks card that reads expressions."""
 
@@ -179,6 +181,22 @@ class Plan:
     def matched_options(self, dataset: str, judged: str) -> str:
         """Options of compare_cell.py that only a pose-matched cell needs, so that no other cell reruns for them."""
         return f"--yaw-bins {self.yaw_edges(dataset)}" if grid.turned_of(judged) else ""
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def aligning(self, variant: str) -> tuple[tuple[str, str], ...]:
+        """(kind, name) of the card that asks for an alignment of a variant's pictures: its frontalizer's, or none."""
+        if variant == grid.ORIGINAL:
+            return ()
+        frontalizer, _ = grid.split_variant(variant)
+        return (("frontalizer", frontalizer),) if ALIGNMENT in self.card("frontalizer", frontalizer).params else ()
+
+    def alignment_receipts(self, variant: str) -> list[str]:
+        """The receipts that aligning a variant's pictures waits for, beside the detector's."""
+        return [path for card in self.aligning(variant) for path in self.receipt(*card)]
+
+    def alignment_options(self, variant: str) -> str:
+        """Options of preprocess.py for pictures that are aligned as their frontalizer's card asks."""
+        return " ".join(f"--aligned-for {name}" for _, name in self.aligning(variant))
 
     def crops(self, dataset: str, variant: str, detector: str) -> list[str]:
         return self.over_shards(grid.crops_path, dataset, variant, detector)

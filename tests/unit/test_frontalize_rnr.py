@@ -68,5 +68,5 @@ def test_the_shipped_card_says_that_there_are_no_weights_yet() -> None:
 
 def test_a_file_that_train_rnr_did_not_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
-    with pytest.raises(BadConfig, match=r"train_rnr\.py"):
+    with pytest.raises(BadConfig, match=r"train_network\.py"):
         load_frontalizer(card_with(tmp_path / "other.safetensors"))

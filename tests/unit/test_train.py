@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,10 +19,14 @@ from frontalbench.embed import load_backbone  # noqa: E402
 from frontalbench.embed.base import normalise  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
+from frontalbench.frontalize.base import View  # noqa: E402
+from frontalbench.frontalize.rnr_inputs import SPAN, cut, sample  # noqa: E402
 from frontalbench.frontalize.rnr_network import Rnr  # noqa: E402
+from frontalbench.frontalize.scaleway import ScalewayFrontalizer, to_network  # noqa: E402
 from frontalbench.synth import pairs, quality  # noqa: E402
-from frontalbench.train import rnr  # noqa: E402
-from frontalbench.train.judge import Judge, load_judge  # noqa: E402
+from frontalbench.train import rnr, scaleway  # noqa: E402
+from frontalbench.train.judge import load_judge  # noqa: E402
+from frontalbench.train.trainer import CHECKPOINT, face_crop, split  # noqa: E402
 
 torch.set_num_threads(1)  # small pictures: a second thread only waits
 Weight = Callable[..., Path]
@@ -96,7 +101,7 @@ def test_pairs_are_what_they_say(shards: Path) -> None:
     first = np.array([np.flatnonzero(data["person"] == person)[0] for person in np.unique(data["person"])[:8]])
     wanted = torch.from_numpy(data["wanted"][first].transpose(0, 3, 1, 2).astype(np.float32)) / 127.5 - 1.0
     with torch.no_grad():
-        frame, _ = judge(rnr.face_crop(wanted))
+        frame, _ = judge(face_crop(wanted, SPAN))
     straight = []
     for number, shots in shots_of_the_demo_set():
         if number in data["person"][first]:
@@ -111,22 +116,29 @@ def test_pairs_are_what_they_say(shards: Path) -> None:
 
 
 @pytest.mark.weights
-def test_a_run_that_stops_goes_on_as_if_it_had_not(shards: Path, tmp_path: Path) -> None:
-    training, _ = rnr.split(pairs.read_shards(shards))
-    settings = replace(rnr.TINY, width=4, levels=2, batch=2, steps=4, adversarial=0.02, adversarial_from=1)
-    whole = rnr.Trainer(settings, [])
+@pytest.mark.parametrize(
+    ("training_of", "settings"),
+    [
+        (rnr, replace(rnr.TINY, width=4, levels=2, batch=2, steps=4, adversarial=0.02, adversarial_from=1)),
+        (scaleway, replace(scaleway.TINY, batch=2, steps=4)),
+    ],
+    ids=["rnr", "scaleway"],
+)
+def test_a_run_that_stops_goes_on_as_if_it_had_not(training_of: Any, settings: Any, shards: Path, tmp_path: Path) -> None:
+    whole = training_of.Trainer(settings, [])
+    training, _ = split(whole.prepared(pairs.read_shards(shards)))
     whole.run(training, 4)
-    first = rnr.Trainer(settings, [])
+    first = training_of.Trainer(settings, [])
     first.run(training, 2)
     first.save(tmp_path)
-    second = rnr.Trainer(settings, [])
+    second = training_of.Trainer(settings, [])
     assert second.resume(tmp_path) and second.step == 2
     second.run(training, 4)
     for name, value in whole.network.state_dict().items():
         assert torch.equal(value, second.network.state_dict()[name]), name
-    with pytest.raises(BadInput, match="another width"):
-        rnr.Trainer(replace(settings, width=8), []).resume(tmp_path)
-    assert not rnr.Trainer(settings, []).resume(tmp_path / "nothing")
+    with pytest.raises(BadInput, match="another batch"):
+        training_of.Trainer(replace(settings, batch=8), []).resume(tmp_path)
+    assert not training_of.Trainer(settings, []).resume(tmp_path / "nothing")
 
 
 def test_a_full_checkpoint_stays_below_16_mb(tmp_path: Path) -> None:
@@ -136,18 +148,39 @@ def test_a_full_checkpoint_stays_below_16_mb(tmp_path: Path) -> None:
     one = {"seen": np.zeros((1, 32, 32), np.uint8), "kind": np.zeros(1), "person": np.ones(1), "similarity": np.ones(1)}
     trainer.run({**blank, **angles, **one}, 1)
     trainer.save(tmp_path)
-    assert 1_000_000 < (tmp_path / rnr.CHECKPOINT).stat().st_size < 16_000_000
+    assert 1_000_000 < (tmp_path / CHECKPOINT).stat().st_size < 16_000_000
 
 
 @pytest.mark.weights
 def test_some_seconds_of_training_beat_the_copy_on_people_never_seen(shards: Path) -> None:
-    training, held_out = rnr.split(pairs.read_shards(shards))
+    training, held_out = split(pairs.read_shards(shards))
     assert not set(training["person"]) & set(held_out["person"])
-    judges: list[Judge] = []
-    trainer = rnr.Trainer(replace(rnr.TINY, steps=300, batch=6, warmup=10, features=0.0, identity=0.0), judges)
+    trainer = rnr.Trainer(replace(rnr.TINY, steps=300, batch=6, warmup=10, features=0.0, identity=0.0), [])
     trainer.run(training, 300)
     trainer.network.eval()
     network, mesh, photograph = (
-        rnr.evaluate(draw, held_out, judges).pixels for draw in (trainer.network, rnr.copy_turned, rnr.copy_photograph)
+        trainer.evaluate(draw, held_out).pixels for draw in (trainer.network, *trainer.baselines(training).values())
     )
     assert network < 0.95 * min(mesh, photograph)
+
+
+@pytest.mark.weights
+def test_a_square_is_the_same_face_in_training_and_at_work(shards: Path, weight: Weight) -> None:
+    """A frontal person's square out of the training frame, and the one that the frontalizer cuts out of the photograph."""
+    seen: list[torch.Tensor] = []
+
+    class Looks(scaleway.Scaleway):
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            seen.append(pictures)
+            return pictures
+
+    _, shots = next(shots_of_the_demo_set())
+    front = shots[[shot.name for shot in shots].index("front")]
+    mesh: Any = load_frontalizer(cards.find("frontalizer", "tddfa"))
+    (outcome,) = ScalewayFrontalizer("s", mesh, Looks(), device=torch.device("cpu")).frontalize([View(front.image, front.face)])
+    assert outcome.image is not None and outcome.image.shape == (128, 128, 3), outcome.detail
+    drawing, rotation = mesh.drawing(View(front.image, front.face))
+    yaw, pitch = sample(drawing, rotation, (0.0, 0.0), 128).pose
+    square = scaleway.square(cut(drawing.texture, drawing.frame, 128), yaw, pitch)
+    apart = np.abs(to_network(square[None]).numpy() - seen[0].numpy()) * 128
+    assert np.median(apart) < 4 and np.mean(apart) < 8, "of 256 grey values; the two ways differ in how they sample"

@@ -2,7 +2,7 @@
 """Make training pairs of people who do not exist: pictures of every person (shots), then shards of (angled, mesh-turned, wanted) pictures.
 
 On a CPU:     make_pairs.py --shots results/train/shots --out results/train/pairs --people 400
-On a GPU:     make_pairs.py --shots results/train/shots --people 20000 --engine torch --device cuda
+On a GPU:     make_pairs.py --shots results/train/shots --people 20000 --engine torch --device cuda, then make_pairs.py --shots ... --out ...
 Again:        the same command goes on where it stopped
 Look at it:   make_pairs.py --out results/train/pairs --page results/train/pairs.md   (poses, identity by yaw; a sheet beside it)
 
@@ -32,7 +32,7 @@ def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--shots", type=Path, metavar="DIR", help="folder of the people's pictures: what is missing is drawn")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the shards of pairs; left out: only draw")
-    parser.add_argument("--people", type=cli.positive, default=400, metavar="N", help="candidates to draw (default: 400)")
+    parser.add_argument("--people", type=cli.positive, metavar="N", help="candidates to draw (default: none beside those in --shots)")
     parser.add_argument("--seed", type=int, default=101, metavar="S", help="people of another seed are other people (default: 101)")
     parser.add_argument("--size", type=cli.positive, default=128, metavar="PX", help="side of the pairs (default: 128)")
     parser.add_argument("--engine", choices=("openvino", "torch"), default="openvino", help="who draws (default: openvino)")
@@ -64,7 +64,7 @@ def draw_people(args: argparse.Namespace, end: float) -> None:
     from frontalbench.detect import load_detector
     from frontalbench.pose import load_pose
 
-    missing = [number for number in range(args.people) if not (args.shots / f"{args.seed}_{number:05d}.json").is_file()]
+    missing = [number for number in range(args.people or 0) if not (args.shots / f"{args.seed}_{number:05d}.json").is_file()]
     if not missing:
         return
     detector = load_detector(cards.find("detector", DETECTOR), threads=args.threads)

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import Counter
 
 from frontalbench import cards, cli, folders, tables
-from frontalbench.detect import load_detector
+from frontalbench.detect import Detector, load_detector
+from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
 from frontalbench.stages.detect import detect_shard
 
@@ -25,13 +26,21 @@ def main() -> int:
     parser.add_argument(
         "--policy", choices=sorted(POLICIES), default=DEFAULT_POLICY, help=f"which face of several (default: {DEFAULT_POLICY})"
     )
+    parser.add_argument(
+        "--aligned-for", metavar="NAME", help="a shard of this frontalizer's pictures: align as its card asks (mirror_ahead)"
+    )
     parser.add_argument("--align", action="store_true", help="also write the aligned crops of a folder")
     cli.add_machine_options(parser)
     args = parser.parse_args()
     machine = {"policy": args.policy, "threads": args.threads, "device": args.device}
     if folders.is_shard(args.source):
         card = cards.find("detector", args.detector)
-        return cli.report(detect_shard(args.source, args.out, card, lambda: load_detector(card, device=args.device), **machine))
+
+        def make() -> Detector:
+            detector = load_detector(card, device=args.device)
+            return aligned_for(cards.find("frontalizer", args.aligned_for), detector, device=args.device) if args.aligned_for else detector
+
+        return cli.report(detect_shard(args.source, args.out, card, make, **machine))
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (_, crops, _):
         if args.align:
             folders.unpack(crops, args.out)

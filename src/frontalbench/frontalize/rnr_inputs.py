@@ -41,10 +41,14 @@ class Sample:
 def sample(drawing: Drawing, rotation: Float, target: tuple[float, float], size: int) -> Sample:
     """The network's view of a drawing; ``rotation``: pose of the photograph (3, 3), tilt taken out; ``size``: S."""
     yaw, pitch, _ = angles_from_matrix(rotation)
-    # Near a profile yaw alone says how the head stands; the other angles are noise.
-    level = float(np.clip(pitch, -ANGLE / 2, ANGLE / 2)) if abs(float(yaw)) < 75.0 else 0.0
+    level = level_pitch(float(yaw), float(pitch))
     seen = cut(np.clip(np.rint(255.0 * drawing.seen), 0, 255).astype(np.uint8), drawing.frame, size)
     return Sample(cut(drawing.texture, drawing.frame, size), cut(drawing.picture, drawing.frame, size), seen, (float(yaw), level), target)
+
+
+def level_pitch(yaw: float, pitch: float) -> float:
+    """The pitch to believe, in degrees: near a profile yaw alone says how the head stands, the other angles are noise."""
+    return float(np.clip(pitch, -ANGLE / 2, ANGLE / 2)) if abs(yaw) < 75.0 else 0.0
 
 
 def frame_matrix(frame: Frame, size: int) -> Float:

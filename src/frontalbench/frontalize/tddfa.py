@@ -82,10 +82,14 @@ class TddfaFrontalizer:
 
         Raises ValueError when there is no face or its fit is degenerate.
         """
+        head, placement = self.placed(view)
+        return draw(view.image, head, placement, target_pose, self.filling), placement.rotation
+
+    def placed(self, view: View) -> tuple[Head, Placement]:
+        """The fitted head and where it is in the photograph. Raises ValueError when there is no face or its fit is degenerate."""
         if view.face is None:
             raise ValueError("no face was detected in the photograph")
-        head, placement = self._head(self.fitter.fit(view.image, view.face))
-        return draw(view.image, head, placement, target_pose, self.filling), placement.rotation
+        return self._head(self.fitter.fit(view.image, view.face))
 
     def _head(self, fit: DenseFit) -> tuple[Head, Placement]:
         to_canonical = self._model_to_canonical

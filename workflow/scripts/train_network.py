@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Train frontalbench_rnr on pairs of people who do not exist, in slices: call it again and it goes on.
+"""Train frontalbench_rnr or scaleway_synth on pairs of people who do not exist, in slices: call it again and it goes on.
 
-Minutes on two cores:  train_rnr.py --pairs results/train/pairs --out results/train/rnr --preset tiny
-On a GPU, a slice:     train_rnr.py --pairs results/train/pairs --out results/train/rnr --preset full --device cuda --bfloat16 --minutes 9
-Measure only:          train_rnr.py --pairs results/train/pairs --out results/train/rnr --preset full --minutes 0
+Minutes on two cores:  train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset tiny
+On a GPU, a slice:     train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --device cuda --bfloat16 --minutes 9
+Measure only:          train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --minutes 0
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from dataclasses import asdict, replace
@@ -18,6 +19,7 @@ from frontalbench import atomic, cards, cli
 
 def main() -> int:
     parser = cli.parser(__doc__)
+    parser.add_argument("network", choices=("rnr", "scaleway"), help="which network: frontalbench_rnr or scaleway_synth")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="shards, as make_pairs.py writes them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
     parser.add_argument("--preset", choices=("tiny", "full"), default="tiny", help="size and length of the run (default: tiny)")
@@ -27,7 +29,11 @@ def main() -> int:
     )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of weights and batches (default: 0)")
     parser.add_argument(
-        "--judges", nargs="*", default=["w600k_mbf", "arcface_y1"], metavar="CARD", help="training backbones; declare them on the card"
+        "--judges",
+        nargs="*",
+        default=["w600k_mbf", "arcface_y1"],
+        metavar="CARD",
+        help="backbones of the report and, for rnr, of the losses; declare them on the card",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16")
@@ -37,17 +43,18 @@ def main() -> int:
     import torch
 
     from frontalbench.synth.pairs import read_shards
-    from frontalbench.train import rnr
     from frontalbench.train.judge import load_judge
+    from frontalbench.train.trainer import split
 
     torch.set_num_threads(args.threads)
-    settings = replace(rnr.TINY if args.preset == "tiny" else rnr.FULL, seed=args.seed)
+    training_of = importlib.import_module(f"frontalbench.train.{args.network}")
+    settings = replace(training_of.TINY if args.preset == "tiny" else training_of.FULL, seed=args.seed)
     if args.steps:
         settings = replace(settings, steps=args.steps)
-    training, held_out = rnr.split(read_shards(args.pairs))
     judges = [load_judge(cards.find("backbone", name)) for name in args.judges]
-    trainer = rnr.Trainer(settings, judges, device=args.device, bfloat16=args.bfloat16)
+    trainer = training_of.Trainer(settings, judges, device=args.device, bfloat16=args.bfloat16)
     trainer.resume(args.out)
+    training, held_out = split(trainer.prepared(read_shards(args.pairs)))
     first = trainer.step
 
     def report(step: int, said: dict[str, float]) -> None:
@@ -57,10 +64,8 @@ def main() -> int:
     trainer.run(training, settings.steps, seconds=60.0 * args.minutes, report=report)
     trainer.save(args.out)
     trainer.network.eval()
-    scores = {
-        name: asdict(rnr.evaluate(draw, held_out, judges, device=args.device))
-        for name, draw in (("network", trainer.network), ("mesh", rnr.copy_turned), ("photograph", rnr.copy_photograph))
-    }
+    draws = {"network": trainer.network, **trainer.baselines(training)}
+    scores = {name: asdict(trainer.evaluate(draw, held_out)) for name, draw in draws.items()}
     said = {"settings": asdict(settings), "step": trainer.step, "judges": args.judges, "held_out": scores}
     atomic.write_text(args.out / "report.json", json.dumps(said, indent=1) + "\n")
     sys.stdout.write(json.dumps(scores) + "\n")

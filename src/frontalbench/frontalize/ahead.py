@@ -1,0 +1,21 @@
+"""``mirror_ahead``: the photograph flipped as ``mirror`` does it, but aligned with a look at the yaw (see :mod:`frontalbench.detect.ahead`), so that
+fused with the original it is a second look at another part of the head."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from frontalbench.detect.ahead import KEY, numbers_of
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.mirror import MirrorFrontalizer
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MirrorFrontalizer:
+    """The frontalizer of a card of family ``ahead``; its one param is for whoever aligns its pictures."""
+    if set(card.params) != {KEY}:
+        raise BadConfig(f"{card.path}: params should hold {KEY} and nothing else")
+    numbers_of(card)
+    return MirrorFrontalizer(card.name)

@@ -1,0 +1,109 @@
+"""``scaleway``: the small encoder and decoder of scaleway/frontalization. One tight square of the face in, one frontal face out, nothing between
+but a vector of 512 numbers.
+
+The published crop has the point between the inner eye corners half way across and at a fifth of the height, and the chin on its lower edge; for a
+profile it was looser. Here the square has one size in centimetres of the fitted head and follows the eyes sideways only as far as the head stays in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
+from frontalbench.frontalize.rnr_inputs import SPAN, level_pitch
+from frontalbench.frontalize.scaleway_network import SIDE, Scaleway
+from frontalbench.frontalize.turning import guarded
+from frontalbench.geometry.crop import square_crop, square_matrix
+from frontalbench.geometry.masks import border_mask
+from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from frontalbench.images import RGB
+
+if TYPE_CHECKING:
+    from frontalbench.cards import ModelCard
+    from frontalbench.frontalize.tddfa import TddfaFrontalizer
+
+Float = npt.NDArray[np.float64]
+
+SQUARE = 15.0
+"""Side of the square in cm of the head: from the eyes to the chin are four fifths of it."""
+EYES = np.array([0.0, -1.6, -8.8])
+"""Between the inner corners of the eyes, in cm about the head's middle (canonical face)."""
+FOLLOWS = 0.4
+"""Share of the eyes' way to the side that the square goes along."""
+DETAIL = round(128 * SQUARE / SPAN)
+"""Pixels of the square in the training pairs (128 for their frame); the network is shown no more."""
+
+
+def middle(yaw: float, pitch: float) -> Float:
+    """Middle (x, y) of the square in cm about the head's middle, upright; degrees."""
+    x, y, _ = matrix_from_angles(yaw, pitch) @ EYES
+    return np.array([FOLLOWS * x, y + (0.5 - 0.2) * SQUARE])
+
+
+def to_network(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 (N, H, W, 3) -> the network's input (N, 3, H, W)."""
+    return (torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() - 128.0) / 128.0
+
+
+def enlarged(square: RGB) -> RGB:
+    """A square of :data:`DETAIL` pixels as the network wants it."""
+    return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+class ScalewayFrontalizer:
+    """See the module. ``frontalize`` returns tight squares of 128 pixels."""
+
+    needs_face = True
+    takes_target_pose = False
+
+    def __init__(self, name: str, mesh: TddfaFrontalizer, network: Scaleway, *, device: torch.device) -> None:
+        self.name = name
+        self._mesh, self._network, self._device = mesh, network.to(device).eval(), device
+
+    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
+        refuse_target_pose(self.name, target_pose)
+        return [guarded(self._one, view, target_pose) for view in views]
+
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+        placement = self._mesh.placed(view)[1]
+        yaw, pitch, _ = (float(angle) for angle in angles_from_matrix(placement.rotation))
+        upright = matrix_from_angles(0.0, 0.0, placement.tilt)[:2, :2]
+        centre = placement.middle[:2] + upright @ middle(yaw, level_pitch(yaw, pitch)) * placement.scale
+        size = SQUARE * placement.scale
+        square = square_crop(view.image, centre, size, roll=placement.tilt, side=DETAIL)
+        with torch.inference_mode():
+            drawn = self._network(to_network(enlarged(square.image)[None]).to(self._device))[0].permute(1, 2, 0).cpu().numpy()
+        frontal = np.clip(np.rint(drawn * 128.0 + 128.0), 0, 255).astype(np.uint8)
+        return frontal, Place(square_matrix(centre, size, SIDE, placement.tilt), border_mask(SIDE))
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ScalewayFrontalizer:
+    """The frontalizer of a card of family ``scaleway``; it ``uses`` the card of ``tddfa`` for the crop. Weights: safetensors, any float."""
+    from frontalbench import runtime
+    from frontalbench.frontalize import tddfa
+    from frontalbench.params import Params
+    from frontalbench.weights import store
+
+    Params(card).finish()
+    used = [other for other in card.used_cards() if other.kind == "frontalizer"]
+    if len(used) != 1 or used[0].family != "tddfa":
+        raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
+    path = store.fetch(card)
+    try:
+        state = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BadConfig(f"{path}: not weights of this network ({error}); train_network.py writes them") from error
+    network = Scaleway()
+    runtime.fill_module(network, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, path)
+    torch.set_num_threads(threads)
+    return ScalewayFrontalizer(card.name, tddfa.load(used[0], threads=threads, device=device), network, device=runtime.torch_device(device))
