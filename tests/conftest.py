@@ -16,8 +16,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared").absolute()
 
 # The same examples every time, so that a check is red because of a change; HYPOTHESIS_PROFILE=explore looks for new ones.
-settings.register_profile("steady", derandomize=True)
-settings.register_profile("explore", print_blob=True)
+# No deadlines: a busy machine is not a fault.
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 

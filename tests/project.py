@@ -44,7 +44,7 @@ class Project:
     def snakemake(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=600, check=False, **options
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800, check=False, **options
         )
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
@@ -86,7 +86,7 @@ class Project:
 def kill_tree(process: subprocess.Popen[str], how: signal.Signals = signal.SIGKILL) -> None:
     """End a process group that :meth:`Project.start` made, at once."""
     os.killpg(process.pid, how)
-    process.wait(timeout=60)
+    process.wait(timeout=600)
 
 
 def copy_checkout(target: Path) -> Project:

@@ -60,7 +60,7 @@ class Browser:
         found = self.driver.find_elements("css selector", selector)
         return found[0] if found else None
 
-    def until(self, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    def until(self, condition: Callable[[], Any], seconds: float = 300.0) -> Any:
         end = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < end, self.text()

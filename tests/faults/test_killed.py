@@ -62,15 +62,20 @@ def _while_writing(running: subprocess.Popen[str], folder: Path) -> bool:
 def test_a_stage_that_is_asked_to_end_while_it_writes_leaves_nothing(
     stages: Stages, tmp_path: Path, stage: str, number: signal.Signals, code: int
 ) -> None:
-    running = stages.start(stage, tmp_path)
-    assert _while_writing(running, tmp_path), "the stage was over before it could be interrupted"
-    running.send_signal(number)
-    _, said = running.communicate(timeout=60)
-    assert running.returncode == code
+    for attempt in range(10):  # on a busy machine a stage may be over before this process is given its turn
+        folder = tmp_path / str(attempt)
+        running = stages.start(stage, folder)
+        if _while_writing(running, folder):
+            running.send_signal(number)
+        _, said = running.communicate()
+        if running.returncode != 0:
+            break
+        assert stages.content(stage, folder) == stages.content(stage, stages.folder)
+    assert running.returncode == code, said
     assert len(said.strip().splitlines()) == 1
-    assert not unfinished(tmp_path)
+    assert not unfinished(folder)
     # The request may come between the last step, the renaming, and the end of the process.
-    assert stages.content(stage, tmp_path) in ({}, stages.content(stage, stages.folder))
+    assert stages.content(stage, folder) in ({}, stages.content(stage, stages.folder))
 
 
 def _write_table(target: Path) -> None:
@@ -145,7 +150,7 @@ def test_the_leftover_of_a_killed_process_is_told_from_the_work_of_a_living_one(
         with atomic.replacing(target) as temporary:
             temporary.write_text("half")
             os.write(go, b"x")
-            time.sleep(60)
+            time.sleep(3600)
         os._exit(0)
     try:
         os.read(ready, 1)
@@ -164,7 +169,7 @@ def test_the_leftover_of_a_killed_process_is_told_from_the_work_of_a_living_one(
 def test_two_processes_that_write_the_same_table_end_with_one_whole_table(stages: Stages, tmp_path: Path) -> None:
     both = [stages.start("detect", tmp_path) for _ in range(2)]
     for running in both:
-        _, said = running.communicate(timeout=120)
+        _, said = running.communicate(timeout=600)
         assert running.returncode == 0, said
     assert stages.content("detect", tmp_path) == stages.content("detect", stages.folder)
     assert not unfinished(tmp_path)
@@ -176,7 +181,7 @@ def test_a_stage_without_enough_memory_fails_and_blames_no_picture(stages: Stage
     for megabytes in (300, 700, 1100):
         limit = megabytes << 20
         done = stages.run(
-            stage, tmp_path, preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)), timeout=120
+            stage, tmp_path, preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)), timeout=600
         )
         if done.returncode == 0:
             assert stages.content(stage, tmp_path) == stages.content(stage, stages.folder)

@@ -98,7 +98,7 @@ def test_cleaning_keeps_numbers_and_makes_nothing_run(fresh: Fresh) -> None:
 def test_a_second_run_is_refused_and_ctrl_c_leaves_nothing_half_written(finished_run: Project, fresh: Fresh) -> None:
     project = fresh(results=False)
     first = project.start()
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not list((project.folder / "results").rglob("*.parquet")):
         assert time.monotonic() < deadline and first.poll() is None, "the first run wrote nothing"
         time.sleep(0.2)

@@ -19,7 +19,7 @@ from tests.slurm.cluster import Cluster, why_not
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
 PROFILE = ("--profile", "profiles/slurm")
-GRID = {"frontalizers": [{"name": "mirror", "enhancements": ["none"]}]}
+GRID = {"frontalizers": [{"name": "mirror", "enhancements": ["none"]}], "quality": {"measures": []}}
 TABLES = "summarize"
 """The target: everything up to the master tables. Figures and pages are jobs like others, and take as long as all that is asked here."""
 
@@ -64,17 +64,18 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     here, running_here = local_run(project, tmp_path / "local")
 
     # Killed by its memory limit, tried again with more: the profile's retries.
-    wait_for(lambda: has(cluster, "rule_prepare", "COMPLETED"), 120)
+    wait_for(lambda: has(cluster, "rule_prepare", "COMPLETED"))
     attempts = [(job["JobState"], megabytes(job)) for job in jobs_of(cluster, "rule_prepare")]
     assert ("COMPLETED", 1000) in attempts
     assert {(state, size) for state, size in attempts if state != "COMPLETED"} <= {("FAILED", 160), ("OUT_OF_MEMORY", 160)}
     assert len(attempts) == 2
 
     # One job is cancelled by somebody: tried again too.
-    wait_for(lambda: has(cluster, "rule_detect", "RUNNING"), 60)
+    wait_for(lambda: has(cluster, "rule_detect", "RUNNING"))
     victim = next(job["JobId"] for job in jobs_of(cluster, "rule_detect") if job["JobState"] == "RUNNING")
     cluster.ask("scancel", victim)
-    wait_for(lambda: any(job["JobId"] != victim for job in jobs_of(cluster, "rule_detect")), 60)
+    wait_for(lambda: any(job["JobId"] != victim for job in jobs_of(cluster, "rule_detect")))
+    assert {job["JobState"] for job in jobs_of(cluster, "rule_detect") if job["JobId"] == victim} == {"CANCELLED"}
 
     # Snakemake dies; its jobs go on, and are found by their run and cancelled before a new one starts.
     first.send_signal(signal.SIGKILL)
@@ -85,19 +86,19 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     assert not [job for job in cluster.jobs() if job["JobState"] in ("RUNNING", "PENDING")]
     project.snakemake(*PROFILE, "--unlock")
 
-    # Started again, with two models more, one of which fails for ever: it costs its own cells only. A group is finished or lost as a whole, so the
-    # jobs go one by one (docs/cluster.md).
+    # Started again, with a model more that fails for ever: it costs its own cells only. A group is finished or lost as a whole, so the jobs go one by
+    # one (docs/cluster.md).
     add_broken_backbone(project)
-    project.configure(**GRID, backbones=["w600k_mbf", "broken", "edgeface_s"])
+    project.configure(**GRID, backbones=["w600k_mbf", "broken"])
     alone = ("--group-components", "embeddings=1", "similarities=1")
     second = project.start(TABLES, *PROFILE, "--rerun-incomplete", "--keep-going", "--retries", "0", *alone)
 
     # The node with the GPU was taken out: its job waits, and runs when the node is back.
-    wait_for(lambda: has(cluster, "rule_measure_pose", "PENDING"), 120)
+    wait_for(lambda: has(cluster, "rule_measure_pose", "PENDING"))
     cluster.ask("scontrol", "update", "NodeName=g1", "State=RESUME")
-    assert second.wait(timeout=400) == 1
+    assert second.wait(timeout=900) == 1
     cells = project.folder / "results" / "similarity" / "tiny"
-    assert len(list(cells.rglob("edgeface_s.parquet"))) == len(list(cells.rglob("w600k_mbf.parquet"))) == 2
+    assert len(list(cells.rglob("w600k_mbf.parquet"))) == 2
     assert not list(cells.rglob("broken*"))
     said = "".join(path.read_text() for path in (project.folder / "logs" / "embed").rglob("broken/*.log"))
     assert "the card says dimension 100, the file gives 512" in said
@@ -107,7 +108,7 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     project.configure(**GRID)
     assert set(project.planned(TABLES)) == {"summarize"}
     project.snakemake(TABLES, *PROFILE)
-    assert running_here.wait(timeout=300) == 0
+    assert running_here.wait(timeout=900) == 0
     assert project.tables() == here.tables()
     assert here.tables()
 
@@ -140,8 +141,9 @@ def megabytes(job: dict[str, str]) -> int:
     return int(job["MinMemoryNode"].removesuffix("M"))
 
 
-def wait_for(condition: Callable[[], bool], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(condition: Callable[[], bool]) -> None:
+    """A deadline that a busy machine does not reach either; where all goes well nothing takes so long."""
+    deadline = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.5)

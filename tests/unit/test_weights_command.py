@@ -27,7 +27,7 @@ def server() -> Server:
 
 
 def call(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False)
 
 
 def test_fetching_prints_where_the_files_are(project: Path, server: Server) -> None:

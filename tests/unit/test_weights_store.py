@@ -223,7 +223,7 @@ def test_many_processes_at_once_end_with_one_good_file(project: Path, server: Se
     make_card(project, weights={"model": weight_entry({"url": f"{server.url}/big.onnx"}, data=data)})
     code = "from frontalbench import cards; from frontalbench.weights import store; print(store.fetch(cards.find('backbone', 'toy')))"
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    printed = {process.communicate(timeout=60)[0].strip() for process in running}
+    printed = {process.communicate(timeout=600)[0].strip() for process in running}
     assert [process.returncode for process in running] == [0] * 4
     (path,) = printed
     assert Path(path).read_bytes() == data
