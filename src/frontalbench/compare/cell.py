@@ -126,7 +126,8 @@ class _Scores:
     def _add_genuine(self, batch: Batch, rows: IntArray, role: str, gallery: Gallery, gallery_rows: IntArray) -> Float32Array:
         """Returns each row's best genuine similarity, NaN without a pair."""
         at, column, score = genuine_pairs(batch, gallery)
-        number = np.bincount(at, minlength=len(rows))
+        first = np.searchsorted(at, np.arange(len(rows) + 1, dtype=at.dtype))  # pairs come sorted by row
+        number = np.diff(first)
         wide = score.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.bincount(at, wide, minlength=len(rows)) / number
@@ -135,9 +136,9 @@ class _Scores:
         self.count["n_references"][rows] = number
         self.pairs[role].append((rows[at], gallery_rows[column], score))
         best = np.full(len(rows), np.nan, np.float32)
-        if len(at):  # pairs come sorted by row
+        if len(at):
             some = number > 0
-            best[some] = np.maximum.reduceat(score, (np.cumsum(number) - number)[some])
+            best[some] = np.maximum.reduceat(score, first[:-1][some])
         return best
 
     def _add_strangers(self, batch: Batch, rows: IntArray, role: str, gallery: Gallery, best: Float32Array) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from frontalbench import status
 from frontalbench.compare import derived as recipes
-from frontalbench.compare.kernel import Gallery
+from frontalbench.compare.kernel import Gallery, by_columns
 from frontalbench.compare.metadata import Metadata, Path, places_of
 from frontalbench.compare.scores import IntArray
 from frontalbench.compare.shards import Shard, read_embeddings
@@ -30,7 +30,7 @@ def read_gallery(meta: Metadata, references: Sequence[Path]) -> tuple[Gallery, I
     place = np.concatenate(rows)
     order = np.lexsort((place, meta.subject_code[place]))
     place = place[order]
-    return Gallery(np.concatenate(vectors)[order], meta.subject_code[place], meta.photo[place]), place
+    return Gallery(by_columns(np.concatenate(vectors)[order]), meta.subject_code[place], meta.photo[place]), place
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def turned_galleries(meta: Metadata, plain: tuple[Gallery, IntArray], turned: Se
         here = np.flatnonzero(ok & (angle == yaw))
         here = here[np.lexsort((place[here], meta.subject_code[place[here]]))]
         rows = place[here]
-        galleries.append((Gallery(vectors[here], meta.subject_code[rows], meta.photo[rows]), rows))
+        galleries.append((Gallery(by_columns(vectors[here]), meta.subject_code[rows], meta.photo[rows]), rows))
     which = np.where(wanted == 0, 0, 1 + np.searchsorted(angles, wanted))
     return Galleries(galleries, which, missing)
 

@@ -28,7 +28,7 @@ _HALF = np.float32(BINS / 2)
 _SHIFT = np.float32(BINS / 2 + 4)  # bin k of [-1, 1] is counter k + 4; MASKED falls into counter 1; rounding below -1 into counter 3
 _COUNTERS = BINS + 8
 _LOWEST = float(MASKED) + 1.0 / BINS  # real scores lie above, masked ones below
-_PART = 65536  # scores counted at once: the integer copy stays in the cache, several times faster than a whole block at once
+_PART = 1 << 15  # scores counted at once: the integer copy stays in the cache, several times faster than a whole block at once
 
 SCORES = pa.schema(
     [
@@ -81,7 +81,7 @@ class ImpostorSink:
     _seen: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)  # when so many scores have been seen, the floor is looked at again
     _scaled: Float32Array = field(default_factory=lambda: np.empty(_PART, np.float32), init=False)
-    _indices: IntArray = field(default_factory=lambda: np.empty(_PART, np.int64), init=False)
+    _indices: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(_PART, np.uint16), init=False)
 
     def add(self, block: Float32Array, row_max: Float32Array | None = None) -> None:
         """Count float32 (n, m) scores; entries equal to :data:`MASKED` are left out. ``row_max``: the rows' maxima when already known."""
@@ -108,8 +108,7 @@ class ImpostorSink:
             counter = _COUNTERS - 1 - int(np.searchsorted(above, self.keep))
             self._floor = max(self._floor, (counter - float(_SHIFT)) / float(_HALF) - 1e-6) if counter > 4 else self._floor
             self._next = self._seen + self._seen // 16
-        flat = block.reshape(-1)
-        chosen = flat[np.flatnonzero(flat > max(self._floor, _LOWEST))]
+        chosen = _above(block.reshape(-1), np.float32(max(self._floor, _LOWEST)))
         if len(chosen):
             self._kept.append(chosen)
             self._n_kept += len(chosen)
@@ -130,6 +129,14 @@ class ImpostorSink:
         counts[0] += self._counters[2:4].sum()  # rounding below -1
         counts[-1] += self._counters[4 + BINS :].sum()  # +1 and rounding above it
         return Impostors(counts, np.sort(self._kept[0])[::-1])
+
+
+def _above(values: Float32Array, floor: np.float32) -> Float32Array:
+    """Those of ``values`` (n,) that are above ``floor``; they are few, so eight at a time are looked at."""
+    whole = len(values) // 8 * 8
+    some = np.flatnonzero((values[:whole] > floor).view(np.uint64) != 0)
+    near = np.concatenate([values[:whole].reshape(-1, 8)[some].reshape(-1), values[whole:]])
+    return near[near > floor]
 
 
 @dataclass(frozen=True)
