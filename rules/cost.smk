@@ -24,8 +24,6 @@ rule cost:
     params:
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
-        code=lambda wildcards: PLAN.summary_code(
-            "cost.py", "frontalbench.tabulate.cost"
-        ),
+        code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
         "python workflow/scripts/cost.py --grid {params.grid:q} --master results/master --out results/cost > {log:q}"

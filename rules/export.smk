@@ -17,7 +17,7 @@ rule export_references:
     params:
         role="reference",
         limit=PLAN.config.examples,
-        code=lambda wildcards: PLAN.summary_code("export.py", "frontalbench.export"),
+        code=lambda wildcards: PLAN.summary_code("export.py"),
     shell:
         "python workflow/scripts/export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
         " --limit {params.limit} --out {output:q} > {log:q}"
@@ -31,7 +31,7 @@ use rule export_references as export_probes with:
     params:
         role="probe",
         limit=PLAN.config.examples,
-        code=lambda wildcards: PLAN.summary_code("export.py", "frontalbench.export"),
+        code=lambda wildcards: PLAN.summary_code("export.py"),
 
 
 use rule export_probes as export_frontals with:

@@ -32,8 +32,6 @@ rule figures:
     params:
         grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
-        code=lambda wildcards: PLAN.summary_code(
-            "viz.py", "frontalbench.figures.dataset"
-        ),
+        code=lambda wildcards: PLAN.summary_code("viz.py"),
     shell:
         "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"

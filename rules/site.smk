@@ -20,8 +20,6 @@ rule site:
     params:
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
-        code=lambda wildcards: PLAN.summary_code(
-            "build_site.py", "frontalbench.site.build"
-        ),
+        code=lambda wildcards: PLAN.summary_code("build_site.py"),
     shell:
         "python workflow/scripts/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --cost results/cost --out {output:q} > {log:q}"

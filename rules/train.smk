@@ -43,9 +43,7 @@ rule draw_people:
         runtime=240,
     params:
         people=400,
-        code=lambda wildcards: PLAN.summary_code(
-            "make_pairs.py", "frontalbench.synth.pairs"
-        ),
+        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
     shell:
         "python workflow/scripts/make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
 
@@ -65,9 +63,7 @@ rule make_pairs:
         runtime=240,
     params:
         people=rules.draw_people.params.people,
-        code=lambda wildcards: PLAN.summary_code(
-            "make_pairs.py", "frontalbench.synth.pairs"
-        ),
+        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
     shell:
         "python workflow/scripts/make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --threads {threads} 2> {log:q}"
 
@@ -86,9 +82,7 @@ rule train_feature:
         runtime=120,
     params:
         numbers="--people 260 --shrinkage 8 --gate 30 70",
-        code=lambda wildcards: PLAN.summary_code(
-            "train_feature.py", "frontalbench.train.feature"
-        ),
+        code=lambda wildcards: PLAN.summary_code("train_feature.py"),
     shell:
         "python workflow/scripts/train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
 
@@ -108,9 +102,7 @@ rule train_rnr_network:
         runtime=60,
     params:
         network="rnr",
-        code=lambda wildcards: PLAN.summary_code(
-            "train_network.py", "frontalbench.train.rnr"
-        ),
+        code=lambda wildcards: PLAN.summary_code("train_network.py"),
     shell:
         "python workflow/scripts/train_network.py {params.network} --pairs {input:q} --out results/train/{params.network} --preset tiny --threads {threads} > {log:q} 2>&1"
 
@@ -126,6 +118,4 @@ use rule train_rnr_network as train_scaleway_network with:
         runtime=120,
     params:
         network="scaleway",
-        code=lambda wildcards: PLAN.summary_code(
-            "train_network.py", "frontalbench.train.scaleway"
-        ),
+        code=lambda wildcards: PLAN.summary_code("train_network.py"),

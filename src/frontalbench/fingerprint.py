@@ -53,6 +53,11 @@ def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, m
     return digest.hexdigest()[:16]
 
 
+def imports(script: str | Path) -> tuple[str, ...]:
+    """Dotted names that a script imports, wherever in it."""
+    return tuple(_imports(ast.parse(Path(script).read_text(encoding="utf-8")), ""))
+
+
 def closure(modules: Iterable[str]) -> frozenset[str]:
     """The modules of this package whose code goes into the fingerprint of ``modules``."""
     return _closure(frozenset(modules))

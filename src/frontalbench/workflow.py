@@ -275,9 +275,10 @@ class Plan:
             yaw_bins={name: list(self.datasets[name].yaw_bins) for name in names or self.datasets},
         )
 
-    def summary_code(self, script: str, *modules: str) -> str:
-        """Fingerprint of the code behind a summary."""
-        return fingerprint.code_fingerprint(modules, f"{SCRIPTS}/{script}")
+    def summary_code(self, script: str) -> str:
+        """Fingerprint of the code behind a summary: its script and all that this imports."""
+        path = f"{SCRIPTS}/{script}"
+        return fingerprint.code_fingerprint(fingerprint.imports(path), path)
 
     def master_tables(self) -> list[str]:
         """Names of the tables in results/master."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,22 @@ def test_templates_and_styles_of_a_package_count(tmp_path: Path, monkeypatch: py
     before = fingerprint._module_hash.__wrapped__("frontalbench.site")
     (package / "templates" / "page.html.j2").write_text("<p>two</p>")
     assert fingerprint._module_hash.__wrapped__("frontalbench.site") != before
+
+
+def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: Path) -> None:
+    rules = "\n".join(path.read_text() for path in (project_root / "rules").glob("*.smk"))
+    stages = re.findall(r'PLAN\.code\(\s*"(\w+)",\s*"(\w+\.py)"', rules)
+    assert len(stages) >= 10
+    # Used for plain folders, or by way of a card, whose family counts.
+    elsewhere = fingerprint.closure(["frontalbench.folders", "frontalbench.detect.ahead"])
+    for stage, script in stages:
+        used = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / script))
+        missed = used - fingerprint.closure([f"frontalbench.stages.{stage}"]) - elsewhere
+        assert not missed, f"{script}: a change of {sorted(missed)} reruns nothing"
+
+
+def test_a_summary_s_fingerprint_follows_its_script_s_imports(project_root: Path) -> None:
+    pages = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "build_site.py"))
+    assert {"frontalbench.site.build", "frontalbench.tabulate.cost"} <= pages
+    pairs = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "make_pairs.py"))
+    assert {"frontalbench.synth.pairs", "frontalbench.synth.torch_generator"} <= pairs
