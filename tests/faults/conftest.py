@@ -14,7 +14,7 @@ import pytest
 from frontalbench import tables
 from tests.project import ROOT, people
 
-ORDER = ("prepare", "detect", "pose", "people", "frontalize", "enhance", "embed", "compare", "summarize", "figures", "export")
+ORDER = ("prepare", "detect", "pose", "people", "frontalize", "enhance", "embed", "compare", "quality", "summarize", "figures", "export")
 
 
 @dataclass
@@ -55,6 +55,10 @@ class Stages:
             "compare": [
                 *("compare_cell.py", "--threads", "1", "--images", made["people"], "--embeddings", made["embed"]),
                 *("--references", made["embed"], "--out", target[0], "--scores-out", target[-1]),
+            ],
+            "quality": [
+                *("judge_quality.py", "--images", made["people"], "--crops", made["detect"], "--original-crops", made["detect"]),
+                *("--out", *target),
             ],
             "summarize": ["summarize.py", "--in", made["compare"], "--resamples", "200", "--out", *target],
             "figures": [

@@ -26,7 +26,7 @@ from .conftest import ENVIRONMENT, ORDER, Stages, unfinished
 pytestmark = [pytest.mark.weights, pytest.mark.xdist_group("faults")]
 
 KILLS = 4
-"""A stage; eleven stages make 44 moments. Every other one lies in the short time in which the stage has an unfinished file open."""
+"""A stage; twelve stages make 48 moments. Every other one lies in the short time in which the stage has an unfinished file open."""
 
 
 @pytest.mark.parametrize("stage", ORDER)
