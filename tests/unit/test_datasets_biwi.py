@@ -14,6 +14,7 @@ from frontalbench import status
 from frontalbench.datasets import biwi, listing
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from frontalbench.stages import prepare
 from tests.unit import datasetkit as kit
 
 WORKED_EXAMPLE = np.array([[0.988397, 0.0731349, 0.133128], [-0.0441539, 0.976945, -0.208876], [-0.145334, 0.200575, 0.968838]])
@@ -168,16 +169,22 @@ def test_broken_pose_files_are_counted_and_the_rest_goes_on(tmp_path: Path) -> N
     (folder / "frame_00007_pose.txt").write_text("1 0 0 0 1 0 0 0 -1 0 0 0")
     (folder / "frame_00008_pose.txt").write_text("nan 0 0 0 1 0 0 0 1 0 0 0")
     (folder / "rgb.cal").unlink()
+    (root / "hpdb" / "01" / "rgb.cal").write_text("rubbish")
     found = listing.scan(kit.card("biwi", root, roles={"exclude_frames": 0}))
     bad = {m.image_id: m for m in found.members if m.status == status.NOT_USED}
     assert len(bad) == 5 and len(found.members) == 12
-    assert bad["02/frame_00004_rgb.png"].detail == "frame_00004_pose.txt: not there"
-    assert bad["02/frame_00005_rgb.png"].detail == "frame_00005_pose.txt: not readable"
-    assert bad["02/frame_00007_rgb.png"].detail == "frame_00007_pose.txt: its matrix is no rotation"
+    assert bad["02/frame_00004_rgb.png"].detail == "no usable pose: frame_00004_pose.txt: not there"
+    assert bad["02/frame_00005_rgb.png"].detail == "no usable pose: frame_00005_pose.txt: not twelve numbers"
+    assert bad["02/frame_00007_rgb.png"].detail == "no usable pose: frame_00007_pose.txt: its matrix is no rotation"
     assert bad["02/frame_00006_rgb.png"].yaw is None
     lines = "\n".join(found.problems)
     assert "hpdb/02: 5 of 6 frames without a usable pose file" in lines
-    assert "hpdb/02/rgb.cal: missing" in lines
+    assert (
+        "not there: frame_00004_pose.txt; not twelve numbers: frame_00005_pose.txt; its matrix is no rotation: frame_00006_pose.txt"
+        in lines
+    )
+    assert "hpdb/02/rgb.cal: missing" in lines and "hpdb/01/rgb.cal: expected 27 numbers" in lines
+    assert prepare.prepare_shard(kit.card("biwi", root), None, "0001", tmp_path / "out.parquet").left_out["no usable pose"] == 5
 
 
 def test_a_person_without_a_near_frontal_frame_is_reported(tmp_path: Path) -> None:

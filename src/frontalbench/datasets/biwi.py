@@ -116,7 +116,7 @@ def _sequence(
         if pose not in others:
             numbers.append("not there")
         else:
-            numbers.append(cache.value(f"{path}{os.sep}{pose}", parse_pose) or "not readable")
+            numbers.append(cache.value(f"{path}{os.sep}{pose}", parse_pose) or "not twelve numbers")
     if strangers:
         listing.ignored += len(strangers)
         listing.problems.append(
@@ -124,13 +124,22 @@ def _sequence(
         )
     if not files:
         listing.problems.append(f"{where}: no frames in this sequence; is the archive only half unpacked?")
+    without = "head boxes cannot be projected for this sequence (nothing else needs it)"
     if "rgb.cal" not in others:
-        listing.problems.append(f"{where}/rgb.cal: missing; head boxes cannot be projected for this sequence (nothing else needs it)")
+        listing.problems.append(f"{where}/rgb.cal: missing; {without}")
+    elif cache.value(f"{path}{os.sep}rgb.cal", parse_calibration) is None:
+        listing.problems.append(f"{where}/rgb.cal: expected 27 numbers; {without}; unpack it anew")
     rotations, reasons = _rotations(numbers)
-    bad = [pose for (_, pose), reason in zip(files, reasons, strict=True) if reason]
+    bad: dict[str, list[str]] = defaultdict(list)
+    for (_, pose), reason in zip(files, reasons, strict=True):
+        if reason:
+            bad[reason].append(pose)
     if bad:
-        first = next(reason for reason in reasons if reason)
-        listing.problems.append(f"{where}: {len(bad)} of {len(files)} frames without a usable pose file, not used ({first}): {some(bad)}")
+        number = sum(map(len, bad.values()))
+        named = "; ".join(f"{reason}: {some(names)}" for reason, names in bad.items())
+        listing.problems.append(
+            f"{where}: {number} of {len(files)} frames without a usable pose file, not used ({named}); unpack them anew"
+        )
     yaw, pitch, roll = angles_from_matrix(rotations) if files else (np.zeros(0),) * 3
     result: list[tuple[Member, Float | None]] = []
     for index, (file, pose) in enumerate(files):
@@ -149,7 +158,7 @@ def _sequence(
             roll=None if reason else float(roll[index]),
             pose_source="" if reason else GROUND_TRUTH,
             status=status.NOT_USED if reason else status.OK,
-            detail=f"{pose}: {reason}" if reason else "",
+            detail=f"no usable pose: {pose}: {reason}" if reason else "",
             aux=(f"{path}{os.sep}{pose}",) if pose in others else (),
             shard=_shard(name, card),
         )
@@ -159,11 +168,20 @@ def _sequence(
 
 def parse_pose(data: bytes) -> list[float] | None:
     """The twelve numbers of a pose file (matrix row by row, head centre in millimetres); None when it does not hold twelve."""
+    return _parse_numbers(data, 12)
+
+
+def parse_calibration(data: bytes) -> list[float] | None:
+    """The 27 numbers of a ``.cal`` file; None when it does not hold them."""
+    return _parse_numbers(data, 27)
+
+
+def _parse_numbers(data: bytes, number: int) -> list[float] | None:
     try:
         values = [float(word) for word in data.split()]
     except ValueError:
         return None
-    return values if len(values) == 12 else None
+    return values if len(values) == number else None
 
 
 def _rotations(numbers: Sequence[list[float] | str]) -> tuple[Float, list[str]]:
@@ -234,12 +252,10 @@ def frame_number(image_id: str) -> int:
 def read_calibration(path: str | os.PathLike[str]) -> Calibration:
     """Read ``rgb.cal`` or ``depth.cal``. Raises :class:`BadInput` when it is missing or does not hold its 27 numbers."""
     try:
-        values = [float(word) for word in Path(path).read_text(encoding="ascii").split()]
+        values = parse_calibration(Path(path).read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: missing; copy it from the dataset's archive (one rgb.cal per sequence)") from None
-    except (ValueError, UnicodeDecodeError):
-        values = []
-    if len(values) != 27:
+    if values is None:
         raise BadInput(f"{path}: expected 27 numbers (intrinsics, distortion, rotation, translation, size); unpack it anew")
     numbers = np.asarray(values, dtype=np.float64)
     return Calibration(
