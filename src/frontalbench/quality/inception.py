@@ -197,7 +197,8 @@ class Features:
     def of(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """float32 (N, 2048) of crops uint8 (N, H, W, 3) RGB; N may be 0."""
         found = [np.zeros((0, LENGTH), np.float32)]
-        with torch.inference_mode():
+        # no TF32: a GPU gives the CPU's features
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for i in range(0, len(crops), _CHUNK):
                 pictures = torch.from_numpy(np.ascontiguousarray(crops[i : i + _CHUNK].transpose(0, 3, 1, 2))).to(self._device).float()
                 found.append(self._network(pictures).cpu().numpy())
