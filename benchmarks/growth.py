@@ -164,9 +164,11 @@ def predict(arguments: argparse.Namespace) -> None:
                 runs[f"enhancement/{chain}"] = runs.get(f"enhancement/{chain}", 0) + n
     runs |= {f"detector/{name}": n * variants for name in chosen.detectors}
     runs |= {f"backbone/{name}": n * variants * len(chosen.detectors) for name in chosen.backbones}
-    runs["pose"] = n
+    # Poses are measured on the photographs, for quality on the plain frontals too; expressions need the locator's faces in every variant.
+    posed = 1 + ("pose" in chosen.quality.measures) * sum("none" in f.enhancements for f in chosen.frontalizers)
+    runs["pose"] = n * posed
     if chosen.locator not in chosen.detectors:
-        runs[f"detector/{chosen.locator}"] = n
+        runs[f"detector/{chosen.locator}"] = n * (variants if "expression" in chosen.quality.measures else posed)
     print(f"{n:,} images, {variants} variants, {len(chosen.detectors)} detectors, {len(chosen.backbones)} backbones")
     print(f"{'':36}{'images':>13}{'s an image, core':>18}{'core hours':>12}{'s an image, GPU':>17}{'GPU hours':>11}")
     missing, core_hours, gpu_hours, beside = [], 0.0, 0.0, 0.0
