@@ -103,7 +103,7 @@ def test_reference_is_the_smallest_turn_of_both_recordings_and_frames_around_it_
     assert sorted(i for i, m in by_id.items() if m.role == "reference") == ["04/frame_00000_rgb.png", "15/frame_00000_rgb.png"]
     near = by_id["15/frame_00010_rgb.png"]
     assert (near.role, near.status) == ("unused", status.NOT_USED)
-    assert near.detail == "within 10 frames of the reference 15/frame_00000_rgb.png"
+    assert near.detail == "near a reference: within 10 frames of 15/frame_00000_rgb.png"
     assert by_id["03/frame_00020_rgb.png"].role == "probe"
     # Across recordings: the own recording of the reference is left out, people recorded once stay.
     across = {m.image_id: m for m in listing.list_members(kit.card("biwi", root, roles={**roles, "cross_sequence": True}))}
@@ -138,7 +138,7 @@ def test_a_tree_of_24_sequences_is_listed_by_sequence_and_sampled_per_bin(tmp_pa
             if m.sequence == sequence:
                 per_bin[int(abs(m.yaw or 0) // 15)] = per_bin.get(int(abs(m.yaw or 0) // 15), 0) + 1
         assert max(per_bin.values()) == 3
-    assert all("are kept (seed 0)" in m.detail or "of the reference" in m.detail for m in found.members if m.status == status.NOT_USED)
+    assert all("are kept (seed 0)" in m.detail or "near a reference" in m.detail for m in found.members if m.status == status.NOT_USED)
     other_seed = kit.card("biwi", root, select={"per_bin": 3, "seed": 1})
     assert {m.image_id for m in listing.list_members(other_seed) if m.role == "probe"} != {m.image_id for m in probes}
     assert [m for m in found.members if m.shard == "0002"] == listing.list_members(card, shard="0002")

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from frontalbench import datasets, images, status, tables
-from frontalbench.datasets import download
+from frontalbench.datasets import download, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.errors import BadInput, Unreadable
 from frontalbench.stages import prepare
@@ -160,6 +160,25 @@ def test_header_size_of_damaged_bytes_is_a_size_or_unreadable(noise: bytes, plac
 def run(*arguments: str, root: Path, script: str = "prepare_dataset.py") -> subprocess.CompletedProcess[str]:
     script = str(root / "workflow" / "scripts" / script)
     return subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, cwd=root, check=False)
+
+
+def test_a_look_at_a_folder_names_empty_files_and_counts_them(tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    kit.put(root / "ann" / "1.jpg", kit.jpeg(1))
+    for index in range(25):
+        kit.put(root / "bob" / f"{index:02d}.jpg", b"")
+    report = prepare.check(kit.card("folder", root), cache=listing.FileCache(None, root))
+    assert report.counts.statuses == {"ok": 1, "unreadable": 25}
+    assert "bob/00.jpg: empty file" in report.problems and "5 more files are empty or cannot be read" in report.problems
+    assert report.duplicates == ()
+
+
+def test_more_pictures_than_the_dataset_has_are_not_called_a_subset(tmp_path: Path) -> None:
+    root = tmp_path / "aflw2000"
+    card = kit.card("aflw2000", root)
+    for index in range(card.data["expected"]["images"] + 1):
+        kit.put(root / f"image{index:05d}.jpg", b"x")
+    assert any(line.startswith("2,001 images found, 2,000 expected: something else lies") for line in listing.scan(card).problems)
 
 
 def test_a_command_leaves_pandas_alone_until_a_frame_is_asked_for() -> None:

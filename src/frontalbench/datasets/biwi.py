@@ -230,7 +230,7 @@ def _choose_roles(group: Sequence[tuple[Member, Float | None]], roles: Mapping[s
         elif member.image_id in ids:
             result.append(member._replace(role=REFERENCE))
         elif near is not None:
-            result.append(member.left_out(f"within {around} frames of the reference {near.image_id}"))
+            result.append(member.left_out(f"near a reference: within {around} frames of {near.image_id}"))
         elif roles.get("cross_sequence") and twice and member.sequence in home:
             result.append(member.left_out(f"cross-sequence: the reference is from this recording ({member.sequence})"))
         else:

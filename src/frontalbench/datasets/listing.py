@@ -122,8 +122,9 @@ def _against_expected(card: DatasetCard, listing: Listing) -> list[str]:
     found = {"images": len(listing.members), "identities": len(listing.identities)}
     if card.options.get("identity") == "sequence":
         found.pop("identities")
+    less, more = "a subset, or an archive that is only half unpacked", "something else lies in this folder too"
     return [
-        f"{found[what]:,} {what} found, {number:,} expected: a subset, or an archive that is only half unpacked"
+        f"{found[what]:,} {what} found, {number:,} expected: {less if found[what] < number else more}"
         for what, number in expected.items()
         if what in found and found[what] != number
     ]

@@ -93,10 +93,20 @@ def check(card: DatasetCard, root: str | os.PathLike[str] | None = None, *, cach
     found = listing.scan(card, root, cache=memory)
     content = listing.with_content(found.members, memory)
     memory.save()
-    missing = {row["image_id"] for row in content if not row["sha256"]}
-    outcomes = [(status.UNREADABLE, "") if member.image_id in missing else (member.status, member.detail) for member in found.members]
-    found.problems += [f"{image_id}: cannot be read" for image_id in sorted(missing)[:20]]
-    return _report(card, "", found, outcomes, tuple(counting.duplicates_of_rows(content)))
+    broken = {row["image_id"]: _BROKEN[row["sha256"]] for row in content if row["sha256"] in _BROKEN}
+    outcomes = [
+        (status.UNREADABLE, broken[member.image_id]) if member.image_id in broken else (member.status, member.detail)
+        for member in found.members
+    ]
+    found.problems += [f"{image_id}: {why}" for image_id, why in sorted(broken.items())[:20]]
+    if len(broken) > 20:
+        found.problems.append(f"{len(broken) - 20:,} more files are empty or cannot be read")
+    whole = (row for row in content if row["image_id"] not in broken)
+    return _report(card, "", found, outcomes, tuple(counting.duplicates_of_rows(whole)))
+
+
+_BROKEN = {"": "cannot be read", hashlib.sha256(b"").hexdigest(): "empty file"}
+"""Hashes (as :func:`listing.with_content` gives them) of what is no picture for sure."""
 
 
 def _report(
