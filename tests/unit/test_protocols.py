@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import PredefinedSplit
 
+from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.protocols import cfp, lfw
 from frontalbench.protocols.verification import Pair, area_under_roc, best_threshold, equal_error_rate, scores_of, verify
@@ -159,3 +162,17 @@ def test_scores_of_pairs_and_of_images_that_are_not_there() -> None:
     scores = scores_of(pairs, ["a", "b", "c"], vectors)
     assert scores[:2] == pytest.approx([0.6, 1.0])
     assert np.isnan(scores[2:]).all()
+
+
+def test_command_counts_and_names_pictures_that_are_not_there(tmp_path: Path, project_root: Path) -> None:
+    (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nB\t1\t2\nA\t2\tB\t2\n")
+    names = ["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"]
+    schema = tables.embeddings_schema(2)
+    rows = [{"image_id": name, "status": "ok", "embedding": [1.0, 0.0] if name[0] == "A" else [0.0, 1.0]} for name in names]
+    tables.write(tmp_path / "e.parquet", tables.from_rows(rows, schema))
+    script = str(project_root / "workflow/scripts/verify_protocol.py")
+    command = [sys.executable, script, "--protocol", "lfw", "--root", str(tmp_path), "--embeddings", str(tmp_path / "e.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    warning, error = done.stderr.splitlines()
+    assert "1 pictures that its pairs name" in warning and warning.endswith("B/B_0002.jpg")
+    assert done.returncode == 2 and "at least two folds" in error

@@ -185,6 +185,8 @@ def test_counts_add_up(rows: dict[str, list[dict[str, Any]]]) -> None:
     counts = line(rows["counts"], detector="yunet")
     assert (counts["n_images"], counts["n_references"], counts["n_probes"], counts["n_subjects"]) == (112, 28, 84, 14)
     assert counts["yaw_source"] == "ground_truth 84"
+    by_yaw = dict(part.split(": ") for part in counts["probes_by_yaw"].split(", "))
+    assert sum(map(int, by_yaw.values())) == 84 and len(by_yaw) > 1 and all(" to " in label for label in by_yaw)
 
 
 def test_identities_average_to_the_net_gain(rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -10,12 +10,14 @@ pairs name pictures that are not there, and how many were left out because no fa
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from frontalbench import cli, tables
+from frontalbench.datasets.members import some
 from frontalbench.protocols import cfp, lfw
 from frontalbench.protocols.verification import Pair, scores_of, verify
 
@@ -35,6 +37,9 @@ def main() -> int:
     table = tables.concatenate(args.embeddings, columns=["image_id", "status", "embedding"])
     ids = table["image_id"].to_pylist()
     pairs, absent = lfw.present(read_pairs(args.protocol, args.root), ids)
+    if absent:
+        named = f"{len(absent):,} pictures that its pairs name have no row in the tables, so these pairs do not count: {some(absent)}"
+        print(f"warning: {args.root}: {named}", file=sys.stderr)
     scores = scores_of(pairs, ids, tables.embedding_matrix(table))
     result = verify(scores, np.array([pair.same for pair in pairs]), np.array([pair.fold for pair in pairs]), missing=args.missing)
     print(json.dumps({"protocol": args.protocol, **asdict(result), "pictures_not_there": len(absent), "folds": len(result.by_fold)}))

@@ -64,10 +64,14 @@ def verify(scores: npt.ArrayLike, same: npt.ArrayLike, fold: npt.ArrayLike, *, m
         values = np.where(absent, -np.inf, values)
     if len(names) < 2 or any(not (folds == name).any() for name in names):
         raise BadInput(
-            f"accuracy over folds needs at least two folds with pairs in each; there are {len(np.unique(folds))} of {len(names)}"
+            f"accuracy over folds needs at least two folds with pairs in each; there are {len(np.unique(folds))} of {len(names)}; "
+            "give the tables of the whole dataset"
         )
     if labels.all() or not labels.any():
-        raise BadInput("pairs of the same person and pairs of two people are both needed")
+        raise BadInput(
+            f"{int(labels.sum()):,} pairs of the same person and {int((~labels).sum()):,} of two people can be counted, both needed; "
+            "give the tables of the whole dataset"
+        )
     thresholds, accuracies = [], []
     for name in names:
         held = folds == name

@@ -61,7 +61,7 @@ def tables_of(
             out[name] += found
         out["identities"] += master.identity_rows(dataset, facts)
         out["wins"] += master.win_rows(dataset, facts, settings)
-        out["counts"] += master.count_rows(dataset, facts)
+        out["counts"] += master.count_rows(dataset, facts, settings.edges)
         out["missing"] += master.missing_rows(dataset)
     out["missing"] += [dict(row) for row in missing]
     out["quality"] = quality.quality_rows(judged, facts, settings, sets)

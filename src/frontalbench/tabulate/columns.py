@@ -275,6 +275,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_same_photo": (INT, "images whose bytes occur under another name too"),
         "yaw_known": (INT, "probes with a yaw"),
         "yaw_source": (TEXT, "where their yaw comes from"),
+        "probes_by_yaw": (TEXT, "probes in each bin of |yaw| in degrees that has any"),
     },
     "missing": {
         **{k: CELL[k] for k in ("dataset", "variant", "detector", "backbone")},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -175,8 +176,10 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
     return out
 
 
-def count_rows(dataset: Dataset, facts: Facts) -> list[Row]:
+def count_rows(dataset: Dataset, facts: Facts, edges: Sequence[float]) -> list[Row]:
     """What the dataset holds, as each judge sees its original pictures."""
+    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, edges)))
+    labels = [label for _, label, *_ in bins.labels]
     out = []
     for judge in dataset.judges:
         base = dataset.original(judge)
@@ -186,6 +189,7 @@ def count_rows(dataset: Dataset, facts: Facts) -> list[Row]:
         words = Counter(rows.status.tolist())
         used = probe | reference
         with_reference = set(rows.subject[reference & rows.ok])
+        by_bin = Counter(bins.codes(rows.yaw[probe])[0].tolist())
         sources = Counter(rows.yaw_source[probe & np.isfinite(rows.yaw)].tolist())
         out.append(
             {
@@ -209,6 +213,7 @@ def count_rows(dataset: Dataset, facts: Facts) -> list[Row]:
                 "n_same_photo": int((rows.n_same_photo > 0).sum()),
                 "yaw_known": sum(sources.values()),
                 "yaw_source": ", ".join(f"{name} {count}" for name, count in sorted(sources.items())),
+                "probes_by_yaw": ", ".join(f"{labels[place]}: {count}" for place, count in sorted(by_bin.items())),
             }
         )
     return out
