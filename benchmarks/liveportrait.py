@@ -4,7 +4,8 @@
                                      [--clock wall|cpu]
 
 Every round times everything once, so that another program's load falls on all of it; the best of the rounds is printed. GMAC are those of the
-published formulas (654.7 in all): work that is saved by rearranging counts as done. Peak: the better of the rounds' F.conv2d 512 -> 512 at 64 x 64.
+published formulas (654.7 in all): work that is saved by rearranging counts as done. Peak: the better of the rounds' F.conv2d 512 -> 512 at 64 x 64,
+in the precision of the run (and in float32, to compare).
 """
 
 from __future__ import annotations
@@ -90,15 +91,20 @@ def steps(portrait: LivePortrait, count: int) -> dict[str, Callable[[], object]]
 
 
 def peaks(portrait: LivePortrait) -> dict[str, Callable[[], object]]:
-    dtype = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[portrait.precision]
-    kind = {"device": portrait.device, "dtype": dtype}
-    a, b = torch.randn(2048, 2048, **kind), torch.randn(2048, 2048, **kind)  # type: ignore[call-overload]
-    x = torch.randn(1, 512, 64, 64, **kind).contiguous(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    w = torch.randn(512, 512, 3, 3, **kind).contiguous(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return {"matmul peak": lambda: a @ b, "conv peak": lambda: F.conv2d(x, w, padding=1)}
+    def of(dtype: torch.dtype) -> tuple[Callable[[], object], Callable[[], object]]:
+        kind = {"device": portrait.device, "dtype": dtype}
+        a, b = torch.randn(2048, 2048, **kind), torch.randn(2048, 2048, **kind)  # type: ignore[call-overload]
+        x = torch.randn(1, 512, 64, 64, **kind).contiguous(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        w = torch.randn(512, 512, 3, 3, **kind).contiguous(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return lambda: a @ b, lambda: F.conv2d(x, w, padding=1)
+
+    matmul, conv = of(getattr(torch, portrait.precision))
+    same = portrait.precision == "float32"
+    return {"matmul peak": matmul, "conv peak": conv, **({} if same else {"float32 conv": of(torch.float32)[1]})}
 
 
-PEAK_GMAC = {"matmul peak": 2048**3 / 1e9, "conv peak": 512 * 512 * 9 * 64 * 64 / 1e9}
+CONV_GMAC = 512 * 512 * 9 * 64 * 64 / 1e9
+PEAK_GMAC = {"matmul peak": 2048**3 / 1e9, "conv peak": CONV_GMAC, "float32 conv": CONV_GMAC}
 
 
 def seconds(step: Callable[[], object], device: torch.device, clock: Callable[[], float]) -> float:

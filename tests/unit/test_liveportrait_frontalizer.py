@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ torch = pytest.importorskip("torch")
 from frontalbench import cards, images  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, NotEnoughMemory, WeightsMissing  # noqa: E402
-from frontalbench.frontalize import load_frontalizer  # noqa: E402
+from frontalbench.frontalize import load_frontalizer, precision_on  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
 from frontalbench.frontalize.pasting import Pasting  # noqa: E402
+from frontalbench.liveportrait import layers  # noqa: E402
 from frontalbench.liveportrait import motion as motions  # noqa: E402
 from frontalbench.liveportrait.landmarks import Landmarks106  # noqa: E402
 from frontalbench.liveportrait.motion import Motion  # noqa: E402
@@ -180,6 +182,8 @@ def test_retargeting_without_measured_ratios_is_refused() -> None:
         ({"expression": "happy"}, "keep, neutral"),
         ({"multiplier": 7.0}, "0..2"),
         ({"batch": 0}, "1 or more"),
+        ({"precision": "half"}, "float32, float16, bfloat16"),
+        ({"precision_cpu": "int8"}, "precision_cpu 'int8'"),
     ],
 )
 def test_unknown_params_are_refused_by_name(params: dict[str, Any], words: str) -> None:
@@ -193,6 +197,25 @@ def test_precision_and_device_are_checked() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(BadConfig, match="no CUDA GPU"):
             LivePortrait(lambda name: {}, device="cuda")
+
+
+def test_half_precision_on_a_cpu_wants_matrix_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path))
+    monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
+    card = cards.find("frontalizer", "liveportrait")
+    half = dataclasses.replace(card, params={**card.params, "precision_cpu": "float16"})
+    assert (precision_on(card, "cpu"), precision_on(half, "cpu")) == ("float32", "float16")
+    features = {"amx_tile": True, "amx_bf16": True, "amx_fp16": False}  # as Sapphire Rapids has them
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
+    assert (layers.has_tiles(torch.bfloat16), layers.has_tiles(torch.float16), layers.has_tiles(torch.float32)) == (True, False, False)
+    with pytest.raises(BadConfig, match="precision_cpu float16 needs a CPU with matrix tiles"):
+        load_frontalizer(half)
+    features["amx_fp16"] = True
+    with pytest.raises(WeightsMissing):
+        load_frontalizer(half)
+    monkeypatch.delattr(torch.cpu, "get_capabilities")  # older PyTorch
+    with pytest.raises(BadConfig, match="use float32"):
+        load_frontalizer(half)
 
 
 @pytest.mark.parametrize("name", ["liveportrait", "liveportrait_raw", "facepoke"])

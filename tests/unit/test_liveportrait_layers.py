@@ -81,10 +81,35 @@ def test_upsampling_convolution_equals_nearest_and_then_convolution(factor: int)
     torch.testing.assert_close(layers.UpConv2d(weight, bias, factor, activation="relu")(x), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_upsampling_volume_convolution_equals_nearest_and_then_convolution() -> None:
-    x, weight, bias = torch.randn(2, 6, 4, 5, 3), torch.randn(8, 6, 3, 3, 3), torch.randn(8)
+@pytest.mark.parametrize("gathered", [False, True])
+def test_upsampling_volume_convolution_equals_nearest_and_then_convolution(gathered: bool) -> None:
+    x, behind, weight, bias = torch.randn(2, 6, 4, 5, 3), torch.randn(2, 7, 4, 10, 6), torch.randn(8, 6, 3, 3, 3), torch.randn(8)
     expected = F.relu(F.conv3d(F.interpolate(x, scale_factor=(1, 2, 2)), weight, bias, padding=1))
-    torch.testing.assert_close(layers.UpConv3d(weight, bias)(x), expected, rtol=1e-4, atol=1e-4)
+    actual = layers.UpConv3d(weight, bias, gathered=gathered)(x, behind)
+    torch.testing.assert_close(actual, torch.cat([expected, behind], dim=1), rtol=1e-4, atol=1e-4)
+
+
+def test_gathered_convolution_equals_the_plain_one() -> None:
+    x, weight, bias = torch.randn(2, 6, 5, 4, 3), torch.randn(7, 6, 3, 3, 3), torch.randn(7)
+    expected = F.relu(F.conv3d(x, weight, bias, padding=1))
+    torch.testing.assert_close(layers.GatheredConv3d(weight, bias)(x), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("depth", [3, 5, 16])
+def test_masks_depth_taps_add_up_to_the_whole_convolution(depth: int) -> None:
+    x, weight, bias = torch.randn(2, 3, depth, 8, 9), torch.randn(4, 3, 7, 7, 7) / 30, torch.randn(4)
+    expected = F.conv3d(x, weight, bias, padding=3).permute(0, 2, 3, 4, 1)
+    torch.testing.assert_close(networks._Mask(weight, bias)(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_batch_norm_equals_pytorchs_own_layer_in_every_number_type() -> None:
+    norm = torch.nn.BatchNorm3d(6).eval()
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    ours, x = layers.AffineNorm({f"n.{k}": v for k, v in norm.state_dict().items()}, "n"), torch.randn(2, 6, 3, 4, 5)
+    for dtype, bound in ((torch.float32, 1e-5), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)):
+        assert ours(x.to(dtype)).dtype == dtype
+        torch.testing.assert_close(ours(x.to(dtype)).float(), norm(x), rtol=bound, atol=bound)
 
 
 def test_folded_batch_norm_equals_the_two_layers() -> None:

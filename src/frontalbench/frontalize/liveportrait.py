@@ -21,7 +21,8 @@ from frontalbench.images import RGB
 from frontalbench.liveportrait import crop as crops
 from frontalbench.liveportrait import keys
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
-from frontalbench.liveportrait.pipeline import LivePortrait, Settings
+from frontalbench.liveportrait.layers import has_tiles
+from frontalbench.liveportrait.pipeline import PRECISIONS, LivePortrait, Precision, Settings
 from frontalbench.liveportrait.selftest import Check, looks_left, selftest
 from frontalbench.runtime import torch_device
 
@@ -38,7 +39,7 @@ class Params:
     ``landmarks``: 106 (the released cropper) or 5 (the detector's own points, no further network).
     ``crop_scale``, ``crop_shift``, ``level``: see :func:`frontalbench.liveportrait.crop.crop_matrix`.
     ``output``: ``crop`` (the 512 square) or ``photograph`` (pasted back).
-    ``precision``: float32, float16 or bfloat16 on a GPU; the CPU always runs float32.
+    ``precision``: float32, float16 or bfloat16 on a GPU; ``precision_cpu``: the same on a CPU, where the half ones need matrix tiles.
     ``batch``: pictures at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Settings`.
     """
 
@@ -47,7 +48,8 @@ class Params:
     crop_shift: float = crops.SHIFT
     level: bool = True
     output: str = "crop"
-    precision: str = "float16"
+    precision: Precision = "float16"
+    precision_cpu: Precision = "float32"
     batch: int = 8
     batch_cpu: int = 1
     compiled: bool = False
@@ -69,9 +71,16 @@ class Params:
             raise BadConfig(f"frontalizer card '{name}': landmarks {chosen.landmarks} is not known; known: 5, 106")
         if chosen.output not in ("crop", "photograph"):
             raise BadConfig(f"frontalizer card '{name}': output '{chosen.output}' is not known; known: crop, photograph")
+        for key, value in (("precision", chosen.precision), ("precision_cpu", chosen.precision_cpu)):
+            if value not in PRECISIONS:
+                raise BadConfig(f"frontalizer card '{name}': {key} '{value}' is not known; known: {', '.join(PRECISIONS)}")
         if chosen.batch < 1 or chosen.batch_cpu < 1:
             raise BadConfig(f"frontalizer card '{name}': batch and batch_cpu should be 1 or more")
         return chosen
+
+    def precision_on(self, device: str) -> Precision:
+        """The number type that the heavy networks compute in on ``device``."""
+        return self.precision_cpu if torch_device(device).type == "cpu" else self.precision
 
 
 @dataclass(frozen=True)
@@ -200,12 +209,16 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortr
     from frontalbench.weights import store
 
     params = Params.from_card(card.params, card.name)
+    place, precision = torch_device(device), params.precision_on(device)
+    if place.type == "cpu" and precision != "float32" and not has_tiles(getattr(torch, precision)):
+        raise BadConfig(
+            f"frontalizer card '{card.name}': precision_cpu {precision} needs a CPU with matrix tiles for it (Intel AMX), and this one has none; "
+            "use float32"
+        )
     files = {key: store.locate(card, key) for key in keys.FILES}
     with_203 = params.settings.eyes is not None or params.settings.lips is not None
     landmarks106 = Landmarks106(store.locate(card, "landmarks106"), threads=threads, device=device) if params.landmarks == 106 else None
     landmarks203 = Landmarks203(store.locate(card, "landmarks203"), threads=threads, device=device) if with_203 else None
     torch.set_num_threads(threads)
-    place = torch_device(device)
-    precision = "float32" if place.type == "cpu" else params.precision
     portrait = LivePortrait.from_files(files, device=place, precision=precision, compiled=params.compiled)
     return LivePortraitFrontalizer(card.name, portrait, params, landmarks106=landmarks106, landmarks203=landmarks203)

@@ -44,13 +44,6 @@ def activate_(x: Tensor, activation: str, slope: float = 0.0) -> Tensor:
     return x
 
 
-def batch_norm_affine(state: State, name: str) -> tuple[Tensor, Tensor]:
-    """Scale and shift (float32) that a batch norm in evaluation mode amounts to."""
-    scale = state[f"{name}.weight"].double() / torch.sqrt(state[f"{name}.running_var"].double() + BATCH_NORM_EPS)
-    shift = state[f"{name}.bias"].double() - state[f"{name}.running_mean"].double() * scale
-    return scale.float(), shift.float()
-
-
 def folded(state: State, conv: str, norm: str | None = None) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution, with the batch norm that follows it folded in (arithmetic in float64, result float32)."""
     weight, bias = state[f"{conv}.weight"].double(), state[f"{conv}.bias"].double()
@@ -85,6 +78,18 @@ def spread_nearest(weight: Tensor, factor: int, axes: tuple[int, ...]) -> Tensor
     return w.float().transpose(0, 1).contiguous()
 
 
+class AffineNorm(nn.Module):
+    """Batch norm in evaluation mode; float32 inside, for inputs of any number type."""
+
+    def __init__(self, state: State, name: str) -> None:
+        super().__init__()
+        for part in ("running_mean", "running_var", "weight", "bias"):
+            self.register_buffer(part, state[f"{name}.{part}"].float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=BATCH_NORM_EPS)  # type: ignore[arg-type]
+
+
 class Conv(nn.Module):
     """Convolution with odd kernel, stride 1 and zero padding that keeps the size; then ``activation``.
 
@@ -102,6 +107,11 @@ class Conv(nn.Module):
         self.weight = nn.Buffer(channels_last(weight))
         self.bias = nn.Buffer(bias) if bias is not None else None
         self._packed: Tensor | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type it computes in."""
+        return self.weight.dtype if self._packed is None else self._packed.dtype
 
     def forward(self, x: Tensor) -> Tensor:
         if self._packed is not None:
@@ -134,12 +144,38 @@ def _can_pack(x: Tensor) -> bool:
         return False
     return (
         x.device.type == "cpu"
-        and x.dtype in (torch.float32, torch.bfloat16)
+        and (x.dtype in (torch.float32, torch.bfloat16) or has_tiles(x.dtype))
         and not torch.is_grad_enabled()
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     )
+
+
+def has_tiles(dtype: torch.dtype) -> bool:
+    """Whether this CPU multiplies matrices of ``dtype`` (float16, bfloat16) in hardware: Intel's AMX, which sums them in float32."""
+    name = {torch.bfloat16: "amx_bf16", torch.float16: "amx_fp16"}.get(dtype)
+    ask = getattr(torch.cpu, "get_capabilities", None)  # older PyTorch cannot tell
+    return bool(name and ask and ask().get("amx_tile") and ask().get(name))
+
+
+class GatheredConv3d(nn.Module):
+    """Convolution like :class:`Conv` of a volume with few pixels, as one matrix product over the gathered neighbourhoods; then ReLU.
+
+    oneDNN cuts its work along rows; with rows of 2 to 4 pixels most of each cut is empty (2 to 4 times slower, also for float32).
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.kernel = tuple(weight.shape[2:])
+        self.weight = nn.Buffer(weight.permute(0, 2, 3, 4, 1).flatten(1).contiguous())
+        self.bias = nn.Buffer(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pixels = F.pad(x.to(self.weight.dtype).permute(0, 2, 3, 4, 1), (0, 0, *[1] * 6))
+        depth, height, width = (size - kernel + 1 for size, kernel in zip(pixels.shape[1:4], self.kernel, strict=True))
+        near = [pixels[:, a : a + depth, b : b + height, c : c + width] for a, b, c in itertools.product(*map(range, self.kernel))]
+        return F.relu_(F.linear(torch.cat(near, dim=-1), self.weight, self.bias)).permute(0, 4, 1, 2, 3)
 
 
 class UpConv2d(nn.Module):
@@ -160,20 +196,21 @@ class UpConv2d(nn.Module):
 
 
 class UpConv3d(nn.Module):
-    """Nearest upsampling by (1, 2, 2) and then a 3 x 3 x 3 convolution and ReLU, on the small volume.
+    """Nearest upsampling by (1, 2, 2), a 3 x 3 x 3 convolution and ReLU, on the small volume; then the channels of another volume are put behind.
 
     Of the upsampled rows 2i and 2i+1 the first sees small rows i-1, i, i and the second i, i, i+1: four convolutions with 2 x 2 kernels, one for
     each parity, whose outputs interleave. They run as one convolution with four times the outputs on a volume padded by one.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, *, gathered: bool = False) -> None:
         super().__init__()
         parts = [_parity(_parity(weight.double(), 3, a), 4, b) for a in (0, 1) for b in (0, 1)]
         self.out = weight.shape[0]
-        self.conv = Conv(torch.cat(parts).float(), bias.repeat(4), activation="relu")
+        four = torch.cat(parts).float(), bias.repeat(4)
+        self.conv = GatheredConv3d(*four) if gathered else Conv(*four, activation="relu")
         self.conv.padding = [1, 1, 1]
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, behind: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         four: Tensor = self.conv(x).permute(0, 2, 3, 4, 1)
         if torch.onnx.is_in_onnx_export():  # the same without writing into slices, which ONNX has no fast word for
@@ -182,10 +219,11 @@ class UpConv3d(nn.Module):
                 for part, (a, b) in enumerate(itertools.product((0, 1), (0, 1)))
             ]
             rows = [torch.stack(pair, dim=4) for pair in (parts[:2], parts[2:])]
-            return torch.stack(rows, dim=3).flatten(4, 5).flatten(2, 3).permute(0, 4, 1, 2, 3)
-        y = four.new_empty(x.shape[0], x.shape[2], 2 * height, 2 * width, self.out)
+            return torch.cat([torch.stack(rows, dim=3).flatten(4, 5).flatten(2, 3).permute(0, 4, 1, 2, 3), behind], dim=1)
+        y = four.new_empty(x.shape[0], x.shape[2], 2 * height, 2 * width, self.out + behind.shape[1])
+        y[..., self.out :] = behind.permute(0, 2, 3, 4, 1)
         for part, (a, b) in enumerate(itertools.product((0, 1), (0, 1))):
-            y[:, :, a::2, b::2] = four[:, :, a : a + height, b : b + width, part * self.out : (part + 1) * self.out]
+            y[:, :, a::2, b::2, : self.out] = four[:, :, a : a + height, b : b + width, part * self.out : (part + 1) * self.out]
         return y.permute(0, 4, 1, 2, 3)
 
 

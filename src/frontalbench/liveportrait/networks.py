@@ -18,25 +18,26 @@ from torch import Tensor, nn
 
 from frontalbench.liveportrait import keys
 from frontalbench.liveportrait.layers import (
+    AffineNorm,
     Conv,
+    GatheredConv3d,
     MinimalConv2d,
     State,
     UpConv2d,
     UpConv3d,
-    batch_norm_affine,
     channels_last,
     folded,
     spectral,
 )
 
 Taps = dict[str, Tensor]
-Algorithm = Literal["direct", "minimal"]
+Algorithm = Literal["direct", "minimal", "pieces"]
 
 LAYER_NORM_EPS = 1e-6
 INSTANCE_NORM_EPS = 1e-5
 HEAT_VARIANCE = 0.01
 LEAST_HEAT = 1e-12
-LOW_PRECISION = (Conv, UpConv2d)
+LOW_PRECISION = (Conv, GatheredConv3d, UpConv2d)
 """Layers that may run in float16 or bfloat16 (UpConv3d through the Conv inside it); all sums over a picture, coordinates and norms stay float32."""
 
 
@@ -74,13 +75,12 @@ class _ResidualBlock3d(nn.Module):
 
     def __init__(self, state: State, name: str) -> None:
         super().__init__()
-        scale, shift = batch_norm_affine(state, f"{name}.norm1")
-        self.scale, self.shift = nn.Buffer(scale.view(1, -1, 1, 1, 1)), nn.Buffer(shift.view(1, -1, 1, 1, 1))
+        self.norm = AffineNorm(state, f"{name}.norm1")
         self.conv1 = Conv(*folded(state, f"{name}.conv1", f"{name}.norm2"), activation="relu")
         self.conv2 = Conv(*folded(state, f"{name}.conv2"))
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.conv2(self.conv1(torch.addcmul(self.shift, x, self.scale).relu_()))
+        y: Tensor = self.conv2(self.conv1(F.relu_(self.norm(x))))
         return y.add_(x)
 
 
@@ -181,20 +181,14 @@ class WarpingNetwork(nn.Module):
         super().__init__()
         d, h = "dense_motion_network", "dense_motion_network.hourglass"
         self.compress = Conv(*folded(state, f"{d}.compress"))
-        scale, shift = batch_norm_affine(state, f"{d}.norm")
-        self.scale, self.shift = nn.Buffer(scale.view(1, -1, 1, 1, 1)), nn.Buffer(shift.view(1, -1, 1, 1, 1))
-        self.encoder = nn.ModuleList(
-            Conv(*folded(state, f"{h}.encoder.down_blocks.{i}.conv", f"{h}.encoder.down_blocks.{i}.norm"), activation="relu")
-            for i in range(5)
-        )
-        self.decoder = nn.ModuleList(
-            UpConv3d(*folded(state, f"{h}.decoder.up_blocks.{i}.conv", f"{h}.decoder.up_blocks.{i}.norm")) for i in range(5)
-        )
+        self.norm = AffineNorm(state, f"{d}.norm")
+        downs = [folded(state, f"{h}.encoder.down_blocks.{i}.conv", f"{h}.encoder.down_blocks.{i}.norm") for i in range(5)]
+        ups = [folded(state, f"{h}.decoder.up_blocks.{i}.conv", f"{h}.decoder.up_blocks.{i}.norm") for i in range(5)]
+        # At the bottom the volumes are 4 and 2 pixels wide.
+        self.encoder = nn.ModuleList([*(Conv(*down, activation="relu") for down in downs[:4]), GatheredConv3d(*downs[4])])
+        self.decoder = nn.ModuleList(UpConv3d(*up, gathered=i < 2) for i, up in enumerate(ups))
         self.last = Conv(*folded(state, f"{h}.decoder.conv", f"{h}.decoder.norm"), activation="relu")
-        weight, bias = folded(state, f"{d}.mask")
-        # 32 outputs fill oneDNN's vectors where 22 do not; the ten added ones are zero and cut off again.
-        fill = 32 - keys.FLOWS
-        self.mask = Conv(F.pad(weight, (0, 0) * 4 + (0, fill)), F.pad(bias, (0, fill)))
+        self.mask = _Mask(*folded(state, f"{d}.mask"))
         occlusion = state[f"{d}.occlusion.weight"].float().view(keys.HOURGLASS_OUT, keys.DEPTH, 49)
         self.occlusion_weight = nn.Buffer(occlusion.flip(2).permute(1, 0, 2).contiguous())
         self.occlusion_bias = nn.Buffer(state[f"{d}.occlusion.bias"].float())
@@ -215,7 +209,7 @@ class WarpingNetwork(nn.Module):
     def _dense_motion(self, volume: Tensor, driving: Tensor, source: Tensor, taps: Taps | None) -> tuple[Tensor, Tensor]:
         n, _, depth, height, width = volume.shape
         compressed = _tap(taps, "dense.compress", self.compress(volume))
-        feature = F.relu(torch.addcmul(self.shift, compressed.float(), self.scale))
+        feature = F.relu_(self.norm(compressed))
         x = channels_last(_flow_inputs(feature, driving, source).permute(0, 4, 1, 2, 3))
         skips = [x]
         for conv in self.encoder:
@@ -223,10 +217,10 @@ class WarpingNetwork(nn.Module):
             skips.append(x)
         x = skips.pop()
         for up in self.decoder:
-            x = torch.cat([up(x), skips.pop().to(x.dtype)], dim=1)
+            x = up(x, skips.pop())
         x = _tap(taps, "dense.hourglass", self.last(x))
 
-        logits = self.mask(x).permute(0, 2, 3, 4, 1)[..., : keys.FLOWS].float()
+        logits = self.mask(x)
         _tap(taps, "dense.mask_logits", logits.permute(0, 4, 1, 2, 3))
         mask = torch.softmax(logits, dim=-1)
         # Every flow is the grid plus a constant shift (the background's is 0) and the mask sums to 1.
@@ -235,10 +229,36 @@ class WarpingNetwork(nn.Module):
         _tap(taps, "deformation", deformation)
 
         # 7 x 7 to a single output: a product with the 49 taps per pixel, then the shifted sum of the 49.
-        per_depth = x.permute(0, 2, 3, 4, 1).reshape(n, depth, height * width, -1).float()
-        products = torch.matmul(per_depth, self.occlusion_weight).sum(1)
+        per_depth = x.permute(0, 2, 3, 4, 1).reshape(n, depth, height * width, -1)
+        products = torch.matmul(per_depth, self.occlusion_weight.to(x.dtype)).sum(1, dtype=torch.float32)
         occlusion = F.fold(products.transpose(1, 2), (int(height), int(width)), kernel_size=7, padding=3)  # constants for ONNX
         return deformation, _tap(taps, "occlusion", torch.sigmoid(occlusion + self.occlusion_bias))
+
+
+class _Mask(nn.Module):
+    """7 x 7 x 7 convolution to the flows' logits: (N, C, D, H, W) -> float32 (N, D, H, W, 22).
+
+    As a 1 x 7 x 7 convolution with an output for each depth tap, which are then added over shifted depths: 22 outputs leave much of oneDNN's
+    registers empty, and in half precision it falls back to something ten times slower.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.flows, self.taps = weight.shape[0], weight.shape[2]
+        by_tap = weight.permute(2, 0, 1, 3, 4).flatten(0, 1).unsqueeze(2)
+        fill = -len(by_tap) % 32  # whole vectors; what is added is zero and never read
+        self.conv = Conv(F.pad(by_tap, (0, 0) * 4 + (0, fill)), None)
+        self.bias = nn.Buffer(bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = self.conv(x).permute(0, 2, 3, 4, 1)
+        depth, middle = parts.shape[1], self.taps // 2
+        logits = self.bias.expand(*parts.shape[:-1], self.flows).contiguous()
+        for tap in range(self.taps):
+            first, last = max(0, middle - tap), min(depth, depth + middle - tap)
+            shifted = parts[:, first + tap - middle : last + tap - middle, ..., tap * self.flows : (tap + 1) * self.flows]
+            logits[:, first:last] += shifted
+        return logits
 
 
 def halved(x: Tensor) -> Tensor:
@@ -280,17 +300,17 @@ def _interpolation(size: int, shift: Tensor) -> Tensor:
 
 
 def _flow_inputs(feature: Tensor, driving: Tensor, source: Tensor) -> Tensor:
-    """The hourglass input (N, D, H, W, 22 * 5): per flow a heat map difference and the 4 features moved by the flow."""
+    """The hourglass input (N, D, H, W, 22 * 5), of ``feature``'s type: per flow a heat map difference and the 4 features moved by the flow."""
     n, channels, *sizes = feature.shape
     zero = source.new_zeros(n, 1, 3)
     shift = torch.cat([zero, source - driving], dim=1)  # (N, 22, 3), x y z
-    az, ay, ax = (_interpolation(size, shift[..., axis]) for size, axis in zip(sizes, (2, 1, 0), strict=True))
+    az, ay, ax = (_interpolation(size, shift[..., axis]).to(feature.dtype) for size, axis in zip(sizes, (2, 1, 0), strict=True))
     depth, height, width = sizes
     volume = feature.permute(0, 2, 1, 3, 4).reshape(n, 1, depth, -1)
     moved = torch.matmul(az, volume).view(n, keys.FLOWS, depth * channels, height, width)
     moved = torch.matmul(ay.unsqueeze(2), moved).view(n, keys.FLOWS, -1, width)
     moved = torch.matmul(moved, ax.transpose(-1, -2)).view(n, keys.FLOWS, depth, channels, height, width)
-    heat = F.pad(_heat(driving, sizes) - _heat(source, sizes), (1, 0))  # the background has none
+    heat = F.pad((_heat(driving, sizes) - _heat(source, sizes)).to(feature.dtype), (1, 0))  # the background has none
     return torch.cat([heat.unsqueeze(-1), moved.permute(0, 2, 4, 5, 1, 3)], dim=-1).flatten(-2)
 
 
@@ -334,7 +354,8 @@ def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
 class Generator(nn.Module):
     """Warped features (N, 256, 64, 64) -> picture (N, 3, 512, 512) in 0..1; SPADE (Park et al. 2019) decoder.
 
-    ``algorithm``: ``minimal`` computes the wide 3 x 3 convolutions by minimal filtering (CPU, float32), ``direct`` by the library.
+    ``algorithm``: ``minimal`` computes the wide 3 x 3 convolutions by minimal filtering (CPU, float32), ``direct`` by the library, ``pieces`` too,
+    but the modulation's a part of the channels at a time (CPU, half precision).
     """
 
     def __init__(self, state: State, algorithm: Algorithm = "direct") -> None:
@@ -344,6 +365,7 @@ class Generator(nn.Module):
         self.picture = Conv(*folded(state, "conv_img.0"))
 
     def forward(self, features: Tensor, taps: Taps | None = None) -> Tensor:
+        features = channels_last(features.to(self.first.dtype))
         x = _tap(taps, "fc", self.first(features))
         for name, block in self.blocks.items():
             x = _tap(taps, name, block(x, features))
@@ -385,6 +407,11 @@ class _SpadeBlock(nn.Module):
 
 def instance_norm(x: Tensor) -> Tensor:
     """(N, C, H, W) with mean 0 and variance 1 per picture and channel; statistics in float32."""
+    if x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()):
+        # PyTorch's instance norm copies channels-last pictures; its batch norm of one picture is the same and does not.
+        one, zero = torch.ones(x.shape[1]), torch.zeros(x.shape[1])
+        parts = [F.batch_norm(part, None, None, one, zero, training=True, eps=INSTANCE_NORM_EPS) for part in torch.split(x, 1)]
+        return torch.cat(parts) if len(parts) > 1 else parts[0]
     pixels = x.permute(0, 2, 3, 1).float()
     centred = pixels - channel_sums(pixels) / (x.shape[2] * x.shape[3])
     variance = channel_sums(centred.square()) / (x.shape[2] * x.shape[3])
@@ -407,16 +434,25 @@ class _Spade(nn.Module):
         gamma, beta = folded(state, f"{name}.mlp_gamma"), folded(state, f"{name}.mlp_beta")
         # Minimal filters take 4 times the memory; where the picture is small they would save little here.
         chosen: Algorithm = algorithm if factor > 1 else "direct"
-        self.modulation = _conv3x3(torch.cat([gamma[0], beta[0]]), torch.cat([gamma[1] + 1.0, beta[1]]), chosen)
+        # Pieces: results of 17 MB (half precision) come from memory just freed, larger ones are fresh pages, which cost more than the products.
+        step = 1024 // factor**2 if chosen == "pieces" else len(gamma[0])
+        self.modulation = nn.ModuleList(
+            _conv3x3(torch.cat([g_weight, b_weight]), torch.cat([g_bias + 1.0, b_bias]), chosen)
+            for g_weight, g_bias, b_weight, b_bias in zip(*(torch.split(part, step) for part in (*gamma, *beta)), strict=True)
+        )
 
     def forward(self, normed: Tensor, features: Tensor, up: int) -> Tensor:
         """``normed`` (N, C, h, w) -> (N, C, up * h, up * w)."""
-        both = self.modulation(self.shared(features)).permute(0, 2, 3, 1)
-        n, height, width, twice = both.shape
-        blocks = both.view(n, height // up, up, width // up, up, twice)
-        scale, shift = blocks.split(twice // 2, dim=-1)
-        y = torch.addcmul(shift, normed.permute(0, 2, 3, 1)[:, :, None, :, None], scale)
-        return y.view(n, height, width, twice // 2).permute(0, 3, 1, 2)
+        shared = self.shared(features)
+        n, channels, height, width = normed.shape
+        small = normed.permute(0, 2, 3, 1)[:, :, None, :, None]
+        parts = []
+        for modulation, part in zip(self.modulation, torch.split(small, channels // len(self.modulation), dim=-1), strict=True):
+            both = modulation(shared).permute(0, 2, 3, 1).view(n, height, up, width, up, -1)
+            scale, shift = both.chunk(2, dim=-1)
+            parts.append(torch.addcmul(shift, part, scale))
+        y = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+        return y.view(n, height * up, width * up, channels).permute(0, 3, 1, 2)
 
 
 class Perceptron(nn.Module):

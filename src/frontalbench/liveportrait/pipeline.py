@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ from frontalbench.liveportrait.motion import Motion
 Precision = Literal["float32", "float16", "bfloat16"]
 Pose = tuple[float, float, float]
 
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,9 @@ class LivePortrait:
     """The networks on a device, and the steps between them.
 
     ``states``: gives the state dict (official names) of one of :data:`keys.NETWORKS`; called once for each.
-    ``precision``: number type of the heavy networks; motion network and perceptrons stay float32.
-    ``algorithm``: see :class:`networks.Generator`; None takes the fast one where it applies (CPU, float32).
+    ``precision``: number type of the heavy networks; motion network and perceptrons stay float32. A CPU without matrix tiles for it
+    (:func:`~frontalbench.liveportrait.layers.has_tiles`) computes the same, slowly.
+    ``algorithm``: see :class:`networks.Generator`; None takes the one that is fast on this device and in this precision.
     ``compiled``: run the heavy networks through torch.compile (minutes at the first picture; worth it for thousands).
     """
 
@@ -82,16 +83,17 @@ class LivePortrait:
         algorithm: networks.Algorithm | None = None,
         compiled: bool = False,
     ) -> None:
-        if precision not in _DTYPES:
-            raise BadConfig(f"precision '{precision}' is not known; known: {', '.join(_DTYPES)}")
+        if precision not in PRECISIONS:
+            raise BadConfig(f"precision '{precision}' is not known; known: {', '.join(PRECISIONS)}")
         self.device = torch.device(device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise BadConfig(f"device '{device}' is not there: PyTorch sees no CUDA GPU; use device cpu")
         self.precision = precision
-        dtype = _DTYPES[precision]
-        plain = self.device.type == "cpu" and precision == "float32" and not compiled
-        chosen = algorithm or ("minimal" if plain else "direct")
-        if chosen == "minimal" and not plain:
+        dtype: torch.dtype = getattr(torch, precision)
+        eager_cpu = self.device.type == "cpu" and not compiled
+        fast: networks.Algorithm = "minimal" if precision == "float32" else "pieces"
+        chosen = algorithm or (fast if eager_cpu else "direct")
+        if chosen == "minimal" and not (eager_cpu and precision == "float32"):
             raise BadConfig("algorithm 'minimal' runs on the CPU in float32 only; use 'direct'")
         with torch.inference_mode():
             self.appearance = self._heavy(networks.AppearanceExtractor(states("appearance")), dtype, compiled)

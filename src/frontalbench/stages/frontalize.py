@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from frontalbench import tables
 from frontalbench.cards import ModelCard
+from frontalbench.frontalize import precision_on
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB
 from frontalbench.stages.common import Row, each_picture, provenance, run_shard
@@ -30,7 +31,8 @@ def frontalize_shard(
 
     Raises BadInput when the two tables do not belong together.
     """
-    record = provenance("frontalize", [pictures, faces], card=card.name, card_digest=card.digest(), threads=threads, device=device)
+    about = {"card": card.name, "card_digest": card.digest(), "precision": precision_on(card, device)}
+    record = provenance("frontalize", [pictures, faces], threads=threads, device=device, **about)
     found = read_faces(faces)
 
     def work(frontalizer: Frontalizer, rows: list[Row]) -> list[Row]:

@@ -11,6 +11,7 @@ from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
+from frontalbench.frontalize import precision_on
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.stages.common import PICTURES, Row, failed, provenance
 from frontalbench.stages.faces import beside, read_faces
@@ -42,9 +43,8 @@ def turn_references(
     meta = read_metadata(images_tables, pose, roles)
     angles = sorted(set(derived.matched_angles(meta.yaw[meta.role == "probe"], edges).tolist()) - {0})
     chosen = _chosen(meta)
-    record = provenance(
-        "turn", [pictures, faces, *pose], card=card.name, card_digest=card.digest(), threads=threads, device=device, angles=angles
-    )
+    about = {"card": card.name, "card_digest": card.digest(), "precision": precision_on(card, device)}
+    record = provenance("turn", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
     model: Frontalizer | None = None
     why = ""
     try:
