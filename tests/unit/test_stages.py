@@ -83,6 +83,7 @@ def test_frontalize_keeps_every_row_and_asks_for_tables_of_the_same_shard(tmp_pa
     card = cards.find("frontalizer", "identity")
     counts = frontalize_shard(pictures, faces, tmp_path / "f.parquet", card, Refuses)  # type: ignore[arg-type]
     assert counts == {status.OK: 1, status.NO_FACE: 1, status.MODEL_ERROR: 1, status.UNREADABLE: 1}
+    assert tables.provenance(tmp_path / "f.parquet")["precision"] == "float32"
     others = _crops(tmp_path / "others.parquet", [status.OK])
     with pytest.raises(BadInput, match="another version of this shard"):
         frontalize_shard(pictures, others, tmp_path / "g.parquet", card, Refuses)  # type: ignore[arg-type]
