@@ -78,3 +78,9 @@ def load(card: ModelCard, **options: Any) -> Any:
     """Build the model of a card: calls ``attribute(card, **options)`` of its family's module."""
     module, attribute = target(card.kind, card.family)
     return getattr(importlib.import_module(module), attribute)(card, **options)
+
+
+def precision(card: ModelCard, device: str) -> str:
+    """The number type a card's networks compute in on ``device``: what ``precision_on(card, device)`` of its family's module says, else float32."""
+    ask = getattr(importlib.import_module(target(card.kind, card.family)[0]), "precision_on", None)
+    return str(ask(card, device)) if ask else "float32"

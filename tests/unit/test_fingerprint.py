@@ -32,6 +32,11 @@ def test_the_embed_stage_does_not_depend_on_detectors_or_frontalizers() -> None:
     assert not [m for m in modules if ".retinaface" in m or ".scrfd" in m or ".mesh" in m or ".weights" in m]
 
 
+def test_the_frontalize_stage_does_not_depend_on_any_family() -> None:
+    modules = fingerprint.closure(["frontalbench.stages.frontalize", "frontalbench.stages.turn", "frontalbench.frontalize.base"])
+    assert not [m for m in modules if ".liveportrait" in m or ".mesh" in m]
+
+
 def test_a_script_counts_by_its_meaning(tmp_path: Path) -> None:
     script = tmp_path / "s.py"
     script.write_text("x = 1\n")

@@ -12,10 +12,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench import cards, images  # noqa: E402
+from frontalbench import cards, families, images  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, NotEnoughMemory, WeightsMissing  # noqa: E402
-from frontalbench.frontalize import load_frontalizer, precision_on  # noqa: E402
+from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
 from frontalbench.frontalize.pasting import Pasting  # noqa: E402
@@ -204,7 +204,7 @@ def test_half_precision_on_a_cpu_wants_matrix_tiles(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
     card = cards.find("frontalizer", "liveportrait")
     half = dataclasses.replace(card, params={**card.params, "precision_cpu": "float16"})
-    assert (precision_on(card, "cpu"), precision_on(half, "cpu")) == ("float32", "float16")
+    assert (families.precision(card, "cpu"), families.precision(half, "cpu")) == ("float32", "float16")
     features = {"amx_tile": True, "amx_bf16": True, "amx_fp16": False}  # as Sapphire Rapids has them
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
     assert (layers.has_tiles(torch.bfloat16), layers.has_tiles(torch.float16), layers.has_tiles(torch.float32)) == (True, False, False)

@@ -18,12 +18,3 @@ def load_frontalizer(card: ModelCard, *, threads: int = 1, device: str = "cpu") 
     from frontalbench import families
 
     return cast("Frontalizer", families.load(card, threads=threads, device=device))
-
-
-def precision_on(card: ModelCard, device: str) -> str:
-    """The number type that the networks of a frontalizer's card compute in on ``device``. Raises BadConfig for params that are not known."""
-    if card.family != "liveportrait":
-        return "float32"
-    from frontalbench.frontalize.liveportrait import Params
-
-    return Params.from_card(card.params, card.name).precision_on(device)

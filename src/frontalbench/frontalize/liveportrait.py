@@ -202,6 +202,11 @@ class LivePortraitFrontalizer:
         return Outcome(picture, status.OK, "", seconds, Place(prepared.from_original, crops.paste_mask()))
 
 
+def precision_on(card: ModelCard, device: str) -> str:
+    """See :func:`frontalbench.families.precision`."""
+    return Params.from_card(card.params, card.name).precision_on(device)
+
+
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortraitFrontalizer:
     """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here."""
     import torch

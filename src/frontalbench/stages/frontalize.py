@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from frontalbench import tables
+from frontalbench import families, tables
 from frontalbench.cards import ModelCard
-from frontalbench.frontalize import precision_on
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB
 from frontalbench.stages.common import Row, each_picture, provenance, run_shard
@@ -31,7 +30,7 @@ def frontalize_shard(
 
     Raises BadInput when the two tables do not belong together.
     """
-    about = {"card": card.name, "card_digest": card.digest(), "precision": precision_on(card, device)}
+    about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
     record = provenance("frontalize", [pictures, faces], threads=threads, device=device, **about)
     found = read_faces(faces)
 

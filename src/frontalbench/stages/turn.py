@@ -6,12 +6,11 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from frontalbench import images, status, tables
+from frontalbench import families, images, status, tables
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
-from frontalbench.frontalize import precision_on
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.stages.common import PICTURES, Row, failed, provenance
 from frontalbench.stages.faces import beside, read_faces
@@ -43,7 +42,7 @@ def turn_references(
     meta = read_metadata(images_tables, pose, roles)
     angles = sorted(set(derived.matched_angles(meta.yaw[meta.role == "probe"], edges).tolist()) - {0})
     chosen = _chosen(meta)
-    about = {"card": card.name, "card_digest": card.digest(), "precision": precision_on(card, device)}
+    about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
     record = provenance("turn", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
     model: Frontalizer | None = None
     why = ""
