@@ -3,6 +3,7 @@
 
 Minutes on two cores:  train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset tiny
 On a GPU, a slice:     train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --device cuda --bfloat16 --minutes 9
+At 256 pixels:         train_network.py rnr --pairs PAIRS --out OUT --preset full_256 --begin-with results/train/rnr/frontalbench_rnr.safetensors
 Measure only:          train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --minutes 0
 """
 
@@ -15,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from frontalbench import atomic, cards, cli
+from frontalbench.errors import BadInput
 
 
 def main() -> int:
@@ -22,11 +24,12 @@ def main() -> int:
     parser.add_argument("network", choices=("rnr", "scaleway"), help="which network: frontalbench_rnr or scaleway_synth")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="shards, as make_pairs.py writes them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
-    parser.add_argument("--preset", choices=("tiny", "full"), default="tiny", help="size and length of the run (default: tiny)")
+    parser.add_argument("--preset", choices=("tiny", "full", "full_256"), default="tiny", help="size and length of the run (default: tiny)")
     parser.add_argument("--steps", type=cli.positive, metavar="N", help="train to this step (default: the preset's)")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this long; the next call goes on (default: never)"
     )
+    parser.add_argument("--begin-with", type=Path, metavar="FILE", help="trained weights for the first step, where names and shapes agree")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of weights and batches (default: 0)")
     parser.add_argument(
         "--judges",
@@ -48,12 +51,15 @@ def main() -> int:
 
     torch.set_num_threads(args.threads)
     training_of = importlib.import_module(f"frontalbench.train.{args.network}")
-    settings = replace(training_of.TINY if args.preset == "tiny" else training_of.FULL, seed=args.seed)
+    if not hasattr(training_of, args.preset.upper()):
+        raise BadInput(f"--preset {args.preset}: {args.network} has no such configuration; take tiny or full")
+    settings = replace(getattr(training_of, args.preset.upper()), seed=args.seed)
     if args.steps:
         settings = replace(settings, steps=args.steps)
     judges = [load_judge(cards.find("backbone", name)) for name in args.judges]
     trainer = training_of.Trainer(settings, judges, device=args.device, bfloat16=args.bfloat16)
-    trainer.resume(args.out)
+    if not trainer.resume(args.out) and args.begin_with:
+        sys.stderr.write(f"begun with {args.begin_with}; new: {', '.join(trainer.begin_with(args.begin_with)) or 'nothing'}\n")
     training, held_out = split(trainer.prepared(read_shards(args.pairs)))
     first = trainer.step
 

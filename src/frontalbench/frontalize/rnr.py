@@ -75,7 +75,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RnrFronta
             settings = json.loads(handle.metadata()["settings"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BadConfig(f"{path}: not weights of this network ({error}); train_network.py writes them") from error
-    network = Rnr(int(settings["width"]), int(settings["levels"]))
+    network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
     runtime.fill_module(network, load_file(path), path)
     torch.set_num_threads(threads)
     return RnrFrontalizer(

@@ -7,6 +7,7 @@ the network learns to undo it. Poses are measured, never taken for what was aske
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -40,6 +41,10 @@ LATENT_SOURCE, RENDERED_SOURCE = 0, 1
 """Kinds of a pair: turned in style space; rotate and render."""
 
 
+PICTURE = 512
+"""Side of a person's pictures in pixels: enough for pairs of 256."""
+
+
 @dataclass(frozen=True)
 class Bands:
     """What a shot must keep to. Degrees; similarities are means over the judges."""
@@ -51,8 +56,10 @@ class Bands:
     roll: float = 15.0
     genuine: float = 0.15
     """Smallest similarity of a picture to the frontal one; two people of this generator: 0.15 on average."""
-    rendered: tuple[float, float] = (20.0, 80.0)
-    """Angles of the second source."""
+    alike: float = 0.4
+    """Smallest similarity of a picture that is wanted from the frontal one: nothing holds the person there but the picture itself."""
+    rendered: tuple[tuple[float, float], ...] = ((20.0, 50.0), (50.0, 85.0))
+    """Ranges of angles of the second source; one picture to each side of each."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ def shoot(generator: Draws, turn: Turn, instruments: Instruments, *, seed: int, 
     taken: list[Shot] = []
 
     def shot(name: str, a: float, b: float, coarse: Float, fine: Float) -> Shot | None:
-        image = generator.render(coarse + a * turn.yaw + b * turn.pitch, fine)
+        image = generator.render(coarse + a * turn.yaw + b * turn.pitch, fine, PICTURE)
         face = choose(instruments.detector.detect(image), (image.shape[1], image.shape[0]))
         if face is None or face.n_faces > 1:
             return None
@@ -184,8 +191,10 @@ def pairs(
             continue
         view = View(weathered(tone(shot.image), random), shot.face)
         yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size)
-    for sign in (-1.0, 1.0):
-        yaw = sign * random.uniform(*bands.rendered)
+        if similarity >= bands.alike:
+            yield from _turned_away(mesh, frontal, View(tone(shot.image), shot.face), person, similarity, size)
+    for sign, band in itertools.product((-1.0, 1.0), bands.rendered):
+        yaw = sign * random.uniform(*band)
         rendered = mesh.frontalize([frontal], (yaw, target[1], 0.0))[0].image
         if rendered is None:
             continue
@@ -201,6 +210,16 @@ def _pair(
     except ValueError:
         return
     yield Pair(sample(drawing, rotation, target, size), wanted, kind, person, similarity)
+
+
+def _turned_away(mesh: TddfaFrontalizer, frontal: View, angled: View, person: int, similarity: float, size: int) -> Iterator[Pair]:
+    """The other way round: from the front to the pose of the angled picture."""
+    try:
+        drawing, rotation = mesh.drawing(angled)
+    except ValueError:
+        return
+    goal = sample(drawing, rotation, (0.0, 0.0), size)
+    yield from _pair(mesh, frontal, goal.pose, goal.photograph, LATENT_SOURCE, person, similarity, size)
 
 
 def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:

@@ -39,7 +39,8 @@ class Judge(nn.Module):
                 arrays[node.output[0]] = numpy_helper.to_array(helper.get_attribute_value(node.attribute[0]))
         self._places = {name: f"constant_{number}" for number, name in enumerate(sorted(arrays))}
         for name, place in self._places.items():
-            self.register_buffer(place, torch.from_numpy(np.array(arrays[name], np.float32)))
+            values = torch.from_numpy(np.array(arrays[name], np.float32))
+            self.register_buffer(place, values.contiguous(memory_format=torch.channels_last) if values.dim() == 4 else values)
         self._input = next(one.name for one in graph.input if one.name not in arrays)
         self._output = graph.output[0].name
         sums = [node.output[0] for node in self._nodes if node.op_type == "Add"]
@@ -47,7 +48,7 @@ class Judge(nn.Module):
         self.eval().requires_grad_(False)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, list[Tensor]]:
-        values: dict[str, Tensor] = {self._input: (crops - self._mean) / self._std}
+        values = {self._input: ((crops - self._mean) / self._std).contiguous(memory_format=torch.channels_last)}
         for node in self._nodes:
             given = [getattr(self, self._places[name]) if name in self._places else values[name] for name in node.input]
             values[node.output[0]] = _run(node, given)
@@ -62,7 +63,11 @@ def _run(node: Any, given: list[Tensor]) -> Tensor:
         stride, padding = options.get("strides", [1, 1]), options.get("pads", [0] * 4)[:2]
         return functional.conv2d(x, weight.to(x.dtype), bias, stride, padding, groups=options.get("group", 1))
     if node.op_type == "PRelu":
-        return functional.prelu(given[0], given[1].reshape(-1).to(given[0].dtype))
+        # As a factor that has no gradient of its own: half the time of the library's backward pass, which wants the slopes' gradient too.
+        with torch.no_grad():
+            slopes = given[1].reshape(-1, 1, 1).to(given[0].dtype) if given[0].dim() == 4 else given[1].reshape(-1).to(given[0].dtype)
+            factor = torch.where(given[0] > 0, torch.ones_like(slopes), slopes)
+        return given[0] * factor
     if node.op_type in ("Add", "Sub", "Mul"):
         if node.op_type == "Add":
             return given[0] + given[1]

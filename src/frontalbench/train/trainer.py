@@ -80,9 +80,10 @@ def split(data: Arrays) -> tuple[Arrays, Arrays]:
     return {name: rows[~held] for name, rows in data.items()}, {name: rows[held] for name, rows in data.items()}
 
 
-def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0, 0.0), moves: Tensor | None = None) -> Tensor:
     """Pictures (N, 3, S, S) in -1..1 -> aligned crops (N, 3, 112, 112) in 0..255, by where the five points of a frontal face lie
-    in a square of ``span`` cm of the head about ``middle`` (x, y) cm from its middle."""
+    in a square of ``span`` cm of the head about ``middle`` (x, y) cm from its middle. ``moves`` (N, 2, 3): every picture's crop is moved by such a map
+    first (places -1..1), so that nothing can be drawn for one alignment only."""
     size = pictures.shape[-1]
     points = (size - 1) / 2.0 + (POINTS_CM - middle) * size / span
     back = invert(estimate_similarity(points, ARCFACE_TEMPLATE))
@@ -90,12 +91,14 @@ def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0,
     places = np.stack([x, y], -1).reshape(-1, 2) @ back[:, :2].T + back[:, 2]
     grid = torch.from_numpy(((places + 0.5) / size * 2.0 - 1.0).astype(np.float32)).to(pictures.device)
     grid = grid.reshape(1, ARCFACE_SIZE, ARCFACE_SIZE, 2).expand(len(pictures), -1, -1, -1)
+    if moves is not None:
+        grid = torch.einsum("nhwk,njk->nhwj", grid, moves[:, :, :2]) + moves[:, None, None, :, 2]
     return (functional.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False) + 1.0) * 127.5
 
 
 @dataclass(frozen=True)
 class Score:
-    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per judge."""
+    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per judge (pairs with trust only)."""
 
     pixels: float
     identity: tuple[float, ...]
@@ -111,7 +114,7 @@ class Trainer(ABC, Generic[S]):
         self.settings, self.judges, self.bfloat16 = settings, judges, bfloat16
         self.device = torch.device(device)
         torch.manual_seed(settings.seed)
-        self.network = self.build().to(self.device)
+        self.network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = torch.optim.Adam(self.network.parameters(), settings.rate, betas=(0.9, 0.99))
         self.rival = Discriminator().to(self.device) if settings.adversarial else None
         self.rival_optimizer = None if self.rival is None else torch.optim.Adam(self.rival.parameters(), settings.rate, betas=(0.5, 0.99))
@@ -139,7 +142,7 @@ class Trainer(ABC, Generic[S]):
 
     @abstractmethod
     def losses(self, drawn: Tensor, wanted: Tensor, trust: Tensor) -> dict[str, Tensor]:
-        """Each loss by name, unweighted; ``pixels`` counts once. ``trust`` (N,): how far a pair's two pictures are the same person."""
+        """Each loss by name, unweighted; ``pixels`` counts once. ``trust`` (N,): see :meth:`trust`."""
 
     @abstractmethod
     def faces(self, pictures: Tensor) -> Tensor:
@@ -148,6 +151,11 @@ class Trainer(ABC, Generic[S]):
     @abstractmethod
     def baselines(self, data: Arrays) -> dict[str, Draw]:
         """What the network must beat, by name; ``data``: the training pairs."""
+
+    def trust(self, data: Arrays, rows: npt.NDArray[np.int64]) -> Tensor:
+        """(N,): how far the embedding of a wanted picture says who is to be drawn: 1; of a pair turned in style space its measured similarity."""
+        trust = np.where(data["kind"][rows] == LATENT_SOURCE, np.clip(data["similarity"][rows], 0.0, 1.0), 1.0)
+        return torch.from_numpy(trust.astype(np.float32)).to(self.device)
 
     def weight(self, size: int) -> Tensor:
         """(1, 1, S, S) or (1, 1, 1, 1): how much every pixel counts."""
@@ -170,14 +178,14 @@ class Trainer(ABC, Generic[S]):
         settings, random = self.settings, np.random.default_rng([self.settings.seed, self.step])
         rows = random.integers(0, len(data["person"]), settings.batch)
         seen, wanted = self.varied(*self.pictures(data, rows), random)
-        trust = np.where(data["kind"][rows] == LATENT_SOURCE, np.clip(data["similarity"][rows], 0.0, 1.0), 1.0)
+        seen = seen.contiguous(memory_format=torch.channels_last)
         progress = self.step / max(1, settings.steps)
         rate = settings.rate * min(1.0, (self.step + 1) / settings.warmup) * 0.5 * (1.0 + np.cos(np.pi * min(1.0, progress)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             drawn = self.network(seen)
-            found = self.losses(drawn, wanted, torch.from_numpy(trust.astype(np.float32)).to(self.device))
+            found = self.losses(drawn, wanted, self.trust(data, rows))
         total = found["pixels"] + sum(getattr(settings, name) * value for name, value in found.items() if name != "pixels")
         if self.rival is not None and self.step >= settings.adversarial_from:
             total = total - settings.adversarial * self.rival(drawn).mean()
@@ -198,11 +206,12 @@ class Trainer(ABC, Generic[S]):
         pixels, identity = [], []
         with torch.no_grad():
             for start in range(0, len(data["person"]), batch):
-                seen, wanted = self.pictures(data, np.arange(start, min(start + batch, len(data["person"]))))
-                drawn = draw(seen)
+                rows = np.arange(start, min(start + batch, len(data["person"])))
+                seen, wanted = self.pictures(data, rows)
+                drawn, known = draw(seen), self.trust(data, rows) > 0
                 pixels += ((drawn - wanted).abs() * self.weight(drawn.shape[-1])).mean((1, 2, 3)).tolist()
-                if self.judges:
-                    mine, goal = self.faces(drawn), self.faces(wanted)
+                if self.judges and bool(known.any()):
+                    mine, goal = self.faces(drawn[known]), self.faces(wanted[known])
                     identity.append(torch.stack([(judge(mine)[0] * judge(goal)[0]).sum(1) for judge in self.judges], 1).cpu())
         return Score(float(np.mean(pixels)), tuple(torch.cat(identity).mean(0).tolist()) if identity else ())
 
@@ -228,6 +237,19 @@ class Trainer(ABC, Generic[S]):
             for number, parameter in enumerate(module.parameters()):
                 found |= {f"{place}.adam.{number}.{key}": value for key, value in optimizer.state.get(parameter, {}).items()}
         return {name: value.detach().cpu().contiguous() for name, value in found.items()}
+
+    def begin_with(self, path: str | os.PathLike[str]) -> list[str]:
+        """Take over trained weights of the same names and shapes, from a network for another size of picture say; the names that were not taken.
+        Raises :class:`BadInput` when nothing fits."""
+        read_metadata(path)
+        theirs, mine = load_file(path), self.network.state_dict()
+        fitting = {name: theirs[name] for name, value in mine.items() if name in theirs and theirs[name].shape == value.shape}
+        if not fitting:
+            raise BadInput(
+                f"{path}: no tensor fits this network; give the weights that train_network.py wrote for the same width and levels"
+            )
+        self.network.load_state_dict(mine | fitting)
+        return sorted(set(mine) - set(fitting))
 
     def resume(self, folder: str | os.PathLike[str]) -> bool:
         """Go on where the checkpoint in ``folder`` stopped; False when there is none. Raises :class:`BadInput` when it belongs to another run."""
