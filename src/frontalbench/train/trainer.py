@@ -82,7 +82,7 @@ def split(data: Arrays) -> tuple[Arrays, Arrays]:
 
 def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0, 0.0), moves: Tensor | None = None) -> Tensor:
     """Pictures (N, 3, S, S) in -1..1 -> aligned crops (N, 3, 112, 112) in 0..255, by where the five points of a frontal face lie
-    in a square of ``span`` cm of the head about ``middle`` (x, y) cm from its middle. ``moves`` (N, 2, 3): every picture's crop is moved by such a map
+    in a square of ``span`` cm of the head about ``middle`` (x, y) cm from its middle. ``moves`` (N, 2, 3): every crop is moved by such a map
     first (places -1..1), so that nothing can be drawn for one alignment only."""
     size = pictures.shape[-1]
     points = (size - 1) / 2.0 + (POINTS_CM - middle) * size / span
