@@ -182,6 +182,9 @@ def main() -> int:
     parser.add_argument(
         "--frontalizers", nargs="+", default=["stretch", "stretch_mirror", "mirror_ahead"], help="beside mirror, the control"
     )
+    parser.add_argument(
+        "--weights", type=float, nargs="+", default=[0.5], metavar="W", help="of the view in its fusions with the picture (0.5: the mean)"
+    )
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     parser.add_argument("--cache", type=Path, required=True, help="folder where embeddings are kept")
     parser.add_argument("--resamples", type=int, default=2000)
@@ -214,7 +217,10 @@ def main() -> int:
                 lost = ~views[view][probes].any(1)
                 alone = np.where(lost[:, None], before, views[view][probes])
                 missing = float(lost.mean())
-                shown += [(view, alone, missing), (f"{view}, fused", fuse_mean(before, alone), missing)]
+                shown.append((view, alone, missing))
+                for weight in arguments.weights:
+                    label = f"{view}, fused" if weight == 0.5 else f"{view}, fused at {weight:g}"
+                    shown.append((label, fuse_mean(before, alone, weight), missing))
                 if found is not None and view == "stretch_mirror":
                     shown.append(("feature_frontal", found.apply(before, alone, pose[probes, 0]), missing))
             control = fused @ goal.T

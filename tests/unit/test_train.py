@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+from safetensors.torch import load_file, save_file  # noqa: E402
 
 from frontalbench import cards, images  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
@@ -25,7 +26,7 @@ from frontalbench.frontalize.rnr_network import Rnr  # noqa: E402
 from frontalbench.frontalize.scaleway import ScalewayFrontalizer, to_network  # noqa: E402
 from frontalbench.synth import pairs, quality  # noqa: E402
 from frontalbench.train import rnr, scaleway  # noqa: E402
-from frontalbench.train.judge import load_judge  # noqa: E402
+from frontalbench.train.judge import Prelu, load_judge  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop, split  # noqa: E402
 
 torch.set_num_threads(1)  # small pictures: a second thread only waits
@@ -87,6 +88,66 @@ def test_a_judge_equals_its_onnx_file_and_has_a_gradient(name: str, weight: Weig
 def test_an_untrained_network_gives_the_mesh_back() -> None:
     planes = torch.rand(2, 11, 32, 32) * 2 - 1
     assert torch.equal(Rnr(8, 3)(planes), planes[:, 3:6])
+
+
+@pytest.mark.parametrize("fold", [2, 4])
+def test_a_folded_network_is_made_of_the_same_blocks_and_begins_with_the_mesh_too(fold: int) -> None:
+    plain, folded = Rnr(8, 2), Rnr(8, 2, fold)
+    planes = torch.rand(1, 11, 32, 64) * 2 - 1
+    assert torch.equal(folded(planes), planes[:, 3:6])
+    mine, theirs = plain.state_dict(), folded.state_dict()
+    assert {name for name in mine if mine[name].shape != theirs[name].shape} == {"entry.weight", "exit.weight", "exit.bias"}
+
+
+def test_a_run_begins_with_the_weights_of_another_size(tmp_path: Path) -> None:
+    settings = replace(rnr.TINY, width=4, levels=2)
+    small = rnr.Trainer(settings, [])
+    small.save(tmp_path)
+    large = rnr.Trainer(replace(settings, fold=2, seed=1), [])
+    assert large.begin_with(tmp_path / rnr.WEIGHTS) == ["entry.weight", "exit.bias", "exit.weight"]
+    assert torch.equal(large.network.state_dict()["down.0.first.weight"], small.network.state_dict()["down.0.first.weight"])
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(BadInput, match="not a safetensors file"):
+        large.begin_with(tmp_path / "other.safetensors")
+    with pytest.raises(BadInput, match="no tensor fits"):
+        rnr.Trainer(replace(settings, width=8, fold=2), []).begin_with(_without_norms(tmp_path / rnr.WEIGHTS))
+
+
+def _without_norms(path: Path) -> Path:
+    """Only the tensors whose shapes say the width."""
+    other = path.with_name("convolutions.safetensors")
+    save_file({name: value for name, value in load_file(path).items() if value.dim() == 4}, other)
+    return other
+
+
+def test_the_loss_of_identity_gains_nothing_from_drawing_everybody_alike() -> None:
+    wanted = torch.nn.functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)))
+    mean = torch.nn.functional.normalize(wanted.mean(0, keepdim=True)).expand(8, -1)
+    perfect, alike = rnr.identity_loss(wanted, wanted), rnr.identity_loss(mean, wanted)
+    others = ((wanted @ wanted.T).sum(1) - 1.0) / 7
+    torch.testing.assert_close(perfect, others)  # 1 - (1 - others)
+    # The mean face resembles everybody, itself no more than the others: nothing is gained, while similarity alone would go up.
+    assert float((mean * wanted).sum(1).mean()) > 0.2
+    torch.testing.assert_close(alike.mean(), torch.tensor(1.0))
+
+
+def test_moved_crops_show_the_same_face_elsewhere() -> None:
+    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    still = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).expand(2, -1, -1)
+    torch.testing.assert_close(face_crop(pictures, SPAN, moves=still), face_crop(pictures, SPAN))
+    step = still.clone()
+    step[:, 0, 2] = 2.0 / 64  # one pixel of the frame to the right
+    moved, before = face_crop(pictures, SPAN, moves=step), face_crop(pictures.roll(-1, 3), SPAN)
+    torch.testing.assert_close(moved[..., 8:-8, 8:-8], before[..., 8:-8, 8:-8], atol=1e-2, rtol=0)
+
+
+def test_the_slopes_of_a_judge_have_the_gradient_of_the_librarys_prelu() -> None:
+    x = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    slopes, pull = torch.tensor([0.25, -0.5, 1.5]), torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    mine, theirs = x.clone().requires_grad_(), x.clone().requires_grad_()
+    (Prelu.apply(mine, slopes.reshape(-1, 1, 1)) * pull).sum().backward()
+    (torch.nn.functional.prelu(theirs, slopes) * pull).sum().backward()
+    torch.testing.assert_close(mine.grad, theirs.grad)
 
 
 @pytest.mark.weights
