@@ -32,9 +32,9 @@ class Settings(Schedule):
 
 TINY = Settings(width=8, fold=1, batch=8, steps=300, rate=2e-3, features=0.3, identity=0.3)
 """Minutes on two cores, at 64 pixels."""
-FULL = Settings(steps=7000, rate=1e-3, identity=1.0, adversarial=0.02)
+FULL = Settings(steps=4500, rate=1e-3, identity=1.0, adversarial=0.02, adversarial_from=1500)
 """An hour on two cores with bfloat16 instructions for matrices, minutes on a GPU, at 128 pixels; one million parameters, a checkpoint of 13 MB."""
-FULL_256 = replace(FULL, fold=4, steps=2000, adversarial_from=0)
+FULL_256 = replace(FULL, fold=4, steps=1200, adversarial_from=0)
 """The same at 256 pixels, to begin with the weights of the other: all but entry and exit are the same."""
 
 MOVED = (0.03, 0.06, 0.05)
