@@ -1,14 +1,19 @@
 # Training, on people who do not exist. Nothing of a run of the grid needs these rules; ask for them by their targets:
 #   snakemake --cores 2 train_features      the feature maps of the backbones in config/models/features
-#   snakemake --cores 2 train_rnr           frontalbench_rnr, the configuration for a processor (docs/gpu.md has the other one)
-#   snakemake --cores 2 train_scaleway      scaleway_synth, likewise
+#   snakemake --cores 2 train_rnr_tiny      frontalbench_rnr in minutes, to see that it learns
+#   snakemake --cores 2 train_rnr           frontalbench_rnr as it is shipped: an hour where the processor multiplies bfloat16 matrices
+#   snakemake --cores 2 train_rnr_256       the same at 256 pixels, begun with the other's weights
+#   snakemake --cores 2 train_scaleway      scaleway_synth, the configuration for a processor
+# On a GPU: docs/gpu.md.
 
 TRAINED_FEATURES = ["w600k_mbf", "sface", "arcface_y1"]
 
 
 localrules:
     train_features,
+    train_rnr_tiny,
     train_rnr,
+    train_rnr_256,
     train_scaleway,
 
 
@@ -20,9 +25,19 @@ rule train_features:
         ),
 
 
+rule train_rnr_tiny:
+    input:
+        "results/train/rnr_tiny/frontalbench_rnr.safetensors",
+
+
 rule train_rnr:
     input:
-        "results/train/rnr/frontalbench_rnr.safetensors",
+        "results/train/rnr_full/frontalbench_rnr.safetensors",
+
+
+rule train_rnr_256:
+    input:
+        "results/train/rnr_256/frontalbench_rnr.safetensors",
 
 
 rule train_scaleway:
@@ -42,7 +57,7 @@ rule draw_people:
         mem_mb=3000,
         runtime=240,
     params:
-        people=400,
+        people=900,
         code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
     shell:
         "python workflow/scripts/make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
@@ -63,9 +78,21 @@ rule make_pairs:
         runtime=240,
     params:
         people=rules.draw_people.params.people,
+        size=128,
         code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
     shell:
-        "python workflow/scripts/make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --threads {threads} 2> {log:q}"
+        "python workflow/scripts/make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --size {params.size} --threads {threads} 2> {log:q}"
+
+
+use rule make_pairs as make_pairs_256 with:
+    output:
+        directory("results/train/pairs_256"),
+    log:
+        "logs/train/make_pairs_256.log",
+    params:
+        people=rules.draw_people.params.people,
+        size=256,
+        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
 
 
 rule train_feature:
@@ -87,27 +114,62 @@ rule train_feature:
         "python workflow/scripts/train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
 
 
-rule train_rnr_network:
+rule train_network_tiny:
     input:
-        "results/train/pairs",
+        pairs="results/train/pairs",
     output:
-        "results/train/rnr/frontalbench_rnr.safetensors",
-        "results/train/rnr/report.json",
+        "results/train/rnr_tiny/frontalbench_rnr.safetensors",
+        "results/train/rnr_tiny/report.json",
     log:
-        "logs/train/rnr.log",
+        "logs/train/rnr_tiny.log",
     conda:
         "../envs/core.yaml"
+    threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
     params:
-        network="rnr",
+        run="rnr --preset tiny",
+        folder=lambda wildcards, output: Path(output[0]).parent,
         code=lambda wildcards: PLAN.summary_code("train_network.py"),
     shell:
-        "python workflow/scripts/train_network.py {params.network} --pairs {input:q} --out results/train/{params.network} --preset tiny --threads {threads} > {log:q} 2>&1"
+        "python workflow/scripts/train_network.py {params.run} --pairs {input.pairs:q} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
 
 
-use rule train_rnr_network as train_scaleway_network with:
+use rule train_network_tiny as train_network_rnr with:
+    output:
+        "results/train/rnr_full/frontalbench_rnr.safetensors",
+        "results/train/rnr_full/report.json",
+    log:
+        "logs/train/rnr_full.log",
+    resources:
+        mem_mb=6000,
+        runtime=240,
+    params:
+        run="rnr --preset full --bfloat16",
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+
+
+use rule train_network_tiny as train_network_rnr_256 with:
+    input:
+        pairs="results/train/pairs_256",
+        begin_with="results/train/rnr_full/frontalbench_rnr.safetensors",
+    output:
+        "results/train/rnr_256/frontalbench_rnr.safetensors",
+        "results/train/rnr_256/report.json",
+    log:
+        "logs/train/rnr_256.log",
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        run=lambda wildcards, input: f"rnr --preset full_256 --bfloat16 --begin-with {input.begin_with}",
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+
+
+use rule train_network_tiny as train_network_scaleway with:
     output:
         "results/train/scaleway/scaleway_synth.safetensors",
         "results/train/scaleway/report.json",
@@ -117,5 +179,6 @@ use rule train_rnr_network as train_scaleway_network with:
         mem_mb=4000,
         runtime=120,
     params:
-        network="scaleway",
+        run="scaleway --preset tiny",
+        folder=lambda wildcards, output: Path(output[0]).parent,
         code=lambda wildcards: PLAN.summary_code("train_network.py"),
