@@ -32,7 +32,7 @@ rule train_rnr_tiny:
 
 rule train_rnr:
     input:
-        "results/train/rnr_full/frontalbench_rnr.safetensors",
+        "results/train/rnr/frontalbench_rnr.safetensors",
 
 
 rule train_rnr_256:
@@ -138,15 +138,15 @@ rule train_network_tiny:
 
 use rule train_network_tiny as train_network_rnr with:
     output:
-        "results/train/rnr_full/frontalbench_rnr.safetensors",
-        "results/train/rnr_full/report.json",
+        "results/train/rnr/frontalbench_rnr.safetensors",
+        "results/train/rnr/report.json",
     log:
-        "logs/train/rnr_full.log",
+        "logs/train/rnr.log",
     resources:
         mem_mb=6000,
         runtime=240,
     params:
-        run="rnr --preset full --bfloat16",
+        run="rnr --preset short --bfloat16",
         folder=lambda wildcards, output: Path(output[0]).parent,
         code=lambda wildcards: PLAN.summary_code("train_network.py"),
 
@@ -154,7 +154,7 @@ use rule train_network_tiny as train_network_rnr with:
 use rule train_network_tiny as train_network_rnr_256 with:
     input:
         pairs="results/train/pairs_256",
-        begin_with="results/train/rnr_full/frontalbench_rnr.safetensors",
+        begin_with="results/train/rnr/frontalbench_rnr.safetensors",
     output:
         "results/train/rnr_256/frontalbench_rnr.safetensors",
         "results/train/rnr_256/report.json",
@@ -164,7 +164,7 @@ use rule train_network_tiny as train_network_rnr_256 with:
         mem_mb=8000,
         runtime=240,
     params:
-        run=lambda wildcards, input: f"rnr --preset full_256 --bfloat16 --begin-with {input.begin_with}",
+        run=lambda wildcards, input: f"rnr --preset short_256 --bfloat16 --begin-with {input.begin_with}",
         folder=lambda wildcards, output: Path(output[0]).parent,
         code=lambda wildcards: PLAN.summary_code("train_network.py"),
 

@@ -2,8 +2,9 @@
 """Train frontalbench_rnr or scaleway_synth on pairs of people who do not exist, in slices: call it again and it goes on.
 
 Minutes on two cores:  train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset tiny
+An hour on two cores:  train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset short --bfloat16 --threads 2
 On a GPU, a slice:     train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --device cuda --bfloat16 --minutes 9
-At 256 pixels:         train_network.py rnr --pairs PAIRS --out OUT --preset full_256 --begin-with results/train/rnr/frontalbench_rnr.safetensors
+At 256 pixels:         train_network.py rnr --pairs PAIRS --out OUT --preset short_256 --begin-with results/train/rnr/frontalbench_rnr.safetensors
 Measure only:          train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --minutes 0
 """
 
@@ -24,7 +25,7 @@ def main() -> int:
     parser.add_argument("network", choices=("rnr", "scaleway"), help="which network: frontalbench_rnr or scaleway_synth")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="shards, as make_pairs.py writes them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
-    parser.add_argument("--preset", choices=("tiny", "full", "full_256"), default="tiny", help="size and length of the run (default: tiny)")
+    parser.add_argument("--preset", choices=("tiny", "short", "short_256", "full", "full_256"), default="tiny", help="size and length of the run (default: tiny)")
     parser.add_argument("--steps", type=cli.positive, metavar="N", help="train to this step (default: the preset's)")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this long; the next call goes on (default: never)"
