@@ -25,7 +25,12 @@ def main() -> int:
     parser.add_argument("network", choices=("rnr", "scaleway"), help="which network: frontalbench_rnr or scaleway_synth")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="shards, as make_pairs.py writes them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
-    parser.add_argument("--preset", choices=("tiny", "short", "short_256", "full", "full_256"), default="tiny", help="size and length of the run (default: tiny)")
+    parser.add_argument(
+        "--preset",
+        choices=("tiny", "short", "short_256", "full", "full_256"),
+        default="tiny",
+        help="size and length of the run (default: tiny)",
+    )
     parser.add_argument("--steps", type=cli.positive, metavar="N", help="train to this step (default: the preset's)")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this long; the next call goes on (default: never)"
