@@ -11,7 +11,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,10 @@ from frontalbench.detect.select import Face, choose
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import View
+from frontalbench.frontalize.head import Head
 from frontalbench.frontalize.rnr_inputs import Sample, cut, sample
+from frontalbench.frontalize.turning import draw
+from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
 from frontalbench.synth.people import Draws, Instruments, noise
@@ -41,6 +44,10 @@ LATENT_SOURCE, RENDERED_SOURCE = 0, 1
 """Kinds of a pair: turned in style space; rotate and render."""
 
 
+MISFIT = (0.5, 0.05, 4.0)
+"""How far off a fit is made for the network to see: standard deviations in cm, share of the size, and degrees in the picture plane, times a
+number up to 1 drawn for each pair. A fit to a rendered head is all but perfect; one to a photographed profile lies half a centimetre beside it, and the
+background comes out on the nose and the brow."""
 PICTURE = 512
 """Side of a person's pictures in pixels: enough for pairs of 256."""
 
@@ -190,36 +197,57 @@ def pairs(
         if shot.name not in ("left", "right", "far") or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
             continue
         view = View(weathered(tone(shot.image), random), shot.face)
-        yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size)
+        yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size, random)
         if similarity >= bands.alike:
-            yield from _turned_away(mesh, frontal, View(tone(shot.image), shot.face), person, similarity, size)
+            yield from _turned_away(mesh, frontal, View(tone(shot.image), shot.face), person, similarity, size, random)
     for sign, band in itertools.product((-1.0, 1.0), bands.rendered):
         yaw = sign * random.uniform(*band)
         rendered = mesh.frontalize([frontal], (yaw, target[1], 0.0))[0].image
         if rendered is None:
             continue
         view = View(weathered(rendered, random), choose(detector.detect(rendered), (rendered.shape[1], rendered.shape[0])))
-        yield from _pair(mesh, view, target, wanted, RENDERED_SOURCE, person, 1.0, size)
+        yield from _pair(mesh, view, target, wanted, RENDERED_SOURCE, person, 1.0, size, random)
 
 
 def _pair(
-    mesh: TddfaFrontalizer, view: View, target: tuple[float, float], wanted: RGB, kind: int, person: int, similarity: float, size: int
+    mesh: TddfaFrontalizer,
+    view: View,
+    target: tuple[float, float],
+    wanted: RGB,
+    kind: int,
+    person: int,
+    similarity: float,
+    size: int,
+    random: np.random.Generator,
 ) -> Iterator[Pair]:
     try:
-        drawing, rotation = mesh.drawing(view, (*target, 0.0))
+        head, placement = mesh.placed(view)
+        drawing = draw(view.image, misfitted(head, random), placement, (*target, 0.0), mesh.filling)
     except ValueError:
         return
-    yield Pair(sample(drawing, rotation, target, size), wanted, kind, person, similarity)
+    yield Pair(sample(drawing, placement.rotation, target, size), wanted, kind, person, similarity)
 
 
-def _turned_away(mesh: TddfaFrontalizer, frontal: View, angled: View, person: int, similarity: float, size: int) -> Iterator[Pair]:
+def misfitted(head: Head, random: np.random.Generator) -> Head:
+    """The head as a less lucky fit would have it: shifted, scaled and leaning by :data:`MISFIT`; what does not turn with the head stays."""
+    shift, size, lean = (random.uniform() * one for one in MISFIT)
+    move = matrix_from_angles(0.0, 0.0, lean * random.standard_normal())[:2, :2] * (1.0 + size * random.standard_normal())
+    wrong = head.source[:, :2] @ move.T + shift * random.standard_normal(2)
+    source = head.source.copy()
+    source[:, :2] += (1.0 - head.still)[:, None] * (wrong - source[:, :2])
+    return replace(head, source=source)
+
+
+def _turned_away(
+    mesh: TddfaFrontalizer, frontal: View, angled: View, person: int, similarity: float, size: int, random: np.random.Generator
+) -> Iterator[Pair]:
     """The other way round: from the front to the pose of the angled picture."""
     try:
         drawing, rotation = mesh.drawing(angled)
     except ValueError:
         return
     goal = sample(drawing, rotation, (0.0, 0.0), size)
-    yield from _pair(mesh, frontal, goal.pose, goal.photograph, LATENT_SOURCE, person, similarity, size)
+    yield from _pair(mesh, frontal, goal.pose, goal.photograph, LATENT_SOURCE, person, similarity, size, random)
 
 
 def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
