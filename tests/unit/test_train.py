@@ -21,9 +21,11 @@ from frontalbench.embed.base import normalise  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
+from frontalbench.frontalize.head import Head  # noqa: E402
 from frontalbench.frontalize.rnr_inputs import SPAN, cut, sample  # noqa: E402
 from frontalbench.frontalize.rnr_network import Rnr  # noqa: E402
 from frontalbench.frontalize.scaleway import ScalewayFrontalizer, to_network  # noqa: E402
+from frontalbench.geometry.similarity import apply, estimate_similarity  # noqa: E402
 from frontalbench.synth import pairs, quality  # noqa: E402
 from frontalbench.train import rnr, scaleway  # noqa: E402
 from frontalbench.train.judge import Prelu, load_judge  # noqa: E402
@@ -148,6 +150,22 @@ def test_the_slopes_of_a_judge_have_the_gradient_of_the_librarys_prelu() -> None
     (Prelu.apply(mine, slopes.reshape(-1, 1, 1)) * pull).sum().backward()
     (torch.nn.functional.prelu(theirs, slopes) * pull).sum().backward()
     torch.testing.assert_close(mine.grad, theirs.grad)
+
+
+def test_a_misfit_moves_what_turns_with_the_head_and_nothing_else() -> None:
+    random = np.random.default_rng(3)
+    source, still = random.normal(size=(50, 3)) * 6.0, np.repeat([0.0, 0.5, 1.0], [20, 10, 20])
+    corners = np.arange(3).reshape(1, 3)
+    head = Head(source.copy(), source, still, np.tile(np.arange(50)[:, None], 3), np.tile([1.0, 0.0, 0.0], (50, 1)), corners, corners)
+    moved = pairs.misfitted(head, np.random.default_rng(4))
+    assert np.array_equal(moved.source, pairs.misfitted(head, np.random.default_rng(4)).source) and np.array_equal(head.source, source)
+    assert np.array_equal(moved.source[:, 2], source[:, 2]) and np.array_equal(moved.source[still == 1.0], source[still == 1.0])
+    assert np.array_equal(moved.shape, head.shape)
+    turning = still == 0.0
+    matrix = estimate_similarity(source[turning, :2], moved.source[turning, :2])
+    np.testing.assert_allclose(apply(matrix, source[turning, :2]), moved.source[turning, :2], atol=1e-9)
+    far = np.array([np.abs(pairs.misfitted(head, np.random.default_rng(k)).source - source).max() for k in range(100)])
+    assert 0.2 < np.median(far) < 1.5 and far.max() < 6.0, "about half a centimetre"
 
 
 @pytest.mark.weights
