@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
     parser.add_argument(
         "--preset",
-        choices=("tiny", "short", "short_256", "full", "full_256"),
+        choices=("tiny", "short", "polish", "short_256", "full", "full_256"),
         default="tiny",
         help="size and length of the run (default: tiny)",
     )
