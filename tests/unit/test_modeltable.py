@@ -28,7 +28,7 @@ def test_a_readme_without_marks_is_refused(tmp_path: Path) -> None:
 def test_every_row_says_how_its_weights_come() -> None:
     weights = {row.split("|")[1].strip(" `"): row.split("|")[4].strip() for row in modeltable.model_table().splitlines()[2:]}
     assert weights["arcface_y1"] == "4.0 MB, by hand"
-    assert weights["frontalbench_rnr"] == "none yet"
+    assert weights["frontalbench_rnr"].endswith(" MB, local file")
     assert weights["mirror"] == "none"
     assert weights["feature_sface"].endswith(" kB, local file")
     assert all(weights.values())
