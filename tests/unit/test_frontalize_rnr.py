@@ -69,8 +69,13 @@ def test_untrained_is_the_mesh_and_trained_changes_the_face_only(tmp_path: Path,
 @pytest.mark.weights
 @pytest.mark.parametrize("name", ["frontalbench_rnr", "frontalbench_rnr_256"])
 def test_the_shipped_weights_keep_more_of_the_person_than_the_mesh_under_a_judge_that_did_not_train_them(name: str, weight: Weight) -> None:
-    """On shipped people who do not exist (seed 7; the training drew from 101 to 103) at 52 degrees; what it does to real people is in docs/gain.md."""
-    for kind, card in (("detector", "scrfd_500m"), ("landmarks", "tddfa_mb1"), ("landmarks", "face_landmarker"), ("backbone", "edgeface_s")):
+    """On shipped people who do not exist (seed 7; the training drew from 101 to 103) at 52 degrees; real people: docs/gain.md."""
+    for kind, card in (
+        ("detector", "scrfd_500m"),
+        ("landmarks", "tddfa_mb1"),
+        ("landmarks", "face_landmarker"),
+        ("backbone", "edgeface_s"),
+    ):
         for key in cards.find(kind, card).weights:
             weight(kind, card, key)
     detector = load_detector(cards.find("detector", "scrfd_500m"))

@@ -157,6 +157,7 @@ def test_a_misfit_moves_what_turns_with_the_head_and_nothing_else() -> None:
     source, still = random.normal(size=(50, 3)) * 6.0, np.repeat([0.0, 0.5, 1.0], [20, 10, 20])
     corners = np.arange(3).reshape(1, 3)
     head = Head(source.copy(), source, still, np.tile(np.arange(50)[:, None], 3), np.tile([1.0, 0.0, 0.0], (50, 1)), corners, corners)
+    assert pairs.misfitted(head, np.random.default_rng(4), 0.0) is head
     moved = pairs.misfitted(head, np.random.default_rng(4))
     assert np.array_equal(moved.source, pairs.misfitted(head, np.random.default_rng(4)).source) and np.array_equal(head.source, source)
     assert np.array_equal(moved.source[:, 2], source[:, 2]) and np.array_equal(moved.source[still == 1.0], source[still == 1.0])

@@ -40,6 +40,13 @@ def main() -> int:
     parser.add_argument(
         "--judges", nargs="+", default=["w600k_mbf", "arcface_y1"], metavar="CARD", help="training backbones for the band of identity"
     )
+    parser.add_argument(
+        "--misfit",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="misplace fits as photographed profiles have them: 0 not at all, 1 well (default: 0)",
+    )
     parser.add_argument("--page", type=Path, metavar="FILE.md", help="write the quality page of --out instead")
     parser.add_argument(
         "--minutes", type=float, default=float("inf"), metavar="M", help="stop after this long; the next call goes on (default: never)"
@@ -91,7 +98,7 @@ def make_shards(args: argparse.Namespace, end: float) -> None:
         made: list[pairs.Pair] = []
         for number, shots in people_of_shard:
             random = np.random.default_rng([args.seed, number, 5])
-            made += pairs.pairs(shots, mesh, detector, judges, person=number, size=args.size, random=random)
+            made += pairs.pairs(shots, mesh, detector, judges, person=number, size=args.size, random=random, misfit=args.misfit)
         pairs.write_shard(path, made)
         sys.stderr.write(f"{path}: {len(made)} pairs\n")
 

@@ -45,9 +45,9 @@ LATENT_SOURCE, RENDERED_SOURCE = 0, 1
 
 
 MISFIT = (0.5, 0.05, 4.0)
-"""How far off a fit is made for the network to see: standard deviations in cm, share of the size, and degrees in the picture plane, times a
-number up to 1 drawn for each pair. A fit to a rendered head is all but perfect; one to a photographed profile lies half a centimetre beside it, and the
-background comes out on the nose and the brow."""
+"""How far off a fit is made for the network to see, where that is asked for: standard deviations in cm, share of the size, and degrees in the picture
+plane, times a number up to 1 drawn for each pair. A fit to a rendered head is all but perfect; one to a photographed profile lies half a centimetre
+beside it, and the background comes out on the nose and the brow. What came of it: docs/gain.md."""
 PICTURE = 512
 """Side of a person's pictures in pixels: enough for pairs of 256."""
 
@@ -182,8 +182,12 @@ def pairs(
     size: int,
     random: np.random.Generator,
     bands: Bands = Bands(),
+    misfit: float = 0.0,
 ) -> Iterator[Pair]:
-    """The pairs of one person, ``size`` pixels square; ``shots`` as :func:`shoot` gives them. A mesh that fails leaves its pair out."""
+    """The pairs of one person, ``size`` pixels square; ``shots`` as :func:`shoot` gives them. A mesh that fails leaves its pair out.
+
+    ``misfit``: how far off fits are made, in parts of :data:`MISFIT`.
+    """
     front = next(shot for shot in shots if shot.name == "front")
     tone = tint(random)
     frontal = View(tone(front.image), front.face)
@@ -197,16 +201,16 @@ def pairs(
         if shot.name not in ("left", "right", "far") or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
             continue
         view = View(weathered(tone(shot.image), random), shot.face)
-        yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size, random)
+        yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size, random, misfit)
         if similarity >= bands.alike:
-            yield from _turned_away(mesh, frontal, View(tone(shot.image), shot.face), person, similarity, size, random)
+            yield from _turned_away(mesh, frontal, View(tone(shot.image), shot.face), person, similarity, size, random, misfit)
     for sign, band in itertools.product((-1.0, 1.0), bands.rendered):
         yaw = sign * random.uniform(*band)
         rendered = mesh.frontalize([frontal], (yaw, target[1], 0.0))[0].image
         if rendered is None:
             continue
         view = View(weathered(rendered, random), choose(detector.detect(rendered), (rendered.shape[1], rendered.shape[0])))
-        yield from _pair(mesh, view, target, wanted, RENDERED_SOURCE, person, 1.0, size, random)
+        yield from _pair(mesh, view, target, wanted, RENDERED_SOURCE, person, 1.0, size, random, misfit)
 
 
 def _pair(
@@ -219,18 +223,22 @@ def _pair(
     similarity: float,
     size: int,
     random: np.random.Generator,
+    misfit: float,
 ) -> Iterator[Pair]:
     try:
         head, placement = mesh.placed(view)
-        drawing = draw(view.image, misfitted(head, random), placement, (*target, 0.0), mesh.filling)
+        drawing = draw(view.image, misfitted(head, random, misfit), placement, (*target, 0.0), mesh.filling)
     except ValueError:
         return
     yield Pair(sample(drawing, placement.rotation, target, size), wanted, kind, person, similarity)
 
 
-def misfitted(head: Head, random: np.random.Generator) -> Head:
-    """The head as a less lucky fit would have it: shifted, scaled and leaning by :data:`MISFIT`; what does not turn with the head stays."""
-    shift, size, lean = (random.uniform() * one for one in MISFIT)
+def misfitted(head: Head, random: np.random.Generator, strength: float = 1.0) -> Head:
+    """The head as a less lucky fit would have it: shifted, scaled and leaning by up to ``strength`` times :data:`MISFIT`; what does not turn with
+    the head stays."""
+    if strength == 0.0:
+        return head
+    shift, size, lean = (strength * random.uniform() * one for one in MISFIT)
     move = matrix_from_angles(0.0, 0.0, lean * random.standard_normal())[:2, :2] * (1.0 + size * random.standard_normal())
     wrong = head.source[:, :2] @ move.T + shift * random.standard_normal(2)
     source = head.source.copy()
@@ -239,7 +247,14 @@ def misfitted(head: Head, random: np.random.Generator) -> Head:
 
 
 def _turned_away(
-    mesh: TddfaFrontalizer, frontal: View, angled: View, person: int, similarity: float, size: int, random: np.random.Generator
+    mesh: TddfaFrontalizer,
+    frontal: View,
+    angled: View,
+    person: int,
+    similarity: float,
+    size: int,
+    random: np.random.Generator,
+    misfit: float,
 ) -> Iterator[Pair]:
     """The other way round: from the front to the pose of the angled picture."""
     try:
@@ -247,7 +262,7 @@ def _turned_away(
     except ValueError:
         return
     goal = sample(drawing, rotation, (0.0, 0.0), size)
-    yield from _pair(mesh, frontal, goal.pose, goal.photograph, LATENT_SOURCE, person, similarity, size, random)
+    yield from _pair(mesh, frontal, goal.pose, goal.photograph, LATENT_SOURCE, person, similarity, size, random, misfit)
 
 
 def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
