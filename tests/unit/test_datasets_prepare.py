@@ -293,8 +293,21 @@ def test_download_unpacks_beside_and_leaves_a_folder_that_is_there_alone(tmp_pat
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
 
 
-def test_download_refuses_an_archive_that_climbs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = tar_of({"../../evil.txt": b"x"})
+def link_to(target: str) -> bytes:
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w:gz") as tar:
+        info = tarfile.TarInfo("lfw/evil.txt")
+        info.type, info.linkname = tarfile.SYMTYPE, target
+        tar.addfile(info)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "archive",
+    [tar_of({"../../evil.txt": b"x"}), tar_of({"/tmp/evil.txt": b"x"}), link_to("../../../secret")],
+    ids=["up", "absolute", "link"],
+)
+def test_download_refuses_an_archive_that_climbs_out(archive: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = downloadable(tmp_path / "data" / "lfw", archive)
     monkeypatch.setattr("frontalbench.weights.download.fetch", Server({"https://example.org/lfw.tgz": archive}).fetch)
     with pytest.raises(BadInput, match="not a readable archive"):
