@@ -4,11 +4,10 @@ fetched by hand."""
 from __future__ import annotations
 
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from frontalbench.datasets.card import DatasetCard
@@ -69,23 +68,10 @@ def _load(card: DatasetCard, source: Mapping[str, Any], parts: Path, progress: P
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack a tar archive of plain files: no absolute names, no way out of the folder, no links, no devices.
+    from frontalbench.weights import archives
+    from frontalbench.weights.faults import SourceFault
 
-    (The library's own filter came with Python 3.11.4; Debian 12 has 3.11.2.)
-    """
     try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = PurePosixPath(member.name)
-                if name.is_absolute() or ".." in name.parts or not (member.isfile() or member.isdir()):
-                    raise tarfile.TarError(f"{member.name}: only plain files within the folder are taken")
-                if member.isdir():
-                    (folder / name).mkdir(parents=True, exist_ok=True)
-                    continue
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                source = tar.extractfile(member)
-                assert source is not None
-                with source, (folder / name).open("wb") as out:
-                    shutil.copyfileobj(source, out)
-    except (tarfile.TarError, EOFError, OSError) as error:
+        archives.unpack_tar(archive, folder)
+    except (SourceFault, tarfile.TarError, EOFError, OSError) as error:
         raise BadInput(f"{archive}: not a readable archive ({' '.join(str(error).split())}); delete it and fetch it again") from error
