@@ -7,6 +7,7 @@ the network learns to undo it. Poses are measured, never taken for what was aske
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -25,7 +26,7 @@ from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import View
 from frontalbench.frontalize.head import Head
-from frontalbench.frontalize.rnr_inputs import Sample, cut, sample
+from frontalbench.frontalize.rnr_inputs import Sample, sample
 from frontalbench.frontalize.turning import draw
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import align
@@ -191,46 +192,56 @@ def pairs(
     front = next(shot for shot in shots if shot.name == "front")
     tone = tint(random)
     frontal = View(tone(front.image), front.face)
-    try:
-        drawing, rotation = mesh.drawing(frontal)
-    except ValueError:
+    ahead = _as_it_is(mesh, frontal, size)
+    if ahead is None:
         return
-    target = sample(drawing, rotation, (0.0, 0.0), size).pose
-    wanted = cut(drawing.texture, drawing.frame, size)
+    pair = functools.partial(_pair, mesh, person=person, random=random, misfit=misfit)
     for shot, similarity in zip(shots, similarities(shots, judges), strict=True):
         if shot.name not in ("left", "right", "far") or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
             continue
         view = View(weathered(tone(shot.image), random), shot.face)
-        yield from _pair(mesh, view, target, wanted, LATENT_SOURCE, person, similarity, size, random, misfit)
-        if similarity >= bands.alike:
-            yield from _turned_away(mesh, frontal, View(tone(shot.image), shot.face), person, similarity, size, random, misfit)
+        yield from pair(view, ahead, kind=LATENT_SOURCE, similarity=similarity)
+        # The other way round, from the front to the pose of the angled picture.
+        away = _as_it_is(mesh, View(tone(shot.image), shot.face), size) if similarity >= bands.alike else None
+        if away is not None:
+            yield from pair(frontal, away, kind=LATENT_SOURCE, similarity=similarity)
     for sign, band in itertools.product((-1.0, 1.0), bands.rendered):
         yaw = sign * random.uniform(*band)
-        rendered = mesh.frontalize([frontal], (yaw, target[1], 0.0))[0].image
+        rendered = mesh.frontalize([frontal], (yaw, ahead.pose[1], 0.0))[0].image
         if rendered is None:
             continue
         view = View(weathered(rendered, random), choose(detector.detect(rendered), (rendered.shape[1], rendered.shape[0])))
-        yield from _pair(mesh, view, target, wanted, RENDERED_SOURCE, person, 1.0, size, random, misfit)
+        yield from pair(view, ahead, kind=RENDERED_SOURCE, similarity=1.0)
+
+
+def _as_it_is(mesh: TddfaFrontalizer, view: View, size: int) -> Sample | None:
+    """The photograph of ``view`` in the network's frame, and its pose; None when the mesh fails."""
+    try:
+        drawing, rotation = mesh.drawing(view)
+    except ValueError:
+        return None
+    return sample(drawing, rotation, (0.0, 0.0), size)
 
 
 def _pair(
     mesh: TddfaFrontalizer,
     view: View,
-    target: tuple[float, float],
-    wanted: RGB,
+    goal: Sample,
+    *,
     kind: int,
     person: int,
     similarity: float,
-    size: int,
     random: np.random.Generator,
     misfit: float,
 ) -> Iterator[Pair]:
+    """From ``view`` to the photograph and the pose of ``goal``."""
     try:
         head, placement = mesh.placed(view)
-        drawing = draw(view.image, misfitted(head, random, misfit), placement, (*target, 0.0), mesh.filling)
+        drawing = draw(view.image, misfitted(head, random, misfit), placement, (*goal.pose, 0.0), mesh.filling)
     except ValueError:
         return
-    yield Pair(sample(drawing, placement.rotation, target, size), wanted, kind, person, similarity)
+    seen = sample(drawing, placement.rotation, goal.pose, len(goal.photograph))
+    yield Pair(seen, goal.photograph, kind, person, similarity)
 
 
 def misfitted(head: Head, random: np.random.Generator, strength: float = 1.0) -> Head:
@@ -244,25 +255,6 @@ def misfitted(head: Head, random: np.random.Generator, strength: float = 1.0) ->
     source = head.source.copy()
     source[:, :2] += (1.0 - head.still)[:, None] * (wrong - source[:, :2])
     return replace(head, source=source)
-
-
-def _turned_away(
-    mesh: TddfaFrontalizer,
-    frontal: View,
-    angled: View,
-    person: int,
-    similarity: float,
-    size: int,
-    random: np.random.Generator,
-    misfit: float,
-) -> Iterator[Pair]:
-    """The other way round: from the front to the pose of the angled picture."""
-    try:
-        drawing, rotation = mesh.drawing(angled)
-    except ValueError:
-        return
-    goal = sample(drawing, rotation, (0.0, 0.0), size)
-    yield from _pair(mesh, frontal, goal.pose, goal.photograph, LATENT_SOURCE, person, similarity, size, random, misfit)
 
 
 def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
