@@ -28,6 +28,7 @@ _LEFT_OUT = tuple(
         "errors",
         "families",
         "fingerprint",
+        "footer",
         "grid",
         "params",
         "tables",
