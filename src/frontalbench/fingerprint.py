@@ -25,6 +25,7 @@ _LEFT_OUT = tuple(
         "cards",
         "cli",
         "config",
+        "environment",
         "errors",
         "families",
         "fingerprint",
