@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from frontalbench.liveportrait import layers, networks  # noqa: E402
+from frontalbench.liveportrait import networks  # noqa: E402
+from frontalbench.networks import layers  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

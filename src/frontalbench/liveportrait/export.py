@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from frontalbench import atomic
 from frontalbench.liveportrait import keys, networks
-from frontalbench.liveportrait.layers import State
+from frontalbench.networks.layers import State
 
 OPSET = 20
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frontalbench.liveportrait import keys
-from frontalbench.liveportrait.layers import (
+from frontalbench.networks.layers import (
     AffineNorm,
     Conv,
     GatheredConv3d,

@@ -69,7 +69,7 @@ class LivePortrait:
 
     ``states``: gives the state dict (official names) of one of :data:`keys.NETWORKS`; called once for each.
     ``precision``: number type of the heavy networks; motion network and perceptrons stay float32. A CPU without matrix tiles for it
-    (:func:`~frontalbench.liveportrait.layers.has_tiles`) computes the same, slowly.
+    (:func:`~frontalbench.networks.layers.has_tiles`) computes the same, slowly.
     ``algorithm``: see :class:`networks.Generator`; None takes the one that is fast on this device and in this precision.
     ``compiled``: run the heavy networks through torch.compile (minutes at the first picture; worth it for thousands).
     """
