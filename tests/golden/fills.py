@@ -29,11 +29,17 @@ import torch
 from torch import Tensor, nn
 
 from frontalbench.networks import checkpoints
+from frontalbench.networks.liveportrait import keys
 
 DATA = Path(__file__).resolve().parent / "data"
 SCHEMES = ("A", "B", "C")
 CLOSE = 1e-4
 """Of the largest golden value: what another machine may differ by."""
+
+LIVEPORTRAIT = {name: keys.FILES[name] for name in ("appearance", "motion", "warping", "generator")} | {
+    name: f"stitching_retargeting_module.{name}" for name in keys.MLP_WIDTHS
+}
+"""Our name of a LivePortrait network -> its name in the lists."""
 
 Array = npt.NDArray[Any]
 Module = TypeVar("Module", bound=nn.Module)
@@ -74,8 +80,8 @@ def state_keys(name: str, part: str | None = None) -> Mapping[str, Entry]:
 
 def state(name: str, recipe: str, part: str | None = None, *, constant: Sequence[str] = ()) -> dict[str, Tensor]:
     """The synthetic state dict of an official key list. Keys that end as one of ``constant`` are left out: constants of the network."""
-    keys = {key: entry for key, entry in state_keys(name, part).items() if not key.endswith(tuple(constant) or ("\n",))}
-    return _scheme(keys, recipe) if recipe in SCHEMES else _named(keys, recipe)
+    wanted = {key: entry for key, entry in state_keys(name, part).items() if not key.endswith(tuple(constant) or ("\n",))}
+    return _scheme(wanted, recipe) if recipe in SCHEMES else _named(wanted, recipe)
 
 
 def fill(module: nn.Module, name: str, recipe: str, part: str | None = None, *, constant: Sequence[str] = ()) -> dict[str, Tensor]:
@@ -105,6 +111,11 @@ def filled(
     return network.eval().requires_grad_(False)
 
 
+def liveportrait(network: str) -> dict[str, Tensor]:
+    """The synthetic state dict of one of LivePortrait's networks, by our names for them."""
+    return state("liveportrait", LIVEPORTRAIT[network], LIVEPORTRAIT[network])
+
+
 def check_sums(made: Mapping[str, Tensor], wanted: Array) -> None:
     """``wanted``: sum and sum of absolute values per key, float64 (keys, 2). Fails where the random generator is another one."""
     found = np.array([[float(value.double().sum()), float(value.double().abs().sum())] for value in made.values()])
@@ -124,10 +135,10 @@ def check_fill(made: Mapping[str, Tensor], system: str, module: str) -> int:
     return len(rows)
 
 
-def _scheme(keys: Mapping[str, Entry], scheme: str) -> dict[str, Tensor]:
+def _scheme(wanted: Mapping[str, Entry], scheme: str) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
-    later = [key for key in keys if key.endswith("weight_v")]
-    for key, (shape, floats) in ((key, (entry.shape, entry.floats)) for key, entry in keys.items()):
+    later = [key for key in wanted if key.endswith("weight_v")]
+    for key, (shape, floats) in ((key, (entry.shape, entry.floats)) for key, entry in wanted.items()):
         if key in later:
             continue
         if not floats:
@@ -138,7 +149,7 @@ def _scheme(keys: Mapping[str, Entry], scheme: str) -> dict[str, Tensor]:
         beside = f"{owner}.running_var" if owner else "running_var"
         if last == "running_var":
             made[key] = draw.abs() + 0.5
-        elif last == "weight" and beside in keys:
+        elif last == "weight" and beside in wanted:
             made[key] = 1.0 + 0.02 * draw
         elif last == "weight_u":
             made[key] = draw / draw.norm()
@@ -151,12 +162,12 @@ def _scheme(keys: Mapping[str, Entry], scheme: str) -> dict[str, Tensor]:
         weight = made[key.removesuffix("_v") + "_orig"]
         v = weight.reshape(weight.shape[0], -1).T @ made[key.removesuffix("_v") + "_u"]
         made[key] = v / v.norm()
-    return {key: made[key] for key in keys}
+    return {key: made[key] for key in wanted}
 
 
-def _named(keys: Mapping[str, Entry], module: str) -> dict[str, Tensor]:
+def _named(wanted: Mapping[str, Entry], module: str) -> dict[str, Tensor]:
     made: dict[str, Tensor] = {}
-    for key, entry in keys.items():
+    for key, entry in wanted.items():
         if key.endswith((".weight_u", ".weight_v")):
             continue
         if not entry.floats:
@@ -186,7 +197,7 @@ def _named(keys: Mapping[str, Entry], module: str) -> dict[str, Tensor]:
             v /= np.linalg.norm(v)
         stem = key.removesuffix("_orig")
         made[f"{stem}_u"], made[f"{stem}_v"] = (torch.from_numpy(vector.astype(np.float32)) for vector in (u, v))
-    return {key: made[key] for key in keys}
+    return {key: made[key] for key in wanted}
 
 
 # Inputs -----------------------------------------------------------------------------------------------------------------------------------
@@ -293,7 +304,10 @@ def record(network: nn.Module, names: Sequence[str], run: Callable[[], object]) 
     found: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
-        return lambda _module, _given, out: found.setdefault(name, out.clone()) and None
+        def hook(_module: nn.Module, _given: object, out: Tensor) -> None:
+            found.setdefault(name, out.clone())
+
+        return hook
 
     modules = dict(network.named_modules())
     hooks = [modules[name].register_forward_hook(keep(name)) for name in names]

@@ -108,6 +108,18 @@ def unfilled(make: Callable[[], Module]) -> Module:
     return network
 
 
+def count(path: StrPath) -> int:
+    """How many floating-point numbers a checkpoint file holds, in whatever mappings and lists. Raises :class:`BadInput`."""
+
+    def within(value: Any) -> int:
+        if isinstance(value, Tensor):
+            return value.numel() if value.is_floating_point() else 0
+        parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ()
+        return sum(within(part) for part in parts)
+
+    return within(_read(path))
+
+
 def metadata(path: StrPath) -> dict[str, str]:
     """What a safetensors file says about itself; empty where it says nothing. Raises :class:`BadInput`."""
     try:
