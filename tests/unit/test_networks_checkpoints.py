@@ -60,6 +60,13 @@ def test_every_form_of_file_gives_the_same_state_dict(form: str, tmp_path: Path,
     assert same(checkpoints.load(path, inner=inner), state)
 
 
+def test_a_misleading_suffix_misleads_nobody(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    torch.save(state, tmp_path / "torch.safetensors")
+    save_file(state, tmp_path / "safe.pth")
+    assert same(checkpoints.load(tmp_path / "torch.safetensors"), state)
+    assert same(checkpoints.load(tmp_path / "safe.pth"), state)
+
+
 def test_another_prefix_is_taken_off_where_it_stands(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
     torch.save({f"net.{key}" if key.startswith("conv") else key: value for key, value in state.items()}, tmp_path / "weights.pth")
     assert same(checkpoints.load(tmp_path / "weights.pth", strip="net."), state)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import torch
 
-from frontalbench.errors import BadConfig, one_line
+from frontalbench.errors import BadConfig, BadInput, one_line
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
 from frontalbench.frontalize.turning import guarded
@@ -74,7 +74,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RnrFronta
         settings = json.loads(said["settings"])
         network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
     except (KeyError, TypeError, ValueError) as error:
-        raise BadConfig(
+        raise BadInput(
             f"{path}: does not say its width and levels ({one_line(error)}); expected weights that train_network.py wrote"
         ) from error
     checkpoints.fill(network, checkpoints.load(path), path)

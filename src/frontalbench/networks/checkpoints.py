@@ -137,7 +137,8 @@ def _read(path: StrPath) -> Any:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with Path(path).open("rb") as handle:  # given a path, some versions of torch go by the suffix
+            return torch.load(handle, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if any(sign in str(error) for sign in ("Unsupported global", "Unsupported class", "Trying to", "Can only")):
             raise BadInput(
