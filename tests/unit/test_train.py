@@ -23,12 +23,13 @@ from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.head import Head  # noqa: E402
 from frontalbench.frontalize.rnr_inputs import SPAN, cut, sample  # noqa: E402
-from frontalbench.frontalize.rnr_network import Rnr  # noqa: E402
 from frontalbench.frontalize.scaleway import ScalewayFrontalizer, to_network  # noqa: E402
 from frontalbench.geometry.similarity import apply, estimate_similarity  # noqa: E402
+from frontalbench.networks.recognizer import Prelu  # noqa: E402
+from frontalbench.networks.rnr import Rnr  # noqa: E402
 from frontalbench.synth import pairs, quality  # noqa: E402
 from frontalbench.train import rnr, scaleway  # noqa: E402
-from frontalbench.train.judge import Prelu, load_judge  # noqa: E402
+from frontalbench.train.judge import load_judge  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop, split  # noqa: E402
 
 torch.set_num_threads(1)  # small pictures: a second thread only waits
@@ -109,7 +110,7 @@ def test_a_run_begins_with_the_weights_of_another_size(tmp_path: Path) -> None:
     assert large.begin_with(tmp_path / rnr.WEIGHTS) == ["entry.weight", "exit.bias", "exit.weight"]
     assert torch.equal(large.network.state_dict()["down.0.first.weight"], small.network.state_dict()["down.0.first.weight"])
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(BadInput, match="not a safetensors file"):
+    with pytest.raises(BadInput, match="no tensor fits"):
         large.begin_with(tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="no tensor fits"):
         rnr.Trainer(replace(settings, width=8, fold=2), []).begin_with(_without_norms(tmp_path / rnr.WEIGHTS))

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
-from frontalbench.errors import BadConfig
+from frontalbench.errors import BadConfig, one_line
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
-from frontalbench.frontalize.rnr_network import Rnr
 from frontalbench.frontalize.turning import guarded
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
+from frontalbench.networks import checkpoints
+from frontalbench.networks.rnr import Rnr
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -70,13 +69,15 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RnrFronta
     if len(used) != 1 or used[0].family != "tddfa":
         raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
     path = store.fetch(card)
+    said = checkpoints.metadata(path)
     try:
-        with safe_open(path, "pt") as handle:
-            settings = json.loads(handle.metadata()["settings"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BadConfig(f"{path}: not weights of this network ({error}); train_network.py writes them") from error
-    network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
-    runtime.fill_module(network, load_file(path), path)
+        settings = json.loads(said["settings"])
+        network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadConfig(
+            f"{path}: does not say its width and levels ({one_line(error)}); expected weights that train_network.py wrote"
+        ) from error
+    checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     return RnrFrontalizer(
         card.name, tddfa.load(used[0], threads=threads, device=device), network, size=size, device=runtime.torch_device(device)

@@ -14,18 +14,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
 from frontalbench.frontalize.rnr_inputs import SPAN, level_pitch
-from frontalbench.frontalize.scaleway_network import SIDE, Scaleway
 from frontalbench.frontalize.turning import guarded
 from frontalbench.geometry.crop import square_crop, square_matrix
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
+from frontalbench.networks import checkpoints
+from frontalbench.networks.scaleway import SIDE, Scaleway
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -99,11 +98,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ScalewayF
     if len(used) != 1 or used[0].family != "tddfa":
         raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
     path = store.fetch(card)
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BadConfig(f"{path}: not weights of this network ({error}); train_network.py writes them") from error
-    network = Scaleway()
-    runtime.fill_module(network, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, path)
+    network = checkpoints.unfilled(Scaleway)
+    checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     return ScalewayFrontalizer(card.name, tddfa.load(used[0], threads=threads, device=device), network, device=runtime.torch_device(device))
