@@ -15,6 +15,7 @@ from frontalbench.detect import retinaface
 from frontalbench.errors import BadInput
 from frontalbench.networks import checkpoints
 from frontalbench.networks.retinaface import RetinaFaceNet
+from tests import skips
 from tests.golden import fills
 
 WEIGHT = "weights/retinaface/cunjian_mobilenet0.25_Final.pth"
@@ -24,7 +25,7 @@ WEIGHT = "weights/retinaface/cunjian_mobilenet0.25_Final.pth"
 def mobilenet(shared: Path) -> Path:
     """The public weight; the golden outputs of this network are made with it."""
     if not (shared / WEIGHT).is_file():
-        pytest.skip(f"shared folder: {WEIGHT} is not in it")
+        pytest.skip(f"{skips.SHARED}: {WEIGHT} is not in it")
     return shared / WEIGHT
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from frontalbench import fingerprint
+
 ROOM = Path(__file__).parents[2] / "src" / "frontalbench" / "networks"
 FILES = sorted(ROOM.rglob("*.py"))
 
@@ -38,3 +40,15 @@ def test_the_room_s_own_files_import_nothing(path: Path) -> None:
 
 def test_the_room_is_not_empty() -> None:
     assert len(FILES) > 5
+
+
+def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another() -> None:
+    uses = {name: fingerprint.closure([f"frontalbench.{name}"]) for name in ("detect.retinaface", "enhance.gfpgan", "frontalize.rnr")}
+    room = {
+        name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
+    }
+    assert room == {
+        "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints"},
+        "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints"},
+        "frontalize.rnr": {"rnr", "checkpoints"},
+    }

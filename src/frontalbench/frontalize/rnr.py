@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from frontalbench.errors import BadConfig, one_line
+from frontalbench.errors import BadConfig, BadInput, one_line
 from frontalbench.frontalize.base import Place, View
 from frontalbench.frontalize.batches import Batched, batch_on
 from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
@@ -84,7 +84,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
         settings = json.loads(said["settings"])
         network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
     except (KeyError, TypeError, ValueError) as error:
-        raise BadConfig(
+        raise BadInput(
             f"{path}: does not say its width and levels ({one_line(error)}); expected weights that train_network.py wrote"
         ) from error
     checkpoints.fill(network, checkpoints.load(path), path)

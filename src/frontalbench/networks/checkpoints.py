@@ -137,13 +137,14 @@ def _read(path: StrPath) -> Any:
     try:
         if _is_safetensors(path):
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with Path(path).open("rb") as handle:  # given a path, some versions of torch go by the suffix
+            return torch.load(handle, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if any(sign in str(error) for sign in ("Unsupported global", "Unsupported class", "WeightsUnpickler")):
+        if any(sign in str(error) for sign in ("Unsupported global", "Unsupported class", "Trying to", "Can only")):
             raise BadInput(
                 f"{path}: refused, it holds code or objects besides tensors, and was not opened; fetch the official file"
             ) from error
-        raise BadInput(f"{path}: refused, it is damaged or no checkpoint ({one_line(error)}); fetch the file again") from error
+        raise BadInput(f"{path}: refused, it is damaged or holds other things than tensors; fetch the file again") from error
     except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, ... on broken files
         raise_if_memory_ran_out(error)
         raise BadInput(f"{path}: not a readable checkpoint ({one_line(error)}); fetch the file again") from error

@@ -2,7 +2,8 @@
 
 A constant of 4 x 4 pixels passes one convolution; seven layers double the size by an inverse Haar wavelet transform and pass two depth-wise
 separable convolutions each; a last 1 x 1 convolution gives the wavelet coefficients of the picture. Every convolution's input channels, and every
-doubling's, are scaled by a linear function of the style.
+doubling's, are scaled by a linear function of the style. That is not :mod:`.stylegan2`'s convolution: nothing is demodulated here, and a depth-wise
+convolution stands between scale and sum.
 """
 
 from __future__ import annotations
