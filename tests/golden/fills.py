@@ -104,7 +104,7 @@ def filled(
     sums: str | None = None,
 ) -> Module:
     """``make()`` filled, in evaluation mode and without gradients; with ``sums`` (an array of ``golden``) the fill itself is checked first."""
-    network = make()
+    network = checkpoints.unfilled(make)
     made = fill(network, name, recipe, part, constant=constant)
     if golden is not None and sums is not None:
         check_sums(made, Golden.of(golden).arrays[sums])

@@ -17,7 +17,6 @@ from frontalbench.enhance.gfpgan import Restore, load_network, swap_detail
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import framing
 from frontalbench.images import RGB
-from frontalbench.networks import checkpoints
 from frontalbench.networks.gfpgan import Gfpgan
 from tests.golden import fills
 
@@ -27,7 +26,7 @@ OFFICIAL = "GFPGANv1Clean"
 def test_every_stage_equals_the_reference() -> None:
     """Fill A gives almost constant outputs: it passes too, and proves little."""
     golden = fills.golden(OFFICIAL)
-    network = fills.filled(lambda: checkpoints.unfilled(Gfpgan), OFFICIAL, "C", golden=OFFICIAL, sums="C/param_sum_abssum")
+    network = fills.filled(Gfpgan, OFFICIAL, "C", golden=OFFICIAL, sums="C/param_sum_abssum")
     source = fills.drawn("gfpgan/input0", (1, 3, 512, 512), -1, 1)
     golden.near("input_first8", source.flatten()[:8])
     stages = [name for name, _ in network.named_modules() if f"C/{name}" in golden.arrays]

@@ -169,15 +169,22 @@ def test_weights_of_another_number_type_and_without_counters_are_taken(state: di
     assert torch.equal(network.get_buffer("order"), torch.arange(3))
 
 
-def test_a_network_that_keeps_numbers_outside_of_its_state_dict_is_not_made_unfilled() -> None:
+def test_an_unfilled_network_draws_nothing_and_has_its_constants() -> None:
     class Grid(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.conv = nn.Conv2d(1, 1, 1)
+            self.conv, self.line, self.norm = nn.Conv2d(1, 2, 3), nn.Linear(2, 2), nn.BatchNorm2d(2)
+            nn.init.normal_(tensor=self.line.weight)
+            nn.init.kaiming_normal_(self.conv.weight)
             self.register_buffer("grid", torch.arange(4.0), persistent=False)
 
-    with pytest.raises(ValueError, match="Grid: grid is in no state dict"):
-        checkpoints.unfilled(Grid)
+    before = torch.get_rng_state()
+    network = checkpoints.unfilled(Grid)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(network.get_buffer("grid"), torch.arange(4.0))
+    assert torch.equal(network.norm.running_var, torch.ones(2))
+    Grid()
+    assert not torch.equal(torch.get_rng_state(), before), "otherwise this test says nothing"
 
 
 def test_numbers_are_counted_however_a_file_is_laid_out(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:

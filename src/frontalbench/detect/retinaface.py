@@ -90,7 +90,7 @@ class RetinaFace:
         self._sizing, self._threshold, self._overlap = sizing, threshold, overlap
         torch.set_num_threads(max(1, threads))
         self._device = runtime.torch_device(device)
-        net = RetinaFaceNet(backbone)
+        net = checkpoints.unfilled(lambda: RetinaFaceNet(backbone))
         checkpoints.fill(net, checkpoints.load(model), model)
         self._net = net.eval().requires_grad_(False).to(self._device)
         self._fill = (int(MEAN_BGR[2]), int(MEAN_BGR[1]), int(MEAN_BGR[0]))

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from frontalbench.errors import BadInput, one_line, raise_if_memory_ran_out
 
@@ -94,18 +95,24 @@ def check(
 
 
 def unfilled(make: Callable[[], Module]) -> Module:
-    """The network that ``make`` gives, on the CPU, its tensors not yet written: drawing random weights only to replace them takes seconds.
+    """The network that ``make`` gives, its weights not drawn, to be filled: random numbers only to be replaced take seconds in a large network.
 
-    For networks that keep everything in their state dict; :class:`ValueError` for one that does not, since nothing would fill the rest.
+    What :mod:`torch.nn.init` would have written is whatever the memory held; all else (constants, buffers) is as ``make`` made it.
     """
-    with torch.device("meta"):
-        network = make()
-    kept = set(network.state_dict(keep_vars=True))
-    loose = [name for name, _ in network.named_buffers() if name not in kept]
-    if loose:
-        raise ValueError(f"{type(network).__name__}: {loose[0]} is in no state dict; make the network itself")
-    network.to_empty(device="cpu")
-    return network
+    with _NoDrawing():
+        return make()
+
+
+class _NoDrawing(TorchFunctionMode):
+    """:mod:`torch.nn.init`'s functions, and what they draw with, leave their tensor alone.
+
+    torch's meta device does it too, but its first use imports for three seconds.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        if getattr(func, "__module__", None) == "torch.nn.init" or func in (Tensor.normal_, Tensor.uniform_):
+            return (kwargs or {}).get("tensor") if not args else args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def count(path: StrPath) -> int:

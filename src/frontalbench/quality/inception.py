@@ -45,6 +45,6 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Features:
     Params(card).finish()
     path = store.fetch(card)
     torch.set_num_threads(max(1, threads))
-    network = Inception()
+    network = checkpoints.unfilled(Inception)
     checkpoints.fill(network, read_torchscript(path), path)
     return Features(network, device=device)

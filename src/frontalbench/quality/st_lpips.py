@@ -62,6 +62,6 @@ def load(card: ModelCard, *, threads: int = 1) -> ShiftTolerant:
     Params(card).finish()
     path = store.fetch(card)
     torch.set_num_threads(max(1, threads))
-    network = Network()
+    network = checkpoints.unfilled(Network)
     checkpoints.fill(network, checkpoints.load(path), path)
     return ShiftTolerant(network)
