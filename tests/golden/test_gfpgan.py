@@ -13,9 +13,9 @@ import torch
 
 from frontalbench import images, status
 from frontalbench.detect.base import Detections
-from frontalbench.enhance import gfpgan
 from frontalbench.enhance.gfpgan import Restore, load_network, swap_detail
 from frontalbench.errors import BadInput
+from frontalbench.frontalize import framing
 from frontalbench.images import RGB
 from frontalbench.networks.gfpgan import Gfpgan
 from tests.golden import fills
@@ -73,7 +73,7 @@ def portrait() -> Iterator[tuple[RGB, np.ndarray]]:
     """A smooth picture of 300 x 200 pixels and five points in it."""
     y, x = np.mgrid[:300, :200]
     picture = np.stack([100 + 40 * np.sin(x / 40), 110 + 30 * np.cos(y / 50), 120 + 20 * np.sin((x + y) / 60)], axis=-1)
-    yield picture.astype(np.uint8), gfpgan.TEMPLATE * 0.2 + (50, 80)
+    yield picture.astype(np.uint8), framing.FIVE_512 * 0.2 + (50, 80)
 
 
 def test_the_restored_face_lands_where_the_face_was(portrait: tuple[RGB, np.ndarray]) -> None:

@@ -21,10 +21,10 @@ from frontalbench import runtime, status
 from frontalbench.detect.select import choose
 from frontalbench.enhance.base import Refused, each, to_bytes
 from frontalbench.errors import BadConfig
+from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Outcome
 from frontalbench.geometry.crop import paste_back
 from frontalbench.geometry.masks import border_mask
-from frontalbench.geometry.similarity import estimate_similarity
 from frontalbench.images import RGB
 from frontalbench.params import Params
 
@@ -35,10 +35,6 @@ if TYPE_CHECKING:
     from frontalbench.detect.base import Detector
 
 SIDE: Final = 512
-TEMPLATE: Final = np.array(
-    [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
-)
-"""Where the five points lie in a 512 x 512 face (the released template of facexlib)."""
 _SURROUND: Final = (132, 133, 135)  # R, G, B beyond the photograph's border, as in training
 _LUMA: Final = np.array([[0.299, 0.587, 0.114]], np.float32)
 MODES: Final = ("full", "detail")
@@ -101,7 +97,7 @@ class Restore:
         face = choose(self._detector.detect(image), (image.shape[1], image.shape[0]))
         if face is None:
             raise Refused("no face found to restore", status.NO_FACE)
-        matrix = estimate_similarity(face.points, TEMPLATE)
+        matrix = framing.five_point(face.points, SIDE)
         aligned = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_SURROUND)
         restored = self._run(np.asarray(aligned, np.uint8))
         if self._mode == "detail":
