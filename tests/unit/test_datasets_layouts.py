@@ -164,8 +164,9 @@ def test_aflw2000_without_a_pose_file_is_kept_without_pose(tmp_path: Path) -> No
     (tmp_path / "image00002.mat").write_bytes(b"not a matlab file")
     found = listing.scan(kit.card("aflw2000", tmp_path))
     assert [m.yaw for m in found.members] == [None, None]
-    assert any(line.startswith("2 pictures without a readable pose file") for line in found.problems)
-    assert aflw2000.pose_of(b"") is None
+    assert any(line.startswith("2 pictures without a usable pose file") for line in found.problems)
+    assert [m.detail for m in found.members] == ["no usable pose file: not there", "no usable pose file: not readable"]
+    assert aflw2000.pose_of(b"") == "not readable"
 
 
 def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None:
@@ -185,7 +186,7 @@ def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None
         "bob/1.jpg": "auto",
         "bob/1.png": "auto",
     }
-    assert found.ignored == 1 and found.refused == 1
+    assert found.ignored == 1 and found.refused == 2
     lines = "\n".join(found.problems)
     assert "ann/other: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
 

@@ -16,6 +16,7 @@ from sklearn.model_selection import PredefinedSplit
 from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.protocols import cfp, lfw
+from frontalbench.protocols.lists import present
 from frontalbench.protocols.verification import Pair, area_under_roc, best_threshold, equal_error_rate, scores_of, verify
 
 
@@ -115,7 +116,7 @@ def test_real_pairs_file_has_ten_balanced_folds_of_separate_people(shared: Path)
     assert len(development) == 1000 and {pair.fold for pair in development} == {0}
     # The pictures of 30 people that are here make some of the pairs; the rest is named.
     here = [f"{path.parent.name}/{path.name}" for path in (shared / "testdata" / "lfw").glob("*/*.jpg")]
-    kept, absent = lfw.present(pairs, here)
+    kept, absent = present(pairs, here)
     assert all(pair.first in here and pair.second in here for pair in kept)
     assert len(kept) < 6000 and "Abel_Pacheco/Abel_Pacheco_0001.jpg" in absent
 
@@ -147,13 +148,13 @@ def test_real_cfp_splits(shared: Path) -> None:
         assert {tuple(name.split("/")[1] for name in pair[:2]) for pair in pairs} == {folders}
         assert all((pair.first.split("/")[0] == pair.second.split("/")[0]) == pair.same for pair in pairs)
         here = {str(path.relative_to(root / "Data" / "Images")) for path in (root / "Data" / "Images").rglob("*.jpg")}
-        kept, absent = lfw.present(pairs, here)
+        kept, absent = present(pairs, here)
         assert len(kept) == 1400 and absent  # two of ten folds: people 001 to 100
         assert {pair.fold for pair in kept} == {0, 1}
     with pytest.raises(BadInput, match="expected FF or FP"):
         cfp.read_pairs(root, "PP")
     with pytest.raises(BadInput, match=r"Pair_list_F\.txt: not there"):
-        cfp.read_pairs(root / "Data", "FF")
+        cfp.read_pairs(root / "Data" / "Images", "FF")
 
 
 def test_scores_of_pairs_and_of_images_that_are_not_there() -> None:
