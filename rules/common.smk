@@ -17,7 +17,6 @@ except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
 
 
-
 onstart:
     for note in PLAN.notes():
         logger.warning(note)

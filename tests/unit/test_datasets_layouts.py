@@ -204,7 +204,9 @@ def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None
     }
     assert found.ignored == 1 and found.refused == 2
     lines = "\n".join(found.problems)
-    assert "ann/other: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
+    assert (
+        "ann/other: 1 picture left out: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
+    )
 
 
 def test_names_of_every_kind_survive_and_never_leave_the_columns(tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_jfif_and_mpo_are_pictures_and_heic_is_named_with_what_to_do(tmp_path: P
     found = listing.scan(kit.card("folder", tmp_path))
     assert [m.image_id for m in found.members] == ["p/Angle/b.MPO", "p/GT/a.jfif"]
     assert found.ignored == 4
-    assert "2 .heic files cannot be read here and stay out: p/Angle/c.HEIC, p/Angle/d.heic; save them as JPEG or PNG" in found.problems
+    assert "2 .heic files cannot be read here: p/Angle/c.HEIC, p/Angle/d.heic; save as JPEG or PNG" in found.problems
     note = listing.note_of(kit.card("folder", tmp_path), found)
     assert "4 files ignored" in note and "2 .heic: p/Angle/c.HEIC, p/Angle/d.heic; 1 .txt: p/GT/notes.txt; 1 no ending: p/GT/README" in note
     assert "prepare_dataset.py --dataset folder --check" in note and "\n" not in note

@@ -85,7 +85,7 @@ def _nothing(base: str, card: DatasetCard, listing: Listing) -> str:
 def unreadable_kinds(others: Iterable[str]) -> list[str]:
     """A line for each kind of picture that cannot be read here (HEIC and the like), with what to do."""
     return [
-        f"{plural(len(names), f'{ending} file')} cannot be read here and stay out: {some(names)}; save them as JPEG or PNG"
+        f"{plural(len(names), f'{ending} file')} cannot be read here: {some(names)}; save as JPEG or PNG"
         for ending, names in by_ending(others).items()
         if ending in UNREADABLE_EXTENSIONS
     ]
