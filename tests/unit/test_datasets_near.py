@@ -50,7 +50,7 @@ def test_a_picture_stored_anew_is_the_same_picture(name: str) -> None:
 
 def test_flat_pictures_resemble_nothing() -> None:
     flat = np.stack([near.signature(kit.picture(value, (64, 64))) for value in (10, 10, 200)])
-    assert not flat.any() and near.pairs(flat) == []
+    assert not flat.any() and near.pairs(flat, "abc") == near.Found((), 0, 0)
 
 
 def test_pairs_are_found_across_the_blocks_they_are_compared_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +59,12 @@ def test_pairs_are_found_across_the_blocks_they_are_compared_in(monkeypatch: pyt
     vectors[7] = vectors[1]
     vectors[8] = vectors[1]
     vectors[5] = vectors[4]
-    found = near.pairs(vectors)
-    assert [(pair.first, pair.second) for pair in found] == [(1, 7), (1, 8), (4, 5), (7, 8)]
-    assert [(pair.first, pair.second) for pair in near.across(found, list("aaaaabaaba"))] == [(1, 8), (4, 5), (7, 8)]
+    found = near.pairs(vectors, list("aaaaabaaba"))
+    assert [(pair.first, pair.second) for pair in found.across] == [(1, 8), (4, 5), (7, 8)]
+    assert (found.apart, found.within) == (3, 1)
+    monkeypatch.setattr(near, "MOST_PAIRS", 1)
+    found = near.pairs(vectors, list("aaaaabaaba"))
+    assert [(pair.first, pair.second) for pair in found.across] == [(1, 8)] and found.apart == 3
 
 
 def test_a_check_names_near_identical_pictures_across_people_that_a_byte_hash_misses(tmp_path: Path) -> None:
@@ -76,7 +79,7 @@ def test_a_check_names_near_identical_pictures_across_people_that_a_byte_hash_mi
     assert found.pixels is not None
     (twice,) = found.pixels.across
     assert (twice.first, twice.second) == ("p1/GT/1.jpg", "p3/Angle/2.jpg") and twice.correlation > near.ALIKE
-    assert (found.pixels.within, found.pixels.compared) == (1, 8)
+    assert (found.pixels.apart, found.pixels.within, found.pixels.compared) == (1, 1, 8)
     assert any(line.startswith("p5/Angle/cut.jpg: ") for line in found.report.problems)
     assert checking.check(card, cache=listing.FileCache(None, tmp_path), pixels=False).pixels is None
 
@@ -89,7 +92,7 @@ def test_no_two_people_of_the_real_sets_are_called_one_photograph_but_a_copy_is(
         members = [member for member in members if member.yaw == 0.0][:340]
     vectors = np.stack([near.signature(Path(member.path).read_bytes()) for member in members])
     people = [member.identity for member in members]
-    assert near.across(near.pairs(vectors), people) == []
+    assert near.pairs(vectors, people).apart == 0
     alike = vectors @ vectors.T
     alike[np.equal.outer(people, people)] = 0
     assert alike.max() < near.ALIKE - 0.04

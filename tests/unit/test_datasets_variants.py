@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from pathlib import Path
 
 import pytest
 
+from frontalbench import images
 from frontalbench.datasets import biwi, listing, members
 from frontalbench.errors import BadInput
 from tests.unit import datasetkit as kit
@@ -181,6 +183,12 @@ def test_jfif_and_mpo_are_pictures_and_heic_is_named_with_what_to_do(tmp_path: P
     note = listing.note_of(kit.card("folder", tmp_path), found)
     assert "4 files ignored" in note and "2 .heic: p/Angle/c.HEIC, p/Angle/d.heic; 1 .txt: p/GT/notes.txt; 1 no ending: p/GT/README" in note
     assert "prepare_dataset.py --dataset folder --check" in note and "\n" not in note
+
+
+def test_the_documentation_lists_the_endings_that_are_read(project_root: Path) -> None:
+    text = (project_root / "docs" / "datasets.md").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith("Endings that are read: ")]
+    assert set(re.findall(r"\.\w+", line.partition("avif")[0] + "avif")) == images.EXTENSIONS
 
 
 def test_nothing_is_said_where_everything_is_used(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def describe(card: DatasetCard, found: checking.Check) -> str:
     ]
     if pixels is not None:
         lines.append(
-            f"near-identical by pixels: {len(pixels.across):,} pairs across people, {pixels.within:,} within a person "
+            f"near-identical by pixels: {pixels.apart:,} pairs across people, {pixels.within:,} within a person "
             f"({pixels.compared:,} pictures compared)"
         )
         lines += [f"near-identical across people: {twice.first}, {twice.second} ({twice.correlation:.2f})" for twice in pixels.across[:20]]

@@ -36,6 +36,19 @@ class Near:
     correlation: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """``across``: pairs with two people's names, in order of their places, at most :data:`MOST_PAIRS`; ``apart``: how many there are in all;
+    ``within``: how many pairs show one person (a video has very many, so they are not listed)."""
+
+    across: tuple[Near, ...]
+    apart: int
+    within: int
+
+
+MOST_PAIRS = 10_000
+
+
 def signature(data: bytes) -> npt.NDArray[np.float32]:
     """Unit vector ``(SIDE * SIDE,)`` of an encoded picture; zeros for one without any detail. Raises :class:`Unreadable`."""
     grey = cv2.cvtColor(images.decode(data, max_side=256), cv2.COLOR_RGB2GRAY)
@@ -55,21 +68,19 @@ def signature_or_reason(data: bytes) -> npt.NDArray[np.float32] | str:
         return str(error)
 
 
-def pairs(signatures: npt.NDArray[np.float32], alike: float = ALIKE) -> list[Near]:
-    """All near-identical pairs among ``signatures (N, SIDE * SIDE)``, in order of their places."""
-    found = []
+def pairs(signatures: npt.NDArray[np.float32], people: Sequence[str], alike: float = ALIKE) -> Found:
+    """The near-identical pairs among ``signatures (N, SIDE * SIDE)``; ``people`` says who is on each picture."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(people))}
+    who = np.array([numbers[name] for name in people], np.int64)
+    across: list[Near] = []
+    apart = within = 0
     for start in range(0, len(signatures), _BLOCK):
         block = signatures[start : start + _BLOCK]
         correlation = block @ signatures[start:].T
-        rows, columns = np.nonzero(correlation >= alike)
-        later = columns > rows
-        found += [
-            Near(start + int(row), start + int(column), float(correlation[row, column]))
-            for row, column in zip(rows[later], columns[later], strict=True)
-        ]
-    return found
-
-
-def across(found: Sequence[Near], people: Sequence[str]) -> list[Near]:
-    """Those pairs whose two pictures carry different names of people."""
-    return [near for near in found if people[near.first] != people[near.second]]
+        rows, columns = np.nonzero(np.triu(correlation >= alike, 1))
+        other = who[start + rows] != who[start + columns]
+        within += int((~other).sum())
+        apart += int(other.sum())
+        for row, column in zip(rows[other][: MOST_PAIRS - len(across)], columns[other], strict=False):
+            across.append(Near(start + int(row), start + int(column), float(correlation[row, column])))
+    return Found(tuple(across), apart, within)

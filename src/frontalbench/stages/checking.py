@@ -36,10 +36,12 @@ class Twice:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What comparing pictures by their pixels gave. ``across``: pairs with two people's names and different bytes; ``within``: how many
-    pairs with one; ``compared``: how many pictures were compared."""
+    """What comparing pictures by their pixels gave. ``across``: pairs with two people's names and different bytes, the first
+    :data:`near.MOST_PAIRS`; ``apart``: how many there are; ``within``: how many pairs with one person's name; ``compared``: how many pictures
+    were compared."""
 
     across: tuple[Twice, ...] = ()
+    apart: int = 0
     within: int = 0
     compared: int = 0
 
@@ -110,15 +112,14 @@ def _compare(
             kept.append(member)
             signatures.append(read)
     people = [member.subject or member.identity for member in kept]
-    found = near.pairs(np.stack(signatures)) if signatures else []
-    apart = near.across(found, people)
+    found = near.pairs(np.stack(signatures), people) if signatures else near.Found((), 0, 0)
     names = [member.image_id for member in kept]
     across = tuple(
         Twice(names[pair.first], names[pair.second], pair.correlation)
-        for pair in apart
+        for pair in found.across
         if content[names[pair.first]] != content[names[pair.second]]
     )
-    return Pixels(across, len(found) - len(apart), len(kept)), undecodable
+    return Pixels(across, found.apart - len(found.across) + len(across), found.within, len(kept)), undecodable
 
 
 def _signatures(used: Sequence[Member]) -> Iterator[npt.NDArray[np.float32] | str]:
