@@ -153,10 +153,10 @@ def one_person_holds_most(rng: np.random.Generator, n: int) -> tuple[Dataset, se
 
 
 def no_gain(rng: np.random.Generator, n: int) -> tuple[Dataset, set[str]]:
-    """`mesh.none` helps some people as much as it harms others; `mesh.sharp` harms."""
+    """`mesh.none` helps some people as much as it harms others; `mesh.sharp` does the same, always .003 less, so it is often the runner-up."""
     crowd = people(rng, n)
-    noise = [crowd.per_person(rng, 0.03) + rng.normal(0, 0.02, len(crowd.subject)) for _ in range(2)]
-    return dataset(crowd, {"mesh.none": Variant(noise[0]), "mesh.sharp": Variant(noise[1] - 0.05)}), set()
+    gain = crowd.per_person(rng, 0.03) + rng.normal(0, 0.02, len(crowd.subject))
+    return dataset(crowd, {"mesh.none": Variant(gain), "mesh.sharp": Variant(gain - 0.003)}), set()
 
 
 def equals(rng: np.random.Generator, n: int, variants: int = 2) -> tuple[Dataset, set[str]]:

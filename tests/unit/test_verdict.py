@@ -16,7 +16,7 @@ from frontalbench.tabulate.dataset import Dataset
 from . import peoplekit as kit
 from .peoplekit import Variant
 
-RUNS = 200
+RUNS = 100
 Maker = Callable[[np.random.Generator, int], tuple[Dataset, set[str]]]
 
 
@@ -88,7 +88,7 @@ def test_a_leader_that_is_not_best_says_why() -> None:
     assert (
         "behind mesh.none over the" in sharp["note"]
         and sharp["gain_ranked"] < none["gain_ranked"]
-        and sharp["n_ranked"] == none["n_ranked"]
+        and sharp["n_images_ranked"] == none["n_images_ranked"]
     )
 
 
@@ -132,7 +132,7 @@ def test_one_variant_that_lost_almost_everything_takes_no_images_away_and_no_bol
         flat = {"mesh.none": Variant(np.full(len(few), 0.1)), "tddfa.none": Variant(np.full(len(few), gain), few)}
         rows = {r["variant"]: r for r in kit.marked(kit.dataset(crowd, flat))}
         assert kit.best(list(rows.values())) == expected
-        assert rows["mesh.none"]["n_ranked"] == len(few) and "lost more than half" in rows["tddfa.none"]["note"]
+        assert rows["mesh.none"]["n_images_ranked"] == len(few) and "lost more than half" in rows["tddfa.none"]["note"]
     assert "tddfa.none, left out because it lost most images" in rows["mesh.none"]["note"]
 
 
@@ -168,6 +168,25 @@ def test_table_3_ranks_detectors_of_one_backbone_and_never_backbones() -> None:
     assert angled["a", "good"]["best"] and not angled["b", "good"]["best"]
 
 
+@pytest.mark.parametrize("make", [kit.lost_the_hard_ones, kit.equals, kit.five_equals], ids=lambda make: make.__name__)
+def test_places_of_variants_are_wrong_in_at_most_five_percent_of_experiments(make: Maker) -> None:
+    """A place is wrong where it puts one behind another that is truly no better; in these worlds only `mesh.none` may be ahead, if any."""
+    wrong = 0
+    for run in range(100):
+        made, truly = make(np.random.default_rng([run, 12]), 12)
+        rows = kit.marked(made)
+        wrong += any(r["first"] > 1 for r in rows if not truly or r["variant"] in truly)
+        assert sorted(r["place"] for r in rows) == list(range(1, len(rows) + 1))
+        assert all(r["first"] <= r["place"] <= r["last"] for r in rows)
+    assert wrong <= 9, "5 % of 100, and two standard errors"
+
+
+def test_places_follow_clear_differences() -> None:
+    made, _ = kit.real_winner(np.random.default_rng(0), 35)
+    assert [(r["place"], r["first"], r["last"]) for r in kit.marked(made)] == [(1, 1, 1), (2, 2, 2)]
+    assert verdict.places({0: np.array([1.0, np.nan]), 1: np.array([np.nan, 1.0])}, ["a", "b"]) == {} and verdict.places({}, []) == {}
+
+
 # What is tested -----------------------------------------------------------------------------------------------------------------
 
 
@@ -188,14 +207,14 @@ def test_smallest_p_is_the_one_that_a_unanimous_crowd_gets() -> None:
     assert verdict.smallest_p(0) == 1.0 and verdict.smallest_p(35) == 1e-4
     assert verdict.sign_flip(np.ones((35, 1)))[0] == verdict.smallest_p(35)
     family = 3000
-    assert verdict.sign_flip(np.ones((35, 1)), family=family)[0] * family <= 0.011
+    assert verdict.sign_flip(np.ones((35, 1)), family=family)[0] * family <= 0.026
 
 
 def test_more_draws_refine_a_small_p_and_keep_a_large_one() -> None:
     d = np.random.default_rng(0).normal([0.75, 0.1, 5.0], 1.0, (30, 3))
     few, many = verdict.sign_flip(d), verdict.sign_flip(d, family=2000)
     assert few[1] == many[1] > 0.01
-    assert many[2] == pytest.approx(5e-6, rel=0.1) and few[2] == 1e-4
+    assert many[2] == pytest.approx(1.25e-5, rel=0.01) and few[2] == 1e-4
     assert many[0] == pytest.approx(reference.ttest_1samp(d[:, 0], 0).pvalue, rel=2.0)
 
 

@@ -67,17 +67,17 @@ def _people(sums: FloatArray, numbers: FloatArray) -> list[People]:
     return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
 
 
-Place = tuple[str, str, str, str]
+RowKey = tuple[str, str, str, str]
 
 
-def people_of_cell(rows: groups.Rows, original: groups.Rows, *, is_original: bool, bins: groups.YawBins) -> dict[Place, People]:
+def people_of_cell(rows: groups.Rows, original: groups.Rows, *, is_original: bool, bins: groups.YawBins) -> dict[RowKey, People]:
     """(group, subset, yaw axis, yaw bin) -> the people behind that row of :func:`.groups.summarise_cell` (same arguments)."""
     labels = bins.labels
     absolute, signed = bins.codes(original.yaw)
     everywhere = np.zeros(len(rows), np.int64)
     code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1]
     n, m = int(code.max(initial=-1)) + 1, len(labels)
-    out: dict[Place, People] = {}
+    out: dict[RowKey, People] = {}
     for kind in groups._kinds(rows, original, is_original):
         known = np.isfinite(kind.values)
         for place in (everywhere, absolute, signed):
@@ -95,8 +95,8 @@ def people_of_cell(rows: groups.Rows, original: groups.Rows, *, is_original: boo
 
 
 def enough_flips(family: int) -> int:
-    """Random flips for a family of so many tests: the smallest p times the family stays at .01 or below."""
-    return max(FLIPS, 100 * family - 1)
+    """Random flips for a family of so many tests: the smallest p times the family stays at .025 or below."""
+    return max(FLIPS, 40 * family - 1)
 
 
 def smallest_p(n_people: int, flips: int = FLIPS) -> float:
@@ -226,6 +226,40 @@ def rank(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, family: in
         left_out=left_out,
         shadowed=shadowed,
     )
+
+
+@dataclass(frozen=True)
+class Place:
+    """``place`` by value among the ranked candidates, and the places ``first`` to ``last`` that significant differences leave open."""
+
+    place: int
+    first: int
+    last: int
+
+
+def places(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, seed: int = 0) -> dict[Key, Place]:
+    """Places of candidates (arguments as :func:`rank`), over the images that all of them gave, by the mean of the people's means.
+
+    One is behind another where the sign-flip test on people says so (Holm over all pairs) and the mean over images has the same sign. Empty where no
+    image was given by all.
+    """
+    chosen = complete_enough(values)
+    table = np.stack([values[key] for key in chosen], axis=1) if chosen else np.zeros((0, 0))
+    here = np.flatnonzero(np.isfinite(table).all(axis=1))
+    if not len(here):
+        return {}
+    means = _means(table[here], np.unique(np.asarray(subject)[here], return_inverse=True)[1])
+    overall, per_image = means.mean(axis=0), table[here].mean(axis=0)
+    order = sorted(range(len(chosen)), key=lambda i: (-overall[i], i))
+    left, right = np.triu_indices(len(chosen), 1)
+    ahead, behind = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
+    if len(left):
+        adjusted = stats.holm(sign_flip(means[:, left] - means[:, right], family=len(left), seed=seed))
+        for a, b, p in zip(left, right, adjusted, strict=True):
+            better, worse = (a, b) if overall[a] > overall[b] else (b, a)
+            if p < SIGNIFICANT and per_image[better] > per_image[worse]:
+                ahead[worse], behind[better] = ahead[worse] + 1, behind[better] + 1
+    return {chosen[i]: Place(1 + at, 1 + int(ahead[i]), len(chosen) - int(behind[i])) for at, i in enumerate(order)}
 
 
 def _means(table: FloatArray, code: npt.NDArray[np.int64]) -> FloatArray:

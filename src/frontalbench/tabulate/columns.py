@@ -95,7 +95,10 @@ _JUDGED: dict[str, Column] = {
         REAL,
         "what the place is by: identity gain as the mean over people, over the images that every ranked variant of the judge gave",
     ),
-    "n_ranked": (INT, "images that every ranked variant of the judge gave"),
+    "n_images_ranked": (INT, "images that every ranked variant of the judge gave"),
+    "place": (INT, "place by gain_ranked among the ranked variants of the judge"),
+    "first": (INT, "best place that the significant differences leave open (sign-flip test on people, Holm over all pairs of the judge)"),
+    "last": (INT, "worst place"),
 }
 _LEADER: dict[str, Column] = {
     "best": (

@@ -104,9 +104,12 @@ def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings
                 values[place] = np.where(usable(table, original), gain + leave, np.nan)
         names = {place: str(rows[place]["variant"]) for place in values}
         found = _mark(rows, [_Ranked(values, leave, original.subject.astype(np.str_), names)], settings)
+        subject = original.subject.astype(np.str_)
+        for place, open_ in verdict.places(values, subject, seed=settings.seed).items():
+            rows[place] |= {"place": open_.place, "first": open_.first, "last": open_.last}
         for ranking in found:
             for place in set(ranking.order) - {_LEAVE}:
-                rows[place]["gain_ranked"], rows[place]["n_ranked"] = ranking.value[place], ranking.n_images
+                rows[place] |= {"gain_ranked": ranking.value[place], "n_images_ranked": ranking.n_images}
                 if ranking.leader not in (place, _LEAVE) and rows[place]["identity_gain"] > rows[ranking.leader]["identity_gain"]:
                     rows[place]["note"] = join_notes(_behind(ranking, place, names), rows[place]["note"])
 
