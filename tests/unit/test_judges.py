@@ -86,7 +86,7 @@ def test_values_equal_written_out_ones(dataset: Dataset, found: tuple[list[Any],
         sd = np.sqrt(np.average((centres - mean) ** 2, weights=impostors.counts))
         assert values[(*judge, "z_slope")]["value"] == pytest.approx(line.slope / sd, rel=1e-3)
         assert values[(*judge, "stability")]["value"] == pytest.approx(rows.within[probe].mean(), abs=1e-6)
-        point = stats.operating_point(impostors, 1e-2)
+        point = stats.operating_point(impostors, 1e-1)  # 20 people are 380 pairs of people
         assert values[(*judge, "fnmr")]["value"] == pytest.approx((genuine_pairs.scores < np.float32(point.threshold)).mean(), abs=1e-9)
         assert values[(*judge, "fnmr")]["low"] <= values[(*judge, "fnmr")]["value"] <= values[(*judge, "fnmr")]["high"]
 
@@ -120,8 +120,8 @@ def test_bootstrap_p_has_its_level_when_nothing_differs() -> None:
 def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Cell], dataset: Dataset) -> None:
     made = verification_tables(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
     judge = ("good", "two")
-    rows = [r for r in made["fnmr_by_yaw"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2]
-    whole = next(r for r in made["error_rates"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2)
+    rows = [r for r in made["fnmr_by_yaw"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-1]
+    whole = next(r for r in made["error_rates"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-1)
     assert [r["yaw_bin"] for r in rows] == ["0 to 30", "30 to 60", "60 to 90"]
     assert sum(r["fnmr"] * r["n_pairs"] for r in rows) / sum(r["n_pairs"] for r in rows) == pytest.approx(whole["fnmr"])
     base = dataset.original(judge)
@@ -133,7 +133,7 @@ def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Ce
     assert rows[2]["n_pairs"] == steep.sum()
     assert rows[2]["fnmr"] == pytest.approx((pair_scores.scores[steep] < np.float32(whole["threshold"])).mean())
     assert rows[0]["fnmr"] < rows[2]["fnmr"] and rows[2]["fnmr_low"] <= rows[2]["fnmr"] <= rows[2]["fnmr_high"]
-    assert not [r for r in made["fnmr_by_yaw"] if r["fmr_target"] < 1e-3], "not supported by n"
+    assert not [r for r in made["fnmr_by_yaw"] if r["fmr_target"] < 1e-1], "not supported by n"
 
 
 def test_a_fusion_counts_only_when_it_beats_the_mirrored_photograph(cells: list[Cell], dataset: Dataset) -> None:

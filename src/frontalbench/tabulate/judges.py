@@ -111,7 +111,7 @@ def _measures(rows: Rows, common: groups.BoolArray, settings: Settings) -> dict[
     out = {}
     for prefix, values in (("", genuine), ("z_", z)):
         out[f"{prefix}slope"] = curves.slope_draws(yaw, values, subject, **more)
-        out[f"{prefix}area"] = curves.smooth(yaw, values, subject, YAW_GRID, **more).area
+        out[f"{prefix}area"] = curves.area_draws(yaw, values, subject, YAW_GRID, **more)
     out["stability"] = _ratio(*_per_subject(np.where(common, rows.within, np.nan), rows, common), settings)
     return out
 

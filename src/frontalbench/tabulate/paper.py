@@ -50,11 +50,15 @@ def net_gain_rows(master: Sequence[Row]) -> list[Row]:
                 "net_gain_low": net["ci_low"],
                 "net_gain_high": net["ci_high"],
                 "impostor_gain": found["impostor gain", "common"]["mean"],
+                "impostor_gain_low": found["impostor gain", "common"]["ci_low"],
+                "impostor_gain_high": found["impostor gain", "common"]["ci_high"],
                 "identity_gain": identity["mean"],
                 "identity_gain_low": identity["ci_low"],
                 "identity_gain_high": identity["ci_high"],
                 "p_holm": identity["p_holm"],
                 "share_gaining": net["share_gaining"],
+                "share_gaining_low": net["share_gaining_low"],
+                "share_gaining_high": net["share_gaining_high"],
                 "n_images": net["n_images"],
                 "n_subjects": net["n_subjects"],
                 "n_fta_angled": angled_own.get("n_fta"),
@@ -280,7 +284,7 @@ def _judge(row: Row) -> str:
 
 
 HOW_TO_READ = (
-    "Brackets: 95 % interval, bootstrap over people. N: images that every compared cell gave. FTA: failures to acquire (no embedding came out). "
+    "Brackets: 95 % interval over people. N: images that every compared cell gave. FTA: failures to acquire (no embedding came out). "
     "Bold: best, and better than the runner-up (sign-flip test over people, Holm, p < 0.05). "
     "† the backbone took part in making this variant: shown, not ranked.\n"
 )
