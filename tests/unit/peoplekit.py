@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from frontalbench.compare.groups import _NUMBERS, Rows
-from frontalbench.tabulate import Cell, Facts, Settings
+from frontalbench import tables
+from frontalbench.compare.groups import _NUMBERS, Rows, read_rows
+from frontalbench.stages.compare import compare
+from frontalbench.tabulate import Cell, Facts, Settings, cell_of
 from frontalbench.tabulate.dataset import Dataset
 from frontalbench.tabulate.paper import mark_best_gain
 
@@ -184,3 +187,62 @@ def real_winner(rng: np.random.Generator, n: int) -> tuple[Dataset, set[str]]:
 
 
 WRONG = (lost_the_hard_ones, one_person_holds_most, no_gain, equals, five_equals)
+
+
+# Judges: embeddings of the same people by two networks -------------------------------------------------------------------------
+
+DIMENSION = 64
+YAW_SHARE = 0.45
+"""How much of a face's own direction is gone at 90 degrees of yaw."""
+
+
+def two_judges(rng: np.random.Generator, n: int, folder: Path, *, probes: int = 6, worse: float = 0.0) -> Dataset:
+    """`original` of two judges that are equally good: of the same people (some hard to match, some alike to all others), with networks of their own.
+
+    ``worse``: by how much more the second one loses with the yaw. The tables are made by the product's own comparison, in ``folder``.
+    """
+    subject = np.r_[np.repeat(np.arange(n), 2), np.repeat(np.arange(n), probes)]
+    reference = np.arange(len(subject)) < 2 * n
+    goat = np.where(rng.random(n) < 0.1, 0.7, 1.0) * rng.normal(1.0, 0.08, n)
+    lamb = np.where(rng.random(n) < 0.1, 0.3, 0.0) + rng.normal(0.25, 0.08, n)
+    yaw = np.where(reference, 0.0, rng.uniform(-85, 85, len(subject)))
+    turn = np.abs(yaw) / 90
+    found = {}
+    for backbone, loss in (("one", YAW_SHARE), ("two", YAW_SHARE + worse)):
+        face, noise = (rng.normal(size=(size, DIMENSION)) / np.sqrt(DIMENSION) for size in (n, len(subject)))
+        face /= np.linalg.norm(face, axis=1, keepdims=True)
+        vectors = (goat[subject] * (1 - loss * turn))[:, None] * face[subject] + (0.6 + 0.5 * turn)[:, None] * noise
+        vectors[:, 0] += lamb[subject] + 0.12 * rng.normal(size=len(subject))
+        made, rows_of = compared(subject, reference, yaw, vectors, folder, backbone)
+        found[made] = rows_of
+    return Dataset("toy", found)
+
+
+def compared(
+    subject: np.ndarray, reference: np.ndarray, yaw: np.ndarray, vectors: np.ndarray, folder: Path, backbone: str
+) -> tuple[Cell, Rows]:
+    """The cell and the similarity table of embeddings (n, D), as the product makes them."""
+    n = len(subject)
+    ids = [f"i{i:06d}" for i in range(n)]
+    head = {
+        "image_id": ids,
+        "identity": [f"s{s:04d}" for s in subject],
+        "role": np.where(reference, "reference", "probe").tolist(),
+        "status": ["ok"] * n,
+        "detail": [""] * n,
+    }
+    unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+    def table(schema: pa.Schema, **more: Any) -> pa.Table:
+        columns = {**head, **more}
+        return pa.table([columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in schema], schema=schema)
+
+    images, embeddings = folder / "images.parquet", folder / f"{backbone}.parquet"
+    known = {"subject": head["identity"], "sha256": ids, "yaw": pa.array(yaw, pa.float32()), "pose_source": ["ground_truth"] * n}
+    tables.write(images, table(tables.IMAGES, **known))
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(unit.reshape(-1)), unit.shape[1])
+    tables.write(embeddings, table(tables.embeddings_schema(unit.shape[1]), embedding=flat))
+    path = folder / "similarity" / "toy" / "original" / "detector" / f"{backbone}.parquet"
+    compare([images], [embeddings], [embeddings], path, path.with_name(f"{backbone}.scores.parquet"), variant="original")
+    made = cell_of(path)
+    return made, read_rows(path)

@@ -174,7 +174,7 @@ def test_places_of_variants_are_wrong_in_at_most_five_percent_of_experiments(mak
     wrong, runs = 0, 200
     for run in range(runs):
         made, truly = make(np.random.default_rng([run, 10]), 10)
-        rows = kit.marked(made)
+        rows = [r for r in kit.marked(made) if "place" in r]
         wrong += any(r["first"] > 1 for r in rows if not truly or r["variant"] in truly)
         assert sorted(r["place"] for r in rows) == list(range(1, len(rows) + 1))
         assert all(r["first"] <= r["place"] <= r["last"] for r in rows)
@@ -294,9 +294,9 @@ def test_people_of_a_cell_stand_behind_the_very_rows_of_its_summary() -> None:
 
 
 def test_p_and_interval_that_disagree_say_so() -> None:
-    crowd = kit.people(np.random.default_rng(0), 20, dominant=0.5)
+    crowd = kit.people(np.random.default_rng(0), 20, dominant=0.28)
     rng = np.random.default_rng(1)
-    gain = np.where(crowd.subject == "s000", -0.05, 0.03) + rng.normal(0, 0.01, len(crowd.subject))
+    gain = np.where(crowd.subject == "s000", -0.06, 0.03) + rng.normal(0, 0.01, len(crowd.subject))
     rows = _long(kit.dataset(crowd, {"mesh.none": Variant(gain)}))
     whole = next(r for r in rows if (r["group"], r["subset"], r["yaw_axis"]) == ("Net Gain", "common", "all"))
     assert whole["p_value"] < 0.05 and whole["ci_low"] < 0 < whole["ci_high"]
