@@ -294,9 +294,9 @@ def test_people_of_a_cell_stand_behind_the_very_rows_of_its_summary() -> None:
 
 
 def test_p_and_interval_that_disagree_say_so() -> None:
-    crowd = kit.people(np.random.default_rng(0), 20, dominant=0.28)
+    crowd = kit.people(np.random.default_rng(0), 20, dominant=0.15)
     rng = np.random.default_rng(1)
-    gain = np.where(crowd.subject == "s000", -0.06, 0.03) + rng.normal(0, 0.01, len(crowd.subject))
+    gain = np.where(crowd.subject == "s000", -0.1, 0.03) + rng.normal(0, 0.01, len(crowd.subject))
     rows = _long(kit.dataset(crowd, {"mesh.none": Variant(gain)}))
     whole = next(r for r in rows if (r["group"], r["subset"], r["yaw_axis"]) == ("Net Gain", "common", "all"))
     assert whole["p_value"] < 0.05 and whole["ci_low"] < 0 < whole["ci_high"]
