@@ -21,7 +21,7 @@ from tests.unit.test_environments import PYTHONS, pins_of
 
 EXTRAS = ("dev", "synth", "page")
 SOURCE_ONLY = {"connection-pool": PYTHONS, "immutables": ("3.14",)}
-"""Packages (of Snakemake) without a wheel -> for which Pythons. connection_pool is plain Python; immutables needs a compiler, as bootstrap.py says."""
+"""Packages (of Snakemake) without a wheel -> for which Pythons. connection_pool is plain Python; immutables needs a compiler."""
 BROUGHT_BY_TORCH = re.compile(r"nvidia-.*|cuda-.*|triton")
 OUT_OF_REACH = re.compile(r"error sending request|dns error|Connection refused|timed out|tunnel|NewConnectionError", re.IGNORECASE)
 
@@ -64,5 +64,8 @@ def test_the_pins_resolve_from_wheels(project_root: Path, tmp_path: Path, python
     for name in without:
         _stand_in(wheels, name, pins[name])
     (tmp_path / "all.txt").write_text("".join(f"{name}=={pins[name]}\n" for name in sorted(set(chosen) & set(pins))))
-    checking = "install --dry-run --no-deps --use-feature=fast-deps --quiet --only-binary=:all: --find-links wheels --target none".split()
-    _run([sys.executable, "-m", "pip", *checking, "--python-version", python, "--requirement", "all.txt"], tmp_path)
+    only = ["--only-binary=:all:", "--no-deps", "--python-version", python, "--target", "none", "--find-links", "wheels"]
+    _run(
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--use-feature=fast-deps", "--quiet", *only, "--requirement", "all.txt"],
+        tmp_path,
+    )
