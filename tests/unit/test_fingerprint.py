@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,38 @@ def test_a_summary_s_fingerprint_follows_its_script_s_imports(project_root: Path
     assert {"frontalbench.site.build", "frontalbench.tabulate.cost"} <= pages
     pairs = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "make_pairs.py"))
     assert {"frontalbench.synth.pairs", "frontalbench.synth.torch_generator"} <= pairs
+
+
+EVERY_KIND_OF_SYNTAX = '''
+def drawn(value: float, /, form: str = ".2f", *rest: int, sign=None, **more) -> str:
+    """Gone."""
+    return f"{value:{form}}" f"{value!r:>{len(form)}}" f"" "end" if value == value else f"none{rest=}"
+
+class Empty(dict[str, int]):
+    pass
+
+async def later(x, *, y=()):
+    async with x as z:
+        match z:
+            case {"a": [1, *_]} | None:
+                pass
+    try:
+        return [await i async for i in x if not i]
+    except* ValueError:
+        raise
+    lambda: (yield)
+    return (x := -1), {**y}, 1_000j, b"\\x00", ..., x[1:, ::2], "a" "b", 1e400
+'''
+
+
+def test_another_python_gives_the_same_fingerprint_and_so_reruns_nothing() -> None:
+    assert fingerprint._source_hash(EVERY_KIND_OF_SYNTAX) == "9677c1e0ced1c84abb3f83ce1bbb96a035786e3614ba4fff9e552c877cfb9129"
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="compares with the text that Python 3.11 gives, which older results were hashed with"
+)
+def test_the_text_behind_a_fingerprint_is_that_of_python_3_11(project_root: Path) -> None:
+    for path in (project_root / "src").rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        assert fingerprint._dump(tree) == ast.dump(tree)

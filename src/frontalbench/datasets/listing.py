@@ -124,7 +124,7 @@ def shards(card: DatasetCard) -> list[str]:
 def default_cache(card: DatasetCard, root: str | os.PathLike[str] | None = None) -> FileCache:
     """The cache of a dataset's file hashes below ``results/.cache`` of the project; loaded once per process."""
     base = os.path.abspath(card.root if root is None else root)  # noqa: PTH100
-    return _cache(cards.project_root() / "results" / ".cache" / f"files_{card.name}.json", base)
+    return _cache(cards.state_root() / "results" / ".cache" / f"files_{card.name}.json", base)
 
 
 @functools.lru_cache(maxsize=16)
