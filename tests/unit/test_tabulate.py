@@ -127,7 +127,8 @@ def test_enhancement_that_lost_the_hard_images_is_compared_on_the_others_and_say
     assert lossy["mean_own"] > base["mean_own"]  # what the study would have printed
     assert lossy["mean"] < base["mean"] and lossy["n_images"] == base["n_images"]
     assert lossy["n_fta"] == 28 and lossy["fta_rate"] == pytest.approx(1 / 3)
-    assert "only because it lost 28 images" in lossy["note"] and base["note"] == ""
+    assert "only because it lost 28 images" in lossy["note"]
+    assert base["note"].startswith("first of its ranking, but not above leaving the picture as it is")
     gain = line(rows["table1_net_gain"], variant="mesh.omit_bg", **judge)
     assert "looks better than original" in gain["note"]
 
@@ -161,8 +162,7 @@ def test_synthetic_people_are_called_so_in_every_table(run: list[Path], tmp_path
 
 def test_leader_is_bold_only_when_it_beats_leaving_the_picture_alone(rows: dict[str, list[dict[str, Any]]]) -> None:
     assert all(r["identity_gain"] < 0 and not r["best"] for r in rows["table1_net_gain"])
-    base = line(rows["table2_enhancement"], enhancement="none", detector="scrfd_500m")
-    assert base["best"] == (base["p_runner_up"] < 0.05)
+    assert not any(r["best"] for r in rows["table2_enhancement"]), "no enhancement is above leaving the picture as it is"
 
 
 def test_wins_count_every_common_probe_once(rows: dict[str, list[dict[str, Any]]]) -> None:

@@ -35,6 +35,17 @@ _MEAN: dict[str, Column] = {
     "ci_low": (REAL, "95 % interval of the mean over people: lower end; empty below six people's worth"),
     "ci_high": (REAL, "upper end"),
 }
+_PEOPLE: dict[str, Column] = {
+    "mean_people": (REAL, "mean over the people of each one's mean: everybody counts once, however many images there are"),
+    "n_effective": (
+        REAL,
+        "effective number of people, (sum n)^2 / sum n^2 of their images: n_subjects when all have equally many",
+    ),
+}
+_DECIDABLE: Column = (
+    YES,
+    "whether p_holm could fall below 0.05 at all with so many people and tests; where it could not, p_holm is empty and the note says so",
+)
 MASTER: dict[str, Column] = {
     **CELL,
     "group": (TEXT, "pair group or gain"),
@@ -45,11 +56,13 @@ MASTER: dict[str, Column] = {
     "yaw_high": (REAL, "upper edge (excluded)"),
     **_COUNTED,
     **_MEAN,
+    **_PEOPLE,
     "share_gaining": (REAL, "gains only: share of images whose gain is above zero"),
     "share_gaining_low": (REAL, "95 % interval: lower end"),
     "share_gaining_high": (REAL, "upper end"),
     "p_value": (REAL, "gains only: sign-flip permutation test on the people's mean gains, two-sided"),
-    "p_holm": (REAL, "the same, adjusted (Holm) over all variants and judges of dataset, group, subset and bin"),
+    "p_holm": (REAL, "the same, adjusted (Holm) over all variants of dataset, judge, group, subset and bin; empty where not decidable"),
+    "decidable": _DECIDABLE,
     "cohen_dz": (REAL, "gains only: mean / standard deviation of the people's mean gains"),
     "note": (TEXT, "what a reader must know before believing the row"),
 }
@@ -65,12 +78,16 @@ _JUDGED: dict[str, Column] = {
     "identity_gain": (REAL, "net_gain - impostor_gain"),
     "identity_gain_low": (REAL, "95 % interval: lower end"),
     "identity_gain_high": (REAL, "upper end"),
-    "p_holm": (REAL, "identity gain differs from zero: sign-flip test, Holm over the table's dataset"),
+    "net_gain_people": (REAL, "net gain as the mean over people of each one's mean"),
+    "identity_gain_people": (REAL, "identity gain as the mean over people of each one's mean: what p_holm tests"),
+    "p_holm": (REAL, "identity gain differs from zero: sign-flip test, Holm over the variants of the judge; empty where not decidable"),
+    "decidable": _DECIDABLE,
     "share_gaining": (REAL, "share of images with a positive Net Gain"),
     "share_gaining_low": (REAL, "95 % interval: lower end"),
     "share_gaining_high": (REAL, "upper end"),
     "n_images": (INT, "images that both gave (N)"),
     "n_subjects": (INT, "people among them"),
+    "n_effective": _PEOPLE["n_effective"],
     "n_fta_angled": (INT, "failures of the original pictures"),
     "n_fta_frontal": (INT, "failures of the frontals"),
     "fta_rate_frontal": (REAL, "n_fta_frontal / eligible probes"),
@@ -80,11 +97,31 @@ _JUDGED: dict[str, Column] = {
     "over_mirror_low": (REAL, "95 % interval: lower end; a fusion counts only when it is above zero"),
     "over_mirror_high": (REAL, "upper end"),
     "net_gain_penalised": (REAL, "Net Gain when a failure counts as a stranger's similarity"),
+    "gain_ranked": (
+        REAL,
+        "what the place is by: identity gain as the mean over people, over the images that every ranked variant of the judge gave",
+    ),
+    "n_images_ranked": (INT, "images that every ranked variant of the judge gave"),
+    "place": (INT, "place by gain_ranked among the ranked variants of the judge"),
+    "first": (INT, "best place that the significant differences leave open (sign-flip test on people, Holm over all pairs of the judge)"),
+    "last": (INT, "worst place"),
+}
+_LEADER: dict[str, Column] = {
+    "best": (
+        YES,
+        "leader of its ranking, above every rival and above leaving the picture as it is: over people, over images, and p_runner_up below 0.05",
+    ),
+    "p_runner_up": (
+        REAL,
+        "the leader against the rival that it beats least clearly (leaving the picture as it is among them): sign-flip test on people, counted "
+        "once for every comparison of judge and table; empty elsewhere and where not decidable",
+    ),
 }
 _COMPARED: dict[str, Column] = {
     "mean": (REAL, "mean over the images that every compared cell gave"),
     "ci_low": (REAL, "95 % interval: lower end"),
     "ci_high": (REAL, "upper end"),
+    **_PEOPLE,
     "n_images": (INT, "images that every compared cell gave (N)"),
     "n_subjects": (INT, "people among them"),
     "mean_own": (REAL, "mean over this cell's own images: not comparable with its neighbours"),
@@ -92,8 +129,7 @@ _COMPARED: dict[str, Column] = {
     "n_eligible": (INT, "images that should have had a value"),
     "n_fta": (INT, "failures to acquire among them"),
     "fta_rate": (REAL, "n_fta / n_eligible"),
-    "best": (YES, "best of its ranking, and better than the runner-up with p_runner_up below 0.05"),
-    "p_runner_up": (REAL, "the leading cell against the runner-up: sign-flip test on people, Holm over the table; empty elsewhere"),
+    **_LEADER,
     "note": (TEXT, "what a reader must know before believing the value"),
 }
 TABLES: dict[str, dict[str, Column]] = {
@@ -101,10 +137,7 @@ TABLES: dict[str, dict[str, Column]] = {
     "table1_net_gain": {
         **CELL,
         **_JUDGED,
-        "best": (
-            YES,
-            "highest identity gain of its dataset and judge, above leaving the picture as it is and above the runner-up (p < 0.05)",
-        ),
+        **_LEADER,
         "note": MASTER["note"],
     },
     "table2_enhancement": {**CELL, **_COMPARED},
@@ -201,8 +234,9 @@ TABLES: dict[str, dict[str, Column]] = {
         "difference": (REAL, "value of the first minus value of the second"),
         "low": (REAL, "95 % interval: lower end"),
         "high": (REAL, "upper end"),
-        "p_value": (REAL, "two-sided, by the share of bootstrap draws beyond zero"),
+        "p_value": (REAL, "two-sided, Student's t on what the difference is without each person, as probe and as reference"),
         "p_holm": (REAL, "adjusted (Holm) over all pairs of dataset and measure"),
+        "decidable": (YES, "whether so many people can decide at all; where not, p_value is empty and the note says so"),
         "significant": (YES, "p_holm below 0.05"),
         "note": (TEXT, "what a reader must know before believing the row"),
     },
@@ -259,10 +293,17 @@ TABLES: dict[str, dict[str, Column]] = {
         "subjects_a": (INT, "people whose mean is higher in variant_a"),
         "subjects_b": (INT, "people whose mean is higher in variant_b"),
         "p_subjects": (REAL, "exact sign test on people"),
-        "p_holm": (REAL, "p_subjects adjusted (Holm) over all pairs of the dataset and judge"),
-        "mean_difference": (REAL, "mean of (variant_a - variant_b)"),
+        "p_value": (REAL, "sign-flip test on the people's mean differences"),
+        "p_holm": (REAL, "p_value adjusted (Holm) over all pairs of the dataset and judge; empty where not decidable"),
+        "decidable": _DECIDABLE,
+        "mean_difference": (REAL, "mean of (variant_a - variant_b) over the images"),
         "ci_low": (REAL, "95 % interval: lower end"),
         "ci_high": (REAL, "upper end"),
+        **_PEOPLE,
+        "winner": (
+            TEXT,
+            "the better variant: p_holm below 0.05, and higher in the mean over people and in the mean over images; else empty",
+        ),
         "leak": (YES, "the backbone took part in training one of the two"),
         "note": MASTER["note"],
     },
@@ -311,6 +352,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_eligible": (INT, "images that should have had a value"),
         "n_fta": (INT, "failures to acquire among them"),
         **{k: v for k, v in _MEAN.items() if k != "sd"},
+        **_PEOPLE,
         "n_common": (INT, "images that `original` gave too"),
         "change": (REAL, "mean minus that of `original`, over the images that both gave"),
         "change_low": (REAL, "95 % interval: lower end"),

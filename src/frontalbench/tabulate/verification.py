@@ -22,7 +22,8 @@ RANKS = 20
 """Highest rank of the cumulative match characteristic."""
 
 
-def _moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
+def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
+    """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
     moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
     references = None if moves is None else groups.references_by_group(original, moves.shape[1])
     return stats.PairMoments(
@@ -102,7 +103,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 "n_eligible": n_eligible,
                 "n_fta": n_fta,
                 "fta_rate": rate,
-                **_estimate("dprime", stats.dprime_estimate(_moments(rows, ok, original), subject)),
+                **_estimate("dprime", stats.dprime_estimate(moments(rows, ok, original), subject)),
                 **_estimate("rank1", cmc[0]),
                 **_estimate("rank5", cmc[4]),
                 "n_gallery": n_gallery,
@@ -111,7 +112,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 "yaw_reach": float(reached.max()) if len(reached) else math.nan,
             }
             if cell.variant != ORIGINAL:
-                change = stats.dprime_change(_moments(rows, both, original), _moments(original, both, original), subject)
+                change = stats.dprime_change(moments(rows, both, original), moments(original, both, original), subject)
                 row.update(_estimate("dprime_change", change))
             out["curves"] += [
                 {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
