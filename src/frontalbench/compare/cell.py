@@ -170,6 +170,35 @@ class _Scores:
         self.count["n_impostors"][rows] = strangers.count
         self.count["rank"][rows] = np.where(np.isfinite(best), 1 + strangers.better, 0)
 
+    def add_uncommon(self, shard: Shard, gallery: Gallery) -> None:
+        """Count the impostor scores of probes that only one of this variant and `original` gave, to be taken out of a comparison of the two."""
+        if shard.original is None:
+            return
+        probe = self.meta.role[shard.rows] == "probe"
+        for role, chosen, vectors in (
+            ("lost", probe & shard.original_ok & ~shard.ok, (shard.original,)),
+            ("gained", probe & shard.ok & ~shard.original_ok, shard.vectors),
+        ):
+            take = np.flatnonzero(chosen)
+            if not len(take):
+                continue
+            rows = shard.rows[take]
+            batch = Batch(
+                tuple(v[take] for v in vectors),
+                self.meta.subject_code[rows],
+                self.meta.photo[rows],
+                self.combine if len(vectors) > 1 else "",
+            )
+            strangers = ImpostorSums.zeros(len(take), self.groups)
+            sink = self.sinks.setdefault(role, ImpostorSink(self.sinks["probe"].keep))
+            add_impostors(batch, gallery, np.full(len(take), np.nan, np.float32), strangers, sink)
+            of_probes = np.bincount(group_of(batch.subject, self.groups), strangers.count, minlength=self.groups)
+            sink.add_numbers(np.stack([of_probes, strangers.group_count.sum(axis=0)], axis=1).astype(np.int64))
+
+    def uncommon(self) -> list[pa.Table]:
+        """The impostor scores of :meth:`add_uncommon`, of those roles that there are."""
+        return [_scores_table(self.meta, role, [], self.sinks[role], 0) for role in ("lost", "gained") if role in self.sinks]
+
     def table(self, role: str, gallery: Gallery) -> pa.Table:
         """The pair scores of one role, with schema ``scores.SCORES``."""
         people, references = self.people[role], np.zeros(len(self.people[role]), np.bool_)
@@ -246,6 +275,7 @@ def compare_cell(
             raise BadInput(f"{embeddings[0]}: image '{twice}' occurs twice in the embeddings")
         seen[shard.rows] = True
         words[shard.rows], detail[shard.rows] = shard.status, shard.detail
+        scores.add_uncommon(shard, plain[0])
         for gallery, role, chosen in shares(meta, shard, galleries):
             for start in range(0, len(chosen), _PASS):
                 scores.add(shard, chosen[start : start + _PASS], role, *gallery)
@@ -267,7 +297,7 @@ def compare_cell(
         words[lost], detail[lost] = status.MODEL_ERROR, "none of the subject's references could be turned to this pose"
     report = _finish(meta, words, detail, scores.count["n_references"], plain[0])
     similarity = _similarity_table(meta, words, detail, scores)
-    return CellResult(similarity, pa.concat_tables([scores.table(role, plain[0]) for role in _ROLES]), report)
+    return CellResult(similarity, pa.concat_tables([*(scores.table(role, plain[0]) for role in _ROLES), *scores.uncommon()]), report)
 
 
 def _finish(meta: Metadata, words: Words, detail: Words, n_references: IntArray, gallery: Gallery) -> dict[str, int]:

@@ -91,7 +91,8 @@ def effective_people(numbers: npt.ArrayLike) -> float:
 def carriers_of(counts: FloatArray) -> FloatArray:
     """(M,): the effective number of people among whom ``counts`` (n, M) are spread (Kish 1965); 0 where there are none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.nan_to_num(counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0))
+        effective: FloatArray = np.nan_to_num(counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0))
+    return effective
 
 
 def freedom(share: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -131,28 +132,29 @@ def t_intervals(value: FloatArray, without: FloatArray, share: FloatArray, level
 
 
 def logit_intervals(
-    value: FloatArray, error: FloatArray, share: FloatArray, carriers: FloatArray | None = None, level: float = LEVEL
+    rate: FloatArray, error: FloatArray, share: FloatArray, carriers: FloatArray, level: float = LEVEL
 ) -> tuple[FloatArray, FloatArray]:
-    """(low, high), each (M,), of rates that are no counts: Student's on the scale of log odds; exact ends over people where the rate is 0 or 1.
+    """(low, high), each (M,), of rates (M,) with their standard errors: Student's on the scale of log odds.
 
-    ``carriers`` (M,): the effective number of people who bring what the rate counts; no more degrees of freedom than that, since only they vary.
+    A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So there are no more degrees of freedom than
+    ``carriers`` (M,), the effective number of people who bring the rarer outcome (:func:`carriers_of`), and two more. Where the rate is 0 or 1
+    the spread is not known at all: exact ends over people (Clopper and Pearson 1934).
     """
     from scipy.special import stdtrit
 
     degrees, _ = freedom(share)
     people = 1.0 / (share**2).sum(axis=0)
-    enough = np.isfinite(error) & np.isfinite(value) & (degrees >= MIN_FREEDOM - 1e-9)
+    enough = np.isfinite(error) & np.isfinite(rate) & (degrees >= MIN_FREEDOM - 1e-9)
     tail = (1.0 - level) / 2
-    inside = enough & (value > 0) & (value < 1)
-    p = np.where(inside, value, 0.5)
-    if carriers is not None:
-        degrees = np.where(inside, np.minimum(degrees, np.maximum(carriers, 2.0)), degrees)
+    inside = enough & (rate > 0) & (rate < 1)
+    p = np.where(inside, rate, 0.5)
+    degrees = np.where(inside, np.minimum(degrees, np.maximum(carriers, 1.0) + 2.0), degrees)
     half = stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail) * np.where(inside, error, 0.0) / (p * (1.0 - p))
     odds = np.log(p / (1.0 - p))
     low, high = 1.0 / (1.0 + np.exp(half - odds)), 1.0 / (1.0 + np.exp(-half - odds))
     with np.errstate(divide="ignore", invalid="ignore"):
-        low = np.where(inside, low, np.where(value >= 1, tail ** (1.0 / people), 0.0))
-        high = np.where(inside, high, np.where(value <= 0, 1.0 - tail ** (1.0 / people), 1.0))
+        low = np.where(inside, low, np.where(rate >= 1, tail ** (1.0 / people), 0.0))
+        high = np.where(inside, high, np.where(rate <= 0, 1.0 - tail ** (1.0 / people), 1.0))
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
@@ -182,38 +184,13 @@ def mean_intervals(
 def rate_intervals(
     hits: FloatArray, numbers: FloatArray, error: FloatArray | None = None, level: float = LEVEL
 ) -> tuple[FloatArray, FloatArray]:
-    """(low, high), each (M,), of rates ``sum(hits) / sum(numbers)`` from counts per person (n, M).
+    """(low, high), each (M,), of rates ``sum(hits) / sum(numbers)`` from counts per person (n, M); see :func:`logit_intervals`.
 
     ``error`` (M,): standard errors, if not the jackknife's.
-
-    A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So the interval is a binomial one over as
-    many independent trials as have the jackknife's variance (Korn and Graubard 1998), with two additions: the likeness of one person's pictures
-    is averaged with that of two more people who are half alike, which matters when few people bring the rarer outcome; and the ends are
-    Jeffreys's (Brown, Cai and DasGupta 2001), since Clopper and Pearson's are too wide on average. Where the rate is 0 or 1 nothing is known of
-    the likeness: exact ends (Clopper and Pearson 1934) over people.
     """
-    from scipy.special import betaincinv, stdtrit
-
     if not len(hits):
         return np.full(hits.shape[1], np.nan), np.full(hits.shape[1], np.nan)
     rate, without, share = mean_left_out(hits, numbers)
-    own, degrees = spread(rate, without, share)
-    error = own if error is None else error
-    enough = np.isfinite(error) & (degrees >= MIN_FREEDOM - 1e-9)
-    tail = (1.0 - level) / 2
-    total = numbers.sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        people = total**2 / (numbers**2).sum(axis=0)
-        rare = np.where(rate > 0.5, numbers - hits, hits)
-        carriers = carriers_of(rare)
-        edge = (rate <= 0) | (rate >= 1)
-        binomial = rate * (1.0 - rate)
-        alike = people * error**2 / binomial
-        alike = (carriers * alike + 1.0) / (carriers + 2.0)
-        student = stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail) / stdtrit(np.maximum(total - 1.0, 1.0), 1.0 - tail)
-        trials = np.where(edge, people, np.minimum(people / alike, total) / student**2)
-    usable = enough & np.isfinite(trials) & np.isfinite(rate)
-    n, p, at = np.where(usable, trials, 1.0), np.where(usable, rate, 0.5), np.where(usable, edge, False)
-    low = np.where(at, np.where(p >= 1, tail ** (1.0 / n), 0.0), betaincinv(n * p + 0.5, n * (1.0 - p) + 0.5, tail))
-    high = np.where(at, np.where(p <= 0, 1.0 - tail ** (1.0 / n), 1.0), betaincinv(n * p + 0.5, n * (1.0 - p) + 0.5, 1.0 - tail))
-    return np.where(usable, low, np.nan), np.where(usable, high, np.nan)
+    if error is None:
+        error = spread(rate, without, share)[0]
+    return logit_intervals(rate, error, share, carriers_of(np.where(rate > 0.5, numbers - hits, hits)), level)

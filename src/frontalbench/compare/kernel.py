@@ -151,7 +151,7 @@ class ImpostorSums:
     @property
     def groups(self) -> int:
         """Into how many groups people are counted; 0: not at all."""
-        return self.group_total.shape[1]
+        return int(self.group_total.shape[1])
 
     def moves(self) -> Float32Array:
         """float32 (n, groups): by how much a probe's mean changes when a group's references are gone; 0 where none are left or none were there."""
@@ -297,7 +297,8 @@ class _GroupSums:
             starts = np.flatnonzero(np.r_[True, block.subject[1:] != block.subject[:-1]])
             group = group_of(block.subject[starts], self._groups)
             sums = np.add.reduceat(scores, starts, axis=1, dtype=np.float64)
-            np.add.at(self.total, (slice(None), group), sums)
+            for person, column in zip(group.tolist(), sums.T, strict=True):
+                self.total[:, person] += column
         if self._alone and not self._linear:
             self.total[np.arange(len(self._own)), self._own] = 0.0
         if not self._alone:

@@ -34,7 +34,7 @@ _PART = 1 << 15  # scores counted at once: the integer copy stays in the cache, 
 
 SCORES = pa.schema(
     [
-        ("role", pa.string()),  # whose comparisons: probe | reference (GT against GT)
+        ("role", pa.string()),  # whose comparisons: probe | reference (GT against GT) | lost | gained (see SCORES)
         ("kind", pa.string()),  # genuine | impostor_bin | impostor_tail | impostor_person | impostor_people
         ("subject", pa.string()),  # genuine only
         ("image_id", pa.string()),  # genuine only
@@ -45,7 +45,10 @@ SCORES = pa.schema(
         ("other", pa.int16()),  # impostor_tail: group of the reference's person
     ]
 )
-"""Schema of ``*.scores.parquet``. ``impostor_tail`` rows repeat the highest scores of ``impostor_bin`` exactly; do not add the two up.
+"""Schema of ``*.scores.parquet``.
+``impostor_tail`` rows repeat the highest scores of ``impostor_bin`` exactly; do not add the two up. Roles ``lost`` (the original pictures of the
+probes that failed in this variant only) and ``gained`` (the probes that failed in ``original`` only) hold impostor scores that are taken out of those
+of ``original`` and of this variant, to compare the two over common images.
 ``impostor_person`` rows count, in :data:`PERSON_BINS` bins, the pairs that have a person of a group on either side; the one ``impostor_people`` row
 holds the number of groups (``person``) and of ordered pairs of different people behind the impostor pairs (``count``)."""
 
@@ -83,6 +86,17 @@ class Impostors:
     def n(self) -> int:
         """Number of impostor pairs."""
         return int(self.counts.sum())
+
+    def without(self, part: Impostors) -> Impostors:
+        """The distribution less that of some of its probes, whose scores were computed apart and may differ in the last digits."""
+        if part.n == 0:
+            return self
+        counts = np.maximum(self.counts - part.counts, 0)
+        own, other = self.people, part.people
+        if own is None or other is None or own.groups != other.groups:
+            return Impostors(counts, self.tail[_unmatched(self.tail, None, part.tail, None)])
+        keep = _unmatched(self.tail, own.tail, part.tail, other.tail)
+        return Impostors(counts, self.tail[keep], People(np.maximum(own.counts - other.counts, 0), own.tail[keep], own.pairs))
 
     @staticmethod
     def of(scores: npt.ArrayLike, tail: int = TAIL) -> Impostors:
@@ -204,6 +218,29 @@ class ImpostorSink:
         if self._numbers is not None:
             sides = [_scaled(side, self._numbers[:, i]) for i, side in enumerate(sides)]
         return Impostors(counts, tail[order], People(sides[0] + sides[1], whose[order], pairs_of_people))
+
+
+def _unmatched(
+    tail: Float32Array, whose: npt.NDArray[np.int16] | None, part: Float32Array, part_whose: npt.NDArray[np.int16] | None
+) -> npt.NDArray[np.bool_]:
+    """(K,): scores of ``tail`` that are left when for each of ``part`` the nearest one of the same people is taken out."""
+
+    def key(scores: Float32Array, people: npt.NDArray[np.int16] | None) -> FloatArray:
+        pair = np.zeros(len(scores)) if people is None else people[:, 0].astype(np.float64) * 1024 + people[:, 1]
+        return pair * 4.0 + scores
+
+    keep = np.ones(len(tail), np.bool_)
+    if len(tail):
+        part, part_whose = (part[part >= tail[-1]], None if part_whose is None else part_whose[part >= tail[-1]])
+        keys = key(tail, whose)
+        order = np.argsort(keys, kind="stable")
+        wanted = key(part, part_whose)
+        place = np.clip(np.searchsorted(keys[order], wanted), 1, max(len(tail) - 1, 1))
+        near = np.minimum(place, len(tail) - 1)
+        left = np.maximum(place - 1, 0)
+        nearest = np.where(np.abs(keys[order][left] - wanted) <= np.abs(keys[order][near] - wanted), left, near)
+        keep[order[nearest]] = False
+    return keep
 
 
 def _inner(counted: IntArray) -> IntArray:

@@ -317,7 +317,8 @@ def fnmr_change(
 def _left_out_of(scores: npt.ArrayLike, code: npt.ArrayLike, threshold: float, n: int) -> LeftOut:
     who = np.asarray(code)
     missed = (np.asarray(scores, np.float32) < np.float32(threshold)).astype(np.float64)
-    sums, numbers = np.bincount(who, missed, minlength=n)[:, None], np.bincount(who, minlength=n).astype(np.float64)[:, None]
+    sums = np.bincount(who, missed, minlength=n).astype(np.float64)[:, None]
+    numbers = np.bincount(who, minlength=n).astype(np.float64)[:, None]
     value, without, share = jackknife.mean_left_out(sums, numbers)
     return LeftOut(float(value[0]), without[:, 0], share[:, 0])
 

@@ -189,7 +189,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr_low": (REAL, "95 % interval: lower end"),
         "fnmr_high": (REAL, "upper end"),
         "fnmr_with_fta": (REAL, "the same with failures counted as non-matches: fta + (1 - fta) fnmr"),
-        "fnmr_change": (REAL, "FNMR minus FNMR of `original` at the same FMR, pairs of the images that both gave"),
+        "fnmr_change": (REAL, "FNMR minus FNMR of `original` at the same FMR, pairs and thresholds of the images that both gave"),
         "fnmr_change_low": (REAL, "95 % interval: lower end"),
         "fnmr_change_high": (REAL, "upper end"),
         "note": (TEXT, "'not supported by n' where there are too few impostor pairs"),

@@ -36,26 +36,31 @@ def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
 
 @dataclass(frozen=True)
 class Scored:
-    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution."""
+    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution; ``lost``, ``gained``: its part of the probes
+    that only `original`, or only this variant, gave."""
 
     genuine: npt.NDArray[np.float32]
     image: npt.NDArray[np.int64]  # place of each pair's probe in the dataset's rows
     subject: npt.NDArray[np.int64]
     impostors: scores.Impostors
+    lost: scores.Impostors
+    gained: scores.Impostors
 
 
 def read_scores(cell: Cell, original: Rows) -> Scored | None:
     """The pair scores of a cell's probes; None where the cell has none. Raises :class:`BadInput` when they are of other images."""
     if cell.scores is None:
         return None
-    genuine, impostors = scores.from_table(tables.read(cell.scores, scores.SCORES))
+    table = tables.read(cell.scores, scores.SCORES)
+    genuine, impostors = scores.from_table(table)
+    lost, gained = (scores.from_table(table, role)[1] for role in ("lost", "gained"))
     place = {name: i for i, name in enumerate(original.image_id)}
     try:
         image = np.fromiter((place[name] for name in genuine.image_id), np.int64, len(genuine.image_id))
     except KeyError as error:
         raise BadInput(f"{cell.scores}: image {error} is not in {cell.similarity}; compare that cell again") from None
     code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
-    return Scored(genuine.scores, image, code[image], impostors)
+    return Scored(genuine.scores, image, code[image], impostors, lost, gained)
 
 
 def _estimate(prefix: str, value: stats.Estimate) -> Row:
@@ -148,13 +153,14 @@ def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate
         row["fnmr_with_fta"] = fta_rate + (1 - fta_rate) * estimate.value
         if base is not None:
             before, both = base
-            other = stats.operating_point(before.impostors, target)
-            if other.supported:
+            after_strangers, strangers = scored.impostors.without(scored.gained), before.impostors.without(scored.lost)
+            here, other = stats.operating_point(after_strangers, target), stats.operating_point(strangers, target)
+            if here.supported and other.supported:
                 now, then = both[scored.image], both[before.image]
                 change = stats.fnmr_change(
-                    *(scored.genuine[now], point.threshold, scored.subject[now]),
+                    *(scored.genuine[now], here.threshold, scored.subject[now]),
                     *(before.genuine[then], other.threshold, before.subject[then]),
-                    impostors=(scored.impostors, before.impostors),
+                    impostors=(after_strangers, strangers),
                 )
                 row |= _estimate("fnmr_change", change)
         yield row
