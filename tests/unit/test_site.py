@@ -207,3 +207,12 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
     assert len(points) == 3 and points[0][0] < points[1][0] < points[2][0] and points[0][1] > points[1][1] > points[2][1]
     assert all(0 <= x <= 640 and 0 <= y <= 320 for x, y in points)
     assert charts.lines([], title="", x_label="", y_label="") == ""
+
+
+def test_a_line_stops_where_points_are_missing() -> None:
+    points = [(0.0, 0.1, None, None), (1.0, 0.2, None, None), (3.0, 0.3, None, None)]
+    assert [len(run) for run in charts.Series("mesh.none", points, gap=1.0).runs()] == [2, 1]
+    assert [len(run) for run in charts.Series("mesh.none", points).runs()] == [3]
+    drawn = charts.lines([charts.Series("mesh.none", points, gap=1.0)], title="t", x_label="x", y_label="y")
+    lines = re.findall(r'<g class="hue[^"]*">(.*?)</g>', str(drawn))[0].count("<polyline")
+    assert lines == 2

@@ -35,6 +35,7 @@ import numpy.typing as npt
 
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap, stats
+from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
 
 FloatArray = npt.NDArray[np.float64]
@@ -78,6 +79,12 @@ class Rows:
         """Rows with an embedding and something to compare it with."""
         usable: BoolArray = self.status == status.OK
         return usable
+
+    @property
+    def fallback(self) -> BoolArray:
+        """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
+        alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
+        return self.ok & alone
 
     @property
     def fta(self) -> BoolArray:
@@ -257,6 +264,8 @@ def summarise_cell(
 
     out: list[dict[str, Any]] = []
     sums, numbers, tested = [], [], []
+    alone = rows.fallback
+    mixed: dict[int, tuple[FloatArray, FloatArray]] = {}  # rows with fallbacks -> sums and numbers per subject without them
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -280,6 +289,13 @@ def summarise_cell(
                 total = np.bincount(who, values, minlength=n_subjects)
                 sums.append(total)
                 numbers.append(number)
+                single = alone[here]
+                if single.any():
+                    rest, of_rest = values[~single], who[~single]
+                    mixed[len(out)] = (
+                        np.bincount(of_rest, rest, minlength=n_subjects).astype(np.float64),
+                        np.bincount(of_rest, minlength=n_subjects).astype(np.float64),
+                    )
                 gain = kind.group in GAINS
                 if gain and labels[b][0] != "signed":
                     tested.append(len(out))
@@ -301,6 +317,8 @@ def summarise_cell(
                         "mean": float(values.mean()) if len(here) else np.nan,
                         "median": float(np.median(values)) if len(here) else np.nan,
                         "sd": float(values.std(ddof=1)) if len(here) > 1 else np.nan,
+                        "n_fallback": int(single.sum()),
+                        "mean_both": float(values[~single].mean()) if not single.all() else np.nan,
                         "share_gaining": stats.share_gaining(values) if gain else np.nan,
                         "p_value": np.nan,
                         "cohen_dz": np.nan,
@@ -311,6 +329,12 @@ def summarise_cell(
     low, high = bootstrap.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1), resamples=resamples, seed=seed)
     for row, a, b in zip(out, low, high, strict=True):
         row["ci_low"], row["ci_high"] = float(a), float(b)
+        row["both_low"], row["both_high"] = float(a), float(b)
+    if mixed:
+        parts = [np.stack([pair[side] for pair in mixed.values()], axis=1) for side in (0, 1)]
+        low, high = bootstrap.mean_intervals(parts[0], parts[1], resamples=resamples, seed=seed)
+        for i, a, b in zip(mixed, low, high, strict=True):
+            out[i]["both_low"], out[i]["both_high"] = float(a), float(b)
     if tested:
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)

@@ -19,6 +19,7 @@ from frontalbench.tabulate.dataset import (
     Dataset,
     Row,
     Settings,
+    fallback_note,
     is_missing,
     join_notes,
     lost_note,
@@ -54,6 +55,8 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
                 lost = lost_note("it", ORIGINAL, own["mean"], angled_own, net["mean"], net["n_images"], own["n_fta"])
             for row in found:
                 about = lost if row["yaw_axis"] == "all" and row["group"] in ("Frontal vs GT", "Net Gain") else ""
+                if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
+                    about = join_notes(about, fallback_note(row))
                 out.append({**head, **row, "note": join_notes(about, standing)})
     return out
 
@@ -86,6 +89,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
             names, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
             n = np.bincount(code[both], minlength=len(names))
             failed = np.bincount(code[eligible & rows.fta], minlength=len(names))
+            alone = np.bincount(code[both & rows.fallback], minlength=len(names))
 
             def per_person(values: FloatArray, code: Any = code, both: BoolArray = both, n: Any = n) -> FloatArray:
                 with np.errstate(invalid="ignore", divide="ignore"):
@@ -100,6 +104,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
                         **head,
                         "subject": str(names[i]),
                         "n_images": int(n[i]),
+                        "n_fallback": int(alone[i]),
                         "n_fta": int(failed[i]),
                         "angled_gt": float(angled[i]),
                         "frontal_gt": float(frontal[i]),

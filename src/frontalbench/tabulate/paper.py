@@ -57,6 +57,11 @@ def net_gain_rows(master: Sequence[Row]) -> list[Row]:
                 "share_gaining": net["share_gaining"],
                 "n_images": net["n_images"],
                 "n_subjects": net["n_subjects"],
+                "n_fallback": net["n_fallback"],
+                "net_gain_both": net["mean_both"],
+                "identity_gain_both": identity["mean_both"],
+                "identity_gain_both_low": identity["both_low"],
+                "identity_gain_both_high": identity["both_high"],
                 "n_fta_angled": angled_own.get("n_fta"),
                 "n_fta_frontal": frontal_own["n_fta"],
                 "fta_rate_frontal": frontal_own["fta_rate"],
@@ -315,13 +320,15 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
                 signed(row["impostor_gain"]),
                 _bold(interval(row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"], sign=True), row["best"]),
                 number(row["p_holm"], 4),
-                str(row["n_images"]),
+                str(row["n_images"]) + (f" ({row['n_fallback']} alone)" if row["n_fallback"] else ""),
                 str(row["n_subjects"]),
                 f"{row['n_fta_frontal']} ({100 * row['fta_rate_frontal']:.1f} %)",
             ]
         )
     title = "# Table 1: does frontalization help?\n\n"
     title += "Identity gain = Net Gain - impostor gain: what is left when drifting towards the average face is taken out.\n"
+    if any(row["n_fallback"] for row in rows):
+        title += "N (k alone): for k of them a fusion had only one of its two pictures; the note gives the Net Gain without those.\n"
     return f"{title}{HOW_TO_READ}\n{markdown(header, body)}{_notes(rows, ('variant', 'dataset'))}"
 
 
