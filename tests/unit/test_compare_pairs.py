@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
-from frontalbench import tables
+from frontalbench import folders, tables
 from frontalbench.compare import paired, pairs
 from frontalbench.errors import BadConfig, BadInput
 
@@ -306,3 +308,14 @@ def test_of_names_a_group_of_photographs_with_the_same_reference(tmp_path: Path)
             pairs.read_spec(tmp_path / "p.yaml")
     (tmp_path / "p.yaml").write_text(groups % ("y", "a"))
     assert pairs.read_spec(tmp_path / "p.yaml").groups[1].of == "a"
+
+
+def test_the_page_on_folders_explains_every_column_and_its_pairs_files_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs/folders.md").read_text(encoding="utf-8")
+    explained = set(re.findall(r"`([a-z_]+)`", page))
+    assert {*pairs.METRICS, *pairs.REPORT, *pairs.REPORT_NUMBERS, *pairs.REPORT_PAIRED, *folders.HEADER} <= explained
+    whole, added = re.findall(r"```yaml\n(.*?)```", page, flags=re.S)
+    (tmp_path / "pairs.yaml").write_text(whole + added)
+    assert [group.of for group in pairs.read_spec(tmp_path / "pairs.yaml").groups] == ["", "", "", "Angled vs GT"]
+    schema = (ROOT / "config/schemas/pairs.schema.yaml").read_text(encoding="utf-8")
+    assert set(yaml.safe_load(schema)["properties"]["groups"]["items"]["properties"]) - {"name"} <= explained
