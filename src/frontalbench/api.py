@@ -80,7 +80,8 @@ class Verifier:
         vectors, norms = normalise(self._backbone.embed(found.crop[None]))
         if not np.isfinite(norms[0]) or norms[0] == 0:
             raise BadInput(f"{name}: {self.names[1]} gave no usable embedding")
-        return vectors[0]
+        one: npt.NDArray[np.float32] = vectors[0]
+        return one
 
     def similarity(self, first: Picture, second: Picture) -> float:
         """Cosine similarity of the faces in two pictures."""
