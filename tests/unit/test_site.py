@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html
 import json
 import re
@@ -216,3 +217,15 @@ def test_a_line_stops_where_points_are_missing() -> None:
     drawn = charts.lines([charts.Series("mesh.none", points, gap=1.0)], title="t", x_label="x", y_label="y")
     lines = re.findall(r'<g class="hue[^"]*">(.*?)</g>', str(drawn))[0].count("<polyline")
     assert lines == 2
+
+
+def test_the_first_page_says_with_what_and_warns_where_versions_are_mixed(root: Path, tmp_path: Path) -> None:
+    first = _Page(root / "site" / "index.html").text
+    assert "Computed with" in first and "numpy" in first and "mixes versions" not in first
+    site = site_run.site(root, _files(root), tmp_path / "site")
+    first_row, *others = site.master.rows("software")
+    mixed = [{**first_row, "version": version, "mixed": True} for version in ("0.0.1", "0.0.2")]
+    site.master = dataclasses.replace(site.master, tables={**site.master.tables, "software": [*mixed, *others]})
+    site.build()
+    text = _Page(tmp_path / "site" / "index.html").text
+    assert "mixes versions" in text and "0.0.1" in text and "--mixed" in text
