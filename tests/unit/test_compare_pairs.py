@@ -169,13 +169,16 @@ def _list(emb: Path, made: dict[str, tuple[str, str]], names: list[str]) -> None
     (emb / "rows.csv").write_text("image_id,identity,status,detail,photo,frontalizer\n" + "\n".join(lines) + "\n", encoding="utf-8")
 
 
+PEOPLE = ("ann", "bob", "eve", "gil", "ida", "jon", "kay")
+
+
 @pytest.fixture
 def views(tmp_path: Path) -> tuple[Path, Path, dict[str, np.ndarray]]:
     """As ``folder``, with views of the photographs by two methods: ``fails`` gave none of picture 2, ``works`` gave all."""
     rng = np.random.default_rng(3)
     vectors: dict[str, np.ndarray] = {}
     rows, made = [], {}
-    for person in ("ann", "bob", "eve"):
+    for person in PEOPLE:
         centre = rng.normal(size=D)
         for name in (f"GT/{person}.jpg", *(f"{top}/{person}/{i}.jpg" for top in ("Angle", "fails", "works") for i in range(3))):
             row = {"identity": name.split("/")[0], "role": "probe", "status": "ok", "detail": ""}
@@ -202,14 +205,14 @@ def test_views_are_compared_by_picture_over_the_photographs_that_all_methods_gav
     spec, emb, vectors = views
     assert pairs.write_metrics(spec, emb, tmp_path / "m.csv").notes == []
     rows = {row["group"]: row for row in pairs.write_report(tmp_path / "m.csv", tmp_path / "r.csv", resamples=200)}
-    assert [rows[f"{top} vs GT"]["n_images"] for top in ("Angle", "fails", "works")] == [9, 6, 9]
-    assert rows["fails vs GT"]["n_fta"] == 3 and rows["fails vs GT"]["fta_rate"] == pytest.approx(1 / 3)
-    people = ("ann", "bob", "eve")
+    assert [rows[f"{top} vs GT"]["n_images"] for top in ("Angle", "fails", "works")] == [21, 14, 21]
+    assert rows["fails vs GT"]["n_fta"] == 7 and rows["fails vs GT"]["fta_rate"] == pytest.approx(1 / 3)
+    people = PEOPLE
     for top, ending in (("Angle", "jpg"), ("fails", "png"), ("works", "png")):
         row = rows[f"{top} vs GT"]
         own = [vectors[f"{top}/{p}/{i}.{ending}"] @ vectors[f"GT/{p}.jpg"] for p in people for i in (0, 1)]
-        assert row["n_common"] == 6 and row["mean_common"] == pytest.approx(np.mean(own), abs=2e-6)
-        assert row["base"] == "Angle vs GT" and "compare mean_common, over 6" in row["note"]
+        assert row["n_common"] == 14 and row["mean_common"] == pytest.approx(np.mean(own), abs=2e-6)
+        assert row["base"] == "Angle vs GT" and "compare mean_common, over 14" in row["note"]
         if top == "Angle":
             assert "net_gain" not in row
             continue
@@ -229,7 +232,7 @@ def test_views_are_compared_by_picture_over_the_photographs_that_all_methods_gav
     written = {row["group"]: row for row in csv.DictReader((tmp_path / "r.csv").open())}
     assert float(written["works vs GT"]["identity_gain"]) == pytest.approx(rows["works vs GT"]["identity_gain"], abs=1e-5)
     lines = paired.report_lines(list(rows.values()))
-    assert lines[1].startswith("fails vs GT: N 6, FTA 3 (33.3 %)") and "over the 6 photographs that all gave" in lines[1]
+    assert lines[1].startswith("fails vs GT: N 14, FTA 7 (33.3 %)") and "over the 14 photographs that all gave" in lines[1]
     assert sum(line.startswith("warning: ") for line in lines) == 3
 
 
@@ -241,7 +244,7 @@ def test_without_the_photographs_there_are_common_means_and_no_gain(
     notes = pairs.write_metrics(spec, emb, tmp_path / "m.csv").notes
     assert len(notes) == 1 and "no group of the photographs themselves, so there is no Net Gain" in notes[0]
     rows = pairs.write_report(tmp_path / "m.csv", tmp_path / "r.csv", resamples=200)
-    assert [row["n_common"] for row in rows] == [6, 6] and not any("net_gain" in row for row in rows)
+    assert [row["n_common"] for row in rows] == [14, 14] and not any("net_gain" in row for row in rows)
 
 
 def test_views_made_elsewhere_are_joined_by_name_and_what_they_lack_is_counted(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from frontalbench import folders, images, tables
 from frontalbench.errors import BadInput
@@ -153,7 +154,11 @@ def test_files_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("name", ["a.jfif", "A.JFIF", "b.mpo"])
 def test_jpeg_under_its_other_names_is_read(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(images.encode_jpeg(np.full((8, 8, 3), 200, np.uint8)))
+    grey = Image.fromarray(np.full((8, 8, 3), 200, np.uint8))
+    if name.endswith("mpo"):  # a camera's two views in one file; the first is taken
+        grey.save(tmp_path / name, "MPO", save_all=True, append_images=[grey])
+    else:
+        grey.save(tmp_path / name, "JPEG")
     _through(tmp_path, tmp_path / "out")
     assert _rows(tmp_path / "out")[name]["status"] == "ok"
 
