@@ -36,6 +36,7 @@ LISTING = "files.txt"
 """Names every file of the site, so that the next build knows what it may replace."""
 SHOWN = (
     *("dataset", "variant", "detector", "backbone", "group", "subset", "mean", "ci_low", "ci_high", "n_images", "n_subjects"),
+    *("n_fallback", "mean_both"),
     *("fta_rate", "share_gaining", "p_holm", "verified", "leak", "note"),
 )
 """Columns of the table of all numbers; its rows are those over all angles (the bins are in the CSV file)."""
