@@ -210,7 +210,9 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
                 axes.fill_between(
                     curve.yaw, curve.low, curve.high, color=palette.colour(name), where=near.tolist(), alpha=0.18, linewidth=0
                 )
-                label = style.readable(f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,})")
+                alone = int(variants[name].alone.sum())
+                left = f"; {alone:,} with one picture only left out" if alone else ""
+                label = style.readable(f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,}{left})")
                 axes.plot(
                     curve.yaw, np.where(near, curve.mean, np.nan), color=palette.colour(name), linestyle=style.line(name), label=label
                 )
