@@ -82,7 +82,7 @@ def fallback_note(row: Mapping[str, Any]) -> str:
     if not row["n_fallback"]:
         return ""
     n_both = row["n_images"] - row["n_fallback"]
-    rest = f"over the {n_both} with both pictures it is {row['mean_both']:+.4f}" if n_both else "none has both pictures"
+    rest = f"over the {n_both} with both pictures the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both pictures"
     return f"{row['n_fallback']} of {row['n_images']} images rest on one picture alone, as the other gave no embedding: {rest}"
 
 
