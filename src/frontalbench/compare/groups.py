@@ -371,7 +371,7 @@ def summarise_cell(
                 who = place[code[here]]
                 n_failed = int((inside & kind.failed).sum())
                 number = np.bincount(who, minlength=n_subjects).astype(np.float64)
-                total = np.bincount(who, values, minlength=n_subjects)
+                total = np.bincount(who, values, minlength=n_subjects).astype(np.float64)
                 sums.append(total)
                 numbers.append(number)
                 single = alone[here]
