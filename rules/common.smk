@@ -4,7 +4,7 @@ import gc
 
 from frontalbench import grid
 from frontalbench.errors import FrontalbenchError
-from frontalbench.workflow import Plan
+from frontalbench.workflow import Plan, configuration_layers
 from snakemake.exceptions import WorkflowError
 
 # The graph is a million objects that stay until the end, and the garbage collector's default is to look through them again and again: a fifth of the
@@ -12,7 +12,10 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(200_000, 50, 50)
 
 try:
-    PLAN = Plan(config)
+    LAYERS = configuration_layers(
+        workflow.configfiles, workflow.config_settings.config
+    )
+    PLAN = Plan(config, layers=LAYERS)
 except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
 

@@ -23,7 +23,8 @@ rule fetch_weights:
 rule check_weights:
     input:
         receipts=PLAN.receipts(),
-        tables="results/master/master.parquet",
+        # Everything else first: its failure ends the run, and what waits then is never made.
+        rest=lambda wildcards: [*rules.results.input, *rules.site.output],
     output:
         touch("results/weights/complete"),
     log:

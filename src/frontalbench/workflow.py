@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, config, datasets, fingerprint, grid, tables
+from frontalbench import cards, config, datasets, fingerprint, grid, tables, validation
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
@@ -32,11 +33,22 @@ EXPRESSION = "face_landmarker"
 """The landmarks card that reads expressions."""
 
 
-class Plan:
-    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card."""
+def configuration_layers(files: Iterable[str | os.PathLike[str]], given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What Snakemake merged into one configuration: the files, in order, then what was given on the command line.
 
-    def __init__(self, data: Mapping[str, Any], where: str = "config") -> None:
-        self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where)
+    Raises :class:`BadConfig`, one line with file and place, where a file is not there or not YAML; a key given twice is refused too.
+    """
+    return [*(validation.read_yaml(Path(file)) for file in files), dict(given)]
+
+
+class Plan:
+    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card.
+
+    ``layers``: what ``data`` was merged from (:func:`configuration_layers`).
+    """
+
+    def __init__(self, data: Mapping[str, Any], where: str = "config", layers: Sequence[Mapping[str, Any]] | None = None) -> None:
+        self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where, layers=layers)
         self.variants = grid.variants(self.config)
         self.cells = list(grid.cells(self.config))
         self.datasets = {choice.name: datasets.find(choice.name).with_options(choice.options) for choice in self.config.datasets}

@@ -59,6 +59,7 @@ class DatasetCard:
         key; ``limit: N`` is short for ``select: {identities: N}``. Raises :class:`BadConfig` for anything else and for values that the
         schema refuses.
         """
+        options = read_options(options)
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise BadConfig(
@@ -92,6 +93,14 @@ class DatasetCard:
         if not parts:
             parts.append(f"put the pictures into {place}")
         return f"{'; or '.join(parts)} ({self.data.get('layout_note', 'layout ' + self.layout)}); see docs/datasets.md"
+
+
+def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for :meth:`DatasetCard.with_options`, what came as text from a command line read as what the schema wants."""
+    schema = _schema()
+    properties = {**schema["properties"], "limit": schema["properties"]["select"]["properties"]["identities"]}
+    read: dict[str, Any] = validation.read_as_meant(options, {"type": "object", "properties": properties})
+    return read
 
 
 def find(name: str, root: str | os.PathLike[str] | None = None) -> DatasetCard:

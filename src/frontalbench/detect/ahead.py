@@ -44,6 +44,10 @@ class Ahead:
         moved = [self._moved(image, Face(*row, len(found))) for row in zip(found.boxes, found.scores.tolist(), found.points, strict=True)]
         return Detections(found.boxes, found.scores, np.stack(moved))
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """See :class:`~frontalbench.detect.base.Detector`; the points are not moved."""
+        return self._inner.glance(image, longest)
+
     def _moved(self, image: RGB, face: Face) -> Float32:
         try:
             yaw = math.radians(self._pose.estimate(image, face)[0])
