@@ -1,9 +1,9 @@
 """Image bytes to RGB arrays and back.
 
-Everything inside Frontalbench is ``uint8 (H, W, 3)`` RGB, upright. :func:`decode` takes what people really have: an orientation tag (EXIF, or XMP where
-EXIF has none), greyscale, palettes, transparency, 10 to 16 bits, floating point, CMYK, animations (first frame), wrong file names; and refuses, with
-:class:`~frontalbench.errors.Unreadable`, what is empty, truncated, not an image, of values whose range says not how bright they are, or so large that
-decoding it would exhaust memory.
+Everything inside Frontalbench is ``uint8 (H, W, 3)`` RGB, upright. :func:`decode` takes what people really have: an orientation tag (EXIF, or XMP
+where EXIF has none), greyscale, palettes, transparency, 10 to 16 bits, floating point, CMYK, animations (first frame), wrong file names. It refuses,
+with :class:`~frontalbench.errors.Unreadable`, what is empty, truncated, not an image, of values whose range says not how bright they are, or so
+large that decoding it would exhaust memory.
 """
 
 from __future__ import annotations

@@ -233,6 +233,15 @@ def _explain_choice(error: Any, where: str) -> list[str]:
                 return lines
         found = " and ".join(given) if given else (", ".join(map(str, value)) or "nothing")
         return [f"{where}: give exactly one of {', '.join(names)}; found {found}"]
+    # A choice between types (a name, or a mapping): only the variants of the value's own type were meant.
+    meant: dict[int, list[Any]] = {}
+    for child in error.context:
+        meant.setdefault(child.schema_path[0], []).append(child)
+    of_type = [
+        found for found in meant.values() if not any(c.validator == "type" and c.absolute_path == error.absolute_path for c in found)
+    ]
+    if len(of_type) == 1:
+        return [line for child in of_type[0] for line in _explain(child)]
     described = error.schema.get("description", "")
     return [f"{where}: {_show(value)} does not fit; expected {described or 'one of the allowed forms'}"]
 

@@ -302,5 +302,5 @@ def test_a_tiff_of_a_number_type_that_is_not_read_says_what_to_do() -> None:
 
     done, coded = cv2.imencode(".tiff", _picture().astype(np.float32))
     assert done
-    with pytest.raises(Unreadable, match="number type.*8 bits"):
+    with pytest.raises(Unreadable, match=r"number type.*8 bits"):
         images.decode(coded.tobytes())

@@ -32,8 +32,8 @@ def resolve(images_table: pa.Table, pose_table: pa.Table | None = None, rule: Ma
     all shards): the ``references`` (default 1) images whose face is turned least away from the camera become references, the others probes.
     Pose is the ground truth of the images table, else the measured one of ``pose_table`` (any row order; rows whose status is not ok do not
     count), else the nominal one of the images table. An image that cannot be read, has no pose, shows the face upside down (a roll beyond 90
-    degrees), or is turned further than ``max_angle`` degrees never becomes a reference; images that are ``not_used`` are ``unused``. An identity of one image has a reference and no probe;
-    one without any usable pose has probes only. Equal angles: the first ``image_id``.
+    degrees), or is turned further than ``max_angle`` degrees never becomes a reference; images that are ``not_used`` are ``unused``. An identity
+    of one image has a reference and no probe; one without any usable pose has probes only. Equal angles: the first ``image_id``.
 
     Raises :class:`BadInput` when the table lacks a column.
     """
