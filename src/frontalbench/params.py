@@ -74,6 +74,11 @@ class Params:
             raise self._wrong(key, value, "true or false")
         return value
 
+    def elsewhere(self, *keys: str) -> Params:
+        """Keys whose values somebody else reads and checks."""
+        self._asked.update(keys)
+        return self
+
     def finish(self) -> None:
         """Refuse keys that were not asked for (a misspelt key would silently change nothing)."""
         for key in self._values:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.cards import ModelCard
-from frontalbench.errors import BadInput
+from frontalbench.embed.arcface import read_params
+from frontalbench.errors import BadConfig, BadInput
 
 OPERATIONS = ("Conv", "PRelu", "Add", "Sub", "Mul", "Flatten", "Gemm", "BatchNormalization")
 
@@ -95,7 +96,14 @@ def _run(node: Any, given: list[Tensor]) -> Tensor:
 
 
 def load_judge(card: ModelCard) -> Judge:
-    """The network of a backbone card, fetched if need be."""
+    """The network of a backbone card, fetched if need be.
+
+    Raises :class:`~frontalbench.errors.BadConfig` for params that the card's family does not know, or that this network cannot follow.
+    """
     from frontalbench.weights import store
 
-    return Judge(store.fetch(card), mean=float(card.params.get("mean", 127.5)), std=float(card.params.get("std", 127.5)))
+    params = read_params(card)
+    mean, std = set(params["mean"]), set(params["std"])
+    if len(mean) > 1 or len(std) > 1 or (params["colour"], params["layout"]) != ("rgb", "nchw"):
+        raise BadConfig(f"{card.path}: a judge with a gradient takes RGB, nchw, and one mean and std for all three colours")
+    return Judge(store.fetch(card), mean=mean.pop(), std=std.pop())
