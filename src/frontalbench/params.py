@@ -83,7 +83,7 @@ class Params:
         """Refuse keys that were not asked for (a misspelt key would silently change nothing)."""
         for key in self._values:
             if key not in self._asked:
-                known = ", ".join(sorted(self._asked))
+                known = ", ".join(sorted(self._asked)) or "none"
                 raise BadConfig(
                     f"{self._file}: params.{key} is not known to this family{did_you_mean(key, sorted(self._asked))}; known: {known}"
                 )
