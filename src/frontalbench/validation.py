@@ -121,7 +121,8 @@ def read_as_meant(value: Any, schema: Mapping[str, Any], whole: Mapping[str, Any
     variants = _variants(schema, whole)
     if isinstance(value, str):
         types = {name for part in variants for name in _types_of(part)}
-        return value if not types or "string" in types else _scalar(value, types)
+        as_text = any("string" in _types_of(part) and value in part.get("enum", [value]) for part in variants)
+        return value if as_text or not types else _scalar(value, types)
     if isinstance(value, Mapping):
         known = [part for part in variants if "object" in _types_of(part) or "properties" in part]
         return {

@@ -114,7 +114,9 @@ class Plan:
         self._scripts = scripts
         self.variants = grid.variants(self.config)
         self.cells = list(grid.cells(self.config))
-        self.datasets = {choice.name: datasets.find(choice.name).with_options(choice.options) for choice in self.config.datasets}
+        self.datasets = {
+            choice.name: listing.with_shards(datasets.find(choice.name).with_options(choice.options)) for choice in self.config.datasets
+        }
         self.shards = {name: datasets.shard_names(card) for name, card in self.datasets.items()}
         self._check_names(where)
 
@@ -246,7 +248,7 @@ class Plan:
     def dataset_options(self, dataset: str) -> str:
         """The options of this dataset in the configuration, as JSON for the command line."""
         choice = next(item for item in self.config.datasets if item.name == dataset)
-        return json.dumps(dict(choice.options), sort_keys=True)
+        return json.dumps({**choice.options, "shards": self.datasets[dataset].shards}, sort_keys=True)
 
     def roles(self, dataset: str) -> str:
         """The role rule of a dataset's card, as JSON for the command line."""

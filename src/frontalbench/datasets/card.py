@@ -18,15 +18,24 @@ DEFAULT_YAW_BINS = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 
 _OPTIONS = ("root", "shards", "limit", "select", "options", "roles", "yaw_bins", "pose_source")
 _RESULT_KEYS = ("layout", "shards", "options", "roles", "select", "pose_source")
-_DEFAULTS: dict[str, Any] = {"options": {}, "roles": {}, "select": {}, "yaw_bins": list(DEFAULT_YAW_BINS), "pose_source": "nominal"}
+AUTO = "auto"
+"""``shards`` of a card that leaves their number to that of its pictures, see :func:`frontalbench.datasets.listing.with_shards`."""
+_DEFAULTS: dict[str, Any] = {
+    "shards": AUTO,
+    "options": {},
+    "roles": {},
+    "select": {},
+    "yaw_bins": list(DEFAULT_YAW_BINS),
+    "pose_source": "nominal",
+}
 
 
 @dataclass(frozen=True)
 class DatasetCard:
     """A dataset as its card (and the configuration) describe it.
 
-    ``root`` is the folder of the pictures, ``yaw_bins`` the edges of the |yaw| bins in degrees, ``roles`` the rule that decides references
-    and probes, ``options`` what the layout takes, ``select`` which images are left out on purpose, ``data`` everything that the card says.
+    ``shards`` is 1 while the card leaves the number to that of its pictures; ``root`` is the folder of the pictures, ``yaw_bins`` the edges of the
+    |yaw| bins in degrees, ``roles`` the rule that decides references and probes, ``options`` what the layout takes, ``select`` which images are left out on purpose, ``data`` everything that the card says.
     """
 
     name: str
@@ -157,7 +166,7 @@ def _build(data: Mapping[str, Any], path: Path, where: str) -> DatasetCard:
         layout=data["layout"],
         title=data["title"],
         root=root if root.is_absolute() else cards.project_root() / root,
-        shards=data["shards"],
+        shards=1 if data["shards"] == AUTO else data["shards"],
         yaw_bins=tuple(float(edge) for edge in edges),
         roles=dict(data["roles"]),
         options=dict(data["options"]),
