@@ -35,7 +35,8 @@ class DatasetCard:
     """A dataset as its card (and the configuration) describe it.
 
     ``shards`` is 1 while the card leaves the number to that of its pictures; ``root`` is the folder of the pictures, ``yaw_bins`` the edges of the
-    |yaw| bins in degrees, ``roles`` the rule that decides references and probes, ``options`` what the layout takes, ``select`` which images are left out on purpose, ``data`` everything that the card says.
+    |yaw| bins in degrees, ``roles`` the rule that decides references and probes, ``options`` what the layout takes, ``select`` which images are left
+    out on purpose, ``data`` everything that the card says.
     """
 
     name: str
