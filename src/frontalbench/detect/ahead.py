@@ -67,8 +67,11 @@ def change(right: float, zoom: float) -> npt.NDArray[np.float64]:
 def numbers_of(card: ModelCard) -> tuple[float, float]:
     """(ahead, nearer) of a frontalizer's card. Raises :class:`BadConfig`."""
     values = card.params.get(KEY)
-    named = isinstance(values, Mapping) and set(values) == {"ahead", "nearer"}
-    if not named or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values()):
+    if (
+        not isinstance(values, Mapping)
+        or set(values) != {"ahead", "nearer"}
+        or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values())
+    ):
         raise BadConfig(f"{card.path}: params.{KEY} should be {{ahead: pixels, nearer: factor}}")
     return float(values["ahead"]), float(values["nearer"])
 

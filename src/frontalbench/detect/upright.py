@@ -8,7 +8,7 @@ ways round are compared. Measured: docs/architecture.md.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, overload
 
 import cv2
 import numpy as np
@@ -107,6 +107,10 @@ def on_its_head(face: Face) -> bool:
     return abs(roll_of_face(face.points)) > 135.0
 
 
+@overload
+def upright(image: RGB, face: Face) -> tuple[RGB, Face]: ...
+@overload
+def upright(image: RGB, face: Face | None) -> tuple[RGB, Face | None]: ...
 def upright(image: RGB, face: Face | None) -> tuple[RGB, Face | None]:
     """``image`` and its face, both turned where the face stands on its head: what frontalizers and pose estimators are given."""
     if face is None or not on_its_head(face):
