@@ -4,6 +4,7 @@
 rule cost:
     input:
         pictures=PLAN.made_pictures(),
+        crops=PLAN.timed_crops(),
         gains="results/master/table1_net_gain.parquet",
         quality="results/master/quality.parquet",
     output:
@@ -23,7 +24,8 @@ rule cost:
         runtime=30,
     params:
         grid=PLAN.selection().to_json(),
+        locator=PLAN.config.locator,
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
-        "{SCRIPT}/cost.py --grid {params.grid:q} --master results/master --out results/cost > {log:q}"
+        "{SCRIPT}/cost.py --grid {params.grid:q} --locator {params.locator:q} --master results/master --out results/cost > {log:q}"

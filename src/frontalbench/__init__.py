@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from frontalbench.api import Picture, Verification
 
 __version__ = "0.1.0"
 
@@ -19,3 +21,10 @@ def load_master(path: str | os.PathLike[str] = "results/master") -> dict[str, pd
     from frontalbench import tabulate  # every job imports this package; pandas comes only when it is asked for
 
     return tabulate.load_master(path)
+
+
+def verify(first: Picture, second: Picture, **options: Any) -> Verification:
+    """Whether the faces in two pictures (files, or their bytes) are of one person: see :func:`frontalbench.api.verify` for ``options``."""
+    from frontalbench import api
+
+    return api.verify(first, second, **options)

@@ -86,7 +86,8 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def _prefix(path: Path) -> str:
-    return f".{path.name[:80]}."
+    start = os.fsencode(path.name[:80])[:200].decode("utf-8", "ignore")  # with its ending no longer than a name may be
+    return f".{start}."
 
 
 def _is_left(path: Path) -> bool:

@@ -320,6 +320,14 @@ class Plan:
             path for d in self.datasets for v in self.variants if v != grid.ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)
         ]
 
+    def timed_crops(self) -> list[str]:
+        """The crops whose making belongs to the cost of a frontalizer: the photographs' by the locator, and those that are aligned in its own way."""
+        found = [path for d in self.datasets for path in self.crops(d, grid.ORIGINAL, self.config.locator)]
+        own = [v for v in self.variants if self.aligning(v)]
+        return found + [
+            path for d in self.datasets for v in own for detector in self.config.detectors for path in self.crops(d, v, detector)
+        ]
+
     def first_cell(self, dataset: str) -> grid.Cell:
         """The cell of the originals that the resolved roles are read from."""
         return grid.Cell(dataset, grid.ORIGINAL, self.config.detectors[0], self.config.backbones[0])

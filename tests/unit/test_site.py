@@ -203,6 +203,15 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
     assert charts.lines([], title="", x_label="", y_label="") == ""
 
 
+def test_a_line_stops_where_points_are_missing() -> None:
+    points = [(0.0, 0.1, None, None), (1.0, 0.2, None, None), (3.0, 0.3, None, None)]
+    assert [len(run) for run in charts.Series("mesh.none", points, gap=1.0).runs()] == [2, 1]
+    assert [len(run) for run in charts.Series("mesh.none", points).runs()] == [3]
+    drawn = charts.lines([charts.Series("mesh.none", points, gap=1.0)], title="t", x_label="x", y_label="y")
+    lines = re.findall(r'<g class="hue[^"]*">(.*?)</g>', str(drawn))[0].count("<polyline")
+    assert lines == 2
+
+
 def test_the_first_page_says_with_what_and_warns_where_versions_are_mixed(root: Path, tmp_path: Path) -> None:
     first = _Page(root / "site" / "index.html").text
     assert "Computed with" in first and "numpy" in first and "mixes versions" not in first

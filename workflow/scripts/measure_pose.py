@@ -31,6 +31,7 @@ def main() -> int:
 
     if folders.is_shard(args.source):
         return cli.report(run(args.source, folders.faces_of_shard(args.source, args.faces), args.out))
+    folders.need_weights(card)
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
         counts = run(shard, faces, temporary / "pose.parquet")
         rows = tables.read(temporary / "pose.parquet", tables.POSE).to_pylist()

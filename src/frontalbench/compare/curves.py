@@ -197,6 +197,14 @@ def area_draws(
     return Draws(value_of, _heights(kernel.points[kernel.enough], curves[:, kernel.enough]))
 
 
+def near(yaw: npt.ArrayLike, grid: npt.ArrayLike, within: float = BANDWIDTH) -> npt.NDArray[np.bool_]:
+    """(K,): which points of ``grid`` have a value of ``yaw`` (n,) at most ``within`` degrees away: elsewhere a curve is only carried over a gap."""
+    known = np.sort(np.asarray(yaw, np.float64)[np.isfinite(yaw)])
+    points = np.asarray(grid, np.float64)
+    first = np.searchsorted(known, points - within, "left")
+    return np.asarray(first < np.searchsorted(known, points + within, "right"), np.bool_)
+
+
 def _height(points: FloatArray, curve: FloatArray) -> float:
     known = np.isfinite(curve)
     return float(_heights(points[known], curve[None, known])[0]) if known.any() else math.nan

@@ -1,6 +1,10 @@
 """Pair groups of plain folders: a ``pairs.yaml``, a folder of embeddings, and out comes one line per picture and group.
 
-Works on what ``extract_embeddings.py`` writes, without any workflow. The pairs file is checked against ``config/schemas/pairs.schema.yaml``.
+Works on what ``extract_embeddings.py`` writes, without any workflow. The pairs file is checked against ``config/schemas/pairs.schema.yaml``;
+``docs/folders.md`` explains it and every column.
+
+Groups of views are compared *by picture*: views of the same photograph meet under its name (:mod:`.paired`), so that a method that fails on hard
+photographs is not held against one that does not.
 """
 
 from __future__ import annotations
@@ -25,17 +29,26 @@ from frontalbench.compare.scores import Float32Array, IntArray
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
 
-METRICS = ("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "status", "detail")
+METRICS = (
+    *("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "impostor", "n_impostors"),
+    *("photo", "family", "base", "status", "detail"),
+)
 """Columns of metrics.csv: one row per picture and group (per pair, with ``other`` filled in, where pairs are listed)."""
 REPORT = ("group", "n_images", "n_pairs", "n_identities", "n_fta", "fta_rate", "n_no_reference")
 REPORT_NUMBERS = ("mean", "ci_low", "ci_high", "median", "sd", "lowest", "highest")
+REPORT_PAIRED = (
+    *("base", "n_common", "n_common_identities", "mean_common", "mean_common_low", "mean_common_high"),
+    *("net_gain", "net_gain_low", "net_gain_high", "impostor_gain"),
+    *("identity_gain", "identity_gain_low", "identity_gain_high", "note"),
+)
 
 Words = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
 class Group:
-    """One pair group: patterns for probes and references, or ``within`` one set, or listed ``pairs``; ``people``: "same" or "others"."""
+    """One pair group: patterns for probes and references, or ``within`` one set, or listed ``pairs``; ``people``: "same" or "others";
+    ``of``: the group of the photographs that the probes are views of, where no ``rows.csv`` says it."""
 
     name: str
     probe: tuple[str, ...] = ()
@@ -43,11 +56,13 @@ class Group:
     within: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
     people: str = "same"
+    of: str = ""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """A checked pairs file: its groups, and where a picture's person comes from (``column``, ``folder``, ``top_folder``, ``name``, or a regex)."""
+    """A checked pairs file: its groups, and where a picture's person comes from (``auto``, ``column``, ``folder``, ``top_folder``, ``name``, or a
+    regex)."""
 
     groups: tuple[Group, ...]
     identity: str
@@ -57,6 +72,10 @@ class Spec:
     def person(self, image_id: str, column: str) -> str:
         """The person in a picture. Raises :class:`BadConfig` when the regular expression does not match."""
         way = PurePosixPath(image_id)
+        if self.identity == "auto":
+            patterns = [pattern for group in self.groups for pattern in (*group.probe, *group.reference, *group.within)]
+            below = PurePosixPath(below_prefix(image_id, patterns))
+            return below.parts[0] if len(below.parts) > 1 else below.stem
         if self.regex is not None:
             match = self.regex.search(image_id)
             if match is None or match.group(1) is None:
@@ -71,15 +90,30 @@ class Spec:
         return way.stem if self.identity == "name" else column
 
 
+def folder_prefix(pattern: str) -> str:
+    """The folders of a pattern before its first wildcard: ``Angle/`` of ``Angle/*/x*.jpg``."""
+    plain = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+    return plain[: plain.rfind("/") + 1]
+
+
+def below_prefix(name: str, patterns: Sequence[str], of: str = "") -> str:
+    """``name`` without the folders that the pattern which ``of`` (by default ``name``) matches begins with; the longest of several."""
+    fitting = [folder_prefix(pattern) for pattern in patterns if fnmatch.fnmatchcase(of or name, pattern)]
+    return name.removeprefix(max(fitting, key=len, default=""))
+
+
 @dataclass(frozen=True)
 class Embedded:
-    """Pictures with their embeddings: arrays (n,) and ``vectors`` float32 (n, D), in ``image_id`` order."""
+    """Pictures with their embeddings: arrays (n,) and ``vectors`` float32 (n, D), in ``image_id`` order. ``photo``: the photograph at the beginning
+    of a view's chain as a ``rows.csv`` says it, else the picture itself; ``made``: a ``rows.csv`` names a frontalizer, so it is a view."""
 
     image_id: Words
     identity: Words
     status: Words
     detail: Words
     vectors: Float32Array
+    photo: Words
+    made: npt.NDArray[np.bool_]
 
     @property
     def ok(self) -> npt.NDArray[np.bool_]:
@@ -98,7 +132,7 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
         lines = _cross_checks(data)
     if lines:
         raise BadConfig("\n".join(f"{path}: {line}" for line in lines))
-    given = data.get("identity", "column")
+    given = data.get("identity", "auto")
     regex = re.compile(given["regex"]) if isinstance(given, dict) else None
     identity = "regex" if regex is not None else str(given)
     groups = tuple(
@@ -109,6 +143,7 @@ def read_spec(path: str | os.PathLike[str]) -> Spec:
             within=_patterns(item.get("within")),
             pairs=tuple((a, b) for a, b in item.get("pairs", [])),
             people=item.get("people", "same"),
+            of=item.get("of", ""),
         )
         for item in data["groups"]
     )
@@ -130,6 +165,13 @@ def _cross_checks(data: Mapping[str, Any]) -> list[str]:
             )
         if "pairs" in given and "people" in item:
             lines.append(f"groups.{i} ({item['name']}): people: has no meaning for listed pairs; leave it out")
+        if "of" in item:
+            base = next((other for other in data["groups"] if other["name"] == item["of"] and other is not item), None)
+            fits = base is not None and "probe" in item and all(item.get(key) == base.get(key) for key in ("reference", "people"))
+            if not fits or (base is not None and ("of" in base or "probe" not in base)):
+                lines.append(
+                    f"groups.{i} ({item['name']}): of: '{item['of']}' should be a group of photographs with the same reference and people"
+                )
         if names.index(item["name"]) != i:
             lines.append(f"groups.{i}.name: '{item['name']}' is given twice")
     identity = data.get("identity")
@@ -166,13 +208,32 @@ def read_folder(folder: str | os.PathLike[str], spec: Spec) -> Embedded:
             f"{top}: '{image_id[twice[0]]}' occurs in more than one table; give a folder with the tables of one detector and backbone"
         )
     column = np.concatenate(columns)[order]
+    listed = _listed_photos(files)
     return Embedded(
         image_id,
         np.array([spec.person(str(name), str(person)) for name, person in zip(image_id, column, strict=True)], dtype=np.str_),
         np.concatenate([part[1] for part in parts])[order],
         np.concatenate([part[2] for part in parts])[order],
         np.concatenate([part[3] for part in parts])[order],
+        np.array([listed.get(str(name), (str(name), ""))[0] for name in image_id], dtype=np.str_),
+        np.array([bool(listed.get(str(name), ("", ""))[1]) for name in image_id], dtype=np.bool_),
     )
+
+
+def _listed_photos(files: Sequence[Path]) -> dict[str, tuple[str, str]]:
+    """``image_id`` -> (photograph, frontalizer) from the ``rows.csv`` files beside embeddings tables."""
+    found: dict[str, tuple[str, str]] = {}
+    for folder in sorted({file.parent for file in files}):
+        path = folder / "rows.csv"
+        if not path.is_file():
+            continue
+        try:
+            with path.open(newline="", encoding="utf-8") as handle:
+                for row in csv.DictReader(handle):
+                    found[row["image_id"]] = (row["photo"] or row["image_id"], row["frontalizer"])
+        except (UnicodeDecodeError, csv.Error, KeyError):
+            raise BadInput(f"{path}: not the list that extract_embeddings.py writes beside its table; run it again") from None
+    return found
 
 
 def _identities(file: Path) -> Words:
@@ -210,6 +271,9 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
     batch = Batch((data.vectors[ready],), code[ready], ready)
     n = len(ready)
     lowest = np.full(n, np.nan)
+    strangers = ImpostorSums.zeros(n)
+    if not group.within or group.people == "others":
+        add_impostors(batch, gallery, np.full(n, np.nan, np.float32), strangers, None)
     if group.people == "same":
         at, _, score = genuine_pairs(batch, gallery)
         number = np.bincount(at, minlength=n)
@@ -219,9 +283,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
         np.maximum.at(highest, at, score)
         np.minimum.at(lowest, at, score)
     else:
-        sums = ImpostorSums.zeros(n)
-        add_impostors(batch, gallery, np.full(n, np.nan, np.float32), sums, None)
-        number, total, highest = sums.count, sums.total, sums.maximum.astype(np.float64)
+        number, total, highest = strangers.count, strangers.total, strangers.maximum.astype(np.float64)
     found = dict(zip(ready.tolist(), range(n), strict=True))
     out = []
     for row in probes.tolist():
@@ -234,6 +296,8 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
             out.append({**line, "n_pairs": 0, "status": status.NO_REFERENCE, "detail": reason})
         else:
             values = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
+            if group.people == "same" and strangers.count[i] > 0:
+                values |= {"impostor": float(strangers.total[i] / strangers.count[i]), "n_impostors": int(strangers.count[i])}
             out.append({**line, "n_pairs": int(number[i]), **values, "status": status.OK, "detail": ""})
     return out
 
@@ -256,15 +320,53 @@ def _listed_rows(group: Group, data: Embedded, place: str) -> list[dict[str, Any
     return out
 
 
-def write_metrics(pairs: str | os.PathLike[str], embeddings: str | os.PathLike[str], out: str | os.PathLike[str]) -> dict[str, int]:
-    """Compare the embeddings of a folder as a pairs file says, write metrics.csv; returns rows per group."""
+def write_metrics(pairs: str | os.PathLike[str], embeddings: str | os.PathLike[str], out: str | os.PathLike[str]) -> Metrics:
+    """Compare the embeddings of a folder as a pairs file says, write metrics.csv; returns rows per group and what a person should know.
+
+    Raises :class:`BadInput` when no picture of any group has a reference of its own person: then the persons are read wrongly.
+    """
+    from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_text
 
     spec = read_spec(pairs)
     data = read_folder(embeddings, spec)
-    rows = [row for group in spec.groups for row in group_rows(group, data, str(pairs))]
-    atomic.write_text(out, csv_text(METRICS, [[_number(row.get(key)) for key in METRICS] for row in rows]))
-    return {group.name: sum(row["group"] == group.name for row in rows) for group in spec.groups}
+    rows = {group.name: group_rows(group, data, str(pairs)) for group in spec.groups}
+    notes = _without_references(spec, data, rows)
+    notes += paired.pair_rows(spec.groups, data, rows, str(pairs))
+    lines = [row for group in spec.groups for row in rows[group.name]]
+    atomic.write_text(out, csv_text(METRICS, [[_number(row.get(key)) for key in METRICS] for row in lines]))
+    return Metrics({name: len(found) for name, found in rows.items()}, notes)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """What :func:`write_metrics` did: rows per group; ``notes``: one line each."""
+
+    rows: Mapping[str, int]
+    notes: Sequence[str]
+
+
+def _without_references(spec: Spec, data: Embedded, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A note for every group of one's own references in which no picture found one; raises when that is all of them."""
+    asked = [group for group in spec.groups if group.probe and group.people == "same"]
+    lonely = []
+    for group in asked:
+        words = [row["status"] for row in rows[group.name]]
+        if status.NO_REFERENCE in words and status.OK not in words:
+            lonely.append(group)
+    if not lonely:
+        return []
+    group = lonely[0]
+    probe = next(row for row in rows[group.name] if row["status"] == status.NO_REFERENCE)
+    reference = int(_chosen(data, group.reference, group.name)[0])
+    line = (
+        f"{spec.path}: group '{group.name}': no picture found a reference of its own person: '{probe['image_id']}' is taken for person "
+        f"'{probe['identity']}', the reference '{data.image_id[reference]}' for '{data.identity[reference]}'; say with 'identity:' where the person "
+        "stands in the names (docs/folders.md)"
+    )
+    if len(lonely) == len(asked):
+        raise BadInput(line)
+    return [line, *(f"group '{other.name}': the same" for other in lonely[1:])]
 
 
 def _number(value: Any) -> Any:
@@ -278,15 +380,19 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             reader = csv.DictReader(handle)
             missing = [name for name in METRICS if name not in (reader.fieldnames or [])]
             if missing:
-                raise BadInput(f"{path}: column '{missing[0]}' is missing; expected the file that compute_similarity.py writes")
+                raise BadInput(
+                    f"{path}: column '{missing[0]}' is missing; expected the file that this version's compute_similarity.py writes"
+                )
             rows = []
             for line in reader:
                 try:
                     line["n_pairs"] = int(line["n_pairs"])
-                    for name in ("similarity", "lowest", "highest"):
+                    for name in ("similarity", "lowest", "highest", "impostor"):
                         line[name] = float(line[name]) if line[name] else math.nan
                 except (TypeError, ValueError):
-                    raise BadInput(f"{path}: line {reader.line_num}: expected numbers in n_pairs, similarity, lowest, highest") from None
+                    raise BadInput(
+                        f"{path}: line {reader.line_num}: expected numbers in n_pairs, similarity, lowest, highest, impostor"
+                    ) from None
                 rows.append(line)
             return rows
     except FileNotFoundError:
@@ -330,12 +436,18 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
 
 def write_report(
     metrics: str | os.PathLike[str], out: str | os.PathLike[str], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
-) -> None:
-    """Summarise a metrics.csv into a report CSV."""
+) -> list[dict[str, Any]]:
+    """Summarise a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
+    from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_text
 
-    rows = report_rows(read_metrics(metrics), resamples=resamples, seed=seed)
+    rows = read_metrics(metrics)
     if not rows:
         raise BadInput(f"{metrics}: holds no rows; compute_similarity.py found nothing to compare")
-    columns = (*REPORT, *REPORT_NUMBERS)
-    atomic.write_text(out, csv_text(columns, [[_number(row[key]) for key in columns] for row in rows]))
+    made = report_rows(rows, resamples=resamples, seed=seed)
+    by_group = paired.compare(rows, resamples=resamples, seed=seed)
+    for row in made:
+        row |= by_group.get(row["group"], {})
+    columns = (*REPORT, *REPORT_NUMBERS, *REPORT_PAIRED)
+    atomic.write_text(out, csv_text(columns, [[_number(row.get(key)) for key in columns] for row in made]))
+    return made

@@ -35,6 +35,7 @@ FIRST = (
     "summarize",
     "inference",
     "measure_pose",
+    "verify",
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""

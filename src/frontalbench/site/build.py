@@ -6,6 +6,7 @@ works from ``file://``, without a server and without a network. Names from table
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +28,7 @@ from frontalbench.site import charts, people
 from frontalbench.site.master import Master, Row, ranking
 from frontalbench.tabulate.columns import MASTER
 from frontalbench.tabulate.judges import COMPARED_ON_SCALE
+from frontalbench.tabulate.verification import YAW_GRID
 from frontalbench.tabulate.write import csv_text, number
 
 HERE = Path(__file__).parent
@@ -34,6 +36,7 @@ LISTING = "files.txt"
 """Names every file of the site, so that the next build knows what it may replace."""
 SHOWN = (
     *("dataset", "variant", "detector", "backbone", "group", "subset", "mean", "ci_low", "ci_high", "n_images", "n_subjects"),
+    *("n_fallback", "mean_both"),
     *("fta_rate", "share_gaining", "p_holm", "verified", "leak", "note"),
 )
 """Columns of the table of all numbers; its rows are those over all angles (the bins are in the CSV file)."""
@@ -42,6 +45,7 @@ NOTICES = {
     "research": "Research use only: the photographs of this dataset must not be published, and neither must this page.",
 }
 GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
+CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 
 
 @dataclass
@@ -140,6 +144,7 @@ class Site:
                     "judge": judge,
                     "notice": self._notice(dataset),
                     "gains": gains,
+                    "alone": [row for row in rows if row["n_fallback"] and all(row[key] == value for key, value in wanted.items())],
                     "curve": curve,
                     "pictures": [p for v in variants for p in self._figures(dataset, ("triples", "ordered"), v)],
                     "failures": self._figures(dataset, ("failures",)),
@@ -221,16 +226,21 @@ class Site:
     # Parts ------------------------------------------------------------------------------------------------------------
 
     def _bins(self, group: str, frontalizer: str, wanted: Mapping[str, str]) -> tuple[list[charts.Series], list[tuple[float, str]]]:
-        """The lines of a frontalizer's variants over the bins of |yaw| in which there is a probe, and the bins' names."""
+        """The lines of a frontalizer's variants over the bins of |yaw| in which there is a probe, and the bins' names.
+
+        Where a bin is empty the lines stop; a fusion is shown over the probes that had both of its pictures.
+        """
         rows = self.master.rows("master", group=group, subset="common", yaw_axis="abs", frontalizer=frontalizer, **wanted)
-        rows = [row for row in rows if row["yaw_low"] is not None and row["mean"] is not None]
+        rows = [row for row in rows if row["yaw_low"] is not None and row["mean_both"] is not None]
         edges = sorted({(row["yaw_low"], row["yaw_high"]) for row in rows}, key=lambda edge: edge[0])
         names = [f"{low:g}\N{EN DASH}{high:g}" if high is not None else f"{low:g} +" for low, high in edges]
+        skipped = itertools.accumulate(int(before[1] != after[0]) for before, after in itertools.pairwise(edges))
+        places = [float(i + more) for i, more in enumerate([0, *skipped][: len(edges)])]
         lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
         for row in rows:
-            place = float(edges.index((row["yaw_low"], row["yaw_high"])))
-            lines.setdefault(row["variant"], []).append((place, row["mean"], row["ci_low"], row["ci_high"]))
-        return [charts.Series(variant, sorted(points)) for variant, points in lines.items()], [(float(i), n) for i, n in enumerate(names)]
+            place = places[edges.index((row["yaw_low"], row["yaw_high"]))]
+            lines.setdefault(row["variant"], []).append((place, row["mean_both"], row["both_low"], row["both_high"]))
+        return [charts.Series(variant, sorted(points), gap=1.0) for variant, points in lines.items()], list(zip(places, names, strict=True))
 
     def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
         """Figures of ``results/figures`` that are there, copied beside the pages."""
@@ -338,7 +348,7 @@ def _curves(rows: Iterable[Row]) -> list[charts.Series]:
     for row in rows:
         if row["mean"] is not None:
             lines.setdefault(row["variant"], []).append((row["yaw"], row["mean"], row["ci_low"], row["ci_high"]))
-    return [charts.Series(variant, sorted(points), band=True) for variant, points in lines.items()]
+    return [charts.Series(variant, sorted(points), band=True, gap=CURVE_STEP) for variant, points in lines.items()]
 
 
 def _crossed(rows: Sequence[Row]) -> dict[str, Any]:

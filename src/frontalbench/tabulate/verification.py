@@ -93,11 +93,15 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
             genuine = np.where(ok, rows.genuine, np.nan)
             slope = curves.slope(yaw, genuine, subject)
             curve = curves.smooth(yaw, genuine, subject, YAW_GRID)
+            drawn = genuine if not rows.fallback.any() else np.where(rows.fallback, np.nan, genuine)
+            shown = curve if drawn is genuine else curves.smooth(yaw, drawn, subject, YAW_GRID)
+            near = curves.near(yaw[np.isfinite(drawn)], YAW_GRID)
             reached = YAW_GRID[np.isfinite(curve.mean)]
             row: Row = {
                 **head,
                 "n_images": int(ok.sum()),
                 "n_subjects": len(np.unique(subject[ok])),
+                "n_fallback": int((ok & rows.fallback).sum()),
                 "n_genuine": int(np.nansum(rows.n_references[ok])),
                 "n_impostor": int(np.nansum(rows.n_impostors[ok])),
                 "n_eligible": n_eligible,
@@ -116,8 +120,8 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 row.update(_estimate("dprime_change", change))
             out["curves"] += [
                 {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
-                for x, m, a, b, w in zip(curve.yaw, curve.mean, curve.low, curve.high, curve.weight, strict=True)
-                if math.isfinite(m)
+                for x, m, a, b, w, here in zip(shown.yaw, shown.mean, shown.low, shown.high, shown.weight, near, strict=True)
+                if math.isfinite(m) and here
             ]
             out["cmc"] += [
                 {**head, "rank": rank, "n_gallery": n_gallery, "n_images": int(ranked.sum()), **_estimate("share", share)}
