@@ -25,6 +25,7 @@ _LEFT_OUT = tuple(
         "cards",
         "cli",
         "config",
+        "datasets.layouts",
         "environment",
         "errors",
         "families",
