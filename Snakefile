@@ -1,11 +1,15 @@
 """Frontalbench: does a frontalized face keep its identity? This file is the table of contents."""
 
+from pathlib import Path
+
+from frontalbench.workflow import checked_configuration
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
-configfile: "config/config.yaml"
+# That of the working folder (--directory) where it has one.
+configfile: checked_configuration(Path(workflow.basedir))
 
 
 report: "reports/workflow.rst"

@@ -1,10 +1,16 @@
 # What all rules share. Every question about cards, paths and code goes to one object, whose logic is in the tested library.
 
 import gc
+import sys
 
 from frontalbench import grid
 from frontalbench.errors import FrontalbenchError
-from frontalbench.workflow import Plan
+from frontalbench.workflow import (
+    Plan,
+    asks_for_everything,
+    configuration_layers,
+    script_command,
+)
 from snakemake.exceptions import WorkflowError
 
 # The graph is a million objects that stay until the end, and the garbage collector's default is to look through them again and again: a fifth of the
@@ -12,9 +18,31 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(200_000, 50, 50)
 
 try:
-    PLAN = Plan(config)
+    given = workflow.config_settings
+    before = [path for path in workflow.configfiles if path not in given.configfiles]
+    PLAN = Plan(
+        config,
+        layers=configuration_layers([*before, *given.configfiles], given.config),
+        scripts=Path(workflow.basedir, "workflow", "scripts"),
+    )
 except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
+
+
+# The interpreter that runs Snakemake also runs the jobs, whether its environment is activated or not; inside of a deployed one (conda, a container)
+# there is another. The scripts lie beside the Snakefile, wherever the results go (--directory).
+SCRIPT = script_command(
+    Path(workflow.basedir),
+    deployed=bool(workflow.deployment_settings.deployment_method),
+)
+
+
+# Told at once: from a function of a rule Snakemake would wrap its stack trace around the line that says what to do.
+if workflow.is_main_process and asks_for_everything(sys.argv[1:]):
+    try:
+        PLAN.check_datasets()
+    except FrontalbenchError as error:
+        raise WorkflowError(str(error)) from None
 
 
 onstart:

@@ -28,4 +28,4 @@ rule cost:
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
-        "python workflow/scripts/cost.py --grid {params.grid:q} --locator {params.locator:q} --master results/master --out results/cost > {log:q}"
+        "{SCRIPT}/cost.py --grid {params.grid:q} --locator {params.locator:q} --master results/master --out results/cost > {log:q}"

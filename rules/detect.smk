@@ -31,5 +31,5 @@ rule detect:
             schema="crops",
         ),
     shell:
-        "python workflow/scripts/preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads}"
+        "{SCRIPT}/preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads}"
         " {params.options} --in {input.pictures:q} --out {output:q} 2> {log:q}"

@@ -22,5 +22,5 @@ rule embed:
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
         ),
     shell:
-        "python workflow/scripts/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads}"
+        "{SCRIPT}/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads}"
         " --in {input.crops:q} --out {output:q} 2> {log:q}"

@@ -25,5 +25,5 @@ rule enhance:
             schema="frontals",
         ),
     shell:
-        "python workflow/scripts/enhance.py --chain {wildcards.enhancement:q} --threads {threads}"
+        "{SCRIPT}/enhance.py --chain {wildcards.enhancement:q} --threads {threads}"
         " --in {input.pictures:q} --out {output:q} 2> {log:q}"

@@ -34,4 +34,4 @@ rule figures:
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
     shell:
-        "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"
+        "{SCRIPT}/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"

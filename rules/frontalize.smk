@@ -28,5 +28,5 @@ rule frontalize:
             schema="frontals",
         ),
     shell:
-        "python workflow/scripts/frontalize.py --model {wildcards.frontalizer:q} --threads {threads}"
+        "{SCRIPT}/frontalize.py --model {wildcards.frontalizer:q} --threads {threads}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

@@ -28,5 +28,5 @@ rule measure_pose:
             "pose", "measure_pose.py", ("pose", PLAN.config.pose), schema="pose"
         ),
     shell:
-        "python workflow/scripts/measure_pose.py --estimator {params.estimator:q} --threads {threads}"
+        "{SCRIPT}/measure_pose.py --estimator {params.estimator:q} --threads {threads}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

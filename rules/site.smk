@@ -22,4 +22,4 @@ rule site:
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("build_site.py"),
     shell:
-        "python workflow/scripts/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --cost results/cost --out {output:q} > {log:q}"
+        "{SCRIPT}/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --cost results/cost --out {output:q} > {log:q}"

@@ -31,7 +31,7 @@ rule summarize:
         facts=PLAN.facts(),
         code=lambda wildcards: PLAN.summary_code("summarize.py"),
     shell:
-        "python workflow/scripts/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
+        "{SCRIPT}/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
         " --quality {input.quality:q} --distribution {input.distribution:q} --out results/master 2> {log:q}"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +23,13 @@ _LATER_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Finding:
-    """Something wrong with ``path``. ``word``: damaged, stale, future or unfinished; ``detail``: one line."""
+    """Something wrong with ``path``. ``word``: damaged, stale, future or unfinished; ``detail``: one line; ``source``: what a stale table was made
+    from."""
 
     path: Path
     word: str
     detail: str
+    source: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.word}: {self.detail}"
@@ -55,6 +57,27 @@ def check(results: Path, root: Path = Path()) -> Iterator[Finding]:
         )
 
 
+def lines(found: Sequence[Finding]) -> list[str]:
+    """What to say of findings: a table that is wrong because of another wrong one is counted behind that one, not named."""
+    of_path = {finding.path: finding for finding in found}
+    behind: Counter[Path] = Counter()
+    first = []
+    for finding in found:
+        at, passed = finding, {finding.path}
+        while at.source in of_path and at.source not in passed:
+            at = of_path[at.source]
+            passed.add(at.path)
+        if at is finding or at.source in passed:  # the cause itself, or a circle that has none
+            first.append(finding)
+        else:
+            behind[at.path] += 1
+    return [f"{finding}{_hanging(behind[finding.path])}" for finding in first]
+
+
+def _hanging(count: int) -> str:
+    return f"; {count:,} {'table hangs' if count == 1 else 'tables hang'} on it" if count else ""
+
+
 def _stale(path: Path, root: Path, digests: dict[tuple[Path, bool], str]) -> Iterator[Finding]:
     for name, recorded in tables.provenance(path).get("inputs", {}).items():
         source = root / name
@@ -64,7 +87,7 @@ def _stale(path: Path, root: Path, digests: dict[tuple[Path, bool], str]) -> Ite
         if (source, by_content) not in digests:
             digests[source, by_content] = tables.content_digest(source) if by_content else tables.file_sha256(source)
         if digests[source, by_content] != recorded.removeprefix(tables.CONTENT):
-            yield Finding(path, "stale", f"{path}: made from another version of {name}")
+            yield Finding(path, "stale", f"{path}: made from another version of {name}", source)
             return
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from frontalbench import cards, validation
+from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadConfig
 
 
@@ -67,11 +68,15 @@ def load(path: str | os.PathLike[str], *, npm: bool) -> Config:
     return parse(validation.read_yaml(Path(path)), npm=npm, where=str(path))
 
 
-def parse(data: Any, *, npm: bool, where: str = "config") -> Config:
-    """Check configuration data (``npm``: whether the ``if_npm`` part joins). Raises :class:`BadConfig`, one line, naming key and allowed values."""
+def parse(data: Any, *, npm: bool, where: str = "config", layers: Sequence[Any] | None = None) -> Config:
+    """Check configuration data. Raises :class:`BadConfig`, one line, naming key and allowed values.
+
+    ``npm``: whether the ``if_npm`` part joins. ``layers``: the configurations that ``data`` was merged from, each laid over those before it (None:
+    ``data`` is one), see :func:`npm_part`.
+    """
     data = with_defaults(data, where)
     if npm:
-        for kind, names in data.get("if_npm", {}).items():
+        for kind, names in npm_part([data] if layers is None else layers).items():
             data[kind] = [*data[kind], *(name for name in names if name not in data[kind])]
     chosen = []
     for entry in data["frontalizers"]:
@@ -81,7 +86,7 @@ def parse(data: Any, *, npm: bool, where: str = "config") -> Config:
     datasets = []
     for entry in data["datasets"]:
         item = dict({"name": entry} if isinstance(entry, str) else entry)
-        datasets.append(DatasetChoice(item.pop("name"), item))
+        datasets.append(DatasetChoice(item.pop("name"), dataset_cards.read_options(item)))
     _refuse_twice([item.name for item in datasets], "datasets", where)
     for kind in ("detectors", "backbones"):
         _refuse_twice(data[kind], kind, where)
@@ -100,12 +105,29 @@ def parse(data: Any, *, npm: bool, where: str = "config") -> Config:
     )
 
 
+def npm_part(layers: Sequence[Any]) -> dict[str, list[str]]:
+    """What ``if_npm`` adds to which list, of configurations each laid over those before it.
+
+    It joins the lists that it was written beside, or that stand in an earlier layer: a list that a later layer sets is what somebody wants, and is
+    not widened. The last ``if_npm`` counts alone (Snakemake merges mappings key by key, so that an empty one would leave the earlier as it is).
+    """
+    part: dict[str, list[str]] = {}
+    for layer in layers:
+        if not isinstance(layer, Mapping):
+            continue
+        part = {kind: names for kind, names in part.items() if kind not in layer}
+        if "if_npm" in layer:
+            given = layer["if_npm"]
+            part = {kind: list(names) for kind, names in given.items()} if isinstance(given, Mapping) else {}
+    return part
+
+
 def with_defaults(given: Any, where: str = "config") -> dict[str, Any]:
     """A copy of ``given`` with the schema's defaults filled in, checked. Raises :class:`BadConfig`."""
     schema = validation.read_yaml(cards.project_root() / "config" / "schemas" / "config.schema.yaml")
     if not isinstance(given, dict):
         raise BadConfig(f"{where}: expected keys and values, got {type(given).__name__}; compare config/config.yaml")
-    data: dict[str, Any] = copy.deepcopy(given)
+    data: dict[str, Any] = validation.read_as_meant(given, schema)
     _fill(data, schema)
     problems = validation.problems(data, schema)
     if problems:

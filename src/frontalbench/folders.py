@@ -33,6 +33,7 @@ from frontalbench.cards import ModelCard
 from frontalbench.datasets.members import text_of
 from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY
+from frontalbench.detect.upright import upright
 from frontalbench.errors import BadInput, Unreadable, WeightsMissing
 from frontalbench.frontalize.base import View
 from frontalbench.runtime import limit_threads
@@ -362,7 +363,7 @@ def read_views(pictures: Path, faces: Path) -> list[View]:
     """The pictures of a shard in which a face was found, with that face: what a frontalizer takes."""
     rows = tables.read(pictures, tables.IMAGES, ["image_id", "image"]).to_pylist()
     found, _ = beside(rows, read_faces(faces), faces, needed=False)
-    return [View(images.decode(row["image"]), face) for row, face in zip(rows, found, strict=True) if face is not None]
+    return [View(*upright(images.decode(row["image"]), face)) for row, face in zip(rows, found, strict=True) if face is not None]
 
 
 def is_shard(path: Path) -> bool:

@@ -74,11 +74,16 @@ class Params:
             raise self._wrong(key, value, "true or false")
         return value
 
+    def elsewhere(self, *keys: str) -> Params:
+        """Keys whose values somebody else reads and checks."""
+        self._asked.update(keys)
+        return self
+
     def finish(self) -> None:
         """Refuse keys that were not asked for (a misspelt key would silently change nothing)."""
         for key in self._values:
             if key not in self._asked:
-                known = ", ".join(sorted(self._asked))
+                known = ", ".join(sorted(self._asked)) or "none"
                 raise BadConfig(
                     f"{self._file}: params.{key} is not known to this family{did_you_mean(key, sorted(self._asked))}; known: {known}"
                 )

@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from frontalbench import images, status
 from frontalbench.detect.base import Detector, Float32
-from frontalbench.detect.select import DEFAULT_POLICY, POLICIES, choose
+from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
+from frontalbench.detect.upright import find_face
 from frontalbench.errors import BadConfig, Unreadable, one_line, raise_if_memory_ran_out
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
@@ -32,7 +33,10 @@ IN_FLIGHT: Final = 3
 
 @dataclass(frozen=True)
 class FaceRow:
-    """What became of one image. ``crop`` (uint8 (112, 112, 3) RGB), ``box`` and ``points`` are None unless ``status`` is ``ok``."""
+    """What became of one image. ``crop`` (uint8 (112, 112, 3) RGB), ``box`` and ``points`` are None unless ``status`` is ``ok``.
+
+    ``detail`` of an ``ok`` row: what a person should know of the picture (unused bits, a face that stood on its head), "" for an ordinary one.
+    """
 
     image_id: str
     status: str
@@ -47,22 +51,21 @@ class FaceRow:
 def detect_and_align(image_id: str, data: bytes, detector: Detector, policy: str = DEFAULT_POLICY) -> FaceRow:
     """Decode one image, choose its face by ``policy`` and align it. Never raises for what is in the image: the outcome is the row's status."""
     try:
-        image = images.decode(data)
+        image, note = images.decode_with_note(data)
     except Unreadable as error:
         return FaceRow(image_id, status.UNREADABLE, str(error))
     try:
-        found = detector.detect(image)
+        face, turned = find_face(image, detector, policy)
     except Exception as error:  # noqa: BLE001 - whatever a network's runtime raises on one image must not end the batch
         raise_if_memory_ran_out(error)
         return FaceRow(image_id, status.MODEL_ERROR, f"{detector.name}: {one_line(error)}")
-    face = choose(found, (image.shape[1], image.shape[0]), policy)
     if face is None:
         return FaceRow(image_id, status.NO_FACE, f"{detector.name} found no face")
     try:
         crop = align(image, face.points)
     except DegeneratePoints as error:
         return FaceRow(image_id, status.NO_FACE, f"{detector.name}: {error}", n_faces=face.n_faces)
-    return FaceRow(image_id, status.OK, "", face.score, face.box, face.points, face.n_faces, crop)
+    return FaceRow(image_id, status.OK, "; ".join(filter(None, [note, turned])), face.score, face.box, face.points, face.n_faces, crop)
 
 
 def detect_stream(

@@ -111,6 +111,79 @@ def problems(data: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     return sorted({line for error in validator.iter_errors(data) for line in _explain(error)})
 
 
+def read_as_meant(value: Any, schema: Mapping[str, Any], whole: Mapping[str, Any] | None = None) -> Any:
+    """A copy of ``value`` in which text stands as the number, true, false or null that the JSON schema wants in its place.
+
+    Inside of ``--config KEY=VALUE`` Snakemake leaves everything as text, ``{limit: 3}`` too. Text that the schema takes as text, and text that does
+    not read as what the schema wants, stays as it is (for :func:`problems` to name). ``whole``: the schema that ``$ref`` refers to.
+    """
+    whole = schema if whole is None else whole
+    variants = _variants(schema, whole)
+    if isinstance(value, str):
+        types = {name for part in variants for name in _types_of(part)}
+        as_text = any("string" in _types_of(part) and value in part.get("enum", [value]) for part in variants)
+        return value if as_text or not types else _scalar(value, types)
+    if isinstance(value, Mapping):
+        known = [part for part in variants if "object" in _types_of(part) or "properties" in part]
+        return {
+            key: _through([p["properties"][key] for p in known if key in p.get("properties", {})], child, whole)
+            for key, child in value.items()
+        }
+    if isinstance(value, list):
+        inner = [part["items"] for part in variants if isinstance(part.get("items"), Mapping)]
+        return [_through(inner, child, whole) for child in value]
+    return value
+
+
+def _through(schemas: list[Any], value: Any, whole: Mapping[str, Any]) -> Any:
+    return read_as_meant(value, {"anyOf": schemas}, whole)
+
+
+def _variants(schema: Mapping[str, Any], whole: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The plain schemas that a value may be meant for: references followed, choices opened."""
+    if "$ref" in schema:
+        target: Any = whole
+        for part in str(schema["$ref"]).removeprefix("#/").split("/"):
+            target = target[part]
+        return _variants(target, whole)
+    found: list[Mapping[str, Any]] = []
+    for kind in ("oneOf", "anyOf"):
+        for part in schema.get(kind, ()):
+            found += _variants(part, whole)
+    return found or [schema]
+
+
+def _types_of(schema: Mapping[str, Any]) -> set[str]:
+    if "type" in schema:
+        return {schema["type"]} if isinstance(schema["type"], str) else set(schema["type"])
+    if "enum" in schema:
+        return {_JSON_TYPES[type(value)] for value in schema["enum"]}
+    return set()
+
+
+_JSON_TYPES: Mapping[type, str] = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    type(None): "null",
+    list: "array",
+    dict: "object",
+}
+
+
+def _scalar(text: str, types: set[str]) -> Any:
+    """``text`` as a whole number, number, true or false, or null, whichever of ``types`` it reads as; else ``text``."""
+    try:
+        value = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError, TypeError):
+        return text
+    kind = _JSON_TYPES.get(type(value), "")
+    if kind in types or (kind == "integer" and "number" in types):
+        return value if kind not in ("array", "object") else text
+    return text
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest of ``known``, or an empty string."""
     near = difflib.get_close_matches(word.lower(), {k.lower(): k for k in known}, n=1, cutoff=0.6)
@@ -161,6 +234,15 @@ def _explain_choice(error: Any, where: str) -> list[str]:
                 return lines
         found = " and ".join(given) if given else (", ".join(map(str, value)) or "nothing")
         return [f"{where}: give exactly one of {', '.join(names)}; found {found}"]
+    # A choice between types (a name, or a mapping): only the variants of the value's own type were meant.
+    meant: dict[int, list[Any]] = {}
+    for child in error.context:
+        meant.setdefault(child.schema_path[0], []).append(child)
+    of_type = [
+        found for found in meant.values() if not any(c.validator == "type" and c.absolute_path == error.absolute_path for c in found)
+    ]
+    if len(of_type) == 1:
+        return [line for child in of_type[0] for line in _explain(child)]
     described = error.schema.get("description", "")
     return [f"{where}: {_show(value)} does not fit; expected {described or 'one of the allowed forms'}"]
 

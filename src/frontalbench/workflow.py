@@ -9,37 +9,114 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import os
+import re
+import shlex
 import shutil
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, config, datasets, fingerprint, grid, tables
+from frontalbench import cards, config, datasets, fingerprint, grid, tables, validation
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import layouts, listing
-from frontalbench.errors import BadConfig
+from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.quality import JUDGES
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
 
-SCRIPTS = "workflow/scripts"
+SCRIPTS = Path("workflow", "scripts")
+_WHOLE = ("all", "results", "site", "check_weights", "summarize", "cost")
+"""Targets that need every dataset."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
 EXPRESSION = "face_landmarker"
 """The landmarks card that reads expressions."""
 
 
-class Plan:
-    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card."""
+def configuration_layers(files: Iterable[str | os.PathLike[str]], given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """What Snakemake merged into one configuration: the files, in order, then what was given on the command line.
 
-    def __init__(self, data: Mapping[str, Any], where: str = "config") -> None:
-        self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where)
+    Raises :class:`BadConfig`, one line with file and place, where a file is not there or not YAML; a key given twice is refused too.
+    """
+    return [*(validation.read_yaml(Path(file)) for file in files), dict(given)]
+
+
+CONFIGURATION = Path("config", "config.yaml")
+
+
+def checked_configuration(base: Path) -> str:
+    """The configuration that others are laid over: the working folder's own, else the one beside the Snakefile in ``base``.
+
+    Raises :class:`BadConfig` with file and place where it is not there or no YAML: Snakemake would name neither.
+    """
+    path = CONFIGURATION if CONFIGURATION.is_file() else base / CONFIGURATION
+    validation.read_yaml(path)
+    return str(path)
+
+
+def read_pairs(pairs: Iterable[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` texts as a configuration. Raises :class:`BadConfig`."""
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise BadConfig(f"--config: '{pair}' should be KEY=VALUE")
+        given |= validation.parse_yaml(f"{key.strip()}: {value}", f"--config {key.strip()}")
+    return given
+
+
+def merged(layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Configurations laid over one another as Snakemake does it: mappings key by key, anything else replaced."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(result.get(key), Mapping)
+            result[key] = merged([result[key], value]) if both else value
+    return result
+
+
+def asks_for_everything(arguments: Sequence[str]) -> bool:
+    """Whether a Snakemake command line (without its first word) runs the whole grid, and so needs every dataset.
+
+    Not with a target that stands for a part (a path, or a rule such as ``fetch_datasets``), and not for housekeeping (``--unlock``, ``--lint``).
+    """
+    if any(argument.startswith(("--lint", "--list", "--unlock", "--cleanup", "--summary", "--detailed-summary")) for argument in arguments):
+        return False
+    named = [
+        argument
+        for argument in arguments
+        if re.match(r"(results|reports|logs)/|(fetch|clean|train|export|draw|make)_\w+$|figures$", argument)
+    ]
+    return not named or any(argument in _WHOLE for argument in arguments)
+
+
+def script_command(base: Path, *, deployed: bool) -> str:
+    """What a shell command begins with to run one of the scripts beside the Snakefile in ``base``; ``/NAME.py`` follows."""
+    interpreter = "python" if deployed else shlex.quote(sys.executable)
+    return f"{interpreter} {shlex.quote(str(base / SCRIPTS))}"
+
+
+class Plan:
+    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card.
+
+    ``layers``: what ``data`` was merged from (:func:`configuration_layers`); ``scripts``: the folder of the scripts that the rules run.
+    """
+
+    def __init__(
+        self, data: Mapping[str, Any], where: str = "config", layers: Sequence[Mapping[str, Any]] | None = None, scripts: Path = SCRIPTS
+    ) -> None:
+        self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where, layers=layers)
+        self._scripts = scripts
         self.variants = grid.variants(self.config)
         self.cells = list(grid.cells(self.config))
-        self.datasets = {choice.name: datasets.find(choice.name).with_options(choice.options) for choice in self.config.datasets}
+        self.datasets = {
+            choice.name: listing.with_shards(datasets.find(choice.name).with_options(choice.options)) for choice in self.config.datasets
+        }
         self.shards = {name: datasets.shard_names(card) for name, card in self.datasets.items()}
         self._notes: list[str] = []
         self._check_names(where)
@@ -62,6 +139,29 @@ class Plan:
                 )
         if problems:
             raise BadConfig("\n".join(problems))
+
+    def check_datasets(self) -> None:
+        """List every dataset's files; raises :class:`BadInput`, a line for each dataset whose folder is not there or holds something else."""
+        problems = []
+        for name in self.datasets:
+            try:
+                self._fingerprints(name)
+            except FrontalbenchError as error:
+                problems.append(str(error))
+        if problems:
+            raise BadInput("\n".join(problems))
+
+    def describe(self) -> str:
+        """What runs, in a few lines."""
+        counted = ", ".join(f"{name} ({len(found)} shards)" for name, found in self.shards.items())
+        return "\n".join(
+            [
+                f"datasets: {counted}",
+                f"variants: {', '.join([*self.variants, *self.config.derived])}",
+                f"judges: {', '.join(f'{d} + {b}' for d in self.config.detectors for b in self.config.backbones)}",
+                f"{len(self.cells)} cells; what runs first and how many jobs: snakemake -n --quiet rules",
+            ]
+        )
 
     # Cards ------------------------------------------------------------------------------------------------------------
 
@@ -136,7 +236,7 @@ class Plan:
             modules.append(fingerprint.family_module(card.kind, card.family))
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
-        return fingerprint.code_fingerprint(modules, f"{SCRIPTS}/{script}", [shape, *(self.digest(kind, name) for kind, name in used)])
+        return fingerprint.code_fingerprint(modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used)])
 
     # Datasets ---------------------------------------------------------------------------------------------------------
 
@@ -158,7 +258,7 @@ class Plan:
     def dataset_options(self, dataset: str) -> str:
         """The options of this dataset in the configuration, as JSON for the command line."""
         choice = next(item for item in self.config.datasets if item.name == dataset)
-        return json.dumps(dict(choice.options), sort_keys=True)
+        return json.dumps({**choice.options, "shards": self.datasets[dataset].shards}, sort_keys=True)
 
     def roles(self, dataset: str) -> str:
         """The role rule of a dataset's card, as JSON for the command line."""
@@ -295,7 +395,7 @@ class Plan:
 
     def summary_code(self, script: str) -> str:
         """Fingerprint of the code behind a summary: its script and all that this imports."""
-        path = f"{SCRIPTS}/{script}"
+        path = self._scripts / script
         return fingerprint.code_fingerprint(fingerprint.imports(path), path)
 
     def master_tables(self) -> list[str]:

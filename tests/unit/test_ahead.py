@@ -36,6 +36,9 @@ class Finds:
         n = len(self.points)
         return Detections(np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.reshape(self.points, (n, 5, 2)).astype(np.float32))
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        return Detections.none()
+
 
 class Says:
     """A pose estimator that knows the yaw, or that fails."""

@@ -32,6 +32,9 @@ class Scripted:
         points = np.full((5, 2), 50.0) if code == 2 else ARCFACE_TEMPLATE
         return Detections.sorted(np.array([[30, 40, 80, 100]]), np.array([0.9]), points[None])
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        return Detections.none()
+
 
 def _picture(code: int) -> bytes:
     return images.encode_png(np.full((112, 112, 3), code, np.uint8))
@@ -151,6 +154,9 @@ def test_memory_that_runs_out_ends_the_job_and_is_nobodys_status(error: Exceptio
 
         def detect(self, image: RGB) -> Detections:
             raise error
+
+        def glance(self, image: RGB, longest: int) -> Detections:
+            return Detections.none()
 
     with pytest.raises(NotEnoughMemory, match="mem_mb"):
         list(detect_stream(_items([9, 33, 100]), Starved(), decode_threads=threads))

@@ -96,6 +96,9 @@ class Raises:
     def detect(self, image: images.RGB) -> Any:
         raise RuntimeError("broken network")
 
+    def glance(self, image: images.RGB, longest: int) -> Any:
+        raise AssertionError(longest)
+
 
 def test_a_detector_that_raises_costs_the_row_not_the_shard(tmp_path: Path) -> None:
     pictures = _crops(tmp_path / "pictures.parquet", [status.OK, status.NOT_USED, status.OK])

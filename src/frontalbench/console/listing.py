@@ -59,9 +59,9 @@ def table(found: Sequence[Row]) -> str:
     if not found:
         return "no such card\n"
     if all(row.kind == "dataset" for row in found):
-        return tabulate([(row.name, row.title) for row in found], headers=["card", "what"]) + "\n"
+        return f"{tabulate([(row.name, row.title) for row in found], headers=['card', 'what'])}\n"
     lines = [(row.name, row.kind, row.verified, row.weights, row.need, row.title) for row in found]
-    return tabulate(lines, headers=["card", "kind", "verified", "weights", "fetched", "what"], disable_numparse=True) + "\n"
+    return f"{tabulate(lines, headers=['card', 'kind', 'verified', 'weights', 'fetched', 'what'], disable_numparse=True)}\n"
 
 
 def names(found: Sequence[Row]) -> str:

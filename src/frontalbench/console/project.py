@@ -26,7 +26,7 @@ LAID_OUT = (
     "rules",
     "workflow/scripts",
 )
-"""What a working folder is made of; a wheel carries the same (pyproject.toml, force-include)."""
+"""What a working folder is made of; a wheel carries the same (hatch_build.py)."""
 RECORD = ".frontalbench.json"
 """In a working folder: the version that laid it out, and sha256 of every file as it was laid out."""
 _NOT_OURS = ("__pycache__", ".snakemake", ".cache")

@@ -100,6 +100,10 @@ class RetinaFace:
         """All faces of ``image`` (see :class:`~frontalbench.detect.base.Detector`)."""
         return search(image, self._sizing, self._look)
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """One search at ``longest`` network pixels (see :class:`~frontalbench.detect.base.Detector`)."""
+        return self._look(image, longest, 0.0)[0]
+
     def _look(self, image: RGB, longest: int, border: float) -> tuple[Detections, float]:
         # The mean colour as filling is 0 after the subtraction. No rounding up: this network takes any size.
         canvas = place(image, longest, border=border, multiple=1, fill=self._fill)

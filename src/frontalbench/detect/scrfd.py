@@ -74,6 +74,10 @@ class Scrfd:
         """All faces of ``image`` (see :class:`~frontalbench.detect.base.Detector`)."""
         return search(image, self._sizing, self._look)
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """One search at ``longest`` network pixels (see :class:`~frontalbench.detect.base.Detector`)."""
+        return self._look(image, longest, 0.0)[0]
+
     def _look(self, image: RGB, longest: int, border: float) -> tuple[Detections, float]:
         canvas = place(image, min(longest, self._side or longest), border=border, side=self._side)
         # One pass from bytes to floats, one in place; (x - mean) is exact in float32.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from frontalbench import status
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
+from frontalbench.params import Params
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -28,5 +29,6 @@ class IdentityFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> IdentityFrontalizer:
-    """The frontalizer of a card of family ``identity``; nothing to load."""
+    """The frontalizer of a card of family ``identity`` (no params); nothing to load."""
+    Params(card).finish()
     return IdentityFrontalizer(card.name)

@@ -17,6 +17,7 @@ from frontalbench.frontalize.turning import Placement, draw, facing_camera, guar
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
+from frontalbench.params import Params
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -84,6 +85,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFront
     """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``."""
     from frontalbench.landmarks import load_landmarks
 
+    Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()
     used = [other for other in card.used_cards() if other.kind == "landmarks"]
     if len(used) != 1:
         raise BadConfig(f"{card.path}: 'uses' should name one landmarks card, such as face_landmarker")

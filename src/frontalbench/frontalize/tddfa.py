@@ -16,6 +16,7 @@ from frontalbench.frontalize.turning import Drawing, Placement, draw, facing_cam
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
+from frontalbench.params import Params
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -148,6 +149,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     from frontalbench.landmarks import face_landmarker, tddfa
     from frontalbench.weights import store
 
+    Params(card).elsewhere("skirt", "filling").finish()
     used = {other.family: other for other in card.used_cards()}
     if set(used) != {"tddfa", "face_landmarker"}:
         raise BadConfig(f"{card.path}: 'uses' should name a landmarks card of family tddfa and one of family face_landmarker")

@@ -13,6 +13,7 @@ from frontalbench import cards, images, status
 from frontalbench.detect import Detector, load_detector
 from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import Face
+from frontalbench.detect.upright import upright
 from frontalbench.embed import Backbone, load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
@@ -78,7 +79,7 @@ class Turner:
         if found.crop is None or found.box is None or found.points is None:
             raise BadInput("No face was found in this picture; take one in which the face is larger or better lit.")
         face = Face(found.box, found.score or 0.0, found.points, found.n_faces)
-        return Photo(View(images.decode(data), face), self._embeddings(found.crop), seconds)
+        return Photo(View(*upright(images.decode(data), face)), self._embeddings(found.crop), seconds)
 
     def turn(self, photo: Photo, name: str, pose: Pose = FRONTAL) -> Turned:
         """The new view of ``photo`` by the frontalizer card ``name`` at ``pose`` (yaw, pitch, roll in degrees).

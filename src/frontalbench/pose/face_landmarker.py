@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
+from frontalbench.params import Params
 from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class FaceLandmarkerPose:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandmarkerPose:
-    """The estimator of a card of family ``face_landmarker_pose``; it ``uses`` a landmarks card of family ``face_landmarker``."""
+    """The estimator of a card of family ``face_landmarker_pose`` (no params); it ``uses`` a landmarks card of family ``face_landmarker``."""
     from frontalbench.landmarks import face_landmarker
 
+    Params(card).finish()
     return FaceLandmarkerPose(card.name, face_landmarker.load(used_landmarks(card), threads=threads, device=device))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
+from frontalbench.params import Params
 from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class TddfaPose:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaPose:
-    """The estimator of a card of family ``tddfa_pose``; it ``uses`` a landmarks card of family ``tddfa``, without its basis."""
+    """The estimator of a card of family ``tddfa_pose`` (no params); it ``uses`` a landmarks card of family ``tddfa``, without its basis."""
     from frontalbench.landmarks import tddfa
 
+    Params(card).finish()
     return TddfaPose(card.name, tddfa.load(used_landmarks(card), threads=threads, device=device, dense=False))

@@ -60,6 +60,7 @@ class Site:
     costs: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     people: int = 12
     _written: list[str] = field(default_factory=list, init=False)
+    _browsers: list[str] = field(default_factory=list, init=False)
     _folder: Path = field(default=Path(), init=False)
     _environment: jinja2.Environment = field(default_factory=lambda: _environment(), init=False, repr=False)
 
@@ -74,6 +75,7 @@ class Site:
         for name in ("style.css", "site.js"):
             self._write(f"static/{name}", (HERE / "static" / name).read_text(encoding="utf-8"))
         browsers = {d: people.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
+        self._browsers = sorted(d for d, shown in browsers.items() if shown)
         self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _pictures(one) if p.file})
         self._page(
             "index.html",
@@ -110,12 +112,16 @@ class Site:
             ranked, left_out = ranking(rows)
             bounds = charts.limits([row[key] for row in rows for key in ("identity_gain", "identity_gain_low", "identity_gain_high")])
             judged.append({"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds})
-        return {"dataset": dataset, "notice": self._notice(dataset), "judged": judged}
+        # A judge without a single embedding of the photographs is in no ranking; the reason stands in the table of what is missing.
+        not_judging = self.master.rows("missing", dataset=dataset, variant=ORIGINAL)
+        return {"dataset": dataset, "notice": self._notice(dataset), "judged": judged, "not_judging": not_judging}
 
     def _frontalizer(self, name: str) -> dict[str, Any]:
         rows = self.master.rows("table1_net_gain", frontalizer=name)
         blocks = []
         for dataset in self.master.datasets:
+            if not self.master.judges_of(dataset):
+                continue
             judge = self.master.judges_of(dataset)[0]
             wanted = {"dataset": dataset, "detector": judge[0], "backbone": judge[1]}
             gains = {}
@@ -295,7 +301,7 @@ class Site:
     def _page(self, path: str, template: str, **content: Any) -> None:
         depth = path.count("/")
         text = self._environment.get_template(f"{template}.j2").render(
-            root="../" * depth, path=path, master=self.master, version=__version__, with_people=sorted(self.inputs), **content
+            root="../" * depth, path=path, master=self.master, version=__version__, with_people=self._browsers, **content
         )
         self._write(path, re.sub(r"\n\s*\n+", "\n", text).strip() + "\n")
 
