@@ -194,7 +194,9 @@ def test_mistakes_are_explained(root: Path, tmp_path: Path) -> None:
 
 
 def test_chart_holds_its_points_and_says_what_it_shows() -> None:
-    line = charts.Series("tddfa.<b>", [(0.0, -0.1, -0.2, 0.0), (45.0, 0.1, None, None), (90.0, 0.2, 0.1, 0.3)])
+    line = charts.Series(
+        "tddfa.<b>", [charts.Point(0.0, -0.1, -0.2, 0.0), charts.Point(45.0, 0.1, people=2), charts.Point(90.0, 0.2, 0.1, 0.3)]
+    )
     svg = str(charts.lines([line], title='gain "of" <x>', x_label="yaw", y_label="gain"))
     assert "<b>" not in svg and "<x>" not in svg and 'role="img"' in svg
     points = [tuple(float(v) for v in pair.split(",")) for pair in re.search(r'class="line" points="([^"]+)"', svg)[1].split()]  # type: ignore[index]
@@ -204,7 +206,7 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
 
 
 def test_a_line_stops_where_points_are_missing() -> None:
-    points = [(0.0, 0.1, None, None), (1.0, 0.2, None, None), (3.0, 0.3, None, None)]
+    points = [charts.Point(0.0, 0.1), charts.Point(1.0, 0.2), charts.Point(3.0, 0.3)]
     assert [len(run) for run in charts.Series("mesh.none", points, gap=1.0).runs()] == [2, 1]
     assert [len(run) for run in charts.Series("mesh.none", points).runs()] == [3]
     drawn = charts.lines([charts.Series("mesh.none", points, gap=1.0)], title="t", x_label="x", y_label="y")

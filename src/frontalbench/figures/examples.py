@@ -35,6 +35,13 @@ class Triple:
     before: float  # similarity of the probe to the references
     after: float  # similarity of the frontal to the references
 
+    @property
+    def words(self) -> str:
+        """What it is called: a gain below zero is never best, a gain above zero never worst."""
+        if self.rank == "best" and not self.net > 0:
+            return "least bad"
+        return "least gain" if self.rank == "worst" and self.net > 0 else self.rank
+
 
 @dataclass(frozen=True)
 class Neighbour:
