@@ -33,5 +33,6 @@ rule figures:
         grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
+        looks=PLAN.looks(),
     shell:
         "{SCRIPT}/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"

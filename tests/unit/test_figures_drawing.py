@@ -133,8 +133,9 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
     figure = plots.gain_curve({"tddfa.none": gains}, resamples=100)
-    for axes, value in zip(figure.axes, (0.25, 0.125), strict=True):
-        line = next(line for line in axes.lines if line.get_label().startswith("tddfa"))
+    (axes,) = figure.axes
+    for key, value in (("_net", 0.25), ("_identity", 0.125)):
+        line = next(line for line in axes.lines if line.get_label() == key)
         drawn = line.get_ydata()
         np.testing.assert_allclose(drawn[np.isfinite(drawn)], value, atol=1e-9)
         assert np.isfinite(drawn).sum() > 30

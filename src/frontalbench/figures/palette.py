@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
+from typing import Any
 
 from frontalbench import cards
 from frontalbench.errors import BadConfig
@@ -64,7 +65,7 @@ def hue(name: str) -> int:
 
 def is_control(name: str) -> bool:
     """Whether the card of a frontalizer or variant says ``role: control``: it is there to be compared with."""
-    return _said(frontalizer_of(name), "role") == "control"
+    return bool(_said(frontalizer_of(name), "role") == "control")
 
 
 def heading(name: str) -> str:
@@ -72,10 +73,15 @@ def heading(name: str) -> str:
     return HEADINGS.get(_said(frontalizer_of(name), "view"), HEADINGS["frontal"])
 
 
+def aligns(name: str) -> bool:
+    """Whether the card of a frontalizer or variant asks for an alignment of its own, so that its crops are what it makes."""
+    return "alignment" in _said(frontalizer_of(name), "params")
+
+
 @functools.lru_cache(maxsize=1024)
-def _said(frontalizer: str, key: str) -> str:
+def _said(frontalizer: str, key: str) -> Any:
     try:
-        return str(cards.find("frontalizer", frontalizer).data.get(key, ""))
+        return cards.find("frontalizer", frontalizer).data.get(key) or ""
     except BadConfig:  # a table of another checkout: its numbers are shown, its card is not here
         return ""
 
