@@ -91,7 +91,7 @@ _SUBCATEGORY = {
 
 
 REPORT_KILOBYTES = 3400
-"""What the figures of a report may weigh in all: the one file also holds 3 MB of Snakemake's own and everything in letters (4 for 3 bytes), and should
+"""What the figures of a report may weigh in all: the file also holds 3 MB of Snakemake's own, and everything as letters (4 for 3 bytes), and should
 stay below 8 MB, so that it opens on any machine and fits a mail. The site has every figure."""
 
 
@@ -107,7 +107,10 @@ def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> s
     judge = next((one.judge for one in wanted if one.judge[0]), ("", ""))
     fit = [one for one in wanted if one.judge in (("", ""), judge)]
     fit.sort(key=lambda one: one.variant not in ("", ORIGINAL) and not one.variant.endswith(".none"))
-    first = [next((one for one in fit if one.name == name), None) for name in ("gain_by_yaw", "triples", "distributions", *NAMES)]
+    first = [
+        next((one for one in fit if one.name == name), None)
+        for name in ("triples", "failures", "heatmap", "gain_by_yaw", "distributions", *NAMES)
+    ]
     chosen: set[Request] = set()
     for one in [*filter(None, first), *fit]:
         size = _kilobytes(one, variants)
