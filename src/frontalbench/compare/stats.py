@@ -387,7 +387,7 @@ def cmc_estimates(ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 2
     values = np.asarray(ranks, np.int64).ravel()
     if not values.size:
         return [Estimate(math.nan, math.nan, math.nan)] * highest
-    _, code = np.unique(np.asarray(subject), return_inverse=True)
+    code = _codes(subject)
     counts = np.zeros((int(code.max()) + 1, highest + 1))
     np.add.at(counts, (code, np.minimum(values, highest + 1) - 1), 1.0)
     hits = np.cumsum(counts[:, :highest], axis=1)
