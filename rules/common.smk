@@ -17,6 +17,11 @@ except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
 
 
+onstart:
+    for note in PLAN.notes():
+        logger.warning(note)
+
+
 wildcard_constraints:
     **grid.WILDCARDS,
 
