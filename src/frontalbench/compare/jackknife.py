@@ -143,7 +143,8 @@ def logit_intervals(
     from scipy.special import stdtrit
 
     degrees, _ = freedom(share)
-    people = 1.0 / (share**2).sum(axis=0)
+    with np.errstate(divide="ignore"):
+        people = 1.0 / (share**2).sum(axis=0)
     enough = np.isfinite(error) & np.isfinite(rate) & (degrees >= MIN_FREEDOM - 1e-9)
     tail = (1.0 - level) / 2
     inside = enough & (rate > 0) & (rate < 1)

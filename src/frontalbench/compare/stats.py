@@ -28,8 +28,9 @@ behind them (the rule of 30, Doddington et al. 2000; 100 frames of one person ar
 TIE = 1e-6
 """Two similarities closer than this are a tie."""
 NOT_SUPPORTED = "not supported by n"
-DPRIME_PEOPLE = 20
-"""The interval of d' needs so many people: with fewer its spread stands on the one or two who are hard to recognise, and too few samples hold any."""
+DPRIME_PEOPLE = 50
+"""The interval of d' needs so many people: with fewer its spread stands on the few who are hard to recognise. In simulations it holds the truth in 88
+to 93 % with 10 to 35 people, in 95 % with 68."""
 EXACT_FLIPS = 14
 """Up to this many subjects all sign flips are tried, above it random ones."""
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from frontalbench import tables
 from frontalbench.compare import curves, groups, scores, stats
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.compare.jackknife import Estimate
 from frontalbench.errors import BadInput
 from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
 from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
@@ -29,8 +30,8 @@ def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
     return stats.PairMoments(
         *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
         *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
-        moves,
-        references,
+        moves=moves,
+        references=references,
     )
 
 
@@ -63,7 +64,7 @@ def read_scores(cell: Cell, original: Rows) -> Scored | None:
     return Scored(genuine.scores, image, code[image], impostors, lost, gained)
 
 
-def _estimate(prefix: str, value: stats.Estimate) -> Row:
+def _estimate(prefix: str, value: Estimate) -> Row:
     return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
 
 
