@@ -27,9 +27,17 @@ def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
     """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
     moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
     references = None if moves is None else groups.references_by_group(original, moves.shape[1])
+
+    def of(name: str) -> FloatArray:
+        return np.where(chosen, getattr(rows, name), np.nan)
+
     return stats.PairMoments(
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
+        genuine=of("genuine"),
+        genuine_sd=of("genuine_sd"),
+        n_genuine=of("n_references"),
+        impostor=of("impostor"),
+        impostor_sd=of("impostor_sd"),
+        n_impostor=of("n_impostors"),
         moves=moves,
         references=references,
     )
