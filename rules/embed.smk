@@ -16,7 +16,7 @@ rule embed:
     threads: 1
     resources:
         mem_mb=1500,
-        runtime=60,
+        runtime=10,
     params:
         code=lambda wildcards: PLAN.code(
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)

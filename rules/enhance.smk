@@ -16,7 +16,7 @@ rule enhance:
     threads: 1
     resources:
         mem_mb=3000,
-        runtime=120,
+        runtime=240,
     params:
         code=lambda wildcards: PLAN.code(
             "enhance",

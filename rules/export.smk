@@ -13,7 +13,7 @@ rule export_references:
         "../envs/core.yaml"
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=5,
     params:
         role="reference",
         limit=PLAN.config.examples,
