@@ -1,8 +1,9 @@
 # What all rules share. Every question about cards, paths and code goes to one object, whose logic is in the tested library.
 
 import gc
+import os
 
-from frontalbench import grid
+from frontalbench import devices, grid, runs
 from frontalbench.errors import FrontalbenchError
 from frontalbench.workflow import Plan
 from snakemake.exceptions import WorkflowError
@@ -12,9 +13,26 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(200_000, 50, 50)
 
 try:
-    PLAN = Plan(config)
+    GPUS = workflow.global_resources.get("gpu").value if workflow.local_exec else None
+    if (
+        GPUS
+    ):  # a profile's `resources: gpu=N`: which they are, for the jobs of this process
+        devices.shared(GPUS, os.environ)
+    PLAN = Plan(
+        config,
+        run=runs.name_of(
+            config,
+            workflow.config_settings.configfiles,
+            workflow.config_settings.config,
+        ),
+    )
 except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
+
+
+# What belongs to this configuration alone: its tables, figures, pages and pictures for people. Cells are shared by all.
+RUN = PLAN.run
+OWN = PLAN.places
 
 
 wildcard_constraints:
@@ -27,3 +45,4 @@ localrules:
     check_weights,
     fetch_weights,
     fetch_datasets,
+    where,

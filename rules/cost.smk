@@ -4,18 +4,18 @@
 rule cost:
     input:
         pictures=PLAN.made_pictures(),
-        gains="results/master/table1_net_gain.parquet",
-        quality="results/master/quality.parquet",
+        gains=f"{OWN.master}/table1_net_gain.parquet",
+        quality=f"{OWN.master}/quality.parquet",
     output:
-        expand("results/cost/{name}.parquet", name=["cost", "comparison"]),
-        "results/cost/comparison.md",
+        expand(f"{OWN.cost}/{{name}}.parquet", name=["cost", "comparison"]),
+        f"{OWN.cost}/comparison.md",
         report(
-            expand("results/cost/{name}.csv", name=["cost", "comparison"]),
+            expand(f"{OWN.cost}/{{name}}.csv", name=["cost", "comparison"]),
             caption="../reports/captions/cost_tables.rst",
             category="Tables",
         ),
     log:
-        "logs/cost.log",
+        f"logs/cost/{RUN}.log",
     conda:
         "../envs/core.yaml"
     resources:
@@ -26,4 +26,4 @@ rule cost:
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
-        "python workflow/scripts/cost.py --grid {params.grid:q} --master results/master --out results/cost > {log:q}"
+        "python workflow/scripts/cost.py --grid {params.grid:q} --master {OWN.master:q} --out {OWN.cost:q} > {log:q}"

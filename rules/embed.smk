@@ -15,6 +15,7 @@ rule embed:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=1500,
         runtime=10,
     params:
@@ -22,5 +23,5 @@ rule embed:
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
         ),
     shell:
-        "python workflow/scripts/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads}"
+        "python workflow/scripts/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.crops:q} --out {output:q} 2> {log:q}"

@@ -15,6 +15,7 @@ rule enhance:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=3000,
         runtime=240,
     params:
@@ -25,5 +26,5 @@ rule enhance:
             schema="frontals",
         ),
     shell:
-        "python workflow/scripts/enhance.py --chain {wildcards.enhancement:q} --threads {threads}"
+        "python workflow/scripts/enhance.py --chain {wildcards.enhancement:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --out {output:q} 2> {log:q}"

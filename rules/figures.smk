@@ -11,19 +11,19 @@ rule figures:
         [
             (
                 report(
-                    f"results/figures/{{dataset}}/{entry.path}",
+                    f"{OWN.figures}/{{dataset}}/{entry.path}",
                     caption=f"../reports/captions/{entry.caption}.rst",
                     category="{dataset}",
                     subcategory=entry.subcategory,
                     labels=entry.labels,
                 )
                 if entry.caption
-                else f"results/figures/{{dataset}}/{entry.path}"
+                else f"{OWN.figures}/{{dataset}}/{entry.path}"
             )
             for entry in PLAN.figures()
         ],
     log:
-        "logs/figures/{dataset}.log",
+        f"logs/figures/{RUN}/{{dataset}}.log",
     conda:
         "../envs/core.yaml"
     resources:
@@ -34,4 +34,4 @@ rule figures:
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
     shell:
-        "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"
+        "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out {OWN.figures:q}/{wildcards.dataset:q} 2> {log:q}"

@@ -8,16 +8,16 @@ rule summarize:
         quality=PLAN.quality_tables(),
         distribution=PLAN.distribution_tables(),
     output:
-        expand("results/master/{name}.parquet", name=PLAN.master_tables()),
-        expand("results/master/{name}.md", name=PLAN.paper_tables()),
-        expand("results/master/{name}.csv", name=PLAN.working_tables()),
+        expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.master_tables()),
+        expand(f"{OWN.master}/{{name}}.md", name=PLAN.paper_tables()),
+        expand(f"{OWN.master}/{{name}}.csv", name=PLAN.working_tables()),
         report(
-            expand("results/master/{name}.csv", name=PLAN.report_tables()),
+            expand(f"{OWN.master}/{{name}}.csv", name=PLAN.report_tables()),
             caption="../reports/captions/tables.rst",
             category="Tables",
         ),
     log:
-        "logs/summarize.log",
+        f"logs/summarize/{RUN}.log",
     conda:
         "../envs/core.yaml"
     threads: 2
@@ -32,7 +32,7 @@ rule summarize:
         code=lambda wildcards: PLAN.summary_code("summarize.py"),
     shell:
         "python workflow/scripts/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
-        " --quality {input.quality:q} --distribution {input.distribution:q} --out results/master 2> {log:q}"
+        " --quality {input.quality:q} --distribution {input.distribution:q} --out {OWN.master:q} 2> {log:q}"
 
 
 rule results:

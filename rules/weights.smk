@@ -23,11 +23,11 @@ rule fetch_weights:
 rule check_weights:
     input:
         receipts=PLAN.receipts(),
-        tables="results/master/master.parquet",
+        tables=f"{OWN.master}/master.parquet",
     output:
-        touch("results/weights/complete"),
+        touch(f"results/weights/complete.{RUN}"),
     log:
-        "logs/check_weights.log",
+        f"logs/check_weights/{RUN}.log",
     conda:
         "../envs/core.yaml"
     shell:

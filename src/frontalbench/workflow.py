@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, config, datasets, fingerprint, grid, tables
+from frontalbench import cards, config, datasets, fingerprint, grid, runs, tables
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
@@ -33,9 +33,14 @@ EXPRESSION = "face_landmarker"
 
 
 class Plan:
-    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card."""
+    """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card.
 
-    def __init__(self, data: Mapping[str, Any], where: str = "config") -> None:
+    ``run``: the run's name, which its own folders are called by (default: the configuration's ``name``).
+    """
+
+    def __init__(self, data: Mapping[str, Any], where: str = "config", run: str = "") -> None:
+        self.run = run or runs.name_of(data)
+        self.places = runs.Places(self.run)
         self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where)
         self.variants = grid.variants(self.config)
         self.cells = list(grid.cells(self.config))
@@ -281,7 +286,7 @@ class Plan:
         return fingerprint.code_fingerprint(fingerprint.imports(path), path)
 
     def master_tables(self) -> list[str]:
-        """Names of the tables in results/master."""
+        """Names of the tables in results/master/RUN."""
         return list(TABLES)
 
     def paper_tables(self) -> list[str]:
@@ -333,6 +338,6 @@ class Plan:
         """Folders of pictures for people."""
         folders = []
         for dataset in self.datasets:
-            folders += [f"{grid.RESULTS}/GT/{dataset}", f"{grid.RESULTS}/angled/examples/{dataset}"]
-            folders += [f"{grid.RESULTS}/frontal/examples/{dataset}/{choice.name}" for choice in self.config.frontalizers]
+            folders += [f"{self.places.references}/{dataset}", f"{self.places.probes}/{dataset}"]
+            folders += [f"{self.places.frontals}/{dataset}/{choice.name}" for choice in self.config.frontalizers]
         return folders

@@ -29,6 +29,25 @@ def test_a_finished_run_has_nothing_to_do(fresh: Fresh) -> None:
     assert fresh().planned() == {}
 
 
+def test_a_second_configuration_keeps_its_own_results_and_shares_the_cells(fresh: Fresh) -> None:
+    project = fresh()
+    first = project.tables()
+    (project.folder / "config" / "second.yaml").write_text("frontalizers: [identity]\nstatistics: {resamples: 150}\n")
+    second = ("--configfile", "config/second.yaml")
+    assert models(project.planned(*second)) == {}
+    assert set(project.planned(*second)) == AFTER
+    project.snakemake("summarize", *second)
+    folder = project.folder / "results" / "master"
+    assert sorted(path.name for path in folder.iterdir()) == ["second", "tiny"]
+    assert (folder / "second" / "master.parquet").read_bytes() != first["master.parquet"]
+    assert project.tables() == first
+    assert project.planned() == {}
+    site = project.folder / "reports" / "tiny" / "site" / "index.html"
+    assert site.is_file()
+    told = project.snakemake("where", "--quiet", "all").stdout
+    assert str(site.relative_to(project.folder)) in told and "results/master/tiny" in told
+
+
 def test_a_new_backbone_runs_its_own_cells_only(fresh: Fresh) -> None:
     project = fresh()
     project.configure(backbones=["w600k_mbf", "edgeface_s"])

@@ -46,8 +46,8 @@ GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
 
 @dataclass
 class Site:
-    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures``; ``costs``: the tables of
-    ``results/cost`` by name (:mod:`frontalbench.tabulate.cost`)."""
+    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures/RUN``; ``costs``: the tables of
+    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`)."""
 
     master: Master
     out: Path
@@ -226,7 +226,7 @@ class Site:
         return [charts.Series(variant, sorted(points)) for variant, points in lines.items()], [(float(i), n) for i, n in enumerate(names)]
 
     def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
-        """Figures of ``results/figures`` that are there, copied beside the pages."""
+        """Figures of ``results/figures/RUN`` that are there, copied beside the pages."""
         if self.figures is None:
             return []
         found: dict[str, dict[str, str]] = {}
