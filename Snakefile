@@ -1,11 +1,18 @@
 """Frontalbench: does a frontalized face keep its identity? This file is the table of contents."""
 
+import sys
+
 from snakemake.utils import min_version
 
 min_version("9.20")
 
 
 configfile: "config/config.yaml"
+
+
+# Where to look now. (Jobs on a cluster run without hooks.)
+onsuccess:
+    print("\n".join(PLAN.places.ready()), file=sys.stderr)
 
 
 report: "reports/workflow.rst"

@@ -117,8 +117,18 @@ class Places:
     def report(self) -> str:
         return f"reports/{self.run}/report.html"
 
+    def ready(self, root: Path = Path()) -> list[str]:
+        """For people at the end of a run: what lies under ``root`` now, and how the report is made where it is older than the tables."""
+        table, report = root / self.master / "master.parquet", root / self.report
+        if not table.is_file():
+            return []
+        fresh = report.is_file() and report.stat().st_mtime >= table.stat().st_mtime
+        site = [f"site:   {self.site}/index.html"] if (root / self.site / "index.html").is_file() else []
+        made = self.report if fresh else "workflow/scripts/make_report.sh makes it (with the same --configfile and --config)"
+        return [*site, f"tables: {self.master}", f"report: {made}"]
+
     def lines(self) -> list[str]:
-        """For people: what is where, one line each, and the command that makes the report."""
+        """For people and scripts: what lies where, one line each, whether it is there or not."""
         return [
             f"run:    {self.run}",
             f"site:   {self.site}/index.html",

@@ -74,3 +74,16 @@ def test_the_tables_of_one_run_are_read_from_the_folder_of_all_and_of_several_on
     (tmp_path / "runs" / "paper" / "master.parquet").rename(tmp_path / "runs" / "master.parquet")
     with pytest.raises(BadInput, match=r"1 run\(s\) beside tables of an older version; give one: .*demo"):
         load_master(tmp_path / "runs")
+
+
+def test_the_end_of_a_run_says_where_its_pages_are_and_how_the_report_is_made(tmp_path: Path) -> None:
+    place = runs.Places("demo")
+    assert place.ready(tmp_path) == []
+    for name in (f"{place.master}/master.parquet", f"{place.site}/index.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    site, tables, report = place.ready(tmp_path)
+    assert (site, tables) == ("site:   reports/demo/site/index.html", "tables: results/master/demo")
+    assert "make_report.sh" in report
+    (tmp_path / place.report).touch()
+    assert place.ready(tmp_path)[-1] == "report: reports/demo/report.html"
