@@ -141,7 +141,9 @@ class Cluster:
         self.environment = dict(os.environ, **{MARK: str(base)})
 
     def __enter__(self) -> Cluster:
-        _end(lambda: marked(_linked()))  # of a test that was killed; why_not() has seen that it is gone
+        if _owner(_linked()):
+            raise RuntimeError(f"the SLURM of process {_owner(_linked())} is running on this machine: one at a time")
+        _end(lambda: marked(_linked()))  # of a test that was killed
         for name in ("etc", "munge", "state", "run", "log", "spool.c1", "spool.g1"):
             (self.base / name).mkdir(parents=True, exist_ok=True)
         self.base.chmod(0o755)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ import pytest
 import yaml
 
 from tests.project import ROOT
-from tests.slurm.cluster import ETC, Cluster, marked, why_not
+from tests.slurm.cluster import Cluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
@@ -43,14 +42,16 @@ def grouped(cluster: Cluster, tmp_path: Path) -> Callable[..., subprocess.Popen[
     Without --cores, as docs/cluster.md says: it would be the most that one job may ask for.
     """
 
-    def make(rule: str, *, jobs: int = JOBS, wait: float = 600.0, threads: int = 1, **changes: Any) -> subprocess.Popen[str]:
+    def make(
+        rule: str, *, jobs: int = JOBS, wait: str = "600", asked: dict[str, Any] | None = None, **changes: Any
+    ) -> subprocess.Popen[str]:
         profile = {**SHIPPED, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 5, "retries": 0, **changes}
-        profile["set-resources"] = {rule: SHIPPED["set-resources"][rule]}
+        profile["set-resources"] = {rule: {**SHIPPED["set-resources"][rule], **(asked or {})}}
         profile["groups"] = [f"{rule}={GROUPED[rule]}"]
         profile["group-components"] = [f"{GROUPED[rule]}={min(COMPONENTS[GROUPED[rule]], jobs)}"]
         (tmp_path / "profiles").mkdir()
         (tmp_path / "profiles" / "config.yaml").write_text(yaml.safe_dump(profile))
-        own = f"    threads: {threads}\n    resources: mem_mb=1, runtime=1"
+        own = "    resources: mem_mb=1, runtime=1, gpu=0"
         text = f'rule all:\n    input: expand("out/{{n}}", n=range({jobs}))\n    localrule: True\nrule {rule}:\n    output: "out/{{n}}"\n{own}\n'
         text += f'    shell: "date +%s.%N > {{output}}; sleep {wait}; date +%s.%N >> {{output}}"\n'
         (tmp_path / "Snakefile").write_text(text)
@@ -62,17 +63,24 @@ def grouped(cluster: Cluster, tmp_path: Path) -> Callable[..., subprocess.Popen[
     return make
 
 
-def requests(cluster: Cluster, rule: str, count: int) -> list[dict[str, str]]:
-    """The jobs that a run has asked for once there are ``count`` of them, cancelled afterwards."""
-    deadline = time.monotonic() + 90
-    while (
-        len(found := [job for job in cluster.jobs() if rule in job.get("Comment", "") and job["JobState"] in ("RUNNING", "PENDING")])
-        < count
-    ):
-        assert time.monotonic() < deadline, f"{len(found)} of {count} jobs were asked for: {cluster.jobs()}"
-        time.sleep(0.5)
-    cluster.ask("scancel", "-u", "root")
+def requests(cluster: Cluster, run: subprocess.Popen[str], folder: Path, count: int) -> list[dict[str, str]]:
+    """The jobs that a run in ``folder`` has asked for once there are ``count`` of them; they are cancelled and the run ended."""
+    deadline = time.monotonic() + 300
+    try:
+        while len(found := asked_in(cluster, folder)) < count:
+            assert time.monotonic() < deadline, f"{len(found)} of {count} jobs were asked for: {cluster.jobs()}"
+            assert run.poll() is None, run.communicate()[1][-3000:]
+            time.sleep(0.5)
+    finally:
+        cluster.ask("scancel", "-u", "root")
+        run.kill()
+        run.communicate(timeout=60)
     return found
+
+
+def asked_in(cluster: Cluster, folder: Path) -> list[dict[str, str]]:
+    """Jobs sent from a folder, oldest first."""
+    return sorted((job for job in cluster.jobs() if job.get("WorkDir") == str(folder)), key=lambda job: int(job["JobId"]))
 
 
 def minutes(job: dict[str, str]) -> int:
@@ -87,15 +95,11 @@ def first_attempt(rule: str, key: str) -> int:
 
 @pytest.mark.parametrize("rule", sorted(GROUPED))
 def test_a_group_asks_for_one_of_its_jobs_at_a_time_and_for_the_minutes_of_all(
-    cluster: Cluster, grouped: Callable[..., subprocess.Popen[str]], rule: str
+    cluster: Cluster, grouped: Callable[..., subprocess.Popen[str]], tmp_path: Path, rule: str
 ) -> None:
     size = COMPONENTS[GROUPED[rule]]
     run = grouped(rule)
-    try:
-        asked = requests(cluster, rule, -(-JOBS // size))
-    finally:
-        run.kill()
-        run.wait(timeout=60)
+    asked = requests(cluster, run, tmp_path, -(-JOBS // size))
     sizes = sorted([size] * (JOBS // size) + ([JOBS % size] if JOBS % size else []))
     assert sorted((minutes(job), job["NumCPUs"], job["MinMemoryNode"]) for job in asked) == [
         (number * first_attempt(rule, "runtime"), "1", f"{first_attempt(rule, 'mem_mb')}M") for number in sizes
@@ -103,84 +107,39 @@ def test_a_group_asks_for_one_of_its_jobs_at_a_time_and_for_the_minutes_of_all(
     assert max(minutes(job) for job in asked) <= 240, "a short job for the queue of any cluster"
 
 
-def test_more_threads_for_a_rule_are_more_cpus_for_its_group(cluster: Cluster, grouped: Callable[..., subprocess.Popen[str]]) -> None:
+def test_more_threads_for_a_rule_are_more_cpus_for_its_group(
+    cluster: Cluster, grouped: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
     run = grouped("embed", jobs=4, **{"set-threads": {"embed": 4}})
-    try:
-        (job,) = requests(cluster, "embed", 1)
-    finally:
-        run.kill()
-        run.wait(timeout=60)
+    (job,) = requests(cluster, run, tmp_path, 1)
     assert (job["NumCPUs"], job["MinMemoryNode"], minutes(job)) == ("4", "1500M", 4 * first_attempt("embed", "runtime"))
+
+
+def test_a_group_of_gpu_jobs_asks_for_one_gpu(cluster: Cluster, grouped: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    run = grouped("embed", jobs=4, asked={"gpu": 1, "slurm_partition": "gpu"})
+    (job,) = requests(cluster, run, tmp_path, 1)
+    assert job["Partition"] == "gpu"
+    assert [value for key, value in job.items() if key.startswith("TresPer")] == ["gres:gpu:1"]
+
+
+def test_a_job_that_failed_asks_for_more_memory_and_time_up_to_the_limit_of_a_partition(
+    cluster: Cluster, grouped: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    """``min(.. * attempt, ..)`` is what the documentation gives for partitions with a limit."""
+    run = grouped("compare", jobs=1, wait="0; false", asked={"runtime": "min(100 * attempt, 250)"}, retries=2)
+    run.communicate(timeout=600)
+    assert [(minutes(job), job["MinMemoryNode"], job["JobState"]) for job in asked_in(cluster, tmp_path)] == [
+        (100, "2000M", "FAILED"),
+        (200, "4000M", "FAILED"),
+        (250, "6000M", "FAILED"),
+    ]
 
 
 def test_the_jobs_of_a_group_really_run_one_after_another(grouped: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     """If a later version of the plugin runs them side by side, the request has to follow."""
-    run = grouped("compare", jobs=2, wait=1.5)
-    said = run.communicate(timeout=180)[1]
+    run = grouped("compare", jobs=2, wait="1.5")
+    said = run.communicate(timeout=600)[1]
     assert run.returncode == 0, said[-3000:]
     spans = sorted(tuple(float(line) for line in path.read_text().split()) for path in (tmp_path / "out").iterdir())
     assert len(spans) == 2
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
-
-
-def test_a_failing_test_leaves_no_process_behind(tmp_path: Path) -> None:
-    """A pytest of its own fails while Snakemake waits for a job that runs; one more is killed, and the next one clears up after it."""
-    reason = why_not()
-    if reason:
-        pytest.skip(reason)
-    text = f"""
-import subprocess, sys, time
-from pathlib import Path
-from tests.slurm.cluster import Cluster
-
-def test_it(tmp_path):
-    with Cluster(Path({str(tmp_path / "slurm")!r})) as cluster:
-        subprocess.Popen(["setsid", "sleep", "987"], env=cluster.environment)
-        subprocess.run(["sbatch", "--wrap", "setsid sleep 986 & sleep 985"], env=cluster.environment, check=True, cwd=tmp_path)
-        while not any(job["JobState"] == "RUNNING" for job in cluster.jobs()):
-            time.sleep(0.2)
-        Path({str(tmp_path / "reached")!r}).touch()
-        if sys.argv[-1].endswith("killed.py"):
-            time.sleep(600)
-        raise RuntimeError("a test that fails")
-"""
-    environment = {"PYTHONPATH": str(ROOT), **{key: value for key, value in Cluster(tmp_path).environment.items() if key != "PYTHONPATH"}}
-
-    def begin(name: str) -> subprocess.Popen[str]:
-        (tmp_path / name).write_text(text)
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--rootdir",
-            str(tmp_path),
-            "-c",
-            "/dev/null",
-            str(tmp_path / name),
-        ]
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
-
-    failing = begin("test_failing.py")
-    assert "a test that fails" in failing.communicate(timeout=120)[0]
-    assert marked(tmp_path / "slurm") == []
-    assert not (ETC / "slurm.conf").is_symlink()
-
-    (tmp_path / "reached").unlink()
-    killed = begin("test_killed.py")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "reached").exists():
-        assert time.monotonic() < deadline, "the SLURM did not start"
-        time.sleep(0.2)
-    killed.kill()
-    killed.wait(timeout=60)
-    assert marked(tmp_path / "slurm")
-    shutil.rmtree(tmp_path / "another", ignore_errors=True)
-    assert not why_not()
-    with Cluster(tmp_path / "another"):
-        assert marked(tmp_path / "slurm") == []
-    assert marked(tmp_path / "another") == []
-    states = subprocess.run(["ps", "-e", "-o", "stat=,comm="], capture_output=True, text=True, check=True).stdout.splitlines()
-    assert not [line for line in states if line.split()[1].startswith(("slurm", "munge")) and not line.startswith("Z")]
