@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from frontalbench import atomic, tables
+from frontalbench import atomic, environment, tables
 from frontalbench.errors import BadInput
 
 _LATER_SECONDS = 60.0
@@ -74,3 +75,44 @@ def mend(finding: Finding) -> bool:
         return False
     atomic.remove(finding.path)
     return finding.word != "unfinished"
+
+
+def mixed(results: Path) -> list[Finding]:
+    """Tables that make a comparison mix versions of libraries or kinds of processors (``word``: mixed): those that were themselves computed with
+    another version than most tables of the run. Damaged tables are not looked at, :func:`check` finds them.
+
+    A table's record names its own versions together with those of everything it was made from. So the table where another version comes in is
+    named; what hangs on it is made anew with it.
+    """
+    software: dict[Path, environment.Software] = {}
+    inputs: dict[Path, list[Path]] = {}
+    for path in sorted(results.rglob("*.parquet")):
+        if path.name.startswith("."):
+            continue
+        try:
+            record = tables.provenance(path)
+        except BadInput:
+            continue
+        software[path] = environment.of_record(record)
+        inputs[path] = [results.parent / name for name in record.get("inputs", {})]
+    usual = {word: _most(software.values(), word) for word in environment.union(software.values())}
+    other = {
+        path: {word: [version for version in versions if version != usual[word]] for word, versions in found.items()}
+        for path, found in software.items()
+    }
+    findings = []
+    for path, words in other.items():
+        above = environment.union(other[source] for source in inputs[path] if source in other)
+        own = {word: versions for word, versions in words.items() if set(versions) - set(above.get(word, []))}
+        if own:
+            instead = {word: [usual[word]] for word in own}
+            findings.append(
+                Finding(path, "mixed", f"{path}: computed with {environment.told(own)}, most of the run with {environment.told(instead)}")
+            )
+    return findings
+
+
+def _most(found: Iterable[environment.Software], word: str) -> str:
+    """The version that most tables name; of equally many the last in order, usually the newer one."""
+    counts = Counter(version for record in found for version in record.get(word, []))
+    return max(counts, key=lambda version: (counts[version], version))

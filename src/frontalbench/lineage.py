@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from frontalbench import tables
+from frontalbench import environment, tables
 
 
 def trace(path: Path, root: Path) -> Iterator[str]:
@@ -31,6 +31,11 @@ def _trace(path: Path, root: Path, depth: int, told: set[Path]) -> Iterator[str]
         yield f"{indent}  (told above)"
         return
     told.add(path)
+    software = environment.of_record(record)
+    if software:
+        yield f"{indent}  computed with {environment.told(software)}"
+    if environment.mixed(software):
+        yield f"{indent}  MIXED: {environment.told(environment.mixed(software))}"
     for name, digest in record.get("inputs", {}).items():
         source = root / name
         if not source.is_file():

@@ -3,8 +3,8 @@
 Each stage has one schema in :data:`SCHEMAS`. A table is written whole or not at all, rows in ``image_id`` order where the schema has one, and
 carries a small JSON provenance record in its metadata under ``frontalbench``. Two tables with equal :func:`content_digest` hold the same values.
 
-Damage is noticed by every reader: a checksum per page guards the values, a seal guards column names, types and the provenance record, which no page
-checksum covers.
+Damage is noticed by every reader: a checksum per page guards the values, and a seal (:mod:`frontalbench.footer`) what no page checksum covers: column
+names, types, the number of rows, and the records.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from frontalbench import atomic
+from frontalbench import atomic, footer
 from frontalbench.errors import BadInput
 
 METADATA_KEY = b"frontalbench"
-SEAL_KEY = b"frontalbench.seal"
 CONTENT = "content:"
 """Before a digest of an input that is a :func:`content_digest` and not the sha256 of the file."""
 RUN_KEY = b"frontalbench_run"
@@ -162,7 +161,7 @@ SCHEMAS: dict[str, pa.Schema] = {
 
 def write(path: str | os.PathLike[str], table: pa.Table, provenance: Mapping[str, Any] | None = None, *, row_group_size: int = 256) -> None:
     """Write ``table`` to ``path`` atomically, with ``provenance`` (JSON-serialisable) in its metadata."""
-    with atomic.replacing(path) as temporary:
+    with replacing(path) as temporary:
         pq.write_table(
             table.replace_schema_metadata(with_record(table.schema, provenance or {}).metadata),
             temporary,
@@ -175,28 +174,29 @@ def write(path: str | os.PathLike[str], table: pa.Table, provenance: Mapping[str
         )
 
 
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """:func:`atomic.replacing` for a Parquet file, which is sealed when the block has ended well."""
+    with atomic.replacing(path) as temporary:
+        yield temporary
+        footer.seal(temporary)
+
+
 def with_record(schema: pa.Schema, provenance: Mapping[str, Any]) -> pa.Schema:
-    """``schema`` with a provenance record and its seal in the metadata."""
-    record = json.dumps(dict(provenance), sort_keys=True).encode()
-    return schema.with_metadata({METADATA_KEY: record, SEAL_KEY: _seal(schema, record)})
-
-
-def _seal(schema: pa.Schema, record: bytes) -> bytes:
-    columns = [(field.name, str(field.type).replace("<item:", "<element:"), field.nullable) for field in schema]  # Parquet's word for items
-    return _digest(repr(columns).encode() + record)
+    """``schema`` with a provenance record in the metadata."""
+    return schema.with_metadata({METADATA_KEY: json.dumps(dict(provenance), sort_keys=True).encode()})
 
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
     """A Parquet file, its checksums verified as it is read; whatever is wrong with it becomes one :class:`BadInput`."""
     try:
+        problem = footer.problem(path)
+        if problem:
+            raise pa.ArrowInvalid(problem)
         # Not pq.read_table: that imports pyarrow.dataset and with it pandas, a third of a second in every job.
         # Not pre_buffer: that holds the whole file until the last row group has been read.
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            metadata = file.schema_arrow.metadata or {}
-            if SEAL_KEY in metadata and metadata[SEAL_KEY] != _seal(file.schema_arrow, metadata.get(METADATA_KEY, b"")):
-                raise pa.ArrowInvalid("its seal is broken")
-            _run_text(file)
             yield file
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; run the stage that writes it first") from None
@@ -233,34 +233,15 @@ def verify(path: str | os.PathLike[str]) -> None:
 def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The provenance record of a table (empty when it has none). Raises :class:`BadInput` as :func:`read` does."""
     with _opened(path) as file:
-        metadata = file.schema_arrow.metadata or {}
-        try:
-            record: dict[str, Any] = json.loads(metadata.get(METADATA_KEY, b"{}"))
-        except ValueError as error:
-            raise pa.ArrowInvalid(f"its provenance record is not JSON: {error}") from None
+        record: dict[str, Any] = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
     return record
 
 
 def run_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What :meth:`Writer.note_run` left in a table (empty when nothing). Raises :class:`BadInput` as :func:`read` does."""
     with _opened(path) as file:
-        record: dict[str, Any] = json.loads(_run_text(file))
+        record: dict[str, Any] = json.loads((file.metadata.metadata or {}).get(RUN_KEY, b"{}"))
     return record
-
-
-def _run_text(file: pq.ParquetFile) -> bytes:
-    """The record of the run, its own seal in front of it checked."""
-    sealed: bytes = (file.metadata.metadata or {}).get(RUN_KEY, b"")
-    if not sealed:
-        return b"{}"
-    seal, _, text = sealed.partition(b" ")
-    if seal != _digest(text):
-        raise pa.ArrowInvalid("the seal of its run record is broken")
-    return text
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest()[:16].encode()
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -341,7 +322,7 @@ class Writer:
         self, path: str | os.PathLike[str], schema: pa.Schema, provenance: Mapping[str, Any], *, group_bytes: int = 32 << 20
     ) -> None:
         self._schema = with_record(schema, provenance)
-        self._replacing = atomic.replacing(path)
+        self._replacing = replacing(path)
         self._group_bytes = group_bytes
         self._rows: list[dict[str, Any]] = []
         self._held = 0
@@ -380,8 +361,7 @@ class Writer:
 
     def note_run(self, record: Mapping[str, Any]) -> None:
         """Leave what the run cost in the file's metadata; rows and provenance stay as they are. Call it once, before the block ends."""
-        text = json.dumps(dict(record), sort_keys=True).encode()
-        self._file.add_key_value_metadata({RUN_KEY: _digest(text) + b" " + text})
+        self._file.add_key_value_metadata({RUN_KEY: json.dumps(dict(record), sort_keys=True).encode()})
 
     def _flush(self) -> None:
         if self._rows:

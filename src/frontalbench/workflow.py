@@ -295,7 +295,7 @@ class Plan:
 
     def report_tables(self) -> list[str]:
         """Those that the report shows."""
-        return [*self.paper_tables(), "counts", "missing", "published"]
+        return [*self.paper_tables(), "counts", "missing", "software", "published"]
 
     def working_tables(self) -> list[str]:
         """The rest."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import html
 import json
 import re
@@ -207,3 +208,15 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
     assert len(points) == 3 and points[0][0] < points[1][0] < points[2][0] and points[0][1] > points[1][1] > points[2][1]
     assert all(0 <= x <= 640 and 0 <= y <= 320 for x, y in points)
     assert charts.lines([], title="", x_label="", y_label="") == ""
+
+
+def test_the_first_page_says_with_what_and_warns_where_versions_are_mixed(root: Path, tmp_path: Path) -> None:
+    first = _Page(root / "site" / "index.html").text
+    assert "Computed with" in first and "numpy" in first and "mixes versions" not in first
+    site = site_run.site(root, _files(root), tmp_path / "site")
+    first_row, *others = site.master.rows("software")
+    mixed = [{**first_row, "version": version, "mixed": True} for version in ("0.0.1", "0.0.2")]
+    site.master = dataclasses.replace(site.master, tables={**site.master.tables, "software": [*mixed, *others]})
+    site.build()
+    text = _Page(tmp_path / "site" / "index.html").text
+    assert "mixes versions" in text and "0.0.1" in text and "--mixed" in text

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from frontalbench import atomic, tables
@@ -113,3 +114,56 @@ def test_reading_in_batches_holds_a_row_group_and_not_the_file(tmp_path: Path) -
     for _ in tables.iterate(target, tables.FRONTALS, batch=4):
         most = max(most, pa.total_allocated_bytes() - before)
     assert most < target.stat().st_size / 3
+
+
+SMALL = pa.schema([("image_id", pa.string()), ("status", pa.string()), ("vector", pa.list_(pa.float32(), 3))])
+
+
+def small_table(path: Path, how: str) -> None:
+    """Four rows in two row groups, by one of the two roads into a file."""
+    rows = [{"image_id": f"{i}", "status": "ok", "vector": [1.0, 2.0, float(i)] if i != 2 else None} for i in range(4)]
+    record = {"stage": "test", "inputs": {"a.parquet": "0" * 64}}
+    if how == "write":
+        tables.write(path, tables.from_rows(rows, SMALL), record, row_group_size=2)
+    else:
+        with tables.Writer(path, SMALL, record, group_bytes=0) as writer:
+            writer.add(rows)
+            writer.note_run({"work_seconds": 1.5})
+
+
+@pytest.mark.parametrize("how", ["write", "writer"])
+@pytest.mark.parametrize("damage", ["bits", "1", "64", "512", "cut"])
+def test_damage_at_every_place_of_a_table_is_found_or_met_by_nobody(tmp_path: Path, how: str, damage: str) -> None:
+    """Pages have checksums of Parquet's own; their headers, the footer and our records have to be guarded as well."""
+    path, copy = tmp_path / "whole.parquet", tmp_path / "damaged.parquet"
+    small_table(path, how)
+    data = path.read_bytes()
+
+    def read(path: Path) -> tuple[object, ...]:
+        return tables.read(path, SMALL).to_pydict(), tables.provenance(path), tables.run_record(path)
+
+    wanted = read(path)
+    found = 0
+    for place in range(len(data)):
+        changed = bytearray(data)
+        if damage == "bits":
+            changed[place] ^= 1 << place % 8
+        elif damage == "cut":
+            del changed[place:]
+        else:
+            changed[place : place + int(damage)] = bytes(len(changed[place : place + int(damage)]))
+        copy.write_bytes(changed)
+        try:
+            seen = read(copy)
+        except BadInput as error:
+            assert str(error).startswith(f"{copy}: ") and "\n" not in str(error)
+            found += 1
+        else:
+            assert seen == wanted, f"damage at byte {place} of {len(data)} is not found"
+    assert found > len(data) / 2, "the rest meets bytes that nobody reads"
+
+
+def test_a_table_without_a_seal_is_damaged(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image_id": ["a"]}), tmp_path / "foreign.parquet")
+    with pytest.raises(BadInput, match="no seal"):
+        tables.read(tmp_path / "foreign.parquet")

@@ -5,6 +5,10 @@ check_results.py                                       tell what is wrong; exit 
 check_results.py --mend                                remove it (and set back wrong dates), print what has to be made anew
 snakemake --cores 2 $(check_results.py --mend)         the same, and make it anew; then snakemake once more for what hangs on it
 
+check_results.py --mixed                               also tell which tables were computed with other library versions, or on another kind
+                                                       of processor, than most of the run
+check_results.py --mixed --mend                        remove those too: the next run compares like with like
+
 Run it while no run is going on.
 """
 
@@ -22,8 +26,16 @@ def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder to look through (default: results)")
     parser.add_argument("--mend", action="store_true", help="remove what is wrong; print to stdout what has to be made anew")
+    parser.add_argument(
+        "--mixed", action="store_true", help="also tell (and with --mend remove) tables made with other versions than most of the run"
+    )
     args = parser.parse_args()
     found = list(checkup.check(args.results, args.results.parent))
+    mixed = checkup.mixed(args.results)
+    if args.mixed:
+        found += mixed
+    elif mixed:
+        print(f"note: {len(mixed)} tables were computed with other versions than most; --mixed names them", file=sys.stderr)
     for finding in found:
         print(finding, file=sys.stderr)
         if args.mend and checkup.mend(finding):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import atomic
+from frontalbench import arrays
 from frontalbench.compare.derived import fuse_mean, normalised
 from frontalbench.errors import BadConfig, BadInput
 
@@ -85,10 +85,7 @@ def covariances(embeddings: npt.ArrayLike, person: npt.ArrayLike, frontal: npt.A
 
 def save(path: str | os.PathLike[str], found: FeatureMap, about: dict[str, str]) -> None:
     """Write a map as safetensors (float16) with ``about`` in its metadata."""
-    from safetensors.numpy import save as to_bytes
-
-    metadata = {**about, "gate": json.dumps(list(found.gate))}
-    atomic.write_bytes(path, to_bytes({"matrix": found.matrix.astype(np.float16)}, metadata))
+    arrays.write(path, {"matrix": found.matrix.astype(np.float16)}, {**about, "gate": json.dumps(list(found.gate))})
 
 
 def load(card: ModelCard, **_: Any) -> FeatureMap:

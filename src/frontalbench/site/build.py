@@ -77,6 +77,7 @@ class Site:
             title="Overview",
             blocks=[self._overview(d) for d in self.master.datasets],
             compared=self.costs.get("comparison", ()),
+            software=self.master.rows("software"),
         )
         for name in self.master.frontalizers:
             self._page(f"frontalizers/{slug(name)}.html", "frontalizer.html", title=name, **self._frontalizer(name))

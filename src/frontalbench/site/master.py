@@ -23,6 +23,7 @@ NEEDED = (
     "quality",
     "counts",
     "missing",
+    "software",
 )
 
 

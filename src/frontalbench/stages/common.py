@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import resource
 import sys
 import time
@@ -12,10 +11,9 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from frontalbench import __version__, images, status, tables
+from frontalbench import __version__, environment, images, status, tables
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.images import RGB
-from frontalbench.runtime import provider
 
 HEAD = ("image_id", "identity", "role")
 
@@ -33,7 +31,12 @@ def provenance(
     device: str = "",
     **more: Any,
 ) -> dict[str, Any]:
-    """The record written into a table: what made it, from which inputs (sha256 by path as given), with what, when (UTC seconds)."""
+    """The record written into a table: what made it, from which inputs (sha256 by path as given), with what, when (UTC seconds).
+
+    ``software`` in it names the versions that computed the table and everything it was made from (:mod:`frontalbench.environment`).
+    """
+    inputs = [str(path) for path in inputs]
+    before = [environment.of_record(tables.provenance(path)) for path in inputs if path.endswith(".parquet")]
     return {
         "stage": stage,
         "tool": f"frontalbench {__version__}",
@@ -42,8 +45,8 @@ def provenance(
         "inputs": {str(path): tables.file_sha256(path) for path in inputs},
         "threads": threads,
         "device": device,
-        "provider": provider(device) if device else "",
-        "python": platform.python_version(),
+        "provider": environment.provider(device) if device else "",
+        "software": environment.union([*before, environment.software()]),
         "time": int(time.time()),
         **more,
     }
@@ -84,15 +87,20 @@ def run_shard(
     ``make`` builds the model; when it raises WeightsMissing the shard is still written, every row that was ``ok`` with status
     ``weights_missing`` and the one line that says what to do.
     """
+    began = time.perf_counter()
+    missing, model = "", None
+    try:
+        model = make()
+    except WeightsMissing as error:
+        missing = str(error)
+    loaded = time.perf_counter()
+    # Now, when the model's libraries are imported.
+    record = {**record, "software": environment.union([environment.of_record(record), environment.software()])}
     with tables.Writer(out, schema, record) as writer:
-        began = time.perf_counter()
-        try:
-            model = make()
-        except WeightsMissing as error:
+        if model is None:
             for rows in tables.iterate(pictures, columns):
-                writer.add(failed(r, status.WEIGHTS_MISSING, str(error)) if r["status"] == status.OK else passed_through(r) for r in rows)
+                writer.add(failed(r, status.WEIGHTS_MISSING, missing) if r["status"] == status.OK else passed_through(r) for r in rows)
             return writer.counts
-        loaded = time.perf_counter()
         for rows in tables.iterate(pictures, columns, batch=batch):
             writer.add(work(model, rows))
         writer.note_run({"load_seconds": loaded - began, "work_seconds": time.perf_counter() - loaded, **_peaks()})

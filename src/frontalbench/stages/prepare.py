@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from frontalbench import atomic, images, status, tables
+from frontalbench import images, status, tables
 from frontalbench.datasets import counting, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.filecache import FileCache
@@ -192,7 +192,7 @@ class _Writer:
 
     def __enter__(self) -> _Writer:
         with self._stack:
-            temporary = self._stack.enter_context(atomic.replacing(self._path))
+            temporary = self._stack.enter_context(tables.replacing(self._path))
             texts = [item.name for item in self._schema if pa.types.is_string(item.type)]
             self._sink = self._stack.enter_context(pa.OSFile(str(temporary), "wb"))
             self._file = self._stack.enter_context(

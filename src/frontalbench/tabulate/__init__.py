@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.tabulate import facts as facts_module
-from frontalbench.tabulate import judges, master, paper, published, quality, verification, write
+from frontalbench.tabulate import judges, master, paper, published, quality, software, verification, write
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.tabulate.dataset import Settings, read_datasets
 from frontalbench.tabulate.facts import Cell, Facts, cell_of
@@ -65,6 +65,7 @@ def tables_of(
         out["missing"] += master.missing_rows(dataset)
     out["missing"] += [dict(row) for row in missing]
     out["quality"] = quality.quality_rows(judged, facts, settings, sets)
+    out["software"] = software.software_rows(cells)
     out["published"] = published.published_rows(out["master"])
     return out
 

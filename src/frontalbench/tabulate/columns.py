@@ -322,6 +322,13 @@ TABLES: dict[str, dict[str, Column]] = {
         "rerun_n": (INT, "images behind it"),
         "rerun_cell": (TEXT, "dataset, variant, detector, backbone of our value"),
     },
+    "software": {
+        "software": (TEXT, "library, or `cpu` for the architecture and instruction sets of the processor"),
+        "version": (TEXT, "its version"),
+        "n_cells": (INT, "cells that it had a part in, from the picture to the comparison"),
+        "mixed": (YES, "other cells, or parts of the same ones, had another version"),
+        "note": (TEXT, "what to do about it"),
+    },
 }
 """Table -> column -> (type, meaning), in the order of the files."""
 
