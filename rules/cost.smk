@@ -22,8 +22,10 @@ rule cost:
         mem_mb=2000,
         runtime=30,
     params:
+        master=lambda wildcards, input: Path(input.gains).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
-        "python workflow/scripts/cost.py --grid {params.grid:q} --master {OWN.master:q} --out {OWN.cost:q} > {log:q}"
+        "python workflow/scripts/cost.py --grid {params.grid:q} --master {params.master:q} --out {params.folder:q} > {log:q}"

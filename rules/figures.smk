@@ -30,8 +30,9 @@ rule figures:
         mem_mb=3000,
         runtime=60,
     params:
+        folder=lambda wildcards: f"{OWN.figures}/{wildcards.dataset}",
         grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
     shell:
-        "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out {OWN.figures:q}/{wildcards.dataset:q} 2> {log:q}"
+        "python workflow/scripts/viz.py --all --grid {params.grid:q} {params.options} --out {params.folder:q} 2> {log:q}"

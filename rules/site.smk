@@ -18,11 +18,14 @@ rule site:
         mem_mb=3000,
         runtime=60,
     params:
+        master=lambda wildcards, input: Path(input.master[0]).parent,
+        figures=lambda wildcards: OWN.figures,
+        cost=lambda wildcards, input: Path(input.cost[0]).parent,
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("build_site.py"),
     shell:
-        "python workflow/scripts/build_site.py --grid {params.grid:q} --master {OWN.master:q} --figures {OWN.figures:q} --cost {OWN.cost:q} --out {output:q} > {log:q}"
+        "python workflow/scripts/build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} --out {output:q} > {log:q}"
 
 
 # snakemake --cores 1 where: the folders of this configuration

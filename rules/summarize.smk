@@ -25,6 +25,7 @@ rule summarize:
         mem_mb=4000,
         runtime=120,
     params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
         grid=PLAN.selection().to_json(),
         resamples=PLAN.config.statistics.resamples,
         seed=PLAN.config.statistics.seed,
@@ -32,7 +33,7 @@ rule summarize:
         code=lambda wildcards: PLAN.summary_code("summarize.py"),
     shell:
         "python workflow/scripts/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
-        " --quality {input.quality:q} --distribution {input.distribution:q} --out {OWN.master:q} 2> {log:q}"
+        " --quality {input.quality:q} --distribution {input.distribution:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule results:
