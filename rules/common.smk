@@ -13,11 +13,11 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(200_000, 50, 50)
 
 try:
-    GPUS = workflow.global_resources.get("gpu").value if workflow.local_exec else None
-    if (
-        GPUS
-    ):  # a profile's `resources: gpu=N`: which they are, for the jobs of this process
-        devices.shared(GPUS, os.environ)
+    # A profile's `resources: gpu=N`: which they are, for the jobs of this process. A cluster hands them out itself.
+    devices.prepare(
+        workflow.global_resources.get("gpu").value if workflow.local_exec else None,
+        os.environ,
+    )
     PLAN = Plan(
         config,
         run=runs.name_of(

@@ -8,6 +8,7 @@ here: a cluster hands out devices itself (``CUDA_VISIBLE_DEVICES``), and a machi
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import tempfile
@@ -15,6 +16,8 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from frontalbench.errors import BadConfig, BadInput
+
+log = logging.getLogger(__name__)
 
 DEVICES = "FRONTALBENCH_GPUS"
 """The devices that jobs share, separated by commas: numbers or UUIDs as in CUDA_VISIBLE_DEVICES. A device named twice takes two jobs at a time."""
@@ -34,6 +37,24 @@ def listed(text: str, variable: str = DEVICES) -> list[str]:
                 f"{variable}: '{name}' is no device; expected numbers or UUIDs separated by commas, such as 0,1 (nvidia-smi -L)"
             )
     return names
+
+
+def prepare(wanted: int | None, environment: MutableMapping[str, str]) -> list[str]:
+    """The devices that Snakemake's jobs share (:func:`shared`), none where it counts no GPUs.
+
+    Then the variable is taken out of ``environment`` and a warning logged: otherwise every job would take 0 of these devices and see none, on a
+    cluster even against what that has given it.
+    """
+    if wanted:
+        return shared(wanted, environment)
+    given = environment.pop(DEVICES, None)
+    if given is not None:
+        log.warning(
+            "%s=%s is not used: Snakemake counts no GPUs here; on a workstation start it with --profile profiles/workstation",
+            DEVICES,
+            given,
+        )
+    return []
 
 
 def shared(wanted: int, environment: MutableMapping[str, str], driver: Path = DRIVER) -> list[str]:

@@ -107,6 +107,14 @@ def test_the_devices_are_those_of_the_variable_or_of_cuda_or_of_the_machine(
         devices.shared(3, environment, tmp_path)
 
 
+def test_a_list_of_devices_that_nobody_counts_is_dropped_loudly(caplog: pytest.LogCaptureFixture) -> None:
+    environment = {devices.DEVICES: "0,1", devices.VISIBLE: "1"}
+    assert devices.prepare(None, environment) == []
+    assert environment == {devices.VISIBLE: "1"}
+    assert "FRONTALBENCH_GPUS=0,1 is not used" in caplog.text and "profiles/workstation" in caplog.text
+    assert devices.prepare(2, environment | {devices.DEVICES: "0,1"}) == ["0", "1"]
+
+
 @pytest.mark.parametrize("text", ["cuda:0", "0;1", "../etc", "-1"])
 def test_what_is_no_device_is_named(text: str) -> None:
     with pytest.raises(BadConfig, match=r"FRONTALBENCH_GPUS: .*nvidia-smi -L"):
@@ -121,7 +129,7 @@ def test_snakemake_spreads_jobs_over_a_pretend_machine_of_three(tmp_path: Path) 
         "open(a.out, 'w').write(f'{t} {time.time()} ' + (os.environ['CUDA_VISIBLE_DEVICES'] or 'none'))\n"
     )
     (tmp_path / "Snakefile").write_text(
-        "import os\nfrom frontalbench import devices\ndevices.shared(workflow.global_resources.get('gpu').value, os.environ)\n"
+        "import os\nfrom frontalbench import devices\ndevices.prepare(workflow.global_resources.get('gpu').value, os.environ)\n"
         "rule all:\n    input: expand('out/{n}', n=range(7)), expand('cpu/{n}', n=range(2))\n"
         "rule detect:\n    output: 'out/{n}'\n    resources: gpu=0\n"
         f"    shell: '{sys.executable} job.py --gpus {{resources.gpu}} {{output}}'\n"
