@@ -13,14 +13,19 @@ from __future__ import annotations
 import argparse
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from frontalbench.liveportrait import synthetic
 from frontalbench.liveportrait.pipeline import LivePortrait, Source
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.golden import fills
 
 GMAC = {"appearance": 32.06, "motion": 5.82, "warping": 171.04, "generator": 445.79}
 OFFICIAL_MS = {"appearance": 231, "motion": 89, "warping": 1523, "generator": 3225}
@@ -41,7 +46,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     clock = time.process_time if arguments.clock == "cpu" else time.perf_counter
     portrait = LivePortrait(
-        synthetic.state,
+        fills.liveportrait,
         device=arguments.device,
         precision=arguments.precision,
         algorithm=arguments.algorithm,

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from frontalbench.liveportrait import synthetic
 from frontalbench.liveportrait.pipeline import LivePortrait
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.golden import fills
 
 BOUND = 1e-3
 
@@ -25,7 +29,7 @@ def main() -> int:
 
     def state(name: str) -> Any:
         if name not in states:
-            states[name] = synthetic.state(name)
+            states[name] = fills.liveportrait(name)
         return states[name]
 
     expected = results(LivePortrait(state, algorithm="direct"))

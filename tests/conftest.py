@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import skips
 from tests.project import Project, copy_checkout, people, write_card
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +21,29 @@ SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared").a
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+def _outcomes(config: pytest.Config) -> list[skips.Outcome]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    stats = reporter.stats if reporter is not None else {}
+    ran = {one.nodeid: skips.Outcome(one.nodeid, ran=True, passed=True) for one in stats.get("passed", ()) if one.when == "call"}
+    ran |= {one.nodeid: skips.Outcome(one.nodeid, ran=True) for word in ("failed", "error") for one in stats.get(word, ())}
+    skipped = {one.nodeid: str(one.longrepr[2] if isinstance(one.longrepr, tuple) else one.longrepr) for one in stats.get("skipped", ())}
+    return [*ran.values(), *(skips.Outcome(name, ran=False, reason=reason) for name, reason in skipped.items())]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line that says what did not run."""
+    outcomes = _outcomes(terminalreporter.config)
+    for line in filter(None, [skips.summary(outcomes), *skips.complaints(outcomes, os.environ)]):
+        terminalreporter.write_line(line)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run that skipped more than its variables allow has failed (in the process that gathers all results)."""
+    if not hasattr(session.config, "workerinput") and skips.complaints(_outcomes(session.config), os.environ):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,9 +65,9 @@ def project_root() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of test photographs and golden tensors; the test is skipped where it is not there."""
+    """The folder of test photographs; the test is skipped where it is not there."""
     if not (SHARED / "testdata").is_dir():
-        pytest.skip(f"no test data: {SHARED}/testdata is not there (set FRONTALBENCH_SHARED)")
+        pytest.skip(f"{skips.SHARED}: {SHARED}/testdata is not there (set FRONTALBENCH_SHARED)")
     return SHARED
 
 

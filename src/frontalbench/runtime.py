@@ -1,4 +1,4 @@
-"""Where networks run: ONNX Runtime sessions, torch devices, thread counts, checkpoints read as data.
+"""Where networks run: ONNX Runtime sessions, torch devices, thread counts.
 
 ``device`` is ``cpu``, ``cuda``, ``cuda:N`` or ``auto`` (CUDA where this machine has it). A CUDA device that is asked for but cannot be had is
 replaced by the CPU with a :class:`DeviceFallback` warning, never silently.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -189,46 +188,6 @@ def torch_device(device: str) -> torch.device:
         fall_back(f"device '{device}' asked for, but torch sees {torch.cuda.device_count()} CUDA devices; running on the CPU")
         return torch.device("cpu")
     return torch.device("cuda", index)
-
-
-def load_state_dict(path: str | os.PathLike[str]) -> dict[str, torch.Tensor]:
-    """The state dict in a torch checkpoint file, on the CPU, read as data only; a ``module.`` prefix (data-parallel training) is taken off.
-
-    A file may hold the state dict itself or a mapping with it under ``state_dict``. Raises :class:`BadInput` for a missing, truncated or other
-    kind of file, and for one that would run code when unpickled.
-    """
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; fetch the model's weights first") from None
-    except pickle.UnpicklingError as error:
-        raise BadInput(f"{path}: refused, it is damaged or holds code besides tensors; expected a plain state dict") from error
-    except Exception as error:  # torch raises RuntimeError, EOFError, KeyError, ... on broken files
-        raise BadInput(f"{path}: not a readable torch checkpoint ({_first_line(error)}); fetch the file again") from error
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not content or not all(isinstance(v, torch.Tensor) for v in content.values()):
-        raise BadInput(f"{path}: expected a state dict (names to tensors), found {type(content).__name__}")
-    return {str(key).removeprefix("module."): value for key, value in content.items()}
-
-
-def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], source: str | os.PathLike[str]) -> None:
-    """Put ``state`` into ``module``: the same names on both sides and the same shapes, else :class:`BadInput` naming ``source`` and the first misfit.
-
-    ``num_batches_tracked`` counters, which old checkpoints leave out and inference never reads, may be missing.
-    """
-    own = module.state_dict()
-    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
-    extra = [key for key in state if key not in own]
-    if missing or extra:
-        parts = [f"{len(keys)} {what} (first: {keys[0]})" for keys, what in ((missing, "missing"), (extra, "unknown")) if keys]
-        raise BadInput(f"{source}: not the weights of this network: {', '.join(parts)}; check the card's params and file")
-    for key, value in state.items():
-        if own[key].shape != value.shape:
-            raise BadInput(f"{source}: {key} should be {tuple(own[key].shape)}, is {tuple(value.shape)}; check the card's params and file")
-    module.load_state_dict(state, strict=False)
 
 
 def fall_back(message: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,91 +13,34 @@ import torch
 
 from frontalbench import images, status
 from frontalbench.detect.base import Detections
-from frontalbench.enhance import gfpgan
 from frontalbench.enhance.gfpgan import Restore, load_network, swap_detail
-from frontalbench.enhance.gfpgan_network import Gfpgan
 from frontalbench.errors import BadInput
+from frontalbench.frontalize import framing
 from frontalbench.images import RGB
+from frontalbench.networks.gfpgan import Gfpgan
+from tests.golden import fills
 
-SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or Path(__file__).parents[2].parent / "shared")
-GOLDEN = SHARED / "golden" / "GFPGANv1Clean_golden.npz"
-LISTED = SHARED / "golden" / "GFPGANv1Clean_statedict.tsv"
-
-golden_there = pytest.mark.skipif(not GOLDEN.is_file(), reason=f"golden tensors not there: {GOLDEN}")
+OFFICIAL = "GFPGANv1Clean"
 
 
-@pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
-
-
-def listed() -> list[tuple[str, tuple[int, ...]]]:
-    rows = [line.split("\t") for line in LISTED.read_text(encoding="utf-8").splitlines()[1:]]
-    return [(row[0], tuple(int(n) for n in row[1].split("x"))) for row in rows]
-
-
-def filled(scheme: str) -> dict[str, torch.Tensor]:
-    """Fill schemes A (0.02 r) and C (half of He-normal) of the golden tensors' description, seeded by the key's name."""
-    state = {}
-    for key, shape in listed():
-        draw = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
-        if scheme == "A" or len(shape) < 2:
-            state[key] = 0.02 * draw
-        else:
-            fan = draw.numel() / (shape[0] * shape[1] if len(shape) == 5 else shape[0])
-            state[key] = 0.5 * draw * (2 / fan) ** 0.5
-    return state
-
-
-def near(found: torch.Tensor, expected: np.ndarray, what: str) -> None:
-    """Within 1e-4 of the largest golden value."""
-    values = found.numpy()
-    assert np.abs(values - expected).max() <= 1e-4 * np.abs(expected).max(), what
-
-
-def sub(tensor: torch.Tensor) -> torch.Tensor:
-    flat = tensor[0].flatten()
-    return flat[:: max(1, flat.numel() // 512)][:512]
-
-
-@golden_there
-def test_the_keys_and_shapes_are_the_official_ones() -> None:
-    with torch.device("meta"):
-        own = {key: tuple(value.shape) for key, value in Gfpgan().state_dict().items()}
-    assert own == dict(listed())
-
-
-@golden_there
-@pytest.mark.parametrize("scheme", ["C"])  # scheme A gives almost constant outputs: it passes too, and proves little
-def test_every_stage_equals_the_reference(scheme: str, golden: dict[str, np.ndarray]) -> None:
-    state = filled(scheme)
-    sums = np.array([[v.double().sum(), v.double().abs().sum()] for v in state.values()])
-    assert np.allclose(sums, golden[f"{scheme}/param_sum_abssum"], rtol=1e-4, atol=1e-3), (
-        "another random generator: the comparison means nothing"
-    )
-    source = -1 + 2 * torch.rand((1, 3, 512, 512), generator=torch.Generator().manual_seed(zlib.crc32(b"gfpgan/input0")))
-    assert np.allclose(source.flatten()[:8].numpy(), golden["input_first8"])
-    with torch.device("meta"):
-        network = Gfpgan()
-    network.to_empty(device="cpu").eval()
-    network.load_state_dict(state, strict=True)
-    seen: dict[str, torch.Tensor] = {}
-    inner = {key.removeprefix(f"{scheme}/") for key in golden if key.startswith(f"{scheme}/")}
-    modules = {name: module for name, module in network.named_modules() if name in inner}
-    assert len(modules) > 15
-    hooks = [m.register_forward_hook(lambda _m, _i, out, name=name: seen.__setitem__(name, sub(out))) for name, m in modules.items()]
-    with torch.inference_mode():
-        output, pictures = network.with_side_pictures(source)
-    for hook in hooks:
-        hook.remove()
-    for name, values in seen.items():
-        near(values, golden[f"{scheme}/{name}"], name)
+def test_every_stage_equals_the_reference() -> None:
+    """Fill A gives almost constant outputs: it passes too, and proves little."""
+    golden = fills.golden(OFFICIAL)
+    network = fills.filled(Gfpgan, OFFICIAL, "C", golden=OFFICIAL, sums="C/param_sum_abssum")
+    source = fills.drawn("gfpgan/input0", (1, 3, 512, 512), -1, 1)
+    golden.near("input_first8", source.flatten()[:8])
+    stages = [name for name, _ in network.named_modules() if f"C/{name}" in golden.arrays]
+    assert len(stages) > 15
+    results: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
+    seen = fills.record(network, stages, lambda: results.append(network.with_side_pictures(source)))
+    for name, value in seen.items():
+        golden.near_sub(f"C/{name}", value)
+    [(output, pictures)] = results
     for level, picture in enumerate(pictures):
-        near(sub(picture), golden[f"{scheme}/rgb{level}"], f"rgb{level}")
-    near(output[:, :, ::4, ::4], golden[f"{scheme}/output_s4"], "output")
+        golden.near_sub(f"C/rgb{level}", picture)
+    golden.near("C/output_s4", output[:, :, ::4, ::4])
     stats = [output.mean(), output.std(), output.min(), output.max(), output.abs().sum(dtype=torch.float64)]
-    assert np.allclose([float(s) for s in stats], golden[f"{scheme}/output_stats"], rtol=1e-4, atol=1e-5)
+    assert np.allclose([float(s) for s in stats], golden.arrays["C/output_stats"], rtol=1e-4, atol=1e-5)
 
 
 # Around the network -----------------------------------------------------------------------------------------------------------------------
@@ -131,7 +73,7 @@ def portrait() -> Iterator[tuple[RGB, np.ndarray]]:
     """A smooth picture of 300 x 200 pixels and five points in it."""
     y, x = np.mgrid[:300, :200]
     picture = np.stack([100 + 40 * np.sin(x / 40), 110 + 30 * np.cos(y / 50), 120 + 20 * np.sin((x + y) / 60)], axis=-1)
-    yield picture.astype(np.uint8), gfpgan.TEMPLATE * 0.2 + (50, 80)
+    yield picture.astype(np.uint8), framing.FIVE_512 * 0.2 + (50, 80)
 
 
 def test_the_restored_face_lands_where_the_face_was(portrait: tuple[RGB, np.ndarray]) -> None:

@@ -2,65 +2,29 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench.liveportrait import keys, motion, networks, synthetic  # noqa: E402
+from frontalbench.liveportrait import motion  # noqa: E402
 from frontalbench.liveportrait.pipeline import LivePortrait, Source  # noqa: E402
+from frontalbench.networks.liveportrait import keys, networks  # noqa: E402
+from tests.golden import fills  # noqa: E402
+from tests.golden.fills import normal, tensor, uniform  # noqa: E402
 
-STEMS = {name: keys.FILES.get(name, "") for name in keys.NETWORKS} | {
-    name: f"stitching_retargeting_module.{name}" for name in ("stitching", "lip", "eye")
-}
 
-
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> Path:
-    folder = shared / "golden"
-    if not (folder / "liveportrait_golden.npz").is_file():
-        pytest.skip(f"no golden tensors: {folder}/liveportrait_golden.npz is not there")
-    return folder
+def compare(name: str, value: torch.Tensor, **tolerance: Any) -> None:
+    """``value`` has the official module's shape and, at the stored stride, its numbers."""
+    fills.golden("liveportrait").near(name, value, **{"rtol": 1e-3, "atol": 1e-4, **tolerance})
 
 
 @pytest.fixture(scope="module")
-def compare(golden: Path) -> Callable[..., None]:
-    """``compare(name, value)``: ``value`` has the official module's shape and, at the stored stride, its numbers."""
-    arrays = np.load(golden / "liveportrait_golden.npz")
-    with (golden / "liveportrait_golden_index.tsv").open(newline="") as handle:
-        index = {row["name"]: row for row in csv.DictReader(handle, delimiter="\t")}
-
-    def check(name: str, value: torch.Tensor, *, rtol: float = 1e-3, atol: float = 1e-4) -> None:
-        shape = tuple(int(part) for part in index[name]["full_shape"].split("x"))
-        assert value.numel() == np.prod(shape), f"{name}: {tuple(value.shape)}, expected {shape}"
-        flat = value.detach().contiguous().reshape(-1).numpy()
-        np.testing.assert_allclose(flat[:: int(index[name]["stride"])], arrays[name], rtol=rtol, atol=atol, err_msg=name)
-
-    return check
-
-
-@pytest.fixture(scope="module")
-def portrait(golden: Path) -> LivePortrait:
+def portrait() -> LivePortrait:
     torch.set_num_threads(2)
-    return LivePortrait(synthetic.state)
-
-
-def uniform(tag: str, *shape: int) -> torch.Tensor:
-    return torch.from_numpy(synthetic.random_state(tag).random_sample(shape).astype(np.float32))
-
-
-def normal(tag: str, spread: float, *shape: int) -> npt.NDArray[np.float64]:
-    values: npt.NDArray[np.float64] = synthetic.random_state(tag).standard_normal(shape) * spread
-    return values
-
-
-def tensor(values: npt.NDArray[np.float64]) -> torch.Tensor:
-    return torch.from_numpy(values.astype(np.float32))
+    return LivePortrait(fills.liveportrait)
 
 
 @pytest.fixture(scope="module")
@@ -68,30 +32,20 @@ def picture() -> torch.Tensor:
     return uniform("input:image", 1, 3, 256, 256)
 
 
-def test_key_lists_equal_the_official_ones_in_both_directions(golden: Path) -> None:
-    with (golden / "liveportrait_statedict.tsv").open(newline="") as handle:
-        rows = list(csv.DictReader(handle, delimiter="\t"))
-    official: dict[str, dict[str, tuple[int, ...]]] = {}
-    for row in rows:
-        shape = () if row["shape"] == "scalar" else tuple(int(part) for part in row["shape"].split("x"))
-        official.setdefault(row["module"], {})[row["key"]] = shape
-    ours = {STEMS[name]: dict(keys.expected(name)) for name in keys.NETWORKS}
-    assert ours == official
-    assert sum(map(len, ours.values())) == 626
+@pytest.mark.parametrize("network", keys.NETWORKS)
+def test_the_keys_are_the_official_ones(network: str) -> None:
+    official = fills.state_keys("liveportrait", fills.LIVEPORTRAIT[network])
+    assert dict(keys.expected(network)) == {key: entry.shape for key, entry in official.items()}
 
 
-def test_the_fill_equals_the_one_the_official_modules_had(golden: Path) -> None:
-    with (golden / "liveportrait_fill_check.tsv").open(newline="") as handle:
-        rows = {(row["module"], row["key"]): row for row in csv.DictReader(handle, delimiter="\t")}
-    for name in ("appearance", "stitching", "eye"):
-        for key, value in synthetic.state(name).items():
-            row, flat = rows[STEMS[name], key], value.double().flatten()
-            assert float(flat[0]) == pytest.approx(float(row["first_value"]), abs=1e-6), key
-            assert float(flat.abs().max()) == pytest.approx(float(row["absmax"]), abs=1e-5), key
+@pytest.mark.parametrize("network", ["appearance", "stitching", "eye"])
+def test_the_fill_equals_the_one_the_official_modules_had(network: str) -> None:
+    part = fills.LIVEPORTRAIT[network]
+    assert fills.check_fill(fills.liveportrait(network), "liveportrait", part) == len(keys.expected(network))
     assert uniform("input:image", 4).numpy() == pytest.approx([0.28830233, 0.29529077, 0.63650334, 0.10695333], abs=1e-7)
 
 
-def test_appearance_network_meets_every_tap(portrait: LivePortrait, compare: Callable[..., None], picture: torch.Tensor) -> None:
+def test_appearance_network_meets_every_tap(portrait: LivePortrait, picture: torch.Tensor) -> None:
     taps: networks.Taps = {}
     with torch.inference_mode():
         portrait.appearance(picture, taps)
@@ -99,9 +53,7 @@ def test_appearance_network_meets_every_tap(portrait: LivePortrait, compare: Cal
         compare(f"F.{name}", taps[name])
 
 
-def test_motion_network_meets_every_stage_head_and_angle(
-    portrait: LivePortrait, compare: Callable[..., None], picture: torch.Tensor
-) -> None:
+def test_motion_network_meets_every_stage_head_and_angle(portrait: LivePortrait, picture: torch.Tensor) -> None:
     taps: networks.Taps = {}
     with torch.inference_mode():
         heads = portrait.motion_network(picture, taps)
@@ -112,7 +64,7 @@ def test_motion_network_meets_every_stage_head_and_angle(
         compare(f"M.{name}_deg", motion.degrees(heads[name]))
 
 
-def test_warping_network_meets_every_tap(portrait: LivePortrait, compare: Callable[..., None]) -> None:
+def test_warping_network_meets_every_tap(portrait: LivePortrait) -> None:
     source = normal("input:kp_source", 0.3, 1, 21, 3)
     driving = source + normal("input:kp_driving_delta", 0.05, 1, 21, 3)
     taps: networks.Taps = {}
@@ -123,7 +75,7 @@ def test_warping_network_meets_every_tap(portrait: LivePortrait, compare: Callab
         compare(f"W.{name}", value)
 
 
-def test_generator_meets_every_tap(portrait: LivePortrait, compare: Callable[..., None]) -> None:
+def test_generator_meets_every_tap(portrait: LivePortrait) -> None:
     taps: networks.Taps = {}
     with torch.inference_mode():
         portrait.generator(tensor(normal("input:generator", 0.5, 1, 256, 64, 64)), taps)
@@ -132,12 +84,12 @@ def test_generator_meets_every_tap(portrait: LivePortrait, compare: Callable[...
 
 
 @pytest.mark.parametrize(("name", "width"), [("stitching", 126), ("lip", 65), ("eye", 66)])
-def test_perceptrons_meet_their_outputs(portrait: LivePortrait, compare: Callable[..., None], name: str, width: int) -> None:
+def test_perceptrons_meet_their_outputs(portrait: LivePortrait, name: str, width: int) -> None:
     with torch.inference_mode():
         compare(f"S.{name}", portrait.perceptrons[name](tensor(normal(f"input:mlp_{name}", 0.3, 4, width))))
 
 
-def test_rotations_and_degrees_equal_the_official_ones(compare: Callable[..., None]) -> None:
+def test_rotations_and_degrees_equal_the_official_ones() -> None:
     cases = {"p10_y0_r0": (10, 0, 0), "p0_y20_r0": (0, 20, 0), "p0_y0_r30": (0, 0, 30), "p10_y20_r30": (10, 20, 30)}
     for name, (pitch, yaw, roll) in {**cases, "p-35.5_y62.25_r-7.75": (-35.5, 62.25, -7.75)}.items():
         angles = (torch.tensor([float(angle)]) for angle in (yaw, pitch, roll))
@@ -145,9 +97,7 @@ def test_rotations_and_degrees_equal_the_official_ones(compare: Callable[..., No
     compare("deg.from_logits", motion.degrees(tensor(normal("input:pose_logits", 3.0, 3, 66))))
 
 
-def test_the_whole_chain_to_the_front_meets_its_picture(
-    portrait: LivePortrait, compare: Callable[..., None], picture: torch.Tensor
-) -> None:
+def test_the_whole_chain_to_the_front_meets_its_picture(portrait: LivePortrait, picture: torch.Tensor) -> None:
     with torch.inference_mode():
         heads = portrait.motion_network(picture)
         factors = {"kp": 0.3, "exp": 0.03, "t": 0.05, "scale": 0.1}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench.liveportrait import networks, synthetic  # noqa: E402
 from frontalbench.liveportrait.pipeline import LivePortrait, Precision  # noqa: E402
-from tests.golden.test_liveportrait import compare, golden, normal, tensor, uniform  # noqa: E402, F401
+from frontalbench.networks.liveportrait import networks  # noqa: E402
+from tests.golden import fills  # noqa: E402
+from tests.golden.fills import normal, tensor, uniform  # noqa: E402
+from tests.golden.test_liveportrait import compare  # noqa: E402
 
 Values = dict[str, torch.Tensor]
-state = functools.cache(synthetic.state)
+state = functools.cache(fills.liveportrait)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def drawn(portrait: LivePortrait, inputs: Values) -> Values:
 
 
 @pytest.mark.parametrize(("precision", "bounds"), [("float16", (0.004, 0.001, 0.004)), ("bfloat16", (0.03, 0.01, 0.03))])
-def test_half_precision_meets_the_official_outputs(precision: Precision, bounds: tuple[float, ...], compare: Callable[..., None]) -> None:  # noqa: F811
+def test_half_precision_meets_the_official_outputs(precision: Precision, bounds: tuple[float, ...]) -> None:
     """Bounds are absolute and about three times what was measured: 3 bits fewer cost bfloat16 eight times as much."""
     portrait = LivePortrait(state, precision=precision)
     convolutions = [module for module in portrait.generator.modules() if isinstance(module, networks.LOW_PRECISION)]

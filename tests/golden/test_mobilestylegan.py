@@ -8,8 +8,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from frontalbench.errors import WeightsMissing  # noqa: E402
+from frontalbench.networks.mobilestylegan import inverse_haar  # noqa: E402
 from frontalbench.synth.mobilestylegan import Generator  # noqa: E402
-from frontalbench.synth.torch_generator import TorchGenerator, inverse_haar  # noqa: E402
+from frontalbench.synth.torch_generator import TorchGenerator  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -12,112 +11,66 @@ import numpy as np
 import pytest
 import torch
 
-from frontalbench import runtime
 from frontalbench.detect import retinaface
 from frontalbench.errors import BadInput
+from frontalbench.networks import checkpoints
+from frontalbench.networks.retinaface import RetinaFaceNet
+from tests import skips
+from tests.golden import fills
 
-SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or Path(__file__).parents[2].parent / "shared")
-GOLDEN = SHARED / "golden" / "RetinaFace_golden.npz"
-WEIGHT = SHARED / "weights" / "retinaface" / "cunjian_mobilenet0.25_Final.pth"
-
-pytestmark = pytest.mark.skipif(not GOLDEN.is_file(), reason=f"golden tensors not there: {GOLDEN}")
+WEIGHT = "weights/retinaface/cunjian_mobilenet0.25_Final.pth"
 
 
 @pytest.fixture(scope="module")
-def golden() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN, allow_pickle=False) as archive:
-        return {key: archive[key] for key in archive.files}
-
-
-def _listed(name: str) -> list[tuple[str, tuple[int, ...], str]]:
-    lines = (SHARED / "golden" / name).read_text().splitlines()[1:]
-    rows = [line.split("\t") for line in lines]
-    return [(row[0], () if row[1] == "scalar" else tuple(int(n) for n in row[1].split("x")), row[2]) for row in rows]
+def mobilenet(shared: Path) -> Path:
+    """The public weight; the golden outputs of this network are made with it."""
+    if not (shared / WEIGHT).is_file():
+        pytest.skip(f"{skips.SHARED}: {WEIGHT} is not in it")
+    return shared / WEIGHT
 
 
 def _input() -> torch.Tensor:
-    generator = torch.Generator().manual_seed(zlib.crc32(b"retina/input0"))
-    return -120 + 255 * torch.rand((1, 3, 160, 192), generator=generator)
+    return fills.drawn("retina/input0", (1, 3, 160, 192), -120, 135)
 
 
-def _filled(listed: list[tuple[str, tuple[int, ...], str]]) -> dict[str, torch.Tensor]:
-    """Fill scheme C of the golden tensors' description: half of a He-normal draw per key, seeded by the key's name."""
-    names = {key for key, _, _ in listed}
-    state = {}
-    for key, shape, dtype in listed:
-        if not dtype.startswith("float"):
-            state[key] = torch.zeros(shape, dtype=torch.int64)
-            continue
-        draw = torch.randn(shape, generator=torch.Generator().manual_seed(zlib.crc32(key.encode())))
-        last = key.rsplit(".", 1)[-1]
-        if last == "running_var":
-            state[key] = draw.abs() + 0.5
-        elif last == "weight" and key.removesuffix("weight") + "running_var" in names:
-            state[key] = 1 + 0.02 * draw
-        elif len(shape) >= 2:
-            state[key] = 0.5 * draw * (2 / (draw.numel() / shape[0])) ** 0.5
-        else:
-            state[key] = 0.02 * draw
-    return state
+@pytest.mark.parametrize(("backbone", "name"), [("resnet50", "RetinaFace_R50"), ("mobilenet0.25", "RetinaFace_mnet025")])
+def test_state_dict_has_the_official_names_and_shapes(backbone: str, name: str) -> None:
+    own = {key: tuple(value.shape) for key, value in RetinaFaceNet(backbone).state_dict().items()}
+    assert own == {key: entry.shape for key, entry in fills.state_keys(name).items()}
 
 
-def _near(got: torch.Tensor, wanted: np.ndarray) -> None:
-    assert got.shape == wanted.shape
-    assert np.abs(got.numpy() - wanted).max() <= 1e-4 * np.abs(wanted).max()
-
-
-@pytest.mark.parametrize(
-    ("backbone", "listing"), [("resnet50", "RetinaFace_R50_statedict.tsv"), ("mobilenet0.25", "RetinaFace_mnet025_statedict.tsv")]
-)
-def test_state_dict_has_the_official_names_and_shapes(backbone: str, listing: str) -> None:
-    own = {key: tuple(value.shape) for key, value in retinaface.RetinaFaceNet(backbone).state_dict().items()}
-    assert own == {key: shape for key, shape, _ in _listed(listing)}
-
-
-def test_resnet50_reproduces_the_golden_outputs(golden: dict[str, np.ndarray]) -> None:
-    state = _filled(_listed("RetinaFace_R50_statedict.tsv"))
-    sums = np.array([[float(v.double().sum()), float(v.double().abs().sum())] for v in state.values()])
-    np.testing.assert_allclose(sums, golden["r50C_param_sum_abssum"], rtol=1e-5, atol=1e-4)
-    net = retinaface.RetinaFaceNet("resnet50").eval()
-    runtime.fill_module(net, state, "fill")
+def test_resnet50_reproduces_the_golden_outputs() -> None:
+    net = fills.filled(lambda: RetinaFaceNet("resnet50"), "RetinaFace_R50", "C", golden="RetinaFace", sums="r50C_param_sum_abssum")
     with torch.inference_mode():
-        loc, conf, points = net(_input() / 50)
-    _near(loc, golden["r50C_loc"])
-    _near(conf, golden["r50C_conf"])
-    _near(points, golden["r50C_landms"])
+        for name, value in zip(("loc", "conf", "landms"), net(_input() / 50), strict=True):
+            fills.golden("RetinaFace").near(f"r50C_{name}", value)
 
 
-@pytest.mark.skipif(not WEIGHT.is_file(), reason=f"weight not there: {WEIGHT}")
-def test_mobilenet_with_real_weights_reproduces_the_golden_outputs(golden: dict[str, np.ndarray]) -> None:
-    image = _input()
-    np.testing.assert_allclose(image.flatten()[:8].numpy(), golden["mnet_input_first8"], rtol=1e-6)
-    net = retinaface.RetinaFaceNet("mobilenet0.25").eval()
-    runtime.fill_module(net, runtime.load_state_dict(WEIGHT), WEIGHT)
+def test_mobilenet_with_real_weights_reproduces_the_golden_outputs(mobilenet: Path) -> None:
+    golden, image = fills.golden("RetinaFace"), _input()
+    golden.near("mnet_input_first8", image.flatten()[:8])
+    net = RetinaFaceNet("mobilenet0.25").eval()
+    checkpoints.fill(net, checkpoints.load(mobilenet), mobilenet)
     with torch.inference_mode():
-        loc, conf, points = net(image)
-    _near(loc, golden["mnet_loc"])
-    _near(conf, golden["mnet_conf"])
-    _near(points, golden["mnet_landms"])
+        for name, value in zip(("loc", "conf", "landms"), net(image), strict=True):
+            golden.near(f"mnet_{name}", value)
 
 
-def test_priors_are_the_golden_ones_in_pixels(golden: dict[str, np.ndarray]) -> None:
+def test_priors_are_the_golden_ones_in_pixels() -> None:
     ours = retinaface.priors(160, 192) / np.array([192, 160, 192, 160], np.float32)
-    np.testing.assert_allclose(ours, golden["priors_160x192"], atol=1e-6)
+    fills.golden("RetinaFace").near("priors_160x192", ours, atol=1e-6)
 
 
 def test_priors_count_partial_cells() -> None:
     assert len(retinaface.priors(250, 250)) == 2 * (32 * 32 + 16 * 16 + 8 * 8)
 
 
-@pytest.mark.skipif(not WEIGHT.is_file(), reason=f"weight not there: {WEIGHT}")
-def test_a_real_photograph_gives_the_known_box_and_points() -> None:
+def test_a_real_photograph_gives_the_known_box_and_points(mobilenet: Path, shared: Path) -> None:
     from frontalbench import images
     from frontalbench.detect.boxes import Sizing
 
-    photograph = SHARED / "testdata" / "lfw" / "George_W_Bush" / "George_W_Bush_0010.jpg"
-    if not photograph.is_file():
-        pytest.skip(f"picture not there: {photograph}")
-    detector = retinaface.RetinaFace("mnet", WEIGHT, "mobilenet0.25", sizing=Sizing((250,), border=0), threads=1)
+    photograph = shared / "testdata" / "lfw" / "George_W_Bush" / "George_W_Bush_0010.jpg"
+    detector = retinaface.RetinaFace("mnet", mobilenet, "mobilenet0.25", sizing=Sizing((250,), border=0), threads=1)
     faces = detector.detect(images.decode(photograph.read_bytes()))
     assert faces.scores[0] == pytest.approx(0.99976, abs=2e-4)
     np.testing.assert_allclose(faces.boxes[0], [83.9, 55.1, 188.2, 204.0], atol=0.5)
@@ -137,7 +90,7 @@ class _Harmful:
 @pytest.fixture
 def state() -> dict[str, torch.Tensor]:
     torch.manual_seed(0)
-    return retinaface.RetinaFaceNet("mobilenet0.25").state_dict()
+    return RetinaFaceNet("mobilenet0.25").state_dict()
 
 
 def _load(path: Path) -> retinaface.RetinaFace:

@@ -13,12 +13,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import save_file  # noqa: E402
+
 from frontalbench import cards, images  # noqa: E402
 from frontalbench.cards import FileSource, ModelCard, WeightFile  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.embed import load_backbone  # noqa: E402
 from frontalbench.embed.base import normalise  # noqa: E402
-from frontalbench.errors import BadConfig  # noqa: E402
+from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.geometry.similarity import align  # noqa: E402
@@ -105,5 +107,8 @@ def test_the_shipped_weights_keep_more_of_the_person_than_the_mesh_under_a_judge
 
 def test_a_file_that_train_rnr_did_not_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
-    with pytest.raises(BadConfig, match=r"train_network\.py"):
+    with pytest.raises(BadInput, match=r"other\.safetensors: not a safetensors file"):
         load_frontalizer(card_with(tmp_path / "other.safetensors"))
+    save_file({"x": torch.zeros(1)}, tmp_path / "silent.safetensors")
+    with pytest.raises(BadInput, match=r"silent\.safetensors: does not say its width and levels .* train_network\.py"):
+        load_frontalizer(card_with(tmp_path / "silent.safetensors"))

@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 from frontalbench import cards, images, status  # noqa: E402
 from frontalbench.cards import FileSource, WeightFile  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
-from frontalbench.errors import BadConfig  # noqa: E402
+from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.geometry.similarity import apply  # noqa: E402
@@ -55,5 +55,5 @@ def test_a_file_that_the_trainer_did_not_write_is_refused(tmp_path: Path) -> Non
     digest = hashlib.sha256(b"nothing").hexdigest()
     weight = WeightFile("model", "other.safetensors", 7, digest, (FileSource(tmp_path / "other.safetensors"),))
     card = dataclasses.replace(cards.find("frontalizer", "scaleway_synth"), weights=MappingProxyType({"model": weight}))
-    with pytest.raises(BadConfig, match=r"train_network\.py"):
+    with pytest.raises(BadInput, match=r"other\.safetensors: .*; fetch the file again"):
         load_frontalizer(card)

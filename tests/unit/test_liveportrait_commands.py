@@ -16,7 +16,8 @@ import yaml
 
 torch = pytest.importorskip("torch")
 
-from frontalbench.liveportrait import keys, synthetic  # noqa: E402
+from frontalbench.networks.liveportrait import keys  # noqa: E402
+from tests.golden import fills  # noqa: E402
 
 STITCHING = {"stitching": "retarget_shoulder", "lip": "retarget_mouth", "eye": "retarget_eye"}
 
@@ -36,8 +37,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Pat
     path = home / "config" / "models" / "frontalizers" / "liveportrait.yaml"
     card = yaml.safe_load(path.read_text(encoding="utf-8"))
     card["params"]["landmarks"] = 5
-    states = {name: synthetic.state(name) for name in ("appearance", "motion", "warping", "generator")}
-    states["stitching"] = {inside: synthetic.state(name) for name, inside in STITCHING.items()}
+    states = {name: fills.liveportrait(name) for name in ("appearance", "motion", "warping", "generator")}
+    states["stitching"] = {inside: fills.liveportrait(name) for name, inside in STITCHING.items()}
     for key in keys.FILES:
         file = home / "mirror" / card["weights"][key]["file"]
         torch.save(states[key], file)

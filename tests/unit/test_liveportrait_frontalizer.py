@@ -19,12 +19,12 @@ from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
 from frontalbench.frontalize.pasting import Pasting  # noqa: E402
-from frontalbench.liveportrait import layers  # noqa: E402
 from frontalbench.liveportrait import motion as motions  # noqa: E402
 from frontalbench.liveportrait.landmarks import Landmarks106  # noqa: E402
 from frontalbench.liveportrait.motion import Motion  # noqa: E402
 from frontalbench.liveportrait.pipeline import LivePortrait, Settings, Source  # noqa: E402
 from frontalbench.liveportrait.selftest import looks_left, selftest  # noqa: E402
+from frontalbench.networks import layers  # noqa: E402
 
 POINTS = np.array([[200.0, 200.0], [280.0, 200.0], [240.0, 245.0], [210.0, 290.0], [270.0, 290.0]], np.float32)
 

@@ -12,7 +12,9 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from frontalbench.liveportrait import layers, networks  # noqa: E402
+from frontalbench.networks import layers  # noqa: E402
+from frontalbench.networks.liveportrait import networks  # noqa: E402
+from frontalbench.networks.warping import identity_grid  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +143,7 @@ def test_volume_sampling_equals_grid_sample_inside_and_outside() -> None:
 
 def test_flow_inputs_equal_sampling_every_flow_and_plain_heat_maps() -> None:
     feature, driving, source = torch.randn(2, 4, 6, 8, 10), torch.randn(2, 21, 3) * 0.4, torch.randn(2, 21, 3) * 0.4
-    grid = networks.identity_grid(6, 8, 10)
+    grid = identity_grid(6, 8, 10)
     expected = []
     for k in range(22):
         shift = torch.zeros(2, 1, 1, 1, 3) if k == 0 else (source - driving)[:, k - 1].view(2, 1, 1, 1, 3)

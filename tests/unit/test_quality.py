@@ -26,7 +26,8 @@ from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
-from frontalbench.quality import brisque, distribution, expression, inception, pixels
+from frontalbench.networks import torchscript
+from frontalbench.quality import brisque, distribution, expression, pixels
 from frontalbench.stages import distribution as stage
 from frontalbench.stages.quality import Models, Shards, angle_from_front, judge_quality
 from frontalbench.tabulate import quality
@@ -415,7 +416,7 @@ class Tiny(torch.nn.Module):
 def test_a_torchscript_archive_is_read_as_data(tmp_path: Path) -> None:
     network = Tiny()
     torch.jit.script(network).save(str(tmp_path / "tiny.pt"))
-    found = inception.read_torchscript(tmp_path / "tiny.pt")
+    found = torchscript.read_torchscript(tmp_path / "tiny.pt")
     assert found.keys() == network.state_dict().keys()
     for key, value in network.state_dict().items():
         assert torch.equal(found[key], value)
@@ -434,13 +435,13 @@ def test_what_an_archive_would_run_is_refused(tmp_path: Path) -> None:
     storage = b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x04\x00\x00\x00../0X\x03\x00\x00\x00cpuK\x01tQ."
     for data in (pickle.dumps(Harm()), storage, b"", b"\x80\x02cos\nsystem\n."):
         with pytest.raises(BadInput, match="read as data"):
-            inception.read_torchscript(archive(data))
+            torchscript.read_torchscript(archive(data))
     assert not (tmp_path / "harm").exists()
     with pytest.raises(BadInput, match="no tensors"):
-        inception.read_torchscript(archive(pickle.dumps({})))
+        torchscript.read_torchscript(archive(pickle.dumps({})))
     (tmp_path / "text.pt").write_text("no archive")
     with pytest.raises(BadInput, match="read as data"):
-        inception.read_torchscript(tmp_path / "text.pt")
+        torchscript.read_torchscript(tmp_path / "text.pt")
 
 
 class Colours:

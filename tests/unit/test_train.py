@@ -21,14 +21,16 @@ from frontalbench.embed.base import normalise  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
+from frontalbench.frontalize.batches import Batched  # noqa: E402
 from frontalbench.frontalize.head import Head  # noqa: E402
 from frontalbench.frontalize.rnr_inputs import SPAN, cut, sample  # noqa: E402
-from frontalbench.frontalize.rnr_network import Rnr  # noqa: E402
-from frontalbench.frontalize.scaleway import ScalewayFrontalizer, to_network  # noqa: E402
+from frontalbench.frontalize.scaleway import ScalewayFamily, to_network  # noqa: E402
 from frontalbench.geometry.similarity import apply, estimate_similarity  # noqa: E402
+from frontalbench.networks.recognizer import Prelu  # noqa: E402
+from frontalbench.networks.rnr import Rnr  # noqa: E402
 from frontalbench.synth import pairs, quality  # noqa: E402
 from frontalbench.train import rnr, scaleway  # noqa: E402
-from frontalbench.train.judge import Prelu, load_judge  # noqa: E402
+from frontalbench.train.judge import load_judge  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop, split  # noqa: E402
 
 torch.set_num_threads(1)  # small pictures: a second thread only waits
@@ -109,7 +111,7 @@ def test_a_run_begins_with_the_weights_of_another_size(tmp_path: Path) -> None:
     assert large.begin_with(tmp_path / rnr.WEIGHTS) == ["entry.weight", "exit.bias", "exit.weight"]
     assert torch.equal(large.network.state_dict()["down.0.first.weight"], small.network.state_dict()["down.0.first.weight"])
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(BadInput, match="not a safetensors file"):
+    with pytest.raises(BadInput, match="no tensor fits"):
         large.begin_with(tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="no tensor fits"):
         rnr.Trainer(replace(settings, width=8, fold=2), []).begin_with(_without_norms(tmp_path / rnr.WEIGHTS))
@@ -264,7 +266,8 @@ def test_a_square_is_the_same_face_in_training_and_at_work(shards: Path, weight:
     _, shots = next(shots_of_the_demo_set())
     front = shots[[shot.name for shot in shots].index("front")]
     mesh: Any = load_frontalizer(cards.find("frontalizer", "tddfa"))
-    (outcome,) = ScalewayFrontalizer("s", mesh, Looks(), device=torch.device("cpu")).frontalize([View(front.image, front.face)])
+    frontalizer = Batched("s", ScalewayFamily(mesh, Looks(), torch.device("cpu")), takes_target_pose=False, batch=1)
+    (outcome,) = frontalizer.frontalize([View(front.image, front.face)])
     assert outcome.image is not None and outcome.image.shape == (128, 128, 3), outcome.detail
     drawing, rotation = mesh.drawing(View(front.image, front.face))
     yaw, pitch = sample(drawing, rotation, (0.0, 0.0), 128).pose

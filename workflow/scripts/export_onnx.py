@@ -26,12 +26,13 @@ def main() -> int:
     if card.family != "liveportrait":
         raise BadInput(f"frontalizer '{card.name}' is of family '{card.family}'; only LivePortrait's networks can be exported")
 
-    from frontalbench.liveportrait import checkpoints, export
+    from frontalbench.liveportrait import export
+    from frontalbench.networks.liveportrait import files as official
     from frontalbench.weights import store
 
     files = {name: store.locate(card, name if name in card.weights else "stitching") for name in export.SIGNATURES}
     for name, file in cli.progress(files.items(), total=len(files), label="export", unit="network"):
-        path = export.write(name, checkpoints.load(name, file), args.out)
+        path = export.write(name, official.load(name, file), args.out)
         print(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
     return cli.EXIT_OK
 

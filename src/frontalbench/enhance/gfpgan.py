@@ -10,7 +10,6 @@ Two definitions of this project (the original has neither; its option ``weight``
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,11 +20,11 @@ import numpy.typing as npt
 from frontalbench import runtime, status
 from frontalbench.detect.select import choose
 from frontalbench.enhance.base import Refused, each, to_bytes
-from frontalbench.errors import BadConfig, BadInput
+from frontalbench.errors import BadConfig
+from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Outcome
 from frontalbench.geometry.crop import paste_back
 from frontalbench.geometry.masks import border_mask
-from frontalbench.geometry.similarity import estimate_similarity
 from frontalbench.images import RGB
 from frontalbench.params import Params
 
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from frontalbench.detect.base import Detector
 
 SIDE: Final = 512
-TEMPLATE: Final = np.array(
-    [[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]]
-)
-"""Where the five points lie in a 512 x 512 face (the released template of facexlib)."""
 _SURROUND: Final = (132, 133, 135)  # R, G, B beyond the photograph's border, as in training
 _LUMA: Final = np.array([[0.299, 0.587, 0.114]], np.float32)
 MODES: Final = ("full", "detail")
@@ -70,28 +65,16 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
 def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str = "cpu") -> torch.nn.Module:
     """The network filled from an official checkpoint (a mapping with ``params_ema``), every key used and none missing.
 
-    The file is read as data only. Raises :class:`BadInput`.
+    The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
     """
     import torch
 
-    from frontalbench.enhance.gfpgan_network import Gfpgan
+    from frontalbench.networks import checkpoints
+    from frontalbench.networks.gfpgan import Gfpgan
 
     torch.set_num_threads(max(1, threads))
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; fetch the model's weights first") from None
-    except pickle.UnpicklingError as error:
-        raise BadInput(f"{path}: refused, it is damaged or holds code besides tensors; expected GFPGAN's official checkpoint") from error
-    except Exception as error:
-        raise BadInput(f"{path}: not a readable torch checkpoint ({type(error).__name__}); fetch the file again") from error
-    state = content.get("params_ema") if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise BadInput(f"{path}: expected a mapping with 'params_ema', as in GFPGANv1.4.pth")
-    with torch.device("meta"):
-        network = Gfpgan()
-    network.to_empty(device="cpu")
-    runtime.fill_module(network, state, path)
+    network = checkpoints.unfilled(Gfpgan)
+    checkpoints.fill(network, checkpoints.load(path, inner="params_ema"), path)
     return network.eval().requires_grad_(False).to(runtime.torch_device(device))
 
 
@@ -114,7 +97,7 @@ class Restore:
         face = choose(self._detector.detect(image), (image.shape[1], image.shape[0]))
         if face is None:
             raise Refused("no face found to restore", status.NO_FACE)
-        matrix = estimate_similarity(face.points, TEMPLATE)
+        matrix = framing.five_point(face.points, SIDE)
         aligned = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_SURROUND)
         restored = self._run(np.asarray(aligned, np.uint8))
         if self._mode == "detail":

@@ -19,11 +19,11 @@ from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
 from frontalbench.liveportrait import crop as crops
-from frontalbench.liveportrait import keys
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
-from frontalbench.liveportrait.layers import has_tiles
 from frontalbench.liveportrait.pipeline import PRECISIONS, LivePortrait, Precision, Settings
 from frontalbench.liveportrait.selftest import Check, looks_left, selftest
+from frontalbench.networks.layers import has_tiles
+from frontalbench.networks.liveportrait import keys
 from frontalbench.runtime import torch_device
 
 if TYPE_CHECKING:

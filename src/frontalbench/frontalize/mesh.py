@@ -15,7 +15,8 @@ from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetris
 from frontalbench.frontalize.render import Filling
 from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.images import RGB
-from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker, Landmarks
+from frontalbench.landmarks.base import Landmarks
+from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard

@@ -8,55 +8,64 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
-from frontalbench.errors import BadConfig
-from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
+from frontalbench.errors import BadConfig, BadInput, one_line
+from frontalbench.frontalize.base import Place, View
+from frontalbench.frontalize.batches import Batched, batch_on
 from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
-from frontalbench.frontalize.rnr_network import Rnr
-from frontalbench.frontalize.turning import guarded
+from frontalbench.frontalize.turning import Drawing
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
+from frontalbench.networks import checkpoints
+from frontalbench.networks.rnr import Rnr
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
     from frontalbench.frontalize.tddfa import TddfaFrontalizer
 
 
-class RnrFrontalizer:
-    """See the module. ``frontalize`` returns square head crops, as ``tddfa`` does."""
+@dataclass(frozen=True)
+class Prepared:
+    """``drawing``: the mesh-turned view; ``planes`` float32 (11, S, S): what the network sees of it."""
 
-    needs_face = True
-    takes_target_pose = True
+    drawing: Drawing
+    planes: npt.NDArray[np.float32]
 
-    def __init__(self, name: str, mesh: TddfaFrontalizer, network: Rnr, *, size: int, device: torch.device) -> None:
-        self.name = name
+
+class RnrFamily:
+    """See the module. Results are square head crops, as those of ``tddfa``."""
+
+    def __init__(self, mesh: TddfaFrontalizer, network: Rnr, *, size: int, device: torch.device) -> None:
         self._mesh, self._network, self._size, self._device = mesh, network.to(device).eval(), size, device
 
-    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
-        """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
-        return [guarded(self._one, view, target_pose) for view in views]
-
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+    def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
+        """Raises :class:`NoFace` and ValueError as the mesh does."""
         drawing, rotation = self._mesh.drawing(view, target_pose)
-        seen = planes([sample(drawing, rotation, target_pose[:2], self._size)])
-        with torch.inference_mode():
-            drawn = self._network(torch.from_numpy(seen).to(self._device))[0].permute(1, 2, 0).cpu().numpy()
+        return Prepared(drawing, planes([sample(drawing, rotation, target_pose[:2], self._size)])[0])
+
+    def run(self, items: Sequence[Prepared]) -> torch.Tensor:
+        """(N, 3, S, S) in -1..1: the face as the network draws it."""
+        drawn: torch.Tensor = self._network(torch.from_numpy(np.stack([item.planes for item in items])).to(self._device))
+        return drawn
+
+    def finish(self, item: Prepared, drawn: torch.Tensor) -> tuple[RGB, Place]:
+        """Only the change goes back: the turned view keeps its own sharpness where the network left it alone."""
+        drawing = item.drawing
         back = frame_matrix(drawing.frame, self._size)
         side = (drawing.frame.side, drawing.frame.side)
-        # Only the change goes back: the turned view keeps its own sharpness where the network left it alone.
-        change = (drawn - seen[0, 3:6].transpose(1, 2, 0)) * border_mask(self._size)[..., None] * 127.5
+        change = (drawn.numpy() - item.planes[3:6]).transpose(1, 2, 0) * border_mask(self._size)[..., None] * 127.5
         change = cv2.warpAffine(change.astype(np.float32), back, side, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         return np.clip(np.rint(drawing.picture + change), 0, 255).astype(np.uint8), drawing.place
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RnrFrontalizer:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
     """The frontalizer of a card of family ``rnr``; it ``uses`` the cards of ``tddfa``. Params: ``size``: side of the network's frame in pixels."""
     from frontalbench import runtime
     from frontalbench.frontalize import tddfa
@@ -70,14 +79,16 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RnrFronta
     if len(used) != 1 or used[0].family != "tddfa":
         raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
     path = store.fetch(card)
+    said = checkpoints.metadata(path)
     try:
-        with safe_open(path, "pt") as handle:
-            settings = json.loads(handle.metadata()["settings"])
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise BadConfig(f"{path}: not weights of this network ({error}); train_network.py writes them") from error
-    network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
-    runtime.fill_module(network, load_file(path), path)
+        settings = json.loads(said["settings"])
+        network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            f"{path}: does not say its width and levels ({one_line(error)}); expected weights that train_network.py wrote"
+        ) from error
+    checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
-    return RnrFrontalizer(
-        card.name, tddfa.load(used[0], threads=threads, device=device), network, size=size, device=runtime.torch_device(device)
-    )
+    place = runtime.torch_device(device)
+    family = RnrFamily(tddfa.load(used[0], threads=threads, device=device), network, size=size, device=place)
+    return Batched(card.name, family, takes_target_pose=True, batch=batch_on(place))

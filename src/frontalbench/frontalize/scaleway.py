@@ -8,24 +8,24 @@ profile it was looser. Here the square has one size in centimetres of the fitted
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from frontalbench.errors import BadConfig
-from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
+from frontalbench.frontalize import framing
+from frontalbench.frontalize.base import Place, View
+from frontalbench.frontalize.batches import Batched, batch_on
 from frontalbench.frontalize.rnr_inputs import SPAN, level_pitch
-from frontalbench.frontalize.scaleway_network import SIDE, Scaleway
-from frontalbench.frontalize.turning import guarded
-from frontalbench.geometry.crop import square_crop, square_matrix
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
+from frontalbench.networks import checkpoints
+from frontalbench.networks.scaleway import SIDE, Scaleway
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -59,35 +59,40 @@ def enlarged(square: RGB) -> RGB:
     return np.asarray(cv2.resize(square, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
-class ScalewayFrontalizer:
-    """See the module. ``frontalize`` returns tight squares of 128 pixels."""
+@dataclass(frozen=True)
+class Prepared:
+    """``square`` uint8 (128, 128, 3): what the network sees; ``matrix`` (2, 3): photograph -> pixels of its result."""
 
-    needs_face = True
-    takes_target_pose = False
+    square: RGB
+    matrix: Float
 
-    def __init__(self, name: str, mesh: TddfaFrontalizer, network: Scaleway, *, device: torch.device) -> None:
-        self.name = name
+
+class ScalewayFamily:
+    """See the module. Results are tight squares of 128 pixels."""
+
+    def __init__(self, mesh: TddfaFrontalizer, network: Scaleway, device: torch.device) -> None:
         self._mesh, self._network, self._device = mesh, network.to(device).eval(), device
 
-    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
-        """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
-        refuse_target_pose(self.name, target_pose)
-        return [guarded(self._one, view, target_pose) for view in views]
-
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+    def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
+        """Raises :class:`NoFace` and ValueError as the mesh does."""
         placement = self._mesh.placed(view)[1]
         yaw, pitch, _ = (float(angle) for angle in angles_from_matrix(placement.rotation))
-        upright = matrix_from_angles(0.0, 0.0, placement.tilt)[:2, :2]
-        centre = placement.middle[:2] + upright @ middle(yaw, level_pitch(yaw, pitch)) * placement.scale
-        size = SQUARE * placement.scale
-        square = square_crop(view.image, centre, size, roll=placement.tilt, side=DETAIL)
-        with torch.inference_mode():
-            drawn = self._network(to_network(enlarged(square.image)[None]).to(self._device))[0].permute(1, 2, 0).cpu().numpy()
-        frontal = np.clip(np.rint(drawn * 128.0 + 128.0), 0, 255).astype(np.uint8)
-        return frontal, Place(square_matrix(centre, size, SIDE, placement.tilt), border_mask(SIDE))
+        offset = middle(yaw, level_pitch(yaw, pitch))
+        shown = framing.cut(view.image, framing.head_square(placement, SQUARE, DETAIL, offset=offset), DETAIL, border=cv2.BORDER_REPLICATE)
+        return Prepared(enlarged(shown.pixels), framing.head_square(placement, SQUARE, SIDE, offset=offset))
+
+    def run(self, items: Sequence[Prepared]) -> torch.Tensor:
+        """(N, 3, 128, 128) in -1..1."""
+        drawn: torch.Tensor = self._network(to_network(np.stack([item.square for item in items])).to(self._device))
+        return drawn
+
+    def finish(self, item: Prepared, drawn: torch.Tensor) -> tuple[RGB, Place]:
+        """See :class:`~frontalbench.frontalize.batches.Family`."""
+        pixels = np.clip(np.rint(drawn.permute(1, 2, 0).numpy() * 128.0 + 128.0), 0, 255).astype(np.uint8)
+        return pixels, Place(item.matrix, border_mask(SIDE))
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ScalewayFrontalizer:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
     """The frontalizer of a card of family ``scaleway``; it ``uses`` the card of ``tddfa`` for the crop. Weights: safetensors, any float."""
     from frontalbench import runtime
     from frontalbench.frontalize import tddfa
@@ -99,11 +104,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ScalewayF
     if len(used) != 1 or used[0].family != "tddfa":
         raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
     path = store.fetch(card)
-    try:
-        state = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise BadConfig(f"{path}: not weights of this network ({error}); train_network.py writes them") from error
-    network = Scaleway()
-    runtime.fill_module(network, {name: value.float() if value.is_floating_point() else value for name, value in state.items()}, path)
+    network = checkpoints.unfilled(Scaleway)
+    checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
-    return ScalewayFrontalizer(card.name, tddfa.load(used[0], threads=threads, device=device), network, device=runtime.torch_device(device))
+    place = runtime.torch_device(device)
+    family = ScalewayFamily(tddfa.load(used[0], threads=threads, device=device), network, place)
+    return Batched(card.name, family, takes_target_pose=False, batch=batch_on(place))

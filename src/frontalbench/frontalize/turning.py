@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.errors import BadConfig, one_line, raise_if_memory_ran_out
+from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Frame, Head
 from frontalbench.frontalize.render import Filling, render_seen
@@ -82,9 +83,8 @@ def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float,
         raise ValueError(f"the head is only {side} pixels large")
     pixels_per_cm = side / cm
     # The crop is cut so that the head's upright axis leans by the target roll in it; the head then turns within that leaning frame.
-    angle = placement.tilt - roll
-    upwards = matrix_from_angles(0.0, 0.0, angle)[:2, 1] * shift * placement.scale
-    texture = crop.square_crop(image, placement.middle[:2] + upwards, size, roll=angle, side=side)
+    matrix = framing.head_square(placement, cm, side, offset=(0.0, shift), lean=roll)
+    texture = crop.Crop(crop.warp(image, matrix, side), matrix)
     frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), roll)
     pixels, plate = surrounded(texture, image.shape[0], image.shape[1], head, placement.rotation, frame)
     picture, seen = render_seen(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)

@@ -21,6 +21,7 @@ from frontalbench.errors import BadInput
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
+from frontalbench.landmarks.base import Landmarks
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -36,6 +37,7 @@ DETECTOR_MEMBER = "face_landmarks_detector.tflite"
 GEOMETRY_MEMBER = "geometry_pipeline_metadata_landmarks.binarypb"
 MEMBER_LIMIT = 64 * 1024 * 1024
 
+SCHEME = "mediapipe478"
 ROI_SCALE = 1.5
 """Side of the network's square in face sizes, as in the FaceLandmarker graph."""
 
@@ -50,15 +52,6 @@ class Canonical:
     triangles: npt.NDArray[np.int32]
     weights: Float
     mirror: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Landmarks:
-    """``points`` float64 (478, 3): x, y in photograph pixels, z on the same scale (away from the camera, relative to the head's middle);
-    ``presence`` 0..1: the network's belief that this is a face."""
-
-    points: Float
-    presence: float
 
 
 @dataclass(frozen=True)
@@ -92,7 +85,8 @@ class FaceLandmarker:
         self._presence = int(outputs[1]["index"])
 
     def locate(self, image: RGB, face: Face) -> Landmarks:
-        """The points of ``face`` in ``image``. Raises ValueError when the face's box or points are degenerate."""
+        """The points of ``face`` in ``image`` (scheme mediapipe478): z is relative to the head's middle, ``presence`` the network's belief that this
+        is a face. Raises ValueError when the face's box or points are degenerate."""
         x1, y1, x2, y2 = (float(value) for value in face.box)
         centre: Float = np.array([(x1 + x2) / 2.0, (y1 + y2) / 2.0])
         size = ROI_SCALE * max(x2 - x1, y2 - y1)
@@ -110,7 +104,7 @@ class FaceLandmarker:
         raw = np.asarray(self._interpreter.get_tensor(self._points), dtype=np.float64).reshape(POINTS, 3)
         logit = float(np.asarray(self._interpreter.get_tensor(self._presence)).reshape(-1)[0])
         points = np.concatenate([square.to_photograph(raw[:, :2]), raw[:, 2:] / square.scale], axis=1)
-        return Landmarks(points, 1.0 / (1.0 + math.exp(-min(max(logit, -60.0), 60.0))))
+        return Landmarks(points, SCHEME, 1.0 / (1.0 + math.exp(-min(max(logit, -60.0), 60.0))))
 
     def pose(self, landmarks: Landmarks) -> HeadPose:
         """The canonical face fitted to the points by weighted Procrustes (weak perspective)."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from frontalbench import atomic
-from frontalbench.liveportrait import keys, networks
-from frontalbench.liveportrait.layers import State
+from frontalbench.networks.layers import State
+from frontalbench.networks.liveportrait import keys, networks
 
 OPSET = 20
 

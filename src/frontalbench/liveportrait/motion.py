@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from frontalbench.geometry.rotation import matrix_from_angles
-from frontalbench.liveportrait import keys
+from frontalbench.networks.liveportrait import keys
 
 BINS = 66
 DEGREES_PER_BIN = 3.0

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 
 from frontalbench.errors import BadConfig
 from frontalbench.images import RGB
-from frontalbench.liveportrait import checkpoints, keys, networks
 from frontalbench.liveportrait import motion as motions
 from frontalbench.liveportrait.crop import SIDE, network_input
 from frontalbench.liveportrait.motion import Motion
+from frontalbench.networks.liveportrait import files as official
+from frontalbench.networks.liveportrait import keys, networks
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Pose = tuple[float, float, float]
@@ -69,7 +70,7 @@ class LivePortrait:
 
     ``states``: gives the state dict (official names) of one of :data:`keys.NETWORKS`; called once for each.
     ``precision``: number type of the heavy networks; motion network and perceptrons stay float32. A CPU without matrix tiles for it
-    (:func:`~frontalbench.liveportrait.layers.has_tiles`) computes the same, slowly.
+    (:func:`~frontalbench.networks.layers.has_tiles`) computes the same, slowly.
     ``algorithm``: see :class:`networks.Generator`; None takes the one that is fast on this device and in this precision.
     ``compiled``: run the heavy networks through torch.compile (minutes at the first picture; worth it for thousands).
     """
@@ -105,7 +106,7 @@ class LivePortrait:
     @classmethod
     def from_files(cls, files: Mapping[str, str | Path], **options: object) -> LivePortrait:
         """From the official files: keys of :data:`keys.FILES`. Raises :class:`~frontalbench.errors.BadInput` for a bad one."""
-        return cls(lambda name: checkpoints.load(name, files[name if name in files else "stitching"]), **options)  # type: ignore[arg-type]
+        return cls(lambda name: official.load(name, files[name if name in files else "stitching"]), **options)  # type: ignore[arg-type]
 
     def _heavy(self, network: nn.Module, dtype: torch.dtype, compiled: bool) -> nn.Module:
         for module in network.modules():

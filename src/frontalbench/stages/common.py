@@ -35,14 +35,14 @@ def provenance(
 
     ``software`` in it names the versions that computed the table and everything it was made from (:mod:`frontalbench.environment`).
     """
-    inputs = [str(path) for path in inputs]
-    before = [environment.of_record(tables.provenance(path)) for path in inputs if path.endswith(".parquet")]
+    paths = [str(path) for path in inputs]
+    before = [environment.of_record(tables.provenance(path)) for path in paths if path.endswith(".parquet")]
     return {
         "stage": stage,
         "tool": f"frontalbench {__version__}",
         "card": card,
         "card_digest": card_digest,
-        "inputs": {str(path): tables.file_sha256(path) for path in inputs},
+        "inputs": {path: tables.file_sha256(path) for path in paths},
         "threads": threads,
         "device": device,
         "provider": environment.provider(device) if device else "",

@@ -168,9 +168,9 @@ def count_parameters(path: Path) -> int | None:
         with safe_open(str(path), framework="np") as file:
             return sum(int(np.prod(file.get_slice(key).get_shape())) for key in file.keys())  # noqa: SIM118 - not a dictionary
     if path.suffix == ".pth":
-        from frontalbench.runtime import load_state_dict
+        from frontalbench.networks import checkpoints
 
-        return sum(tensor.numel() for tensor in load_state_dict(path).values() if tensor.is_floating_point())
+        return checkpoints.count(path)
     return None
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from frontalbench.frontalize.rnr_inputs import SPAN
-from frontalbench.frontalize.rnr_network import Rnr
+from frontalbench.networks.rnr import Rnr
 from frontalbench.train import trainer
 from frontalbench.train.trainer import Arrays, Draw, Schedule, face_crop
 

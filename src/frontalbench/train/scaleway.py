@@ -14,9 +14,9 @@ from torch.nn import functional
 
 from frontalbench.frontalize.rnr_inputs import SPAN
 from frontalbench.frontalize.scaleway import DETAIL, SQUARE, enlarged, middle, to_network
-from frontalbench.frontalize.scaleway_network import Scaleway
 from frontalbench.geometry.crop import square_matrix
 from frontalbench.images import RGB
+from frontalbench.networks.scaleway import Scaleway
 from frontalbench.train import trainer
 from frontalbench.train.trainer import Arrays, Draw, Schedule, face_crop
 

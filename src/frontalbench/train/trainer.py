@@ -13,20 +13,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE, ARCFACE_TEMPLATE, estimate_similarity, invert
+from frontalbench.networks import checkpoints
+from frontalbench.networks.discriminator import Discriminator
+from frontalbench.networks.recognizer import Recognizer
 from frontalbench.synth.pairs import LATENT_SOURCE
-from frontalbench.train.judge import Judge
 
 Arrays = dict[str, npt.NDArray[Any]]
 Draw = Callable[[Tensor], Tensor]
@@ -54,22 +56,6 @@ class Schedule:
 
 
 S = TypeVar("S", bound=Schedule)
-
-
-class Discriminator(nn.Module):
-    """Judges patches: picture (N, 3, S, S) -> scores (N, 1, S/8, S/8)."""
-
-    def __init__(self, width: int = 24) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        wide = 3
-        for factor in (1, 2, 4):
-            layers += [nn.utils.parametrizations.spectral_norm(nn.Conv2d(wide, width * factor, 4, 2, 1)), nn.LeakyReLU(0.2)]
-            wide = width * factor
-        self.layers = nn.Sequential(*layers, nn.Conv2d(wide, 1, 3, padding=1))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.layers(x))
 
 
 def split(data: Arrays) -> tuple[Arrays, Arrays]:
@@ -110,7 +96,7 @@ class Trainer(ABC, Generic[S]):
     weights: str
     """File name of the trained weights."""
 
-    def __init__(self, settings: S, judges: Sequence[Judge], *, device: str = "cpu", bfloat16: bool = False) -> None:
+    def __init__(self, settings: S, judges: Sequence[Recognizer], *, device: str = "cpu", bfloat16: bool = False) -> None:
         self.settings, self.judges, self.bfloat16 = settings, judges, bfloat16
         self.device = torch.device(device)
         torch.manual_seed(settings.seed)
@@ -241,8 +227,7 @@ class Trainer(ABC, Generic[S]):
     def begin_with(self, path: str | os.PathLike[str]) -> list[str]:
         """Take over trained weights of the same names and shapes, from a network for another size of picture say; the names that were not taken.
         Raises :class:`BadInput` when nothing fits."""
-        read_metadata(path)
-        theirs, mine = load_file(path), self.network.state_dict()
+        theirs, mine = checkpoints.load(path), self.network.state_dict()
         fitting = {name: theirs[name] for name, value in mine.items() if name in theirs and theirs[name].shape == value.shape}
         if not fitting:
             raise BadInput(
@@ -256,12 +241,12 @@ class Trainer(ABC, Generic[S]):
         path = Path(folder) / CHECKPOINT
         if not path.is_file():
             return False
-        metadata = read_metadata(path)
+        metadata = checkpoints.metadata(path)
         theirs, mine = json.loads(metadata["settings"]), asdict(self.settings)
         other = sorted(name for name in mine if name != "steps" and theirs.get(name) != mine[name])
         if other:
             raise BadInput(f"{path}: made with another {', '.join(other)}; give the same settings, or another folder")
-        tensors = load_file(path)
+        tensors = checkpoints.load(path)
         for place, module, optimizer in (("network", self.network, self.optimizer), ("rival", self.rival, self.rival_optimizer)):
             if module is None or optimizer is None:
                 continue
@@ -273,14 +258,3 @@ class Trainer(ABC, Generic[S]):
                     optimizer.state[parameter] = {key: value if key == "step" else value.to(self.device) for key, value in kept.items()}
         self.step = int(metadata["step"])
         return True
-
-
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """What a file of this module says about itself. Raises :class:`BadInput`."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "pt") as handle:
-            return dict(handle.metadata() or {})
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"{path}: not a safetensors file ({error})") from error

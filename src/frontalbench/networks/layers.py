@@ -1,4 +1,4 @@
-"""Building blocks of the networks, made for inference: norms folded into convolutions, weights laid out once for the processor.
+"""Layers made for inference: norms folded into convolutions, weights laid out once for the processor.
 
 All convolutions keep the spatial size. Tensors are (N, C, H, W) or (N, C, D, H, W) with channels last in memory. Weights carry the number type
 the convolution runs in (float32, or float16 / bfloat16 for GPUs); inputs of another type are converted at the door.

@@ -1,4 +1,4 @@
-"""Which tensors the official checkpoints hold, by network: the contract that :mod:`frontalbench.liveportrait.checkpoints` enforces.
+"""Which tensors the official checkpoints hold, by network: the contract that :mod:`frontalbench.networks.liveportrait.files` enforces.
 
 The lists are generated from the architecture (arXiv 2407.03168, figure 2 and the released configuration: 21 keypoints, ConvNeXt-V2-tiny motion
 network, depth-16 dense motion, SPADE generator with spectral norm); nothing is read from a file.

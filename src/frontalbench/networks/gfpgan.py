@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks.blocks import enlarged
+from frontalbench.networks.stylegan2 import modulated_conv2d
+
 SIDE: Final = 512
 STYLES: Final = 16
 STYLE: Final = 512
@@ -31,10 +34,6 @@ def _activate(x: Tensor) -> Tensor:
     return functional.leaky_relu(x, _SLOPE)
 
 
-def _resize(x: Tensor, factor: float) -> Tensor:
-    return functional.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
-
-
 class Residual(nn.Module):
     """Two convolutions with a resize by ``factor`` between them, and a skip around them."""
 
@@ -46,8 +45,8 @@ class Residual(nn.Module):
         self.factor = factor
 
     def forward(self, x: Tensor) -> Tensor:
-        main = _activate(self.conv2(_resize(_activate(self.conv1(x)), self.factor)))
-        skipped: Tensor = self.skip(_resize(x, self.factor))
+        main = _activate(self.conv2(enlarged(_activate(self.conv1(x)), self.factor)))
+        skipped: Tensor = self.skip(enlarged(x, self.factor))
         return main + skipped
 
 
@@ -61,19 +60,7 @@ class Modulated(nn.Module):
         self.demodulate = demodulate
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        batch, inside, height, width = x.shape
-        weight = self.weight * self.modulation(style).view(batch, 1, inside, 1, 1)
-        if self.demodulate:
-            weight = weight * torch.rsqrt(weight.square().sum((2, 3, 4), keepdim=True) + 1e-8)
-        outside, kernel = weight.shape[1], weight.shape[-1]
-        # One group per picture: every picture has its own weights.
-        merged = functional.conv2d(
-            x.reshape(1, batch * inside, height, width),
-            weight.reshape(batch * outside, inside, kernel, kernel),
-            padding=kernel // 2,
-            groups=batch,
-        )
-        return merged.view(batch, outside, height, width)
+        return modulated_conv2d(x, self.weight[0], self.modulation(style), demodulate=self.demodulate)
 
 
 class Styled(nn.Module):
@@ -88,7 +75,7 @@ class Styled(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         if self.enlarge:
-            x = _resize(x, 2)
+            x = enlarged(x, 2)
         return _activate(self.modulated_conv(x, style) * 2**0.5 + self.weight * noise + self.bias)
 
 
@@ -102,7 +89,7 @@ class ToRgb(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
         picture: Tensor = self.modulated_conv(x, style) + self.bias
-        return picture if below is None else picture + _resize(below, 2)
+        return picture if below is None else picture + enlarged(below, 2)
 
 
 class _Constant(nn.Module):
@@ -163,7 +150,7 @@ class Decoder(nn.Module):
 class Gfpgan(nn.Module):
     """Damaged face in, restored face out: (N, 3, 512, 512) RGB in -1..1 (the result may overshoot a little).
 
-    Faces are aligned as in :mod:`frontalbench.enhance.gfpgan`.
+    Faces are aligned as in ``frontalbench.enhance.gfpgan``.
     """
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PLANES = 11
-"""Input planes: photograph, turned view, seen, four angles; see :func:`frontalbench.frontalize.rnr_inputs.planes`."""
+"""Input planes: photograph, turned view, seen, four angles; see ``frontalbench.frontalize.rnr_inputs.planes``."""
 
 
 class Block(nn.Module):

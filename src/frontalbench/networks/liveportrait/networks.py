@@ -1,4 +1,4 @@
-"""The LivePortrait networks for inference, built from state dicts in the official names (see :mod:`frontalbench.liveportrait.keys`).
+"""The LivePortrait networks for inference, built from state dicts in the official names (see :mod:`frontalbench.networks.liveportrait.keys`).
 
 The sums are those of the released networks; their order is not. What is constant at inference is folded at load (batch norm, spectral norm, the
 ``1 +`` of the SPADE scale), upsampling and the convolution after it are one step, the 22 keypoint flows (pure shifts of a regular grid) are
@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frontalbench.liveportrait import keys
-from frontalbench.liveportrait.layers import (
+from frontalbench.networks.layers import (
     AffineNorm,
     Conv,
     GatheredConv3d,
@@ -29,6 +28,8 @@ from frontalbench.liveportrait.layers import (
     folded,
     spectral,
 )
+from frontalbench.networks.liveportrait import keys
+from frontalbench.networks.warping import axis_coordinates, identity_grid
 
 Taps = dict[str, Tensor]
 Algorithm = Literal["direct", "minimal", "pieces"]
@@ -225,7 +226,7 @@ class WarpingNetwork(nn.Module):
         mask = torch.softmax(logits, dim=-1)
         # Every flow is the grid plus a constant shift (the background's is 0) and the mask sums to 1.
         shifts = (source - driving).view(n, 1, 1, keys.KEYPOINTS, 3)
-        deformation = identity_grid(depth, height, width, volume.device) + torch.matmul(mask[..., 1:], shifts)
+        deformation = identity_grid(depth, height, width, device=volume.device) + torch.matmul(mask[..., 1:], shifts)
         _tap(taps, "deformation", deformation)
 
         # 7 x 7 to a single output: a product with the 49 taps per pixel, then the shifted sum of the 49.
@@ -268,24 +269,6 @@ def halved(x: Tensor) -> Tensor:
     """
     y = x[..., ::2, ::2] + x[..., ::2, 1::2]
     return channels_last(y.add_(x[..., 1::2, ::2]).add_(x[..., 1::2, 1::2]).mul_(0.25))
-
-
-def axis_coordinates(size: int, device: torch.device | None = None) -> Tensor:
-    """-1 .. 1 over ``size`` samples, both ends included."""
-    return torch.arange(size, dtype=torch.float32, device=device) * (2.0 / (size - 1)) - 1.0
-
-
-def identity_grid(depth: int, height: int, width: int, device: torch.device | None = None) -> Tensor:
-    """(depth, height, width, 3): the x, y, z coordinate of each voxel."""
-    z, y, x = (axis_coordinates(size, device) for size in (depth, height, width))
-    return torch.stack(
-        [
-            x.view(1, 1, -1).expand(depth, height, width),
-            y.view(1, -1, 1).expand(depth, height, width),
-            z.view(-1, 1, 1).expand(depth, height, width),
-        ],
-        dim=-1,
-    )
 
 
 def _interpolation(size: int, shift: Tensor) -> Tensor:

@@ -1,0 +1,136 @@
+"""How published networks want a face cut out: each recipe once, as a similarity from the photograph to the network's square.
+
+A recipe gives a matrix; :func:`cut` makes pixels of it and remembers where they came from, so that what the network draws can be put back.
+Matrices are
+(2, 3), photograph pixels -> crop pixels, pixel centres at integers, the face upright unless a recipe says otherwise. A face too small or
+degenerate for a crop raises ValueError, which becomes its row's reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench.frontalize.base import Place
+from frontalbench.geometry.crop import square_matrix, warp
+from frontalbench.geometry.masks import border_mask
+from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.geometry.similarity import estimate_similarity
+from frontalbench.images import RGB
+from frontalbench.landmarks.base import Landmarks
+
+if TYPE_CHECKING:
+    from frontalbench.frontalize.turning import Placement
+
+Float = npt.NDArray[np.float64]
+
+SMALLEST = 8.0
+"""Photograph pixels that a square must have at least."""
+
+FIVE_512 = np.array([[192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935], [201.26117, 371.41043], [313.08905, 371.15118]])
+"""Where the five points lie in a 512 x 512 face (the released template of facexlib, which GFPGAN, CodeFormer and RestoreFormer share)."""
+FIVE_512.flags.writeable = False
+
+
+@dataclass(frozen=True)
+class Framed:
+    """``pixels`` uint8 (side, side, 3) RGB: the crop; ``matrix`` (2, 3): photograph -> crop pixels."""
+
+    pixels: RGB
+    matrix: Float
+
+    @property
+    def side(self) -> int:
+        return int(self.pixels.shape[0])
+
+    def place(self, side: int | None = None) -> Place:
+        """Where a result of ``side`` pixels (by default the crop's own) that covers the same square lies in the photograph; fades at its border."""
+        return Place(resized(self.matrix, self.side, side or self.side), border_mask(side or self.side))
+
+
+def cut(image: RGB, matrix: Float, side: int, *, border: int = cv2.BORDER_CONSTANT) -> Framed:
+    """The square that ``matrix`` shows, ``side`` pixels; smoothed before it is shrunk. ``border``: what lies outside of the photograph, as OpenCV
+    names it (constant: black; replicate; reflect_101)."""
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    if not np.isfinite(matrix).all() or scale <= 0.0 or side / scale < SMALLEST:
+        raise ValueError(f"the face is too small to crop: a square of {side / scale if scale > 0 else 0:.1f} pixels")
+    return Framed(warp(image, matrix, side, border=border), matrix)
+
+
+def resized(matrix: Float, side: int, new: int) -> Float:
+    """The matrix of the same square in ``new`` pixels instead of ``side``: pixel x goes to (x + 0.5) f - 0.5."""
+    factor = new / side
+    return np.column_stack([matrix[:, :2] * factor, (matrix[:, 2] + 0.5) * factor - 0.5])
+
+
+def ffhq(landmarks: Landmarks, side: int) -> Float:
+    """The oriented crop of FFHQ (Karras et al. 2019, appendix A; pSp, E2Style and EG3D's relatives use it), ``side`` 256 or 512, from 68 points.
+
+    Its x axis is the mean of the eyes' line and the eyes-to-mouth line turned by a right angle; its half size is the larger of twice the eyes'
+    distance and 1.8 times the way from the eyes to the mouth; its middle lies a tenth of that way below the eyes.
+    """
+    p = landmarks.to("ibug68").flat
+    right, left = p[36:42].mean(axis=0), p[42:48].mean(axis=0)
+    eyes, mouth = (right + left) / 2.0, (p[48] + p[54]) / 2.0
+    across, down = left - right, mouth - eyes
+    axis = across - np.array([-down[1], down[0]])
+    length = float(np.hypot(*axis))
+    if length < 1e-6:
+        raise ValueError("eyes and mouth fall on one another: no crop")
+    size = 2.0 * max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
+    return _square(eyes + 0.1 * down, size, float(np.degrees(np.arctan2(axis[1], axis[0]))), side)
+
+
+def voxceleb(landmarks: Landmarks, side: int = 256, *, increase: float = 0.1) -> Float:
+    """The framing of VoxCeleb videos as First-Order-Model's cropper makes them: the landmarks' box made larger by ``increase`` on every side, then as
+    wide as it is high. Not turned: heads lean in those videos."""
+    low, high = landmarks.flat.min(axis=0), landmarks.flat.max(axis=0)
+    width, height = high - low
+    # The published box is that of a face detector, from the brows to the chin and ear to ear, as the outline of 68 points is.
+    size = float(max(height * (1.0 + 2.0 * increase), width * (1.0 + 2.0 * increase)))
+    return _square((low + high) / 2.0, size, 0.0, side)
+
+
+def nose_bridge(landmarks: Landmarks, side: int = 128) -> Float:
+    """FFWM's crop: eyes level, the point where the nose's bridge begins in the middle, half a side down to the chin."""
+    tilt = eye_tilt(landmarks)
+    centre, chin = landmarks.part("nose_bridge"), landmarks.part("chin")
+    down = np.array([-np.sin(np.radians(tilt)), np.cos(np.radians(tilt))])
+    return _square(centre, 2.0 * float(abs((chin - centre) @ down)), tilt, side)
+
+
+def five_point(points: npt.ArrayLike, side: int = 512) -> Float:
+    """Five points (5, 2) brought to :data:`FIVE_512` by least squares. Raises BadInput for degenerate points."""
+    return estimate_similarity(points, resized_points(FIVE_512, 512, side))
+
+
+def head_square(placement: Placement, cm: float, side: int, *, offset: npt.ArrayLike = (0.0, 0.0), lean: float = 0.0) -> Float:
+    """A square of ``cm`` centimetres of the fitted head. ``offset``: of its middle from the head's middle, (right, down) in cm in the upright head;
+    ``lean``: how far the head's upright axis leans clockwise in the crop, degrees."""
+    angle = placement.tilt - lean
+    upright = matrix_from_angles(0.0, 0.0, angle)[:2, :2]
+    centre = placement.middle[:2] + upright @ np.asarray(offset, np.float64) * placement.scale
+    return _square(centre, cm * placement.scale, angle, side)
+
+
+def resized_points(points: Float, side: int, new: int) -> Float:
+    """Points of a crop of ``side`` pixels in one of ``new`` pixels."""
+    return (points + 0.5) * (new / side) - 0.5
+
+
+def eye_tilt(landmarks: Landmarks) -> float:
+    """How far the line from the right to the left eye leans clockwise in the picture, degrees."""
+    across = landmarks.part("left_eye") - landmarks.part("right_eye")
+    if float(np.hypot(*across)) < 1e-6:
+        raise ValueError("the eyes fall on one another: no crop")
+    return float(np.degrees(np.arctan2(across[1], across[0])))
+
+
+def _square(centre: Float, size: float, roll: float, side: int) -> Float:
+    if not (np.isfinite(centre).all() and np.isfinite(size) and size >= SMALLEST):
+        raise ValueError(f"the face is too small to crop: a square of {size:.1f} pixels")
+    return square_matrix(centre, size, side, roll)

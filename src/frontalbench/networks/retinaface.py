@@ -1,0 +1,131 @@
+"""RetinaFace (Deng et al. 2020): feature pyramid, context modules, three heads, on ResNet-50 or a quarter-width MobileNet.
+
+Names of modules are those of the widely used PyTorch port, so that its files load as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from frontalbench.networks.blocks import normed_conv
+from frontalbench.networks.resnet import ResNet50
+
+BACKBONES: Final = ("resnet50", "mobilenet0.25")
+LEVELS: Final = 3
+"""Of the feature pyramid: an 8th, a 16th and a 32nd of the size."""
+
+
+class _Rectifier(nn.Module):
+    """Leaky rectifier; a module of its own so that a slope of 0 is the plain one."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.leaky_relu(x, self.slope)
+
+
+def _unit(inputs: int, outputs: int, kernel: int, slope: float | None) -> nn.Sequential:
+    return nn.Sequential(*normed_conv(inputs, outputs, kernel), *([] if slope is None else [_Rectifier(slope)]))
+
+
+class _MobileNet(nn.Module):
+    slope = 0.1
+
+    def __init__(self) -> None:
+        super().__init__()
+        first = nn.Sequential(*normed_conv(3, 8, 3, 2), _Rectifier(self.slope))
+        plan1 = ((8, 16, 1), (16, 32, 2), (32, 32, 1), (32, 64, 2), (64, 64, 1))
+        plan2 = ((64, 128, 2), *((128, 128, 1),) * 5)
+        plan3 = ((128, 256, 2), (256, 256, 1))
+        self.stage1 = nn.Sequential(first, *(self._separable(*unit) for unit in plan1))
+        self.stage2 = nn.Sequential(*(self._separable(*unit) for unit in plan2))
+        self.stage3 = nn.Sequential(*(self._separable(*unit) for unit in plan3))
+
+    def _separable(self, inputs: int, outputs: int, stride: int) -> nn.Sequential:
+        depth = normed_conv(inputs, inputs, 3, stride, groups=inputs)
+        point = normed_conv(inputs, outputs, 1)
+        return nn.Sequential(*depth, _Rectifier(self.slope), *point, _Rectifier(self.slope))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        one = self.stage1(x)
+        two = self.stage2(one)
+        return [one, two, self.stage3(two)]
+
+
+class _Pyramid(nn.Module):
+    """Top-down feature pyramid over three levels."""
+
+    def __init__(self, channels: tuple[int, int, int], width: int, slope: float) -> None:
+        super().__init__()
+        self.output1, self.output2, self.output3 = (_unit(c, width, 1, slope) for c in channels)
+        self.merge1, self.merge2 = (_unit(width, width, 3, slope) for _ in range(2))
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        fine, middle, coarse = self.output1(maps[0]), self.output2(maps[1]), self.output3(maps[2])
+        middle = self.merge2(middle + functional.interpolate(coarse, size=middle.shape[2:], mode="nearest"))
+        fine = self.merge1(fine + functional.interpolate(middle, size=fine.shape[2:], mode="nearest"))
+        return [fine, middle, coarse]
+
+
+class _Context(nn.Module):
+    """Three branches that see 3 x 3, 5 x 5 and 7 x 7 neighbourhoods."""
+
+    def __init__(self, width: int, slope: float) -> None:
+        super().__init__()
+        half, quarter = width // 2, width // 4
+        self.conv3X3 = _unit(width, half, 3, None)
+        self.conv5X5_1 = _unit(width, quarter, 3, slope)
+        self.conv5X5_2 = _unit(quarter, quarter, 3, None)
+        self.conv7X7_2 = _unit(quarter, quarter, 3, slope)
+        self.conv7x7_3 = _unit(quarter, quarter, 3, None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shared = self.conv5X5_1(x)
+        return functional.relu(torch.cat([self.conv3X3(x), self.conv5X5_2(shared), self.conv7x7_3(self.conv7X7_2(shared))], dim=1))
+
+
+class _Head(nn.Module):
+    """A 1 x 1 convolution that gives ``values`` numbers for each of two anchors per cell."""
+
+    def __init__(self, width: int, values: int) -> None:
+        super().__init__()
+        self.values = values
+        self.conv1x1 = nn.Conv2d(width, 2 * values, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows: Tensor = self.conv1x1(x).permute(0, 2, 3, 1)
+        return rows.reshape(len(x), -1, self.values)
+
+
+class RetinaFaceNet(nn.Module):
+    """The network; ``backbone``: one of :data:`BACKBONES`. Input float32 (N, 3, H, W), **BGR** minus (104, 117, 123), any size.
+
+    Output: box offsets (N, A, 4), face probabilities (N, A, 2) (index 1 is the face), point offsets (N, A, 10), for the two anchors of
+    each cell, level by level, row by row (``frontalbench.detect.retinaface.priors``).
+    """
+
+    def __init__(self, backbone: str) -> None:
+        super().__init__()
+        large = backbone == "resnet50"
+        self.body = ResNet50() if large else _MobileNet()
+        channels, width, slope = ((512, 1024, 2048), 256, 0.0) if large else ((64, 128, 256), 64, _MobileNet.slope)
+        self.fpn = _Pyramid(channels, width, slope)
+        self.ssh1, self.ssh2, self.ssh3 = (_Context(width, slope) for _ in range(LEVELS))
+        self.ClassHead, self.BboxHead, self.LandmarkHead = (
+            nn.ModuleList(_Head(width, values) for _ in range(LEVELS)) for values in (2, 4, 10)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        levels = self.fpn(self.body(x)[-LEVELS:])
+        maps = [context(level) for context, level in zip((self.ssh1, self.ssh2, self.ssh3), levels, strict=True)]
+        classes, boxes, points = (
+            torch.cat([head(level) for head, level in zip(heads, maps, strict=True)], dim=1)
+            for heads in (self.ClassHead, self.BboxHead, self.LandmarkHead)
+        )
+        return boxes, classes.softmax(dim=-1), points
