@@ -18,6 +18,10 @@ onsuccess:
 report: "reports/workflow.rst"
 
 
+# Only with --sdm apptainer (docs/install.md says how to make it).
+container: "frontalbench.sif"
+
+
 include: "rules/common.smk"
 include: "rules/weights.smk"
 include: "rules/prepare.smk"

@@ -35,6 +35,11 @@ RUN = PLAN.run
 OWN = PLAN.places
 
 
+onstart:
+    for note in PLAN.notes():
+        logger.warning(note)
+
+
 wildcard_constraints:
     **grid.WILDCARDS,
 

@@ -31,7 +31,10 @@ rule prepare:
         card=lambda wildcards: PLAN.datasets[wildcards.dataset].digest(),
         members=lambda wildcards: PLAN.members(wildcards.dataset, wildcards.shard),
         code=lambda wildcards: PLAN.code(
-            "prepare", "prepare_dataset.py", schema="images"
+            "prepare",
+            "prepare_dataset.py",
+            schema="images",
+            dataset=wildcards.dataset,
         ),
     shell:
         "python workflow/scripts/prepare_dataset.py --dataset {wildcards.dataset:q} --shard {wildcards.shard:q} --options {params.options:q}"

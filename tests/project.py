@@ -26,7 +26,7 @@ TINY: dict[str, Any] = {
     "backbones": ["w600k_mbf"],
     "derived": [],
     "if_npm": {"backbones": [], "enhancements": []},
-    "statistics": {"resamples": 200},
+    "statistics": {"resamples": 1000},
     "examples": 2,
 }
 

@@ -117,8 +117,13 @@ class ModelCard:
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
+SHIPPED = Path(__file__).resolve().parent / "project"
+"""Cards, configuration and the workflow's files inside an installed package; a checkout has none of it there."""
+
+
 def project_root() -> Path:
-    """The folder that holds ``config/``: $FRONTALBENCH_HOME, else the working directory if it has ``config/models``, else this package's checkout.
+    """The folder that holds ``config/``: $FRONTALBENCH_HOME, else the working directory if it has ``config/models``, else this package's checkout,
+    else what came with the installed package.
 
     Raises :class:`BadConfig` when there is none.
     """
@@ -127,10 +132,19 @@ def project_root() -> Path:
         if not Path(home).is_dir():
             raise BadConfig(f"FRONTALBENCH_HOME={home}: not a folder; point it at the folder that holds config/")
         return Path(home).resolve()
-    for candidate in (Path.cwd(), Path(__file__).resolve().parents[2]):
+    for candidate in (Path.cwd(), Path(__file__).resolve().parents[2], SHIPPED):
         if (candidate / "config" / "models").is_dir():
             return candidate
     raise BadConfig("no config/models here; run inside the project folder or set FRONTALBENCH_HOME to it")
+
+
+def state_root() -> Path:
+    """The folder for what is fetched and remembered: :func:`project_root`, but never the installed package: then ``frontalbench`` in the user's
+    cache ($XDG_CACHE_HOME, else ``~/.cache``)."""
+    root = project_root()
+    if root != SHIPPED:
+        return root
+    return Path(os.environ.get("XDG_CACHE_HOME", "").strip() or Path.home() / ".cache") / "frontalbench"
 
 
 def cards_root(root: str | os.PathLike[str] | None = None) -> Path:

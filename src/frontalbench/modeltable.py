@@ -16,7 +16,7 @@ def model_table(root: Path | None = None) -> str:
     lines = ["| card | kind | what | weights | licence (weights) | verified |", "|---|---|---|---|---|---|"]
     for kind in cards.FOLDERS:
         for card in sorted(cards.all_cards(kind, root), key=lambda item: item.name):
-            weights = _weights(card)
+            weights = weights_words(card)
             licence = str(card.data.get("licence", {}).get("weights", "")).replace("|", "/")
             verified = card.data.get("verified", {})
             date = f" ({verified['date']})" if verified.get("date") else ""
@@ -24,7 +24,7 @@ def model_table(root: Path | None = None) -> str:
     return "\n".join(lines)
 
 
-def _weights(card: cards.ModelCard) -> str:
+def weights_words(card: cards.ModelCard) -> str:
     """How much there is to fetch and by which ways, in a few words."""
     if not card.weights:
         return "of " + ", ".join(card.uses) if card.uses else "none"

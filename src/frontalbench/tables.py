@@ -96,6 +96,7 @@ SIMILARITY = pa.schema(
         ("n_references", pa.int32()),
         ("impostor", pa.float32()),  # mean similarity to the references of all other subjects
         ("impostor_sd", pa.float32()),  # standard deviation over those pairs
+        ("impostor_moves", pa.list_(pa.float16())),  # by how much `impostor` changes when the references of each (group of) people are gone
         ("impostor_max", pa.float32()),
         ("n_impostors", pa.int32()),
         ("rank", pa.int32()),  # 1 = no other subject has a reference as similar as the own best one

@@ -18,7 +18,7 @@ from frontalbench import cards, config, datasets, fingerprint, grid, runs, table
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
-from frontalbench.datasets import listing
+from frontalbench.datasets import layouts, listing
 from frontalbench.errors import BadConfig
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.quality import JUDGES
@@ -46,6 +46,7 @@ class Plan:
         self.cells = list(grid.cells(self.config))
         self.datasets = {choice.name: datasets.find(choice.name).with_options(choice.options) for choice in self.config.datasets}
         self.shards = {name: datasets.shard_names(card) for name, card in self.datasets.items()}
+        self._notes: list[str] = []
         self._check_names(where)
 
     def _check_names(self, where: str) -> None:
@@ -128,10 +129,12 @@ class Plan:
     # Code -------------------------------------------------------------------------------------------------------------
 
     @functools.cache  # noqa: B019 - one plan per process
-    def code(self, stage: str, script: str, *used: tuple[str, str], schema: str = "") -> str:
+    def code(self, stage: str, script: str, *used: tuple[str, str], schema: str = "", dataset: str = "") -> str:
         """Fingerprint of what is behind a job: the code of its stage, of its script and of the families of the cards it ``used`` (kind, name), what
-        these cards say about results, and the columns of its table."""
+        these cards say about results, the columns of its table, and the code of the layout of the ``dataset`` that it lists."""
         modules = [f"frontalbench.stages.{stage}"]
+        if dataset:
+            modules.append(layouts.target(self.datasets[dataset].layout)[0])
         waiting = [self.card(kind, part) for kind, name in used for part in name.split("+")]
         while waiting:
             card = waiting.pop()
@@ -148,7 +151,14 @@ class Plan:
 
     @functools.cache  # noqa: B019 - one plan per process
     def _fingerprints(self, dataset: str) -> dict[str, str]:
-        return listing.fingerprints(self.datasets[dataset])
+        survey = listing.survey(self.datasets[dataset])
+        if survey.note:
+            self._notes.append(survey.note)
+        return survey.fingerprints
+
+    def notes(self) -> list[str]:
+        """A line for each dataset looked at so far of whose folder something was not used."""
+        return sorted(self._notes)
 
     def dataset_options(self, dataset: str) -> str:
         """The options of this dataset in the configuration, as JSON for the command line."""

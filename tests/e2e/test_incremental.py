@@ -33,7 +33,7 @@ def test_a_finished_run_has_nothing_to_do(fresh: Fresh) -> None:
 def test_a_second_configuration_keeps_its_own_results_and_shares_the_cells(fresh: Fresh) -> None:
     project = fresh()
     first = project.tables()
-    (project.folder / "config" / "second.yaml").write_text("frontalizers: [identity]\nstatistics: {resamples: 150}\n")
+    (project.folder / "config" / "second.yaml").write_text("frontalizers: [identity]\nstatistics: {resamples: 1500}\n")
     second = ("--configfile", "config/second.yaml")
     assert models(project.planned(*second)) == {}
     assert set(project.planned(*second)) == AFTER - {"results"}

@@ -93,7 +93,7 @@ def test_command_lines_from_embeddings_to_report(folder: tuple[Path, Path, dict[
     rows = {r["group"]: r for r in csv.DictReader(report.open())}
     angled = rows["Angled vs GT"]
     assert (angled["n_images"], angled["n_fta"], angled["n_identities"]) == ("8", "1", "3")
-    assert float(angled["ci_low"]) <= float(angled["mean"]) <= float(angled["ci_high"])
+    assert (angled["ci_low"], angled["ci_high"]) == ("", ""), "three people say nothing about people"
     assert rows["GT vs GT"]["n_images"] == "0" and rows["GT vs GT"]["mean"] == ""
     first = report.read_bytes()
     run("summarize.py", "--metrics", str(metrics), "--out", str(report))

@@ -52,7 +52,7 @@ def test_defaults_come_from_the_schema_and_the_given_data_is_not_changed() -> No
         ({"face_policy": "biggest"}, ["face_policy", "largest_central, largest"]),
         ({"datasets": []}, ["datasets"]),
         ({"statistics": {"resample": 5}}, ["statistics.resample", "resamples"]),
-        ({"statistics": {"resamples": -1}}, ["statistics.resamples", "100"]),
+        ({"statistics": {"resamples": 999}}, ["statistics.resamples", "1000"]),
         ({"detectors": ["a", "a"]}, ["detectors", "twice"]),
         ({"enhancements": ["sharp omit"]}, ["enhancements[0]"]),
     ],

@@ -122,9 +122,9 @@ def test_cache_is_believed_while_size_and_time_stay_and_survives_damage(tmp_path
         b"",
         b"{",
         b"[]",
-        b'{"version": 1, "files": 3}',
+        b'{"version": 2, "files": 3}',
         b'{"version": 0, "files": {}}',
-        b'{"version":1,"files":{"P_00/P_00_0001.jpg":7}}',
+        b'{"version":2,"files":{"P_00/P_00_0001.jpg":7}}',
     ):
         place.write_bytes(damage)
         assert len(FileCache(place, root).sha256(str(file))) == 64
@@ -167,6 +167,6 @@ def test_readers_and_writers_at_once_leave_a_whole_cache(tmp_path: Path) -> None
     for thread in threads:
         thread.join()
     assert not wrong
-    assert set(whole) == {1} and len(whole) >= 12
-    assert json.loads(place.read_text())["version"] == 1
+    assert set(whole) == {2} and len(whole) >= 12
+    assert json.loads(place.read_text())["version"] == 2
     assert not list(tmp_path.glob(".cache*"))

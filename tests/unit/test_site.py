@@ -135,19 +135,12 @@ def test_pages_show_cost_quality_and_the_ranking_of_the_judges(root: Path) -> No
     assert "are more than chance" in judges
 
 
-def _row(variant: str, gain: float, half: float, **more: Any) -> dict[str, Any]:
-    return {
-        "variant": variant,
-        "identity_gain": gain,
-        "identity_gain_low": gain - half,
-        "identity_gain_high": gain + half,
-        "leak": False,
-        **more,
-    }
+def _row(variant: str, gain: float, place: int | None, last: int | None, **more: Any) -> dict[str, Any]:
+    return {"variant": variant, "identity_gain": gain, "place": place, "first": place, "last": last, "leak": False, **more}
 
 
-def test_places_are_those_that_the_intervals_leave_open() -> None:
-    rows = [_row("c", -0.5, 0.01), _row("a", 0.3, 0.05), _row("b", 0.28, 0.05), _row("d", 0.9, 0.1, leak=True)]
+def test_places_are_those_of_the_table_and_rows_without_one_are_left_out() -> None:
+    rows = [_row("c", -0.5, 3, 3), _row("a", 0.28, 1, 2), _row("b", 0.3, 2, 2, first=1), _row("d", 0.9, None, None, leak=True)]
     ranked, left_out = master.ranking(rows)
     assert [(r.row["variant"], r.places) for r in ranked] == [("a", "1 to 2"), ("b", "1 to 2"), ("c", "3")]
     assert [r["variant"] for r in left_out] == ["d"], "a backbone that took part in the training does not rank"

@@ -127,7 +127,8 @@ def test_enhancement_that_lost_the_hard_images_is_compared_on_the_others_and_say
     assert lossy["mean_own"] > base["mean_own"]  # what the study would have printed
     assert lossy["mean"] < base["mean"] and lossy["n_images"] == base["n_images"]
     assert lossy["n_fta"] == 28 and lossy["fta_rate"] == pytest.approx(1 / 3)
-    assert "only because it lost 28 images" in lossy["note"] and base["note"] == ""
+    assert "only because it lost 28 images" in lossy["note"]
+    assert base["note"].startswith("first of its ranking, but not above leaving the picture as it is")
     gain = line(rows["table1_net_gain"], variant="mesh.omit_bg", **judge)
     assert "looks better than original" in gain["note"]
 
@@ -161,8 +162,7 @@ def test_synthetic_people_are_called_so_in_every_table(run: list[Path], tmp_path
 
 def test_leader_is_bold_only_when_it_beats_leaving_the_picture_alone(rows: dict[str, list[dict[str, Any]]]) -> None:
     assert all(r["identity_gain"] < 0 and not r["best"] for r in rows["table1_net_gain"])
-    base = line(rows["table2_enhancement"], enhancement="none", detector="scrfd_500m")
-    assert base["best"] == (base["p_runner_up"] < 0.05)
+    assert not any(r["best"] for r in rows["table2_enhancement"]), "no enhancement is above leaving the picture as it is"
 
 
 def test_wins_count_every_common_probe_once(rows: dict[str, list[dict[str, Any]]]) -> None:
@@ -174,11 +174,12 @@ def test_wins_count_every_common_probe_once(rows: dict[str, list[dict[str, Any]]
 
 def test_error_rates_that_n_does_not_support_say_so(rows: dict[str, list[dict[str, Any]]]) -> None:
     rates = [r for r in rows["error_rates"] if r["variant"] == "mesh.none" and r["detector"] == "yunet"]
-    assert [r["supported"] for r in rates] == [False] * 5  # 84 probes x 26 strangers' references: 2184 pairs
+    assert [r["supported"] for r in rates] == [False] * 6  # 14 people: 182 pairs of people, 18 of them at 1e-1
     assert {r["note"] for r in rates} == {"not supported by n"} and "fnmr" not in rates[0]
     check = line(rows["verification"], variant="mesh.none", detector="yunet")
     assert check["n_impostor"] == 84 * 26 and 0 < check["eer"] < 0.5
     assert check["dprime_change_low"] <= check["dprime_change"] <= check["dprime_change_high"]
+    assert check["eer_low"] < check["eer"] < check["eer_high"] and check["rank1_low"] <= check["rank1"] <= check["rank1_high"]
 
 
 def test_counts_add_up(rows: dict[str, list[dict[str, Any]]]) -> None:

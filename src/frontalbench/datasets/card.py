@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from frontalbench import cards, validation
+from frontalbench.datasets import layouts
 from frontalbench.errors import BadConfig, BadInput
 
 DEFAULT_YAW_BINS = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
@@ -164,10 +165,13 @@ def _replace_root(card: DatasetCard, root: Path) -> DatasetCard:
 
 @functools.lru_cache(maxsize=1)
 def _schema() -> dict[str, Any]:
+    """The schema of cards; which layouts there are says :mod:`frontalbench.datasets.layouts`."""
     path = cards.project_root() / "config" / "schemas" / "dataset.schema.yaml"
     if not path.is_file():
         path = Path(__file__).resolve().parents[3] / "config" / "schemas" / "dataset.schema.yaml"
-    return validation.read_yaml(path)
+    schema = validation.read_yaml(path)
+    schema["properties"]["layout"]["enum"] = sorted(layouts.LAYOUTS)
+    return schema
 
 
 def shard_names(card: DatasetCard) -> list[str]:

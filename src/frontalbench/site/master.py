@@ -69,7 +69,7 @@ def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row of the ranking: its place by identity gain, and the places that the intervals leave open (``first`` to ``last``)."""
+    """A row of the ranking: its place by identity gain, and the places that significant differences leave open (``first`` to ``last``)."""
 
     place: int
     first: int
@@ -82,27 +82,8 @@ class Ranked:
 
 
 def ranking(rows: Sequence[Row]) -> tuple[list[Ranked], list[Row]]:
-    """Rows of ``table1_net_gain`` of one dataset and judge, by identity gain; and the rows that cannot be ranked.
-
-    A variant is certainly behind another one where its interval lies wholly below; the places that remain are its uncertainty. Not ranked are rows
-    without a value, and leaks: there the judge took part in training what it judges.
-    """
-    fit = [row for row in rows if row["identity_gain"] is not None and not row["leak"]]
-    order = sorted(fit, key=lambda row: (-row["identity_gain"], row["variant"]))
-
-    def low(row: Row) -> float:
-        return float(row["identity_gain"] if row["identity_gain_low"] is None else row["identity_gain_low"])
-
-    def high(row: Row) -> float:
-        return float(row["identity_gain"] if row["identity_gain_high"] is None else row["identity_gain_high"])
-
-    ranked = [
-        Ranked(
-            place=place,
-            first=1 + sum(low(other) > high(row) for other in order),
-            last=len(order) - sum(high(other) < low(row) for other in order),
-            row=row,
-        )
-        for place, row in enumerate(order, 1)
-    ]
+    """Rows of ``table1_net_gain`` of one dataset and judge, by their place there; and the rows that have none: without a value, leaks (there the
+    judge took part in training what it judges), and those that lost most of the images."""
+    fit = sorted((row for row in rows if row["place"] is not None), key=lambda row: int(row["place"]))
+    ranked = [Ranked(place=row["place"], first=row["first"], last=row["last"], row=row) for row in fit]
     return ranked, [row for row in rows if row not in fit]

@@ -1,4 +1,5 @@
-"""The weight store: verified weight files, fetched once, under ``weights/`` of the project ($FRONTALBENCH_STORE overrides).
+"""The weight store: verified weight files, fetched once, under ``weights/`` of the project ($FRONTALBENCH_STORE overrides; without a
+project in the user's cache).
 
 A stored file is called ``<first 16 digits of its sha256>-<file>``. Before a path leaves this module its bytes were checked against the card's sha256.
 Order: the store, the mirror folders of $FRONTALBENCH_WEIGHTS, then the card's sources in their order.
@@ -50,7 +51,7 @@ class Availability:
 def folder() -> Path:
     """The store's folder; it need not exist yet."""
     named = os.environ.get(STORE_VARIABLE, "").strip()
-    return Path(named).expanduser().resolve() if named else cards.project_root() / "weights"
+    return Path(named).expanduser().resolve() if named else cards.state_root() / "weights"
 
 
 def locate(card: ModelCard, key: str = "model") -> Path:
