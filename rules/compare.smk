@@ -35,7 +35,7 @@ rule compare:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=60,
+        runtime=5,
     params:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
         matched=lambda wildcards: PLAN.matched_options(

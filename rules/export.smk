@@ -6,14 +6,14 @@ rule export_references:
         tables=lambda wildcards: PLAN.images(wildcards.dataset),
         roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
     output:
-        directory("results/GT/{dataset}"),
+        directory(f"{OWN.references}/{{dataset}}"),
     log:
-        "logs/export/GT/{dataset}.log",
+        f"logs/export/GT/{RUN}/{{dataset}}.log",
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=5,
     params:
         role="reference",
         limit=PLAN.config.examples,
@@ -25,9 +25,9 @@ rule export_references:
 
 use rule export_references as export_probes with:
     output:
-        directory("results/angled/examples/{dataset}"),
+        directory(f"{OWN.probes}/{{dataset}}"),
     log:
-        "logs/export/angled/{dataset}.log",
+        f"logs/export/angled/{RUN}/{{dataset}}.log",
     params:
         role="probe",
         limit=PLAN.config.examples,
@@ -39,6 +39,6 @@ use rule export_probes as export_frontals with:
         tables=lambda wildcards: PLAN.frontals(wildcards.dataset, wildcards.frontalizer),
         roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
     output:
-        directory("results/frontal/examples/{dataset}/{frontalizer}"),
+        directory(f"{OWN.frontals}/{{dataset}}/{{frontalizer}}"),
     log:
-        "logs/export/frontal/{dataset}/{frontalizer}.log",
+        f"logs/export/frontal/{RUN}/{{dataset}}/{{frontalizer}}.log",

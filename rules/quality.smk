@@ -61,6 +61,7 @@ rule judge_distribution:
         "../envs/core.yaml"
     threads: 2
     resources:
+        gpu=0,
         mem_mb=4000,
         runtime=240,
     params:
@@ -77,7 +78,7 @@ rule judge_distribution:
             schema="distribution",
         ),
     shell:
-        "{SCRIPT}/judge_distribution.py --threads {threads} --roles {params.roles:q}"
+        "{SCRIPT}/judge_distribution.py --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
         " --resamples {params.resamples} --seed {params.seed}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} --out {output:q} 2> {log:q}"

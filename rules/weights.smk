@@ -26,9 +26,9 @@ rule check_weights:
         # Everything else first: its failure ends the run, and what waits then is never made.
         rest=lambda wildcards: [*rules.results.input, *rules.site.output],
     output:
-        touch("results/weights/complete"),
+        touch(f"results/weights/complete.{RUN}"),
     log:
-        "logs/check_weights.log",
+        f"logs/check_weights/{RUN}.log",
     conda:
         "../envs/core.yaml"
     shell:
