@@ -53,7 +53,8 @@ rule compare:
             for name in PLAN.features(wildcards.judged, wildcards.backbone)
         ],
     shell:
-        "{SCRIPT}/compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
+        SCRIPT
+        + "compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
         " --images {input.images:q} --pose {input.pose:q} --embeddings {input.embeddings:q} --references {input.references:q}"
         " --turned {input.turned:q} {params.matched}"
         " --out {output.similarity:q} --scores-out {output.scores:q} 2> {log:q}"

@@ -30,4 +30,5 @@ rule cost:
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
-        "{SCRIPT}/cost.py --grid {params.grid:q} --locator {params.locator:q} --master {params.master:q} --out {params.folder:q} > {log:q}"
+        SCRIPT
+        + "cost.py --grid {params.grid:q} --locator {params.locator:q} --master {params.master:q} --out {params.folder:q} > {log:q}"

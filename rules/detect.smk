@@ -32,5 +32,6 @@ rule detect:
             schema="crops",
         ),
     shell:
-        "{SCRIPT}/preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads} --gpus {resources.gpu}"
+        SCRIPT
+        + "preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads} --gpus {resources.gpu}"
         " {params.options} --in {input.pictures:q} --out {output:q} 2> {log:q}"

@@ -23,5 +23,6 @@ rule embed:
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
         ),
     shell:
-        "{SCRIPT}/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads} --gpus {resources.gpu}"
+        SCRIPT
+        + "extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.crops:q} --out {output:q} 2> {log:q}"

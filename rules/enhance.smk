@@ -26,5 +26,6 @@ rule enhance:
             schema="frontals",
         ),
     shell:
-        "{SCRIPT}/enhance.py --chain {wildcards.enhancement:q} --threads {threads} --gpus {resources.gpu}"
+        SCRIPT
+        + "enhance.py --chain {wildcards.enhancement:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --out {output:q} 2> {log:q}"

@@ -19,7 +19,8 @@ rule export_references:
         limit=PLAN.config.examples,
         code=lambda wildcards: PLAN.summary_code("export.py"),
     shell:
-        "{SCRIPT}/export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
+        SCRIPT
+        + "export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
         " --limit {params.limit} --out {output:q} > {log:q}"
 
 

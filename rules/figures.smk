@@ -35,4 +35,5 @@ rule figures:
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
     shell:
-        "{SCRIPT}/viz.py --all --grid {params.grid:q} {params.options} --out {params.folder:q} 2> {log:q}"
+        SCRIPT
+        + "viz.py --all --grid {params.grid:q} {params.options} --out {params.folder:q} 2> {log:q}"

@@ -29,5 +29,6 @@ rule frontalize:
             schema="frontals",
         ),
     shell:
-        "{SCRIPT}/frontalize.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu}"
+        SCRIPT
+        + "frontalize.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

@@ -29,5 +29,6 @@ rule measure_pose:
             "pose", "measure_pose.py", ("pose", PLAN.config.pose), schema="pose"
         ),
     shell:
-        "{SCRIPT}/measure_pose.py --estimator {params.estimator:q} --threads {threads} --gpus {resources.gpu}"
+        SCRIPT
+        + "measure_pose.py --estimator {params.estimator:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

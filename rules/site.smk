@@ -25,7 +25,8 @@ rule site:
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("build_site.py"),
     shell:
-        "{SCRIPT}/build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} --out {output:q} > {log:q}"
+        SCRIPT
+        + "build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} --out {output:q} > {log:q}"
 
 
 # snakemake --cores 1 where: the folders of this configuration

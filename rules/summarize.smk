@@ -32,7 +32,8 @@ rule summarize:
         facts=PLAN.facts(),
         code=lambda wildcards: PLAN.summary_code("summarize.py"),
     shell:
-        "{SCRIPT}/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
+        SCRIPT
+        + "summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
         " --quality {input.quality:q} --distribution {input.distribution:q} --out {params.folder:q} 2> {log:q}"
 
 

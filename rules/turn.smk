@@ -33,6 +33,7 @@ rule turn_references:
             schema="frontals",
         ),
     shell:
-        "{SCRIPT}/turn_references.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
+        SCRIPT
+        + "turn_references.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
         " --yaw-bins {params.edges} --in {input.pictures:q} --faces {input.faces:q} --images {input.images:q} --pose {input.pose:q}"
         " --out {output:q} 2> {log:q}"

@@ -16,7 +16,8 @@ rule fetch_weights:
         digest=lambda wildcards: PLAN.digest(wildcards.kind, wildcards.card),
         state=lambda wildcards: PLAN.weights_state(wildcards.kind, wildcards.card),
     shell:
-        "{SCRIPT}/fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
+        SCRIPT
+        + "fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
         " 2> {log:q}"
 
 
@@ -32,4 +33,4 @@ rule check_weights:
     conda:
         "../envs/core.yaml"
     shell:
-        "{SCRIPT}/check_receipts.py {input.receipts:q} 2> {log:q}"
+        SCRIPT + "check_receipts.py {input.receipts:q} 2> {log:q}"

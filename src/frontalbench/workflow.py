@@ -96,9 +96,10 @@ def asks_for_everything(arguments: Sequence[str]) -> bool:
 
 
 def script_command(base: Path, *, deployed: bool) -> str:
-    """What a shell command begins with to run one of the scripts beside the Snakefile in ``base``; ``/NAME.py`` follows."""
+    """What a shell command begins with to run one of the scripts beside the Snakefile in ``base``; ``NAME.py`` follows. Braces are doubled, as
+    Snakemake fills in what stands between single ones."""
     interpreter = "python" if deployed else shlex.quote(sys.executable)
-    return f"{interpreter} {shlex.quote(str(base / SCRIPTS))}"
+    return f"{interpreter} {shlex.quote(str(base / SCRIPTS) + '/')}".replace("{", "{{").replace("}", "}}")
 
 
 class Plan:

@@ -143,7 +143,7 @@ LOOKED_UP: dict[str, Any] = {
             "root": "/data/7",
         }
     ],
-    "statistics": {"resamples": 200, "seed": 4},
+    "statistics": {"resamples": 1200, "seed": 4},
     "examples": 5,
 }
 
@@ -244,5 +244,6 @@ def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_jobs_run_by_the_interpreter_that_runs_snakemake_unless_an_environment_is_deployed(tmp_path: Path) -> None:
-    assert workflow.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts"
-    assert workflow.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts'"
+    assert workflow.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts/"
+    assert workflow.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts/'"
+    assert workflow.script_command(tmp_path / "{a}", deployed=True).count("{{a}}") == 1, "Snakemake fills in single braces"
