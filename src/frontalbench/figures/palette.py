@@ -7,7 +7,7 @@ import hashlib
 import re
 from typing import Any
 
-from frontalbench import cards
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadConfig
 
 # Okabe & Ito (2008), "Color Universal Design", without black (kept for what is not a frontalizer) and yellow (not seen on white); the added olive

@@ -14,9 +14,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.figures import palette
+from frontalbench.files import atomic
 
 DPI = 100
 """Pixels per inch of every figure on screen; PNG files have :data:`PNG_DPI`."""

@@ -17,15 +17,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from frontalbench import __version__, cards, folderswap
+from frontalbench import __version__
+from frontalbench.catalogue import cards
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadConfig
-from frontalbench.export import safe_name
 from frontalbench.figures import dataset as figures
 from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
-from frontalbench.grid import ORIGINAL
+from frontalbench.files import folderswap
+from frontalbench.plain.export import safe_name
+from frontalbench.plan.grid import ORIGINAL
 from frontalbench.site import charts, faces, people
 from frontalbench.site.labels import labelled
 from frontalbench.site.master import Master, Row, Verdict, ranking, verdict
@@ -56,8 +58,8 @@ CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 
 @dataclass
 class Site:
-    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures``; ``costs``: the tables of
-    ``results/cost`` by name (:mod:`frontalbench.tabulate.cost`)."""
+    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures/RUN``; ``costs``: the tables of
+    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`)."""
 
     master: Master
     out: Path
@@ -292,7 +294,7 @@ class Site:
         return [charts.Series(variant, sorted(points), gap=1.0) for variant, points in lines.items()], list(zip(places, names, strict=True))
 
     def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
-        """Figures of ``results/figures`` that are there, copied beside the pages."""
+        """Figures of ``results/figures/RUN`` that are there, copied beside the pages."""
         if self.figures is None:
             return []
         found: dict[str, dict[str, str]] = {}

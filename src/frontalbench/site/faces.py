@@ -8,7 +8,7 @@ from pathlib import Path
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
-from frontalbench.grid import ORIGINAL, Cell
+from frontalbench.plan.grid import ORIGINAL, Cell
 from frontalbench.site import people
 
 

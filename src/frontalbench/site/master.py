@@ -51,7 +51,7 @@ class Master:
 
 
 def read(folder: str | Path, judges: Sequence[tuple[str, str]] = ()) -> Master:
-    """Read ``results/master``; raises :class:`BadInput` when a table is missing or of another version.
+    """Read ``results/master/RUN``; raises :class:`BadInput` when a table is missing or of another version.
 
     ``judges``: which (detector, backbone) pairs come first, as the configuration has them; the others follow in the order of the table.
     """
