@@ -101,7 +101,7 @@ def _density(axes: Axes, y: float, group: Group) -> None:
     if np.isfinite(interval.low):
         axes.plot([interval.low, interval.high], [y, y], color=tint, linewidth=3, solid_capstyle="butt")
     hollow = not np.isfinite(interval.low)  # too few people for an interval
-    ends = {"markerfacecolor": "white", "markeredgecolor": tint} if hollow else {"markeredgecolor": "white"}
+    ends: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": tint} if hollow else {"markeredgecolor": "white"}
     axes.plot([interval.mean], [y], marker="D", color=tint, markersize=5, markeredgewidth=0.7, **ends)
 
 
