@@ -6,10 +6,13 @@ import dataclasses
 import itertools
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
 import cv2
+import docutils.core
+import jinja2
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,6 +22,7 @@ from matplotlib.figure import Figure
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
 from frontalbench.figures import dataset, grids, inputs, palette, plots, series, style
+from frontalbench.plan.plan import Plan
 from tests.unit import figure_tables as made
 
 
@@ -292,3 +296,22 @@ def test_command_line_draws_one_figure_and_explains_mistakes(run: list[Path], tm
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "scrfd_500m,w600k_mbf" in wrong.stderr
     vague = call("--figure", "ordered", "--out", str(tmp_path / "g"))
     assert vague.returncode == 2 and "tddfa.sharp" in vague.stderr
+
+
+def test_first_page_of_the_report_names_what_ran_and_the_licence_asks_for(project_root: Path) -> None:
+    data = {
+        "datasets": [{"name": "frll", "limit": 4}, {"name": "folder", "root": "demo/synthetic"}],
+        "frontalizers": ["mesh"],
+        "enhancements": ["none"],
+        "detectors": ["scrfd_500m"],
+        "backbones": ["w600k_mbf"],
+        "derived": ["fuse_mean:mesh.none"],
+    }
+    told = Plan(data).told()
+    assert told["datasets"] == ["frll", "folder"] and told["variants"] == ["mesh.none"] and told["notices"] == {"folder": "own"}
+    template = jinja2.Template((project_root / "reports/workflow.rst").read_text(encoding="utf-8"))
+    for said in (told, {}):
+        source = template.render(snakemake=types.SimpleNamespace(config={"told": said}))
+        page = docutils.core.publish_parts(source, writer="html")["body"]
+        assert "System Message" not in page and "{" not in page
+        assert ("DeBruine" in page and "fuse_mean:mesh.none" in page) == bool(said) and "must not be published" not in page
