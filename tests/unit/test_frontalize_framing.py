@@ -40,6 +40,7 @@ def face68(centre: tuple[float, float] = (200.0, 180.0), size: float = 100.0, ro
 LEVEL: dict[str, Recipe] = {
     "ffhq": lambda marks: framing.ffhq(marks, 256),
     "nose_bridge": lambda marks: framing.nose_bridge(marks),
+    "inner_eyes": lambda marks: framing.inner_eyes(marks),
     "five_point": lambda marks: framing.five_point(marks.to("five").flat),
 }
 
@@ -75,6 +76,25 @@ def test_the_bridge_of_the_nose_is_in_the_middle_and_the_chin_on_the_lower_edge(
     assert apply(matrix, marks.part("chin"))[1] == pytest.approx(127.5)
     eyes = apply(matrix, np.stack([marks.part("right_eye"), marks.part("left_eye")]))
     assert eyes[0, 1] == pytest.approx(eyes[1, 1]) and eyes[0, 0] < eyes[1, 0]
+
+
+def test_the_inner_corners_of_the_eyes_are_at_a_fifth_and_the_chin_on_the_lower_edge() -> None:
+    marks = face68(roll=12.0)
+    matrix = framing.inner_eyes(marks)
+    np.testing.assert_allclose(apply(matrix, marks.flat[[39, 42]]).mean(axis=0), [63.5, 0.2 * 128 - 0.5], atol=1e-9)
+    assert apply(matrix, marks.flat[8])[1] == pytest.approx(127.5)
+
+
+@pytest.mark.parametrize("recipe", ["ffhq", "nose_bridge", "inner_eyes"])
+@pytest.mark.parametrize("apart", [(4.0, -6.0), (4.0, 6.0), (-4.0, 6.0), (0.0, 0.0)])
+def test_a_profile_whose_eyes_nearly_fall_on_one_another_stays_upright(recipe: str, apart: tuple[float, float]) -> None:
+    """The line of the eyes says nothing there: it may point anywhere."""
+    points = face68(size=100.0).flat.copy()
+    middle = points[36:48].mean(axis=0)
+    points[36:42] = middle - np.array(apart) / 2.0
+    points[42:48] = middle + np.array(apart) / 2.0
+    matrix = LEVEL[recipe](Landmarks(points, "ibug68"))
+    assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) < 6.0
 
 
 def test_voxceleb_keeps_the_lean_of_the_head_and_leaves_a_margin() -> None:
@@ -118,7 +138,12 @@ def test_faces_that_give_no_crop_are_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match="too small"):
         framing.nose_bridge(face68(size=2.0))
     one = Landmarks(np.zeros((68, 2)), "ibug68")
-    for recipe in (lambda: framing.ffhq(one, 256), lambda: framing.nose_bridge(one), lambda: framing.voxceleb(one)):
+    for recipe in (
+        lambda: framing.ffhq(one, 256),
+        lambda: framing.nose_bridge(one),
+        lambda: framing.inner_eyes(one),
+        lambda: framing.voxceleb(one),
+    ):
         with pytest.raises(ValueError, match=r"no crop|too small"):
             recipe()
     with pytest.raises(BadInput):
