@@ -19,7 +19,7 @@ from frontalbench.frontalize.base import Place
 from frontalbench.geometry.crop import roll_of_face, square_matrix, warp
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import matrix_from_angles
-from frontalbench.geometry.similarity import estimate_similarity
+from frontalbench.geometry.similarity import apply, estimate_similarity, invert
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 
@@ -83,6 +83,28 @@ def ffhq(landmarks: Landmarks, side: int) -> Float:
         raise ValueError("eyes and mouth fall on one another: no crop")
     size = 2.0 * max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
     return _square(eyes + 0.1 * down, size, float(np.degrees(np.arctan2(axis[1], axis[0]))), side)
+
+
+def cut_ffhq(image: RGB, landmarks: Landmarks, side: int) -> Framed:
+    """The crop of :func:`ffhq`. Beyond the photograph's border as in FFHQ: mirrored, blurred, and fading to the median colour with the distance, so
+    that no second face stands there."""
+    matrix = ffhq(landmarks, side)
+    framed = cut(image, matrix, side, border=cv2.BORDER_REFLECT_101)
+    height, width = image.shape[:2]
+    scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    y, x = np.mgrid[:side, :side].astype(np.float64)
+    places = apply(invert(matrix), np.stack([x, y], axis=-1))
+    beyond = np.stack([-places[..., 0], places[..., 0] - (width - 1), -places[..., 1], places[..., 1] - (height - 1)])
+    if beyond.max() <= 0.0:
+        return framed
+    # Of the published padding: a tenth of the square more than is shown, and at least 0.3 of it.
+    reach = np.maximum(beyond.max(axis=(1, 2)) + 0.1 * side / scale, 0.3 * side / scale)
+    share = (beyond / reach[:, None, None]).max(axis=0)[..., None].astype(np.float32)
+    pixels = framed.pixels.astype(np.float32)
+    blurred = cv2.GaussianBlur(pixels, (0, 0), 0.02 * side)
+    pixels += np.clip(3.0 * share + 1.0, 0.0, 1.0) * (blurred - pixels)
+    pixels += np.clip(share, 0.0, 1.0) * (np.median(framed.pixels, axis=(0, 1)) - pixels)
+    return Framed(np.clip(np.rint(pixels), 0, 255).astype(np.uint8), matrix)
 
 
 def voxceleb(landmarks: Landmarks, side: int = 256, *, increase: float = 0.1) -> Float:
