@@ -20,6 +20,7 @@ from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.gan_inversion import DRAWN, SIDE, GanInversion
+from frontalbench.networks.inference import folded
 
 if TYPE_CHECKING:
     from frontalbench.cards import ModelCard
@@ -34,7 +35,7 @@ class GanInversionFamily:
 
     def __init__(self, locate: points68.Locate, network: GanInversion, *, side: int, device: torch.device) -> None:
         self._locate, self._side, self._device = locate, side, device
-        self._network = network.to(device).eval().requires_grad_(False)
+        self._network = folded(network).to(device)
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Framed:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""

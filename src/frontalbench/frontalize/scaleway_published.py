@@ -23,6 +23,7 @@ from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
+from frontalbench.networks.inference import folded
 from frontalbench.networks.scaleway import SIDE, Scaleway
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class ScalewayPublishedFamily:
     """See the module. Results are tight squares of 128 pixels."""
 
     def __init__(self, locate: points68.Locate, network: Scaleway, device: torch.device) -> None:
-        self._locate, self._network, self._device = locate, network.to(device).eval().requires_grad_(False), device
+        self._locate, self._network, self._device = locate, folded(network).to(device), device
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Framed:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks.blocks import enlarged
+from frontalbench.networks.spectral import SpectralConv
 
 SIDE: Final = 128
 """Side of the pictures in pixels, in and out."""
@@ -65,27 +66,6 @@ class FlowNet(nn.Module):
             x = torch.cat([seen[level], *meeting] if level >= 3 else meeting, dim=1)
             flows[level] = step(f"predict_flow{level}")(step(f"inter_conv{level}")(x))
         return flows[0], flows[1], flows[2]
-
-
-class SpectralConv(nn.Module):
-    """A convolution whose weight is divided by its largest singular value, u^T W v with the stored u and v (Miyato et al. 2018)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.weight_orig = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
-        self.register_buffer("weight_u", torch.zeros(outputs))
-        self.register_buffer("weight_v", torch.zeros(inputs * kernel * kernel))
-        self.stride, self.padding = stride, padding
-
-    @property
-    def weight(self) -> Tensor:
-        """The weight that is used (O, I, k, k)."""
-        u, v = self.get_buffer("weight_u"), self.get_buffer("weight_v")
-        return self.weight_orig / torch.dot(u, self.weight_orig.flatten(1) @ v)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
 
 
 class Residual(nn.Module):
