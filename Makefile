@@ -1,7 +1,7 @@
 # The only two commands you need:
 #   make run    from a fresh machine to the finished report of the demo grid
 #   make test   from a fresh machine to all tests
-# Both make their own .venv. Options: CORES=4, PYTHON=python3.11, ARGS="--configfile config/paper.yaml"
+# Both make their own .venv, with Python 3.11 to 3.14. Options: CORES=4, PYTHON=python3.12, ARGS="--configfile config/paper.yaml"
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -36,7 +36,8 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf results reports/report.html reports/site logs
+	rm -rf results reports/*/report.html reports/*/site logs
+	find reports -mindepth 1 -type d -empty -delete
 
 # Room on the disk: crops, frontals and variants go, embeddings, tables and figures stay.
 clean-pictures: $(STAMP)

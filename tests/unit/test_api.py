@@ -44,9 +44,19 @@ def test_an_answer_is_the_number_of_the_table(run: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(run)
     names: dict[str, Any] = {}
     exec(BLOCKS[0][1], names)
-    table = pd.read_csv(run / "results/master/table1_net_gain.csv")
-    expected = table[table["variant"] == "tddfa.none"]["identity_gain"].mean()
-    assert names["answer"].loc[("synthetic", "tddfa.none"), "identity_gain"] == pytest.approx(expected, abs=1e-6)
+    table = pd.read_csv(run / "results/master/table1_net_gain.csv").query("leak == 'no'")
+    assert len(names["answer"]) == len(table)
+    for row in table.to_dict("records"):
+        found = names["answer"].loc[(row["dataset"], row["detector"], row["backbone"], row["variant"])]
+        for column in ("identity_gain", "identity_gain_low", "identity_gain_high", "n_subjects"):
+            assert found[column] == pytest.approx(row[column], abs=1e-6, nan_ok=True), "as printed, not averaged over judges"
+
+
+def test_no_answer_averages_intervals_judges_or_datasets_and_gains_come_with_interval_and_n() -> None:
+    for question, code in BLOCKS:
+        assert "mean()" not in code and "pivot_table" not in code, question
+        if "gain" in code and "identities" not in code:
+            assert "_low" in code and "_high" in code and "n_subjects" in code, question
 
 
 def test_every_table_has_its_documented_columns(run: Path) -> None:

@@ -38,6 +38,31 @@ def test_worked_example_is_the_same_rotation_in_both_conventions() -> None:
     np.testing.assert_allclose(matrix_from_angles(*ours), WORKED_EXAMPLE, atol=5e-6)
 
 
+AUTHORS_MATRIX = np.array([[0.45684, -0.404949, -0.792031], [-0.103806, 0.860022, -0.499587], [0.883471, 0.310449, 0.350856]])
+"""Frame 501 of sequence 01 (quoted in deep-head-pose issue 39)."""
+AUTHORS_ANGLES = {"pitch": 41.50346755981445, "yaw": -62.06394958496094, "roll": -12.801728248596191}
+"""The same frame in the authors' own binary annotations."""
+
+
+def test_our_angles_are_the_ones_that_the_authors_annotate() -> None:
+    yaw, pitch, roll = (float(angle) for angle in angles_from_matrix(AUTHORS_MATRIX))
+    assert {"yaw": yaw, "pitch": pitch, "roll": roll} == pytest.approx(AUTHORS_ANGLES, abs=2e-3)
+    # What head-pose papers share as "the" conversion is another order of the same turns: tens of degrees away at this pose.
+    others = np.abs(np.abs(literature_angles(AUTHORS_MATRIX)) - np.abs([yaw, pitch, roll]))
+    assert others == pytest.approx([9.7, 13.4, 28.8], abs=0.1)
+
+
+def test_colour_and_depth_camera_are_two_cameras(shared: Path) -> None:
+    """Projecting with ``depth.cal`` would put the head a tenth of the picture away."""
+    folder = shared / "testdata" / "biwi_one_frame"
+    colour, depth = (biwi.read_calibration(folder / f"{name}.cal") for name in ("rgb", "depth"))
+    assert (colour.matrix[0, 0], colour.matrix[0, 2], colour.matrix[1, 2]) == (517.679, 320.0, 240.5)
+    assert (depth.matrix[0, 0], depth.matrix[0, 2], depth.matrix[1, 2]) == (575.816, 320.0, 240.0)
+    np.testing.assert_array_equal(depth.rotation, np.eye(3))
+    _, centre = biwi.read_pose(folder / "frame_00003_pose.txt")
+    assert np.linalg.norm(biwi.project(centre, colour) - biwi.project(centre, depth)) > 10
+
+
 def depth_cloud(folder: Path) -> np.ndarray:
     """Points (N, 3) in millimetres of a run-length compressed depth picture, by its published format."""
     data = (folder / "frame_00003_depth.bin").read_bytes()

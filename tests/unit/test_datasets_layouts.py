@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from frontalbench import datasets, status
-from frontalbench.datasets import aflw2000, cfp, listing
+from frontalbench.datasets import aflw2000, cfp, layouts, listing
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles, nearest_rotation
 from tests.unit import datasetkit as kit
@@ -28,6 +29,21 @@ def test_every_card_is_read_and_says_what_to_do_when_its_folder_is_not_there(tmp
         (tmp_path / "wrong" / "notes.txt").write_text("x")
         with pytest.raises(BadInput, match="nothing of layout"):
             listing.scan(card, tmp_path / "wrong")
+
+
+def test_every_layout_is_loaded_by_its_name_and_allowed_in_cards(tmp_path: Path) -> None:
+    for name in layouts.LAYOUTS:
+        assert callable(layouts.scan_of(name))
+        card = yaml.safe_dump(
+            {"name": "mine", "layout": name, "title": "Mine", "root": "x", "shards": 1, "licence": {"terms": "mine", "publish": False}}
+        )
+        (tmp_path / "mine.yaml").write_text(card)
+        assert datasets.load(tmp_path / "mine.yaml").layout == name
+    (tmp_path / "mine.yaml").write_text(card.replace(f"layout: {name}", "layout: vgg"))
+    with pytest.raises(BadConfig, match=f"layout.*{'.*'.join(sorted(layouts.LAYOUTS))}"):
+        datasets.load(tmp_path / "mine.yaml")
+    with pytest.raises(BadConfig, match="layout 'vgg' is not known; known: aflw2000"):
+        layouts.scan_of("vgg")
 
 
 def test_unknown_names_options_and_values_are_explained() -> None:
@@ -164,8 +180,9 @@ def test_aflw2000_without_a_pose_file_is_kept_without_pose(tmp_path: Path) -> No
     (tmp_path / "image00002.mat").write_bytes(b"not a matlab file")
     found = listing.scan(kit.card("aflw2000", tmp_path))
     assert [m.yaw for m in found.members] == [None, None]
-    assert any(line.startswith("2 pictures without a readable pose file") for line in found.problems)
-    assert aflw2000.pose_of(b"") is None
+    assert any(line.startswith("2 pictures without a usable pose file") for line in found.problems)
+    assert [m.detail for m in found.members] == ["no usable pose file: not there", "no usable pose file: not readable"]
+    assert aflw2000.pose_of(b"") == "not readable"
 
 
 def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None:
@@ -185,9 +202,11 @@ def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None
         "bob/1.jpg": "auto",
         "bob/1.png": "auto",
     }
-    assert found.ignored == 1 and found.refused == 1
+    assert found.ignored == 1 and found.refused == 2
     lines = "\n".join(found.problems)
-    assert "ann/other: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
+    assert (
+        "ann/other: 1 picture left out: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
+    )
 
 
 def test_names_of_every_kind_survive_and_never_leave_the_columns(tmp_path: Path) -> None:

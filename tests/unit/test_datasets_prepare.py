@@ -22,7 +22,7 @@ from frontalbench import datasets, images, status, tables
 from frontalbench.datasets import download, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.errors import BadInput, Unreadable
-from frontalbench.stages import prepare
+from frontalbench.stages import checking, prepare
 from tests.unit import datasetkit as kit
 
 
@@ -167,7 +167,7 @@ def test_a_look_at_a_folder_names_empty_files_and_counts_them(tmp_path: Path) ->
     kit.put(root / "ann" / "1.jpg", kit.jpeg(1))
     for index in range(25):
         kit.put(root / "bob" / f"{index:02d}.jpg", b"")
-    report = prepare.check(kit.card("folder", root), cache=listing.FileCache(None, root))
+    report = checking.check(kit.card("folder", root), cache=listing.FileCache(None, root)).report
     assert report.counts.statuses == {"ok": 1, "unreadable": 25}
     assert "bob/00.jpg: empty file" in report.problems and "5 more files are empty or cannot be read" in report.problems
     assert report.duplicates == ()

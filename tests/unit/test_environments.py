@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import runpy
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tomllib
 from pathlib import Path
 
@@ -12,6 +16,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import frontalbench
 
 ENVIRONMENTS = sorted((Path(__file__).parents[2] / "envs").glob("*.yaml"))
 
@@ -21,11 +27,38 @@ def pyproject(project_root: Path) -> dict:  # type: ignore[type-arg]
     return tomllib.loads((project_root / "pyproject.toml").read_text())["project"]
 
 
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
+
+def pins_of(project_root: Path, python: str) -> dict[str, str]:
+    """Canonical name -> version of what constraints.txt pins for a Python."""
+    lines = [line for line in (project_root / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    found: dict[str, str] = {}
+    for line in lines:
+        requirement = Requirement(line)
+        assert [each.operator for each in requirement.specifier] == ["=="], f"{line}: constraints.txt holds exact versions only"
+        if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
+            name = canonicalize_name(requirement.name)
+            assert name not in found, f"{name} is pinned twice for Python {python}"
+            found[name] = line.split(";")[0].split("==")[1].strip()
+    return found
+
+
 @pytest.fixture(scope="module")
 def pins(project_root: Path) -> dict[str, str]:
-    lines = [line for line in (project_root / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
-    assert all("==" in line for line in lines), "constraints.txt holds exact versions only"
-    return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
+    return pins_of(project_root, PYTHONS[0])
+
+
+def test_the_supported_pythons_are_said_once_and_checked(pyproject: dict) -> None:  # type: ignore[type-arg]
+    named = [line.rsplit(" ", 1)[1] for line in pyproject["classifiers"] if line.startswith("Programming Language :: Python :: ")]
+    assert tuple(named) == PYTHONS
+    assert pyproject["requires-python"] == f">={PYTHONS[0]}"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_no_package_is_pinned_twice_or_not_at_all_for_a_python(project_root: Path, python: str) -> None:
+    """(``pins_of`` asserts the first half.)"""
+    assert set(pins_of(project_root, python)) >= set(pins_of(project_root, PYTHONS[0]))
 
 
 def test_every_dependency_is_pinned(pyproject: dict, pins: dict[str, str]) -> None:  # type: ignore[type-arg]
@@ -73,5 +106,56 @@ def test_the_container_recipe_is_sound_and_of_the_same_python(project_root: Path
     assert done.returncode == 0, done.stdout + done.stderr
     text = (project_root / "Dockerfile").read_text()
     image = re.search(r"^FROM python:(\d+\.\d+)", text, re.M)
-    assert image and f">={image[1]}," in pyproject["requires-python"]
+    assert image and pyproject["requires-python"] == f">={image[1]}"
     assert "--constraint constraints.txt" in text
+
+
+def _bootstrap(project_root: Path) -> dict:  # type: ignore[type-arg]
+    return runpy.run_path(str(project_root / "workflow" / "scripts" / "bootstrap.py"), run_name="bootstrap")
+
+
+@pytest.mark.parametrize(("version", "word"), [((3, 10, 13), "3.11 or newer"), ((2, 7, 18), "3.11 or newer")])
+def test_a_python_that_is_too_old_is_told_what_to_do(
+    project_root: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], word: str
+) -> None:
+    look = _bootstrap(project_root)["python_problem"]
+    monkeypatch.setattr(sys, "version_info", version)
+    assert word in look() and "apt-get install" in look()
+
+
+@pytest.mark.parametrize("version", [(3, 11, 2), (3, 12, 3), (3, 13, 5)])
+def test_every_supported_python_is_taken(project_root: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int]) -> None:
+    look = _bootstrap(project_root)["python_problem"]
+    monkeypatch.setattr(sys, "version_info", version)
+    assert look() is None
+
+
+def test_python_3_14_without_a_compiler_is_told_what_to_install(
+    project_root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    look = _bootstrap(project_root)["python_problem"]
+    monkeypatch.setattr(sys, "version_info", (3, 14, 1))
+    there = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "immutables" else there(name))
+    monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert "needs a C compiler and Python.h" in look() and "python3.14-dev" in look()
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    assert look() is None
+
+
+def test_what_the_ecosystem_reads_says_what_the_package_says(project_root: Path, pyproject: dict) -> None:  # type: ignore[type-arg]
+    citation = yaml.safe_load((project_root / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (frontalbench.__version__, pyproject["license"])
+    catalog = yaml.safe_load((project_root / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert catalog["report"] is True and 'report: "reports/workflow.rst"' in (project_root / "Snakefile").read_text()
+    ways = catalog["software-stack-deployment"]
+    assert ways["conda"] is any("conda:" in rules.read_text() for rules in (project_root / "rules").glob("*.smk"))
+    assert ways["apptainer"] is bool(re.search(r"^container: ", (project_root / "Snakefile").read_text(), re.M))
+
+
+def test_the_front_page_names_systems_by_pythons_that_are_supported(project_root: Path) -> None:
+    text = (project_root / "README.md").read_text()
+    named = re.findall(r"(?:Debian|Ubuntu) [\d.]+(?: has)? (3\.\d+)", text)
+    assert set(named) == set(PYTHONS)

@@ -16,6 +16,7 @@ from frontalbench.tabulate import Cell, Facts, Settings, cell_of, judges, tables
 from frontalbench.tabulate.dataset import Dataset, read_datasets
 from frontalbench.tabulate.verification import verification_tables
 
+from . import peoplekit as kit
 from .test_compare_cell import D, World, crowd, unit
 
 SETTINGS = Settings(resamples=400)
@@ -86,7 +87,7 @@ def test_values_equal_written_out_ones(dataset: Dataset, found: tuple[list[Any],
         sd = np.sqrt(np.average((centres - mean) ** 2, weights=impostors.counts))
         assert values[(*judge, "z_slope")]["value"] == pytest.approx(line.slope / sd, rel=1e-3)
         assert values[(*judge, "stability")]["value"] == pytest.approx(rows.within[probe].mean(), abs=1e-6)
-        point = stats.operating_point(impostors, 1e-2)
+        point = stats.operating_point(impostors, 1e-1)  # 20 people are 380 pairs of people
         assert values[(*judge, "fnmr")]["value"] == pytest.approx((genuine_pairs.scores < np.float32(point.threshold)).mean(), abs=1e-9)
         assert values[(*judge, "fnmr")]["low"] <= values[(*judge, "fnmr")]["value"] <= values[(*judge, "fnmr")]["high"]
 
@@ -110,18 +111,70 @@ def test_ranking_keeps_scales_apart_and_chance_from_difference(found: tuple[list
         assert adjusted == pytest.approx(stats.holm(raw).tolist())
 
 
-def test_bootstrap_p_has_its_level_when_nothing_differs() -> None:
+@pytest.mark.parametrize(("people", "runs"), [(10, 60), (20, 12)])
+def test_two_equally_good_judges_are_called_different_in_at_most_five_percent(tmp_path: Path, people: int, runs: int) -> None:
+    found: dict[str, list[bool]] = {}
+    for run in range(runs):
+        made = kit.two_judges(np.random.default_rng([run, people]), people, tmp_path)
+        for row in judges.judge_rows(made, Facts(), kit.SETTINGS)[1]:
+            found.setdefault(row["measure"], []).append(row["significant"])
+    assert set(found) == ({"z_area", "z_slope"} if people == 10 else {"z_area", "z_slope", "fnmr"})
+    for measure, called in found.items():
+        assert np.mean(called) <= 0.05 + 1 / runs, measure
+
+
+def test_a_judge_that_loses_more_with_the_yaw_is_found(tmp_path: Path) -> None:
+    called = []
+    for run in range(10):
+        made = kit.two_judges(np.random.default_rng(run), 20, tmp_path, worse=0.4)
+        rows, pairs = judges.judge_rows(made, Facts(), kit.SETTINGS)
+        pair = next(r for r in pairs if r["measure"] == "z_area")
+        called.append(pair["significant"] and pair["difference"] > 0)
+        assert pair["low"] <= pair["difference"] <= pair["high"]
+    assert np.mean(called) >= 0.8
+    place = {(r["backbone"], r["measure"]): (r["place"], r["first"], r["last"]) for r in rows}
+    assert place["one", "z_area"] == (1, 1, 1) and place["two", "z_area"] == (2, 2, 2)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-9, 0.01])
+def test_a_collapsed_backbone_is_last_in_every_measure(tmp_path: Path, spread: float) -> None:
+    """All faces on one vector, with rounding, or with noise that knows no person: its similarities are the highest and its slope the flattest."""
     rng = np.random.default_rng(0)
-    p = [judges._bootstrap_p(rng.normal(rng.normal(), 1.0, 999)) for _ in range(400)]
-    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.09
-    assert judges._bootstrap_p(np.full(99, 1.0)) == pytest.approx(0.02) and np.isnan(judges._bootstrap_p(np.full(3, np.nan)))
+    good = kit.two_judges(rng, 20, tmp_path)
+    one, base = next(iter(good.rows.items()))
+    vectors = np.zeros((len(base), 16))
+    vectors[:, 0] = 1.0
+    vectors += spread * rng.normal(size=vectors.shape)
+    code = np.array([int(name[1:]) for name in base.subject])
+    made, rows = kit.compared(code, base.role == "reference", base.yaw, vectors, tmp_path, "collapsed")
+    found, pairs = judges.judge_rows(Dataset("toy", {one: base, made: rows}), Facts(), kit.SETTINGS)
+    last = [r for r in found if r["backbone"] == "collapsed" and r["measure"] in judges.COMPARED_ON_SCALE]
+    assert {r["measure"] for r in last} == set(judges.COMPARED_ON_SCALE)
+    for row in last:
+        assert (row["place"], row["n_ranked"]) == (2, 2), row["measure"]
+    slopes = {r["backbone"]: r for r in found if r["measure"] == "z_slope"}
+    assert slopes["collapsed"]["value"] > slopes["one"]["value"] and "placed last" in slopes["collapsed"]["note"]
+    assert (slopes["collapsed"]["first"], slopes["one"]["last"]) == (2, 1) and not [r for r in pairs if r["measure"] == "z_slope"]
+
+
+def test_too_few_people_decide_nothing_about_judges(tmp_path: Path) -> None:
+    made = kit.two_judges(np.random.default_rng(0), 5, tmp_path, worse=0.3)
+    rows, pairs = judges.judge_rows(made, Facts(), kit.SETTINGS)
+    assert pairs and all(not r["decidable"] and not r["significant"] and "not decidable with 5 people" in r["note"] for r in pairs)
+    assert all((r["first"], r["last"]) == (1, r["n_ranked"]) for r in rows)
+
+
+def test_the_false_match_rate_of_the_judges_is_the_largest_in_use_that_n_supports(tmp_path: Path) -> None:
+    for people, rate in ((20, "FMR 0.1"), (56, "FMR 0.01")):
+        rows, _ = judges.judge_rows(kit.two_judges(np.random.default_rng(0), people, tmp_path, probes=3), Facts(), kit.SETTINGS)
+        assert {r["note"].endswith(rate) for r in rows if r["measure"] == "fnmr"} == {True}
 
 
 def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Cell], dataset: Dataset) -> None:
     made = verification_tables(dataset, Facts(edges={"toy": EDGES}), SETTINGS)
     judge = ("good", "two")
-    rows = [r for r in made["fnmr_by_yaw"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2]
-    whole = next(r for r in made["error_rates"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-2)
+    rows = [r for r in made["fnmr_by_yaw"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-1]
+    whole = next(r for r in made["error_rates"] if (r["detector"], r["backbone"]) == judge and r["fmr_target"] == 1e-1)
     assert [r["yaw_bin"] for r in rows] == ["0 to 30", "30 to 60", "60 to 90"]
     assert sum(r["fnmr"] * r["n_pairs"] for r in rows) / sum(r["n_pairs"] for r in rows) == pytest.approx(whole["fnmr"])
     base = dataset.original(judge)
@@ -133,17 +186,15 @@ def test_fnmr_of_the_bins_adds_up_to_the_whole_and_equals_a_count(cells: list[Ce
     assert rows[2]["n_pairs"] == steep.sum()
     assert rows[2]["fnmr"] == pytest.approx((pair_scores.scores[steep] < np.float32(whole["threshold"])).mean())
     assert rows[0]["fnmr"] < rows[2]["fnmr"] and rows[2]["fnmr_low"] <= rows[2]["fnmr"] <= rows[2]["fnmr_high"]
-    assert not [r for r in made["fnmr_by_yaw"] if r["fmr_target"] < 1e-3], "not supported by n"
+    assert not [r for r in made["fnmr_by_yaw"] if r["fmr_target"] < 1e-1], "not supported by n"
 
 
 def test_a_fusion_counts_only_when_it_beats_the_mirrored_photograph(cells: list[Cell], dataset: Dataset) -> None:
     out = tables_of(cells, Facts(edges={"toy": EDGES}), SETTINGS)
     gains = {r["variant"]: r for r in out["table1_net_gain"]}
     assert gains["fuse_mean:mesh.none"]["over_mirror_low"] > 0 and "mirrored" not in gains["fuse_mean:mesh.none"]["note"]
-    assert (
-        gains["fuse_mean:tddfa.none"]["over_mirror"] < 0
-        and "not better than averaging with the mirrored" in gains["fuse_mean:tddfa.none"]["note"]
-    )
+    assert gains["fuse_mean:tddfa.none"]["over_mirror_high"] < 0
+    assert "worse than averaging with the mirrored photograph" in gains["fuse_mean:tddfa.none"]["note"]
     assert "over_mirror" not in gains["fuse_mean:mirror.none"]
     rows = {c.variant: r for c, r in dataset.rows.items() if c.judge == ("good", "one")}
     probe = rows["original"].role == "probe"

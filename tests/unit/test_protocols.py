@@ -16,6 +16,7 @@ from sklearn.model_selection import PredefinedSplit
 from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.protocols import cfp, lfw
+from frontalbench.protocols.lists import present
 from frontalbench.protocols.verification import Pair, area_under_roc, best_threshold, equal_error_rate, scores_of, verify
 
 
@@ -115,7 +116,7 @@ def test_real_pairs_file_has_ten_balanced_folds_of_separate_people(shared: Path)
     assert len(development) == 1000 and {pair.fold for pair in development} == {0}
     # The pictures of 30 people that are here make some of the pairs; the rest is named.
     here = [f"{path.parent.name}/{path.name}" for path in (shared / "testdata" / "lfw").glob("*/*.jpg")]
-    kept, absent = lfw.present(pairs, here)
+    kept, absent = present(pairs, here)
     assert all(pair.first in here and pair.second in here for pair in kept)
     assert len(kept) < 6000 and "Abel_Pacheco/Abel_Pacheco_0001.jpg" in absent
 
@@ -147,13 +148,109 @@ def test_real_cfp_splits(shared: Path) -> None:
         assert {tuple(name.split("/")[1] for name in pair[:2]) for pair in pairs} == {folders}
         assert all((pair.first.split("/")[0] == pair.second.split("/")[0]) == pair.same for pair in pairs)
         here = {str(path.relative_to(root / "Data" / "Images")) for path in (root / "Data" / "Images").rglob("*.jpg")}
-        kept, absent = lfw.present(pairs, here)
+        kept, absent = present(pairs, here)
         assert len(kept) == 1400 and absent  # two of ten folds: people 001 to 100
         assert {pair.fold for pair in kept} == {0, 1}
     with pytest.raises(BadInput, match="expected FF or FP"):
         cfp.read_pairs(root, "PP")
     with pytest.raises(BadInput, match=r"Pair_list_F\.txt: not there"):
-        cfp.read_pairs(root / "Data", "FF")
+        cfp.read_pairs(root / "Data" / "Images", "FF")
+
+
+CFP_IMAGES = [f"{person:03d}/frontal/{number:02d}.jpg" for person in range(1, 501) for number in range(1, 11)]
+
+
+def cfp_lists(root: Path) -> Path:
+    """Lists of the published form and size; fold k has people 50 (k - 1) + 1 to 50 k."""
+    protocol = root / "Protocol"
+    (protocol / "Split").mkdir(parents=True)
+    (protocol / "Pair_list_F.txt").write_text("".join(f"{n} ../Data/Images/{name}\n" for n, name in enumerate(CFP_IMAGES, 1)))
+    for fold in range(10):
+        folder = protocol / "Split" / "FF" / f"{fold + 1:02d}"
+        folder.mkdir(parents=True)
+        people = [fold * 50 + place for place in range(50)]
+        same = [(person * 10 + 1, person * 10 + 2 + k) for person in people for k in range(7)]
+        diff = [(person * 10 + 1 + k, fold * 500 + ((person - fold * 50 + 1) % 50) * 10 + 1 + k) for person in people for k in range(7)]
+        for name, pairs in (("same.txt", same), ("diff.txt", diff)):
+            (folder / name).write_text("".join(f"{i},{j}\n" for i, j in pairs))
+    return root
+
+
+def test_cfp_lists_may_have_byte_order_marks_and_blanks_at_line_ends(tmp_path: Path) -> None:
+    root = cfp_lists(tmp_path)
+    before = cfp.read_pairs(root, "FF")
+    assert len(before) == 7000
+    for file in (root / "Protocol").rglob("*.txt"):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b" \t\r\n"))
+    assert cfp.read_pairs(root, "FF") == before
+
+
+def without_last(text: str) -> str:
+    return text[: text.rstrip("\n").rindex("\n") + 1]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "why"),
+    [
+        ("Split/FF/03/diff.txt", lambda text: "", r"03/diff\.txt: 0 pairs, expected 350; the file is cut off or changed"),
+        ("Split/FF/03/diff.txt", without_last, r"03/diff\.txt: 349 pairs, expected 350"),
+        ("Split/FF/03/same.txt", lambda text: text + "1001,1002\n", r"03/same\.txt: 351 pairs, expected 350"),
+        ("Split/FF/03/same.txt", lambda text: text[:-2], r"03/same\.txt: line 350: does not end with a line break"),
+        ("Split/FF/03/same.txt", lambda text: text.replace("1001,1002\n", "1001,1012\n"), r"line 1: .* show two people"),
+        ("Split/FF/03/diff.txt", lambda text: text.replace("1001,1011\n", "1001,1002\n"), r"line 1: .* show one person"),
+        ("Split/FF/03/diff.txt", lambda text: text.replace("1001,1011\n", "1001,11\n"), r"line 1: person 002 belongs to fold 1"),
+        ("Split/FF/03/diff.txt", lambda text: "\n\n" + text.replace("1001,1011", "1001;1011"), r"line 3: expected two numbers"),
+        ("Pair_list_F.txt", without_last, r"Pair_list_F\.txt: 4,999 images, expected 5,000"),
+        ("Pair_list_F.txt", lambda text: text.replace("\n2 ", "\n1 "), r"line 2: number 1 was already given for 001/frontal/01\.jpg"),
+        (
+            "Pair_list_F.txt",
+            lambda text: "\n" + text.replace("2 ../Data/Images/001/frontal/02.jpg", "2 x"),
+            r"line 3: expected '1 \.\./Data",
+        ),
+    ],
+)
+def test_cut_off_or_changed_cfp_lists_are_refused(tmp_path: Path, file: str, change: object, why: str) -> None:
+    place = cfp_lists(tmp_path) / "Protocol" / file
+    place.write_text(change(place.read_text()))  # type: ignore[operator]
+    with pytest.raises(BadInput, match=why) as error:
+        cfp.read_pairs(tmp_path, "FF")
+    assert ("\n" not in str(error.value) and "anew" in str(error.value)) or "expected" in str(error.value)
+
+
+def test_pairs_files_may_have_a_byte_order_mark_blanks_and_windows_line_ends(tmp_path: Path) -> None:
+    file = tmp_path / "pairs.txt"
+    file.write_bytes(b"1\t1\nA\t1\t2\nA\t1\tB\t1\n")
+    wanted = lfw.read_pairs(file)
+    file.write_bytes(b"\xef\xbb\xbf1\t1 \r\n\r\nA\t1\t2\t\r\nA\t1 \tB\t1  \r\n")
+    assert lfw.read_pairs(file) == wanted
+    file.write_bytes(b"1 1\n\n\nA 1 2\n\nA 1 2\n")
+    with pytest.raises(BadInput, match="line 6: expected 'name1 i name2 j'"):
+        lfw.read_pairs(file)
+    file.write_bytes(b"1 1\nA 1 2\nA 1 B 1")
+    with pytest.raises(BadInput, match=r"line 3: does not end with a line break.*cut off inside a number"):
+        lfw.read_pairs(file)
+
+
+@pytest.mark.parametrize("place", ["pairs.txt", "lfw/pairs.txt", "lfw_funneled/pairs.txt", "images_funneled/pairs.txt"])
+def test_pairs_files_are_found_where_the_site_keeps_them(tmp_path: Path, place: str) -> None:
+    (tmp_path / "root" / "lfw_funneled").mkdir(parents=True)
+    file = tmp_path / "root" / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("1 1\n")
+    assert lfw.find_pairs(tmp_path / "root") == file
+    assert lfw.find_pairs(tmp_path / "root" / "lfw_funneled").name == "pairs.txt" if place == "pairs.txt" else True
+    with pytest.raises(BadInput, match=r"pairs\.txt: not there \(nor in .*lfw_funneled"):
+        file.unlink()
+        lfw.find_pairs(tmp_path / "root")
+
+
+def test_pictures_that_differ_only_in_their_ending_are_the_same_pictures() -> None:
+    pairs = [Pair("A/A_0001.jpg", "A/A_0002.jpg", True, 0), Pair("A/A_0001.jpg", "B.C/B.C_0001.jpg", False, 0)]
+    kept, absent = present(pairs, ["A/A_0001.png", "A/A_0002.jpg", "A/A_0002.png", "B.C/B.C_0001.PNG"])
+    assert kept == [Pair("A/A_0001.png", "A/A_0002.jpg", True, 0), Pair("A/A_0001.png", "B.C/B.C_0001.PNG", False, 0)]
+    assert absent == []
+    # Two pictures that could be meant are none.
+    assert present(pairs[:1], ["A/A_0001.png", "A/A_0001.bmp", "A/A_0002.jpg"]) == ([], ["A/A_0001.jpg"])
 
 
 def test_scores_of_pairs_and_of_images_that_are_not_there() -> None:
@@ -176,3 +273,20 @@ def test_command_counts_and_names_pictures_that_are_not_there(tmp_path: Path, pr
     warning, error = done.stderr.splitlines()
     assert "1 pictures that its pairs name" in warning and warning.endswith("B/B_0002.jpg")
     assert done.returncode == 2 and "at least two folds" in error
+
+
+def test_command_verifies_png_copies_and_explains_tables_of_something_else(tmp_path: Path, project_root: Path) -> None:
+    (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nB\t1\t2\nA\t2\tB\t2\n")
+    script = str(project_root / "workflow/scripts/verify_protocol.py")
+
+    def verify_names(names: list[str]) -> subprocess.CompletedProcess[str]:
+        rows = [{"image_id": name, "status": "ok", "embedding": [1.0, 0.0] if name[0] == "A" else [0.0, 1.0]} for name in names]
+        tables.write(tmp_path / "e.parquet", tables.from_rows(rows, tables.embeddings_schema(2)))
+        command = [sys.executable, script, "--protocol", "lfw", "--root", str(tmp_path), "--embeddings", str(tmp_path / "e.parquet")]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = verify_names([f"{name}/{name}_000{n}.png" for name in "AB" for n in (1, 2)])
+    assert done.returncode == 0 and '"accuracy": 1.0' in done.stdout and not done.stderr
+    done = verify_names(["A/first.png", "B/first.png"])
+    assert done.returncode == 2 and "none of the 4 pairs" in done.stderr
+    assert "like 'A/A_0001.jpg'" in done.stderr and "like 'A/first.png'" in done.stderr and "whole dataset" not in done.stderr

@@ -5,7 +5,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
+import shutil
 import sys
+import sysconfig
+
+LOWEST = (3, 11)
+COMPILES = (3, 14)
+"""From this Python on, a package that is needed comes without a wheel (constraints.txt, 2026-11-27)."""
 
 MODULES = ("numpy", "cv2", "onnxruntime", "torch", "pyarrow", "PIL", "ai_edge_litert.interpreter", "matplotlib", "snakemake")
 # Shared library -> Debian package that brings it.
@@ -26,14 +33,29 @@ DEBIAN = {
 
 def python_problem() -> str | None:
     """Why this interpreter will not do, or None."""
-    if sys.version_info[:2] != (3, 11):
+    here = "{}.{}".format(*sys.version_info[:2])
+    if sys.version_info[:2] < LOWEST:
         return (
-            f"Python 3.11 is needed, this is {sys.version.split()[0]}; on Debian 12: apt-get install python3.11 python3.11-venv,"
-            " then: make PYTHON=python3.11 run"
+            f"Python {LOWEST[0]}.{LOWEST[1]} or newer is needed, this is {sys.version.split()[0]}; Debian 12 and 13, Ubuntu 24.04 and 26.04 have one"
+            " (apt-get install python3 python3-venv); or name another: make PYTHON=python3.12 run"
         )
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        return "the venv module is missing; on Debian: apt-get install python3.11-venv"
+        return f"the venv module is missing; on Debian and Ubuntu: apt-get install python{here}-venv"
+    lacking = _lacking_to_compile() if sys.version_info[:2] >= COMPILES and importlib.util.find_spec("immutables") is None else []
+    if lacking:
+        return (
+            f"Snakemake's dependency immutables has no wheel for Python {here} and is compiled, which needs {' and '.join(lacking)}; on Debian and"
+            f" Ubuntu: apt-get install gcc python{here}-dev; or take an older Python: make PYTHON=python3.13 run"
+        )
     return None
+
+
+def _lacking_to_compile() -> list[str]:
+    """What is missing to compile an extension for this interpreter."""
+    lacking = [] if any(map(shutil.which, ("cc", "gcc", "clang"))) else ["a C compiler"]
+    if not os.path.isfile(os.path.join(sysconfig.get_path("include"), "Python.h")):  # noqa: PTH113, PTH118 - also for Pythons that are too old
+        lacking.append("Python.h")
+    return lacking
 
 
 def library_problem() -> str | None:

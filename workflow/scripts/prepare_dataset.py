@@ -15,9 +15,10 @@ import sys
 from typing import Any
 
 from frontalbench import cli, datasets
+from frontalbench.datasets import listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.errors import BadInput
-from frontalbench.stages import prepare
+from frontalbench.stages import checking, prepare
 from frontalbench.stages.common import provenance
 
 
@@ -30,12 +31,15 @@ def main() -> int:
     if args.root is not None:
         card = card.with_options({"root": args.root})
     if args.check:
-        print(describe(card, prepare.check(card)))
+        print(describe(card, checking.check(card, pixels=not args.no_pixels, progress=cli.progress)))
         return cli.EXIT_OK
+    card = listing.with_shards(card)
     record = provenance("prepare", [], card=card.name, card_digest=card.digest(), threads=1)
     report = prepare.prepare_shard(card, None, args.shard, args.out, provenance=record)
     for problem in report.problems:
         print(f"warning: {' '.join(problem.split())}", file=sys.stderr)
+    if report.ignored:
+        print(f"note: not pictures, ignored: {ignored(report)}", file=sys.stderr)
     counts = report.counts
     print(
         f"{card.name} {args.shard}: {counts.images:,} images, "
@@ -54,6 +58,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shard", metavar="NNNN")
     parser.add_argument("--out", metavar="FILE.parquet")
     parser.add_argument("--check", action="store_true", help="print counts, problems and duplicates; write nothing")
+    parser.add_argument("--no-pixels", action="store_true", help="with --check: do not decode pictures, so find no near-identical ones")
     parser.add_argument("--list", action="store_true", help="print all dataset cards")
     args = parser.parse_args()
     if not args.list and args.dataset is None:
@@ -78,14 +83,21 @@ def table() -> str:
     for name in datasets.names():
         card = datasets.find(name)
         here = "here" if card.root.is_dir() else "not here"
-        rows.append((name, card.layout, f"{card.shards} shards", here, str(card.root), card.data["licence"]["terms"]))
+        rows.append((name, card.layout, f"{card.data['shards']} shards", here, str(card.root), card.data["licence"]["terms"]))
     if not rows:
         raise BadInput("config/datasets holds no cards")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
 
 
-def describe(card: DatasetCard, report: prepare.Report) -> str:
+def ignored(report: prepare.Report) -> str:
+    """``3 (2 .txt: a.txt, b.txt; 1 .md: c.md)``."""
+    kinds = "; ".join(f"{number:,} {ending}: {names}" for ending, (number, names) in report.ignored_by_ending.items())
+    return f"{report.ignored:,} ({kinds})" if kinds else "0"
+
+
+def describe(card: DatasetCard, found: checking.Check) -> str:
+    report, pixels = found.report, found.pixels
     counts = report.counts
     across = [duplicate for duplicate in report.duplicates if duplicate.across]
     lines = [
@@ -98,9 +110,16 @@ def describe(card: DatasetCard, report: prepare.Report) -> str:
         f"references: {counts.references:,}; probes: {counts.probes:,}; to be decided by measured pose: {counts.undecided:,}; "
         f"unused: {counts.unused:,}",
         f"probes by |yaw|: {', '.join(f'{label}: {number:,}' for label, number in counts.probes_by_yaw.items())}",
-        f"not pictures, ignored: {report.ignored:,}; refused: {report.refused:,}",
+        f"not pictures, ignored: {ignored(report)}",
+        f"pictures and rows left out: {report.refused:,}",
         f"same bytes twice: {len(report.duplicates):,} groups, {len(across):,} of them across people",
     ]
+    if pixels is not None:
+        lines.append(
+            f"near-identical by pixels: {pixels.apart:,} pairs across people, {pixels.within:,} within a person "
+            f"({pixels.compared:,} pictures compared)"
+        )
+        lines += [f"near-identical across people: {twice.first}, {twice.second} ({twice.correlation:.2f})" for twice in pixels.across[:20]]
     lines += [f"left out: {number:,} x {reason}" for reason, number in report.left_out.items()]
     lines += [f"duplicate across people: {', '.join(duplicate.image_ids[:4])}" for duplicate in across[:20]]
     lines += [f"problem: {problem}" for problem in report.problems]

@@ -18,7 +18,9 @@ import numpy as np
 
 from frontalbench import cli, tables
 from frontalbench.datasets.members import some
+from frontalbench.errors import BadInput
 from frontalbench.protocols import cfp, lfw
+from frontalbench.protocols.lists import present
 from frontalbench.protocols.verification import Pair, scores_of, verify
 
 
@@ -36,7 +38,13 @@ def main() -> int:
     args = parser.parse_args()
     table = tables.concatenate(args.embeddings, columns=["image_id", "status", "embedding"])
     ids = table["image_id"].to_pylist()
-    pairs, absent = lfw.present(read_pairs(args.protocol, args.root), ids)
+    listed = read_pairs(args.protocol, args.root)
+    pairs, absent = present(listed, ids)
+    if not pairs:
+        raise BadInput(
+            f"{args.root}: none of the {len(listed):,} pairs has both pictures in the tables; the pairs name pictures like '{listed[0].first}', "
+            f"the tables hold pictures like '{ids[0] if ids else ''}'; are these the tables of this dataset?"
+        )
     if absent:
         named = f"{len(absent):,} pictures that its pairs name have no row in the tables, so these pairs do not count: {some(absent)}"
         print(f"warning: {args.root}: {named}", file=sys.stderr)

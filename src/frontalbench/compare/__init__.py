@@ -6,6 +6,6 @@
 * :mod:`.cell`: one cell (dataset, variant, detector, backbone) -> one row per image;
 * :mod:`.derived`: variants made of embeddings that are already there (fusion, mean-shift control);
 * :mod:`.groups`: the pair groups of the study and their summary rows;
-* :mod:`.bootstrap`, :mod:`.stats`, :mod:`.curves`: intervals, tests, error rates, curves over yaw;
-* :mod:`.pairs`: pair groups of plain folders, from a ``pairs.yaml``.
+* :mod:`.jackknife`, :mod:`.stats`, :mod:`.curves`: intervals, tests, error rates, curves over yaw; :mod:`.bootstrap`: shared draws;
+* :mod:`.pairs`: pair groups of plain folders, from a ``pairs.yaml``; :mod:`.paired`: views of one photograph compared by picture.
 """

@@ -1,8 +1,8 @@
-"""Bootstrap over identities.
+"""Bootstrap over people: draws that several cells share. The printed intervals are those of :mod:`.jackknife`.
 
 Pictures of one person are not independent of each other; persons are. So whole subjects are drawn with replacement, and a statistic is
 recomputed from sums per subject: one matrix product of draw counts with sums gives all resamples of many statistics at once
-(Efron and Tibshirani 1993, chapters 8 and 13; BCa chapter 14).
+(Efron and Tibshirani 1993, chapters 8 and 13).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+
+from frontalbench.compare import jackknife
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,45 +56,20 @@ def ratio_draws(sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAM
 
 
 def mean_intervals(
-    sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95, method: str = "percentile"
+    sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95, method: str = "t"
 ) -> tuple[FloatArray, FloatArray]:
     """Confidence intervals of M means from sums and numbers per subject, each (n, M).
 
-    ``method``: "percentile" or "bca". NaN where fewer than two subjects contribute: one person says nothing about persons.
+    ``method``: "t" (Student's, from leaving people out: :mod:`.jackknife`; NaN below six people's worth) or "percentile" (the bootstrap's, too narrow
+    with few people; NaN below two).
     """
     n, m = sums.shape
     if n == 0:
         return np.full(m, np.nan), np.full(m, np.nan)
-    draws = ratio_draws(sums, numbers, resamples=resamples, seed=seed)
-    if method == "percentile":
-        low, high = percentile_interval(draws, level)
-    elif method == "bca":
-        low, high = _bca(draws, sums, numbers, level)
-    else:
-        raise ValueError(f"method: expected percentile or bca, got {method!r}")
+    if method == "t":
+        return jackknife.mean_intervals(sums, numbers, level=level)
+    if method != "percentile":
+        raise ValueError(f"method: expected t or percentile, got {method!r}")
+    low, high = percentile_interval(ratio_draws(sums, numbers, resamples=resamples, seed=seed), level)
     enough = (numbers > 0).sum(axis=0) >= 2
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
-
-
-def _bca(draws: FloatArray, sums: FloatArray, numbers: FloatArray, level: float) -> tuple[FloatArray, FloatArray]:
-    from scipy.special import ndtr, ndtri
-
-    with np.errstate(invalid="ignore", divide="ignore"):
-        estimate = sums.sum(axis=0) / numbers.sum(axis=0)
-        left = numbers.sum(axis=0) - numbers
-        jackknife = np.where(left > 0, (sums.sum(axis=0) - sums) / left, np.nan)
-        # subjects that do not contribute leave the estimate as it is and say nothing about its spread
-        jackknife = np.where(numbers > 0, jackknife, np.nan)
-        centred = np.nanmean(jackknife, axis=0) - jackknife
-        acceleration = np.nansum(centred**3, axis=0) / (6.0 * np.nansum(centred**2, axis=0) ** 1.5)
-        acceleration = np.where(np.isfinite(acceleration), acceleration, 0.0)
-        finite = np.isfinite(draws).sum(axis=0)
-        # half of the ties count as below, as in the reference implementation of SciPy
-        below = ((draws < estimate).sum(axis=0) + (draws <= estimate).sum(axis=0)) / (2.0 * finite)
-        bias = ndtri(np.clip(below, 1e-6, 1 - 1e-6))
-        shares = []
-        for z in (ndtri((1 - level) / 2), ndtri((1 + level) / 2)):
-            moved = bias + z
-            shares.append(ndtr(bias + moved / (1 - acceleration * moved)))
-    ordered = np.sort(draws, axis=0)
-    return _quantiles(ordered, shares[0]), _quantiles(ordered, shares[1])

@@ -18,13 +18,16 @@ from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, read_gallery, shares, turned_galleries
-from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs
+from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, group_of, n_groups
 from frontalbench.compare.metadata import Metadata, Path, Words, read_metadata
 from frontalbench.compare.scores import SCORES, TAIL, Float32Array, FloatArray, Genuine, ImpostorSink, IntArray, to_table
 from frontalbench.compare.shards import Originals, Shard, derive, mean_shift_of, plain_shards
 from frontalbench.errors import BadInput
 
 _ROLES = ("probe", "reference")
+_SAMPLE = (
+    20_000_000  # so many impostor pairs, evenly over each person's images, are counted person by person; all of them where there are fewer
+)
 _PASS = 2048  # probes handed to the kernel at once; bounds the genuine pairs held while they are made
 
 
@@ -94,10 +97,16 @@ class _Scores:
     count: dict[str, IntArray]
     pairs: dict[str, list[tuple[IntArray, IntArray, Float32Array]]]
     sinks: dict[str, ImpostorSink]
+    groups: int
+    moves: npt.NDArray[np.float16]  # (N, groups)
+    sampled: npt.NDArray[np.bool_]
+    people: dict[str, npt.NDArray[np.bool_]]  # (subjects,): those whose probes were compared with strangers
 
     @staticmethod
-    def of(meta: Metadata, combine: str, sums: _SubjectSums | None, tail: int) -> _Scores:
+    def of(meta: Metadata, combine: str, sums: _SubjectSums | None, tail: int, n_references: int) -> _Scores:
         n = len(meta)
+        n_subjects = int(meta.subject_code.max(initial=-1)) + 1
+        groups = n_groups(n_subjects)
         return _Scores(
             meta,
             combine,
@@ -109,12 +118,17 @@ class _Scores:
             {name: np.zeros(n, np.int64) for name in ("n_references", "n_impostors", "n_within", "rank")},
             {role: [] for role in _ROLES},
             {role: ImpostorSink(tail) for role in _ROLES},
+            groups,
+            np.zeros((n, groups), np.float16),
+            _sample(meta, n_references),
+            {role: np.zeros(n_subjects, np.bool_) for role in _ROLES},
         )
 
     def add(self, shard: Shard, take: IntArray, role: str, gallery: Gallery, gallery_rows: IntArray) -> None:
         """Compare the rows ``take`` of a shard, all of one role, with a gallery whose references stand at ``gallery_rows`` of the metadata."""
         rows = shard.rows[take]
-        batch = Batch(tuple(v[take] for v in shard.vectors), self.meta.subject_code[rows], self.meta.photo[rows], self.combine)
+        vectors = tuple(v[take] for v in shard.vectors)
+        batch = Batch(vectors, self.meta.subject_code[rows], self.meta.photo[rows], self.combine, self.sampled[rows])
         best = self._add_genuine(batch, rows, role, gallery, gallery_rows)
         self._add_strangers(batch, rows, role, gallery, best)
         if self.sums is not None and role == "probe":
@@ -142,8 +156,12 @@ class _Scores:
         return best
 
     def _add_strangers(self, batch: Batch, rows: IntArray, role: str, gallery: Gallery, best: Float32Array) -> None:
-        strangers = ImpostorSums.zeros(len(rows))
+        strangers = ImpostorSums.zeros(len(rows), self.groups)
         add_impostors(batch, gallery, best, strangers, self.sinks[role])
+        of_probes = np.bincount(group_of(batch.subject, self.groups), strangers.count, minlength=self.groups)
+        self.sinks[role].add_numbers(np.stack([of_probes, strangers.group_count.sum(axis=0)], axis=1).astype(np.int64))
+        self.moves[rows] = strangers.moves()
+        self.people[role][batch.subject[strangers.count > 0]] = True
         with np.errstate(invalid="ignore", divide="ignore"):
             average = strangers.total / strangers.count
             spread = np.sqrt(np.maximum(strangers.squares / strangers.count - average**2, 0.0))
@@ -152,9 +170,53 @@ class _Scores:
         self.count["n_impostors"][rows] = strangers.count
         self.count["rank"][rows] = np.where(np.isfinite(best), 1 + strangers.better, 0)
 
-    def table(self, role: str) -> pa.Table:
+    def add_uncommon(self, shard: Shard, gallery: Gallery) -> None:
+        """Count the impostor scores of probes that only one of this variant and `original` gave, to be taken out of a comparison of the two."""
+        if shard.original is None:
+            return
+        probe = self.meta.role[shard.rows] == "probe"
+        for role, chosen, vectors in (
+            ("lost", probe & shard.original_ok & ~shard.ok, (shard.original,)),
+            ("gained", probe & shard.ok & ~shard.original_ok, shard.vectors),
+        ):
+            take = np.flatnonzero(chosen)
+            if not len(take):
+                continue
+            rows = shard.rows[take]
+            batch = Batch(
+                tuple(v[take] for v in vectors),
+                self.meta.subject_code[rows],
+                self.meta.photo[rows],
+                self.combine if len(vectors) > 1 else "",
+            )
+            strangers = ImpostorSums.zeros(len(take), self.groups)
+            sink = self.sinks.setdefault(role, ImpostorSink(self.sinks["probe"].keep))
+            add_impostors(batch, gallery, np.full(len(take), np.nan, np.float32), strangers, sink)
+            of_probes = np.bincount(group_of(batch.subject, self.groups), strangers.count, minlength=self.groups)
+            sink.add_numbers(np.stack([of_probes, strangers.group_count.sum(axis=0)], axis=1).astype(np.int64))
+
+    def uncommon(self) -> list[pa.Table]:
+        """The impostor scores of :meth:`add_uncommon`, of those roles that there are."""
+        return [_scores_table(self.meta, role, [], self.sinks[role], 0) for role in ("lost", "gained") if role in self.sinks]
+
+    def table(self, role: str, gallery: Gallery) -> pa.Table:
         """The pair scores of one role, with schema ``scores.SCORES``."""
-        return _scores_table(self.meta, role, self.pairs[role], self.sinks[role])
+        people, references = self.people[role], np.zeros(len(self.people[role]), np.bool_)
+        references[gallery.subject] = True
+        pairs = int(people.sum()) * int(references.sum()) - int((people & references).sum())
+        return _scores_table(self.meta, role, self.pairs[role], self.sinks[role], pairs)
+
+
+def _sample(meta: Metadata, n_references: int) -> npt.NDArray[np.bool_]:
+    """(N,): the images whose impostor scores are counted person by person: every k-th of each person and role, beginning with the first."""
+    chosen = np.isin(meta.role, _ROLES)
+    step = max(1, -(-int(chosen.sum()) * n_references // _SAMPLE))
+    key = np.where(chosen, meta.subject_code * 2 + (meta.role == "probe"), -1)
+    order = np.argsort(key, kind="stable")
+    place = np.empty(len(key), np.int64)
+    place[order] = np.arange(len(key)) - np.searchsorted(key[order], key[order], "left")
+    sampled: npt.NDArray[np.bool_] = chosen & (place % step == 0)
+    return sampled
 
 
 def compare_cell(
@@ -206,13 +268,14 @@ def compare_cell(
     n = len(meta)
     seen = np.zeros(n, np.bool_)
     words, detail = np.full(n, "", "<U32"), np.full(n, "", "<U300")
-    scores = _Scores.of(meta, combine, sums, tail)
+    scores = _Scores.of(meta, combine, sums, tail, len(plain[0]))
     for shard in shards():
         if seen[shard.rows].any():
             twice = meta.image_id[shard.rows[np.flatnonzero(seen[shard.rows])[0]]]
             raise BadInput(f"{embeddings[0]}: image '{twice}' occurs twice in the embeddings")
         seen[shard.rows] = True
         words[shard.rows], detail[shard.rows] = shard.status, shard.detail
+        scores.add_uncommon(shard, plain[0])
         for gallery, role, chosen in shares(meta, shard, galleries):
             for start in range(0, len(chosen), _PASS):
                 scores.add(shard, chosen[start : start + _PASS], role, *gallery)
@@ -233,8 +296,8 @@ def compare_cell(
         )
         words[lost], detail[lost] = status.MODEL_ERROR, "none of the subject's references could be turned to this pose"
     report = _finish(meta, words, detail, scores.count["n_references"], plain[0])
-    similarity = _similarity_table(meta, words, detail, scores.value, scores.count)
-    return CellResult(similarity, pa.concat_tables([scores.table(role) for role in _ROLES]), report)
+    similarity = _similarity_table(meta, words, detail, scores)
+    return CellResult(similarity, pa.concat_tables([*(scores.table(role, plain[0]) for role in _ROLES), *scores.uncommon()]), report)
 
 
 def _finish(meta: Metadata, words: Words, detail: Words, n_references: IntArray, gallery: Gallery) -> dict[str, int]:
@@ -273,9 +336,9 @@ def _finish(meta: Metadata, words: Words, detail: Words, n_references: IntArray,
     }
 
 
-def _similarity_table(
-    meta: Metadata, words: Words, detail: Words, value: Mapping[str, FloatArray], count: Mapping[str, IntArray]
-) -> pa.Table:
+def _similarity_table(meta: Metadata, words: Words, detail: Words, scores: _Scores) -> pa.Table:
+    value, count = scores.value, scores.count
+
     def numbers(values: npt.NDArray[Any]) -> pa.Array:
         return pa.array(values.astype(np.float32), pa.float32(), from_pandas=True)  # NaN becomes null
 
@@ -289,12 +352,18 @@ def _similarity_table(
     columns["detail"] = pa.array(detail.tolist(), pa.string())
     columns |= {name: numbers(array) for name, array in value.items()}
     columns |= {name: pa.array(array.astype(np.int32)) for name, array in count.items()}
+    ends = np.cumsum(np.append(0, np.where(count["n_impostors"] > 0, scores.groups, 0)))
+    moves = pa.array(scores.moves[count["n_impostors"] > 0].reshape(-1), pa.float16())
+    nothing = pa.array(count["n_impostors"] == 0)
+    columns["impostor_moves"] = pa.ListArray.from_arrays(pa.array(ends, pa.int32()), moves, mask=nothing)
     columns["rank"] = pa.array(count["rank"].astype(np.int32), mask=count["rank"] == 0)
     columns["n_same_photo"] = pa.array((copies[meta.photo] - 1).astype(np.int32))
     return pa.table([columns[field.name] for field in tables.SIMILARITY], schema=tables.SIMILARITY)
 
 
-def _scores_table(meta: Metadata, role: str, pairs: Sequence[tuple[IntArray, IntArray, Float32Array]], sink: ImpostorSink) -> pa.Table:
+def _scores_table(
+    meta: Metadata, role: str, pairs: Sequence[tuple[IntArray, IntArray, Float32Array]], sink: ImpostorSink, n: int
+) -> pa.Table:
     nothing = np.zeros(0, np.int64)
     rows = np.concatenate([nothing, *(p[0] for p in pairs)])
     others = np.concatenate([nothing, *(p[1] for p in pairs)])
@@ -304,4 +373,4 @@ def _scores_table(meta: Metadata, role: str, pairs: Sequence[tuple[IntArray, Int
     genuine = Genuine(
         score[order], meta.subject[rows].astype(object), meta.image_id[rows].astype(object), meta.image_id[others].astype(object)
     )
-    return to_table(role, genuine, sink.result()).cast(SCORES)
+    return to_table(role, genuine, sink.result(n)).cast(SCORES)

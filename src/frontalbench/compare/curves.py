@@ -1,4 +1,4 @@
-"""Similarity over yaw: slope, smooth curve with a band, area under it. Resampled over subjects throughout."""
+"""Similarity over yaw: slope, smooth curve with a band, area under it. Intervals leave people out throughout (:mod:`.jackknife`)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import bootstrap
-from frontalbench.compare.stats import Estimate
+from frontalbench.compare import jackknife
+from frontalbench.compare.jackknife import Estimate, LeftOut
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -17,9 +17,14 @@ BANDWIDTH = 7.5
 """Standard deviation in degrees of the Gaussian kernel of :func:`smooth`."""
 
 
-def _known(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64], int]:
+def _known(
+    yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0
+) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64], int]:
+    """(x, y, person, number of people) of the images with both; ``people``: ``subject`` holds so many codes already."""
     x, y = np.asarray(yaw, np.float64), np.asarray(value, np.float64)
     keep = np.isfinite(x) & np.isfinite(y)
+    if people:
+        return x[keep], y[keep], np.asarray(subject, np.int64)[keep], people
     _, code = np.unique(np.asarray(subject)[keep], return_inverse=True)
     return x[keep], y[keep], code.astype(np.int64), int(code.max(initial=-1)) + 1
 
@@ -27,61 +32,102 @@ def _known(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike) -> 
 def _per_subject(code: npt.NDArray[np.int64], n: int, columns: FloatArray) -> FloatArray:
     """Sums per subject (n, K) of ``columns`` (images, K)."""
     order = np.argsort(code, kind="stable")
-    starts = np.searchsorted(code[order], np.arange(n))
-    sums: FloatArray = np.add.reduceat(columns[order], starts, axis=0)
+    present, starts = np.unique(code[order], return_index=True)
+    sums: FloatArray = np.zeros((n, columns.shape[1]))
+    if len(present):
+        sums[present] = np.add.reduceat(columns[order], starts, axis=0)
     return sums
-
-
-@dataclass(frozen=True)
-class Draws:
-    """A value and its bootstrap draws (B,), for differences between cells that share their draws (the same subjects in the same order)."""
-
-    value: float
-    draws: FloatArray
-
-    def estimate(self) -> Estimate:
-        """With the central 95 % of the draws; no interval where there are none."""
-        if not len(self.draws):
-            return Estimate(self.value, math.nan, math.nan)
-        low, high = bootstrap.percentile_interval(self.draws[:, None])
-        return Estimate(self.value, float(low[0]), float(high[0]))
 
 
 _NONE = np.zeros(0)
 
 
-def slope_draws(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Draws:
-    """As :func:`slope`, with the draws."""
-    x, y, code, n = _known(np.abs(np.asarray(yaw, np.float64)) / 10.0, value, subject)
-    if n == 0:
-        return Draws(math.nan, _NONE)
-
-    def fit(sums: FloatArray) -> FloatArray:
-        number, sx, sy, sxx, sxy = (sums[..., i] for i in range(5))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            spread = sxx - sx**2 / number
-            return np.where(spread > 1e-9, (sxy - sx * sy / number) / spread, np.nan)
-
-    sums = _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
-    return Draws(float(fit(sums.sum(axis=0))), fit(bootstrap.draw_counts(n, resamples, seed) @ sums) if n > 1 else _NONE)
+def _slope_sums(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> FloatArray:
+    r"""(people, 5): number, sums of x, y, xx, xy of each person; x is \|yaw\| in steps of 10 degrees."""
+    x, y, code, n = _known(np.abs(np.asarray(yaw, np.float64)) / 10.0, value, subject, people)
+    return _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
 
 
-def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Estimate:
-    """Least-squares slope of ``value`` over \\|yaw\\|, **per 10 degrees**; NaN when the yaw does not vary. Arrays (n,), NaN left out."""
-    return slope_draws(yaw, value, subject, resamples=resamples, seed=seed).estimate()
+def _slope_of(sums: FloatArray) -> FloatArray:
+    number, sx, sy, sxx, sxy = (sums[..., i] for i in range(5))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = sxx - sx**2 / number
+        return np.where(spread > 1e-9, (sxy - sx * sy / number) / spread, np.nan)
+
+
+def slope_left_out(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> LeftOut:
+    """As :func:`slope`, and without each person; ``people``: ``subject`` holds so many codes, else names (the people are then those with a value)."""
+    sums = _slope_sums(yaw, value, subject, people)
+    if not len(sums):
+        return LeftOut(math.nan, _NONE, _NONE)
+    total = sums.sum(axis=0)
+    centre = total[1] / total[0] if total[0] else 0.0
+    weight = sums[:, 3] - 2.0 * centre * sums[:, 1] + centre**2 * sums[:, 0]  # how much of the spread of the yaw each person brings
+    return LeftOut(float(_slope_of(total)), _slope_of(total - sums), jackknife.shares(np.maximum(weight, 0.0)[:, None])[:, 0])
+
+
+def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, **_: int) -> Estimate:
+    r"""Least-squares slope of ``value`` over \|yaw\|, **per 10 degrees**; NaN when the yaw does not vary. Arrays (n,), NaN left out."""
+    return slope_left_out(yaw, value, subject).estimate()
 
 
 @dataclass(frozen=True)
 class Curve:
     """A smooth curve over ``yaw`` (K,) in degrees: ``mean``, pointwise 95 % band ``low`` and ``high``, ``weight``: images' worth of data behind
-    each point; ``area``: mean height of the curve over its range (a similarity again), with its draws. NaN where fewer than five images' worth."""
+    each point; ``area``: mean height of the curve over its range (a similarity again). NaN where fewer than five images' worth."""
 
     yaw: FloatArray
     mean: FloatArray
     low: FloatArray
     high: FloatArray
     weight: FloatArray
-    area: Draws
+    area: LeftOut
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """Kernel sums (people, 5 K) of a local-linear regression at K points: everything it needs is linear in the people."""
+
+    points: FloatArray
+    sums: FloatArray
+
+    @staticmethod
+    def of(
+        yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, grid: npt.ArrayLike, bandwidth: float, people: int = 0
+    ) -> _Kernel:
+        x, y, code, n = _known(yaw, value, subject, people)
+        points = np.asarray(grid, np.float64)
+        sums = np.zeros((n, 5 * len(points)))
+        for start in range(0, len(x), 4096):  # bounds the kernel matrix
+            part = slice(start, start + 4096)
+            offset = (x[part, None] - points) / bandwidth
+            weight = np.exp(-0.5 * offset**2)
+            height = y[part, None]
+            columns = np.concatenate([weight, weight * offset, weight * offset**2, weight * height, weight * offset * height], axis=1)
+            sums += _per_subject(code[part], n, columns)
+        return _Kernel(points, sums)
+
+    @property
+    def weights(self) -> FloatArray:
+        """(people, K): images' worth of data of each person at each point."""
+        return self.sums[:, : len(self.points)]
+
+    @property
+    def enough(self) -> npt.NDArray[np.bool_]:
+        """(K,): points with at least five images' worth of data."""
+        there: npt.NDArray[np.bool_] = self.weights.sum(axis=0) >= 5.0
+        return there
+
+    def fit(self, total: FloatArray) -> FloatArray:
+        """Heights (..., K) from sums (..., 5 K); NaN where there is not enough data."""
+        k = len(self.points)
+        s0, s1, s2, t0, t1 = (total[..., i * k : (i + 1) * k] for i in range(5))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            determinant = s0 * s2 - s1**2
+            line = (s2 * t0 - s1 * t1) / determinant
+            # with all the data in one place there is no line to fit; the mean is what is left
+            fitted = np.where(determinant > 1e-6 * s0**2, line, np.where(s0 > 0, t0 / s0, np.nan))
+        return np.where(self.enough, fitted, np.nan)
 
 
 def smooth(
@@ -91,47 +137,33 @@ def smooth(
     grid: npt.ArrayLike,
     *,
     bandwidth: float = BANDWIDTH,
-    resamples: int = 2000,
-    seed: int = 0,
+    people: int = 0,
+    **_: int,
 ) -> Curve:
     """Local-linear regression with a Gaussian kernel (Fan and Gijbels 1996, section 2.3) of ``value`` over ``yaw`` at the points ``grid``.
 
-    The band is a bootstrap over subjects: the kernel sums are linear in the subjects, so all resamples are one matrix product.
+    ``people``: ``subject`` holds so many codes, else names. The band is pointwise, Student's, from leaving people out.
     """
-    x, y, code, n = _known(yaw, value, subject)
+    kernel = _Kernel.of(yaw, value, subject, grid, bandwidth, people)
+    points, k = kernel.points, len(kernel.points)
+    nothing = np.full(k, np.nan)
+    if not len(kernel.sums):
+        return Curve(points, nothing, nothing, nothing, np.zeros(k), LeftOut(math.nan, _NONE, _NONE))
+    total = kernel.sums.sum(axis=0)
+    mean, without, share = kernel.fit(total), kernel.fit(total - kernel.sums), jackknife.shares(kernel.weights)
+    low, high = jackknife.t_intervals(mean, without, share)
+    enough = kernel.enough
+    of_area = _heights(points[enough], share[:, enough]) if enough.any() else np.zeros(len(share))
+    area = LeftOut(_height(points, mean), _heights(points[enough], without[:, enough]), jackknife.shares(of_area[:, None])[:, 0])
+    return Curve(points, mean, low, high, kernel.weights.sum(axis=0), area)
+
+
+def near(yaw: npt.ArrayLike, grid: npt.ArrayLike, within: float = BANDWIDTH) -> npt.NDArray[np.bool_]:
+    """(K,): which points of ``grid`` have a value of ``yaw`` (n,) at most ``within`` degrees away: elsewhere a curve is only carried over a gap."""
+    known = np.sort(np.asarray(yaw, np.float64)[np.isfinite(yaw)])
     points = np.asarray(grid, np.float64)
-    nothing = np.full(len(points), np.nan)
-    if n == 0:
-        return Curve(points, nothing, nothing, nothing, np.zeros(len(points)), Draws(math.nan, _NONE))
-    k = len(points)
-    sums = np.zeros((n, 5 * k))
-    for start in range(0, len(x), 4096):  # bounds the kernel matrix
-        part = slice(start, start + 4096)
-        offset = (x[part, None] - points) / bandwidth
-        weight = np.exp(-0.5 * offset**2)
-        present, local = np.unique(code[part], return_inverse=True)
-        columns = np.concatenate(
-            [weight, weight * offset, weight * offset**2, weight * y[part, None], weight * offset * y[part, None]], axis=1
-        )
-        sums[present] += _per_subject(local.astype(np.int64), len(present), columns)
-
-    def fit(total: FloatArray) -> FloatArray:
-        s0, s1, s2, t0, t1 = (total[..., i * k : (i + 1) * k] for i in range(5))
-        with np.errstate(invalid="ignore", divide="ignore"):
-            determinant = s0 * s2 - s1**2
-            line = (s2 * t0 - s1 * t1) / determinant
-            # with all the data in one place there is no line to fit; the mean is what is left
-            return np.where(determinant > 1e-6 * s0**2, line, np.where(s0 > 0, t0 / s0, np.nan))
-
-    weight = sums[:, :k].sum(axis=0)
-    enough = weight >= 5.0
-    mean = np.where(enough, fit(sums.sum(axis=0)), np.nan)
-    if n < 2:
-        return Curve(points, mean, nothing, nothing, weight, Draws(_height(points, mean), _NONE))
-    draws = np.where(enough, fit(bootstrap.draw_counts(n, resamples, seed) @ sums), np.nan)
-    low, high = bootstrap.percentile_interval(draws)
-    heights = _heights(points[enough], draws[:, enough])
-    return Curve(points, mean, low, high, weight, Draws(_height(points, mean), heights))
+    first = np.searchsorted(known, points - within, "left")
+    return np.asarray(first < np.searchsorted(known, points + within, "right"), np.bool_)
 
 
 def _height(points: FloatArray, curve: FloatArray) -> float:

@@ -26,15 +26,19 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, stats
+from frontalbench.compare import bootstrap, jackknife, stats
+from frontalbench.compare.derived import ALONE
+from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
 
 FloatArray = npt.NDArray[np.float64]
@@ -53,7 +57,11 @@ _NUMBERS = (
 
 @dataclass(frozen=True)
 class Rows:
-    """A similarity table as arrays (n,) in ``image_id`` order; numbers are float64, NaN where the table has null."""
+    """A similarity table as arrays (n,) in ``image_id`` order; numbers are float64, NaN where the table has null.
+
+    ``moves`` float16 (n, groups): by how much ``impostor`` changes when the references of a group of people (``subject_code % groups``; one person
+    each, while there are few enough) are gone; 0 for the own group. None where the table does not say.
+    """
 
     image_id: Words
     identity: Words
@@ -63,6 +71,7 @@ class Rows:
     detail: Words
     yaw_source: Words
     numbers: dict[str, FloatArray]
+    moves: npt.NDArray[np.float16] | None = None
 
     def __getattr__(self, name: str) -> FloatArray:
         try:
@@ -74,10 +83,22 @@ class Rows:
         return len(self.image_id)
 
     @property
+    def subject_code(self) -> IntArray:
+        """(n,): each row's person, as a place in the sorted names of all people of the table."""
+        code: IntArray = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+        return code
+
+    @property
     def ok(self) -> BoolArray:
         """Rows with an embedding and something to compare it with."""
         usable: BoolArray = self.status == status.OK
         return usable
+
+    @property
+    def fallback(self) -> BoolArray:
+        """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
+        alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
+        return self.ok & alone
 
     @property
     def fta(self) -> BoolArray:
@@ -97,16 +118,34 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         return found
 
     numbers = {name: table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS}
+    subject = words("subject")
     return Rows(
         image_id=words("image_id"),
         identity=words("identity"),
-        subject=words("subject"),
+        subject=subject,
         role=words("role"),
         status=words("status"),
         detail=words("detail"),
         yaw_source=words("yaw_source"),
         numbers=numbers,
+        moves=_read_moves(table.column("impostor_moves"), subject, path),
     )
+
+
+def _read_moves(column: pa.ChunkedArray, subject: Words, path: str | os.PathLike[str]) -> npt.NDArray[np.float16] | None:
+    lists = column.combine_chunks()
+    there = np.flatnonzero(np.asarray(lists.is_valid()))
+    if not len(there):
+        return None
+    values = np.asarray(lists.drop_null().flatten(), dtype=np.float16)
+    if len(values) % len(there):
+        raise BadInput(f"{path}: impostor_moves: lists of different lengths; compare that cell again")
+    groups = len(values) // len(there)
+    moves = np.zeros((len(lists), groups), np.float16)
+    moves[there] = values.reshape(len(there), groups)
+    code = np.unique(subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+    moves[np.arange(len(moves)), group_of(code, groups)] = 0  # with the own group gone the picture is gone too
+    return moves
 
 
 @dataclass(frozen=True)
@@ -152,6 +191,7 @@ class _Kind:
     pairs: FloatArray  # pairs behind each value
     eligible: BoolArray  # images that should have had a value
     failed: BoolArray  # FTA among them
+    moves: FloatArray | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
 
 
 def _penalised(values: FloatArray, failed: BoolArray, stranger: float) -> FloatArray:
@@ -175,21 +215,59 @@ def eligible_probes(rows: Rows, original: Rows) -> BoolArray:
     return counted
 
 
+def _moves(rows: Rows, groups: int) -> FloatArray:
+    """(n, groups) as numbers; NaN where the table does not say, so that no interval is made of it."""
+    known = rows.moves is not None and rows.moves.shape[1] == groups
+    return rows.moves.astype(np.float64) if known and rows.moves is not None else np.full((len(rows), groups), np.nan)
+
+
+def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
+    """(groups,): how the mean impostor similarity of the images ``ok`` changes when a group is gone, its images and its references."""
+    group = group_of(rows.subject_code, moves.shape[1])
+    known = ok & np.isfinite(rows.impostor)
+    if not known.any():
+        return np.full(moves.shape[1], np.nan)
+    sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1]).astype(np.float64)
+    numbers = np.bincount(group[known], minlength=moves.shape[1]).astype(np.float64)
+    value, without, _ = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves[known].sum(axis=0)[:, None])
+    changed: FloatArray = without[:, 0] - value[0]
+    return changed
+
+
+def references_by_group(original: Rows, groups: int) -> FloatArray:
+    """(groups,): usable references of each group of people."""
+    usable = (original.role == "reference") & original.ok
+    return np.bincount(group_of(original.subject_code[usable], groups), minlength=groups).astype(np.float64)
+
+
 def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     probes = eligible_probes(rows, original)
     failed = probes & rows.fta
     ok = probes & rows.ok
     references = (rows.role == "reference") & (rows.ok | rows.fta)
     stranger = _mean(_where(ok, rows.impostor))
+    groups = next((r.moves.shape[1] for r in (rows, original) if r.moves is not None), 1)
+    own = group_of(rows.subject_code, groups)
+
+    def of_failures(which: BoolArray, changed: FloatArray) -> FloatArray:
+        """Moves of images that count as a stranger's similarity."""
+        moves = np.where(which[:, None], changed, 0.0)
+        moves[np.arange(len(moves)), own] = 0.0
+        return moves
+
+    moves = _moves(rows, groups)
+    lost = of_failures(failed, _stranger_moves(rows, ok, moves)) if failed.any() else None
     if is_original:
         ref_ok = references & rows.ok
         return [
             _Kind("GT vs GT", "own", _where(ref_ok, rows.genuine), rows.n_references, references, references & rows.fta),
             _Kind("Angled vs GT", "own", _where(ok, rows.genuine), rows.n_references, probes, failed),
-            _Kind("Angled vs GT", "penalised", _penalised(_where(ok, rows.genuine), failed, stranger), rows.n_references, probes, failed),
+            _Kind(
+                "Angled vs GT", "penalised", _penalised(_where(ok, rows.genuine), failed, stranger), rows.n_references, probes, failed, lost
+            ),
             _Kind("Angled vs Angled", "own", _where(ok, rows.within), rows.n_within, probes, failed),
-            _Kind("GT vs other GT", "own", _where(ref_ok, rows.impostor), rows.n_impostors, references, references & rows.fta),
-            _Kind("Angled vs other GT", "own", _where(ok, rows.impostor), rows.n_impostors, probes, failed),
+            _Kind("GT vs other GT", "own", _where(ref_ok, rows.impostor), rows.n_impostors, references, references & rows.fta, moves),
+            _Kind("Angled vs other GT", "own", _where(ok, rows.impostor), rows.n_impostors, probes, failed, moves),
         ]
     base_probes = eligible_probes(original, original)
     base_failed = base_probes & original.fta
@@ -208,23 +286,35 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     other = _where(both, rows.impostor - original.impostor)
     net_full, other_full = full["frontal"] - full["angled"], full["frontal_other"] - full["angled_other"]
     refs, strangers = rows.n_references, rows.n_impostors
+    base_moves = _moves(original, groups)
+    base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
+    net_lost: FloatArray | None = None
+    if lost is not None or base_lost is not None:
+        net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
+    other_moves = moves - base_moves
+    other_lost = other_moves
+    if net_lost is not None:
+        frontal_lost = moves if lost is None else np.where(failed[:, None], lost, moves)
+        angled_lost = base_moves if base_lost is None else np.where(base_failed[:, None], base_lost, base_moves)
+        other_lost = frontal_lost - angled_lost
+    full_lost = -other_lost if net_lost is None else net_lost - other_lost
     return [
         _Kind("Frontal vs GT", "own", _where(ok, rows.genuine), refs, probes, failed),
         _Kind("Frontal vs GT", "common", _where(both, rows.genuine), refs, probes, failed),
-        _Kind("Frontal vs GT", "penalised", full["frontal"], refs, probes, failed),
+        _Kind("Frontal vs GT", "penalised", full["frontal"], refs, probes, failed, lost),
         _Kind("Angled vs GT", "common", _where(both, original.genuine), original.n_references, probes, failed),
-        _Kind("Angled vs GT", "penalised", full["angled"], original.n_references, probes, failed),
+        _Kind("Angled vs GT", "penalised", full["angled"], original.n_references, probes, failed, base_lost),
         _Kind("Frontal vs Angled", "common", _where(both, rows.to_original), np.ones(len(rows)), probes, failed),
         _Kind("Frontal vs Frontal", "own", _where(ok, rows.within), rows.n_within, probes, failed),
-        _Kind("Frontal vs other GT", "own", _where(ok, rows.impostor), strangers, probes, failed),
-        _Kind("Frontal vs other GT", "common", _where(both, rows.impostor), strangers, probes, failed),
-        _Kind("Angled vs other GT", "common", _where(both, original.impostor), original.n_impostors, probes, failed),
+        _Kind("Frontal vs other GT", "own", _where(ok, rows.impostor), strangers, probes, failed, moves),
+        _Kind("Frontal vs other GT", "common", _where(both, rows.impostor), strangers, probes, failed, moves),
+        _Kind("Angled vs other GT", "common", _where(both, original.impostor), original.n_impostors, probes, failed, base_moves),
         _Kind("Net Gain", "common", net, refs, probes, failed),
-        _Kind("impostor gain", "common", other, strangers, probes, failed),
-        _Kind("identity gain", "common", net - other, refs, probes, failed),
-        _Kind("Net Gain", "penalised", net_full, refs, probes, failed),
-        _Kind("impostor gain", "penalised", other_full, strangers, probes, failed),
-        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed),
+        _Kind("impostor gain", "common", other, strangers, probes, failed, other_moves),
+        _Kind("identity gain", "common", net - other, refs, probes, failed, -other_moves),
+        _Kind("Net Gain", "penalised", net_full, refs, probes, failed, net_lost),
+        _Kind("impostor gain", "penalised", other_full, strangers, probes, failed, other_lost),
+        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost),
     ]
 
 
@@ -240,15 +330,16 @@ def summarise_cell(
     """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.
 
     ``original``: the table of variant ``original`` of the same dataset, detector and backbone (``rows`` itself when ``is_original``).
-    Keys are the columns of the master table from ``group`` on (docs/statistics.md). The 95 % interval is a bootstrap over subjects;
-    ``p_value`` (gains only) the sign-flip permutation test on subject means.
+    Keys are the columns of the master table from ``group`` on (docs/statistics.md). The 95 % interval is Student's, from leaving people out
+    (:mod:`.jackknife`), as references too where strangers are part of the value; ``p_value`` (gains only) the sign-flip permutation test on
+    subject means. ``resamples`` and ``seed`` are those of the random sign flips.
     """
     kinds = _kinds(rows, original, is_original)
     labels = bins.labels
     n_bins = len(labels)
     yaw = original.yaw  # pose of the original picture, whatever the variant looks like
     absolute, signed = bins.codes(yaw)
-    _, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
+    code = original.subject_code
     used = np.unique(code[np.any([kind.eligible for kind in kinds], axis=0)])
     place = np.full(int(code.max(initial=-1)) + 1, -1)
     place[used] = np.arange(len(used))
@@ -256,7 +347,12 @@ def summarise_cell(
     identities = np.unique(original.identity.astype(np.str_), return_inverse=True)[1]
 
     out: list[dict[str, Any]] = []
-    sums, numbers, tested = [], [], []
+    sums, numbers, tested, gaining = [], [], [], []
+    sided: list[tuple[int, FloatArray]] = []  # (row, how its sum changes without each group's references)
+    alone = rows.fallback
+    mixed: list[int] = []  # rows with fallbacks, and their sums, numbers and changes without those
+    rest_sums, rest_numbers = [], []
+    rest_sided: list[tuple[int, FloatArray]] = []
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -277,10 +373,21 @@ def summarise_cell(
                 who = place[code[here]]
                 n_failed = int((inside & kind.failed).sum())
                 number = np.bincount(who, minlength=n_subjects).astype(np.float64)
-                total = np.bincount(who, values, minlength=n_subjects)
+                total = np.bincount(who, values, minlength=n_subjects).astype(np.float64)
                 sums.append(total)
                 numbers.append(number)
+                single = alone[here]
+                if kind.moves is not None:
+                    sided.append((len(out), kind.moves[here].sum(axis=0)))
+                if single.any():
+                    if kind.moves is not None:
+                        rest_sided.append((len(mixed), kind.moves[here[~single]].sum(axis=0)))
+                    mixed.append(len(out))
+                    rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
+                    rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
                 gain = kind.group in GAINS
+                if gain:
+                    gaining.append((len(out), np.bincount(who, values > stats.TIE, minlength=n_subjects).astype(np.float64)))
                 if gain and labels[b][0] != "signed":
                     tested.append(len(out))
                 out.append(
@@ -301,16 +408,31 @@ def summarise_cell(
                         "mean": float(values.mean()) if len(here) else np.nan,
                         "median": float(np.median(values)) if len(here) else np.nan,
                         "sd": float(values.std(ddof=1)) if len(here) > 1 else np.nan,
+                        "n_fallback": int(single.sum()),
+                        "mean_both": float(values[~single].mean()) if not single.all() else np.nan,
                         "share_gaining": stats.share_gaining(values) if gain else np.nan,
+                        "share_gaining_low": np.nan,
+                        "share_gaining_high": np.nan,
                         "p_value": np.nan,
                         "cohen_dz": np.nan,
                     }
                 )
     if not out:
         return out
-    low, high = bootstrap.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1), resamples=resamples, seed=seed)
+    low, high = _mean_intervals(sums, numbers, sided, used)
     for row, a, b in zip(out, low, high, strict=True):
         row["ci_low"], row["ci_high"] = float(a), float(b)
+        row["both_low"], row["both_high"] = float(a), float(b)
+    if mixed:
+        low, high = _mean_intervals(rest_sums, rest_numbers, rest_sided, used)
+        for i, a, b in zip(mixed, low, high, strict=True):
+            out[i]["both_low"], out[i]["both_high"] = float(a), float(b)
+    if gaining:
+        low, high = jackknife.rate_intervals(
+            np.stack([hits for _, hits in gaining], axis=1), np.stack([numbers[i] for i, _ in gaining], axis=1)
+        )
+        for (i, _), a, b in zip(gaining, low, high, strict=True):
+            out[i]["share_gaining_low"], out[i]["share_gaining_high"] = float(a), float(b)
     if tested:
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)
@@ -318,6 +440,23 @@ def summarise_cell(
             out[i]["p_value"] = float(p)
             out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
     return out
+
+
+def _mean_intervals(
+    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, FloatArray]], used: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, how its sum changes without each group's
+    references), for those that both sides are drawn for."""
+    low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
+    if sided:
+        group = group_of(used, len(sided[0][1]))
+        merged = np.zeros((2, len(sided[0][1]), len(sided)))
+        for k, (i, _) in enumerate(sided):
+            np.add.at(merged[0, :, k], group, sums[i])
+            np.add.at(merged[1, :, k], group, numbers[i])
+        places = [i for i, _ in sided]
+        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], np.stack([moved for _, moved in sided], axis=1))
+    return low, high
 
 
 @lru_cache(maxsize=4)

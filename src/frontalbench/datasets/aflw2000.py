@@ -8,6 +8,7 @@ same rotation is ``Rx(-pitch) @ Ry(yaw) @ Rz(roll)``; its angles in the project'
 from __future__ import annotations
 
 import io
+import math
 import os
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from frontalbench.datasets.card import DatasetCard, shard_of_identity
 from frontalbench.datasets.filecache import FileCache
-from frontalbench.datasets.members import GROUND_TRUTH, UNUSED, Listing, Member, find_base, look, relative, some, text_of
+from frontalbench.datasets.members import GROUND_TRUTH, UNUSED, Listing, Member, find_base, look, plural, relative, some, text_of
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 
 
@@ -23,12 +24,15 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     """List pictures with ground-truth pose; each is an identity of its own with role ``unused`` (its status stays ok, so pose is
     measured)."""
     listing = Listing()
-    base = find_base(root, card.options.get("folders", ()), lambda path: bool(look(path).pictures))
+    base = find_base(listing, root, card.options.get("folders", ()), lambda path: bool(look(path).pictures))
     if base is None:
         return listing
     folder = look(base)
-    listing.ignored += sum(not name.endswith(".mat") for name in folder.others)
-    blind: list[str] = []
+    listing.ignore(folder, root, (".mat",))
+    for sub in folder.folders:
+        listing.leave_out_tree(f"{base}{os.sep}{sub}", root, "pictures are expected beside each other in one folder")
+    mats = {name.lower(): name for name in folder.others}
+    blind: dict[str, list[str]] = {}
     for file in folder.pictures:
         stem = os.path.splitext(file)[0]  # noqa: PTH122
         identity = text_of(stem)
@@ -37,10 +41,11 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
         if shard is not None and place != shard:
             continue
         path = f"{base}{os.sep}{file}"
-        truth = f"{base}{os.sep}{stem}.mat"
-        angles = cache.value(truth, pose_of)
-        if angles is None:
-            blind.append(f"{stem}.mat")
+        truth = f"{base}{os.sep}{mats.get(f'{stem}.mat'.lower(), f'{stem}.mat')}"
+        read = cache.value(truth, pose_of) or NO_FILE
+        angles = None if isinstance(read, str) else read
+        if isinstance(read, str):
+            blind.setdefault(read, []).append(f"{text_of(stem)}.mat")
         yaw, pitch, roll = angles or (None, None, None)
         listing.members.append(
             Member(
@@ -54,26 +59,38 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
                 pitch=pitch,
                 roll=roll,
                 pose_source=GROUND_TRUTH if angles else "",
-                detail="" if angles else "no readable pose file",
+                detail=f"no usable pose file: {read}" if isinstance(read, str) else "",
                 aux=(truth,) if angles else (),
                 shard=place,
             )
         )
     if blind:
-        listing.problems.append(f"{len(blind)} pictures without a readable pose file, their pose is unknown: {some(blind)}")
+        named = "; ".join(f"{reason}: {some(names)}" for reason, names in blind.items())
+        listing.problems.append(
+            f"{plural(sum(map(len, blind.values())), 'picture')} without a usable pose file, their pose is unknown ({named})"
+        )
     return listing
 
 
-def pose_of(data: bytes) -> list[float] | None:
-    """[yaw, pitch, roll] in degrees, project's convention, from the bytes of a ``.mat`` file; None when it holds no pose."""
+NO_FILE = "not there"
+MOST_RADIANS = math.pi + 1e-3
+
+
+def pose_of(data: bytes) -> list[float] | str:
+    """[yaw, pitch, roll] in degrees, project's convention, from the bytes of a ``.mat`` file; else why it holds no pose.
+
+    Angles beyond pi are no radians (some copies were rewritten in degrees) and are not guessed at.
+    """
     from scipy.io import loadmat
 
     try:
         pose = np.asarray(loadmat(io.BytesIO(data))["Pose_Para"], dtype=np.float64).ravel()
     except Exception:  # noqa: BLE001 - a broken .mat file raises nearly anything; every one of them means "no pose"
-        return None
+        return "not readable"
     if pose.size < 3 or not np.isfinite(pose[:3]).all():
-        return None
+        return "not three numbers"
+    if np.abs(pose[:3]).max() > MOST_RADIANS:
+        return "an angle beyond pi, so these are not radians; take the original file"
     yaw, pitch, roll = angles_from_matrix(rotation(*np.degrees(pose[:3])))
     return [float(yaw), float(pitch), float(roll)]
 

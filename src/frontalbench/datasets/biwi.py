@@ -10,6 +10,7 @@ left in the depth camera's frame.
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections import defaultdict
@@ -25,7 +26,20 @@ from frontalbench import status
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.choose import kept_identities
 from frontalbench.datasets.filecache import FileCache
-from frontalbench.datasets.members import GROUND_TRUTH, PROBE, REFERENCE, UNUSED, Listing, Member, find_base, look, relative, some, text_of
+from frontalbench.datasets.members import (
+    GROUND_TRUTH,
+    PROBE,
+    REFERENCE,
+    UNUSED,
+    Listing,
+    Member,
+    find_base,
+    look,
+    plural,
+    relative,
+    some,
+    text_of,
+)
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import angles_from_matrix, geodesic_degrees
 
@@ -41,6 +55,7 @@ SUBJECTS: Mapping[str, str] = {
 NO_ROTATION = 0.02
 """A pose matrix may differ from a rotation by this in ``R R^T`` (files hold six digits)."""
 
+_DECIMAL_COMMA = re.compile(rb"\d,\d")
 _FRAME = re.compile(r"frame_(\d+)_rgb\.(?:png|jpg|jpeg)$", re.IGNORECASE)
 
 
@@ -62,16 +77,29 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     pitch, roll), ``exclude_frames`` around a reference, ``cross_sequence`` (people recorded twice: probes only from the recording the
     reference is not from).
     """
-    listing = Listing()
-    base = find_base(root, card.options.get("folders", ()), lambda path: any(name in SUBJECTS for name in look(path).folders))
+    listing = Listing(companions=COMPANIONS)
+    base = find_base(listing, root, card.options.get("folders", ()), _holds_sequences, _holds_frames)
     if base is None:
         return listing
     by_sequence = card.options.get("identity", "subject") == "sequence"
     top = look(base)
-    sequences = [name for name in top.folders if name in SUBJECTS]
-    unknown = [text_of(name) for name in top.folders if name not in SUBJECTS]
+    listing.ignore(top, root)
+    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the sequences' folders")
+    folder_of = {name: name for name in top.folders if name in SUBJECTS}
+    unknown: list[str] = []
+    for name in top.folders:
+        if name in SUBJECTS:
+            continue
+        sequence, path = sequence_of(name), f"{base}{os.sep}{name}"
+        if sequence in folder_of:
+            listing.leave_out_tree(path, root, f"this sequence's folder is {folder_of[sequence]}, which is there too")
+        elif sequence in SUBJECTS:
+            folder_of[sequence] = name
+        elif name.lower() not in COMPANIONS and not listing.leave_out_tree(path, root, "no sequence of this dataset (01 to 24)"):
+            unknown.append(text_of(name))
     if unknown:
         listing.problems.append(f"{some(unknown)}: no sequence of this dataset (01 to 24); left out")
+    sequences = sorted(folder_of)
     identity_of = {name: name if by_sequence else SUBJECTS[name] for name in sequences}
     listing.identities.update(identity_of.values())
     wanted = {SUBJECTS[name] for name in sequences if shard is None or _shard(name, card) == shard}
@@ -79,16 +107,37 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     frames: dict[str, list[tuple[Member, Float | None]]] = defaultdict(list)
     for name in sequences:
         if SUBJECTS[name] in wanted:
-            frames[identity_of[name]] += _sequence(listing, f"{base}{os.sep}{name}", name, identity_of[name], root, card, cache)
+            frames[identity_of[name]] += _sequence(listing, f"{base}{os.sep}{folder_of[name]}", name, identity_of[name], root, card, cache)
     for identity, group in frames.items():
         chosen = _choose_roles(group, card.roles)
         if not any(member.role == REFERENCE for member in chosen) and (kept is None or identity in kept):
-            listing.problems.append(
-                f"{identity}: no frame with every angle below {card.roles.get('max_angle', 5.0):g} degrees, so no reference; "
-                "raise roles.max_angle"
-            )
+            if any(rotation is not None for _, rotation in group):
+                why = (
+                    f"no frame with every angle below {card.roles.get('max_angle', 5.0):g} degrees, so no reference; raise roles.max_angle"
+                )
+            else:
+                why = f"no reference, because none of its {plural(len(group), 'frame')} has a usable pose file (see there)"
+            listing.problems.append(f"{identity}: {why}")
         listing.members += [member for member in chosen if shard is None or member.shard == shard]
     return listing
+
+
+COMPANIONS = ("db_annotations", "head_pose_masks", "annotations")
+"""Folders (in small letters) that copies of the dataset have beside its sequences; nothing here needs them."""
+
+
+def sequence_of(name: str) -> str:
+    """``01`` of a folder ``01``, ``1`` or ``001``."""
+    return f"{int(name):02d}" if name.isascii() and name.isdecimal() else name
+
+
+def _holds_sequences(path: str) -> bool:
+    return any(sequence_of(name) in SUBJECTS for name in look(path).folders)
+
+
+def _holds_frames(path: str) -> bool:
+    folders = (f"{path}{os.sep}{name}" for name in look(path).folders if sequence_of(name) in SUBJECTS)
+    return any(_FRAME.match(file) for folder in folders for file in look(folder).pictures)
 
 
 def _shard(sequence: str, card: DatasetCard) -> str:
@@ -100,34 +149,39 @@ def _sequence(
 ) -> list[tuple[Member, Float | None]]:
     """Frames of one recording with their rotation (None where there is no usable pose file)."""
     folder = look(path)
-    others = set(folder.others)
+    others = {other.lower(): other for other in folder.others}
     where = relative(path, root)
-    listing.ignored += sum(not other.endswith(("_pose.txt", "_depth.bin", ".cal", ".obj")) for other in others)
+    listing.ignore(folder, root, ("_pose.txt", "_depth.bin", ".cal", ".obj"))
+    for sub in folder.folders:
+        listing.leave_out_tree(f"{path}{os.sep}{sub}", root, "frames are expected in the sequence's folder itself")
     files: list[tuple[str, str]] = []
     numbers: list[list[float] | str] = []
     strangers: list[str] = []
-    for file in folder.pictures:
+    taken: dict[int, str] = {}
+    again: list[str] = []
+    for file in sorted(folder.pictures, key=lambda name: not name.lower().endswith(".png")):
         match = _FRAME.match(file)
         if match is None:
             strangers.append(text_of(file))
             continue
-        pose = f"frame_{match[1]}_pose.txt"
+        if taken.setdefault(int(match[1]), file) != file:
+            again.append(file)
+            continue
+        wanted = f"frame_{match[1]}_pose.txt"
+        pose = others.get(wanted, wanted)
         files.append((file, pose))
-        if pose not in others:
+        if wanted not in others:
             numbers.append("not there")
         else:
-            numbers.append(cache.value(f"{path}{os.sep}{pose}", parse_pose) or "not twelve numbers")
+            numbers.append(cache.value(f"{path}{os.sep}{pose}", read_twelve) or "not readable")
     if strangers:
-        listing.ignored += len(strangers)
-        listing.problems.append(
-            f"{where}: {len(strangers)} pictures are no frames (expected frame_00003_rgb.png), ignored: {some(strangers)}"
-        )
-    if not files:
-        listing.problems.append(f"{where}: no frames in this sequence; is the archive only half unpacked?")
+        listing.leave_out(where, len(strangers), f"no frames (expected frame_00003_rgb.png): {some(strangers)}")
+    if again:
+        listing.leave_out(where, len(again), f"their frames are there as other files already: {some(again)}")
     without = "head boxes cannot be projected for this sequence (nothing else needs it)"
     if "rgb.cal" not in others:
         listing.problems.append(f"{where}/rgb.cal: missing; {without}")
-    elif cache.value(f"{path}{os.sep}rgb.cal", parse_calibration) is None:
+    elif cache.value(f"{path}{os.sep}{others['rgb.cal']}", parse_calibration) is None:
         listing.problems.append(f"{where}/rgb.cal: expected 27 numbers; {without}; unpack it anew")
     rotations, reasons = _rotations(numbers)
     bad: dict[str, list[str]] = defaultdict(list)
@@ -159,7 +213,7 @@ def _sequence(
             pose_source="" if reason else GROUND_TRUTH,
             status=status.NOT_USED if reason else status.OK,
             detail=f"no usable pose: {pose}: {reason}" if reason else "",
-            aux=(f"{path}{os.sep}{pose}",) if pose in others else (),
+            aux=(f"{path}{os.sep}{pose}",) if pose.lower() in others else (),
             shard=_shard(name, card),
         )
         result.append((member, None if reason else rotations[index]))
@@ -171,6 +225,11 @@ def parse_pose(data: bytes) -> list[float] | None:
     return _parse_numbers(data, 12)
 
 
+def read_twelve(data: bytes) -> list[float] | str:
+    """:func:`parse_pose`, or why it does not hold twelve numbers."""
+    return parse_pose(data) or ("decimal commas (write points)" if _DECIMAL_COMMA.search(data) else "not twelve numbers")
+
+
 def parse_calibration(data: bytes) -> list[float] | None:
     """The 27 numbers of a ``.cal`` file; None when it does not hold them."""
     return _parse_numbers(data, 27)
@@ -178,7 +237,7 @@ def parse_calibration(data: bytes) -> list[float] | None:
 
 def _parse_numbers(data: bytes, number: int) -> list[float] | None:
     try:
-        values = [float(word) for word in data.split()]
+        values = [float(word) for word in data.removeprefix(codecs.BOM_UTF8).split()]
     except ValueError:
         return None
     return values if len(values) == number else None
@@ -266,7 +325,7 @@ def read_calibration(path: str | os.PathLike[str]) -> Calibration:
 def read_pose(path: str | os.PathLike[str]) -> tuple[Float, Float]:
     """(rotation ``(3, 3)``, head centre ``(3,)`` in millimetres) of a pose file. Raises :class:`BadInput` when it is none."""
     try:
-        numbers: list[float] | str = parse_pose(Path(path).read_bytes()) or "expected twelve numbers"
+        numbers = read_twelve(Path(path).read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: not there") from None
     rotations, reasons = _rotations([numbers])

@@ -17,30 +17,71 @@ KINDS = {"frontal": REFERENCE, "profile": PROBE}
 EAR, NOSE_TIP, POINTS = 0, 21, 30
 
 
-def images_folder(root: str, card: DatasetCard) -> str | None:
-    """The folder that holds ``001``, ``002``, ...; None when there is none."""
-    return find_base(root, card.options.get("folders", ()), lambda path: any(name.isdecimal() for name in look(path).folders))
+PERSON_DIGITS = 3
+
+
+def identity_of(name: str) -> str:
+    """``001`` of a person's folder ``001``, ``01`` or ``1``: what the protocol's lists call the person."""
+    return name.zfill(PERSON_DIGITS)
+
+
+def _holds_people(path: str) -> bool:
+    return any(name.isdecimal() for name in look(path).folders)
+
+
+def _holds_pictures(path: str) -> bool:
+    """Of people, by kind: ``Fiducials`` is sorted in the same way and holds none."""
+    people = (look(f"{path}{os.sep}{name}") for name in look(path).folders if name.isdecimal())
+    return any(look(f"{person.path}{os.sep}{sub}").pictures for person in people for sub in person.folders if sub.lower() in KINDS)
+
+
+def _fiducials(base: str) -> str:
+    """The folder of landmark files beside the pictures' folder (or in it), whatever its capitals."""
+    for place in (os.path.dirname(base), base):  # noqa: PTH120
+        for name in look(place).folders:
+            if name.lower() == "fiducials":
+                return f"{place}{os.sep}{name}"
+    return os.path.join(os.path.dirname(base), "Fiducials")  # noqa: PTH118, PTH120
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
     """List frontal and profile pictures of every person."""
     listing = Listing()
-    base = images_folder(root, card)
+    base = find_base(listing, root, card.options.get("folders", ()), _holds_people, _holds_pictures)
     if base is None:
         return listing
-    fiducials = os.path.join(os.path.dirname(base), "Fiducials")  # noqa: PTH118, PTH120
+    fiducials = _fiducials(base)
     blind: list[str] = []
-    for identity in look(base).folders:
-        if not identity.isdecimal():
-            listing.problems.append(f"{text_of(identity)}: no person's folder (expected a number); left out")
+    top = look(base)
+    listing.ignore(top, root)
+    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the people's folders")
+    for name in top.folders:
+        if not name.isdecimal():
+            path = f"{base}{os.sep}{name}"
+            if path != fiducials and not listing.leave_out_tree(path, root, "no person's folder (expected a number)"):
+                listing.problems.append(f"{text_of(name)}: no person's folder (expected a number); left out")
+            continue
+        identity = identity_of(name)
+        if identity != name and identity in top.folders:
+            listing.leave_out_tree(f"{base}{os.sep}{name}", root, f"this person's folder is {identity}, which is there too")
             continue
         listing.identities.add(identity)
         place = shard_of_identity(identity, card.shards)
         if shard is not None and place != shard:
             continue
+        person = look(f"{base}{os.sep}{name}")
+        listing.ignore(person, root)
+        listing.leave_out(relative(person.path, root), len(person.pictures), "expected in frontal/ or profile/")
+        points_of = identity if name != identity and not os.path.isdir(f"{fiducials}{os.sep}{name}") else name  # noqa: PTH112
+        kinds = {sub.lower(): sub for sub in person.folders if sub.lower() in KINDS}
+        for sub in person.folders:
+            if sub not in kinds.values():
+                listing.leave_out_tree(f"{person.path}{os.sep}{sub}", root, "expected folders frontal and profile")
         for kind, role in KINDS.items():
-            folder = look(os.path.join(base, identity, kind))  # noqa: PTH118
-            listing.ignored += len(folder.others)
+            folder = look(os.path.join(person.path, kinds.get(kind, kind)))  # noqa: PTH118
+            listing.ignore(folder, root)
+            for sub in folder.folders:
+                listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, f"pictures are expected in {kind}/ itself")
             if not folder.pictures:
                 listing.problems.append(f"{identity}/{kind}: no pictures")
             for file in folder.pictures:
@@ -48,7 +89,7 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
                 yaw: float | None = 0.0
                 aux: tuple[str, ...] = ()
                 if kind == "profile":
-                    points = os.path.join(fiducials, identity, kind, f"{os.path.splitext(file)[0]}.txt")  # noqa: PTH118, PTH122
+                    points = os.path.join(fiducials, points_of, kinds[kind], f"{os.path.splitext(file)[0]}.txt")  # noqa: PTH118, PTH122
                     yaw, aux = cache.value(points, profile_yaw), (points,)
                     if yaw is None:
                         blind.append(f"{identity}/{kind}/{text_of(file)}")

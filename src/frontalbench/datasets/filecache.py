@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from frontalbench import atomic
+from frontalbench.files import atomic
 
-VERSION = 1
+VERSION = 2
 _FRESH_NS = 2_000_000_000
 """A file changed less than this ago may change again within one tick of the file system's clock, unseen: its entry is not kept."""
 

@@ -1,8 +1,9 @@
 """Layout ``folder``: people's own pictures.
 
-``root/identity/GT/*.jpg`` (references) and ``root/identity/Angle/*.jpg`` (probes); or ``root/identity/*.jpg``, where measured pose decides
-which picture becomes the reference; or a table ``root/index.csv`` (see :mod:`frontalbench.datasets.index`), which is taken when it is
-there.
+``root/identity/GT/*.jpg`` (references) and ``root/identity/Angle/*.jpg`` (probes), also in folders inside these two
+(``Angle/30/*.jpg``); or ``root/identity/*.jpg``, where measured pose decides which picture becomes the reference; or a table
+``root/index.csv`` (see :mod:`frontalbench.datasets.index`), which is taken when it is there. Where a person has pictures in GT, pictures that
+lie loose beside it are probes.
 """
 
 from __future__ import annotations
@@ -12,48 +13,48 @@ import os
 from frontalbench.datasets import index
 from frontalbench.datasets.card import DatasetCard, shard_of_identity
 from frontalbench.datasets.filecache import FileCache
-from frontalbench.datasets.members import AUTO, PROBE, REFERENCE, Listing, Member, look, relative, some, text_of
+from frontalbench.datasets.members import AUTO, PROBE, REFERENCE, Folder, Listing, Member, look, relative, some, text_of, tree
 
 ROLE_FOLDERS = {"gt": REFERENCE, "angle": PROBE}
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
-    """List identities with their pictures; sub-folders other than GT and Angle are reported and left out."""
-    if os.path.isfile(index.index_path(root, card)):  # noqa: PTH113
+    """List identities with their pictures; pictures in sub-folders other than GT and Angle are counted and left out."""
+    if index.find_index(root, card) is not None:
         return index.scan(root, card, cache, shard)
-    listing = Listing()
+    listing = Listing(base=root, looked=["."])
     top = look(root)
-    listing.ignored += len(top.others)
+    listing.ignore(top, root)
     if top.pictures:
-        listing.problems.append(
-            f"{len(top.pictures)} pictures lie beside the identities' folders, left out: {some(map(text_of, top.pictures))}"
-        )
-        listing.refused += len(top.pictures)
+        named = some(map(text_of, top.pictures))
+        listing.leave_out(".", len(top.pictures), f"they lie beside the identities' folders (expected <identity>/<picture>): {named}")
     for name in top.folders:
         identity = text_of(name)
         if name.lower() in ROLE_FOLDERS:
-            listing.problems.append(f"{identity}: expected <identity>/{name}, found {name} at the top; left out")
+            listing.leave_out_tree(f"{root}{os.sep}{name}", root, f"expected <identity>/{name}, found {name} at the top")
             continue
         listing.identities.add(identity)
         place = shard_of_identity(identity, card.shards)
         if shard is not None and place != shard:
             continue
         folder = look(f"{root}{os.sep}{name}")
-        listing.ignored += len(folder.others)
-        found = [("", AUTO, folder)]
+        listing.ignore(folder, root)
+        found: list[tuple[str, Folder]] = [(AUTO, folder)]
         for sub in folder.folders:
+            path = f"{folder.path}{os.sep}{sub}"
             role = ROLE_FOLDERS.get(sub.lower())
             if role is None:
-                listing.problems.append(f"{identity}/{text_of(sub)}: expected a folder GT or Angle; left out")
+                listing.leave_out_tree(path, root, "expected a folder GT or Angle")
                 continue
-            inside = look(f"{folder.path}{os.sep}{sub}")
-            listing.ignored += len(inside.others)
-            found.append((f"{text_of(sub)}/", role, inside))
+            for inside in tree(path, root):
+                listing.ignore(inside, root)
+                found.append((role, inside))
         before = len(listing.members)
-        for prefix, role, place_of in found:
-            for file in place_of.pictures:
-                path = f"{place_of.path}{os.sep}{file}"
-                image_id = f"{identity}/{prefix}{text_of(file)}"
+        for role, inside in found:
+            prefix = text_of(inside.path[len(folder.path) + 1 :]).replace(os.sep, "/")
+            for file in inside.pictures:
+                path = f"{inside.path}{os.sep}{file}"
+                image_id = "/".join(filter(None, (identity, prefix, text_of(file))))
                 listing.members.append(Member(image_id, identity, path, relative(path, root), role=role, subject=identity, shard=place))
         if len(listing.members) == before:
             listing.problems.append(f"{identity}: no pictures in this folder")

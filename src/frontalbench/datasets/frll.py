@@ -27,18 +27,27 @@ _FILE = re.compile(r"(\d+)_(\d\d)\.[A-Za-z]+$")
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
     """List all views; reference: the neutral front. ``options.expressions`` says which expressions are used (default both)."""
     listing = Listing()
-    base = find_base(root, card.options.get("folders", ()), lambda path: any(_FOLDER.match(name) for name in look(path).folders))
+    base = find_base(listing, root, card.options.get("folders", ()), lambda path: any(_FOLDER.match(name) for name in look(path).folders))
     if base is None:
         return listing
     wanted = card.options.get("expressions", list(EXPRESSIONS))
     top = look(base)
-    listing.ignored += len(top.others) + len(top.pictures)
+    listing.ignore(top, root)
+    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the views' folders")
     for name in top.folders:
+        path = f"{base}{os.sep}{name}"
         if not _FOLDER.match(name):
-            listing.problems.append(f"{text_of(name)}: no view of this set (expected names like neutral_front); left out")
+            if not listing.leave_out_tree(path, root, "no view of this set (expected names like neutral_front)"):
+                listing.problems.append(f"{text_of(name)}: no view of this set (expected names like neutral_front); left out")
             continue
-        folder = look(os.path.join(base, name))  # noqa: PTH118
-        listing.ignored += len(folder.others)
+        folder = look(path)
+        listing.ignore(folder, root)
+        own = next((sub for sub in folder.folders if sub == name), None) if not folder.pictures else None
+        if own is not None:  # a zip that was unpacked into a folder of its own
+            folder = look(f"{path}{os.sep}{own}")
+            listing.ignore(folder, root)
+        for sub in folder.folders:
+            listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, "a view's pictures are expected in the view's folder itself")
         for file in folder.pictures:
             path = f"{folder.path}{os.sep}{file}"
             match = _FILE.match(file)

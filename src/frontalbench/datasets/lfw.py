@@ -13,13 +13,12 @@ from frontalbench.datasets.members import AUTO, Listing, Member, find_base, look
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
     """List people and pictures; every role is ``auto``. With ``shard`` only the folders of that shard are opened."""
     listing = Listing()
-    base = find_base(root, card.options.get("folders", ()), _holds_people)
+    base = find_base(listing, root, card.options.get("folders", ()), _holds_people)
     if base is None:
         return listing
     top = look(base)
-    listing.ignored += len(top.others) + len(top.pictures)
-    if top.pictures:
-        listing.problems.append(f"{relative(base, root) or '.'}: {len(top.pictures)} pictures lie beside the people's folders; left out")
+    listing.ignore(top, root)
+    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the people's folders")
     for name in top.folders:
         identity = text_of(name)
         listing.identities.add(identity)
@@ -28,7 +27,9 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
             continue
         folder = look(f"{base}{os.sep}{name}")
         source = relative(folder.path, root)
-        listing.ignored += len(folder.others)
+        listing.ignore(folder, root)
+        for sub in folder.folders:
+            listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, "a person's pictures are expected in the person's folder itself")
         if not folder.pictures:
             listing.problems.append(f"{source}: no pictures in this folder")
             listing.identities.discard(identity)

@@ -10,25 +10,30 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from frontalbench import cards, status
-from frontalbench.datasets import aflw2000, biwi, cfp, choose, folder, frll, index, lfw
-from frontalbench.datasets.card import DatasetCard, check_shard, shard_names
+from frontalbench import status
+from frontalbench.catalogue import cards
+from frontalbench.datasets import choose, layouts
+from frontalbench.datasets.card import AUTO, DatasetCard, check_shard, shard_names
 from frontalbench.datasets.filecache import FileCache
-from frontalbench.datasets.members import Listing, Member, unique_ids
+from frontalbench.datasets.members import (
+    MOST_PLACES,
+    Listing,
+    Member,
+    beside_base,
+    by_ending,
+    look,
+    loose_are_probes,
+    plural,
+    some,
+    unique_ids,
+)
 from frontalbench.errors import BadInput
-
-LAYOUTS: Mapping[str, Callable[[str, DatasetCard, FileCache, str | None], Listing]] = {
-    "aflw2000": aflw2000.scan,
-    "biwi": biwi.scan,
-    "cfp": cfp.scan,
-    "csv": index.scan,
-    "folder": folder.scan,
-    "frll": frll.scan,
-    "lfw": lfw.scan,
-}
+from frontalbench.images import UNREADABLE_EXTENSIONS
 
 
 def scan(
@@ -43,15 +48,88 @@ def scan(
         check_shard(card, shard)
     if not os.path.isdir(base):  # noqa: PTH112
         raise BadInput(f"{base}: the folder of dataset {card.name} is not there; {card.missing(base)}")
-    listing = LAYOUTS[card.layout](base, card, cache if cache is not None else FileCache(None, base), shard)
+    listing = layouts.scan_of(card.layout)(base, card, cache if cache is not None else FileCache(None, base), shard)
+    if shard is None:
+        beside_base(listing, base)
+    listing.close()
     if not listing.identities:
-        why = f" ({listing.problems[0]})" if listing.problems else ""
-        raise BadInput(f"{base}: nothing of layout '{card.layout}' in this folder{why}; {card.missing(base)}")
+        raise BadInput(_nothing(base, card, listing))
+    loose_are_probes(listing)
     members = choose.apply(listing.members, card.select, card.yaw_bins, listing.identities)
     listing.members = sorted(unique_ids(members), key=lambda member: member.image_id)
+    listing.problems += unreadable_kinds(listing.others)
     if shard is None:
+        listing.problems += alike_names(listing.identities)
         listing.problems += _against_expected(card, listing)
     return listing
+
+
+ARCHIVES = (".zip", ".tgz", ".tar", ".tar.gz", ".tbz2", ".bz2", ".xz", ".7z", ".rar", ".gz")
+
+
+def _nothing(base: str, card: DatasetCard, listing: Listing) -> str:
+    """Why nothing was found: where it was looked for, what is there instead, and what to do."""
+    top = look(base)
+    parts = [f"{base}: nothing of layout '{card.layout}' in this folder"]
+    if listing.problems:
+        parts.append(f"({listing.problems[0]})")
+    if [place for place in listing.looked if place != "."]:
+        parts.append(f"(looked in {', '.join(listing.looked)})")
+    if top.folders or top.pictures or top.others:
+        inside = [f"{name}/" for name in top.folders] + top.pictures + top.others
+        parts.append(f"(it holds {some(sorted(inside), 5)})")
+    packed = [name for name in sorted(top.others) if name.lower().endswith(ARCHIVES)]
+    todo = f"unpack {some(packed)} here; or " if packed else ""
+    return f"{' '.join(parts)}; {todo}{card.missing(base)}"
+
+
+def unreadable_kinds(others: Iterable[str]) -> list[str]:
+    """A line for each kind of picture that cannot be read here (HEIC and the like), with what to do."""
+    return [
+        f"{plural(len(names), f'{ending} file')} cannot be read here: {some(names)}; save as JPEG or PNG"
+        for ending, names in by_ending(others).items()
+        if ending in UNREADABLE_EXTENSIONS
+    ]
+
+
+def ignored_by_ending(others: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """Ending -> (how many files that are no pictures have it, the first few), the most frequent first."""
+    return {ending: (len(names), some(names)) for ending, names in by_ending(others).items()}
+
+
+def alike_names(identities: Iterable[str]) -> list[str]:
+    """A line for each group of names that differ only in capitals, blanks or the way characters are written: probably one person."""
+    groups: dict[str, list[str]] = {}
+    for identity in sorted(identities):
+        groups.setdefault(" ".join(unicodedata.normalize("NFKC", identity).casefold().replace("_", " ").split()), []).append(identity)
+    lines = [
+        f"{', '.join(map(repr, names))}: {len(names)} people whose names differ only in capitals or blanks; one person needs one name"
+        for names in groups.values()
+        if len(names) > 1
+    ]
+    return lines[:MOST_PLACES] + ([f"{len(lines) - MOST_PLACES:,} more groups of such names"] if len(lines) > MOST_PLACES else [])
+
+
+PER_SHARD = 400
+"""Pictures that make a job worth starting: about a minute of detection or of a network on one core."""
+
+
+def with_shards(card: DatasetCard) -> DatasetCard:
+    """The card with a number of shards: its own, or where it leaves that open (``auto``, or no ``shards``) one that follows from how many pictures
+    are used; 1 where there is no dataset to count."""
+    if card.data["shards"] != AUTO:
+        return card
+    try:
+        used = sum(member.status != status.NOT_USED for member in scan(card).members)
+    except BadInput:
+        used = 0
+    return card.with_options({"shards": shards_for(used)})
+
+
+def shards_for(pictures: int) -> int:
+    """A power of two, at most 64, with :data:`PER_SHARD` to twice as many pictures in a shard: so some more pictures seldom change it (and then make
+    everything anew)."""
+    return int(min(64, 2 ** max(0, (pictures // PER_SHARD).bit_length() - 1)))
 
 
 def list_members(
@@ -69,7 +147,7 @@ def shards(card: DatasetCard) -> list[str]:
 def default_cache(card: DatasetCard, root: str | os.PathLike[str] | None = None) -> FileCache:
     """The cache of a dataset's file hashes below ``results/.cache`` of the project; loaded once per process."""
     base = os.path.abspath(card.root if root is None else root)  # noqa: PTH100
-    return _cache(cards.project_root() / "results" / ".cache" / f"files_{card.name}.json", base)
+    return _cache(cards.state_root() / "results" / ".cache" / f"files_{card.name}.json", base)
 
 
 @functools.lru_cache(maxsize=16)
@@ -90,13 +168,40 @@ def shard_fingerprint(card: DatasetCard, root: str | os.PathLike[str] | None, sh
 
 def fingerprints(card: DatasetCard, root: str | os.PathLike[str] | None = None, cache: FileCache | None = None) -> dict[str, str]:
     """:func:`shard_fingerprint` of every shard, from one look at the folder."""
+    return survey(card, root, cache).fingerprints
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What one look at a dataset's folder gave: a fingerprint per shard, and a line on what was not used ('' when all was)."""
+
+    fingerprints: dict[str, str]
+    note: str
+
+
+def survey(card: DatasetCard, root: str | os.PathLike[str] | None = None, cache: FileCache | None = None) -> Survey:
+    """:func:`fingerprints`, and what to tell a person whose run begins. Raises :class:`BadInput` as :func:`scan`."""
     memory = cache if cache is not None else default_cache(card, root)
     by_shard: dict[str, list[Member]] = {name: [] for name in shard_names(card)}
-    for member in scan(card, root, cache=memory).members:
+    found = scan(card, root, cache=memory)
+    for member in found.members:
         by_shard[member.shard].append(member)
     result = {name: _digest(members, memory) for name, members in by_shard.items()}
     memory.save()
-    return result
+    return Survey(result, note_of(card, found))
+
+
+def note_of(card: DatasetCard, found: Listing) -> str:
+    """One line: how many pictures or rows are left out and how many files are ignored, by ending with examples; '' for none."""
+    parts = []
+    if found.refused:
+        parts.append(f"{plural(found.refused, 'picture or row', 'pictures or rows')} left out")
+    if found.others:
+        kinds = "; ".join(f"{number:,} {ending}: {names}" for ending, (number, names) in list(ignored_by_ending(found.others).items())[:4])
+        parts.append(f"{plural(found.ignored, 'file')} ignored that are no pictures by their names ({kinds})")
+    if not parts:
+        return ""
+    return f"dataset {card.name}: {', '.join(parts)}; 'python workflow/scripts/prepare_dataset.py --dataset {card.name} --check' says more"
 
 
 def _digest(members: list[Member], cache: FileCache) -> str:

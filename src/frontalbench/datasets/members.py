@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from frontalbench import status
+from frontalbench.errors import BadInput
 from frontalbench.images import EXTENSIONS
 
 REFERENCE, PROBE, AUTO, UNUSED = "reference", "probe", "auto", "unused"
@@ -55,14 +56,62 @@ class Member(NamedTuple):
 
 @dataclass
 class Listing:
-    """What a scan found. ``problems``: one line each, with the file's name; ``ignored``: files that are no pictures; ``refused``: entries
-    of an index that were refused; ``identities``: every identity of the dataset, also those of other shards."""
+    """What a scan found.
+
+    ``problems``: one line each, with the file's name; ``others``: files that are no pictures by their names, relative to the root;
+    ``refused``: pictures and entries of an index that became no member; ``identities``: every identity of the dataset, also those of other
+    shards; ``looked``: the folders in which the dataset was looked for; ``base``: the one it was found in.
+    """
 
     members: list[Member] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    ignored: int = 0
+    others: list[str] = field(default_factory=list)
     refused: int = 0
     identities: set[str] = field(default_factory=set)
+    looked: list[str] = field(default_factory=list)
+    base: str | None = None
+    companions: tuple[str, ...] = ()
+    """Folders (in small letters) that copies of the dataset have beside it and nothing here needs."""
+    places: list[tuple[str, int, str]] = field(default_factory=list)
+    """(place, number of pictures, why they are left out): a line of ``problems`` each once the scan is over, see :meth:`close`."""
+
+    @property
+    def ignored(self) -> int:
+        """How many files are no pictures by their names."""
+        return len(self.others)
+
+    def ignore(self, folder: Folder, root: str, known: tuple[str, ...] = ()) -> None:
+        """Count the files of one folder that are no pictures; names that end in one of ``known`` belong to the dataset."""
+        self.others += [
+            relative(f"{folder.path}{os.sep}{name}", root) for name in folder.others if not (known and name.lower().endswith(known))
+        ]
+
+    def leave_out(self, place: str, pictures: int, why: str) -> None:
+        """Count pictures that lie where this layout has none; ``place`` is relative to the root. Nothing is said of places without any."""
+        if pictures:
+            self.refused += pictures
+            self.places.append((place, pictures, why))
+
+    def leave_out_tree(self, path: str, root: str, why: str) -> int:
+        """The same for a whole folder, however deep; returns the number of pictures."""
+        number = 0
+        for folder in tree(path, root):
+            number += len(folder.pictures)
+            self.ignore(folder, root)
+        self.leave_out(relative(path, root), number, why)
+        return number
+
+    def close(self) -> None:
+        """Turn the places into problems: one line for each of the first :data:`MOST_PLACES`, and one for the rest."""
+        first, rest = self.places[:MOST_PLACES], self.places[MOST_PLACES:]
+        self.problems += [f"{place}: {plural(number, 'picture')} left out: {why}" for place, number, why in first]
+        if rest:
+            pictures = plural(sum(number for _, number, _ in rest), "picture")
+            self.problems.append(f"{plural(len(rest), 'more such place')} with {pictures}, the next one {rest[0][0]}")
+        self.places = []
+
+
+MOST_PLACES = 20
 
 
 @dataclass
@@ -100,11 +149,66 @@ def look(path: str) -> Folder:
     return found
 
 
+def tree(path: str, root: str) -> Iterator[Folder]:
+    """``path`` and every folder below it, in order of their names.
+
+    Links are followed, but no folder is given twice and none that holds ``path`` (from ``root`` on), so loops end. At most
+    :data:`MOST_FOLDERS`.
+    """
+    seen: set[tuple[int, int]] = set()
+    above = path
+    while len(above) > len(root.rstrip(os.sep)):
+        above = os.path.dirname(above)  # noqa: PTH120
+        seen.add(_inode(above))
+    waiting = [path]
+    while waiting and len(seen) < MOST_FOLDERS:
+        place = waiting.pop()
+        inode = _inode(place)
+        if inode in seen:
+            continue
+        seen.add(inode)
+        folder = look(place)
+        yield folder
+        waiting += [f"{place}{os.sep}{name}" for name in reversed(folder.folders)]
+
+
+MOST_FOLDERS = 50_000
+
+
+def _inode(path: str) -> tuple[int, int]:
+    try:
+        info = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return (-1, -1)
+    return info.st_dev, info.st_ino
+
+
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
+
+
+def loose_are_probes(listing: Listing) -> None:
+    """Make probes of the pictures without a role whose person has a reference already, with a line for each person.
+
+    What lies beside ``GT`` (or has the role ``auto`` in a table that gives the person a reference) must not become a second reference.
+    """
+    given = {member.identity for member in listing.members if member.role == REFERENCE}
+    turned: dict[str, list[str]] = {}
+    for place, member in enumerate(listing.members):
+        if member.role == AUTO and member.identity in given:
+            listing.members[place] = member._replace(role=PROBE)
+            turned.setdefault(member.identity, []).append(member.image_id)
+    lines = [
+        f"{identity}: {plural(len(names), 'picture')} without a role (not in GT or Angle) beside a given reference, taken as "
+        f"{'a probe' if len(names) == 1 else 'probes'}: {some(names)}"
+        for identity, names in turned.items()
+    ]
+    listing.problems += lines[:MOST_PLACES]
+    if len(lines) > MOST_PLACES:
+        listing.problems.append(f"{len(lines) - MOST_PLACES:,} more people with such pictures, taken as probes")
 
 
 def text_of(name: str) -> str:
@@ -131,18 +235,73 @@ def unique_ids(members: Iterable[Member]) -> Iterator[Member]:
             yield member
 
 
-def find_base(root: str, nested: Iterable[str], fits: Callable[[str], bool]) -> str | None:
-    """The first of ``root/<nested>`` (in order), then ``root`` itself, that satisfies ``fits(path)``; None when none does."""
+def find_base(
+    listing: Listing, root: str, nested: Iterable[str], fits: Callable[[str], bool], sure: Callable[[str], bool] | None = None
+) -> str | None:
+    """The folder that holds the dataset; None when none does. Notes in ``listing`` where it looked and what it found.
+
+    The first of ``root/<nested>`` (in order), then ``root`` itself, that satisfies ``fits(path)``; else the one folder nearest below ``root``,
+    at most :data:`DEEPEST` levels down, that satisfies ``sure(path)`` (default: ``fits``). Raises :class:`BadInput` when several do.
+    """
     for name in (*nested, ""):
         path = os.path.join(root, *name.split("/")) if name else root  # noqa: PTH118
+        listing.looked.append(name or ".")
         if os.path.isdir(path) and fits(path):  # noqa: PTH112
+            listing.base = path
             return path
+    level = [root]
+    tried = 0
+    for _ in range(DEEPEST):
+        level = [f"{path}{os.sep}{name}" for path in level for name in look(path).folders][: MOST_TRIED - tried]
+        tried += len(level)
+        found = [path for path in level if (sure or fits)(path)]
+        if len(found) > 1:
+            names = [relative(path, root) for path in found]
+            raise BadInput(
+                f"{root}: {len(names)} folders could be this dataset ({some(names)}); name one as root, or in options: {{folders: [{names[0]}]}}"
+            )
+        if found:
+            listing.base = found[0]
+            return found[0]
+    listing.looked.append(f"every folder {DEEPEST} levels down")
     return None
+
+
+DEEPEST = 3
+MOST_TRIED = 2_000
+
+
+def beside_base(listing: Listing, root: str) -> None:
+    """Count pictures that lie in ``root`` but neither in the folder the dataset was found in nor in one of its companions."""
+    base = listing.base
+    while base is not None and len(base) > len(root.rstrip(os.sep)):
+        base, own = os.path.split(base)
+        folder = look(base)
+        why = f"they lie beside the dataset, which is {relative(listing.base or '', root)}"
+        listing.leave_out(relative(base, root) or ".", len(folder.pictures), why)
+        for name in folder.folders:
+            if name != own and name.lower() not in listing.companions:
+                path = f"{base}{os.sep}{name}"
+                listing.leave_out(relative(path, root), sum(len(inner.pictures) for inner in tree(path, root)), why)
 
 
 def relative(path: str, root: str) -> str:
     """``path`` below ``root`` as text with forward slashes."""
     return text_of(path[len(root.rstrip(os.sep)) + 1 :]).replace(os.sep, "/")
+
+
+def plural(number: int, what: str, many: str | None = None) -> str:
+    """``1 picture``, ``2,000 pictures``."""
+    return f"{number:,} {what if number == 1 else many or what + 's'}"
+
+
+def by_ending(names: Iterable[str]) -> dict[str, list[str]]:
+    """Names by their ending in small letters (``.txt``; ``no ending``), the most frequent ending first."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        ending = os.path.splitext(name)[1].lower() or "no ending"  # noqa: PTH122
+        found.setdefault(ending, []).append(name)
+    return dict(sorted(found.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
 def some(names: Iterable[str], number: int = 3) -> str:

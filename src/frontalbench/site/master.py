@@ -29,7 +29,10 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Master:
-    """The tables (name -> rows in file order) and what they are about, each list in the order of the master table."""
+    """The tables (name -> rows in file order) and what they are about, each list in the order of its table.
+
+    ``datasets``: all that were counted, also those of which nothing could be judged.
+    """
 
     tables: Mapping[str, Sequence[Row]]
     datasets: tuple[str, ...]
@@ -47,19 +50,20 @@ class Master:
 
 
 def read(folder: str | Path) -> Master:
-    """Read ``results/master``; raises :class:`BadInput` when a table is missing or of another version."""
+    """Read ``results/master/RUN``; raises :class:`BadInput` when a table is missing or of another version."""
     read_tables = {}
     for name in NEEDED:
         read_tables[name] = tables.read(Path(folder, f"{name}.parquet"), schema(name)).to_pylist()
     rows = read_tables["master"]
-    if not rows:
+    counted = _distinct(row["dataset"] for row in [*rows, *read_tables["counts"]])
+    if not counted:
         raise BadInput(f"{Path(folder, 'master.parquet')}: holds no row; run the summary of at least one dataset first")
     return Master(
         tables=read_tables,
-        datasets=_distinct(row["dataset"] for row in rows),
+        datasets=counted,
         frontalizers=_distinct(row["frontalizer"] for row in rows),
         judges=tuple(dict.fromkeys((row["detector"], row["backbone"]) for row in rows)),
-        synthetic=frozenset(row["dataset"] for row in rows if row["synthetic"]),
+        synthetic=frozenset(row["dataset"] for row in [*rows, *read_tables["counts"]] if row["synthetic"]),
     )
 
 
@@ -69,7 +73,7 @@ def _distinct(values: Iterable[str | None]) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A row of the ranking: its place by identity gain, and the places that the intervals leave open (``first`` to ``last``)."""
+    """A row of the ranking: its place by identity gain, and the places that significant differences leave open (``first`` to ``last``)."""
 
     place: int
     first: int
@@ -82,27 +86,8 @@ class Ranked:
 
 
 def ranking(rows: Sequence[Row]) -> tuple[list[Ranked], list[Row]]:
-    """Rows of ``table1_net_gain`` of one dataset and judge, by identity gain; and the rows that cannot be ranked.
-
-    A variant is certainly behind another one where its interval lies wholly below; the places that remain are its uncertainty. Not ranked are rows
-    without a value, and leaks: there the judge took part in training what it judges.
-    """
-    fit = [row for row in rows if row["identity_gain"] is not None and not row["leak"]]
-    order = sorted(fit, key=lambda row: (-row["identity_gain"], row["variant"]))
-
-    def low(row: Row) -> float:
-        return float(row["identity_gain"] if row["identity_gain_low"] is None else row["identity_gain_low"])
-
-    def high(row: Row) -> float:
-        return float(row["identity_gain"] if row["identity_gain_high"] is None else row["identity_gain_high"])
-
-    ranked = [
-        Ranked(
-            place=place,
-            first=1 + sum(low(other) > high(row) for other in order),
-            last=len(order) - sum(high(other) < low(row) for other in order),
-            row=row,
-        )
-        for place, row in enumerate(order, 1)
-    ]
+    """Rows of ``table1_net_gain`` of one dataset and judge, by their place there; and the rows that have none: without a value, leaks (there the
+    judge took part in training what it judges), and those that lost most of the images."""
+    fit = sorted((row for row in rows if row["place"] is not None), key=lambda row: int(row["place"]))
+    ranked = [Ranked(place=row["place"], first=row["first"], last=row["last"], row=row) for row in fit]
     return ranked, [row for row in rows if row not in fit]

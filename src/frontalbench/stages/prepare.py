@@ -51,6 +51,8 @@ class Report:
     problems: tuple[str, ...] = ()
     ignored: int = 0
     """Files in the dataset's folders that are no pictures."""
+    ignored_by_ending: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Ending -> how many of these have it, and the first few."""
     refused: int = 0
     """Entries that were listed nowhere: refused rows of an index, pictures in the wrong place."""
     left_out: dict[str, int] = field(default_factory=dict)
@@ -83,39 +85,17 @@ def prepare_shard(
         for member in found.members:
             writer.add(member)
         writer.hand_over()
-        return _report(card, shard, found, writer.outcomes)  # counted while the last rows are written
+        return report_of(card, shard, found, writer.outcomes)  # counted while the last rows are written
 
 
-def check(card: DatasetCard, root: str | os.PathLike[str] | None = None, *, cache: FileCache | None = None) -> Report:
-    """Counts and problems of a whole dataset without writing anything; reads every file in use once, to find duplicates (from the cache
-    where it can)."""
-    memory = cache if cache is not None else listing.default_cache(card, root)
-    found = listing.scan(card, root, cache=memory)
-    content = listing.with_content(found.members, memory)
-    memory.save()
-    broken = {row["image_id"]: _BROKEN[row["sha256"]] for row in content if row["sha256"] in _BROKEN}
-    outcomes = [
-        (status.UNREADABLE, broken[member.image_id]) if member.image_id in broken else (member.status, member.detail)
-        for member in found.members
-    ]
-    found.problems += [f"{image_id}: {why}" for image_id, why in sorted(broken.items())[:20]]
-    if len(broken) > 20:
-        found.problems.append(f"{len(broken) - 20:,} more files are empty or cannot be read")
-    whole = (row for row in content if row["image_id"] not in broken)
-    return _report(card, "", found, outcomes, tuple(counting.duplicates_of_rows(whole)))
-
-
-_BROKEN = {"": "cannot be read", hashlib.sha256(b"").hexdigest(): "empty file"}
-"""Hashes (as :func:`listing.with_content` gives them) of what is no picture for sure."""
-
-
-def _report(
+def report_of(
     card: DatasetCard,
     shard: str,
     found: Listing,
     outcomes: Sequence[Sequence[Any]],
     duplicates: tuple[counting.Duplicate, ...] = (),
 ) -> Report:
+    """The report on a listing; ``outcomes`` begin with status and detail of each of its members, in their order."""
     rows = [
         {"identity": member.identity, "subject": member.subject, "role": member.role, "yaw": member.yaw, "status": word}
         for member, (word, *_) in zip(found.members, outcomes, strict=True)
@@ -127,6 +107,7 @@ def _report(
         counts=counting.counts_of_rows(rows, card.yaw_bins),
         problems=tuple(found.problems),
         ignored=found.ignored,
+        ignored_by_ending=listing.ignored_by_ending(found.others),
         refused=found.refused,
         left_out=dict(sorted(left_out.items())),
         duplicates=duplicates,
@@ -221,7 +202,8 @@ class _Writer:
                 width, height = header_size(data)
                 content, size = (status.OK, member.detail, digest, width, height), len(data)
             except Unreadable as error:
-                content = (status.UNREADABLE, str(error), digest, None, None)
+                why = f"{error}; {member.detail}" if member.detail else str(error)
+                content = (status.UNREADABLE, why, digest, None, None)
         self._group.add(member, content, size)
         if len(self._group.members) >= GROUP_FILES:
             self.hand_over()

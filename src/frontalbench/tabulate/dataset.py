@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from frontalbench.compare import bootstrap, groups
+from frontalbench.compare import bootstrap, groups, stats
 from frontalbench.compare.groups import BoolArray, Rows
+from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT, People
 from frontalbench.errors import BadInput
 from frontalbench.tabulate.facts import ORIGINAL, Cell
 
@@ -75,6 +77,39 @@ def lost_note(what: str, base: str, own: float, base_own: float, common_gain: fl
         f"looks better than {base} ({own:.3f} against {base_own:.3f}) only because {what} lost {n_lost} images: "
         f"on the {n_common} images that both gave it changes by {common_gain:+.3f}"
     )
+
+
+def fallback_note(row: Mapping[str, Any]) -> str:
+    """A sentence where a mean rests on fallbacks of a fusion: how many, and the mean without them; else empty."""
+    if not row["n_fallback"]:
+        return ""
+    n_both = row["n_images"] - row["n_fallback"]
+    rest = f"over the {n_both} with both pictures the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both pictures"
+    return f"{row['n_fallback']} of {row['n_images']} images rest on one picture alone, as the other gave no embedding: {rest}"
+
+
+def weight_note(people: People) -> str:
+    """A sentence when one person holds more than a quarter of the images; else empty."""
+    if not people.largest > DOMINANT:
+        return ""
+    return f"one person holds {100 * people.largest:.0f} % of the images (effective number of people {people.effective:.1f})"
+
+
+def sign_note(what: str, mean: float, people: People) -> str:
+    """A sentence when a difference has one sign over the images and the other over the people; else empty."""
+    if not (min(mean, people.mean) < -stats.TIE and max(mean, people.mean) > stats.TIE):
+        return ""
+    return f"{what} is {mean:+.3f} over images and {people.mean:+.3f} over people: the sign depends on who has many images"
+
+
+def disagreement_note(what: str, low: float, high: float, p: float) -> str:
+    """A sentence when the interval (of the mean over images) and p (of the mean over people) answer differently; else empty."""
+    if not all(math.isfinite(value) for value in (low, high, p)):
+        return ""
+    beyond = low > 0 or high < 0
+    if beyond == (p < SIGNIFICANT):
+        return ""
+    return f"{what}: the interval {'leaves 0 out' if beyond else 'holds 0'} (mean over images), p is {p:.2g} (mean over people): the two disagree"
 
 
 def join_notes(*notes: str) -> str:

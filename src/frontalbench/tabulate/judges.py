@@ -1,7 +1,9 @@
 """Which judge is the most robust to pose: detectors x backbones on the original pictures, their differences, and which of these are chance.
 
-All judges are compared over the same images: the probes that every one of them gave, with a known yaw. Similarities of two backbones are not on one
-scale, so the measures named ``z_`` count them in standard deviations of the judge's own impostor similarities, above their mean.
+All judges are compared over the same images: the probes that every one of them gave, with a known yaw. Similarities of two backbones are not on
+one scale, so the measures named ``z_`` count them in standard deviations of the judge's own impostor similarities, above their mean. Every judge is
+measured again without each person, as probe and as reference, so that its own mean, standard deviation and threshold move too: two judges that are
+equally good have different ones by chance.
 """
 
 from __future__ import annotations
@@ -14,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import bootstrap, curves, groups, stats
-from frontalbench.compare.curves import Draws
-from frontalbench.compare.groups import FloatArray, Rows
+from frontalbench.compare import curves, groups, jackknife, kernel, stats, verdict
+from frontalbench.compare.groups import FloatArray, IntArray, Rows
+from frontalbench.compare.jackknife import LeftOut
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes
 from frontalbench.tabulate.facts import Facts
-from frontalbench.tabulate.verification import YAW_GRID, read_scores
+from frontalbench.tabulate.verification import YAW_GRID, Scored, moments, read_scores
 
 Row = dict[str, Any]
 
@@ -40,15 +42,25 @@ MEANING: Mapping[str, str] = {
     "stability": "mean Angled vs Angled",
     "fnmr": "false non-match rate at the judge's own threshold for FMR {target:g}",
 }
-UNCERTAIN = 0.05
 COMPARED_ON_SCALE = ("z_slope", "z_area", "fnmr")
 """Measures that may be compared between backbones; of the others only detectors with the same backbone are ranked and tested."""
+SLOPES = ("slope", "z_slope")
+"""Measures that say how steeply something falls: a judge that tells nobody apart has nothing to fall from, and is last in them."""
+USUAL = 1e-2
+"""Judges are compared at this false match rate: the largest one in use, so the one that the fewest people support. Where n does not support it, at a
+larger one (:data:`.stats.FMR_TARGETS`), which stands in the note."""
+TELLS_APART = 1.0
+"""A judge whose similarities to the own references lie less than this many standard deviations above those to strangers tells nobody apart."""
+NOT_APART = "tells people hardly apart, so that its slope means nothing: placed last"
 
 
 @dataclass(frozen=True)
 class _Measured:
+    """A judge with its measures; ``apart``: whether it tells people apart."""
+
     judge: tuple[str, str]
-    draws: Mapping[str, Draws]
+    of: Mapping[str, LeftOut]
+    apart: bool
 
 
 def judge_rows(dataset: Dataset, facts: Facts, settings: Settings) -> tuple[list[Row], list[Row]]:
@@ -73,124 +85,106 @@ def judge_rows(dataset: Dataset, facts: Facts, settings: Settings) -> tuple[list
         for target in stats.FMR_TARGETS
         if all(s is not None and stats.operating_point(s.impostors, target).supported for s in scored.values())
     ]
-    target = min(supported, default=None)
-    measured = []
-    for judge, (_, rows) in found.items():
-        draws = _measures(rows, common, settings)
-        pair_scores = scored[judge]
-        if target is not None and pair_scores is not None:
-            draws["fnmr"] = _fnmr(pair_scores, common, first, target, settings)
-        measured.append(_Measured(judge, draws))
+    target = USUAL if USUAL in supported else min(supported, default=None)
+    measured = [_measure(judge, rows, common, scored[judge], target) for judge, (_, rows) in found.items()]
     note = SYNTHETIC_NOTE if dataset.name in facts.synthetic else ""
     head = {"dataset": dataset.name, "synthetic": dataset.name in facts.synthetic}
     counts = {"n_images": int(common.sum()), "n_subjects": len(set(first.subject[common]))}
     rows_out: list[Row] = []
     pairs: list[Row] = []
     for measure, better in MEASURES.items():
-        able = [one for one in measured if measure in one.draws and math.isfinite(one.draws[measure].value)]
+        able = [one for one in measured if measure in one.of and math.isfinite(one.of[measure].value)]
         if not able:
             continue
-        tested = _pairs(able, measure)
-        pairs += [{**head, "measure": measure, **counts, **row, "note": note} for row in tested]
+        tested = _pairs(able, measure, counts["n_subjects"])
+        pairs += [{**head, "measure": measure, **counts, **row, "note": join_notes(row["note"], note)} for row in tested]
         meaning = MEANING[measure].format(target=target or 0.0)
         for one in able:
-            estimate = one.draws[measure].estimate()
+            estimate = one.of[measure].estimate()
+            last = NOT_APART if measure in SLOPES and not one.apart else ""
             row = {**head, "detector": one.judge[0], "backbone": one.judge[1], "measure": measure, "better": better, **counts}
-            row |= {"value": estimate.value, "low": estimate.low, "high": estimate.high, "note": join_notes(meaning, note)}
+            row |= {"value": estimate.value, "low": estimate.low, "high": estimate.high, "note": join_notes(meaning, last, note)}
             rows_out.append({**row, **_places(one, able, tested, measure)})
     return rows_out, pairs
 
 
-def _measures(rows: Rows, common: groups.BoolArray, settings: Settings) -> dict[str, Draws]:
-    more = {"resamples": settings.resamples, "seed": settings.seed}
-    subject = rows.subject.astype(np.str_)
+def _measure(judge: tuple[str, str], rows: Rows, common: groups.BoolArray, scored: Scored | None, target: float | None) -> _Measured:
+    cell = moments(rows, common, rows)
+    n_groups = cell.moves.shape[1] if cell.moves is not None else int(rows.subject_code.max()) + 1
+    who = kernel.group_of(rows.subject_code, n_groups)
     yaw = np.where(common, np.abs(rows.yaw), np.nan)
     genuine = np.where(common, rows.genuine, np.nan)
-    mean, sd = _impostors(rows, common)
-    z = (genuine - mean) / sd if sd > 0 else np.full(len(genuine), np.nan)
-    out = {}
-    for prefix, values in (("", genuine), ("z_", z)):
-        out[f"{prefix}slope"] = curves.slope_draws(yaw, values, subject, **more)
-        out[f"{prefix}area"] = curves.smooth(yaw, values, subject, YAW_GRID, **more).area
-    out["stability"] = _ratio(*_per_subject(np.where(common, rows.within, np.nan), rows, common), settings)
-    return out
+    mean, sd = stats.impostor_moments_left_out(cell, rows.subject_code)
+    out = {
+        "slope": curves.slope_left_out(yaw, genuine, who, n_groups),
+        "area": curves.smooth(yaw, genuine, who, YAW_GRID, people=n_groups).area,
+        "stability": _mean(np.where(common, rows.within, np.nan), who, n_groups),
+    }
+    collapsed = bool(sd.value <= stats.TIE)
+    out |= {"z_slope": _in_sds(out["slope"], None, sd, collapsed), "z_area": _in_sds(out["area"], mean, sd, collapsed)}
+    if target is not None and scored is not None and scored.impostors.people is not None:
+        inside = common[scored.image]
+        point = stats.operating_point(scored.impostors, target)
+        out["fnmr"] = stats.miss_rates(scored.genuine[inside], scored.subject[inside], scored.impostors, [point.threshold]).left_out()
+    return _Measured(judge, out, not out["z_area"].value < TELLS_APART)
 
 
-def _impostors(rows: Rows, common: groups.BoolArray) -> tuple[float, float]:
-    """(mean, standard deviation) of all impostor pairs of the common probes, from the moments per image. Held fixed when people are resampled."""
-    n = np.where(common, rows.n_impostors, 0.0)
-    if not n.sum():
-        return math.nan, 0.0
-    mean = float((n * np.nan_to_num(rows.impostor)).sum() / n.sum())
-    square = float((n * (np.nan_to_num(rows.impostor_sd) ** 2 + np.nan_to_num(rows.impostor) ** 2)).sum() / n.sum())
-    return mean, math.sqrt(max(square - mean**2, 0.0))
+def _in_sds(value: LeftOut, mean: LeftOut | None, sd: LeftOut, collapsed: bool) -> LeftOut:
+    """``value`` (minus ``mean``) in impostor standard deviations, all without each person too; 0 for a judge whose similarities are all the same."""
+    if collapsed:
+        return LeftOut(0.0, np.zeros_like(value.without), value.share)
+    above, without = (value.value, value.without) if mean is None else (value.value - mean.value, value.without - mean.without)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return LeftOut(above / sd.value, without / sd.without, value.share)
 
 
-def _per_subject(values: FloatArray, rows: Rows, common: groups.BoolArray) -> tuple[FloatArray, FloatArray]:
-    """(sums, numbers) per person of the common images, people in sorted order; NaN adds nothing."""
-    _, code = np.unique(rows.subject[common].astype(np.str_), return_inverse=True)
-    chosen = values[common]
-    known = np.isfinite(chosen)
-    n = int(code.max()) + 1
-    return np.bincount(code[known], chosen[known], minlength=n).astype(np.float64), np.bincount(code[known], minlength=n).astype(np.float64)
+def _mean(values: FloatArray, who: IntArray, n: int) -> LeftOut:
+    known = np.isfinite(values)
+    sums, numbers = np.bincount(who[known], values[known], minlength=n), np.bincount(who[known], minlength=n)
+    value, without, share = jackknife.mean_left_out(sums[:, None].astype(np.float64), numbers[:, None].astype(np.float64))
+    return LeftOut(float(value[0]), without[:, 0], share[:, 0])
 
 
-def _ratio(sums: FloatArray, numbers: FloatArray, settings: Settings) -> Draws:
-    if not numbers.sum():
-        return Draws(math.nan, np.zeros(0))
-    if len(sums) < 2:
-        return Draws(float(sums.sum() / numbers.sum()), np.zeros(0))
-    draws = bootstrap.ratio_draws(sums[:, None], numbers[:, None], resamples=settings.resamples, seed=settings.seed)[:, 0]
-    return Draws(float(sums.sum() / numbers.sum()), draws)
+def _may_be_compared(a: _Measured, b: _Measured, measure: str) -> bool:
+    return measure in COMPARED_ON_SCALE or a.judge[1] == b.judge[1]
 
 
-def _fnmr(scored: Any, common: groups.BoolArray, rows: Rows, target: float, settings: Settings) -> Draws:
-    point = stats.operating_point(scored.impostors, target)
-    inside = common[scored.image]
-    names = np.unique(rows.subject[common].astype(np.str_))
-    place = np.searchsorted(names, rows.subject[scored.image[inside]].astype(np.str_))
-    missed = (scored.genuine[inside] < np.float32(point.threshold)).astype(np.float64)
-    sums = np.bincount(place, missed, minlength=len(names)).astype(np.float64)
-    return _ratio(sums, np.bincount(place, minlength=len(names)).astype(np.float64), settings)
-
-
-def _pairs(able: list[_Measured], measure: str) -> list[Row]:
-    """Every two judges that may be compared: difference, interval, p by the draws on the other side of zero, Holm over the measure."""
+def _pairs(able: list[_Measured], measure: str, n_people: int) -> list[Row]:
+    """Every two judges that may be compared: difference paired by person, interval and p by Student's t, Holm over the measure."""
     out: list[Row] = []
-    for a, b in itertools.combinations(able, 2):
-        if measure not in COMPARED_ON_SCALE and a.judge[1] != b.judge[1]:
+    for a, b in itertools.combinations([one for one in able if one.apart or measure not in SLOPES], 2):
+        if not _may_be_compared(a, b, measure):
             continue
-        one, two = a.draws[measure], b.draws[measure]
-        if not len(one.draws) or not len(two.draws):
-            continue
-        difference = Draws(one.value - two.value, one.draws - two.draws)
-        estimate = difference.estimate()
+        difference = a.of[measure] - b.of[measure]
+        estimate, p = difference.estimate(), difference.p_value()
         out.append(
             {
                 **{"detector_a": a.judge[0], "backbone_a": a.judge[1], "detector_b": b.judge[0], "backbone_b": b.judge[1]},
-                **{"difference": estimate.value, "low": estimate.low, "high": estimate.high, "p_value": _bootstrap_p(difference.draws)},
+                **{"difference": estimate.value, "low": estimate.low, "high": estimate.high, "p_value": p},
+                **{"decidable": math.isfinite(p), "note": "" if math.isfinite(p) else f"not decidable with {n_people} people"},
             }
         )
     for row, p in zip(out, stats.holm([row["p_value"] for row in out]), strict=True):
-        row["p_holm"], row["significant"] = float(p), bool(p < UNCERTAIN)
+        row["p_holm"], row["significant"] = float(p), bool(p < verdict.SIGNIFICANT)
     return out
 
 
-def _bootstrap_p(draws: FloatArray) -> float:
-    """Two-sided: twice the smaller share of draws at or beyond zero (Efron and Tibshirani 1993, section 15.4), never below 2 / (draws + 1)."""
-    known = draws[np.isfinite(draws)]
-    if not len(known):
-        return math.nan
-    beyond = min(int((known <= 0).sum()), int((known >= 0).sum()))
-    return min(1.0, 2.0 * (beyond + 1) / (len(known) + 1))
-
-
 def _places(one: _Measured, able: list[_Measured], tested: list[Row], measure: str) -> Row:
-    """``place`` by the value among the judges that may be compared, and the places (``first`` to ``last``) that significance leaves open."""
+    """``place`` by the value among the judges that may be compared, and the places (``first`` to ``last``) that significance leaves open.
+
+    A judge that tells nobody apart stands behind all others in the measures of :data:`SLOPES`.
+    """
     sign = 1.0 if MEASURES[measure] == "higher" else -1.0
-    rivals = [o for o in able if measure in COMPARED_ON_SCALE or o.judge[1] == one.judge[1]]
-    place = 1 + sum(sign * o.draws[measure].value > sign * one.draws[measure].value for o in rivals)
+    rivals = [o for o in able if _may_be_compared(o, one, measure)]
+
+    def merit(judge: _Measured) -> tuple[bool, float]:
+        return judge.apart or measure not in SLOPES, sign * judge.of[measure].value
+
+    place = 1 + sum(merit(o) > merit(one) for o in rivals)
     ahead = behind = 0
+    for other in rivals:
+        if merit(other)[0] != merit(one)[0]:
+            ahead, behind = ahead + merit(other)[0], behind + merit(one)[0]
     for row in tested:
         sides = ((row["detector_a"], row["backbone_a"]), (row["detector_b"], row["backbone_b"]))
         if row["significant"] and one.judge in sides:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import bootstrap, groups, stats
+from frontalbench.compare import bootstrap, groups, stats, verdict
 from frontalbench.compare.groups import BoolArray, FloatArray
 from frontalbench.tabulate.dataset import (
     LEAK_NOTE,
@@ -19,13 +19,20 @@ from frontalbench.tabulate.dataset import (
     Dataset,
     Row,
     Settings,
+    disagreement_note,
+    fallback_note,
     is_missing,
     join_notes,
     lost_note,
+    sign_note,
     standing_notes,
     usable,
+    weight_note,
 )
 from frontalbench.tabulate.facts import ORIGINAL, Facts
+
+STRANGERS = ("GT vs other GT", "Angled vs other GT", "Frontal vs other GT", "impostor gain", "identity gain")
+"""Groups that need another person's reference."""
 
 
 def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
@@ -52,22 +59,49 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
             own, net = whole.get(("Frontal vs GT", "own")), whole.get(("Net Gain", "common"))
             if own is not None and net is not None:
                 lost = lost_note("it", ORIGINAL, own["mean"], angled_own, net["mean"], net["n_images"], own["n_fta"])
+            people = verdict.people_of_cell(rows, original, is_original=cell.variant == ORIGINAL, bins=bins)
             for row in found:
                 about = lost if row["yaw_axis"] == "all" and row["group"] in ("Frontal vs GT", "Net Gain") else ""
-                out.append({**head, **row, "note": join_notes(about, standing)})
+                if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
+                    about = join_notes(about, fallback_note(row))
+                who = people.get((row["group"], row["subset"], row["yaw_axis"], row["yaw_bin"]), verdict.NOBODY)
+                weights = {"mean_people": who.mean, "n_effective": who.effective}
+                out.append({**head, **row, **weights, "note": join_notes(about, _about_people(row, who, original), standing)})
     return out
 
 
+def _about_people(row: Row, who: verdict.People, original: groups.Rows) -> str:
+    """Notes that follow from whose images a row stands on."""
+    if row["group"] in STRANGERS and row["n_images"] == 0:
+        others = len(set(original.subject[(original.role == "reference") & original.ok]))
+        return f"no {row['group']}: there is no other person's reference to compare with" if others < 2 else ""
+    if row["group"] not in groups.GAINS:
+        return weight_note(who)
+    signs = sign_note(row["group"], row["mean"], who)
+    return join_notes(weight_note(who), signs, disagreement_note(row["group"], row["ci_low"], row["ci_high"], row["p_value"]))
+
+
 def adjust_master(rows: list[Row]) -> None:
-    """Fill ``p_holm``: Holm over all rows of one dataset, group, subset and yaw bin (all variants and judges without a leak)."""
+    """Fill ``p_holm`` and ``decidable``: Holm over the variants without a leak of one dataset, judge, group, subset and yaw bin, so that a judge or a
+    dataset that is added changes no p of another."""
     families: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        row["p_holm"] = math.nan
+        row["p_holm"], row["decidable"] = math.nan, None
         if math.isfinite(row["p_value"]) and not row["leak"]:
-            families.setdefault((row["dataset"], row["group"], row["subset"], row["yaw_axis"], row["yaw_bin"]), []).append(row)
+            key = tuple(row[name] for name in ("dataset", "detector", "backbone", "group", "subset", "yaw_axis", "yaw_bin"))
+            families.setdefault(key, []).append(row)
     for family in families.values():
-        for row, p in zip(family, stats.holm([r["p_value"] for r in family]), strict=True):
-            row["p_holm"] = float(p)
+        adjust(family, verdict.FLIPS)
+
+
+def adjust(family: Sequence[Row], flips: int) -> None:
+    """Holm over ``p_value`` of a family into ``p_holm``; where so few people cannot decide, ``p_holm`` is empty and the note says so. ``flips``:
+    random sign flips behind a ``p_value``."""
+    able = verdict.decidable([verdict.smallest_p(row["n_subjects"], flips) for row in family])
+    for row, p, can in zip(family, stats.holm([row["p_value"] for row in family]), able, strict=True):
+        row["p_holm"], row["decidable"] = float(p) if can else math.nan, can
+        if not can:
+            row["note"] = join_notes(verdict.undecidable_note(row["n_subjects"], len(family)), row["note"])
 
 
 def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
@@ -86,6 +120,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
             names, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
             n = np.bincount(code[both], minlength=len(names))
             failed = np.bincount(code[eligible & rows.fta], minlength=len(names))
+            alone = np.bincount(code[both & rows.fallback], minlength=len(names))
 
             def per_person(values: FloatArray, code: Any = code, both: BoolArray = both, n: Any = n) -> FloatArray:
                 with np.errstate(invalid="ignore", divide="ignore"):
@@ -100,6 +135,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
                         **head,
                         "subject": str(names[i]),
                         "n_images": int(n[i]),
+                        "n_fallback": int(alone[i]),
                         "n_fta": int(failed[i]),
                         "angled_gt": float(angled[i]),
                         "frontal_gt": float(frontal[i]),
@@ -126,6 +162,7 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         found: list[Row] = []
         sums: list[FloatArray] = []
         numbers: list[FloatArray] = []
+        who: list[verdict.People] = []
         for (a, left), (b, right) in itertools.combinations(cells, 2):
             difference = left - right
             here = np.isfinite(difference)
@@ -136,6 +173,7 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
             wins = [int((d > stats.TIE).sum()), int((d < -stats.TIE).sum())]
             people = [int((means > stats.TIE).sum()), int((means < -stats.TIE).sum())]
             leak = facts.leak(a) or facts.leak(b)
+            who.append(verdict.people_of(difference, code))
             sums.append(total.astype(np.float64))
             numbers.append(number)
             found.append(
@@ -155,7 +193,12 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
                     "subjects_a": people[0],
                     "subjects_b": people[1],
                     "p_subjects": stats.sign_test_p(*people),
+                    "p_value": math.nan,
                     "p_holm": math.nan,
+                    "decidable": None,
+                    "mean_people": who[-1].mean,
+                    "n_effective": who[-1].effective,
+                    "winner": "",
                     "mean_difference": float(d.mean()) if len(d) else math.nan,
                     "leak": leak,
                     "note": join_notes(LEAK_NOTE if leak else "", SYNTHETIC_NOTE if dataset.name in facts.synthetic else ""),
@@ -167,13 +210,30 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         low, high = bootstrap.mean_intervals(
             np.stack(sums, axis=1)[part], np.stack(numbers, axis=1)[part], resamples=settings.resamples, seed=settings.seed
         )
-        ranked = [row for row in found if not row["leak"]]
-        for row, p in zip(ranked, stats.holm([row["p_subjects"] for row in ranked]), strict=True):
-            row["p_holm"] = float(p)
-        for row, a_end, b_end in zip(found, low, high, strict=True):
-            row["ci_low"], row["ci_high"] = float(a_end), float(b_end)
+        ranked = [row for row in found if not row["leak"] and row["n_images"]]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.stack(sums, axis=1)[part] / np.stack(numbers, axis=1)[part]
+        p_values = verdict.sign_flip(means, family=len(ranked), seed=settings.seed)
+        for row, a_end, b_end, p, people_of in zip(found, low, high, p_values, who, strict=True):
+            row["ci_low"], row["ci_high"], row["p_value"] = float(a_end), float(b_end), float(p)
+            signs = sign_note("the difference", row["mean_difference"], people_of)
+            disagree = disagreement_note("the difference", row["ci_low"], row["ci_high"], row["p_value"])
+            row["note"] = join_notes(weight_note(people_of), signs, disagree, row["note"])
+        adjust(ranked, verdict.enough_flips(len(ranked)))
+        for row in ranked:
+            row["winner"] = _winner(row)
         out += found
     return out
+
+
+def _winner(row: Row) -> str:
+    """The better variant of a pair when the test says so and the mean over people and the mean over images agree; else empty."""
+    if not row["p_holm"] < verdict.SIGNIFICANT:
+        return ""
+    for variant, sign in (("variant_a", 1.0), ("variant_b", -1.0)):
+        if sign * row["mean_people"] > 0 and sign * row["mean_difference"] > 0:
+            return str(row[variant])
+    return ""
 
 
 def count_rows(dataset: Dataset, facts: Facts, edges: Sequence[float]) -> list[Row]:

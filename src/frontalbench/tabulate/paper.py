@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import bootstrap, groups, stats
+from frontalbench.compare import bootstrap, groups, verdict
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
-from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes, lost_note, standing_notes, usable
+from frontalbench.tabulate.dataset import (
+    SYNTHETIC_NOTE,
+    Dataset,
+    Settings,
+    is_missing,
+    join_notes,
+    lost_note,
+    standing_notes,
+    usable,
+    weight_note,
+)
 from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
 from frontalbench.tabulate.write import csv_text, interval, markdown, number, signed
 
 Row = dict[str, Any]
-SIGNIFICANT = 0.05
 _LEAVE = -1
+"""Leaving the picture as it is: a rival in every ranking of variants that is never marked itself."""
+_LEAVE_NAME = "leaving the picture as it is"
 
 
 # Table 1: Net Gain ----------------------------------------------------------------------------------------------------------
@@ -50,13 +62,26 @@ def net_gain_rows(master: Sequence[Row]) -> list[Row]:
                 "net_gain_low": net["ci_low"],
                 "net_gain_high": net["ci_high"],
                 "impostor_gain": found["impostor gain", "common"]["mean"],
+                "impostor_gain_low": found["impostor gain", "common"]["ci_low"],
+                "impostor_gain_high": found["impostor gain", "common"]["ci_high"],
                 "identity_gain": identity["mean"],
                 "identity_gain_low": identity["ci_low"],
                 "identity_gain_high": identity["ci_high"],
+                "net_gain_people": net["mean_people"],
+                "identity_gain_people": identity["mean_people"],
                 "p_holm": identity["p_holm"],
+                "decidable": identity["decidable"],
                 "share_gaining": net["share_gaining"],
+                "share_gaining_low": net["share_gaining_low"],
+                "share_gaining_high": net["share_gaining_high"],
                 "n_images": net["n_images"],
                 "n_subjects": net["n_subjects"],
+                "n_fallback": net["n_fallback"],
+                "net_gain_both": net["mean_both"],
+                "identity_gain_both": identity["mean_both"],
+                "identity_gain_both_low": identity["both_low"],
+                "identity_gain_both_high": identity["both_high"],
+                "n_effective": net["n_effective"],
                 "n_fta_angled": angled_own.get("n_fta"),
                 "n_fta_frontal": frontal_own["n_fta"],
                 "fta_rate_frontal": frontal_own["fta_rate"],
@@ -64,33 +89,99 @@ def net_gain_rows(master: Sequence[Row]) -> list[Row]:
                 "frontal_gt_own": frontal_own["mean"],
                 "net_gain_penalised": found["Net Gain", "penalised"]["mean"],
                 "best": False,
-                "note": net["note"],
+                "p_runner_up": math.nan,
+                "note": join_notes(*dict.fromkeys(part for row in (net, identity) for part in row["note"].split("; "))),
             }
         )
     return out
 
 
 def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings: Settings) -> None:
-    """Mark, per judge, the variant with the highest identity gain when it beats the runner-up on the images that both gave."""
-    rankings = []
+    """Mark, per judge, the variant with the highest identity gain, if it is above every other one and above leaving the picture as it is: over the
+    images that all ranked variants of the judge gave, a value per person (:mod:`frontalbench.compare.verdict`). The leader's note says why not."""
+    at = {(row["variant"], row["detector"], row["backbone"]): i for i, row in enumerate(rows) if row["dataset"] == dataset.name}
     for judge in dataset.judges:
         base = dataset.original(judge)
         assert base is not None
         original = base[1]
+        leave = np.where(usable(original, original), 0.0, np.nan)
         values: dict[int, FloatArray] = {}
-        for cell, rows_of in dataset.of_judge(judge):
-            place = next((i for i, r in enumerate(rows) if (r["variant"], r["detector"], r["backbone"]) == (cell.variant, *judge)), None)
-            if place is None or rows[place]["leak"] or rows[place]["dataset"] != dataset.name:
-                continue
-            gain = (rows_of.genuine - original.genuine) - (rows_of.impostor - original.impostor)
-            values[place] = np.where(usable(rows_of, original) & usable(original, original), gain, np.nan)
-        means = {i: rows[i]["identity_gain"] for i in values}
-        # leaving the picture as it is takes part too, with a gain of zero: a variant that loses least is not the best choice
-        values[_LEAVE], means[_LEAVE] = np.zeros(len(original)), 0.0
-        rankings.append((values, means, original.subject.astype(np.str_)))
-    for place, p in _leaders(rankings, settings):
-        if place != _LEAVE:
-            rows[place]["best"] = p < SIGNIFICANT
+        for cell, table in dataset.of_judge(judge):
+            place = at.get((cell.variant, *judge))
+            if place is not None and not facts.leak(cell):
+                gain = (table.genuine - original.genuine) - (table.impostor - original.impostor)
+                values[place] = np.where(usable(table, original), gain + leave, np.nan)
+        names = {place: str(rows[place]["variant"]) for place in values}
+        found = _mark(rows, [_Ranked(values, leave, original.subject.astype(np.str_), names)], settings)
+        subject = original.subject.astype(np.str_)
+        for place, open_ in verdict.places(values, subject, seed=settings.seed).items():
+            rows[place] |= {"place": open_.place, "first": open_.first, "last": open_.last}
+        for ranking in found:
+            for place in set(ranking.order) - {_LEAVE}:
+                rows[place] |= {"gain_ranked": ranking.value[place], "n_images_ranked": ranking.n_images}
+                if ranking.leader not in (place, _LEAVE) and rows[place]["identity_gain"] > rows[ranking.leader]["identity_gain"]:
+                    rows[place]["note"] = join_notes(_behind(ranking, place, names), rows[place]["note"])
+
+
+def _behind(ranking: verdict.Ranking[int], place: int, names: Mapping[int, str]) -> str:
+    """Why a variant with a higher printed gain than the leader's is not the first."""
+    return (
+        f"behind {names[ranking.leader]} over the {ranking.n_images} images that all ranked variants gave, a value per person "
+        f"({ranking.value[place]:+.3f} against {ranking.value[ranking.leader]:+.3f})"
+    )
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """What is ranked together: place of a row -> values per image (n,), NaN where it gave none; ``leave``: the same of leaving the picture as it is,
+    None where that is no choice; ``subject`` (n,); ``names``: what the notes call the rows."""
+
+    values: Mapping[int, FloatArray]
+    leave: FloatArray | None
+    subject: Any
+    names: Mapping[int, str]
+
+    @property
+    def all_values(self) -> dict[int, FloatArray]:
+        return {**self.values, **({} if self.leave is None else {_LEAVE: self.leave})}
+
+
+def _mark(rows: Sequence[Row], ranked: Sequence[_Ranked], settings: Settings) -> list[verdict.Ranking[int]]:
+    """Set ``best`` and ``p_runner_up`` of the leaders of all rankings of one judge and table (one family), and write into the note why a leader
+    is not best. Returns the rankings that could be made."""
+    ranked = [replace(one, values={i: v for i, v in one.values.items() if np.isfinite(v).any()}) for one in ranked]
+    ranked = [one for one in ranked if one.values]
+    family = sum(max(0, len(verdict.complete_enough(one.all_values)) - 1) for one in ranked)
+    made = []
+    for one in ranked:
+        ranking = verdict.rank(one.all_values, one.subject, family=family, seed=settings.seed)
+        if ranking is None:
+            if len(one.values) > 1:
+                for place in one.values:
+                    rows[place]["note"] = join_notes(rows[place]["note"], "not ranked: no image was given by all that are compared")
+            continue
+        made.append(ranking)
+        names = {**one.names, _LEAVE: _LEAVE_NAME}
+        first = next((place for place in ranking.order if place != _LEAVE), None)
+        if first is not None:
+            note = _settle(rows[first], ranking, first, family, names)
+            counts = {place: int(np.isfinite(values).sum()) for place, values in one.values.items()}
+            if note and ranking.n_images < max(counts.values()):
+                note += f" (over the {ranking.n_images} of {max(counts.values())} images that all gave)"
+            rows[first]["note"] = join_notes(note, rows[first]["note"])
+        for place in ranking.left_out:
+            if place != _LEAVE:
+                rows[place]["note"] = join_notes("not ranked: it lost more than half of the images", rows[place]["note"])
+    return made
+
+
+def _settle(row: Row, ranking: verdict.Ranking[int], first: int, family: int, names: Mapping[int, str]) -> str:
+    """Write the verdict into the row of the first variant of a ranking; returns why it is not best (empty when it is)."""
+    if ranking.leader == _LEAVE:
+        return "first of its ranking, but not above leaving the picture as it is, so nothing is best"
+    found = verdict.judge(ranking, family, names)
+    row["best"], row["p_runner_up"] = found.best, found.p
+    return f"first of its ranking, but not best: {found.reason}" if found.reason else ""
 
 
 MIRROR = "fuse_mean:mirror.none"
@@ -117,23 +208,16 @@ def hold_against_mirror(rows: Sequence[Row], dataset: Dataset, settings: Setting
         sums, numbers = np.bincount(code, change).astype(np.float64)[:, None], np.bincount(code).astype(np.float64)[:, None]
         low, high = bootstrap.mean_intervals(sums, numbers, resamples=settings.resamples, seed=settings.seed)
         row |= {"over_mirror": float(change.mean()), "over_mirror_low": float(low[0]), "over_mirror_high": float(high[0])}
-        if not low[0] > 0:
-            row["note"] = join_notes(
-                "not better than averaging with the mirrored photograph, so the frontal view adds nothing here", row["note"]
-            )
+        row["note"] = join_notes(_against_mirror(float(low[0]), float(high[0])), row["note"])
 
 
-def _leaders(rankings: Sequence[tuple[Mapping[int, FloatArray], Mapping[int, float], Any]], settings: Settings) -> list[tuple[int, float]]:
-    """(row, Holm-adjusted p against the runner-up) of the leader of every ranking of at least two."""
-    leaders, raw = [], []
-    for values, means, subject in rankings:
-        order = sorted((i for i in means if math.isfinite(means[i])), key=lambda i: (-means[i], i))
-        if len(order) < 2:
-            continue
-        difference = stats.subject_means(values[order[0]] - values[order[1]], subject)
-        leaders.append(order[0])
-        raw.append(stats.sign_flip_p(difference, seed=settings.seed) if len(difference) else math.nan)
-    return list(zip(leaders, stats.holm(raw).tolist(), strict=True)) if leaders else []
+def _against_mirror(low: float, high: float) -> str:
+    """What the interval of ``over_mirror`` says in words; an interval that holds 0 says nothing about absence."""
+    if low > 0:
+        return ""
+    if high < 0:
+        return "worse than averaging with the mirrored photograph"
+    return "undecided whether the frontal view adds anything to what averaging with the mirrored photograph gives"
 
 
 # Tables 2 and 3: several cells over the same images -------------------------------------------------------------------------
@@ -155,6 +239,7 @@ def _compare(cells: Sequence[tuple[Row, FloatArray, BoolArray, BoolArray]], subj
     out = []
     for (head, values, eligible, failed), a, b in zip(cells, low, high, strict=True):
         own = values[np.isfinite(values)]
+        who = verdict.people_of(values[here], subject[here])
         n_eligible, n_failed = int(eligible.sum()), int(failed.sum())
         out.append(
             {
@@ -162,6 +247,8 @@ def _compare(cells: Sequence[tuple[Row, FloatArray, BoolArray, BoolArray]], subj
                 "mean": float(values[here].mean()) if len(here) else math.nan,
                 "ci_low": float(a),
                 "ci_high": float(b),
+                "mean_people": who.mean,
+                "n_effective": who.effective,
                 "n_images": len(here),
                 "n_subjects": len(used),
                 "mean_own": float(own.mean()) if len(own) else math.nan,
@@ -171,16 +258,19 @@ def _compare(cells: Sequence[tuple[Row, FloatArray, BoolArray, BoolArray]], subj
                 "fta_rate": n_failed / n_eligible if n_eligible else math.nan,
                 "best": False,
                 "p_runner_up": math.nan,
-                "note": "",
+                "note": weight_note(who),
             }
         )
     return out
 
 
 def enhancement_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
-    """Table 2: Frontal vs GT of every enhancement of a frontalizer, judge by judge, over the images that all of them gave."""
+    """Table 2: Frontal vs GT of every enhancement of a frontalizer, judge by judge, over the images that all of them gave.
+
+    Ranked are the enhancements of a frontalizer and leaving the picture as it is; all rankings of a judge are one family.
+    """
     out: list[Row] = []
-    rankings = []
+    rankings: dict[tuple[str, str], list[_Ranked]] = {}
     plain = [(c, r) for c, r in dataset.rows.items() if not c.recipe and c.variant != ORIGINAL and not is_missing(r)]
     for frontalizer in sorted({cell.parts[0] for cell, _ in plain}):
         chosen = sorted(
@@ -206,19 +296,30 @@ def enhancement_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list
                     gone = int((np.isfinite(parts[base][1]) & ~np.isfinite(parts[i][1])).sum())
                     gain = float(change[both].mean()) if both.any() else math.nan
                     lost = lost_note("it", "no enhancement", found[i]["mean_own"], found[base]["mean_own"], gain, int(both.sum()), gone)
-                found[i]["note"] = join_notes(lost, standing_notes(found[i]))
-            fair = [i for i in of_judge if not found[i]["leak"]]
-            offset = len(out)
-            rankings.append(({offset + i: parts[i][1] for i in fair}, {offset + i: found[i]["mean"] for i in fair}, subject))
+                found[i]["note"] = join_notes(lost, found[i]["note"], standing_notes(found[i]))
+            fair = {len(out) + i: parts[i][1] for i in of_judge if not found[i]["leak"]}
+            if fair:
+                original = _original(dataset, chosen[of_judge[0]][0])
+                leave = np.where(usable(original, original), original.genuine, np.nan)
+                names = {len(out) + i: chosen[i][0].variant for i in of_judge}
+                rankings.setdefault(judge, []).append(_Ranked(fair, leave, subject, names))
         out += found
-    _mark(out, rankings, settings)
+    for ranked in rankings.values():
+        _mark(out, ranked, settings)
     return out
 
 
+OTHER_SCALE = "not ranked: similarities of two backbones are not on one scale, and there is no other detector with this one"
+
+
 def backbone_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
-    """Table 3: the groups of the original pictures by judge, over the images that every judge gave."""
+    """Table 3: the groups of the original pictures by judge, over the images that every judge gave.
+
+    Ranked are detectors with the same backbone: two backbones' similarities are not on one scale, and one that maps every face to one vector would
+    come first. All rankings of a backbone are one family.
+    """
     out: list[Row] = []
-    rankings = []
+    rankings: dict[str, list[_Ranked]] = {}
     cells = sorted(((c, r) for c, r in dataset.rows.items() if c.variant == ORIGINAL and not is_missing(r)), key=lambda pair: pair[0])
     if not cells:
         return out
@@ -237,15 +338,22 @@ def backbone_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Ro
         subject = cells[0][1].subject.astype(np.str_)
         found = _compare(parts, subject, settings)
         for row in found:
-            row["note"] = standing_notes({**row, "leak": False})
+            row["note"] = join_notes(row["note"], standing_notes({**row, "leak": False}))
             if row["n_images"] == 0:
                 row["note"] = join_notes(
                     "no image has such a pair" if row["n_own"] == 0 else "no image was given by every judge", row["note"]
                 )
-        offset = len(out)
-        rankings.append(({offset + i: p[1] for i, p in enumerate(parts)}, {offset + i: r["mean"] for i, r in enumerate(found)}, subject))
+        for backbone in dict.fromkeys(cell.backbone for cell, _ in cells):
+            beside = [i for i, (cell, _) in enumerate(cells) if cell.backbone == backbone]
+            if len(beside) == 1 and len(cells) > 1:
+                found[beside[0]]["note"] = join_notes(OTHER_SCALE, found[beside[0]]["note"])
+            if len(beside) > 1 and found[beside[0]]["n_images"]:
+                names = {len(out) + i: cells[i][0].detector for i in beside}
+                values = {len(out) + i: parts[i][1] for i in beside}
+                rankings.setdefault(backbone, []).append(_Ranked(values, None, subject, names))
         out += found
-    _mark(out, rankings, settings)
+    for ranked in rankings.values():
+        _mark(out, ranked, settings)
     return out
 
 
@@ -253,15 +361,6 @@ def _original(dataset: Dataset, cell: Cell) -> Rows:
     base = dataset.original(cell.judge)
     assert base is not None
     return base[1]
-
-
-def _mark(rows: list[Row], rankings: Sequence[tuple[Mapping[int, FloatArray], Mapping[int, float], Any]], settings: Settings) -> None:
-    same = []  # the means are over the images that all cells gave; so is the test
-    for values, means, subject in rankings:
-        everywhere = np.all([np.isfinite(v) for v in values.values()], axis=0) if values else np.zeros(0, np.bool_)
-        same.append(({i: np.where(everywhere, v, np.nan) for i, v in values.items()}, means, subject))
-    for place, p in _leaders(same, settings):
-        rows[place]["p_runner_up"], rows[place]["best"] = p, p < SIGNIFICANT
 
 
 # Shapes ---------------------------------------------------------------------------------------------------------------------
@@ -280,8 +379,9 @@ def _judge(row: Row) -> str:
 
 
 HOW_TO_READ = (
-    "Brackets: 95 % interval, bootstrap over people. N: images that every compared cell gave. FTA: failures to acquire (no embedding came out). "
-    "Bold: best, and better than the runner-up (sign-flip test over people, Holm, p < 0.05). "
+    "Brackets: 95 % interval over people. N: images that every compared cell gave. FTA: failures to acquire (no embedding came out). "
+    "Bold: above every rival of its ranking and above leaving the picture as it is, over the images that all of them gave, a value per person "
+    "(sign-flip test, counted for every comparison, p < 0.05). Nothing bold: the notes say why. "
     "† the backbone took part in making this variant: shown, not ranked.\n"
 )
 
@@ -297,9 +397,11 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
         "Net Gain",
         "impostor gain",
         "identity gain",
+        "over people",
         "p (Holm)",
         "N",
         "people",
+        "effective",
         "FTA",
     ]
     body = []
@@ -314,14 +416,21 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
                 interval(row["net_gain"], row["net_gain_low"], row["net_gain_high"], sign=True),
                 signed(row["impostor_gain"]),
                 _bold(interval(row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"], sign=True), row["best"]),
-                number(row["p_holm"], 4),
-                str(row["n_images"]),
+                signed(row["identity_gain_people"]),
+                "not decidable" if row["decidable"] is False else number(row["p_holm"], 4),
+                str(row["n_images"]) + (f" ({row['n_fallback']} alone)" if row["n_fallback"] else ""),
                 str(row["n_subjects"]),
+                number(row["n_effective"], 1),
                 f"{row['n_fta_frontal']} ({100 * row['fta_rate_frontal']:.1f} %)",
             ]
         )
     title = "# Table 1: does frontalization help?\n\n"
-    title += "Identity gain = Net Gain - impostor gain: what is left when drifting towards the average face is taken out.\n"
+    title += (
+        "Identity gain = Net Gain - impostor gain: what is left when drifting towards the average face is taken out. "
+        "Over people: everybody counts once; effective: as many people as that if all had equally many images.\n"
+    )
+    if any(row["n_fallback"] for row in rows):
+        title += "N (k alone): for k of them a fusion had only one of its two pictures; the note gives the Net Gain without those.\n"
     return f"{title}{HOW_TO_READ}\n{markdown(header, body)}{_notes(rows, ('variant', 'dataset'))}"
 
 

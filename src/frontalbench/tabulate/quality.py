@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap
+from frontalbench.compare import bootstrap, verdict
 from frontalbench.errors import BadInput
 from frontalbench.quality import JUDGES
-from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes, sign_note, weight_note
 from frontalbench.tabulate.facts import ORIGINAL, Facts
 
 Row = dict[str, Any]
@@ -171,6 +171,7 @@ def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_],
         return None
     own = values[np.isfinite(values)]
     low, high, n_subjects = _interval(values, one.subject, settings)
+    who = verdict.people_of(values, one.subject)
     n_fta = int((chosen & (one.status != status.OK)).sum())
     row: Row = {
         "measure": measure,
@@ -183,13 +184,17 @@ def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_],
         "ci_low": low,
         "ci_high": high,
         "median": float(np.median(own)),
-        "note": join_notes(MEASURES[measure][1], SYNTHETIC_NOTE if synthetic else ""),
+        "mean_people": who.mean,
+        "n_effective": who.effective,
     }
+    signs = ""
     change = values - base.values[measure]
     if one.variant != ORIGINAL and np.isfinite(change).any():
         low, high, _ = _interval(change, one.subject, settings)
         both = change[np.isfinite(change)]
         row |= {"n_common": len(both), "change": float(both.mean()), "change_low": low, "change_high": high}
+        signs = sign_note("the change", row["change"], verdict.people_of(change, one.subject))
+    row["note"] = join_notes(MEASURES[measure][1], weight_note(who), signs, SYNTHETIC_NOTE if synthetic else "")
     return row
 
 

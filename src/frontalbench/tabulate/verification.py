@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from frontalbench import tables
-from frontalbench.compare import bootstrap, curves, groups, scores, stats
+from frontalbench.compare import curves, groups, scores, stats
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.compare.jackknife import Estimate
 from frontalbench.errors import BadInput
 from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
 from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
@@ -22,38 +23,56 @@ RANKS = 20
 """Highest rank of the cumulative match characteristic."""
 
 
-def _moments(rows: Rows, chosen: BoolArray) -> stats.PairMoments:
+def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
+    """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
+    moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
+    references = None if moves is None else groups.references_by_group(original, moves.shape[1])
+
+    def of(name: str) -> FloatArray:
+        return np.where(chosen, getattr(rows, name), np.nan)
+
     return stats.PairMoments(
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
+        genuine=of("genuine"),
+        genuine_sd=of("genuine_sd"),
+        n_genuine=of("n_references"),
+        impostor=of("impostor"),
+        impostor_sd=of("impostor_sd"),
+        n_impostor=of("n_impostors"),
+        moves=moves,
+        references=references,
     )
 
 
 @dataclass(frozen=True)
 class Scored:
-    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution."""
+    """Genuine pair scores with their probes' places and people (codes), and the impostor distribution; ``lost``, ``gained``: its part of the probes
+    that only `original`, or only this variant, gave."""
 
     genuine: npt.NDArray[np.float32]
     image: npt.NDArray[np.int64]  # place of each pair's probe in the dataset's rows
     subject: npt.NDArray[np.int64]
     impostors: scores.Impostors
+    lost: scores.Impostors
+    gained: scores.Impostors
 
 
 def read_scores(cell: Cell, original: Rows) -> Scored | None:
     """The pair scores of a cell's probes; None where the cell has none. Raises :class:`BadInput` when they are of other images."""
     if cell.scores is None:
         return None
-    genuine, impostors = scores.from_table(tables.read(cell.scores, scores.SCORES))
+    table = tables.read(cell.scores, scores.SCORES)
+    genuine, impostors = scores.from_table(table)
+    lost, gained = (scores.from_table(table, role)[1] for role in ("lost", "gained"))
     place = {name: i for i, name in enumerate(original.image_id)}
     try:
         image = np.fromiter((place[name] for name in genuine.image_id), np.int64, len(genuine.image_id))
     except KeyError as error:
         raise BadInput(f"{cell.scores}: image {error} is not in {cell.similarity}; compare that cell again") from None
     code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
-    return Scored(genuine.scores, image, code[image], impostors)
+    return Scored(genuine.scores, image, code[image], impostors, lost, gained)
 
 
-def _estimate(prefix: str, value: stats.Estimate) -> Row:
+def _estimate(prefix: str, value: Estimate) -> Row:
     return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
 
 
@@ -61,7 +80,6 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
     """Rows of ``verification``, ``error_rates``, ``fnmr_by_yaw``, ``det``, ``cmc``, ``curves`` of one dataset."""
     out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "fnmr_by_yaw", "det", "cmc", "curves")}
     bins = groups.YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
-    more = {"resamples": settings.resamples, "seed": settings.seed}
     for judge in dataset.judges:
         base = dataset.original(judge)
         assert base is not None
@@ -79,36 +97,40 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
             subject = original.subject.astype(np.str_)
             ranked = ok & np.isfinite(rows.rank)
             n_gallery = len(np.unique(subject[(original.role == "reference") & original.ok]))
-            cmc = stats.cmc_estimates(rows.rank[ranked], subject[ranked], RANKS, **more)
+            cmc = stats.cmc_estimates(rows.rank[ranked], subject[ranked], RANKS)
             yaw = np.abs(original.yaw)
             genuine = np.where(ok, rows.genuine, np.nan)
-            slope = curves.slope(yaw, genuine, subject, **more)
-            curve = curves.smooth(yaw, genuine, subject, YAW_GRID, **more)
+            slope = curves.slope(yaw, genuine, subject)
+            curve = curves.smooth(yaw, genuine, subject, YAW_GRID)
+            drawn = genuine if not rows.fallback.any() else np.where(rows.fallback, np.nan, genuine)
+            shown = curve if drawn is genuine else curves.smooth(yaw, drawn, subject, YAW_GRID)
+            near = curves.near(yaw[np.isfinite(drawn)], YAW_GRID)
             reached = YAW_GRID[np.isfinite(curve.mean)]
             row: Row = {
                 **head,
                 "n_images": int(ok.sum()),
                 "n_subjects": len(np.unique(subject[ok])),
+                "n_fallback": int((ok & rows.fallback).sum()),
                 "n_genuine": int(np.nansum(rows.n_references[ok])),
                 "n_impostor": int(np.nansum(rows.n_impostors[ok])),
                 "n_eligible": n_eligible,
                 "n_fta": n_fta,
                 "fta_rate": rate,
-                **_estimate("dprime", stats.dprime_estimate(_moments(rows, ok), subject, **more)),
-                "rank1": cmc[0].value,
-                "rank5": cmc[4].value,
+                **_estimate("dprime", stats.dprime_estimate(moments(rows, ok, original), subject)),
+                **_estimate("rank1", cmc[0]),
+                **_estimate("rank5", cmc[4]),
                 "n_gallery": n_gallery,
                 **_estimate("slope", slope),
                 **_estimate("area", curve.area.estimate()),
                 "yaw_reach": float(reached.max()) if len(reached) else math.nan,
             }
             if cell.variant != ORIGINAL:
-                change = stats.dprime_change(_moments(rows, both), _moments(original, both), subject, **more)
+                change = stats.dprime_change(moments(rows, both, original), moments(original, both, original), subject)
                 row.update(_estimate("dprime_change", change))
             out["curves"] += [
                 {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
-                for x, m, a, b, w in zip(curve.yaw, curve.mean, curve.low, curve.high, curve.weight, strict=True)
-                if math.isfinite(m)
+                for x, m, a, b, w, here in zip(shown.yaw, shown.mean, shown.low, shown.high, shown.weight, near, strict=True)
+                if math.isfinite(m) and here
             ]
             out["cmc"] += [
                 {**head, "rank": rank, "n_gallery": n_gallery, "n_images": int(ranked.sum()), **_estimate("share", share)}
@@ -118,20 +140,20 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
             ]
             scored = base_scored if cell.variant == ORIGINAL else read_scores(cell, original)
             if scored is not None:
-                row["eer"] = stats.eer(scored.genuine, scored.impostors)
-                usual = stats.det(scored.genuine, scored.subject, scored.impostors, **more)
+                row |= _estimate("eer", stats.eer_estimate(scored.genuine, scored.subject, scored.impostors))
+                usual = stats.det(scored.genuine, scored.subject, scored.impostors)
                 out["det"] += [
                     {**head, "threshold": float(t), "fmr": float(f), "fnmr": float(m), "fnmr_low": float(a), "fnmr_high": float(b)}
                     for t, f, m, a, b in zip(usual.threshold, usual.fmr, usual.fnmr, usual.low, usual.high, strict=True)
                 ]
                 pair = (base_scored, both) if cell.variant != ORIGINAL and base_scored is not None else None
-                out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate, more)]
-                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins, more)]
+                out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate)]
+                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins)]
             out["verification"].append(row)
     return out
 
 
-def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate: float, more: Mapping[str, int]) -> Iterator[Row]:
+def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate: float) -> Iterator[Row]:
     """Error rates at every FMR target; ``base``: the originals' scores and which images both gave."""
     for target in stats.FMR_TARGETS:
         point = stats.operating_point(scored.impostors, target)
@@ -139,57 +161,47 @@ def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate
         if not point.supported:
             yield {**row, "note": stats.NOT_SUPPORTED}
             continue
-        estimate = stats.fnmr_estimate(scored.genuine, point.threshold, scored.subject, **more)
+        estimate = stats.fnmr_estimate(scored.genuine, point.threshold, scored.subject, scored.impostors)
         row |= {"threshold": point.threshold, "fmr": point.fmr, **_estimate("fnmr", estimate), "note": ""}
         row["fnmr_with_fta"] = fta_rate + (1 - fta_rate) * estimate.value
         if base is not None:
             before, both = base
-            other = stats.operating_point(before.impostors, target)
-            if other.supported:
+            after_strangers, strangers = scored.impostors.without(scored.gained), before.impostors.without(scored.lost)
+            here, other = stats.operating_point(after_strangers, target), stats.operating_point(strangers, target)
+            if here.supported and other.supported:
                 now, then = both[scored.image], both[before.image]
                 change = stats.fnmr_change(
-                    *(scored.genuine[now], point.threshold, scored.subject[now]),
+                    *(scored.genuine[now], here.threshold, scored.subject[now]),
                     *(before.genuine[then], other.threshold, before.subject[then]),
-                    **more,
+                    impostors=(after_strangers, strangers),
                 )
                 row |= _estimate("fnmr_change", change)
         yield row
 
 
-def _fnmr_by_yaw(scored: Scored, yaw: FloatArray, bins: groups.YawBins, more: Mapping[str, int]) -> Iterator[Row]:
+def _fnmr_by_yaw(scored: Scored, yaw: FloatArray, bins: groups.YawBins) -> Iterator[Row]:
     """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
     labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
     absolute, _ = bins.codes(yaw)
-    names, person = np.unique(scored.subject, return_inverse=True)
-    column = np.full(len(bins.labels), -1)
-    column[[place for place, _ in labels]] = np.arange(len(labels))
-    where = column[absolute[scored.image]]
-    inside = where >= 0
-    n, m = len(names), len(labels)
-
-    def per_person(weight: FloatArray) -> FloatArray:
-        sums: FloatArray = np.bincount(person[inside] * m + where[inside], weight[inside], minlength=n * m).reshape(n, m).astype(np.float64)
-        return sums
-
-    numbers = per_person(np.ones(len(where)))
-    images = np.array([len(np.unique(scored.image[where == k])) for k in range(m)])
-    for target in stats.FMR_TARGETS:
-        point = stats.operating_point(scored.impostors, target)
-        if not point.supported or not n:
+    where = absolute[scored.image]
+    targets = [point for point in (stats.operating_point(scored.impostors, t) for t in stats.FMR_TARGETS) if point.supported]
+    if not targets:
+        return
+    thresholds = np.array([point.threshold for point in targets])
+    for place, (_, label, start, stop) in labels:
+        inside = where == place
+        if not inside.any():
             continue
-        misses = per_person((scored.genuine < np.float32(point.threshold)).astype(np.float64))
-        low, high = bootstrap.mean_intervals(misses, numbers, resamples=more["resamples"], seed=more["seed"])
-        for k, (_, (_, label, start, stop)) in enumerate(labels):
-            if images[k]:
-                yield {
-                    "fmr_target": target,
-                    "yaw_bin": label,
-                    "yaw_low": start,
-                    "yaw_high": stop,
-                    "n_images": int(images[k]),
-                    "n_pairs": int(numbers[:, k].sum()),
-                    "n_subjects": int((numbers[:, k] > 0).sum()),
-                    "fnmr": float(misses[:, k].sum() / numbers[:, k].sum()),
-                    "fnmr_low": float(low[k]),
-                    "fnmr_high": float(high[k]),
-                }
+        people = scored.subject[inside]
+        found = stats.miss_rates(scored.genuine[inside], people, scored.impostors, thresholds).estimates()
+        for point, estimate in zip(targets, found, strict=True):
+            yield {
+                "fmr_target": point.target,
+                "yaw_bin": label,
+                "yaw_low": start,
+                "yaw_high": stop,
+                "n_images": len(np.unique(scored.image[inside])),
+                "n_pairs": int(inside.sum()),
+                "n_subjects": len(np.unique(people)),
+                **_estimate("fnmr", estimate),
+            }

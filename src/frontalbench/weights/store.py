@@ -1,4 +1,5 @@
-"""The weight store: verified weight files, fetched once, under ``weights/`` of the project ($FRONTALBENCH_STORE overrides).
+"""The weight store: verified weight files, fetched once, under ``weights/`` of the project ($FRONTALBENCH_STORE overrides; without a
+project in the user's cache).
 
 A stored file is called ``<first 16 digits of its sha256>-<file>``. Before a path leaves this module its bytes were checked against the card's sha256.
 Order: the store, the mirror folders of $FRONTALBENCH_WEIGHTS, then the card's sources in their order.
@@ -15,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from frontalbench import atomic, cards
-from frontalbench.cards import FileSource, ModelCard, Source, UrlSource, WeightFile
+from frontalbench.files import atomic
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import FileSource, ModelCard, Source, UrlSource, WeightFile
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
-from frontalbench.weights import archives, checksums, download, local, locks, packages
+from frontalbench.weights import archives, checksums, download, local, packages
+from frontalbench.files import locks
 from frontalbench.weights.download import Progress
 from frontalbench.weights.faults import SourceFault
 
@@ -50,7 +53,7 @@ class Availability:
 def folder() -> Path:
     """The store's folder; it need not exist yet."""
     named = os.environ.get(STORE_VARIABLE, "").strip()
-    return Path(named).expanduser().resolve() if named else cards.project_root() / "weights"
+    return Path(named).expanduser().resolve() if named else cards.state_root() / "weights"
 
 
 def locate(card: ModelCard, key: str = "model") -> Path:

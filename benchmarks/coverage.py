@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""How often the printed intervals hold the truth, in worlds whose truth is known.
+
+Each experiment draws people anew: unit embeddings of people with goats (hard to match), lambs and wolves (alike to others), probes whose deviation is
+shared by their genuine and impostor scores, a yaw, and a frontalization whose effect varies by person. Its tables are made by the product's own
+functions. A mean's truth is the average of its estimates over all experiments (they are unbiased); that of d', EER and FNMR, which are not, is the
+average over a few large populations. The rank-1 rate of a gallery of n people is held against that of galleries of n people.
+
+Worlds: base; unequal (few people bring most images); dominant (one person 60 % of the probes); fta (hard images get lost); frames (100 a person).
+Prints coverage in percent, mean width and the share of experiments in which the interval is printed (`-` where it is not in most of them).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from frontalbench import tables
+from frontalbench.compare import groups
+from frontalbench.compare.groups import YawBins
+from frontalbench.stages.compare import compare
+from frontalbench.tabulate import Facts, Settings, cell_of
+from frontalbench.tabulate.dataset import read_datasets
+from frontalbench.tabulate.verification import verification_tables
+
+Floats = npt.NDArray[np.float64]
+WORLDS = ("base", "unequal", "dominant", "fta", "frames")
+PEOPLE = (10, 20, 35, 68, 200)
+DIMENSION = 64
+EDGES = (0.0, 30.0, 60.0, 90.0)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One draw of a world: vectors (N, DIMENSION) of `original` and of `turned.none`, what is known of each image."""
+
+    subject: npt.NDArray[np.int64]
+    reference: npt.NDArray[np.bool_]
+    yaw: Floats
+    original: Floats
+    turned: Floats
+    lost: npt.NDArray[np.bool_]
+
+
+def draw(world: str, people: int, seed: int) -> Experiment:
+    """One experiment."""
+    rng = np.random.default_rng([seed, people, WORLDS.index(world)])
+    probes = np.full(people, 100 if world == "frames" else 12)
+    if world == "unequal":
+        probes = 1 + rng.poisson(rng.gamma(1.0, 11.0, people))
+    if world == "dominant":
+        probes[0] = round(1.5 * 12 * (people - 1))
+    subject = np.r_[np.repeat(np.arange(people), 2), np.repeat(np.arange(people), probes)]
+    reference = np.arange(len(subject)) < 2 * people
+    n = len(subject)
+
+    def noise(size: int) -> Floats:
+        return rng.normal(size=(size, DIMENSION)) / math.sqrt(DIMENSION)
+
+    face = noise(people)
+    face /= np.linalg.norm(face, axis=1, keepdims=True)
+    common = np.zeros(DIMENSION)
+    common[0] = 1.0
+    kind = rng.random(people)
+    strength = np.where(kind < 0.1, 0.6, 1.0) * rng.normal(1.0, 0.08, people)
+    lamb = np.where((kind > 0.1) & (kind < 0.2), 0.3, 0.0) + rng.normal(0.25, 0.08, people)
+    wolf = np.where((kind > 0.15) & (kind < 0.25), 0.3, 0.0) + rng.normal(0.25, 0.08, people)
+    gain = rng.normal(0.08, 0.12, people)
+    yaw = np.where(reference, 0.0, rng.uniform(-80, 80, n))
+    turn = np.abs(yaw) / 90
+    own = strength[subject] * (1.0 - 0.45 * turn)
+    shared = np.where(reference, lamb[subject], wolf[subject] + 0.12 * rng.normal(size=n))
+    own = own + np.where(reference, 0.0, 0.1 * rng.normal(size=n) - 0.3 * np.maximum(0.12 * rng.normal(size=n), 0))
+    original = own[:, None] * face[subject] + shared[:, None] * common + (0.6 + 0.5 * turn)[:, None] * noise(n)
+    turned = original + ((gain[subject] + 0.05 * rng.normal(size=n)) * turn)[:, None] * face[subject]
+    turned = turned + 0.1 * turn[:, None] * common + 0.25 * noise(n)
+    lost = np.zeros(n, np.bool_)
+    if world == "fta":
+        lost = ~reference & (rng.random(n) < 1 / (1 + np.exp(4.0 - 4.0 * turn - 1.5 * (kind < 0.1)[subject])))
+    return Experiment(subject, reference, yaw, original, turned, lost)
+
+
+def write(experiment: Experiment, folder: Path) -> dict[str, Path]:
+    """The tables of an experiment, from which the product goes on; returns the similarity table of each variant."""
+    n = len(experiment.subject)
+    ids = [f"i{i:06d}" for i in range(n)]
+    names = [f"s{s:05d}" for s in experiment.subject]
+    role = np.where(experiment.reference, "reference", "probe").tolist()
+    head = {"image_id": ids, "identity": names, "role": role}
+
+    def table(schema: pa.Schema, columns: dict[str, Any]) -> pa.Table:
+        return pa.table([columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in schema], schema=schema)
+
+    words = {"status": ["ok"] * n, "detail": [""] * n}
+    images = folder / "images.parquet"
+    more = {"subject": names, "sha256": ids, "yaw": pa.array(experiment.yaw, pa.float32()), "pose_source": ["ground_truth"] * n}
+    tables.write(images, table(tables.IMAGES, {**head, **words, **more}))
+    out = {}
+    paths = {}
+    for variant, vectors, lost in (
+        ("original", experiment.original, np.zeros(n, np.bool_)),
+        ("turned.none", experiment.turned, experiment.lost),
+    ):
+        unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+        schema = tables.embeddings_schema(DIMENSION)
+        flat = pa.FixedSizeListArray.from_arrays(pa.array(unit.reshape(-1)), DIMENSION)
+        columns = {**head, "status": np.where(lost, "no_face", "ok").tolist(), "detail": [""] * n, "embedding": flat}
+        paths[variant] = folder / f"{variant}.parquet"
+        tables.write(paths[variant], table(schema, columns))
+        path = folder / "similarity" / "world" / variant / "detector" / "backbone.parquet"
+        compare([images], [paths[variant]], [paths["original"]], path, path.with_name("backbone.scores.parquet"), variant=variant)
+        out[variant] = path
+    return out
+
+
+def estimates(experiment: Experiment) -> Iterator[tuple[str, float, float, float]]:
+    """(name, value, low, high) of everything that is printed with an interval."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        paths = write(experiment, Path(folder))
+        cells = [cell_of(path) for path in paths.values()]
+        dataset = next(iter(read_datasets(cells)))
+        rows = {cell.variant: dataset.rows[cell] for cell in cells}
+        for variant in rows:
+            is_original = variant == "original"
+            for row in groups.summarise_cell(rows[variant], rows["original"], is_original=is_original, bins=YawBins(EDGES)):
+                if is_original and row["subset"] != "own":
+                    continue
+                label = f"{row['group']} ({row['subset']})"
+                if row["yaw_axis"] == "abs" and row["yaw_bin"] == "30 to 60" and row["subset"] == "common":
+                    yield f"{row['group']}, 30 to 60 degrees", row["mean"], row["ci_low"], row["ci_high"]
+                if row["yaw_axis"] == "all":
+                    yield label, row["mean"], row["ci_low"], row["ci_high"]
+                    if math.isfinite(row["share_gaining"]):
+                        yield f"share gaining: {label}", row["share_gaining"], row["share_gaining_low"], row["share_gaining_high"]
+        found = verification_tables(dataset, Facts(), Settings(edges=EDGES))
+        for row in found["verification"]:
+            for name in ("dprime", "dprime_change", "eer", "rank1", "rank5", "slope", "area"):
+                if f"{name}_low" in row:
+                    yield f"{name} [{row['variant']}]", row[name], row[f"{name}_low"], row[f"{name}_high"]
+        for row in found["error_rates"]:
+            if row["supported"]:
+                for name in ("fnmr", "fnmr_change"):
+                    if f"{name}_low" in row:
+                        label = f"{name} at {row['fmr_target']:g} [{row['variant']}]"
+                        yield label, row[name], row[f"{name}_low"], row[f"{name}_high"]
+        for row in found["fnmr_by_yaw"]:
+            if row["yaw_bin"] == "60 to 90" and row["variant"] == "original":
+                yield f"fnmr at {row['fmr_target']:g}, 60 to 90 degrees", row["fnmr"], row["fnmr_low"], row["fnmr_high"]
+        for row in found["curves"]:
+            if row["yaw"] in (15.0, 70.0) and row["variant"] == "original":
+                yield f"curve at {row['yaw']:g} degrees", row["mean"], row["ci_low"], row["ci_high"]
+        det = [row for row in found["det"] if row["variant"] == "original"]
+        for place in (10, 30):
+            if len(det) > place:
+                row = det[place]
+                yield f"det at FMR {row['fmr']:.1e}", row["fnmr"], row["fnmr_low"], row["fnmr_high"]
+
+
+BIASED = ("dprime", "eer", "fnmr")
+
+
+def run(world: str, people: int, experiments: int, first: int = 0) -> dict[str, Floats]:
+    """Name -> (experiments, 3): value, low, high; NaN where it was not there."""
+    found: dict[str, list[tuple[float, float, float]]] = {}
+    for i in range(experiments):
+        for name, *numbers in estimates(draw(world, people, first + i)):
+            found.setdefault(name, []).append((numbers[0], numbers[1], numbers[2]))
+    return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
+
+
+def truths(world: str, people: int, runs: int) -> dict[str, float]:
+    """The values that do not depend on the number of people, from ``runs`` large populations."""
+    return {name: float(np.nanmean(values[:, 0])) for name, values in run(world, people, runs, first=1_000_000).items()}
+
+
+def coverage(
+    found: dict[str, Floats], truth: dict[str, float], experiments: int
+) -> Iterator[tuple[str, float, float, float, float, float]]:
+    """(name, truth, coverage, mean width, share printed, spread of the estimates) of every interval."""
+    for name, values in found.items():
+        right = truth[name] if name.startswith(BIASED) and name in truth else float(np.nanmean(values[:, 0]))
+        printed = np.isfinite(values[:, 1]) & np.isfinite(values[:, 2])
+        if name.startswith("det at"):  # its false match rates differ from experiment to experiment
+            continue
+        part = values[printed]
+        inside = (part[:, 1] <= right + 1e-12) & (right - 1e-12 <= part[:, 2])
+        width = float((part[:, 2] - part[:, 1]).mean()) if len(part) else math.nan
+        yield name, right, float(inside.mean()) if len(part) else math.nan, width, len(part) / experiments, float(np.nanstd(values[:, 0]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
+    parser.add_argument("--people", nargs="+", type=int, default=list(PEOPLE))
+    parser.add_argument("--experiments", type=int, default=300)
+    parser.add_argument("--truth-people", type=int, default=400)
+    parser.add_argument("--truth-runs", type=int, default=20)
+    given = parser.parse_args(arguments)
+    for world in given.worlds:
+        # how many images each person has changes no expectation, only how well a population shows it
+        truth = truths("fta" if world == "fta" else "base", given.truth_people, given.truth_runs)
+        for people in given.people:
+            start = time.perf_counter()
+            found = run(world, people, given.experiments)
+            seconds = time.perf_counter() - start
+            sys.stdout.write(f"\n## {world}, {people} people, {given.experiments} experiments ({seconds:.0f} s)\n")
+            for name, right, share, width, printed, spread in coverage(found, truth, given.experiments):
+                cover = f"{100 * share:5.1f}" if printed > 0 else "    -"
+                sys.stdout.write(
+                    f"{name:45s} truth {right:8.4f} covers {cover}  width {width:7.4f} sd {spread:7.4f} printed {100 * printed:4.0f} %\n"
+                )
+            sys.stdout.flush()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""One photograph under two names is found by its pixels, and different people in the same studio are not."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from frontalbench.datasets import listing, near
+from frontalbench.stages import checking
+from tests.unit import datasetkit as kit
+
+
+def photograph(seed: int, side: int = 160) -> Image.Image:
+    """Something with the spectrum of a photograph."""
+    noise = np.random.default_rng(seed).normal(size=(side, side, 3))
+    image = sum(
+        np.asarray(Image.fromarray((127 + 100 * noise[..., c]).clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(s)), float)
+        for c, s in ((0, 4), (1, 8), (2, 16))
+    )
+    image = (image - image.min()) / (image.max() - image.min()) * 255
+    return Image.fromarray(np.stack([image, image[::-1], image], axis=2).astype(np.uint8))
+
+
+def stored(image: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
+    sink = io.BytesIO()
+    image.save(sink, kind, **options)
+    return sink.getvalue()
+
+
+CHANGES = {
+    "same bytes anew": lambda image: stored(image, quality=95),
+    "low quality": lambda image: stored(image, quality=40),
+    "half size": lambda image: stored(image.resize((80, 80), Image.Resampling.BICUBIC), quality=85),
+    "PNG": lambda image: stored(image, "PNG"),
+    "grey": lambda image: stored(image.convert("L"), "PNG"),
+    "brighter": lambda image: stored(image.point([min(255, int(1.1 * v + 6)) for v in range(256)] * 3), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_picture_stored_anew_is_the_same_picture(name: str) -> None:
+    first, second = (near.signature(data) for data in (stored(photograph(1), quality=92), CHANGES[name](photograph(1))))
+    assert float(first @ second) >= near.ALIKE
+    assert float(first @ near.signature(stored(photograph(2)))) < 0.5
+
+
+def test_flat_pictures_resemble_nothing() -> None:
+    flat = np.stack([near.signature(kit.picture(value, (64, 64))) for value in (10, 10, 200)])
+    assert not flat.any() and near.pairs(flat, "abc") == near.Found((), 0, 0)
+
+
+def test_pairs_are_found_across_the_blocks_they_are_compared_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(near, "_BLOCK", 3)
+    vectors = np.eye(10, 16, dtype=np.float32)
+    vectors[7] = vectors[1]
+    vectors[8] = vectors[1]
+    vectors[5] = vectors[4]
+    found = near.pairs(vectors, list("aaaaabaaba"))
+    assert [(pair.first, pair.second) for pair in found.across] == [(1, 8), (4, 5), (7, 8)]
+    assert (found.apart, found.within) == (3, 1)
+    monkeypatch.setattr(near, "MOST_PAIRS", 1)
+    found = near.pairs(vectors, list("aaaaabaaba"))
+    assert [(pair.first, pair.second) for pair in found.across] == [(1, 8)] and found.apart == 3
+
+
+def test_a_check_names_near_identical_pictures_across_people_that_a_byte_hash_misses(tmp_path: Path) -> None:
+    for number in range(6):
+        kit.put(tmp_path / f"p{number}" / "GT" / "1.jpg", stored(photograph(number), quality=92))
+    kit.put(tmp_path / "p3" / "Angle" / "2.jpg", stored(photograph(1), quality=60))
+    kit.put(tmp_path / "p4" / "Angle" / "again.jpg", stored(photograph(4), quality=60))
+    kit.put(tmp_path / "p5" / "Angle" / "cut.jpg", stored(photograph(9), quality=90)[:2000])
+    card = kit.card("folder", tmp_path)
+    found = checking.check(card, cache=listing.FileCache(None, tmp_path))
+    assert found.report.duplicates == ()
+    assert found.pixels is not None
+    (twice,) = found.pixels.across
+    assert (twice.first, twice.second) == ("p1/GT/1.jpg", "p3/Angle/2.jpg") and twice.correlation > near.ALIKE
+    assert (found.pixels.apart, found.pixels.within, found.pixels.compared) == (1, 1, 8)
+    assert any(line.startswith("p5/Angle/cut.jpg: ") for line in found.report.problems)
+    assert checking.check(card, cache=listing.FileCache(None, tmp_path), pixels=False).pixels is None
+
+
+@pytest.mark.parametrize("name", ["lfw", "frll", "cfp"])
+def test_no_two_people_of_the_real_sets_are_called_one_photograph_but_a_copy_is(shared: Path, name: str) -> None:
+    root = shared / "testdata" / name
+    members = listing.list_members(kit.card(name, root))
+    if name != "lfw":  # the hardest part: everybody in front of one wall, seen alike
+        members = [member for member in members if member.yaw == 0.0][:340]
+    vectors = np.stack([near.signature(Path(member.path).read_bytes()) for member in members])
+    people = [member.identity for member in members]
+    assert near.pairs(vectors, people).apart == 0
+    alike = vectors @ vectors.T
+    alike[np.equal.outer(people, people)] = 0
+    assert alike.max() < near.ALIKE - 0.04
+    for place in range(0, len(members), 40):
+        with Image.open(members[place].path) as image:
+            copy = near.signature(stored(image.convert("RGB").resize((image.width // 2, image.height // 2)), quality=60))
+        assert float(copy @ vectors[place]) > near.ALIKE

@@ -1,0 +1,221 @@
+"""Leaving people out: against brute force, against known distributions, and where nothing may be said."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats as reference
+
+from frontalbench import tables
+from frontalbench.compare import curves, groups, jackknife, stats
+from frontalbench.compare.groups import YawBins, read_rows, summarise_cell
+from frontalbench.compare.jackknife import LeftOut
+from frontalbench.compare.scores import Impostors, from_table
+
+from .test_compare_cell import World, crowd, unit
+
+
+def test_equal_people_give_the_t_interval_of_their_means() -> None:
+    values = np.random.default_rng(0).normal(size=12)
+    low, high = jackknife.mean_intervals(3 * values[:, None], np.full((12, 1), 3.0))
+    expected = reference.ttest_1samp(values, 0.0).confidence_interval()
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high))
+    left_out = LeftOut(values.mean(), (values.sum() - values) / 11, np.full(12, 1 / 12))
+    assert left_out.p_value() == pytest.approx(reference.ttest_1samp(values, 0.0).pvalue)
+
+
+@pytest.mark.parametrize("share", [[1 / 7] * 7, [0.6, 0.1, 0.1, 0.1, 0.05, 0.05], [0.3, 0.3, 0.2, 0.1, 0.1]])
+def test_degrees_of_freedom_are_those_of_the_quadratic_form(share: list[float]) -> None:
+    w = np.array(share)
+    moves = -np.outer(w, w) / (1 - w)[:, None]
+    np.fill_diagonal(moves, w)
+    form = moves.T @ moves
+    degrees, factor = jackknife.freedom(w[:, None])
+    assert degrees[0] == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
+    assert factor[0] == pytest.approx((w**2).sum() / np.trace(form))
+
+
+def test_few_people_and_one_who_brings_most_pictures_have_no_interval() -> None:
+    rng = np.random.default_rng(1)
+    for numbers, printed in ((np.full(5, 9.0), False), (np.full(6, 9.0), True), (np.r_[180.0, np.full(30, 4.0)], False)):
+        sums = numbers * rng.normal(size=len(numbers))
+        low, high = jackknife.mean_intervals(sums[:, None], numbers[:, None])
+        rate_low, _ = jackknife.rate_intervals(np.round(numbers / 2)[:, None], numbers[:, None])
+        assert math.isfinite(low[0]) == math.isfinite(high[0]) == math.isfinite(rate_low[0]) == printed
+    assert np.isnan(jackknife.mean_intervals(np.zeros((0, 2)), np.zeros((0, 2)))[0]).all()
+
+
+def test_rates_of_nought_and_one_have_exact_ends_over_people() -> None:
+    numbers = np.full((10, 1), 50.0)
+    low, high = jackknife.rate_intervals(numbers, numbers)
+    assert (low[0], high[0]) == pytest.approx((reference.binomtest(10, 10).proportion_ci().low, 1.0))
+    low, high = jackknife.rate_intervals(0 * numbers, numbers)
+    assert (low[0], high[0]) == pytest.approx((0.0, reference.binomtest(0, 10).proportion_ci().high))
+
+
+@pytest.mark.parametrize("people", [10, 35])
+def test_rates_that_few_people_bring_are_covered(people: int) -> None:
+    rng = np.random.default_rng(people)
+    hard = rng.random((1500, people)) < 0.1
+    hits = rng.binomial(20, np.where(hard, 0.4, 0.03)).astype(np.float64).T
+    low, high = jackknife.rate_intervals(hits, np.full(hits.shape, 20.0))
+    assert 0.9 < ((low <= 0.067) & (high >= 0.067)).mean() < 0.99
+
+
+def test_moves_equal_comparing_again_without_a_person(tmp_path: Path) -> None:
+    world = World(tmp_path / "all", crowd(7, 3, 4), seed=4)
+    for variant in ("original", "fuse_max:turned.none", "turned.none"):
+        full = {r["image_id"]: r for r in world.cell(variant).similarity.to_pylist()}
+        for place in (0, 3):
+            part = World(tmp_path / f"{variant[:4]}{place}", [r for r in world.rows if r["subject"] != f"s{place:02d}"])
+            part.original, part.turned = world.original, world.turned
+            for row in part.cell(variant).similarity.to_pylist():
+                before = full[row["image_id"]]
+                assert before["impostor"] + before["impostor_moves"][place] == pytest.approx(row["impostor"], abs=6e-5)  # half precision
+
+
+def test_more_people_than_groups_are_left_out_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frontalbench.compare import kernel
+
+    monkeypatch.setattr(kernel, "GROUPS", 3)
+    world = World(tmp_path / "all", crowd(7, 2, 3), seed=4)
+    full = {r["image_id"]: r for r in world.cell().similarity.to_pylist()}
+    gone = {f"s{i:02d}" for i in (1, 4)}  # the second of three groups
+    part = World(tmp_path / "part", [r for r in world.rows if r["subject"] not in gone])
+    part.original = world.original
+    for row in part.cell().similarity.to_pylist():
+        before = full[row["image_id"]]
+        assert len(before["impostor_moves"]) == 3
+        assert before["impostor"] + before["impostor_moves"][1] == pytest.approx(row["impostor"], abs=6e-5)  # half precision
+
+
+def rows_of(world: World, variant: str, path: Path) -> groups.Rows:
+    tables.write(path, world.cell(variant).similarity)
+    return read_rows(path)
+
+
+def test_impostor_intervals_equal_a_jackknife_by_brute_force(tmp_path: Path) -> None:
+    world = World(tmp_path / "all", crowd(8, 2, 3), seed=2)
+    world.failed["turned.none"] = {"s03_p1": "no_face"}
+
+    def means(of: World, folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
+        frontal, angled = rows_of(of, "turned.none", folder / "t.parquet"), rows_of(of, "original", folder / "o.parquet")
+        found = summarise_cell(frontal, angled, is_original=False, bins=YawBins())
+        return {(r["group"], r["subset"]): r for r in found if r["yaw_axis"] == "all"}
+
+    full = means(world, tmp_path)
+    left: dict[tuple[str, str], list[float]] = {}
+    for place in range(8):
+        part = World(tmp_path / f"without{place}", [r for r in world.rows if r["subject"] != f"s{place:02d}"])
+        part.original, part.turned, part.failed = world.original, world.turned, world.failed
+        for key, row in means(part, part.folder).items():
+            left.setdefault(key, []).append(row["mean"])
+    for key, row in full.items():
+        d = row["mean"] - np.array(left[key])
+        error = math.sqrt(7 / 8 * (d**2).sum())  # eight people of three images each, one image lost
+        width = (row["ci_high"] - row["ci_low"]) / 2
+        assert width == pytest.approx(reference.t.ppf(0.975, 7) * error, rel=0.03), key
+
+
+def test_dprime_without_a_person_equals_comparing_again(tmp_path: Path) -> None:
+    from frontalbench.tabulate.verification import moments
+
+    world = World(tmp_path / "all", crowd(8, 1, 4), seed=3)
+    rows = rows_of(world, "original", tmp_path / "o.parquet")
+    probe = rows.role == "probe"
+    found = stats.dprime_left_out(moments(rows, probe, rows), rows.subject_code)
+    for place in (1, 6):
+        part = World(tmp_path / f"without{place}", [r for r in world.rows if r["subject"] != f"s{place:02d}"])
+        part.original = world.original
+        genuine, impostors = from_table(part.cell().scores)
+        scores = [float(a @ b) for a, b in _strangers(part)]
+        assert len(scores) == impostors.n
+        assert found.without[place] == pytest.approx(stats.dprime(genuine.scores, scores), rel=2e-3)
+
+
+def _strangers(world: World) -> list[tuple[np.ndarray, np.ndarray]]:
+    probes = [r for r in world.rows if r["role"] == "probe"]
+    references = [r for r in world.rows if r["role"] == "reference"]
+    vector = world.original
+    return [(vector[p["image_id"]], vector[r["image_id"]]) for p in probes for r in references if p["subject"] != r["subject"]]
+
+
+def test_a_backbone_that_maps_everything_to_one_vector_comes_out_last(tmp_path: Path) -> None:
+    world = World(tmp_path / "world", crowd(12, 2, 4))
+    rng = np.random.default_rng(0)
+    for seed in range(6):
+        one = unit(np.random.default_rng(seed).normal(size=32))
+        world.original = {name: unit(one + 1e-7 * rng.normal(size=32)) for name in world.original}
+        result = world.cell()
+        rows = [r for r in result.similarity.to_pylist() if r["role"] == "probe"]
+        assert {r["rank"] for r in rows} == {12}
+        genuine, impostors = from_table(result.scores)
+        assert stats.eer(genuine.scores, impostors) == pytest.approx(0.5, abs=1e-6)
+        assert stats.fnmr(genuine.scores, stats.operating_point(impostors, 0.1).threshold) == 1.0
+        moments = stats.PairMoments(*(np.array([r[k] for r in rows], float) for k in _COLUMNS))
+        value = stats.dprime_estimate(moments, [r["subject"] for r in rows]).value
+        assert math.isnan(value) or abs(value) < 0.1
+
+
+_COLUMNS = ("genuine", "genuine_sd", "n_references", "impostor", "impostor_sd", "n_impostors")
+
+
+def test_frames_of_few_people_do_not_support_a_small_false_match_rate(tmp_path: Path) -> None:
+    world = World(tmp_path, crowd(9, 4, 30))
+    _, impostors = from_table(world.cell().scores)
+    assert impostors.n == 9 * 30 * 8 * 4 and impostors.people is not None and impostors.people.pairs == 72
+    assert not stats.operating_point(impostors, 1e-1).supported
+    assert stats.operating_point(Impostors(impostors.counts, impostors.tail), 1e-1).supported
+
+
+def test_every_pair_belongs_to_two_people_and_false_match_rates_without_one_are_counted(tmp_path: Path) -> None:
+    world = World(tmp_path / "all", crowd(8, 2, 5), seed=5)
+    _, impostors = from_table(world.cell().scores)
+    assert impostors.people is not None and impostors.people.counts.sum() == 2 * impostors.n
+    thresholds = np.array([0.0, 0.2, float(impostors.tail[20]) - 1e-4])
+    fmr, without = stats._fmr_left_out(impostors, thresholds)
+    part = World(tmp_path / "part", [r for r in world.rows if r["subject"] != "s02"])
+    part.original = world.original
+    _, fewer = from_table(part.cell().scores)
+    for k, t in enumerate(thresholds):
+        assert fmr[k] == pytest.approx((impostors.tail >= t).mean())
+        assert without[2, k] == pytest.approx((fewer.tail >= t).mean(), abs=1e-9)
+    # outside the exact tail: within what the coarser bins can tell
+    _, short = from_table(world.cell(tail=30).scores)
+    _, coarse = stats._fmr_left_out(short, thresholds[:2])
+    assert np.abs(coarse - without[:, :2]).max() < 0.02
+
+
+def test_taking_lost_probes_out_equals_comparing_only_the_common_ones(tmp_path: Path) -> None:
+    world = World(tmp_path / "all", crowd(8, 2, 5), seed=6)
+    world.failed["turned.none"] = {"s01_p0": "no_face", "s04_p2": "no_face"}
+    world.failed["original"] = {"s05_p1": "no_face"}
+    full, variant = world.cell("original"), world.cell("turned.none")
+    roles = {role: from_table(variant.scores, role)[1] for role in ("probe", "lost", "gained")}
+    assert roles["lost"].n == 2 * 14 and roles["gained"].n == 14
+    common = [r for r in world.rows if r["image_id"] not in ("s01_p0", "s04_p2", "s05_p1")]
+    part = World(tmp_path / "part", common)
+    part.original, part.turned = world.original, world.turned
+    for name, got in (
+        ("original", from_table(full.scores)[1].without(roles["lost"])),
+        ("turned.none", roles["probe"].without(roles["gained"])),
+    ):
+        _, expected = from_table(part.cell(name).scores)
+        np.testing.assert_allclose(got.tail, expected.tail, atol=1e-6)
+        assert got.people is not None and got.n == expected.n == len(got.people.tail)
+
+
+def test_slopes_and_areas_without_a_person_equal_fitting_again() -> None:
+    rng = np.random.default_rng(0)
+    yaw, subject = rng.uniform(-80, 80, 90), np.arange(90) % 9
+    value = 0.8 - 0.004 * np.abs(yaw) + 0.02 * rng.normal(size=90)
+    grid = np.arange(0.0, 75.0, 5.0)
+    slope, area = curves.slope_left_out(yaw, value, subject), curves.smooth(np.abs(yaw), value, subject, grid).area
+    keep = subject != 4
+    assert slope.without[4] == pytest.approx(curves.slope(yaw[keep], value[keep], subject[keep]).value)
+    assert area.without[4] == pytest.approx(curves.smooth(np.abs(yaw[keep]), value[keep], subject[keep], grid).area.value)
+    assert slope.share.sum() == pytest.approx(1.0) and area.share.sum() == pytest.approx(1.0)
