@@ -22,7 +22,7 @@ from frontalbench.networks.ffwm import SIDE, FlowNet, Generator
 from frontalbench.networks.inference import folded
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class FfwmFamily:
@@ -50,8 +50,8 @@ class FfwmFamily:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``ffwm``, which ``uses`` a landmarks card. Weights: ``flow`` (official ``flowNetF``), ``generator``
     (``netG``)."""
-    from frontalbench import runtime
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     Params(card).finish()

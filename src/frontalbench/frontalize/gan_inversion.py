@@ -23,7 +23,7 @@ from frontalbench.networks.gan_inversion import DRAWN, SIDE, GanInversion
 from frontalbench.networks.inference import folded
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 SIDES = (256, 512, 1024)
 """What a card may ask for; the published script gives 1024 or 256."""
@@ -54,8 +54,8 @@ class GanInversionFamily:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``gan_inversion``; it ``uses`` a landmarks card. Params: ``size``: 256, 512 or 1024 pixels; the network
     draws 1024, smaller ones are averaged from that."""
-    from frontalbench import runtime
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

@@ -27,7 +27,7 @@ from frontalbench.networks.inference import folded
 from frontalbench.networks.scaleway import SIDE, Scaleway
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 CLASSES = (("network", "G"),)
 """The class of the pickled network."""
@@ -67,8 +67,8 @@ def git_blob(path: Path) -> str:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``scaleway_published``; it ``uses`` a landmarks card. Params: ``git_blob``: id of the weight file in its
     repository. Raises :class:`BadInput` where the file is another one."""
-    from frontalbench import runtime
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from frontalbench.networks.checkpoints import unfilled
 from frontalbench.networks.layers import Conv
 from frontalbench.networks.spectral import SpectralConv
 
@@ -65,9 +66,9 @@ def _fold(module: nn.Module) -> None:
 
 def _plain(conv: SpectralConv) -> nn.Conv2d:
     outputs, inputs, kernel, _ = conv.weight_orig.shape
-    plain = nn.utils.skip_init(nn.Conv2d, inputs, outputs, kernel, conv.stride, conv.padding)
-    assert isinstance(plain, nn.Conv2d) and plain.bias is not None
+    plain = unfilled(lambda: nn.Conv2d(inputs, outputs, kernel, conv.stride, conv.padding))
     plain.weight.copy_(conv.weight)
+    assert plain.bias is not None
     plain.bias.copy_(conv.bias)
     return plain.eval().requires_grad_(False)
 
