@@ -81,11 +81,13 @@ class Residual(nn.Module):
             SpectralConv(channels, channels, 3, 1, 1),
             nn.BatchNorm2d(channels),
         )
-        self.last = last or nn.LeakyReLU(_SLOPE)
+        self.last = last or nn.LeakyReLU(_SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.last(self.blocks(x) + self.input(x))
-        return changed
+        changed: Tensor = self.blocks(x)
+        changed += self.input(x)
+        result: Tensor = self.last(changed)
+        return result
 
 
 def _normed(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module, nn.Module]:
