@@ -124,7 +124,9 @@ def test_the_doctor_says_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPa
     (tmp_path / "constraints.txt").write_text('# pins\nnumpy==0.1\npytest==0.2; python_version < "3.0"\nno-such-package==1\n')
     monkeypatch.setattr(project, "shipped", lambda: tmp_path)
     (check,) = doctor._versions()
-    assert check.word == doctor.ADVICE and check.text.startswith("numpy ") and "(pinned 0.1)" in check.text and "pinned 0.2" not in check.text
+    assert (
+        check.word == doctor.ADVICE and check.text.startswith("numpy ") and "(pinned 0.1)" in check.text and "pinned 0.2" not in check.text
+    )
 
 
 def test_the_doctor_tells_an_outdated_folder(monkeypatch: pytest.MonkeyPatch, small: Path, tmp_path: Path) -> None:
