@@ -8,6 +8,7 @@ pictures of one person may stand behind one another.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -82,7 +83,7 @@ def queries(motion: Motion, pixels: Tensor) -> Tensor:
 
 def _perceptron(*widths: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers[:-1])
 
@@ -188,7 +189,7 @@ class Encoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3 + QUERY, 192, 384, TOKEN)
-        self.conv_blocks = nn.Sequential(*(_Halving(before, after // 2, after) for before, after in zip(widths, widths[1:], strict=False)))
+        self.conv_blocks = nn.Sequential(*(_Halving(before, after // 2, after) for before, after in pairwise(widths)))
         self.per_patch_linear = nn.Conv2d(TOKEN, TOKEN, 1)
         self.transformer = Transformer(TOKEN, 5)
 

@@ -6,6 +6,7 @@ float32 (N, 3, H, W) RGB in 0..1; keypoints are x right, y down, -1..1 from the 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -40,7 +41,7 @@ class Conv(nn.Module):
 class _Encoder(nn.Module):
     def __init__(self, widths: list[int]) -> None:
         super().__init__()
-        self.down_blocks = nn.ModuleList(Conv(inputs, outputs, down=True) for inputs, outputs in zip(widths, widths[1:], strict=False))
+        self.down_blocks = nn.ModuleList(Conv(inputs, outputs, down=True) for inputs, outputs in pairwise(widths))
 
 
 class _Decoder(nn.Module):

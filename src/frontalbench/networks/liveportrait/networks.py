@@ -292,9 +292,8 @@ def _flow_inputs(feature: Tensor, driving: Tensor, source: Tensor) -> Tensor:
     moved = torch.matmul(az, volume).view(n, keys.FLOWS, depth * channels, height, width)
     moved = torch.matmul(ay.unsqueeze(2), moved).view(n, keys.FLOWS, -1, width)
     moved = torch.matmul(moved, ax.transpose(-1, -2)).view(n, keys.FLOWS, depth, channels, height, width)
-    heat = F.pad(
-        (heat_maps(driving, sizes, HEAT_VARIANCE) - heat_maps(source, sizes, HEAT_VARIANCE)).to(feature.dtype), (1, 0)
-    )  # the background has none
+    bumps = heat_maps(driving, sizes, HEAT_VARIANCE) - heat_maps(source, sizes, HEAT_VARIANCE)
+    heat = F.pad(bumps.to(feature.dtype), (1, 0))  # the background has none
     return torch.cat([heat.unsqueeze(-1), moved.permute(0, 2, 4, 5, 1, 3)], dim=-1).flatten(-2)
 
 
