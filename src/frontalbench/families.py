@@ -33,6 +33,11 @@ FAMILIES: dict[str, dict[str, str]] = {
         "rnr": "frontalbench.frontalize.rnr:load",
         "scaleway": "frontalbench.frontalize.scaleway:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
+        "first_order": "frontalbench.frontalize.first_order:load",
+        "fsrt": "frontalbench.frontalize.fsrt:load",
+    },
+    "driver": {
+        "pictures": "frontalbench.frontalize.driver:load",
     },
     "enhancement": {
         "keep": "frontalbench.enhance.keep:load",

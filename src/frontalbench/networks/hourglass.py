@@ -97,6 +97,18 @@ class Keypoints(NamedTuple):
     jacobian: Tensor | None = None
 
 
+def relative(source: Keypoints, start: Keypoints, end: Keypoints, scale: Tensor | float = 1.0) -> Keypoints:
+    """The keypoints of ``source`` after the movement of another person from ``start`` to ``end``, ``scale`` ((N,) or a number) times as far.
+
+    value = source + scale (end - start); Jacobian = J_end J_start^-1 J_source (the paper's section 3.3).
+    """
+    factor = scale.view(-1, 1, 1) if isinstance(scale, Tensor) else scale
+    value = source.value + factor * (end.value - start.value)
+    if source.jacobian is None or start.jacobian is None or end.jacobian is None:
+        return Keypoints(value)
+    return Keypoints(value, end.jacobian @ torch.linalg.inv(start.jacobian) @ source.jacobian)
+
+
 class KeypointDetector(nn.Module):
     """Pictures (N, 3, 256, 256) -> keypoints: centres of mass of ten heat maps. 14 million parameters."""
 
