@@ -125,7 +125,7 @@ def framed(whole: RGB, detector: Detector, fitter: DenseFitter, tilt: float = 0.
         raise people.Rejected("no face found in the drawn picture")
     points = fitter.fit(whole, face).vertices[fitter.basis.keypoints]
     matrix = framing.voxceleb(Landmarks(points, "ibug68"), SIDE, tilt=tilt)
-    return framing.cut(whole, matrix, SIDE, border=cv2.BORDER_REFLECT_101).pixels
+    return framing.cut(whole, matrix, SIDE, border=cv2.BORDER_REPLICATE).pixels  # as the photographs are framed
 
 
 def measured(picture: RGB, detector: Detector, fitter: DenseFitter) -> Pose:
