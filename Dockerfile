@@ -6,7 +6,7 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends git make libgl1 libglib2.0-0 libgomp1 \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /opt/frontalbench
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt hatch_build.py README.md LICENSE ./
 COPY src ./src
 RUN python -m pip install --no-cache-dir --constraint constraints.txt --editable .
 COPY . .

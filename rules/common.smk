@@ -1,10 +1,18 @@
 # What all rules share. Every question about cards, paths and code goes to one object, whose logic is in the tested library.
 
 import gc
+import os
+import sys
 
-from frontalbench import grid
 from frontalbench.errors import FrontalbenchError
-from frontalbench.workflow import Plan
+from frontalbench.plan import grid, runs
+from frontalbench.plan.plan import (
+    Plan,
+    asks_for_everything,
+    configuration_layers,
+    script_command,
+)
+from frontalbench.runtime import devices
 from snakemake.exceptions import WorkflowError
 
 # The graph is a million objects that stay until the end, and the garbage collector's default is to look through them again and again: a fifth of the
@@ -12,9 +20,42 @@ from snakemake.exceptions import WorkflowError
 gc.set_threshold(200_000, 50, 50)
 
 try:
-    PLAN = Plan(config)
+    given = workflow.config_settings
+    # A profile's `resources: gpu=N`: which they are, for the jobs of this process. A cluster hands them out itself.
+    devices.prepare(
+        workflow.global_resources.get("gpu").value if workflow.local_exec else None,
+        os.environ,
+    )
+    before = [path for path in workflow.configfiles if path not in given.configfiles]
+    PLAN = Plan(
+        config,
+        layers=configuration_layers([*before, *given.configfiles], given.config),
+        scripts=Path(workflow.basedir, "workflow", "scripts"),
+        run=runs.name_of(config, given.configfiles, given.config),
+    )
 except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
+
+
+# The interpreter that runs Snakemake also runs the jobs, whether its environment is activated or not; inside of a deployed one (conda, a container)
+# there is another. The scripts lie beside the Snakefile, wherever the results go (--directory).
+SCRIPT = script_command(
+    Path(workflow.basedir),
+    deployed=bool(workflow.deployment_settings.deployment_method),
+)
+
+
+# Told at once: from a function of a rule Snakemake would wrap its stack trace around the line that says what to do.
+if workflow.is_main_process and asks_for_everything(sys.argv[1:]):
+    try:
+        PLAN.check_datasets()
+    except FrontalbenchError as error:
+        raise WorkflowError(str(error)) from None
+
+
+# What belongs to this configuration alone: its tables, figures, pages and pictures for people. Cells are shared by all.
+RUN = PLAN.run
+OWN = PLAN.places
 
 
 onstart:
@@ -32,3 +73,4 @@ localrules:
     check_weights,
     fetch_weights,
     fetch_datasets,
+    where,

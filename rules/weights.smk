@@ -16,19 +16,21 @@ rule fetch_weights:
         digest=lambda wildcards: PLAN.digest(wildcards.kind, wildcards.card),
         state=lambda wildcards: PLAN.weights_state(wildcards.kind, wildcards.card),
     shell:
-        "python workflow/scripts/fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
+        SCRIPT
+        + "fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
         " 2> {log:q}"
 
 
 rule check_weights:
     input:
         receipts=PLAN.receipts(),
-        tables="results/master/master.parquet",
+        # Everything else first: its failure ends the run, and what waits then is never made.
+        rest=lambda wildcards: [*rules.results.input, *rules.site.output],
     output:
-        touch("results/weights/complete"),
+        touch(f"results/weights/complete.{RUN}"),
     log:
-        "logs/check_weights.log",
+        f"logs/check_weights/{RUN}.log",
     conda:
         "../envs/core.yaml"
     shell:
-        "python workflow/scripts/check_receipts.py {input.receipts:q} 2> {log:q}"
+        SCRIPT + "check_receipts.py {input.receipts:q} 2> {log:q}"

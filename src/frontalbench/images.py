@@ -1,20 +1,22 @@
 """Image bytes to RGB arrays and back.
 
-Everything inside Frontalbench is ``uint8 (H, W, 3)`` RGB, upright. :func:`decode` takes what people really have: EXIF rotation, greyscale, palettes,
-transparency, 16 bits, CMYK, animations (first frame), wrong file names; and refuses, with :class:`~frontalbench.errors.Unreadable`, what is
-empty, truncated, not an image, or so large that decoding it would exhaust memory.
+Everything inside Frontalbench is ``uint8 (H, W, 3)`` RGB, upright. :func:`decode` takes what people really have: an orientation tag (EXIF, or XMP
+where EXIF has none), greyscale, palettes, transparency, 10 to 16 bits, floating point, CMYK, animations (first frame), wrong file names. It refuses,
+with :class:`~frontalbench.errors.Unreadable`, what is empty, truncated, not an image, of values whose range says not how bright they are, or so
+large that decoding it would exhaust memory.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import warnings
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from frontalbench.errors import Unreadable, raise_if_memory_ran_out
 
@@ -59,19 +61,75 @@ UNREADABLE_EXTENSIONS = frozenset(
 """Names of pictures that nothing here reads: a scan names them and says what to do, instead of counting them as "other files"."""
 
 
+class Decoded(NamedTuple):
+    """``pixels`` uint8 (H, W, 3) RGB, and what a person should know of how they came about: one line, "" for an ordinary file."""
+
+    pixels: RGB
+    note: str = ""
+
+
 def decode(data: bytes, *, max_side: int = MAX_SIDE) -> RGB:
     """Decode image bytes to upright RGB.
 
-    Transparency is laid on mid grey (128); 16-bit values are scaled to 8; the first frame of an animation is taken; the longer side is at most
-    ``max_side``. Raises :class:`Unreadable` with the reason.
+    Transparency is laid on mid grey (128); values of more than 8 bits are scaled to 8 (:func:`to_bytes`); the first frame of an animation is taken;
+    the longer side is at most ``max_side``. Raises :class:`Unreadable` with the reason.
     """
+    return decode_with_note(data, max_side=max_side).pixels
+
+
+def decode_with_note(data: bytes, *, max_side: int = MAX_SIDE) -> Decoded:
+    """:func:`decode`, and a line where the file does not say plainly how bright its values are meant. Raises :class:`Unreadable`."""
     if not data:
         raise Unreadable("empty file")
     if data[:3] == b"\xff\xd8\xff":
         array = _decode_plain_jpeg(data, max_side)
         if array is not None:
-            return array
+            return Decoded(array)
     return _decode_with_pillow(data, max_side)
+
+
+_SLACK: Final = 0.05
+"""Resampling in floating point overshoots black and white by this share at most."""
+
+
+def to_bytes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
+    """Values of more than 8 bits, any shape, as bytes, and a note where not all bits are used.
+
+    Whole numbers up to 255 stay; up to 1,023 and 4,095 they are values of 10 and 12 bits in a wider file, above that of 16 bits (a picture whose
+    brightest point has a sixteenth of full brightness shows nothing, so no picture of 16 bits ends there). Floating point is 0..1 or 0..255.
+    Raises :class:`Unreadable` with the range for anything else: what white is cannot be known.
+    """
+    if not np.isfinite(values).all():
+        raise Unreadable("holds values that are no finite numbers; save the picture with 8 bits")
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    whole = np.issubdtype(values.dtype, np.integer)
+    tops = (255, 1023, 4095, 65535) if whole else (1, 255)
+    slack = 0.0 if whole else _SLACK
+    for top in tops:
+        if -slack * top <= low and high <= top * (1 + slack):
+            break
+    else:
+        raise Unreadable(_strange_range(low, high, whole=whole))
+    if not whole and top == 255 and high < 8:
+        raise Unreadable(_strange_range(low, high, whole=False))
+    note = ""
+    if whole and top > 255:
+        used = int(high).bit_length()
+        if top < 65535:
+            note = f"values up to {high:.0f} only: taken as {top.bit_length()} bits in a 16-bit file"
+        elif used < 16:
+            note = f"values up to {high:.0f} of 65535: taken as 16 bits, of which the upper {16 - used} are not used"
+    scaled = np.clip(np.rint(values.astype(np.float64) * (255.0 / top)), 0, 255).astype(np.uint8)
+    return scaled, note
+
+
+def _strange_range(low: float, high: float, *, whole: bool) -> str:
+    kind, expected = ("whole-number", "0 to 255 or 0 to 65535") if whole else ("floating-point", "0 to 1 or 0 to 255")
+    return f"{kind} values from {low:.6g} to {high:.6g}: expected {expected}; save the picture with 8 bits"
+
+
+_SPECIAL: Final = frozenset({"exif", "xmp", "adobe"})
+"""Parts of a JPEG file that may turn the picture or change what its colours mean."""
 
 
 def _decode_plain_jpeg(data: bytes, max_side: int) -> RGB | None:
@@ -79,11 +137,13 @@ def _decode_plain_jpeg(data: bytes, max_side: int) -> RGB | None:
 
     A truncated JPEG must not slip through as half a picture: OpenCV decodes it silently, so the end marker is looked for first.
     """
-    if b"\xff\xd9" not in data[-4096:] or b"Exif" in data[:65536] or b"Adobe" in data[:65536]:
+    if b"\xff\xd9" not in data[-4096:]:
         return None
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
             if header.mode != "RGB" or max(header.size) > max_side or min(header.size) < 1:
+                return None
+            if not _SPECIAL.isdisjoint(header.info):
                 return None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
@@ -91,7 +151,7 @@ def _decode_plain_jpeg(data: bytes, max_side: int) -> RGB | None:
     return None if bgr is None else cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
-def _decode_with_pillow(data: bytes, max_side: int) -> RGB:
+def _decode_with_pillow(data: bytes, max_side: int) -> Decoded:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -100,24 +160,76 @@ def _decode_with_pillow(data: bytes, max_side: int) -> RGB:
                     raise Unreadable(f"{image.width} x {image.height} pixels: more than {MAX_PIXELS:,}")
                 if image.format == "JPEG":
                     image.draft("RGB", (max_side, max_side))
+                deep = any(str(part).startswith(_DEEP_COLOUR) for tile in image.tile for part in _parts(tile[3]))
                 image.load()
-                upright = ImageOps.exif_transpose(image)
+                shallow, note = _of_depth_8(image, data if deep else None)
+                turn = _TURNS.get(_orientation(image))
+                upright = shallow if turn is None else shallow.transpose(turn)
     except Unreadable:
         raise
     except Image.DecompressionBombError as error:
         raise Unreadable(f"too large: {error}") from error
     except Exception as error:
         raise_if_memory_ran_out(error)
+        if isinstance(error, UnidentifiedImageError) and data[:4] in (b"II*\0", b"MM\0*"):
+            raise Unreadable("a TIFF of a number type or layout that is not read here; save the picture with 8 bits") from error
         raise Unreadable(_one_line(error)) from error
-    return _to_rgb(upright, max_side)
+    return Decoded(_to_rgb(upright, max_side), note)
+
+
+_DEEP_COLOUR: Final = ("RGB;16", "RGBA;16", "RGBX;16", "LA;16")
+"""Names under which Pillow knows colours of 16 bits, of which it keeps the upper 8."""
+_GREY: Final = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+"""Pillow's modes of grey values with more than 8 bits."""
+
+
+def _parts(arguments: Any) -> tuple[Any, ...]:
+    return arguments if isinstance(arguments, tuple) else (arguments,)
+
+
+def _of_depth_8(image: Image.Image, deep: bytes | None) -> tuple[Image.Image, str]:
+    """The loaded ``image`` with 8 bits a value, and a note. ``deep``: the file's bytes where its colours have 16."""
+    if image.mode in _GREY:
+        grey, note = to_bytes(np.asarray(image))
+        return Image.fromarray(grey), note
+    if deep is None:
+        return image, ""
+    bgr = cv2.imdecode(np.frombuffer(deep, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
+    if bgr is None or bgr.dtype != np.uint16 or bgr.ndim != 3 or bgr.shape[1::-1] != image.size:
+        return image, ""
+    colours, note = to_bytes(cv2.cvtColor(np.ascontiguousarray(bgr[..., :3]), cv2.COLOR_BGR2RGB))
+    if int(bgr[..., :3].max(initial=0)) > 4095:
+        return image, note  # Pillow's upper 8 bits are what they should be
+    made = Image.fromarray(colours)
+    if image.mode in ("RGBA", "LA"):
+        made.putalpha(image.getchannel("A"))
+    return made, note
+
+
+_TURNS: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture of each EXIF orientation upright (TIFF 6.0, tag 274)."""
+_XMP_ORIENTATION: Final = re.compile(r"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The orientation tag, 1..8: EXIF's, else XMP's whatever program wrote it, else 1."""
+    own = image.getexif().get(0x0112)
+    if own is not None:
+        return int(own)
+    text = image.info.get("XML:com.adobe.xmp") or image.info.get("xmp") or b""
+    found = _XMP_ORIENTATION.search(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+    return int(found[1]) if found else 1
 
 
 def _to_rgb(image: Image.Image, max_side: int) -> RGB:
-    if image.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I", "F"):
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else max(255.0, float(values.max(initial=0)))
-        grey = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
-        image = Image.fromarray(grey)
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         layered = image.convert("RGBA")
         background = Image.new("RGBA", layered.size, (128, 128, 128, 255))

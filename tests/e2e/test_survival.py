@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -168,13 +169,16 @@ def test_a_weight_out_of_reach_costs_only_its_cells(finished_run: Project, fresh
     )
     (project.folder / "config/models/backbones/unreachable.yaml").write_text(yaml.safe_dump(card))
     project.configure(backbones=["w600k_mbf", "unreachable"])
-    done = project.snakemake("--keep-going", check=False)
+    done = project.snakemake(check=False)  # on two cores and without --keep-going: the failure must be the last thing that happens
     assert done.returncode == 1
+    first_page = (project.folder / "reports/site/index.html").read_text()
+    assert re.search(r"unreachable</bdi> judged nothing of <bdi>tiny</bdi>: weights missing\.", first_page)
+    assert "127.0.0.1:9" in first_page
     said = [line for line in (done.stdout + done.stderr).splitlines() if "unreachable.onnx" in line]
     assert said, "no line says which file is missing"
     assert "127.0.0.1:9" in said[0]
     assert "FRONTALBENCH_WEIGHTS" in said[0]
-    missing = (project.folder / "results/master/missing.csv").read_text()
+    missing = (project.master / "missing.csv").read_text()
     assert "unreachable" in missing
     good = pq.read_table(project.folder / "results/similarity/tiny/mirror.none/scrfd_500m/w600k_mbf.parquet").to_pylist()
     before = pq.read_table(finished_run.folder / "results/similarity/tiny/mirror.none/scrfd_500m/w600k_mbf.parquet").to_pylist()

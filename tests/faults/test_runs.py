@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,7 +49,11 @@ def test_damaged_tables_are_found_and_made_anew(fresh: Fresh) -> None:
     assert project.planned() == {}, "Snakemake itself does not look into files"
     told = check_results(project)
     assert told.returncode == 3
-    assert {line.split(":")[0] for line in told.stderr.splitlines()} == {"damaged", "unfinished", "stale"}
+    lines = told.stderr.splitlines()
+    assert sum(line.startswith(f"damaged: {CROPS}") for line in lines) == 1
+    assert re.search(rf"damaged: {CROPS}.*; \d+ tables hang on it", told.stderr)
+    assert {line.split(":")[0] for line in lines} <= {"damaged", "unfinished", "stale", "to mend"}
+    assert "--mend --configfile mine.yaml)" in check_results(project, "--configfile", "mine.yaml").stderr
     mended = check_results(project, "--mend").stdout.split()
     assert {CROPS, SIMILARITY} <= set(mended)
     project.snakemake(*mended)
@@ -67,7 +72,7 @@ def test_a_clock_that_was_wrong_is_found_by_content_and_set_right(fresh: Fresh) 
         os.utime(path, (time.time() + 86400, time.time() + 86400))
     told = check_results(project)
     assert told.returncode == 3
-    assert all(line.startswith("future: results/images/tiny/") for line in told.stderr.splitlines())
+    assert all(line.startswith(("future: results/images/tiny/", "to mend: ")) for line in told.stderr.splitlines())
     assert check_results(project, "--mend").stdout == ""
     assert not [line for line in check_results(project).stderr.splitlines() if line.startswith("future")]
     # A table of another run comes back with an old date: Snakemake sees nothing, the content tells.

@@ -67,6 +67,9 @@ class Eyes:
         x, y = self.points.min(axis=0), self.points.max(axis=0)
         return Detections(np.concatenate([x, y])[None].astype(np.float32), np.ones(1, np.float32), self.points[None])
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        return Detections.none()
+
 
 @pytest.fixture
 def portrait() -> Iterator[tuple[RGB, np.ndarray]]:

@@ -17,6 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from frontalbench.weights import packages
 from tests.unit.test_environments import PYTHONS, pins_of
 
 EXTRAS = ("dev", "synth", "page")
@@ -35,8 +36,16 @@ def _stand_in(folder: Path, name: str, version: str) -> None:
         wheel.writestr(f"{base}.dist-info/RECORD", "")
 
 
+def _indexes() -> list[str]:
+    """Where pip looks on this machine; the rest of its configuration (constraints of somebody's own) is left out."""
+    settings = packages.pip_settings()
+    options = [f"--cert={settings.cert}"] if settings.cert else []
+    options += [f"--{'extra-' if number else ''}index-url={index}" for number, index in enumerate(settings.indexes)]
+    return [*options, *(f"--find-links={link}" for link in settings.find_links)]
+
+
 def _run(command: list[str], folder: Path) -> str:
-    environment = dict(os.environ, UV_SYSTEM_CERTS="1", UV_CACHE_DIR=str(folder / "uv"))
+    environment = dict(os.environ, UV_SYSTEM_CERTS="1", UV_CACHE_DIR=str(folder / "uv"), PIP_CONFIG_FILE=os.devnull)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode and OUT_OF_REACH.search(done.stderr):
         pytest.skip("the package index is out of reach, so nobody knows what it has")
@@ -64,7 +73,7 @@ def test_the_pins_resolve_from_wheels(project_root: Path, tmp_path: Path, python
     for name in without:
         _stand_in(wheels, name, pins[name])
     (tmp_path / "all.txt").write_text("".join(f"{name}=={pins[name]}\n" for name in sorted(set(chosen) & set(pins))))
-    only = ["--only-binary=:all:", "--no-deps", "--python-version", python, "--target", "none", "--find-links", "wheels"]
+    only = ["--only-binary=:all:", "--no-deps", "--python-version", python, "--target", "none", "--find-links", "wheels", *_indexes()]
     _run(
         [sys.executable, "-m", "pip", "install", "--dry-run", "--use-feature=fast-deps", "--quiet", *only, "--requirement", "all.txt"],
         tmp_path,

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detections, choose, load_detector
 from frontalbench.detect.ahead import Ahead, aligned_for, change
 from frontalbench.detect.select import Face
@@ -35,6 +36,9 @@ class Finds:
     def detect(self, image: RGB) -> Detections:
         n = len(self.points)
         return Detections(np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.reshape(self.points, (n, 5, 2)).astype(np.float32))
+
+    def glance(self, image: RGB, longest: int) -> Detections:
+        return Detections.none()
 
 
 class Says:
@@ -83,7 +87,7 @@ def test_cards_that_ask_for_nothing_keep_their_detector_and_wrong_ones_are_refus
 
 
 def test_only_its_own_cells_depend_on_it() -> None:
-    from frontalbench.workflow import Plan
+    from frontalbench.plan.plan import Plan
 
     plan = Plan(
         {

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.utils import update_config
 
-from frontalbench import config, grid
+from frontalbench.catalogue import config, validation
 from frontalbench.errors import BadConfig, FrontalbenchError
+from frontalbench.plan import grid
+from frontalbench.plan import plan as workflow
 
 SMALL: dict[str, Any] = {
     "datasets": ["synthetic", {"name": "lfw", "limit": 3}],
@@ -78,9 +84,27 @@ def test_every_path_fits_its_wildcards_and_only_them() -> None:
     assert grid.pictures_path("d", "original", "0000") == "results/images/d/0000.parquet"
 
 
+def shipped(project_root: Path, name: str, *, npm: bool = True) -> config.Config:
+    """A shipped configuration laid over config.yaml, as Snakemake does with ``--configfile``."""
+    data = validation.read_yaml(project_root / "config" / "config.yaml")
+    update_config(data, validation.read_yaml(project_root / "config" / name))
+    return config.parse(data, npm=npm, where=name)
+
+
 def test_the_shipped_configurations_are_valid(project_root: Path) -> None:
     for path in (project_root / "config").glob("*.yaml"):
-        config.load(path, npm=True)
+        shipped(project_root, path.name)
+
+
+def test_the_demo_is_a_first_look_for_which_pip_is_enough_and_one_file_adds_the_rest(project_root: Path) -> None:
+    first, full = shipped(project_root, "config.yaml"), shipped(project_root, "demo_full.yaml")
+    assert {"mesh.none", "mesh.sharp", "tddfa.none", "identity.none", "mirror.none"} <= set(grid.variants(first))
+    assert set(grid.variants(full)) - set(grid.variants(first)) == {"mesh.omit_bg", "mesh.upscale", "identity.sharp"}
+    assert set(full.backbones) - set(first.backbones) == {"sface"}
+    assert first == shipped(project_root, "config.yaml", npm=False)
+    assert set(grid.cells(first)) < set(grid.cells(full)), "what the demo has made is taken over"
+    assert full.datasets == first.datasets
+    assert "mesh.upscale" not in grid.variants(shipped(project_root, "demo_full.yaml", npm=False))
 
 
 values = st.recursive(
@@ -97,3 +121,131 @@ def test_any_configuration_is_taken_or_refused_never_crashes(data: dict[str, Any
         config.parse({**SMALL, **data}, npm=False)
     except FrontalbenchError:
         return
+
+
+def as_text(value: Any) -> Any:
+    """Every scalar as text: what Snakemake makes of anything inside of ``--config KEY=[...]``."""
+    if isinstance(value, dict):
+        return {key: as_text(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [as_text(inner) for inner in value]
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+LOOKED_UP: dict[str, Any] = {
+    **SMALL,
+    "datasets": [
+        {
+            "name": "lfw",
+            "limit": 3,
+            "shards": 2,
+            "yaw_bins": [0, 22.5, 90],
+            "roles": {"references": 2, "max_angle": None, "cross_sequence": True},
+            "select": {"per_bin": 4, "max_pitch": 20.5, "seed": 0},
+            "root": "/data/7",
+        }
+    ],
+    "statistics": {"resamples": 1200, "seed": 4},
+    "examples": 5,
+}
+
+
+def test_numbers_truth_and_null_given_on_a_command_line_are_read_as_the_schema_wants_them() -> None:
+    assert config.parse(as_text(LOOKED_UP), npm=False) == config.parse(LOOKED_UP, npm=False)
+    options = dict(config.parse(as_text(LOOKED_UP), npm=False).datasets[0].options)
+    assert options == {key: value for key, value in LOOKED_UP["datasets"][0].items() if key != "name"}
+
+
+def test_text_that_is_wanted_as_text_stays_text() -> None:
+    options = config.parse({**SMALL, "datasets": [{"name": "lfw", "root": "2024", "options": {"folders": ["1", "true"]}}]}, npm=False)
+    assert options.datasets[0].options == {"root": "2024", "options": {"folders": ["1", "true"]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"statistics": {"resamples": "many"}}, "statistics.resamples: 'many' is text; expected a whole number"),
+        ({"statistics": {"resamples": "2.5"}}, "statistics.resamples: '2.5' is text; expected a whole number"),
+        ({"datasets": ["Mine"]}, "datasets[0]: 'Mine' does not fit; expected small letters, digits"),
+        ({"datasets": [{"name": "Mine"}]}, "datasets[0].name: 'Mine' does not fit; expected small letters"),
+        ({"backbones": ["AdaFace"]}, "backbones[0]: 'AdaFace' does not fit; expected small letters"),
+    ],
+)
+def test_what_cannot_be_read_as_wanted_is_named_with_what_is(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadConfig) as error:
+        config.parse({**SMALL, **change}, npm=False)
+    assert words in str(error.value)
+
+
+def _lists(*layers: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(backbones, enhancements of mesh) where the layers are laid over one another and npm is there."""
+    chosen = config.parse(workflow.merged(layers), npm=True, layers=layers)
+    return chosen.backbones, chosen.frontalizers[0].enhancements
+
+
+BASE: dict[str, Any] = {**SMALL, "if_npm": {"backbones": ["sface"], "enhancements": ["upscale"]}}
+JOINED = (("w600k_mbf", "edgeface_s", "sface"), ("none", "sharp+omit_bg", "upscale"))
+
+
+def test_if_npm_widens_no_list_that_a_later_layer_sets() -> None:
+    assert _lists(BASE) == JOINED
+    assert _lists(BASE, {"backbones": ["edgeface_s"]}) == (("edgeface_s",), JOINED[1])
+    assert _lists(BASE, {"enhancements": ["none"]}) == (JOINED[0], ("none",))
+    assert _lists(BASE, {"backbones": ["edgeface_s"]}, {"enhancements": ["none"]}) == (("edgeface_s",), ("none",))
+    own = {"frontalizers": [{"name": "mesh", "enhancements": ["none"]}]}
+    assert _lists(BASE, own) == (JOINED[0], ("none",))
+
+
+def test_an_empty_if_npm_switches_it_off_wherever_it_is_given() -> None:
+    off = (("w600k_mbf", "edgeface_s"), ("none", "sharp+omit_bg"))
+    assert _lists(BASE, {"if_npm": {}}) == off
+    assert _lists(BASE, {"backbones": ["w600k_mbf", "edgeface_s"]}, {"if_npm": {}}) == off
+    assert _lists({**BASE, "if_npm": {}}) == off
+
+
+def test_an_if_npm_of_a_later_layer_joins_the_lists_beside_it() -> None:
+    mine = {"backbones": ["edgeface_s"], "if_npm": {"backbones": ["sface"]}}
+    assert _lists(BASE, mine) == (("edgeface_s", "sface"), ("none", "sharp+omit_bg"))
+    assert _lists(BASE, mine, {"backbones": ["w600k_mbf"]}) == (("w600k_mbf",), ("none", "sharp+omit_bg"))
+
+
+def test_a_plan_reads_the_layers_from_files_and_names_a_broken_one(tmp_path: Path) -> None:
+    broken = tmp_path / "mine.yaml"
+    broken.write_text("datasets: [a\nbackbones: []\n", encoding="utf-8")
+    with pytest.raises(BadConfig, match=r"mine\.yaml: line 2, column 10"):
+        workflow.configuration_layers([broken], {})
+    with pytest.raises(BadConfig, match=r"nowhere\.yaml: No such file"):
+        workflow.configuration_layers([tmp_path / "nowhere.yaml"], {})
+
+
+@pytest.mark.parametrize(
+    ("command", "everything"),
+    [
+        ([], True),
+        (["--cores", "2", "--configfile", "mine.yaml"], True),
+        (["-n", "--quiet", "rules"], True),
+        (["site", "--cores", "2"], True),
+        (["fetch_datasets", "--cores", "1"], False),
+        (["clean_pictures"], False),
+        (["--cores", "2", "train_rnr_tiny"], False),
+        (["results/figures/lfw/failures.png"], False),
+        (["--unlock"], False),
+        (["--lint"], False),
+    ],
+)
+def test_datasets_are_asked_for_where_the_whole_grid_runs(command: list[str], everything: bool) -> None:
+    assert workflow.asks_for_everything(command) is everything
+
+
+def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    plan = workflow.Plan({**SMALL, "datasets": [{"name": "folder", "root": str(tmp_path / "gone")}], "derived": [], "if_npm": {}})
+    with pytest.raises(FrontalbenchError) as error:
+        plan.check_datasets()
+    assert "gone: the folder of dataset folder is not there; put the pictures into" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_jobs_run_by_the_interpreter_that_runs_snakemake_unless_an_environment_is_deployed(tmp_path: Path) -> None:
+    assert workflow.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts/"
+    assert workflow.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts/'"
+    assert workflow.script_command(tmp_path / "{a}", deployed=True).count("{{a}}") == 1, "Snakemake fills in single braces"

@@ -11,7 +11,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from frontalbench import cards, tables
+from frontalbench import tables
+from frontalbench.catalogue import cards
 from frontalbench.stages.common import run_shard
 from frontalbench.tabulate import cost
 
@@ -122,4 +123,46 @@ def test_the_comparison_joins_speed_quality_and_installation(made: cost.Made, tm
     for name in cost.TABLES:
         assert tables.read(tmp_path / "out" / f"{name}.parquet", cost.schema(name)).num_rows == (2 if name == "cost" else 1)
     text = (tmp_path / "out/comparison.md").read_text()
-    assert "0.200 s per image on cpu" in text and "-0.030 to +0.010" in text and "packages" in text
+    assert (
+        "0.200 s per image in the model on cpu; finding faces was not measured" in text
+        and "-0.030 to +0.010" in text
+        and "packages" in text
+    )
+
+
+def _crops(path: Path, seconds: float, statuses: tuple[str, ...]) -> Path:
+    rows = [
+        {"image_id": str(i), "identity": "a", "role": "probe", "status": word, "detail": "", "image": b"x"}
+        for i, word in enumerate(statuses)
+    ]
+    with tables.Writer(path, tables.CROPS, {"stage": "detect"}) as writer:
+        writer.add(rows)
+        writer.note_run({"load_seconds": 5.0, "work_seconds": seconds, "host_mb": 1.0, "gpu_mb": None, "gpu": ""})
+    return path
+
+
+def test_finding_faces_and_an_alignment_of_its_own_belong_to_the_cost(made: cost.Made, tmp_path: Path) -> None:
+    faces = [_crops(tmp_path / "f0.parquet", 0.3, ("ok", "no_face", "unreadable")), _crops(tmp_path / "f1.parquet", 0.5, ("ok", "ok"))]
+    aligned = [_crops(tmp_path / "a.parquet", 0.9, ("ok", "ok", "ok"))]
+
+    def row(variant: str, **more: list[Path]) -> cost.Row:
+        return cost.cost_row(cost.Made("synthetic", variant, made.shards, **more))
+
+    mesh = row("mesh.none", faces=faces, aligned=aligned)
+    assert (mesh["find_seconds"], mesh["align_seconds"]) == (pytest.approx(0.2), None)
+    assert mesh["total_seconds"] == pytest.approx(mesh["seconds_median"] + 0.2)
+    ahead = row("mirror_ahead.none", faces=faces, aligned=aligned)
+    assert (ahead["find_seconds"], ahead["align_seconds"]) == (None, pytest.approx(0.3))
+    assert ahead["total_seconds"] == pytest.approx(ahead["seconds_median"] + 0.3)
+    mirror = row("mirror.none", faces=faces, aligned=aligned)
+    assert mirror["total_seconds"] == mirror["seconds_median"] and mirror["find_seconds"] is None
+    assert row("mesh.none")["total_seconds"] is None, "not measured is not nothing"
+    text = cost.comparison_markdown(cost.comparison_rows([mesh, ahead], [], []), {"packages": 1, "mb": 1.0})
+    assert (
+        "0.400 s per image on cpu (0.200 in the model, 0.200 finding the face)" in text and "detector and pose on the new picture)" in text
+    )
+
+
+def test_which_frontalizers_need_a_face_is_told_without_weights() -> None:
+    needing = {card.name: cost.needs_face(card) for card in cards.all_cards("frontalizer")}
+    assert {name for name, needs in needing.items() if not needs} == {"identity", "mirror", "mirror_ahead"}

@@ -9,9 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from frontalbench import status
 from frontalbench.datasets import listing
 from frontalbench.datasets.filecache import MISSING, FileCache
+from frontalbench.errors import BadConfig
 from tests.unit import datasetkit as kit
 
 
@@ -170,3 +173,28 @@ def test_readers_and_writers_at_once_leave_a_whole_cache(tmp_path: Path) -> None
     assert set(whole) == {2} and len(whole) >= 12
     assert json.loads(place.read_text())["version"] == 2
     assert not list(tmp_path.glob(".cache*"))
+
+
+def test_shards_follow_from_the_number_of_used_pictures_where_the_card_leaves_them_open(tmp_path: Path) -> None:
+    root = people(tmp_path / "mine", number=3)
+    card = kit.card("folder", root)
+    assert card.data["shards"] == "auto"
+    assert listing.with_shards(card).shards == 1
+    assert listing.with_shards(kit.card("folder", root, shards=3)).shards == 3
+    assert listing.with_shards(kit.card("folder", root, shards="auto")).shards == 1
+    assert listing.with_shards(kit.card("folder", tmp_path / "gone")).shards == 1
+    with pytest.raises(BadConfig, match="shards"):
+        kit.card("folder", root, shards="many")
+
+
+def test_shards_are_counted_without_what_the_card_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "PER_SHARD", 8)
+    root = people(tmp_path / "mine", number=12, pictures=3)
+    assert listing.with_shards(kit.card("folder", root)).shards == 4
+    assert listing.with_shards(kit.card("folder", root, limit=6)).shards == 2
+    whole = listing.with_shards(kit.card("folder", root))
+    assert sum(len(listing.list_members(whole, shard=shard)) for shard in listing.shards(whole)) == 36
+
+
+def test_the_number_of_shards_grows_in_steps_of_two() -> None:
+    assert [listing.shards_for(n) for n in (0, 1, 399, 799, 800, 1599, 1600, 13_000, 1_000_000)] == [1, 1, 1, 1, 2, 2, 4, 32, 64]

@@ -73,6 +73,17 @@ def test_roll_does_not_count_and_angles_combine() -> None:
     assert away_from_frontal(-30.0, 40.0) == pytest.approx(48.43, abs=0.01)
 
 
+def test_a_picture_that_stands_on_its_head_is_never_a_reference() -> None:
+    images = images_table([{"image_id": name, "identity": name[0]} for name in ("a/0", "a/1", "b/0")])
+    pose = pose_table({"a/0": 1.0, "a/1": 30.0, "b/0": 2.0})
+    upside_down = pose.set_column(pose.column_names.index("roll"), "roll", pa.array([-175.0, 8.0, 178.0], pa.float32()))
+    assert resolve(images, upside_down) == ["probe", "reference", "probe"]
+    assert resolve(images, pose) == ["reference", "probe", "reference"]
+    known = images.set_column(images.column_names.index("yaw"), "yaw", pa.array([1.0, 30.0, 2.0], pa.float32()))
+    known = known.set_column(known.column_names.index("roll"), "roll", pa.array([180.0, None, 0.0], pa.float32()))
+    assert resolve(known) == ["probe", "reference", "reference"]
+
+
 @given(st.dictionaries(st.integers(0, 30), st.tuples(st.sampled_from("abcd"), st.one_of(st.none(), st.floats(-90, 90))), min_size=1))
 def test_every_identity_with_a_pose_gets_exactly_one_reference_whatever_the_row_order(rows: dict[int, tuple[str, float | None]]) -> None:
     images = images_table([{"image_id": f"{n:02d}", "identity": who} for n, (who, _) in rows.items()])

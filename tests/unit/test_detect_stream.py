@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frontalbench import images, pipeline, status
+from frontalbench import images, status
 from frontalbench.detect import Detections
+from frontalbench.detect import stream as pipeline
+from frontalbench.detect.stream import FaceRow, detect_stream, embed_crops
 from frontalbench.errors import BadConfig, NotEnoughMemory
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE
 from frontalbench.images import RGB
-from frontalbench.pipeline import FaceRow, detect_stream, embed_crops
 
 
 class Scripted:
@@ -31,6 +32,9 @@ class Scripted:
             return Detections.none()
         points = np.full((5, 2), 50.0) if code == 2 else ARCFACE_TEMPLATE
         return Detections.sorted(np.array([[30, 40, 80, 100]]), np.array([0.9]), points[None])
+
+    def glance(self, image: RGB, longest: int) -> Detections:
+        return Detections.none()
 
 
 def _picture(code: int) -> bytes:
@@ -122,7 +126,7 @@ def test_crops_are_embedded_in_order_and_in_batches() -> None:
 
 @pytest.mark.weights
 def test_broken_and_odd_files_become_rows_with_a_real_detector(shared: Path) -> None:
-    from frontalbench import cards
+    from frontalbench.catalogue import cards
     from frontalbench.detect import load_detector
     from frontalbench.errors import WeightsMissing
 
@@ -151,6 +155,9 @@ def test_memory_that_runs_out_ends_the_job_and_is_nobodys_status(error: Exceptio
 
         def detect(self, image: RGB) -> Detections:
             raise error
+
+        def glance(self, image: RGB, longest: int) -> Detections:
+            return Detections.none()
 
     with pytest.raises(NotEnoughMemory, match="mem_mb"):
         list(detect_stream(_items([9, 33, 100]), Starved(), decode_threads=threads))

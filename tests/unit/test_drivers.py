@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import yaml
 
-from frontalbench import cards, images
-from frontalbench.cards import FileSource, ModelCard, WeightFile
+from frontalbench import images
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.frontalize import driver
 from frontalbench.synth import drivers, people

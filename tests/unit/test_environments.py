@@ -17,6 +17,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import frontalbench
+
 ENVIRONMENTS = sorted((Path(__file__).parents[2] / "envs").glob("*.yaml"))
 
 
@@ -141,3 +143,19 @@ def test_python_3_14_without_a_compiler_is_told_what_to_install(
     (tmp_path / "Python.h").touch()
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     assert look() is None
+
+
+def test_what_the_ecosystem_reads_says_what_the_package_says(project_root: Path, pyproject: dict) -> None:  # type: ignore[type-arg]
+    citation = yaml.safe_load((project_root / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (frontalbench.__version__, pyproject["license"])
+    catalog = yaml.safe_load((project_root / ".snakemake-workflow-catalog.yml").read_text())["usage"]
+    assert catalog["report"] is True and 'report: "reports/workflow.rst"' in (project_root / "Snakefile").read_text()
+    ways = catalog["software-stack-deployment"]
+    assert ways["conda"] is any("conda:" in rules.read_text() for rules in (project_root / "rules").glob("*.smk"))
+    assert ways["apptainer"] is bool(re.search(r"^container: ", (project_root / "Snakefile").read_text(), re.M))
+
+
+def test_the_front_page_names_systems_by_pythons_that_are_supported(project_root: Path) -> None:
+    text = (project_root / "README.md").read_text()
+    named = re.findall(r"(?:Debian|Ubuntu) [\d.]+(?: has)? (3\.\d+)", text)
+    assert set(named) == set(PYTHONS)

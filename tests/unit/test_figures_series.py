@@ -171,3 +171,15 @@ def test_inputs_are_recognised_by_path_and_wrong_ones_are_named(run: list[Path])
         sort_out([*run, Path("results/images/other/0000.parquet")])
     with pytest.raises(BadInput, match="similarity"):
         inputs.similarity_of("ffwm.none", made.JUDGES[0])
+
+
+def test_bins_leave_out_fusions_that_had_one_picture_and_count_them() -> None:
+    rows = made.similarity_rows("tddfa.none")
+    probes = [row for row in rows if row["role"] == "probe" and row["status"] == "ok"]
+    for row in probes[:3]:
+        row["detail"] = "original alone: the frontal has no embedding"
+    gains = series.gains("fuse_mean:tddfa.none", _table("original"), tables.from_rows(rows, tables.SIMILARITY))
+    bins = series.by_yaw(gains, (0, 30, 45, 60))
+    assert int(gains.alone.sum()) == sum(b.alone for b in bins) == 3
+    assert sum(b.net.n for b in bins) == len(gains.net) - 3 == len(gains.drawn().net)
+    assert not set(gains.drawn().image_id) & {row["image_id"] for row in probes[:3]}

@@ -15,8 +15,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench import cards, images, status  # noqa: E402
-from frontalbench.cards import FileSource, ModelCard, WeightFile  # noqa: E402
+from frontalbench import images, status  # noqa: E402
+from frontalbench.catalogue import cards  # noqa: E402
+from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing  # noqa: E402
@@ -170,7 +171,7 @@ def damaged(path: Path, how: str, tmp_path: Path) -> Path:
     if how == "cut off":
         made.write_bytes(path.read_bytes()[:5000])
     elif how == "code":
-        made.write_bytes(pickle.dumps({"generator": print, "encoder": print}))
+        made.write_bytes(pickle.dumps({"generator": print, "encoder": print}, protocol=2))
     else:
         content = torch.load(path, weights_only=True)
         part = content.get("generator") or content["encoder"]
@@ -237,7 +238,7 @@ def test_keypoints_that_fall_together_are_refused() -> None:
 
 @pytest.mark.weights
 def test_the_forehead_is_what_detectors_add_to_the_points(shared: Path, weight: Callable[..., Path]) -> None:
-    from frontalbench import cards, images
+    from frontalbench import images
     from frontalbench.detect import choose, load_detector
     from frontalbench.landmarks import tddfa
 

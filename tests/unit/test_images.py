@@ -166,3 +166,141 @@ def test_real_photographs_decode(shared: Path) -> None:
     decoded = images.decode(photograph.read_bytes())
     assert decoded.shape == (250, 250, 3)
     assert images.size_of(photograph.read_bytes()) == (250, 250)
+
+
+def _deep_colours(values: np.ndarray, name: str) -> bytes:
+    """A file of 16-bit colours, which Pillow cannot write."""
+    import cv2
+
+    done, coded = cv2.imencode(f".{name.lower()}", cv2.cvtColor(values, cv2.COLOR_RGB2BGR))
+    assert done
+    return bytes(coded.tobytes())
+
+
+def _grey_file(values: np.ndarray, name: str = "TIFF") -> bytes:
+    return _bytes(Image.fromarray(values), name)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(_picture()[..., 0].astype(np.float32) / 255, id="floats from 0 to 1"),
+        pytest.param(_picture()[..., 0].astype(np.float32), id="floats from 0 to 255"),
+        pytest.param(_picture()[..., 0].astype(np.int32), id="32-bit integers of 8 bits"),
+        pytest.param(_picture()[..., 0].astype(np.int32) * 257, id="32-bit integers of 16 bits"),
+        pytest.param(_picture()[..., 0].astype(np.uint16) * 257, id="16 bits"),
+        pytest.param(_picture()[..., 0].astype(np.uint16), id="8 bits in 16"),
+    ],
+)
+def test_number_types_with_a_plain_range_give_the_same_picture(values: np.ndarray) -> None:
+    grey = _picture()[..., 0]
+    decoded, note = images.decode_with_note(_grey_file(values))
+    assert np.abs(decoded[..., 0].astype(int) - grey).max() <= 1
+    assert note == ""
+
+
+def test_floats_that_resampling_took_a_little_beyond_black_and_white_are_clipped() -> None:
+    values = _picture()[..., 0].astype(np.float32) / 255
+    values[0, 0], values[-1, -1] = -0.03, 1.04
+    decoded = images.decode(_grey_file(values))
+    assert decoded[0, 0, 0] == 0
+    assert decoded[-1, -1, 0] == 255
+
+
+@pytest.mark.parametrize(
+    ("values", "range_in_words"),
+    [
+        (np.linspace(-1, 1, 64, dtype=np.float32), "floating-point values from -1 to 1: expected 0 to 1 or 0 to 255"),
+        (np.linspace(0, 4, 64, dtype=np.float32), "floating-point values from 0 to 4: expected"),
+        (np.linspace(0, 65535, 64, dtype=np.float32), "floating-point values from 0 to 65535: expected"),
+        (np.linspace(0, 4_000_000, 64).astype(np.int32), "whole-number values from 0 to 4e\\+06: expected 0 to 255 or 0 to 65535"),
+        (np.linspace(-300, 300, 64).astype(np.int32), "whole-number values from -300 to 300: expected"),
+        (np.array([0.5] * 63 + [np.nan], np.float32), "no finite numbers"),
+    ],
+)
+def test_number_types_whose_white_is_unknown_are_refused_with_their_range(values: np.ndarray, range_in_words: str) -> None:
+    with pytest.raises(Unreadable, match=range_in_words):
+        images.decode(_grey_file(values.reshape(8, 8)))
+
+
+@pytest.mark.parametrize(("bits", "factor"), [(10, 4), (12, 16)])
+@pytest.mark.parametrize("colours", [False, True])
+@pytest.mark.parametrize("name", ["PNG", "TIFF"])
+def test_the_low_bits_of_a_16_bit_file_are_scaled_up_and_said(bits: int, factor: int, colours: bool, name: str) -> None:
+    picture = _picture() if colours else _picture()[..., 0]
+    deep = picture.astype(np.uint16) * factor + factor // 2
+    coded = _deep_colours(deep, name) if colours else _grey_file(deep, name)
+    decoded, note = images.decode_with_note(coded)
+    expected = picture if colours else np.repeat(picture[..., None], 3, axis=-1)
+    assert np.abs(decoded.astype(int) - expected).max() <= 1
+    assert f"taken as {bits} bits in a 16-bit file" in note
+
+
+def test_a_16_bit_picture_in_its_lower_half_keeps_its_brightness_and_is_noted() -> None:
+    values = _picture()[..., 0].astype(np.uint16) * 64
+    decoded, note = images.decode_with_note(_grey_file(values, "PNG"))
+    assert np.abs(decoded[..., 0].astype(int) - _picture()[..., 0] // 4).max() <= 1
+    assert "of which the upper 2 are not used" in note
+
+
+@pytest.mark.parametrize("kind", ["grey", "colour"])
+def test_a_deep_picture_keeps_its_orientation_tag(kind: str) -> None:
+    picture = _picture()[..., 0].astype(np.uint16) * 16
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    if kind == "grey":
+        coded = _bytes(Image.fromarray(picture), "PNG", exif=exif)
+    else:
+        coded = _with_png_chunk(_deep_colours(np.dstack([picture] * 3), "PNG"), b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    assert images.decode(coded).shape[:2] == picture.shape[::-1]
+
+
+def _with_png_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
+    import zlib
+
+    chunk = len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+    return png[:33] + chunk + png[33:]
+
+
+def _with_jpeg_segment(jpeg: bytes, marker: int, content: bytes) -> bytes:
+    return jpeg[:2] + bytes([0xFF, marker]) + (len(content) + 2).to_bytes(2, "big") + content + jpeg[2:]
+
+
+XMP = (
+    "<x:xmpmeta xmlns:x='adobe:ns:meta/' x:xmptk='{toolkit}'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
+    "<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' {attribute}>{element}</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+WAYS = [
+    {"attribute": 'tiff:Orientation="6"', "element": ""},
+    {"attribute": "tiff:Orientation='6'", "element": ""},
+    {"attribute": "", "element": "<tiff:Orientation>6</tiff:Orientation>"},
+]
+
+
+@pytest.mark.parametrize("toolkit", ["Adobe XMP Core 5.6", "Image::ExifTool 12.40", "XMP Core 6.0.0"])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("late", [False, True])
+def test_an_orientation_that_stands_only_in_xmp_is_obeyed_whatever_program_wrote_it(toolkit: str, way: dict[str, str], late: bool) -> None:
+    text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(toolkit=toolkit, **way).encode()
+    data = _with_jpeg_segment(_bytes(Image.fromarray(_picture()), "JPEG"), 0xE1, text)
+    if late:  # behind 90 KB of other segments, where a camera's preview or a long colour profile lies
+        for _ in range(3):
+            data = _with_jpeg_segment(data, 0xED, b"x" * 30000)
+    assert images.decode(data).shape == (64, 48, 3)
+
+
+def test_exif_is_believed_before_xmp() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    data = _bytes(Image.fromarray(_picture()), "JPEG", exif=exif)
+    text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(toolkit="", **WAYS[0]).encode()
+    assert images.decode(_with_jpeg_segment(data, 0xE1, text)).shape == (48, 64, 3)
+
+
+def test_a_tiff_of_a_number_type_that_is_not_read_says_what_to_do() -> None:
+    import cv2
+
+    done, coded = cv2.imencode(".tiff", _picture().astype(np.float32))
+    assert done
+    with pytest.raises(Unreadable, match=r"number type.*8 bits"):
+        images.decode(coded.tobytes())

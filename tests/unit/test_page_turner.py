@@ -81,3 +81,14 @@ def test_choices_leave_the_controls_out_and_mark_missing_weights(
         turner.turn(photo, "liveportrait")
     with pytest.raises(BadInput, match="only turns faces to the front"):
         turner.turn(photo, "mirror", (10.0, 0.0, 0.0))
+
+
+def test_the_time_holds_the_detector_and_the_moved_crop_of_mirror_ahead_is_the_one_compared(
+    turner: Turner, photo: Photo, weight: Callable[..., Path]
+) -> None:
+    weight("landmarks", "tddfa_mb1")
+    assert photo.seconds > 0
+    plain, ahead = turner.turn(photo, "mirror"), turner.turn(photo, "mirror_ahead")
+    assert np.array_equal(plain.image, ahead.image) and plain.similarity["w600k_mbf"] != ahead.similarity["w600k_mbf"]
+    assert ahead.seconds > plain.seconds, "detector and pose are counted"
+    assert turner.turn(photo, "mesh").seconds > photo.seconds

@@ -20,7 +20,8 @@ from scipy.signal import convolve2d
 from scipy.special import gamma
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from frontalbench import cards, families, images, tables
+from frontalbench import images, tables
+from frontalbench.catalogue import cards, families
 from frontalbench.compare.bootstrap import mean_intervals
 from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadInput, WeightsMissing
@@ -244,8 +245,11 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: 
     row = found["mesh.none", "probe", "ssim"]
     assert (row["n_images"], row["n_subjects"], row["n_eligible"], row["n_fta"], row["n_common"]) == (2, 2, 3, 1, 2)
     assert row["mean"] == pytest.approx(1.0) and row["change"] == pytest.approx(1.0 - np.mean(before), abs=1e-6)
-    low, high = mean_intervals(1.0 - np.array([before]).T, np.ones((2, 1)), resamples=200)
-    assert (row["change_low"], row["change_high"]) == pytest.approx((low[0], high[0]), abs=1e-6)
+    assert np.isnan([row["change_low"], row["change_high"], row["ci_low"], row["ci_high"]]).all(), "two people have no interval"
+    assert row["mean_people"] == pytest.approx(1.0) and row["n_effective"] == 2.0 and "one person holds 50 % of the images" in row["note"]
+    values, people = np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6, 0.7, 0.2, np.nan]), np.array([*"abcdefghi"])
+    low, high = mean_intervals(values[:8, None], np.ones((8, 1)))
+    assert quality._interval(values, people, Settings()) == (low[0], high[0], 8)
     assert "synthetic people" in row["note"] and row["better"] == "higher"
     assert found["mesh.none", "probe", "abs_yaw"]["mean"] == pytest.approx(10.0)
     assert ("original", "probe", "abs_yaw") not in found, "not measured, so no row"

@@ -17,7 +17,7 @@ import pytest
 from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.site import build, charts, master
-from frontalbench.tabulate.columns import MASTER
+from frontalbench.tabulate.columns import MASTER, schema
 from tests.unit import figure_tables as made
 from tests.unit import site_run
 
@@ -203,6 +203,15 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
     assert charts.lines([], title="", x_label="", y_label="") == ""
 
 
+def test_a_line_stops_where_points_are_missing() -> None:
+    points = [(0.0, 0.1, None, None), (1.0, 0.2, None, None), (3.0, 0.3, None, None)]
+    assert [len(run) for run in charts.Series("mesh.none", points, gap=1.0).runs()] == [2, 1]
+    assert [len(run) for run in charts.Series("mesh.none", points).runs()] == [3]
+    drawn = charts.lines([charts.Series("mesh.none", points, gap=1.0)], title="t", x_label="x", y_label="y")
+    lines = re.findall(r'<g class="hue[^"]*">(.*?)</g>', str(drawn))[0].count("<polyline")
+    assert lines == 2
+
+
 def test_the_first_page_says_with_what_and_warns_where_versions_are_mixed(root: Path, tmp_path: Path) -> None:
     first = _Page(root / "site" / "index.html").text
     assert "Computed with" in first and "numpy" in first and "mixes versions" not in first
@@ -213,3 +222,32 @@ def test_the_first_page_says_with_what_and_warns_where_versions_are_mixed(root: 
     site.build()
     text = _Page(tmp_path / "site" / "index.html").text
     assert "mixes versions" in text and "0.0.1" in text and "--mixed" in text
+
+
+def test_a_dataset_of_which_nothing_could_be_judged_has_a_page_that_says_so_and_no_dead_link(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = site_run.site(root, _files(root), tmp_path / "site")
+    kept = dict(site.master.tables)
+    lost = {**kept["counts"][0], "dataset": "lost", "n_references_usable": 0, "n_probes": 0}
+    kept["counts"] = [*kept["counts"], lost]
+    why = {"dataset": "lost", "variant": "original", "detector": "scrfd_500m", "backbone": "w600k_mbf", "status": "no_face", "n_images": 4}
+    kept["missing"] = [*kept["missing"], {**why, "reason": "scrfd_500m found no face"}]
+    (tmp_path / "master").mkdir()
+    for name, rows in kept.items():
+        tables.write(tmp_path / "master" / f"{name}.parquet", tables.from_rows(list(rows), schema(name)))
+    site.master = master.read(tmp_path / "master")
+    assert site.master.datasets == (site_run.NAME, "lost")
+    site.inputs = {**site.inputs, "lost": site.inputs[site_run.NAME]}
+    browse = build.people.browse
+    monkeypatch.setattr(
+        build.people, "browse", lambda files, out, folder, people: [] if "lost" in folder else browse(files, out, folder, people=people)
+    )
+    written = site.build()
+    assert "datasets/lost.html" in written
+    assert "people/lost.html" not in written
+    index = (tmp_path / "site/index.html").read_text(encoding="utf-8")
+    assert "people/lost.html" not in index
+    assert "people/synthetic.html" in index
+    assert "judged nothing of <bdi>lost</bdi>: no face. scrfd_500m found no face" in index
+    assert "No judge could compare anything on <bdi>lost</bdi>" in (tmp_path / "site/datasets/lost.html").read_text(encoding="utf-8")

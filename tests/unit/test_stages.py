@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from frontalbench import cards, images, status, tables
+from frontalbench import images, status, tables
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.frontalize.base import FRONTAL, Outcome, View
 from frontalbench.stages.detect import detect_shard
@@ -95,6 +96,9 @@ class Raises:
 
     def detect(self, image: images.RGB) -> Any:
         raise RuntimeError("broken network")
+
+    def glance(self, image: images.RGB, longest: int) -> Any:
+        raise AssertionError(longest)
 
 
 def test_a_detector_that_raises_costs_the_row_not_the_shard(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from frontalbench import datasets, tables
+from frontalbench.compare import curves
 from frontalbench.errors import BadInput
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, load_master, published, summarise, tables_of, write
 from frontalbench.tabulate.columns import schema
 from frontalbench.tabulate.facts import from_cards
+from frontalbench.tabulate.paper import net_gain_markdown
 
 from .test_compare_cell import D, World, crowd, unit
 
@@ -248,3 +250,52 @@ def test_every_column_is_explained_in_the_documentation() -> None:
         assert name in explained, name
         assert set(columns) <= explained, (name, sorted(set(columns) - explained))
     assert {field.name for field in tables.SIMILARITY} <= explained, sorted({field.name for field in tables.SIMILARITY} - explained)
+
+
+def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_them(tmp_path: Path) -> None:
+    people = crowd(12, 2, 4)
+    for i, row in enumerate(people):
+        if row["role"] == "probe":
+            row.update(yaw=float(10 + 20 * (i % 4)), pitch=0.0, roll=0.0, pose_source="ground_truth")
+    world = World(tmp_path / "world", people)
+    probes = [row for row in world.rows if row["role"] == "probe"]
+    hard = {row["image_id"] for row in probes if row["yaw"] > 60}
+    world.failed["turned.none"] = dict.fromkeys(hard, "no_face")
+
+    def place(variant: str) -> tuple[Path, Path]:
+        folder = tmp_path / "similarity" / "frl" / variant / "scrfd_500m"
+        return folder / "w600k_mbf.parquet", folder / "w600k_mbf.scores.parquet"
+
+    images, original, turned = world.images(), world.embeddings("original"), world.embeddings("turned.none")
+    compare(images, original, original, *place("original"), variant="original")
+    compare(images, turned, original, *place("mesh.none"), variant="mesh.none")
+    compare(images, turned, original, *place("fuse_mean:mesh.none"), variant="fuse_mean:mesh.none")
+    made = tables_of([cell_of(place(v)[0]) for v in ("original", "mesh.none", "fuse_mean:mesh.none")], facts(), QUICK)
+    before, after = ({r["image_id"]: r for r in tables.read(place(v)[0]).to_pylist()} for v in ("original", "fuse_mean:mesh.none"))
+    gains = {r["image_id"]: after[r["image_id"]]["genuine"] - before[r["image_id"]]["genuine"] for r in probes}
+    assert all(abs(gains[name]) < 1e-6 for name in hard), "a fallback is the photograph itself"
+    fused = {"variant": "fuse_mean:mesh.none"}
+    row = line(made["master"], **fused, group="Net Gain", subset="common", yaw_axis="all")
+    assert row["n_images"] == len(probes) and row["n_fallback"] == len(hard) > 0
+    assert row["mean"] == pytest.approx(np.mean(list(gains.values())), abs=1e-6)
+    assert row["mean_both"] == pytest.approx(np.mean([g for name, g in gains.items() if name not in hard]), abs=1e-6)
+    assert (
+        row["both_low"] <= row["mean_both"] <= row["both_high"]
+        and f"{len(hard)} of {len(probes)} images rest on one picture" in row["note"]
+    )
+    whole = line(made["master"], **fused, group="Net Gain", subset="common", yaw_axis="abs", yaw_bin="60 to 75")
+    assert whole["n_images"] == whole["n_fallback"] == len(hard) and whole["mean"] == 0 and np.isnan(whole["mean_both"])
+    first = line(made["table1_net_gain"], **fused)
+    assert (first["n_fallback"], first["net_gain_both"]) == (len(hard), row["mean_both"])
+    assert first["identity_gain_both_low"] <= first["identity_gain_both"] <= first["identity_gain_both_high"]
+    plain = line(made["table1_net_gain"], variant="mesh.none")
+    assert plain["n_fallback"] == 0 and plain["identity_gain_both"] == plain["identity_gain"]
+    assert line(made["verification"], **fused)["n_fallback"] == len(hard)
+    assert sum(r["n_fallback"] for r in made["identities"] if r["variant"] == fused["variant"]) == len(hard)
+    text = net_gain_markdown(made["table1_net_gain"])
+    assert f"{len(probes)} ({len(hard)} alone)" in text
+
+
+def test_a_curve_over_yaw_has_no_points_where_no_picture_is_near() -> None:
+    assert curves.near([2.0, 50.0, np.nan], [0.0, 20.0, 45.0, 60.0]).tolist() == [True, False, True, False]
+    assert curves.near([], [0.0]).tolist() == [False]

@@ -7,15 +7,16 @@
 
 pairs.yaml, where data/ holds GT/<person>.jpg and Angle/<person>/*.jpg:
 
-  identity: {regex: "^[^/]+/([^/.]+)"}     # or: column, folder, top_folder, name
   groups:
     - {name: GT vs GT, within: "GT/*"}
     - {name: Angled vs GT, probe: "Angle/*", reference: "GT/*"}
+    - {name: mesh vs GT, probe: "mesh/*", reference: "GT/*"}      # mesh/ as frontalize.py wrote it: compared with Angle/ by picture
     - {name: Angled vs Angled, within: "Angle/*"}
     - {name: Angled vs other GT, probe: "Angle/*", reference: "GT/*", people: others}
     - {name: by hand, pairs: [[GT/ann.jpg, Angle/ann/3.jpg]]}
 
-metrics.csv has one line per picture and group, failures included.
+metrics.csv has one line per picture and group, failures included. docs/folders.md explains every key and column: where the person comes from
+(identity), and how views that other software made are joined to their photographs (of).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.compare import pairs
+from frontalbench.plain import pairs
 
 
 def main() -> int:
@@ -33,8 +34,11 @@ def main() -> int:
     parser.add_argument("--emb", type=Path, required=True, metavar="DIR", help="folder that extract_embeddings.py wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="CSV", help="metrics to write")
     arguments = parser.parse_args()
-    for name, number in pairs.write_metrics(arguments.pairs, arguments.emb, arguments.out).items():
+    done = pairs.write_metrics(arguments.pairs, arguments.emb, arguments.out)
+    for name, number in done.rows.items():
         sys.stdout.write(f"{name}: {number} rows\n")
+    for note in done.notes:
+        sys.stderr.write(f"warning: {note}\n")
     return 0
 
 

@@ -2,14 +2,16 @@
 """What frontalizers and enhancements cost on this machine, and the comparison of frontalizers: speed, quality, installation, GPU, notes.
 
 example:
-  cost.py --grid JSON --master results/master --out results/cost      # JSON: what the rules pass
+  cost.py --grid JSON --locator scrfd_500m --master results/master/demo --out results/cost/demo      # JSON: what the rules pass
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from frontalbench import cli, grid, tables
+from frontalbench import cli, tables
+from frontalbench.plan import grid
 from frontalbench.tabulate import cost
 from frontalbench.tabulate.columns import schema
 
@@ -17,6 +19,9 @@ from frontalbench.tabulate.columns import schema
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--grid", required=True, metavar="JSON", help="the grid whose tables under results/ are taken")
+    parser.add_argument(
+        "--locator", default="scrfd_500m", metavar="NAME", help="detector that finds faces for frontalizers (default: scrfd_500m)"
+    )
     parser.add_argument("--master", type=Path, required=True, metavar="DIR", help="folder of the master tables")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
     args = parser.parse_args()
@@ -27,6 +32,8 @@ def main() -> int:
             variant,
             [Path(grid.pictures_path(dataset, variant, shard)) for shard in shards],
             [Path(grid.benchmark_path(dataset, variant, shard)) for shard in shards],
+            there(grid.crops_path(dataset, grid.ORIGINAL, args.locator, shard) for shard in shards),
+            there(grid.crops_path(dataset, variant, detector, shard) for detector in chosen.detectors for shard in shards),
         )
         for dataset, shards in chosen.datasets.items()
         for variant in chosen.variants
@@ -37,6 +44,11 @@ def main() -> int:
     cost.write(args.out, costs, cost.comparison_rows(costs, gains, quality))
     print(f"{len(costs)} variants in {args.out}")
     return 0
+
+
+def there(paths: Iterable[str]) -> list[Path]:
+    """Those of ``paths`` that exist."""
+    return [path for path in map(Path, paths) if path.is_file()]
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cli, folders
-from frontalbench.enhance import digest, load_enhancement
+from frontalbench import cli
+from frontalbench.enhance import chain_cards, digest, load_enhancement
+from frontalbench.plain import folders
 from frontalbench.stages.enhance import enhance_shard
 
 
@@ -34,9 +35,10 @@ def main() -> int:
 
     if folders.is_shard(args.source):
         return cli.report(run(args.source, args.out))
+    folders.need_weights(*chain_cards(args.chain))
     with folders.as_shard(args.source, args.pattern) as (shard, temporary):
         run(shard, temporary / "out.parquet")
-        return cli.report(folders.unpack(temporary / "out.parquet", args.out))
+        return cli.report(folders.unpack(temporary / "out.parquet", args.out, source=shard))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 """Turn tables with pictures (images, frontals, variants, crops) into a folder of picture files for people, with an index.csv.
 
 examples:
-  export.py --in results/images/demo/*.parquet --role probe --limit 24 --out results/angled/examples
-  export.py --in results/frontals/demo/tddfa/*.parquet --limit 24 --out results/frontal/examples
-  export.py --in results/images/lfw/*.parquet --role reference --out results/GT \\
+  export.py --in results/images/synthetic/*.parquet --role probe --limit 24 --out results/angled/examples/demo/synthetic
+  export.py --in results/frontals/synthetic/tddfa/*.parquet --limit 24 --out results/frontal/examples/demo/synthetic/tddfa
+  export.py --in results/images/lfw/*.parquet --role reference --out results/GT/paper/lfw \\
       --roles-from results/similarity/lfw/original/scrfd_500m/w600k_mbf.parquet
 """
 
@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--limit", type=cli.positive, default=0, metavar="N", help="at most N pictures, from as many people as possible")
     parser.add_argument("--png", action="store_true", help="write upright PNG instead of the bytes as they are")
     arguments = parser.parse_args()
-    from frontalbench import export
+    from frontalbench.plain import export
 
     statuses = () if "any" in arguments.status else arguments.status or (status.OK,)
     rows = export.choose(arguments.tables, roles=arguments.role, statuses=statuses, limit=arguments.limit, resolved=arguments.roles_from)

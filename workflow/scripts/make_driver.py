@@ -13,8 +13,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from frontalbench import atomic, cards, cli
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.synth import drivers, people, turn
 
 DETECTOR, LANDMARKS = "scrfd_500m", "tddfa_mb1"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, folders, tables
+from frontalbench import cli, tables
+from frontalbench.catalogue import cards
+from frontalbench.plain import folders
 from frontalbench.pose import load_pose
 from frontalbench.stages.pose import pose_shard
 
@@ -31,6 +33,7 @@ def main() -> int:
 
     if folders.is_shard(args.source):
         return cli.report(run(args.source, folders.faces_of_shard(args.source, args.faces), args.out))
+    folders.need_weights(card)
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
         counts = run(shard, faces, temporary / "pose.parquet")
         rows = tables.read(temporary / "pose.parquet", tables.POSE).to_pylist()

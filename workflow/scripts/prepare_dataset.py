@@ -15,6 +15,7 @@ import sys
 from typing import Any
 
 from frontalbench import cli, datasets
+from frontalbench.datasets import listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.errors import BadInput
 from frontalbench.stages import checking, prepare
@@ -32,6 +33,7 @@ def main() -> int:
     if args.check:
         print(describe(card, checking.check(card, pixels=not args.no_pixels, progress=cli.progress)))
         return cli.EXIT_OK
+    card = listing.with_shards(card)
     record = provenance("prepare", [], card=card.name, card_digest=card.digest(), threads=1)
     report = prepare.prepare_shard(card, None, args.shard, args.out, provenance=record)
     for problem in report.problems:
@@ -81,7 +83,7 @@ def table() -> str:
     for name in datasets.names():
         card = datasets.find(name)
         here = "here" if card.root.is_dir() else "not here"
-        rows.append((name, card.layout, f"{card.shards} shards", here, str(card.root), card.data["licence"]["terms"]))
+        rows.append((name, card.layout, f"{card.data['shards']} shards", here, str(card.root), card.data["licence"]["terms"]))
     if not rows:
         raise BadInput("config/datasets holds no cards")
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

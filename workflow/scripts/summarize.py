@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Summarise similarities: a whole run into results/master, or the metrics.csv of plain folders into one report.
+"""Summarise similarities: a whole run into results/master/RUN, or the metrics.csv of plain folders into one report.
 
-a run:          summarize.py --in results/similarity/*/*/*/*.parquet --out results/master
+a run:          summarize.py --in results/similarity/*/*/*/*.parquet --out results/master/all
 plain folders:  summarize.py --metrics results/metrics.csv --out results/master_report.csv
 
 A run gives every table as .parquet and .csv, the three paper tables also as .md; what the columns mean: docs/statistics.md.
-A metrics.csv (compute_similarity.py writes it) gives one line per pair group: mean, median, 95 % interval over identities, N, failures.
+A metrics.csv (compute_similarity.py writes it) gives one line per pair group: mean, median, 95 % interval over identities, N, failures;
+views of the same photographs also over the photographs that all of them gave, with Net Gain and identity gain. docs/folders.md explains the columns.
 """
 
 from __future__ import annotations
@@ -34,9 +35,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
     arguments = parser.parse_args()
     if arguments.metrics is not None:
-        from frontalbench.compare import pairs
+        from frontalbench.compare import paired
+        from frontalbench.plain import pairs
 
-        pairs.write_report(arguments.metrics, arguments.out, resamples=arguments.resamples, seed=arguments.seed)
+        rows = pairs.write_report(arguments.metrics, arguments.out, resamples=arguments.resamples, seed=arguments.seed)
+        for line in paired.report_lines(rows):
+            (sys.stderr if line.startswith("warning: ") else sys.stdout).write(f"{line}\n")
         return 0
     from frontalbench.stages.summarize import summarize
     from frontalbench.tabulate import Settings
@@ -44,7 +48,7 @@ def main() -> int:
     expected: list[str] = []
     bins: dict[str, list[float]] = {}
     if arguments.grid:
-        from frontalbench import grid
+        from frontalbench.plan import grid
 
         selection = grid.Selection.from_json(arguments.grid)
         expected, bins = [cell.similarity for cell in selection.cells()], selection.yaw_bins

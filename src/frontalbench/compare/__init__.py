@@ -7,5 +7,5 @@
 * :mod:`.derived`: variants made of embeddings that are already there (fusion, mean-shift control);
 * :mod:`.groups`: the pair groups of the study and their summary rows;
 * :mod:`.jackknife`, :mod:`.stats`, :mod:`.curves`: intervals, tests, error rates, curves over yaw; :mod:`.bootstrap`: shared draws;
-* :mod:`.pairs`: pair groups of plain folders, from a ``pairs.yaml``.
+* :mod:`.pairs`: pair groups of plain folders, from a ``pairs.yaml``; :mod:`.paired`: views of one photograph compared by picture.
 """

@@ -30,6 +30,8 @@ from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
 from frontalbench.errors import BadConfig
 
 RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", "pose_matched")
+ALONE = ("original alone", "frontal alone")
+"""How the ``detail`` of a row begins whose fusion fell back to one of the two pictures."""
 _NAME = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
 
 

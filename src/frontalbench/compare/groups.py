@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,6 +37,7 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap, jackknife, stats
+from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
 
@@ -91,6 +93,12 @@ class Rows:
         """Rows with an embedding and something to compare it with."""
         usable: BoolArray = self.status == status.OK
         return usable
+
+    @property
+    def fallback(self) -> BoolArray:
+        """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
+        alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
+        return self.ok & alone
 
     @property
     def fta(self) -> BoolArray:
@@ -219,7 +227,7 @@ def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
     known = ok & np.isfinite(rows.impostor)
     if not known.any():
         return np.full(moves.shape[1], np.nan)
-    sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1])
+    sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1]).astype(np.float64)
     numbers = np.bincount(group[known], minlength=moves.shape[1]).astype(np.float64)
     value, without, _ = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves[known].sum(axis=0)[:, None])
     changed: FloatArray = without[:, 0] - value[0]
@@ -280,7 +288,9 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     refs, strangers = rows.n_references, rows.n_impostors
     base_moves = _moves(original, groups)
     base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
-    net_lost = None if lost is None and base_lost is None else (0.0 if lost is None else lost) - (0.0 if base_lost is None else base_lost)
+    net_lost: FloatArray | None = None
+    if lost is not None or base_lost is not None:
+        net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
     other_moves = moves - base_moves
     other_lost = other_moves
     if net_lost is not None:
@@ -339,6 +349,10 @@ def summarise_cell(
     out: list[dict[str, Any]] = []
     sums, numbers, tested, gaining = [], [], [], []
     sided: list[tuple[int, FloatArray]] = []  # (row, how its sum changes without each group's references)
+    alone = rows.fallback
+    mixed: list[int] = []  # rows with fallbacks, and their sums, numbers and changes without those
+    rest_sums, rest_numbers = [], []
+    rest_sided: list[tuple[int, FloatArray]] = []
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -359,11 +373,18 @@ def summarise_cell(
                 who = place[code[here]]
                 n_failed = int((inside & kind.failed).sum())
                 number = np.bincount(who, minlength=n_subjects).astype(np.float64)
-                total = np.bincount(who, values, minlength=n_subjects)
+                total = np.bincount(who, values, minlength=n_subjects).astype(np.float64)
                 sums.append(total)
                 numbers.append(number)
+                single = alone[here]
                 if kind.moves is not None:
                     sided.append((len(out), kind.moves[here].sum(axis=0)))
+                if single.any():
+                    if kind.moves is not None:
+                        rest_sided.append((len(mixed), kind.moves[here[~single]].sum(axis=0)))
+                    mixed.append(len(out))
+                    rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
+                    rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
                 gain = kind.group in GAINS
                 if gain:
                     gaining.append((len(out), np.bincount(who, values > stats.TIE, minlength=n_subjects).astype(np.float64)))
@@ -387,6 +408,8 @@ def summarise_cell(
                         "mean": float(values.mean()) if len(here) else np.nan,
                         "median": float(np.median(values)) if len(here) else np.nan,
                         "sd": float(values.std(ddof=1)) if len(here) > 1 else np.nan,
+                        "n_fallback": int(single.sum()),
+                        "mean_both": float(values[~single].mean()) if not single.all() else np.nan,
                         "share_gaining": stats.share_gaining(values) if gain else np.nan,
                         "share_gaining_low": np.nan,
                         "share_gaining_high": np.nan,
@@ -396,17 +419,14 @@ def summarise_cell(
                 )
     if not out:
         return out
-    low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
-    if sided:
-        group = group_of(used, len(sided[0][1]))
-        merged = np.zeros((2, len(sided[0][1]), len(sided)))
-        for k, (i, _) in enumerate(sided):
-            np.add.at(merged[0, :, k], group, sums[i])
-            np.add.at(merged[1, :, k], group, numbers[i])
-        places = [i for i, _ in sided]
-        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], np.stack([moved for _, moved in sided], axis=1))
+    low, high = _mean_intervals(sums, numbers, sided, used)
     for row, a, b in zip(out, low, high, strict=True):
         row["ci_low"], row["ci_high"] = float(a), float(b)
+        row["both_low"], row["both_high"] = float(a), float(b)
+    if mixed:
+        low, high = _mean_intervals(rest_sums, rest_numbers, rest_sided, used)
+        for i, a, b in zip(mixed, low, high, strict=True):
+            out[i]["both_low"], out[i]["both_high"] = float(a), float(b)
     if gaining:
         low, high = jackknife.rate_intervals(
             np.stack([hits for _, hits in gaining], axis=1), np.stack([numbers[i] for i, _ in gaining], axis=1)
@@ -420,6 +440,23 @@ def summarise_cell(
             out[i]["p_value"] = float(p)
             out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
     return out
+
+
+def _mean_intervals(
+    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, FloatArray]], used: IntArray
+) -> tuple[FloatArray, FloatArray]:
+    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, how its sum changes without each group's
+    references), for those that both sides are drawn for."""
+    low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
+    if sided:
+        group = group_of(used, len(sided[0][1]))
+        merged = np.zeros((2, len(sided[0][1]), len(sided)))
+        for k, (i, _) in enumerate(sided):
+            np.add.at(merged[0, :, k], group, sums[i])
+            np.add.at(merged[1, :, k], group, numbers[i])
+        places = [i for i, _ in sided]
+        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], np.stack([moved for _, moved in sided], axis=1))
+    return low, high
 
 
 @lru_cache(maxsize=4)

@@ -107,8 +107,8 @@ def derive(shard: Shard, recipe: Derived, shift: FloatArray | None, feature: Fea
         vectors: tuple[Float32Array, ...] = (np.where(keep[:, None], recipes.mean_shift(original, shift), np.float32(0.0)),)
         return Shard(shard.rows, words, detail, vectors, original, there)
     words[there] = status.OK
-    detail[there & ~ok] = "original alone: the frontal has no embedding"
-    detail[ok & ~there] = "frontal alone: the original has no embedding"
+    detail[there & ~ok] = f"{recipes.ALONE[0]}: the frontal has no embedding"
+    detail[ok & ~there] = f"{recipes.ALONE[1]}: the original has no embedding"
     detail[ok & there] = ""
     first = np.where(there[:, None], original, frontal)
     second = np.where(ok[:, None], frontal, original)

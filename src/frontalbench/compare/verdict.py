@@ -292,7 +292,7 @@ def judge(ranking: Ranking[Key], family: int, name: Mapping[Key, str]) -> Verdic
     if ranking.against is not None:
         reason = f"it is not above {name[ranking.against]} both in the mean over people and in the mean over images"
     elif not able:
-        reason = undecidable_note(ranking.n_people, family)
+        reason = undecidable_note(ranking.n_people, family).partition(":")[0]
     elif not p < SIGNIFICANT:
         reason = f"not certainly above {name[ranking.rival]} (p {p:.2g})"
     elif ranking.shadowed is not None:

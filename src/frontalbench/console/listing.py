@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from frontalbench import cards, datasets, modeltable
+from frontalbench import datasets
+from frontalbench.catalogue import cards, modeltable
 from frontalbench.errors import BadConfig
 from frontalbench.weights import store
 
@@ -59,9 +60,9 @@ def table(found: Sequence[Row]) -> str:
     if not found:
         return "no such card\n"
     if all(row.kind == "dataset" for row in found):
-        return tabulate([(row.name, row.title) for row in found], headers=["card", "what"]) + "\n"
+        return f"{tabulate([(row.name, row.title) for row in found], headers=['card', 'what'])}\n"
     lines = [(row.name, row.kind, row.verified, row.weights, row.need, row.title) for row in found]
-    return tabulate(lines, headers=["card", "kind", "verified", "weights", "fetched", "what"], disable_numparse=True) + "\n"
+    return f"{tabulate(lines, headers=['card', 'kind', 'verified', 'weights', 'fetched', 'what'], disable_numparse=True)}\n"
 
 
 def names(found: Sequence[Row]) -> str:

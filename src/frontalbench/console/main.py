@@ -16,7 +16,8 @@ import types
 from pathlib import Path
 
 import frontalbench
-from frontalbench import cards, cli, validation
+from frontalbench import cli
+from frontalbench.catalogue import cards, validation
 from frontalbench.console import doctor, listing, project
 from frontalbench.errors import BadInput, FrontalbenchError
 
@@ -32,9 +33,11 @@ FIRST = (
     "enhance",
     "extract_embeddings",
     "compute_similarity",
+    "verify",
     "summarize",
     "inference",
     "measure_pose",
+    "verify",
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""

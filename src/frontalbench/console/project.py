@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import frontalbench
-from frontalbench import atomic, cards
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.weights import checksums
 
 LAID_OUT = (
@@ -26,7 +27,7 @@ LAID_OUT = (
     "rules",
     "workflow/scripts",
 )
-"""What a working folder is made of; a wheel carries the same (pyproject.toml, force-include)."""
+"""What a working folder is made of; a wheel carries the same (hatch_build.py)."""
 RECORD = ".frontalbench.json"
 """In a working folder: the version that laid it out, and sha256 of every file as it was laid out."""
 _NOT_OURS = ("__pycache__", ".snakemake", ".cache")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, validation
+from frontalbench.catalogue import cards, validation
 from frontalbench.datasets import layouts
 from frontalbench.errors import BadConfig, BadInput
 
@@ -19,15 +19,25 @@ DEFAULT_YAW_BINS = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 
 _OPTIONS = ("root", "shards", "limit", "select", "options", "roles", "yaw_bins", "pose_source")
 _RESULT_KEYS = ("layout", "shards", "options", "roles", "select", "pose_source")
-_DEFAULTS: dict[str, Any] = {"options": {}, "roles": {}, "select": {}, "yaw_bins": list(DEFAULT_YAW_BINS), "pose_source": "nominal"}
+AUTO = "auto"
+"""``shards`` of a card that leaves their number to that of its pictures, see :func:`frontalbench.datasets.listing.with_shards`."""
+_DEFAULTS: dict[str, Any] = {
+    "shards": AUTO,
+    "options": {},
+    "roles": {},
+    "select": {},
+    "yaw_bins": list(DEFAULT_YAW_BINS),
+    "pose_source": "nominal",
+}
 
 
 @dataclass(frozen=True)
 class DatasetCard:
     """A dataset as its card (and the configuration) describe it.
 
-    ``root`` is the folder of the pictures, ``yaw_bins`` the edges of the |yaw| bins in degrees, ``roles`` the rule that decides references
-    and probes, ``options`` what the layout takes, ``select`` which images are left out on purpose, ``data`` everything that the card says.
+    ``shards`` is 1 while the card leaves the number to that of its pictures; ``root`` is the folder of the pictures, ``yaw_bins`` the edges of the
+    |yaw| bins in degrees, ``roles`` the rule that decides references and probes, ``options`` what the layout takes, ``select`` which images are left
+    out on purpose, ``data`` everything that the card says.
     """
 
     name: str
@@ -60,6 +70,7 @@ class DatasetCard:
         key; ``limit: N`` is short for ``select: {identities: N}``. Raises :class:`BadConfig` for anything else and for values that the
         schema refuses.
         """
+        options = read_options(options)
         unknown = sorted(set(options) - set(_OPTIONS))
         if unknown:
             raise BadConfig(
@@ -93,6 +104,14 @@ class DatasetCard:
         if not parts:
             parts.append(f"put the pictures into {place}")
         return f"{'; or '.join(parts)} ({self.data.get('layout_note', 'layout ' + self.layout)}); see docs/datasets.md"
+
+
+def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for :meth:`DatasetCard.with_options`, what came as text from a command line read as what the schema wants."""
+    schema = _schema()
+    properties = {**schema["properties"], "limit": schema["properties"]["select"]["properties"]["identities"]}
+    read: dict[str, Any] = validation.read_as_meant(options, {"type": "object", "properties": properties})
+    return read
 
 
 def find(name: str, root: str | os.PathLike[str] | None = None) -> DatasetCard:
@@ -149,7 +168,7 @@ def _build(data: Mapping[str, Any], path: Path, where: str) -> DatasetCard:
         layout=data["layout"],
         title=data["title"],
         root=root if root.is_absolute() else cards.project_root() / root,
-        shards=data["shards"],
+        shards=1 if data["shards"] == AUTO else data["shards"],
         yaw_bins=tuple(float(edge) for edge in edges),
         roles=dict(data["roles"]),
         options=dict(data["options"]),

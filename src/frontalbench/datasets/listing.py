@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from frontalbench import cards, status
+from frontalbench import status
+from frontalbench.catalogue import cards
 from frontalbench.datasets import choose, layouts
-from frontalbench.datasets.card import DatasetCard, check_shard, shard_names
+from frontalbench.datasets.card import AUTO, DatasetCard, check_shard, shard_names
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import (
     MOST_PLACES,
@@ -107,6 +108,28 @@ def alike_names(identities: Iterable[str]) -> list[str]:
         if len(names) > 1
     ]
     return lines[:MOST_PLACES] + ([f"{len(lines) - MOST_PLACES:,} more groups of such names"] if len(lines) > MOST_PLACES else [])
+
+
+PER_SHARD = 400
+"""Pictures that make a job worth starting: about a minute of detection or of a network on one core."""
+
+
+def with_shards(card: DatasetCard) -> DatasetCard:
+    """The card with a number of shards: its own, or where it leaves that open (``auto``, or no ``shards``) one that follows from how many pictures
+    are used; 1 where there is no dataset to count."""
+    if card.data["shards"] != AUTO:
+        return card
+    try:
+        used = sum(member.status != status.NOT_USED for member in scan(card).members)
+    except BadInput:
+        used = 0
+    return card.with_options({"shards": shards_for(used)})
+
+
+def shards_for(pictures: int) -> int:
+    """A power of two, at most 64, with :data:`PER_SHARD` to twice as many pictures in a shard: so some more pictures seldom change it (and then make
+    everything anew)."""
+    return int(min(64, 2 ** max(0, (pictures // PER_SHARD).bit_length() - 1)))
 
 
 def list_members(

@@ -21,7 +21,7 @@ from frontalbench.geometry.similarity import ARCFACE_SIZE, DegeneratePoints, ali
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.pose.base import PoseEstimator
 
 KEY = "alignment"
@@ -44,6 +44,10 @@ class Ahead:
         moved = [self._moved(image, Face(*row, len(found))) for row in zip(found.boxes, found.scores.tolist(), found.points, strict=True)]
         return Detections(found.boxes, found.scores, np.stack(moved))
 
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """See :class:`~frontalbench.detect.base.Detector`; the points are not moved."""
+        return self._inner.glance(image, longest)
+
     def _moved(self, image: RGB, face: Face) -> Float32:
         try:
             yaw = math.radians(self._pose.estimate(image, face)[0])
@@ -62,9 +66,12 @@ def change(right: float, zoom: float) -> npt.NDArray[np.float64]:
 
 def numbers_of(card: ModelCard) -> tuple[float, float]:
     """(ahead, nearer) of a frontalizer's card. Raises :class:`BadConfig`."""
-    values = card.params[KEY]
-    named = isinstance(values, Mapping) and set(values) == {"ahead", "nearer"}
-    if not named or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values()):
+    values = card.params.get(KEY)
+    if (
+        not isinstance(values, Mapping)
+        or set(values) != {"ahead", "nearer"}
+        or not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values.values())
+    ):
         raise BadConfig(f"{card.path}: params.{KEY} should be {{ahead: pixels, nearer: factor}}")
     return float(values["ahead"]), float(values["nearer"])
 

@@ -61,3 +61,7 @@ class Detector(Protocol):
     def detect(self, image: RGB) -> Detections:
         """All faces of ``image`` (``uint8 (H, W, 3)`` RGB, any size from 1 x 1 on); an image without a face gives no rows, not an error."""
         ...
+
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """The faces that one search shows with the longer side at ``longest`` network pixels: no second size, no border, so cheap for a small one."""
+        ...

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.base import Detections, Float32
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.retinaface import BACKBONES, RetinaFaceNet
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 MEAN_BGR: Final = (104.0, 117.0, 123.0)
 STEPS: Final = (8, 16, 32)
@@ -99,6 +99,10 @@ class RetinaFace:
     def detect(self, image: RGB) -> Detections:
         """All faces of ``image`` (see :class:`~frontalbench.detect.base.Detector`)."""
         return search(image, self._sizing, self._look)
+
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """One search at ``longest`` network pixels (see :class:`~frontalbench.detect.base.Detector`)."""
+        return self._look(image, longest, 0.0)[0]
 
     def _look(self, image: RGB, longest: int, border: float) -> tuple[Detections, float]:
         # The mean colour as filling is 0 after the subtraction. No rounding up: this network takes any size.

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.base import Detections, Float32
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 STRIDES: Final = (8, 16, 32)
 ANCHORS: Final = 2
@@ -73,6 +73,10 @@ class Scrfd:
     def detect(self, image: RGB) -> Detections:
         """All faces of ``image`` (see :class:`~frontalbench.detect.base.Detector`)."""
         return search(image, self._sizing, self._look)
+
+    def glance(self, image: RGB, longest: int) -> Detections:
+        """One search at ``longest`` network pixels (see :class:`~frontalbench.detect.base.Detector`)."""
+        return self._look(image, longest, 0.0)[0]
 
     def _look(self, image: RGB, longest: int, border: float) -> tuple[Detections, float]:
         canvas = place(image, min(longest, self._side or longest), border=border, side=self._side)

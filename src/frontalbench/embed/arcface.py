@@ -12,19 +12,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
+from frontalbench.embed.base import PRECISIONS
 from frontalbench.embed.graph import fast_graph
 from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 CHUNK_CPU: Final = 4
 """Crops per run on the CPU: activation maps of more do not stay in the cache, and small pieces spread over threads."""
 CHUNK_GPU: Final = 128
-PRECISIONS: Final = ("float32", "float16")
 _LARGEST_REWRITTEN: Final = 600_000_000  # bytes; protobuf ends at 2 GB, and copies are made
 _SAME: Final = 1e-4
 
@@ -38,6 +38,12 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
     """
     from frontalbench.weights import store
 
+    options = read_params(card)
+    return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, **options)
+
+
+def read_params(card: ModelCard) -> dict[str, Any]:
+    """The params of a card of family ``arcface_onnx``, see :func:`load`, every one that is not given at its default. Raises BadConfig."""
     params = Params(card)
     options: dict[str, Any] = {
         "dimension": params.integer("dimension"),
@@ -51,7 +57,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
         "precision": params.choice("precision", PRECISIONS, PRECISIONS[0]),
     }
     params.finish()
-    return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, **options)
+    return options
 
 
 class ArcFaceOnnx:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+PRECISIONS: Final = ("float32", "float16")
+"""What a card may ask for; a CPU always computes in float32."""
 
 
 @runtime_checkable

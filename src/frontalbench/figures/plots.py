@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -124,7 +125,7 @@ def gain_by_yaw(variants: Mapping[str, Sequence[Bin]], *, title: str = "", notic
     """Net Gain (left) and identity gain (right) by bin of \\|yaw\\|, a line per variant with 95 % intervals over identities.
 
     ``variants``: name -> bins (:func:`frontalbench.figures.series.by_yaw`), all with the same edges. Under each bin stands its largest n; bins
-    without any probe are left out.
+    without any probe are left out, and no line crosses them.
     """
     names = list(variants)
     if not names or not any(b.net.n for bins in variants.values() for b in bins):
@@ -137,15 +138,16 @@ def gain_by_yaw(variants: Mapping[str, Sequence[Bin]], *, title: str = "", notic
         rows = -(-len(names) // 3)
         made = style.figure(10.5, 4.3 + 0.25 * rows)
         panels = made.subplots(1, 2, sharey=True)
+        places = [float(k + skipped) for k, skipped in enumerate(np.cumsum([0, *(b - a > 1 for a, b in itertools.pairwise(filled))]))]
         most = {i: max(variants[name][i].net.n for name in names) for i in filled}
         ticks = [f"{low:g}{'° +' if high == np.inf else f'-{high:g}°'}\nn = {most[i]:,}" for i in filled for low, high in [edges[i]]]
         for axes, key, heading in zip(panels, ("net", "identity"), ("Net Gain", "identity gain"), strict=True):
             axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
             for i, name in enumerate(names):
                 offset = 0.0 if len(names) == 1 else (i / (len(names) - 1) - 0.5) * min(0.6, 0.12 * len(names))
-                _gain_line(axes, name, [getattr(variants[name][i], key) for i in filled], offset)
-            axes.set_xticks(range(len(filled)), ticks)
-            axes.set_xlim(-0.6, len(filled) - 0.4)
+                _gain_line(axes, _with_alone(name, variants[name]), name, [getattr(variants[name][i], key) for i in filled], places, offset)
+            axes.set_xticks(places, ticks)
+            axes.set_xlim(-0.6, places[-1] + 0.6)
             axes.set_xlabel("|yaw| of the probe")
             axes.set_title(heading)
             axes.grid(axis="x", visible=False)
@@ -155,9 +157,21 @@ def gain_by_yaw(variants: Mapping[str, Sequence[Bin]], *, title: str = "", notic
         return _finish(made, title, notice)
 
 
-def _gain_line(axes: Axes, name: str, intervals: Sequence[Interval], offset: float) -> None:
-    x = np.array([i + offset for i, interval in enumerate(intervals) if interval.n])
-    shown = [interval for interval in intervals if interval.n]
+def _with_alone(name: str, bins: Sequence[Bin]) -> str:
+    alone = sum(one.alone for one in bins)
+    return f"{name} ({alone:,} with one picture only left out)" if alone else name
+
+
+def _gain_line(axes: Axes, label: str, name: str, intervals: Sequence[Interval], places: Sequence[float], offset: float) -> None:
+    """A line through the bins of a variant; broken where a bin is empty."""
+    nothing = Interval(np.nan, np.nan, np.nan, 0, 0)
+    x, shown = [], []
+    for k, (place, interval) in enumerate(zip(places, intervals, strict=True)):
+        if k and place - places[k - 1] > 1:
+            x.append(place - 1 + offset)
+            shown.append(nothing)
+        x.append(place + offset)
+        shown.append(interval)
     mean = np.array([i.mean for i in shown])
     spread = np.abs(np.array([[i.mean - i.low for i in shown], [i.high - i.mean for i in shown]]))
     axes.errorbar(
@@ -169,16 +183,17 @@ def _gain_line(axes: Axes, name: str, intervals: Sequence[Interval], offset: flo
         linestyle=style.line(name),
         elinewidth=1.3,
         capsize=2.5,
-        label=style.readable(name),
+        label=style.readable(label),
     )
 
 
 def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "", resamples: int = RESAMPLES, seed: int = SEED) -> Figure:
     """Net Gain and identity gain as smooth curves over \\|yaw\\| with a band of 95 % over identities (:func:`frontalbench.compare.curves.smooth`).
 
-    Drawn only where probes are; raises :class:`BadInput` when no variant has enough of them at enough different angles.
+    Drawn only where probes are near (:func:`frontalbench.compare.curves.near`), a fusion only over probes that had both pictures.
+    Raises :class:`BadInput` when no variant has enough of them at enough different angles.
     """
-    usable = {name: made for name, made in variants.items() if curve_drawable(made)}
+    usable = {name: made.drawn() for name, made in variants.items() if curve_drawable(made.drawn())}
     if not usable:
         raise BadInput(
             f"gain curve: needs {FEWEST_PROBES} probes of known yaw at {FEWEST_PLACES} different degrees or more; see the bins (gain_by_yaw)"
@@ -191,9 +206,16 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
             axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
             for name, gains in usable.items():
                 curve = curves.smooth(np.abs(gains.yaw), getattr(gains, key), gains.subject, degrees, resamples=resamples, seed=seed)
-                axes.fill_between(curve.yaw, curve.low, curve.high, color=palette.colour(name), alpha=0.18, linewidth=0)
-                label = style.readable(f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,})")
-                axes.plot(curve.yaw, curve.mean, color=palette.colour(name), linestyle=style.line(name), label=label)
+                near = curves.near(np.abs(gains.yaw), degrees)
+                axes.fill_between(
+                    curve.yaw, curve.low, curve.high, color=palette.colour(name), where=near.tolist(), alpha=0.18, linewidth=0
+                )
+                alone = int(variants[name].alone.sum())
+                left = f"; {alone:,} with one picture only left out" if alone else ""
+                label = style.readable(f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,}{left})")
+                axes.plot(
+                    curve.yaw, np.where(near, curve.mean, np.nan), color=palette.colour(name), linestyle=style.line(name), label=label
+                )
             axes.set_xlabel("|yaw| of the probe in degrees")
             axes.set_title(heading)
         panels[0].set_ylabel("change of similarity (0 = as the angled photo)")
@@ -275,7 +297,7 @@ def cost(seconds: Mapping[str, Floats], *, title: str = "", notice: str = "") ->
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_yticks([-row for row in range(len(order))], [style.readable(name) for name in order])
         axes.set_ylim(-len(order) + 0.4, 0.6)
-        axes.set_xlabel("seconds per image (median; bar: 5th to 95th percentile)")
+        axes.set_xlabel("seconds per image in the model, without finding faces (median; bar: 5th to 95th percentile)")
         axes.grid(axis="y", visible=False)
         return _finish(made, title, notice)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap
+from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
-from frontalbench.grid import ORIGINAL
+from frontalbench.plan.grid import ORIGINAL
 
 Floats = npt.NDArray[np.float64]
 Strings = npt.NDArray[np.object_]
@@ -30,7 +31,7 @@ RESAMPLES = bootstrap.RESAMPLES
 SEED = 0
 FEWEST_PROBES, FEWEST_PLACES = 20, 8
 """A curve needs so many probes, at so many different whole degrees: between nominal angles such as 0, 45 and 90 it would be made up."""
-_COLUMNS = ["image_id", "subject", "role", "yaw", "status", "genuine", "impostor", "rank", "to_original", "within"]
+_COLUMNS = ["image_id", "subject", "role", "yaw", "status", "detail", "genuine", "impostor", "rank", "to_original", "within"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Gains:
-    """Paired differences of one variant, one entry per probe with an embedding in both: float64 (N,). ``yaw`` may be NaN."""
+    """Paired differences of one variant, one entry per probe with an embedding in both: float64 (N,). ``yaw`` may be NaN.
+
+    ``alone`` bool (N,): a fusion that had only one of its two pictures; such a difference says nothing about the frontal view.
+    """
 
     variant: str
     image_id: Strings
@@ -67,21 +71,33 @@ class Gains:
     impostor: Floats
     lost: int  # probes that had an embedding in the original and none in the variant
     probes: int  # probes with an embedding in the original
+    alone: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # nothing given: none is
+
+    def __post_init__(self) -> None:
+        if len(self.alone) != len(self.net):
+            object.__setattr__(self, "alone", np.zeros(len(self.net), np.bool_))
 
     @property
     def identity(self) -> Floats:
         """Net Gain - impostor gain, float64 (N,)."""
         return self.net - self.impostor
 
+    def drawn(self) -> Gains:
+        """Without the probes whose fusion had one picture only: what charts over yaw show."""
+        keep = ~self.alone
+        parts = (self.image_id[keep], self.subject[keep], self.yaw[keep], self.net[keep], self.impostor[keep])
+        return Gains(self.variant, *parts, lost=self.lost, probes=self.probes, alone=np.zeros(int(keep.sum()), np.bool_))
+
 
 @dataclass(frozen=True)
 class Bin:
-    """One |yaw| bin: degrees ``low`` <= |yaw| < ``high`` (infinite in the last bin)."""
+    """One |yaw| bin: degrees ``low`` <= |yaw| < ``high`` (infinite in the last bin). ``alone``: probes left out of it, see :class:`Gains`."""
 
     low: float
     high: float
     net: Interval
     identity: Interval
+    alone: int = 0
 
 
 @dataclass(frozen=True)
@@ -143,6 +159,7 @@ def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
         impostor=numbers(table, "impostor")[second] - numbers(original, "impostor")[first],
         lost=len(probes - set(after)),
         probes=len(probes),
+        alone=np.array([text.startswith(ALONE) for text in strings(table, "detail")[second]], dtype=np.bool_),
     )
 
 
@@ -156,7 +173,8 @@ def _usable(table: pa.Table) -> dict[str, int]:
 def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Bin]:
     """Net Gain and identity gain in bins of |yaw|, the bins of the master table: between the edges, and one more beyond the last.
 
-    Every bin is there, empty ones with n = 0 and NaN. Raises :class:`BadInput` for edges that do not rise.
+    Every bin is there, empty ones with n = 0 and NaN. A fusion's probes that had one picture only are counted and left out.
+    Raises :class:`BadInput` for edges that do not rise.
     """
     steps = np.asarray(edges, dtype=np.float64)
     if len(steps) < 2 or (np.diff(steps) <= 0).any():
@@ -164,9 +182,10 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = 
     size = np.abs(made.yaw)
     bins = []
     for low, high in itertools.pairwise([*steps, np.inf]):
-        keep = (size >= low) & (size < high)
+        inside = (size >= low) & (size < high)
+        keep = inside & ~made.alone
         interval = [mean_interval(v[keep], made.subject[keep], resamples=resamples, seed=seed) for v in (made.net, made.identity)]
-        bins.append(Bin(float(low), float(high), interval[0], interval[1]))
+        bins.append(Bin(float(low), float(high), interval[0], interval[1], int((inside & made.alone).sum())))
     return bins
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.ahead import KEY, numbers_of
-from frontalbench.errors import BadConfig
 from frontalbench.frontalize.mirror import MirrorFrontalizer
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MirrorFrontalizer:
     """The frontalizer of a card of family ``ahead``; its one param is for whoever aligns its pictures."""
-    if set(card.params) != {KEY}:
-        raise BadConfig(f"{card.path}: params should hold {KEY} and nothing else")
+    Params(card).elsewhere(KEY).finish()
     numbers_of(card)
     return MirrorFrontalizer(card.name)

@@ -26,7 +26,7 @@ from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.tddfa import DenseFitter
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 RECIPES = ("relative", "absolute")
 SIDE = 256

@@ -17,7 +17,7 @@ from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 FRONT = "front"
 Pose = tuple[float, float, float]
@@ -43,7 +43,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Driver:
     """The driver of a card of family ``pictures``; its poses were checked with the card. Raises :class:`BadInput` for a file that is no square
     picture, or not of the others' size."""
     del threads, device  # pictures need neither
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
     from frontalbench.weights import store
 
     params = Params(card)
@@ -68,7 +68,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Driver:
 
 def used(card: ModelCard) -> Driver:
     """The one driver that ``card`` names in ``uses``. Raises :class:`BadConfig` when it names none or several."""
-    from frontalbench import families
+    from frontalbench.catalogue import families
 
     found = [other for other in card.used_cards() if other.kind == "driver"]
     if len(found) != 1:

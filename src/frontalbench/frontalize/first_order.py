@@ -16,7 +16,7 @@ from frontalbench.networks.first_order import Generator, keypoint_detector
 from frontalbench.networks.hourglass import KeypointDetector, Keypoints, relative
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class FirstOrderFamily(Driven):
@@ -65,9 +65,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
 
     Params: ``recipe`` relative or absolute; ``adapt_scale``: a relative movement is scaled by the faces' sizes.
     """
-    from frontalbench import runtime
+    from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import driver
-    from frontalbench.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

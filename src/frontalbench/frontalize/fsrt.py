@@ -16,7 +16,7 @@ from frontalbench.networks.fsrt import Decoder, Encoder, ExpressionEncoder, Moti
 from frontalbench.networks.hourglass import KeypointDetector, Keypoints, relative
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 EXPRESSIONS = ("driver", "source")
 BATCH = 4
@@ -74,9 +74,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     Params: ``recipe`` relative or absolute; ``adapt_scale``: a relative movement is scaled by the faces' sizes; ``expression``: whose the result has,
     the ``driver``'s (published) or the ``source``'s own; ``side``: pixels of the result, 256 unless given (every pixel is asked for by itself).
     """
-    from frontalbench import runtime
+    from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import driver
-    from frontalbench.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frontalbench import status
+from frontalbench.catalogue.params import Params
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class IdentityFrontalizer:
@@ -28,5 +29,6 @@ class IdentityFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> IdentityFrontalizer:
-    """The frontalizer of a card of family ``identity``; nothing to load."""
+    """The frontalizer of a card of family ``identity`` (no params); nothing to load."""
+    Params(card).finish()
     return IdentityFrontalizer(card.name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
@@ -19,7 +20,7 @@ from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 
@@ -84,6 +85,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFront
     """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``."""
     from frontalbench.landmarks import load_landmarks
 
+    Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()
     used = [other for other in card.used_cards() if other.kind == "landmarks"]
     if len(used) != 1:
         raise BadConfig(f"{card.path}: 'uses' should name one landmarks card, such as face_landmarker")

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frontalbench import status
+from frontalbench.catalogue.params import Params
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class MirrorFrontalizer:
@@ -30,5 +31,6 @@ class MirrorFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MirrorFrontalizer:
-    """The frontalizer of a card of family ``mirror``; nothing to load."""
+    """The frontalizer of a card of family ``mirror`` (no params); nothing to load."""
+    Params(card).finish()
     return MirrorFrontalizer(card.name)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
@@ -18,7 +19,7 @@ from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigi
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]
@@ -148,6 +149,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     from frontalbench.landmarks import face_landmarker, tddfa
     from frontalbench.weights import store
 
+    Params(card).elsewhere("skirt", "filling").finish()
     used = {other.family: other for other in card.used_cards()}
     if set(used) != {"tddfa", "face_landmarker"}:
         raise BadConfig(f"{card.path}: 'uses' should name a landmarks card of family tddfa and one of family face_landmarker")

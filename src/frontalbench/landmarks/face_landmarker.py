@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import nearest_rotation
@@ -24,7 +25,7 @@ from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 Float = npt.NDArray[np.float64]
@@ -215,7 +216,13 @@ def _fields(data: bytes) -> list[tuple[int, Any]]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandmarker:
-    """The model of a card of family ``face_landmarker``. LiteRT runs on the CPU whatever ``device`` says."""
+    """The model of a card of family ``face_landmarker``; params: ``passes`` 2. LiteRT runs on the CPU whatever ``device`` says.
+
+    Raises :class:`~frontalbench.errors.BadConfig` for other params.
+    """
     from frontalbench.weights import store
 
-    return FaceLandmarker(card.name, store.fetch(card), threads=threads, passes=int(card.params.get("passes", 2)))
+    params = Params(card)
+    passes = params.integer("passes", 2)
+    params.finish()
+    return FaceLandmarker(card.name, store.fetch(card), threads=threads, passes=passes)

@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
-from frontalbench.runtime import onnx_session, run
+from frontalbench.runtime.sessions import onnx_session, run
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 Float = npt.NDArray[np.float64]
@@ -254,15 +255,21 @@ def triangulate(mean: Float, *, longest: float = 8000.0) -> npt.NDArray[np.int32
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu", dense: bool = True) -> DenseFitter:
-    """The model of a card of family ``tddfa``; ``dense`` False leaves the basis out (poses only)."""
+    """The model of a card of family ``tddfa``; params: ``passes`` 2. ``dense`` False leaves the basis out (poses only).
+
+    Raises :class:`~frontalbench.errors.BadConfig` for other params.
+    """
     from frontalbench.weights import store
 
+    params = Params(card)
+    passes = params.integer("passes", 2)
+    params.finish()
     return DenseFitter(
         card.name,
         store.fetch(card, "model"),
         store.fetch(card, "basis") if dense else None,
         store.fetch(card, "statistics"),
         threads=threads,
-        passes=int(card.params.get("passes", 2)),
+        passes=passes,
         device=device,
     )

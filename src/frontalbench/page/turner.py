@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import cards, images, status
-from frontalbench.detect import load_detector
+from frontalbench import images, status
+from frontalbench.catalogue import cards
+from frontalbench.detect import Detector, load_detector
+from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import Face
+from frontalbench.detect.stream import FaceRow, detect_and_align
+from frontalbench.detect.upright import upright
 from frontalbench.embed import Backbone, load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Frontalizer, View
 from frontalbench.images import RGB
-from frontalbench.pipeline import FaceRow, detect_and_align
 from frontalbench.weights import store
 
 Vector = npt.NDArray[np.float32]
@@ -26,16 +30,18 @@ Pose = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Photo:
-    """An opened photograph: ``view``, and its face's embedding (unit length) under each backbone, by the card's name."""
+    """An opened photograph: ``view``, and its face's embedding (unit length) under each backbone, by the card's name; ``seconds`` that finding the
+    face took."""
 
     view: View
     embeddings: Mapping[str, Vector]
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
 class Turned:
     """A new view: ``image`` (RGB); ``similarity`` to the original by backbone, None (and a sentence in ``note``) where no face is found in the view;
-    ``seconds`` that the frontalizer took."""
+    ``seconds`` that the frontalizer took, with the detector and the pose where it needs them."""
 
     image: RGB
     similarity: Mapping[str, float | None]
@@ -56,6 +62,7 @@ class Turner:
                 self.backbones[card.name] = load_backbone(card, threads=threads, device=device)
                 self.titles[card.name] = card.title
         self._frontalizers: dict[str, Frontalizer] = {}
+        self._aligners: dict[str, Detector] = {}
 
     def choices(self) -> list[tuple[str, str]]:
         """(label, card name) of the frontalizers, those that are ready first. The controls, which turn nothing, are left out."""
@@ -65,13 +72,15 @@ class Turner:
 
     def open(self, data: bytes) -> Photo:
         """A photograph from the bytes of a file. Raises :class:`BadInput` when it is no picture or shows no face."""
+        began = time.perf_counter()
         found = self._face(data)
+        seconds = time.perf_counter() - began
         if found.status == status.UNREADABLE:
             raise BadInput(f"This file is not a picture that can be read: {found.detail}.")
         if found.crop is None or found.box is None or found.points is None:
             raise BadInput("No face was found in this picture; take one in which the face is larger or better lit.")
         face = Face(found.box, found.score or 0.0, found.points, found.n_faces)
-        return Photo(View(images.decode(data), face), self._embeddings(found.crop))
+        return Photo(View(*upright(images.decode(data), face)), self._embeddings(found.crop), seconds)
 
     def turn(self, photo: Photo, name: str, pose: Pose = FRONTAL) -> Turned:
         """The new view of ``photo`` by the frontalizer card ``name`` at ``pose`` (yaw, pitch, roll in degrees).
@@ -84,13 +93,23 @@ class Turner:
         outcome = model.frontalize([photo.view], pose)[0]
         if outcome.image is None:
             raise BadInput(f"{name} could not turn this face: {outcome.detail}.")
-        found = self._face(images.encode_png(outcome.image))
+        seconds = outcome.seconds + (photo.seconds if model.needs_face else 0.0)
+        aligner = self._aligner(name)
+        data = images.encode_png(outcome.image)
+        began = time.perf_counter()
+        found = self._face(data, aligner)
+        if aligner is not self._detector:  # then the way it is aligned is the method's, and so is the time
+            seconds += time.perf_counter() - began
         if found.crop is None:
-            return Turned(
-                outcome.image, dict.fromkeys(self.backbones), f"The new view cannot be compared: {found.detail}.", outcome.seconds
-            )
+            return Turned(outcome.image, dict.fromkeys(self.backbones), f"The new view cannot be compared: {found.detail}.", seconds)
         new = self._embeddings(found.crop)
-        return Turned(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", outcome.seconds)
+        return Turned(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", seconds)
+
+    def _aligner(self, name: str) -> Detector:
+        """The detector for the pictures of a frontalizer, which moves the crop where its card asks for it (``mirror_ahead``)."""
+        if name not in self._aligners:
+            self._aligners[name] = aligned_for(cards.find("frontalizer", name), self._detector, device=self._device)
+        return self._aligners[name]
 
     def _frontalizer(self, name: str) -> Frontalizer:
         if name not in self._frontalizers:
@@ -98,8 +117,8 @@ class Turner:
             self._frontalizers[name] = load_frontalizer(card, threads=self._threads, device=self._device)
         return self._frontalizers[name]
 
-    def _face(self, data: bytes) -> FaceRow:
-        return detect_and_align("picture", data, self._detector)
+    def _face(self, data: bytes, detector: Detector | None = None) -> FaceRow:
+        return detect_and_align("picture", data, detector or self._detector)
 
     def _embeddings(self, crop: RGB) -> dict[str, Vector]:
         return {name: normalise(backbone.embed(crop[None]))[0][0] for name, backbone in self.backbones.items()}

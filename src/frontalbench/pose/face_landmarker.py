@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frontalbench.catalogue.params import Params
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
     from frontalbench.landmarks.face_landmarker import FaceLandmarker
 
@@ -29,7 +30,8 @@ class FaceLandmarkerPose:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandmarkerPose:
-    """The estimator of a card of family ``face_landmarker_pose``; it ``uses`` a landmarks card of family ``face_landmarker``."""
+    """The estimator of a card of family ``face_landmarker_pose`` (no params); it ``uses`` a landmarks card of family ``face_landmarker``."""
     from frontalbench.landmarks import face_landmarker
 
+    Params(card).finish()
     return FaceLandmarkerPose(card.name, face_landmarker.load(used_landmarks(card), threads=threads, device=device))

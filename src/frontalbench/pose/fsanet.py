@@ -12,13 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix
 from frontalbench.images import RGB
-from frontalbench.runtime import onnx_session, run
+from frontalbench.runtime.sessions import onnx_session, run
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 INPUT_SIDE = 64
@@ -62,8 +63,14 @@ def matrix_of_300w_lp(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.f
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsaNet:
-    """The estimator of a card of family ``fsanet``; all its weight files are averaged."""
+    """The estimator of a card of family ``fsanet``; all its weight files are averaged. Params: ``box_scale``, see :class:`FsaNet`.
+
+    Raises :class:`~frontalbench.errors.BadConfig` for other params.
+    """
     from frontalbench.weights import store
 
+    params = Params(card)
+    box_scale = params.number("box_scale", BOX_SCALE, low=0.1, high=10)
+    params.finish()
     paths = [store.fetch(card, key) for key in sorted(card.weights)]
-    return FsaNet(card.name, paths, threads=threads, device=device, box_scale=float(card.params.get("box_scale", BOX_SCALE)))
+    return FsaNet(card.name, paths, threads=threads, device=device, box_scale=box_scale)

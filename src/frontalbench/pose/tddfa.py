@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frontalbench.catalogue.params import Params
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
     from frontalbench.landmarks.tddfa import DenseFitter
 
@@ -28,7 +29,8 @@ class TddfaPose:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaPose:
-    """The estimator of a card of family ``tddfa_pose``; it ``uses`` a landmarks card of family ``tddfa``, without its basis."""
+    """The estimator of a card of family ``tddfa_pose`` (no params); it ``uses`` a landmarks card of family ``tddfa``, without its basis."""
     from frontalbench.landmarks import tddfa
 
+    Params(card).finish()
     return TddfaPose(card.name, tddfa.load(used_landmarks(card), threads=threads, device=device, dense=False))

@@ -6,6 +6,7 @@ works from ``file://``, without a server and without a network. Names from table
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,18 +16,21 @@ from typing import Any
 
 import jinja2
 
-from frontalbench import __version__, cards, folderswap
+from frontalbench import __version__
+from frontalbench.catalogue import cards
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadConfig
-from frontalbench.export import safe_name
 from frontalbench.figures import dataset as figures
 from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
-from frontalbench.grid import ORIGINAL
+from frontalbench.files import folderswap
+from frontalbench.plain.export import safe_name
+from frontalbench.plan.grid import ORIGINAL
 from frontalbench.site import charts, people
 from frontalbench.site.master import Master, Row, ranking
 from frontalbench.tabulate.columns import MASTER
 from frontalbench.tabulate.judges import COMPARED_ON_SCALE
+from frontalbench.tabulate.verification import YAW_GRID
 from frontalbench.tabulate.write import csv_text, number
 
 HERE = Path(__file__).parent
@@ -34,6 +38,7 @@ LISTING = "files.txt"
 """Names every file of the site, so that the next build knows what it may replace."""
 SHOWN = (
     *("dataset", "variant", "detector", "backbone", "group", "subset", "mean", "ci_low", "ci_high", "n_images", "n_subjects"),
+    *("n_fallback", "mean_both"),
     *("fta_rate", "share_gaining", "p_holm", "verified", "leak", "note"),
 )
 """Columns of the table of all numbers; its rows are those over all angles (the bins are in the CSV file)."""
@@ -42,12 +47,13 @@ NOTICES = {
     "research": "Research use only: the photographs of this dataset must not be published, and neither must this page.",
 }
 GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
+CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 
 
 @dataclass
 class Site:
-    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures``; ``costs``: the tables of
-    ``results/cost`` by name (:mod:`frontalbench.tabulate.cost`)."""
+    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures/RUN``; ``costs``: the tables of
+    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`)."""
 
     master: Master
     out: Path
@@ -56,6 +62,7 @@ class Site:
     costs: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     people: int = 12
     _written: list[str] = field(default_factory=list, init=False)
+    _browsers: list[str] = field(default_factory=list, init=False)
     _folder: Path = field(default=Path(), init=False)
     _environment: jinja2.Environment = field(default_factory=lambda: _environment(), init=False, repr=False)
 
@@ -70,6 +77,7 @@ class Site:
         for name in ("style.css", "site.js"):
             self._write(f"static/{name}", (HERE / "static" / name).read_text(encoding="utf-8"))
         browsers = {d: people.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
+        self._browsers = sorted(d for d, shown in browsers.items() if shown)
         self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _pictures(one) if p.file})
         self._page(
             "index.html",
@@ -106,12 +114,16 @@ class Site:
             ranked, left_out = ranking(rows)
             bounds = charts.limits([row[key] for row in rows for key in ("identity_gain", "identity_gain_low", "identity_gain_high")])
             judged.append({"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds})
-        return {"dataset": dataset, "notice": self._notice(dataset), "judged": judged}
+        # A judge without a single embedding of the photographs is in no ranking; the reason stands in the table of what is missing.
+        not_judging = self.master.rows("missing", dataset=dataset, variant=ORIGINAL)
+        return {"dataset": dataset, "notice": self._notice(dataset), "judged": judged, "not_judging": not_judging}
 
     def _frontalizer(self, name: str) -> dict[str, Any]:
         rows = self.master.rows("table1_net_gain", frontalizer=name)
         blocks = []
         for dataset in self.master.datasets:
+            if not self.master.judges_of(dataset):
+                continue
             judge = self.master.judges_of(dataset)[0]
             wanted = {"dataset": dataset, "detector": judge[0], "backbone": judge[1]}
             gains = {}
@@ -134,6 +146,7 @@ class Site:
                     "judge": judge,
                     "notice": self._notice(dataset),
                     "gains": gains,
+                    "alone": [row for row in rows if row["n_fallback"] and all(row[key] == value for key, value in wanted.items())],
                     "curve": curve,
                     "pictures": [p for v in variants for p in self._figures(dataset, ("triples", "ordered"), v)],
                     "failures": self._figures(dataset, ("failures",)),
@@ -215,19 +228,24 @@ class Site:
     # Parts ------------------------------------------------------------------------------------------------------------
 
     def _bins(self, group: str, frontalizer: str, wanted: Mapping[str, str]) -> tuple[list[charts.Series], list[tuple[float, str]]]:
-        """The lines of a frontalizer's variants over the bins of |yaw| in which there is a probe, and the bins' names."""
+        """The lines of a frontalizer's variants over the bins of |yaw| in which there is a probe, and the bins' names.
+
+        Where a bin is empty the lines stop; a fusion is shown over the probes that had both of its pictures.
+        """
         rows = self.master.rows("master", group=group, subset="common", yaw_axis="abs", frontalizer=frontalizer, **wanted)
-        rows = [row for row in rows if row["yaw_low"] is not None and row["mean"] is not None]
+        rows = [row for row in rows if row["yaw_low"] is not None and row["mean_both"] is not None]
         edges = sorted({(row["yaw_low"], row["yaw_high"]) for row in rows}, key=lambda edge: edge[0])
         names = [f"{low:g}\N{EN DASH}{high:g}" if high is not None else f"{low:g} +" for low, high in edges]
+        skipped = itertools.accumulate(int(before[1] != after[0]) for before, after in itertools.pairwise(edges))
+        places = [float(i + more) for i, more in enumerate([0, *skipped][: len(edges)])]
         lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
         for row in rows:
-            place = float(edges.index((row["yaw_low"], row["yaw_high"])))
-            lines.setdefault(row["variant"], []).append((place, row["mean"], row["ci_low"], row["ci_high"]))
-        return [charts.Series(variant, sorted(points)) for variant, points in lines.items()], [(float(i), n) for i, n in enumerate(names)]
+            place = places[edges.index((row["yaw_low"], row["yaw_high"]))]
+            lines.setdefault(row["variant"], []).append((place, row["mean_both"], row["both_low"], row["both_high"]))
+        return [charts.Series(variant, sorted(points), gap=1.0) for variant, points in lines.items()], list(zip(places, names, strict=True))
 
     def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
-        """Figures of ``results/figures`` that are there, copied beside the pages."""
+        """Figures of ``results/figures/RUN`` that are there, copied beside the pages."""
         if self.figures is None:
             return []
         found: dict[str, dict[str, str]] = {}
@@ -285,7 +303,7 @@ class Site:
     def _page(self, path: str, template: str, **content: Any) -> None:
         depth = path.count("/")
         text = self._environment.get_template(f"{template}.j2").render(
-            root="../" * depth, path=path, master=self.master, version=__version__, with_people=sorted(self.inputs), **content
+            root="../" * depth, path=path, master=self.master, version=__version__, with_people=self._browsers, **content
         )
         self._write(path, re.sub(r"\n\s*\n+", "\n", text).strip() + "\n")
 
@@ -332,7 +350,7 @@ def _curves(rows: Iterable[Row]) -> list[charts.Series]:
     for row in rows:
         if row["mean"] is not None:
             lines.setdefault(row["variant"], []).append((row["yaw"], row["mean"], row["ci_low"], row["ci_high"]))
-    return [charts.Series(variant, sorted(points), band=True) for variant, points in lines.items()]
+    return [charts.Series(variant, sorted(points), band=True, gap=CURVE_STEP) for variant, points in lines.items()]
 
 
 def _crossed(rows: Sequence[Row]) -> dict[str, Any]:

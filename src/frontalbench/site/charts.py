@@ -21,6 +21,17 @@ class Series:
     name: str
     points: Sequence[tuple[float, float, float | None, float | None]]
     band: bool = False  # a shaded band instead of bars
+    gap: float = math.inf  # nothing is drawn between points further apart than this
+
+    def runs(self) -> list[list[tuple[float, float, float | None, float | None]]]:
+        """The points in pieces that a line may connect."""
+        pieces: list[list[tuple[float, float, float | None, float | None]]] = []
+        for point in self.points:
+            if pieces and point[0] - pieces[-1][-1][0] <= self.gap * (1 + 1e-9):
+                pieces[-1].append(point)
+            else:
+                pieces.append([point])
+        return pieces
 
 
 def look(name: str) -> str:
@@ -82,19 +93,20 @@ def lines(
         parts.append(f'<text x="{x:.1f}" y="{height - bottom + 20}" text-anchor="middle">{escape(words)}</text>')
     for one in series:
         parts.append(f'<g class="{look(one.name)}">')
-        known = [p for p in one.points if p[2] is not None and p[3] is not None]
-        if one.band and len(known) > 1:
-            upper = " ".join("{:.1f},{:.1f}".format(*at(p[0], float(p[3] or 0.0))) for p in known)
-            lower = " ".join("{:.1f},{:.1f}".format(*at(p[0], float(p[2] or 0.0))) for p in reversed(known))
-            parts.append(f'<polygon class="band" points="{upper} {lower}"/>')
-        elif not one.band:
-            for p in known:
-                (x, y1), (_, y2) = at(p[0], float(p[2] or 0.0)), at(p[0], float(p[3] or 0.0))
-                parts.append(f'<line class="stroke thin" x1="{x:.1f}" x2="{x:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>')
         dashes = ",".join(f"{2.2 * d:g}" for d in palette.dash(one.name))
         dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-        path = " ".join("{:.1f},{:.1f}".format(*at(p[0], p[1])) for p in one.points)
-        parts.append(f'<polyline class="line" points="{path}"{dashed}/>')
+        for run in one.runs():
+            known = [p for p in run if p[2] is not None and p[3] is not None]
+            if one.band and len(known) > 1:
+                upper = " ".join("{:.1f},{:.1f}".format(*at(p[0], float(p[3] or 0.0))) for p in known)
+                lower = " ".join("{:.1f},{:.1f}".format(*at(p[0], float(p[2] or 0.0))) for p in reversed(known))
+                parts.append(f'<polygon class="band" points="{upper} {lower}"/>')
+            elif not one.band:
+                for p in known:
+                    (x, y1), (_, y2) = at(p[0], float(p[2] or 0.0)), at(p[0], float(p[3] or 0.0))
+                    parts.append(f'<line class="stroke thin" x1="{x:.1f}" x2="{x:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>')
+            path = " ".join("{:.1f},{:.1f}".format(*at(p[0], p[1])) for p in run)
+            parts.append(f'<polyline class="line" points="{path}"{dashed}/>')
         if not one.band:
             parts += [_mark(one.name, *at(p[0], p[1]), 4.5) for p in one.points]
         parts.append("</g>")

@@ -29,7 +29,10 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Master:
-    """The tables (name -> rows in file order) and what they are about, each list in the order of the master table."""
+    """The tables (name -> rows in file order) and what they are about, each list in the order of its table.
+
+    ``datasets``: all that were counted, also those of which nothing could be judged.
+    """
 
     tables: Mapping[str, Sequence[Row]]
     datasets: tuple[str, ...]
@@ -47,19 +50,20 @@ class Master:
 
 
 def read(folder: str | Path) -> Master:
-    """Read ``results/master``; raises :class:`BadInput` when a table is missing or of another version."""
+    """Read ``results/master/RUN``; raises :class:`BadInput` when a table is missing or of another version."""
     read_tables = {}
     for name in NEEDED:
         read_tables[name] = tables.read(Path(folder, f"{name}.parquet"), schema(name)).to_pylist()
     rows = read_tables["master"]
-    if not rows:
+    counted = _distinct(row["dataset"] for row in [*rows, *read_tables["counts"]])
+    if not counted:
         raise BadInput(f"{Path(folder, 'master.parquet')}: holds no row; run the summary of at least one dataset first")
     return Master(
         tables=read_tables,
-        datasets=_distinct(row["dataset"] for row in rows),
+        datasets=counted,
         frontalizers=_distinct(row["frontalizer"] for row in rows),
         judges=tuple(dict.fromkeys((row["detector"], row["backbone"]) for row in rows)),
-        synthetic=frozenset(row["dataset"] for row in rows if row["synthetic"]),
+        synthetic=frozenset(row["dataset"] for row in [*rows, *read_tables["counts"]] if row["synthetic"]),
     )
 
 

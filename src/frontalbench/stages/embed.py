@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import images, status, tables
-from frontalbench.cards import ModelCard
-from frontalbench.embed.base import Backbone, normalise
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.catalogue.params import Params
+from frontalbench.embed.base import PRECISIONS, Backbone, normalise
 from frontalbench.errors import raise_if_memory_ran_out
 from frontalbench.images import RGB
-from frontalbench.runtime import limit_threads, real_precision
+from frontalbench.runtime.sessions import limit_threads, real_precision
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
 
 BATCH = 64
@@ -32,7 +33,9 @@ def embed_shard(
     device: str = "cpu",
 ) -> dict[str, int]:
     """Embed every crop of a shard; returns rows by status. Embeddings are L2-normalised, ``norm`` keeps the length before."""
-    precision = real_precision(card.params.get("precision", "float32"), device)
+    params = Params(card)
+    dimension = params.integer("dimension")  # so that a table can be written also when the weights are missing
+    precision = real_precision(params.choice("precision", PRECISIONS, PRECISIONS[0]), device)
     record = provenance("embed", [crops], card=card.name, card_digest=card.digest(), threads=threads, device=device, precision=precision)
     limit_threads(threads)
 
@@ -43,12 +46,7 @@ def embed_shard(
         results = iter(_embed(backbone, [images.decode(row["image"]) for row in usable]))
         return [_row(row, next(results)) if row["status"] == status.OK else passed_through(row) for row in rows]
 
-    return run_shard(crops, out, tables.embeddings_schema(_dimension(card)), record, make, work, batch=BATCH, columns=_COLUMNS)
-
-
-def _dimension(card: ModelCard) -> int:
-    """Length of an embedding as the card says it, so that a table can be written also when the weights are missing."""
-    return int(card.params["dimension"])
+    return run_shard(crops, out, tables.embeddings_schema(dimension), record, make, work, batch=BATCH, columns=_COLUMNS)
 
 
 def _embed(backbone: Backbone, crops: list[RGB]) -> list[Vector | str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from frontalbench import families, tables
-from frontalbench.cards import ModelCard
+from frontalbench import tables
+from frontalbench.catalogue import families
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.detect.upright import upright
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB
 from frontalbench.stages.common import Row, each_picture, provenance, run_shard
@@ -38,7 +40,7 @@ def frontalize_shard(
         of_row, faceless = beside(rows, found, faces, needed=frontalizer.needs_face)
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
-            views = [View(picture, of_row[i]) for i, picture in zip(places, decoded, strict=True)]
+            views = [View(*upright(picture, of_row[i])) for i, picture in zip(places, decoded, strict=True)]
             return [picture_row(rows[i], outcome) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
 
         return each_picture(rows, run, skip=faceless)

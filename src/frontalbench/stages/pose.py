@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 
 from frontalbench import status, tables
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.select import Face
+from frontalbench.detect.upright import on_its_head, upright
 from frontalbench.images import RGB
 from frontalbench.pose.base import PoseEstimator
 from frontalbench.stages.common import Row, each_picture, failed, head, provenance, run_shard
@@ -40,8 +41,11 @@ def pose_shard(
 
 
 def _measure(row: Row, picture: RGB, face: Face, estimator: PoseEstimator) -> Row:
+    """The pose in the picture as it is; a face that stands on its head is measured upright, and its roll is half a turn more."""
     try:
-        yaw, pitch, roll, confidence = estimator.estimate(picture, face)
+        yaw, pitch, roll, confidence = estimator.estimate(*upright(picture, face))
     except ValueError as error:  # an estimator's documented answer to a degenerate face
         return failed(row, status.MODEL_ERROR, str(error))
+    if on_its_head(face):
+        roll += -180.0 if roll > 0 else 180.0
     return {**head(row), "status": status.OK, "detail": "", "yaw": yaw, "pitch": pitch, "roll": roll, "confidence": confidence}

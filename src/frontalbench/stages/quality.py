@@ -14,6 +14,7 @@ import numpy.typing as npt
 from frontalbench import images, status, tables
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.detect.select import Face
+from frontalbench.detect.upright import upright
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
@@ -147,7 +148,7 @@ def _read(shards: Shards, reader: Reader) -> Iterator[tuple[str, Float]]:
                 if row["status"] != status.OK or face is None:
                     continue
                 try:
-                    yield row["image_id"], reader.read(images.decode(row["image"]), face)
+                    yield row["image_id"], reader.read(*upright(images.decode(row["image"]), face))
                 except (Unreadable, ValueError):
                     continue  # no expression: the row's column stays empty and its count says so
 

@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from frontalbench import families, images, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench import images, status, tables
+from frontalbench.catalogue import families
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.metadata import Metadata, read_metadata
+from frontalbench.detect.upright import upright
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.stages.common import PICTURES, Row, failed, provenance
@@ -78,7 +80,7 @@ def turn_references(
 def _view(row: Row, face: Any) -> View | tuple[str, str]:
     """What a frontalizer is given; (status, detail) for a picture that cannot be decoded."""
     try:
-        return View(images.decode(row["image"]), face)
+        return View(*upright(images.decode(row["image"]), face))
     except Unreadable as error:
         return status.UNREADABLE, str(error)
 

@@ -1,4 +1,4 @@
-"""Every column of every table in ``results/master/``: its type and what it means. ``docs/statistics.md`` says more."""
+"""Every column of every table in ``results/master/RUN``: its type and what it means. ``docs/statistics.md`` says more."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ MASTER: dict[str, Column] = {
     "yaw_high": (REAL, "upper edge (excluded)"),
     **_COUNTED,
     **_MEAN,
+    "n_fallback": (INT, "fusions: images of n_images that rest on one of the two pictures alone, as the other gave no embedding"),
+    "mean_both": (REAL, "mean over the images that have both pictures; charts over yaw draw this one"),
+    "both_low": (REAL, "95 % interval of mean_both: lower end"),
+    "both_high": (REAL, "upper end"),
     **_PEOPLE,
     "share_gaining": (REAL, "gains only: share of images whose gain is above zero"),
     "share_gaining_low": (REAL, "95 % interval: lower end"),
@@ -87,6 +91,11 @@ _JUDGED: dict[str, Column] = {
     "share_gaining_high": (REAL, "upper end"),
     "n_images": (INT, "images that both gave (N)"),
     "n_subjects": (INT, "people among them"),
+    "n_fallback": (INT, "fusions: images among them that rest on one of the two pictures alone (the other gave no embedding)"),
+    "net_gain_both": (REAL, "net_gain over the images that have both pictures"),
+    "identity_gain_both": (REAL, "identity_gain over the images that have both pictures"),
+    "identity_gain_both_low": (REAL, "95 % interval: lower end"),
+    "identity_gain_both_high": (REAL, "upper end"),
     "n_effective": _PEOPLE["n_effective"],
     "n_fta_angled": (INT, "failures of the original pictures"),
     "n_fta_frontal": (INT, "failures of the frontals"),
@@ -150,6 +159,7 @@ TABLES: dict[str, dict[str, Column]] = {
         **CELL,
         "n_images": _COUNTED["n_images"],
         "n_subjects": _COUNTED["n_subjects"],
+        "n_fallback": MASTER["n_fallback"],
         "n_genuine": (INT, "genuine pairs (probe, own reference)"),
         "n_impostor": (INT, "impostor pairs (probe, other person's reference)"),
         "n_eligible": _COUNTED["n_eligible"],
@@ -261,7 +271,7 @@ TABLES: dict[str, dict[str, Column]] = {
     "curves": {
         **CELL,
         "yaw": (REAL, "\\|yaw\\| in degrees"),
-        "mean": (REAL, "smooth curve of genuine similarity"),
+        "mean": (REAL, "smooth curve of genuine similarity; fusions: of the images that have both pictures; only where images are near"),
         "ci_low": (REAL, "pointwise 95 % band: lower end"),
         "ci_high": (REAL, "upper end"),
         "weight": (REAL, "images' worth of data behind the point"),
@@ -270,6 +280,7 @@ TABLES: dict[str, dict[str, Column]] = {
         **CELL,
         "subject": (TEXT, "person"),
         "n_images": (INT, "images that both gave"),
+        "n_fallback": MASTER["n_fallback"],
         "n_fta": _COUNTED["n_fta"],
         "angled_gt": (REAL, "mean Angled vs GT"),
         "frontal_gt": (REAL, "mean Frontal vs GT"),

@@ -1,10 +1,11 @@
 """What frontalizers and enhancements cost, and the comparison of frontalizers that people ask for: speed, quality, installation, GPU, notes.
 
-Times differ from run to run, so these tables are no master tables: they lie in ``results/cost/``.
+Times differ from run to run, so these tables are no master tables: they lie in ``results/cost/RUN``.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from frontalbench import atomic, cards, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench import status, tables
+from frontalbench.catalogue import cards, families
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.detect.ahead import KEY
+from frontalbench.files import atomic
 from frontalbench.tabulate.columns import INT, REAL, TEXT, Column
 from frontalbench.tabulate.facts import LEVELS
 from frontalbench.tabulate.write import csv_text, markdown, number, signed, tidy
@@ -33,8 +37,14 @@ COST: dict[str, Column] = {
     "threads": (INT, "CPU threads of a job"),
     "n_images": (INT, "images that came out"),
     "images_per_second": (REAL, "of one job: images / sum of their seconds, loading left out"),
-    "seconds_median": (REAL, "seconds per image, in-process, loading left out"),
+    "seconds_median": (REAL, "seconds per image in the model itself, loading left out"),
     "seconds_p95": (REAL, "95th percentile"),
+    "find_seconds": (REAL, "seconds per image that finding the face in the photograph took, for frontalizers that need one"),
+    "align_seconds": (
+        REAL,
+        "seconds per image that detector and pose took on the new picture, for frontalizers whose card asks for an alignment of its own",
+    ),
+    "total_seconds": (REAL, "seconds_median + find_seconds + align_seconds; empty where one that is needed was not measured"),
     "load_seconds": (REAL, "loading the model, median over the jobs"),
     "host_mb": (REAL, "largest peak memory of a job, MB"),
     "gpu_mb": (REAL, "largest peak GPU memory of torch in a job, MB; where it is empty, `gpu` says why"),
@@ -51,7 +61,7 @@ COMPARISON: dict[str, Column] = {
     "dataset": (TEXT, "dataset card"),
     "frontalizer": (TEXT, "frontalizer card"),
     "title": (TEXT, "what it is"),
-    "seconds_median": COST["seconds_median"],
+    **{key: COST[key] for key in ("total_seconds", "seconds_median", "find_seconds", "align_seconds")},
     "images_per_second": COST["images_per_second"],
     "device": COST["device"],
     "host_mb": COST["host_mb"],
@@ -75,12 +85,17 @@ TABLES = {"cost": COST, "comparison": COMPARISON}
 
 @dataclass(frozen=True)
 class Made:
-    """Pictures tables of one variant, with the benchmark files of their jobs where they are known."""
+    """Pictures tables of one variant, with the benchmark files of their jobs where they are known.
+
+    ``faces``: crops tables of the photographs by the detector that finds faces for frontalizers; ``aligned``: those of the variant by every detector.
+    """
 
     dataset: str
     variant: str
     shards: Sequence[Path]
     benchmarks: Sequence[Path] = ()
+    faces: Sequence[Path] = ()
+    aligned: Sequence[Path] = ()
 
 
 def cost_row(made: Made) -> Row:
@@ -92,6 +107,7 @@ def cost_row(made: Made) -> Row:
     runs = [run for run in map(tables.run_record, made.shards) if run]
     records = [tables.provenance(path) for path in made.shards]
     wanted = store.requirements(used)
+    middle = float(np.median(seconds)) if len(seconds) else None
     peaks = [run["host_mb"] for run in runs] + [peak for path in made.benchmarks for peak in _benchmark_peak(path)]
     return {
         "dataset": made.dataset,
@@ -101,8 +117,9 @@ def cost_row(made: Made) -> Row:
         "threads": max((int(record.get("threads") or 0) for record in records), default=0) or None,
         "n_images": len(seconds),
         "images_per_second": len(seconds) / seconds.sum() if seconds.sum() > 0 else None,
-        "seconds_median": float(np.median(seconds)) if len(seconds) else None,
+        "seconds_median": middle,
         "seconds_p95": float(np.quantile(seconds, 0.95)) if len(seconds) else None,
+        **_around(made, used[0] if plain else None, middle),
         "load_seconds": float(np.median([run["load_seconds"] for run in runs])) if runs else None,
         "host_mb": max(peaks, default=None),
         "weights_mb": sum(need.weight.bytes or 0 for need in wanted) / 1e6,
@@ -110,6 +127,38 @@ def cost_row(made: Made) -> Row:
         "parameters": parameters(used),
         "install": install(used),
     }
+
+
+def _around(made: Made, frontalizer: ModelCard | None, own: float | None) -> Row:
+    """``find_seconds``, ``align_seconds`` and ``total_seconds``: what a method needs besides its own model."""
+    finds = frontalizer is not None and needs_face(frontalizer)
+    aligns = frontalizer is not None and KEY in frontalizer.params
+    find = _seconds_of_jobs(made.faces) if finds else None
+    align = _seconds_of_jobs(made.aligned) if aligns else None
+    whole = own is not None and (find is not None or not finds) and (align is not None or not aligns)
+    return {"find_seconds": find, "align_seconds": align, "total_seconds": (own or 0.0) + (find or 0.0) + (align or 0.0) if whole else None}
+
+
+def _seconds_of_jobs(shards: Sequence[Path]) -> float | None:
+    """Seconds per picture of the jobs that wrote these tables, loading left out; None where nothing was noted."""
+    work, pictures = 0.0, 0
+    for path in shards:
+        run = tables.run_record(path)
+        if run:
+            work += run["work_seconds"]
+            pictures += sum(word in _WORKED_ON for word in tables.read(path, columns=["status"]).column("status").to_pylist())
+    return work / pictures if pictures else None
+
+
+_WORKED_ON = frozenset({status.OK, status.NO_FACE})
+"""Statuses of pictures that a detector looked at."""
+
+
+def needs_face(card: ModelCard) -> bool:
+    """Whether the frontalizer of a card wants the face found in the photograph; told without its weights."""
+    module = importlib.import_module(families.target(card.kind, card.family)[0])
+    flags = [getattr(value, "needs_face", None) for value in vars(module).values() if isinstance(value, type)]
+    return any(flag is True for flag in flags)
 
 
 def _gpu(runs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]) -> Row:
@@ -209,7 +258,8 @@ def comparison_rows(costs: Sequence[Row], gains: Sequence[Mapping[str, Any]], qu
                 "dataset": cost["dataset"],
                 "frontalizer": card.name,
                 "title": card.title,
-                **{key: cost[key] for key in ("seconds_median", "images_per_second", "device", "host_mb", "gpu_mb", "gpu")},
+                **{key: cost[key] for key in ("total_seconds", "seconds_median", "find_seconds", "align_seconds")},
+                **{key: cost[key] for key in ("images_per_second", "device", "host_mb", "gpu_mb", "gpu")},
                 "identity_gain_low": min((r["identity_gain"] for r in judged), default=None),
                 "identity_gain_high": max((r["identity_gain"] for r in judged), default=None),
                 "n_judges": len(judged),
@@ -252,6 +302,16 @@ def schema(name: str) -> pa.Schema:
     return pa.schema([(key, kind) for key, (kind, _) in TABLES[name].items()])
 
 
+def _speed(row: Row) -> str:
+    """Seconds per image, and what of them is not the model's."""
+    if row["total_seconds"] is None:
+        return f"{number(row['seconds_median'])} s per image in the model on {row['device']}; finding faces was not measured"
+    parts = [f"{number(row['seconds_median'])} in the model"]
+    parts += [f"{number(row['find_seconds'])} finding the face"] if row["find_seconds"] is not None else []
+    parts += [f"{number(row['align_seconds'])} detector and pose on the new picture"] if row["align_seconds"] is not None else []
+    return f"{number(row['total_seconds'])} s per image on {row['device']} ({', '.join(parts)})"
+
+
 def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
     """The comparison for people."""
     header = ["Frontalizer", "Dataset", "Speed", "Quality", "Installation", "GPU", "Licence", "Verified", "Notes"]
@@ -260,7 +320,7 @@ def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
         gain = f"{signed(row['identity_gain_low'])} to {signed(row['identity_gain_high'])}" if row["n_judges"] else "not judged"
         alike = f"; SSIM face {number(row['ssim_face'])}" if row["ssim_face"] is not None else ""
         turned = f"; turned by {number(row['pose_error'], 1)}°" if row["pose_error"] is not None else ""
-        speed = "no image came out" if row["seconds_median"] is None else f"{number(row['seconds_median'])} s per image on {row['device']}"
+        speed = "no image came out" if row["seconds_median"] is None else _speed(row)
         memory = row["gpu"] if row["gpu_mb"] is None else f"{row['gpu_mb']:.0f} MB"
         fta = "" if row["fta_rate"] is None else f"; FTA {100 * row['fta_rate']:.1f} %"
         body.append(
@@ -277,7 +337,8 @@ def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
             ]
         )
     words = (
-        "# Frontalizers compared\n\nSpeed: median of the in-process seconds per image, loading left out, on the machine that ran this. "
+        "# Frontalizers compared\n\nSpeed: seconds per image on the machine that ran this, loading left out: median of the model itself, and the "
+        "mean of finding the face, and of detector and pose on the new picture, where the method needs them. "
         "Identity gain: lowest to highest mean among the judges (0 is as good as the photograph).\n"
         f"The Python environment that all of them share: {installed['packages']} packages, {installed['mb'] / 1000:.1f} GB, by `make run`.\n\n"
     )

@@ -79,6 +79,15 @@ def lost_note(what: str, base: str, own: float, base_own: float, common_gain: fl
     )
 
 
+def fallback_note(row: Mapping[str, Any]) -> str:
+    """A sentence where a mean rests on fallbacks of a fusion: how many, and the mean without them; else empty."""
+    if not row["n_fallback"]:
+        return ""
+    n_both = row["n_images"] - row["n_fallback"]
+    rest = f"over the {n_both} with both pictures the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both pictures"
+    return f"{row['n_fallback']} of {row['n_images']} images rest on one picture alone, as the other gave no embedding: {rest}"
+
+
 def weight_note(people: People) -> str:
     """A sentence when one person holds more than a quarter of the images; else empty."""
     if not people.largest > DOMINANT:

@@ -20,6 +20,7 @@ from frontalbench.tabulate.dataset import (
     Row,
     Settings,
     disagreement_note,
+    fallback_note,
     is_missing,
     join_notes,
     lost_note,
@@ -61,6 +62,8 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
             people = verdict.people_of_cell(rows, original, is_original=cell.variant == ORIGINAL, bins=bins)
             for row in found:
                 about = lost if row["yaw_axis"] == "all" and row["group"] in ("Frontal vs GT", "Net Gain") else ""
+                if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
+                    about = join_notes(about, fallback_note(row))
                 who = people.get((row["group"], row["subset"], row["yaw_axis"], row["yaw_bin"]), verdict.NOBODY)
                 weights = {"mean_people": who.mean, "n_effective": who.effective}
                 out.append({**head, **row, **weights, "note": join_notes(about, _about_people(row, who, original), standing)})
@@ -117,6 +120,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
             names, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
             n = np.bincount(code[both], minlength=len(names))
             failed = np.bincount(code[eligible & rows.fta], minlength=len(names))
+            alone = np.bincount(code[both & rows.fallback], minlength=len(names))
 
             def per_person(values: FloatArray, code: Any = code, both: BoolArray = both, n: Any = n) -> FloatArray:
                 with np.errstate(invalid="ignore", divide="ignore"):
@@ -131,6 +135,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
                         **head,
                         "subject": str(names[i]),
                         "n_images": int(n[i]),
+                        "n_fallback": int(alone[i]),
                         "n_fta": int(failed[i]),
                         "angled_gt": float(angled[i]),
                         "frontal_gt": float(frontal[i]),

@@ -76,6 +76,11 @@ def net_gain_rows(master: Sequence[Row]) -> list[Row]:
                 "share_gaining_high": net["share_gaining_high"],
                 "n_images": net["n_images"],
                 "n_subjects": net["n_subjects"],
+                "n_fallback": net["n_fallback"],
+                "net_gain_both": net["mean_both"],
+                "identity_gain_both": identity["mean_both"],
+                "identity_gain_both_low": identity["both_low"],
+                "identity_gain_both_high": identity["both_high"],
                 "n_effective": net["n_effective"],
                 "n_fta_angled": angled_own.get("n_fta"),
                 "n_fta_frontal": frontal_own["n_fta"],
@@ -413,7 +418,7 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
                 _bold(interval(row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"], sign=True), row["best"]),
                 signed(row["identity_gain_people"]),
                 "not decidable" if row["decidable"] is False else number(row["p_holm"], 4),
-                str(row["n_images"]),
+                str(row["n_images"]) + (f" ({row['n_fallback']} alone)" if row["n_fallback"] else ""),
                 str(row["n_subjects"]),
                 number(row["n_effective"], 1),
                 f"{row['n_fta_frontal']} ({100 * row['fta_rate_frontal']:.1f} %)",
@@ -424,6 +429,8 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
         "Identity gain = Net Gain - impostor gain: what is left when drifting towards the average face is taken out. "
         "Over people: everybody counts once; effective: as many people as that if all had equally many images.\n"
     )
+    if any(row["n_fallback"] for row in rows):
+        title += "N (k alone): for k of them a fusion had only one of its two pictures; the note gives the Net Gain without those.\n"
     return f"{title}{HOW_TO_READ}\n{markdown(header, body)}{_notes(rows, ('variant', 'dataset'))}"
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from frontalbench import tables
 from frontalbench.compare import curves, groups, scores, stats
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.compare.jackknife import Estimate
 from frontalbench.errors import BadInput
 from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
 from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
@@ -26,11 +27,19 @@ def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
     """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
     moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
     references = None if moves is None else groups.references_by_group(original, moves.shape[1])
+
+    def of(name: str) -> FloatArray:
+        return np.where(chosen, getattr(rows, name), np.nan)
+
     return stats.PairMoments(
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
-        moves,
-        references,
+        genuine=of("genuine"),
+        genuine_sd=of("genuine_sd"),
+        n_genuine=of("n_references"),
+        impostor=of("impostor"),
+        impostor_sd=of("impostor_sd"),
+        n_impostor=of("n_impostors"),
+        moves=moves,
+        references=references,
     )
 
 
@@ -63,7 +72,7 @@ def read_scores(cell: Cell, original: Rows) -> Scored | None:
     return Scored(genuine.scores, image, code[image], impostors, lost, gained)
 
 
-def _estimate(prefix: str, value: stats.Estimate) -> Row:
+def _estimate(prefix: str, value: Estimate) -> Row:
     return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
 
 
@@ -93,11 +102,15 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
             genuine = np.where(ok, rows.genuine, np.nan)
             slope = curves.slope(yaw, genuine, subject)
             curve = curves.smooth(yaw, genuine, subject, YAW_GRID)
+            drawn = genuine if not rows.fallback.any() else np.where(rows.fallback, np.nan, genuine)
+            shown = curve if drawn is genuine else curves.smooth(yaw, drawn, subject, YAW_GRID)
+            near = curves.near(yaw[np.isfinite(drawn)], YAW_GRID)
             reached = YAW_GRID[np.isfinite(curve.mean)]
             row: Row = {
                 **head,
                 "n_images": int(ok.sum()),
                 "n_subjects": len(np.unique(subject[ok])),
+                "n_fallback": int((ok & rows.fallback).sum()),
                 "n_genuine": int(np.nansum(rows.n_references[ok])),
                 "n_impostor": int(np.nansum(rows.n_impostors[ok])),
                 "n_eligible": n_eligible,
@@ -116,8 +129,8 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 row.update(_estimate("dprime_change", change))
             out["curves"] += [
                 {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
-                for x, m, a, b, w in zip(curve.yaw, curve.mean, curve.low, curve.high, curve.weight, strict=True)
-                if math.isfinite(m)
+                for x, m, a, b, w, here in zip(shown.yaw, shown.mean, shown.low, shown.high, shown.weight, near, strict=True)
+                if math.isfinite(m) and here
             ]
             out["cmc"] += [
                 {**head, "rank": rank, "n_gallery": n_gallery, "n_images": int(ranked.sum()), **_estimate("share", share)}

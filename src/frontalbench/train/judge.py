@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.embed.arcface import read_params
+from frontalbench.errors import BadConfig
 from frontalbench.networks.recognizer import Recognizer
 
 
 def load_judge(card: ModelCard) -> Recognizer:
-    """The network of a backbone card, fetched if need be."""
+    """The network of a backbone card, fetched if need be.
+
+    Raises :class:`~frontalbench.errors.BadConfig` for params that the card's family does not know, or that this network cannot follow.
+    """
     from frontalbench.weights import store
 
-    return Recognizer(store.fetch(card), mean=float(card.params.get("mean", 127.5)), std=float(card.params.get("std", 127.5)))
+    params = read_params(card)
+    mean, std = set(params["mean"]), set(params["std"])
+    if len(mean) > 1 or len(std) > 1 or (params["colour"], params["layout"]) != ("rgb", "nchw"):
+        raise BadConfig(f"{card.path}: a judge with a gradient takes RGB, nchw, and one mean and std for all three colours")
+    return Recognizer(store.fetch(card), mean=mean.pop(), std=std.pop())

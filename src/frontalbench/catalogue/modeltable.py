@@ -1,0 +1,63 @@
+"""The README's model table, made from the cards so that it cannot disagree with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frontalbench.catalogue import cards
+from frontalbench.errors import BadInput
+from frontalbench.files import atomic
+
+BEGIN = "<!-- model table: made by workflow/scripts/model_table.py -->"
+END = "<!-- end of model table -->"
+
+
+def model_table(root: Path | None = None) -> str:
+    """Markdown table of all model cards: name, kind, what it is, weights, licence, how far it is verified."""
+    lines = ["| card | kind | what | weights | licence (weights) | verified |", "|---|---|---|---|---|---|"]
+    for kind in cards.FOLDERS:
+        for card in sorted(cards.all_cards(kind, root), key=lambda item: item.name):
+            weights = weights_words(card)
+            licence = str(card.data.get("licence", {}).get("weights", "")).replace("|", "/")
+            verified = card.data.get("verified", {})
+            date = f" ({verified['date']})" if verified.get("date") else ""
+            lines.append(f"| `{card.name}` | {kind} | {card.title} | {weights} | {licence} | {verified.get('level', 'none')}{date} |")
+    return "\n".join(lines)
+
+
+def weights_words(card: cards.ModelCard) -> str:
+    """How much there is to fetch and by which ways, in a few words."""
+    if not card.weights:
+        return "of " + ", ".join(card.uses) if card.uses else "none"
+    ways = sorted({_way(source) for weight in card.weights.values() for source in weight.sources})
+    if not ways:
+        ways = ["by hand" if all(weight.sha256 for weight in card.weights.values()) else "none yet"]
+    size = sum(weight.bytes or 0 for weight in card.weights.values())
+    amount = f"{size / 1e6:.1f} MB, " if size >= 100_000 else f"{size / 1e3:.0f} kB, " if size else ""
+    return amount + " / ".join(ways)
+
+
+def _way(source: cards.Source) -> str:
+    if isinstance(source, cards.UrlSource):
+        return "official address"
+    if isinstance(source, cards.PackageSource):
+        return "pip" if source.registry == "python" else "npm"
+    return "local file"
+
+
+def put_into(readme: Path, table: str, *, check: bool = False) -> bool:
+    """Replace the table between the two marks of ``readme``; returns whether it was up to date. ``check``: write nothing.
+
+    Raises :class:`BadInput` when the marks are not there.
+    """
+    text = readme.read_text(encoding="utf-8")
+    if BEGIN not in text or END not in text:
+        raise BadInput(f"{readme}: the marks '{BEGIN}' and '{END}' are not there; put them where the table belongs")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    new = f"{before}{BEGIN}\n{table}\n{END}{after}"
+    if new == text:
+        return True
+    if not check:
+        atomic.write_text(readme, new)
+    return False

@@ -1,0 +1,212 @@
+"""What a stage's result depends on besides its inputs: the library code it uses.
+
+A *code fingerprint* is a hash over the modules that a stage reaches by imports, of their meaning and not their text: comments, docstrings and
+formatting do not count, file times do not count. Rules put it into ``params``; Snakemake reruns a job when it changes, and only then.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import functools
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from frontalbench.catalogue import families
+
+PACKAGE = "frontalbench"
+ROOT = Path(__file__).resolve().parents[1]
+
+ROOMS_LEFT_OUT = ("catalogue", "files", "plan", "upkeep", "weights")
+"""Packages that decide no value of a result, whatever is put into them. What they bring in is checked by sha256 (weights) or hashed by itself (cards,
+the family that a cell uses); or they only carry or describe it."""
+MODULES_LEFT_OUT = ("cli", "datasets.layouts", "errors", "tables")
+"""Modules outside of those rooms for which the same holds: the schema of a stage's table is hashed by itself, so is a dataset's layout."""
+_LEFT_OUT = tuple(f"{PACKAGE}.{name}" for name in (*ROOMS_LEFT_OUT, *MODULES_LEFT_OUT))
+
+_DATA = ("data", "static", "templates")
+"""Folders of a package whose files its modules read; they count with their bytes."""
+
+
+def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, more: Iterable[str] = ()) -> str:
+    """Hash of the import closure of ``modules`` (dotted names), of the script's own code and of ``more`` texts; 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    # Not their names: a module that only moves to another room changes nothing.
+    for module in sorted(_module_hash(name) for name in _closure(frozenset(modules)) if not _is_empty(name)):
+        digest.update(f"{module}\n".encode())
+    if script is not None:
+        digest.update(f"{Path(script).name}={_source_hash(Path(script).read_text(encoding='utf-8'))}\n".encode())
+    for text in more:
+        digest.update(hashlib.sha256(text.encode()).digest())
+    return digest.hexdigest()[:16]
+
+
+def imports(script: str | Path) -> tuple[str, ...]:
+    """Dotted names that a script imports, wherever in it."""
+    return tuple(_imports(ast.parse(Path(script).read_text(encoding="utf-8")), ""))
+
+
+def closure(modules: Iterable[str]) -> frozenset[str]:
+    """The modules of this package whose code goes into the fingerprint of ``modules``."""
+    return _closure(frozenset(modules))
+
+
+def family_module(kind: str, family: str) -> str:
+    """The module that runs cards of this family (raises BadConfig for an unknown one)."""
+    return families.target(kind, family)[0]
+
+
+@functools.cache
+def _closure(modules: frozenset[str]) -> frozenset[str]:
+    waiting = list(modules)
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        left_out = name == PACKAGE or any(name == other or name.startswith(other + ".") for other in _LEFT_OUT)
+        if left_out or name in seen or _path(name) is None:
+            continue
+        seen.add(name)
+        waiting.extend(_module_imports(name))
+        parent = name.rpartition(".")[0]
+        if parent:
+            waiting.append(parent)
+    return frozenset(seen)
+
+
+def _path(name: str) -> Path | None:
+    """Source file of a module of this package; None for anything else."""
+    if not _is_own(name):
+        return None
+    base = ROOT.joinpath(*name.split(".")[1:])
+    if (base / "__init__.py").is_file():
+        return base / "__init__.py"
+    module = base.with_suffix(".py")
+    return module if module.is_file() else None
+
+
+@functools.cache
+def _tree(name: str) -> ast.Module:
+    path = _path(name)
+    assert path is not None
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _module_imports(name: str) -> tuple[str, ...]:
+    path = _path(name)
+    assert path is not None
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    return tuple(_imports(_tree(name), package))
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[str]:
+    for node in _runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join(parts[: len(parts) - node.level + 1] + ([base] if base else []))
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)  # may be a module or a name in it; unknown modules are dropped
+
+
+def _runtime_nodes(tree: ast.Module) -> Iterator[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING:``, which never run."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting.extend(node.orelse)
+            continue
+        yield node
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+@functools.cache
+def _module_hash(name: str) -> str:
+    digest = hashlib.sha256(_tree_hash(_tree(name)).encode())
+    for data in _data(name):
+        digest.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _data(name: str) -> list[Path]:
+    path = _path(name)
+    assert path is not None
+    return [data for folder in _DATA for data in sorted((path.parent / folder).glob("*"))] if path.name == "__init__.py" else []
+
+
+def _is_empty(name: str) -> bool:
+    """Whether a module holds nothing but its docstring: a package that is only a room."""
+    return all(_is_bare_string(item) for item in _tree(name).body) and not _data(name)
+
+
+def _source_hash(source: str) -> str:
+    """Hash of what a source file does, see :func:`_tree_hash`."""
+    return _tree_hash(ast.parse(source))
+
+
+def _tree_hash(tree: ast.Module) -> str:
+    """Hash of a syntax tree without docstrings, positions and the places that our own modules are imported from.
+
+    What is imported is hashed by itself; only what it is called here counts. Leaves the tree as it was.
+    """
+    tree = copy.deepcopy(tree)
+    called: set[tuple[str, str]] = set()
+    for node in ast.walk(tree):
+        for field in ("body", "orelse", "finalbody"):
+            items = getattr(node, field, None)
+            if not isinstance(items, list):
+                continue
+            kept = []
+            for item in items:
+                own = _own_names(item)
+                called.update(own or ())
+                if own is None and not (field == "body" and isinstance(node, _DOCUMENTED) and _is_bare_string(item)):
+                    kept.append(item)
+            setattr(node, field, kept or ([ast.Pass()] if items and field == "body" else []))
+    return hashlib.sha256((_dump(tree) + (repr(sorted(called)) if called else "")).encode()).hexdigest()
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _own_names(node: ast.stmt) -> list[tuple[str, str]] | None:
+    """For an import of ours: (what is imported, what it is called here), a module being known by what it is called alone; None for anything else."""
+    if isinstance(node, ast.Import) and all(_is_own(alias.name) for alias in node.names):
+        return [("", alias.asname or alias.name) for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and (node.level or _is_own(node.module or "")):
+        names = ((alias, _path(f"{node.module}.{alias.name}") is not None) for alias in node.names)
+        return [("" if module else alias.name, alias.asname or alias.name) for alias, module in names]
+    return None
+
+
+def _is_own(name: str) -> bool:
+    return name == PACKAGE or name.startswith(PACKAGE + ".")
+
+
+def _dump(node: object) -> str:
+    """A syntax tree as text, the same under every Python (what ``ast.dump`` of 3.11 writes), so that another Python reruns nothing.
+
+    Python 3.12 knows type parameters, and some of its releases put an empty text behind ``{value:{form}}``; 3.13 leaves out what is empty.
+    """
+    if isinstance(node, list):
+        return f"[{', '.join(map(_dump, node))}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = []
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if (value is None and getattr(type(node), name, ...) is None) or (name == "type_params" and not value):
+            continue
+        if isinstance(node, ast.JoinedStr) and isinstance(value, list):
+            value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
+        fields.append(f"{name}={_dump(value)}")
+    return f"{type(node).__name__}({', '.join(fields)})"
+
+
+def _is_bare_string(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
