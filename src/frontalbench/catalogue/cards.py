@@ -73,7 +73,7 @@ Source = UrlSource | PackageSource | FileSource
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level`` none or golden)."""
+    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden)."""
 
     key: str
     file: str

@@ -87,8 +87,10 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     paths = {key: store.fetch(card, key) for key in ("kp_detector", "model")}
     detector = checkpoints.unfilled(keypoint_detector)
     checkpoints.fill(detector, checkpoints.load(paths["kp_detector"]), paths["kp_detector"])
-    expression_encoder, encoder, decoder = (checkpoints.unfilled(make) for make in (ExpressionEncoder, Encoder, Decoder))
-    for name, network in (("expression_encoder", expression_encoder), ("encoder", encoder), ("decoder", decoder)):
+    expression_encoder = checkpoints.unfilled(ExpressionEncoder)
+    encoder, decoder = checkpoints.unfilled(Encoder), checkpoints.unfilled(Decoder)
+    parts: dict[str, torch.nn.Module] = {"expression_encoder": expression_encoder, "encoder": encoder, "decoder": decoder}
+    for name, network in parts.items():
         checkpoints.fill(network, checkpoints.load(paths["model"], inner=name), paths["model"])
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)

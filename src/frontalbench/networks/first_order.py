@@ -76,7 +76,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv1(functional.relu(self.norm1(x)))
         y = self.conv2(functional.relu(self.norm2(y)))
-        return x + y
+        out: Tensor = x + y
+        return out
 
 
 class Generator(nn.Module):
@@ -94,7 +95,8 @@ class Generator(nn.Module):
         self.final = nn.Conv2d(_WIDTH, 3, 7, padding=3)
 
     def forward(self, pictures: Tensor, source: Keypoints, driving: Keypoints) -> Tensor:
-        return self.explained(pictures, source, driving)[0]
+        drawn, _, _ = self.explained(pictures, source, driving)
+        return drawn
 
     def explained(self, pictures: Tensor, source: Keypoints, driving: Keypoints) -> tuple[Tensor, Tensor, Tensor]:
         """(pictures, how much of each place is seen (N, 1, 64, 64), shares of the motions (N, 11, 64, 64))."""

@@ -119,7 +119,7 @@ class Attention(nn.Module):
 
 def _split(x: Tensor) -> Tensor:
     """(N, T, 12 * 64) -> (N, 12, T, 64)."""
-    return x.unflatten(-1, (HEADS, HEAD)).transpose(1, 2)
+    return x.view(*x.shape[:2], HEADS, HEAD).transpose(1, 2)
 
 
 class FeedForward(nn.Module):
@@ -162,9 +162,9 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor, memories: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
         for index, layer in enumerate(self.layers):
-            attention, forward = layer  # type: ignore[misc]
-            x = x + attention(x, None if memories is None else memories[index])
-            x = x + forward(x)
+            assert isinstance(layer, nn.ModuleList)
+            x = x + layer[0](x, None if memories is None else memories[index])
+            x = x + layer[1](x)
         return x
 
 
@@ -196,7 +196,7 @@ class Encoder(nn.Module):
     def forward(self, pictures: Tensor, motion: Motion) -> Tensor:
         height, width = pictures.shape[2:]
         where = queries(motion, pixel_grid(width, pictures.device).flatten(0, 1))
-        planes = where.transpose(1, 2).unflatten(2, (height, width))
+        planes = where.transpose(1, 2).reshape(len(pictures), -1, height, width)
         x = self.per_patch_linear(self.conv_blocks(torch.cat([pictures, planes], dim=1)))
         tokens: Tensor = self.transformer(x.flatten(2).transpose(1, 2))
         return tokens
@@ -219,7 +219,7 @@ class Decoder(nn.Module):
 
     def forward(self, tokens: Tensor, motion: Motion, side: int = SIDE) -> Tensor:
         grid = pixel_grid(side, tokens.device).flatten(0, 1)
-        return self.at(tokens, motion, grid).transpose(1, 2).unflatten(2, (side, side))
+        return self.at(tokens, motion, grid).transpose(1, 2).reshape(len(tokens), 3, side, side)
 
     def at(self, tokens: Tensor, motion: Motion, pixels: Tensor) -> Tensor:
         """The colours (N, P, 3) at ``pixels`` (P, 2), some at a time."""

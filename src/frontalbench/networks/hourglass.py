@@ -130,7 +130,7 @@ class KeypointDetector(nn.Module):
         value = centres(heat)
         if self.jacobian is None:
             return Keypoints(value)
-        return Keypoints(value, pooled(self.jacobian(features), heat).unflatten(2, (2, 2)))
+        return Keypoints(value, pooled(self.jacobian(features), heat).view(-1, KEYPOINTS, 2, 2))
 
 
 def centres(heat: Tensor) -> Tensor:
@@ -140,4 +140,4 @@ def centres(heat: Tensor) -> Tensor:
 
 def pooled(maps: Tensor, heat: Tensor) -> Tensor:
     """Means of ``maps`` (N, K * C, H, W), C of them for each keypoint, weighed by its heat map (N, K, H, W): (N, K, C)."""
-    return torch.einsum("nkhw,nkchw->nkc", heat, maps.unflatten(1, (heat.shape[1], -1)))
+    return torch.einsum("nkhw,nkchw->nkc", heat, maps.view(*heat.shape[:2], -1, *heat.shape[2:]))
