@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from frontalbench.networks.first_order import SIDE, Generator, keypoint_detector  # noqa: E402
-from frontalbench.networks.hourglass import KeypointDetector, Keypoints  # noqa: E402
+from frontalbench.networks.hourglass import KeypointDetector, Keypoints, ready  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
 NAME = "first_order_model"
@@ -27,6 +28,10 @@ def generator() -> Generator:
     return fills.filled(Generator, NAME, "generator", "generator", constant=("down.weight",))
 
 
+def ready_generator() -> Generator:
+    return ready(fills.filled(Generator, NAME, "generator", "generator", constant=("down.weight",)))
+
+
 def test_the_keys_are_the_official_ones_in_their_order() -> None:
     assert list(detector().state_dict()) == list(fills.state_keys(NAME, "kp_detector"))
     assert set(generator().state_dict()) == set(fills.state_keys(NAME, "generator"))
@@ -40,14 +45,15 @@ def test_keypoints_and_jacobians_are_the_official_ones(role: str) -> None:
     fills.golden(NAME).near(f"kp.jacobian_{role}", found.jacobian.flatten(), **TOLERANCE)
 
 
-def test_the_generator_draws_the_official_picture() -> None:
+@pytest.mark.parametrize("made", [generator, ready_generator], ids=["as loaded", "made ready"])
+def test_the_generator_draws_the_official_picture(made: Callable[[], Generator]) -> None:
     value = fills.normal("input:fom_kp", 0.4, 1, 10, 2)
     source, driving = (
         Keypoints(fills.tensor(points), fills.tensor(np.eye(2) + fills.normal(f"input:fom_jac_{letter}", 0.1, 1, 10, 2, 2)))
         for points, letter in ((value, "s"), (value + fills.normal("input:fom_kp_delta", 0.05, 1, 10, 2), "d"))
     )
     with torch.inference_mode():
-        drawn, seen, shares = generator().explained(fills.uniform("input:fom_source", 1, 3, SIDE, SIDE), source, driving)
+        drawn, seen, shares = made().explained(fills.uniform("input:fom_source", 1, 3, SIDE, SIDE), source, driving)
     stored = fills.golden(NAME)
     stored.near("gen.mask", shares, stride=7, **TOLERANCE)
     stored.near("gen.occlusion", seen.flatten(), **TOLERANCE)

@@ -22,8 +22,8 @@ from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import framing, load_frontalizer  # noqa: E402
-from frontalbench.frontalize.base import View  # noqa: E402
-from frontalbench.frontalize.driven import movement_scale  # noqa: E402
+from frontalbench.frontalize.base import SelfTested, View  # noqa: E402
+from frontalbench.frontalize.driven import movement_scale, reproduction  # noqa: E402
 from frontalbench.geometry.similarity import apply  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.networks.hourglass import Keypoints, relative  # noqa: E402
@@ -164,6 +164,26 @@ def test_degenerate_pictures_are_outcomes_and_no_exceptions(family: str, models:
         assert (one.image is not None) == (one.status == status.OK) and (one.status == status.OK or one.detail), name
     assert all(outcomes[name].status == status.OK for name in ("profile", "two faces", "grey")), outcomes
     assert outcomes["a box of no size"].status == status.MODEL_ERROR
+
+
+@pytest.mark.weights
+def test_synthetic_weights_fail_the_self_test_and_a_network_that_gives_the_crop_back_passes_its_first_check(models: dict[str, Any]) -> None:
+    views = [view(picture("l39"))]
+    network = models["first_order"].family
+    assert not reproduction(network, views).passed and not reproduction(models["fsrt"].family, views).passed
+    assert isinstance(models["fsrt"], SelfTested)
+    checks = models["first_order"].selftest(views)
+    assert [check.name for check in checks][:2] == ["reproduces the crop (dB)", "pictures"] and not all(check.passed for check in checks)
+
+    class Kept:
+        prepare = network.prepare
+
+        def reproduced(self, items: list[Any]) -> torch.Tensor:
+            return torch.stack([torch.from_numpy(item.framed.pixels).permute(2, 0, 1) / 255.0 for item in items])
+
+    assert reproduction(Kept(), views).passed
+    with pytest.raises(BadInput, match="at least one picture in which a face is found"):
+        reproduction(network, [View(picture("l39"), None)])
 
 
 def damaged(path: Path, how: str, tmp_path: Path) -> Path:

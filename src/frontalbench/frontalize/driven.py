@@ -6,20 +6,23 @@ moves from its picture nearest to the photograph's pose to its frontal one, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from frontalbench.errors import BadConfig
+from frontalbench.errors import BadConfig, BadInput
 from frontalbench.frontalize import framing
-from frontalbench.frontalize.base import NoFace, Place, View
+from frontalbench.frontalize.base import FRONTAL, NoFace, Place, View
 from frontalbench.frontalize.batches import to_picture
+from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.driver import Driver
 from frontalbench.frontalize.framing import Framed
+from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
@@ -65,6 +68,44 @@ class Driven:
     def finish(self, item: Prepared, drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
         return to_picture(drawn, 0.0, 1.0), item.framed.place(self._side)
+
+
+class Reproduces(Protocol):
+    """A driven family that can draw its own crops in the pose that they have."""
+
+    def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared: ...
+
+    def reproduced(self, items: Sequence[Prepared]) -> Tensor:
+        """The crops of ``items`` drawn with their own keypoints: (N, 3, S, S) in 0..1."""
+        ...
+
+
+class DrivenBatched(SelfTestedBatched[Prepared]):
+    """A driven network's frontalizer. Its self-test also asks for the photograph's own pose, where nothing is to be moved."""
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        return [reproduction(cast(Reproduces, self.family), views), *super().selftest(views)]
+
+
+LEAST_RATIO = 18.0
+"""Decibels between a crop and its own reproduction; a grey square reaches some 12, First-Order-Model's paper shows nearly the picture."""
+
+
+def reproduction(family: Reproduces, views: Sequence[View]) -> Check:
+    """The peak signal to noise of the worst crop drawn with its own keypoints. Raises :class:`BadInput` where no view has a face."""
+    items = [family.prepare(view, FRONTAL) for view in views if view.face is not None]
+    if not items:
+        raise BadInput("the self-test needs at least one picture in which a face is found")
+    ratios = []
+    for item in items:
+        with torch.inference_mode():
+            drawn = to_picture(family.reproduced([item])[0].float().cpu(), 0.0, 1.0)
+        crop = item.framed.pixels
+        shown = crop if len(crop) == len(drawn) else cv2.resize(crop, drawn.shape[:2], interpolation=cv2.INTER_AREA)
+        error = float(np.mean((drawn.astype(np.float64) - shown) ** 2))
+        ratios.append(10.0 * float(np.log10(255.0**2 / max(error, 1e-3))))
+    meaning = "with its own keypoints the network gives the crop back (peak signal to noise, worst crop)"
+    return Check("reproduces the crop (dB)", min(ratios), LEAST_RATIO, float("inf"), meaning)
 
 
 def driver_pictures(driver: Driver, device: torch.device) -> Tensor:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from frontalbench.frontalize.batches import Batched, batch_on, to_tensor
-from frontalbench.frontalize.driven import RECIPES, Driven, Prepared, driver_pictures, fitter_of, movement_scale
+from frontalbench.frontalize.batches import batch_on, to_tensor
+from frontalbench.frontalize.driven import RECIPES, Driven, DrivenBatched, Prepared, driver_pictures, fitter_of, movement_scale
 from frontalbench.frontalize.driver import Driver
 from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
 from frontalbench.networks.first_order import Generator, keypoint_detector
-from frontalbench.networks.hourglass import KeypointDetector, Keypoints, relative
+from frontalbench.networks.hourglass import KeypointDetector, Keypoints, ready, relative
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -34,7 +34,7 @@ class FirstOrderFamily(Driven):
         adapt_scale: bool = True,
     ) -> None:
         super().__init__(fitter, driver)
-        self._detector, self._generator = (network.to(device).eval().requires_grad_(False) for network in (detector, generator))
+        self._detector, self._generator = (ready(network).to(device) for network in (detector, generator))
         self._device, self._recipe, self._adapt_scale = device, recipe, adapt_scale
         with torch.inference_mode():
             self._driving: Keypoints = self._detector(driver_pictures(driver, device))
@@ -44,6 +44,13 @@ class FirstOrderFamily(Driven):
         pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
         source: Keypoints = self._detector(pictures)
         drawn: torch.Tensor = self._generator(pictures, source, self._driven(source, [item.start for item in items]))
+        return drawn
+
+    def reproduced(self, items: Sequence[Prepared]) -> torch.Tensor:
+        """See :class:`~frontalbench.frontalize.driven.Reproduces`."""
+        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source: Keypoints = self._detector(pictures)
+        drawn: torch.Tensor = self._generator(pictures, source, source)
         return drawn
 
     def _driven(self, source: Keypoints, starts: list[int]) -> Keypoints:
@@ -59,7 +66,7 @@ def _at(keypoints: Keypoints, indices: list[int]) -> Keypoints:
     return Keypoints(keypoints.value[indices], None if keypoints.jacobian is None else keypoints.jacobian[indices])
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBatched:
     """The frontalizer of a card of family ``first_order``, which ``uses`` a driver card and the dense fit. Weights: the published file, of which the
     parts ``generator`` and ``kp_detector`` are read.
 
@@ -81,4 +88,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = FirstOrderFamily(fitter, driven_by, detector, generator, place, recipe=recipe, adapt_scale=adapt_scale)
-    return Batched(card.name, family, takes_target_pose=False, batch=batch_on(place))
+    return DrivenBatched(card.name, family, takes_target_pose=False, batch=batch_on(place))

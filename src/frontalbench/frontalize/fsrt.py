@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from frontalbench.frontalize.batches import Batched, batch_on, to_tensor
-from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, Prepared, driver_pictures, fitter_of, movement_scale
+from frontalbench.frontalize.batches import batch_on, to_tensor
+from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, DrivenBatched, Prepared, driver_pictures, fitter_of, movement_scale
 from frontalbench.frontalize.driver import Driver
 from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
 from frontalbench.networks.fsrt import Decoder, Encoder, ExpressionEncoder, Motion, keypoint_detector, observe
-from frontalbench.networks.hourglass import KeypointDetector, Keypoints, relative
+from frontalbench.networks.hourglass import KeypointDetector, Keypoints, ready, relative
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -41,6 +41,7 @@ class FsrtFamily(Driven):
         side: int = SIDE,
     ) -> None:
         super().__init__(fitter, driver, side=side)
+        ready(detector)
         for network in (detector, expression_encoder, encoder, decoder):
             network.to(device).eval().requires_grad_(False)
         self._detector, self._expression_encoder, self._encoder, self._decoder = detector, expression_encoder, encoder, decoder
@@ -56,6 +57,13 @@ class FsrtFamily(Driven):
         drawn: torch.Tensor = self._decoder(tokens, self._driven(source, [item.start for item in items]), self._side)
         return drawn
 
+    def reproduced(self, items: Sequence[Prepared]) -> torch.Tensor:
+        """See :class:`~frontalbench.frontalize.driven.Reproduces`."""
+        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source = observe(self._detector, self._expression_encoder, pictures)
+        drawn: torch.Tensor = self._decoder(self._encoder(pictures, source), source, self._side)
+        return drawn
+
     def _driven(self, source: Motion, starts: list[int]) -> Motion:
         count = len(starts)
         expression = source.expression if self._expression == "source" else self._driving.expression[[0] * count]
@@ -67,7 +75,7 @@ class FsrtFamily(Driven):
         return Motion(relative(Keypoints(source.keypoints), Keypoints(start), Keypoints(front), scale).value, expression)
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBatched:
     """The frontalizer of a card of family ``fsrt``, which ``uses`` a driver card and the dense fit. Weights: ``kp_detector`` and ``model``, of
     which the parts ``encoder``, ``decoder`` and ``expression_encoder`` are read.
 
@@ -107,4 +115,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
         expression=expression,
         side=side,
     )
-    return Batched(card.name, family, takes_target_pose=False, batch=batch_on(place, BATCH))
+    return DrivenBatched(card.name, family, takes_target_pose=False, batch=batch_on(place, BATCH))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import layers
 from frontalbench.networks.hourglass import KEYPOINTS, SHRUNK, Conv, Hourglass, KeypointDetector, Keypoints, Shrink
 from frontalbench.networks.warping import heat_maps, identity_grid
 
@@ -77,6 +78,25 @@ class Residual(nn.Module):
         y = self.conv1(functional.relu(self.norm1(x)))
         y = self.conv2(functional.relu(self.norm2(y)))
         out: Tensor = x + y
+        return out
+
+    def ready(self) -> nn.Module:
+        """See :func:`~frontalbench.networks.hourglass.ready`."""
+        return _ReadyResidual(self)
+
+
+class _ReadyResidual(nn.Module):
+    """:class:`Residual` with the second norm inside of the first convolution, and 3 x 3 convolutions by minimal filtering on a CPU."""
+
+    def __init__(self, block: Residual) -> None:
+        super().__init__()
+        state = block.state_dict()
+        self.norm = layers.AffineNorm(state, "norm1")
+        self.first = layers.MinimalConv2d(*layers.folded(state, "conv1", "norm2"), activation="relu")
+        self.second = layers.MinimalConv2d(*layers.folded(state, "conv2"))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(self.first(functional.relu(self.norm(x))))
         return out
 
 

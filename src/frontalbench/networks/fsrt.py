@@ -23,7 +23,8 @@ TOKEN = 768
 HEADS, HEAD = 12, 64
 FIRST_OCTAVE = -1
 KEYPOINT_OCTAVES, PIXEL_OCTAVES = 4, 16
-QUERY = KEYPOINTS * 2 * KEYPOINT_OCTAVES * 2 + 2 * PIXEL_OCTAVES * 2 + EXPRESSION
+KEYPOINT_CODE, PIXEL_CODE = KEYPOINTS * 2 * KEYPOINT_OCTAVES * 2, 2 * PIXEL_OCTAVES * 2
+QUERY = KEYPOINT_CODE + PIXEL_CODE + EXPRESSION
 """Numbers that say where a pixel is and what the face does: 480."""
 PIXELS = 4096
 """Pixels that are drawn at a time: what a pixel asks takes 20 kB while it is answered."""
@@ -194,12 +195,27 @@ class Encoder(nn.Module):
         self.transformer = Transformer(TOKEN, 5)
 
     def forward(self, pictures: Tensor, motion: Motion) -> Tensor:
-        height, width = pictures.shape[2:]
-        where = queries(motion, pixel_grid(width, pictures.device).flatten(0, 1))
-        planes = where.transpose(1, 2).reshape(len(pictures), -1, height, width)
-        x = self.per_patch_linear(self.conv_blocks(torch.cat([pictures, planes], dim=1)))
+        first = self.conv_blocks[0]
+        assert isinstance(first, _Halving)
+        x = first.layers[1:](self._first(first.layers[0].weight, pictures, motion))  # type: ignore[operator, arg-type]
+        x = self.per_patch_linear(self.conv_blocks[1:](x))
         tokens: Tensor = self.transformer(x.flatten(2).transpose(1, 2))
         return tokens
+
+    @staticmethod
+    def _first(weight: Tensor, pictures: Tensor, motion: Motion) -> Tensor:
+        """The first convolution of [picture, keypoints' code, pixels' code, expression]. What is the same at every pixel is convolved on 3 x 3
+        pixels, which have all that a border of zeros makes different: 67 channels instead of 483 go over the picture."""
+        n, colours, height, width = pictures.shape
+        of_picture, of_keypoints, of_pixels, of_expression = weight.split([colours, KEYPOINT_CODE, PIXEL_CODE, EXPRESSION], dim=1)
+        pixels = octaves(pixel_grid(width, pictures.device), PIXEL_OCTAVES).permute(2, 0, 1)[None].expand(n, -1, -1, -1)
+        x = functional.conv2d(torch.cat([pictures, pixels], dim=1), torch.cat([of_picture, of_pixels], dim=1), padding=1)
+        same = torch.cat([octaves(motion.keypoints.flatten(1), KEYPOINT_OCTAVES), motion.expression], dim=1)
+        nine = functional.conv2d(same[:, :, None, None].expand(-1, -1, 3, 3), torch.cat([of_keypoints, of_expression], dim=1), padding=1)
+        rows, columns = (torch.ones(size, dtype=torch.long, device=x.device) for size in (height, width))
+        rows[0] = columns[0] = 0
+        rows[-1] = columns[-1] = 2
+        return x.add_(nine[:, :, rows][:, :, :, columns])
 
 
 class _Allocation(nn.Module):
