@@ -197,7 +197,7 @@ class Encoder(nn.Module):
     def forward(self, pictures: Tensor, motion: Motion) -> Tensor:
         first = self.conv_blocks[0]
         assert isinstance(first, _Halving)
-        x = first.layers[1:](self._first(first.layers[0].weight, pictures, motion))  # type: ignore[operator, arg-type]
+        x = first.layers[1:](self._first(first.layers[0].weight, pictures, motion))  # type: ignore[arg-type]
         x = self.per_patch_linear(self.conv_blocks[1:](x))
         tokens: Tensor = self.transformer(x.flatten(2).transpose(1, 2))
         return tokens
@@ -207,7 +207,7 @@ class Encoder(nn.Module):
         """The first convolution of [picture, keypoints' code, pixels' code, expression]. What is the same at every pixel is convolved on 3 x 3
         pixels, which have all that a border of zeros makes different: 67 channels instead of 483 go over the picture."""
         n, colours, height, width = pictures.shape
-        of_picture, of_keypoints, of_pixels, of_expression = weight.split([colours, KEYPOINT_CODE, PIXEL_CODE, EXPRESSION], dim=1)
+        of_picture, of_keypoints, of_pixels, of_expression = torch.split(weight, [colours, KEYPOINT_CODE, PIXEL_CODE, EXPRESSION], dim=1)
         pixels = octaves(pixel_grid(width, pictures.device), PIXEL_OCTAVES).permute(2, 0, 1)[None].expand(n, -1, -1, -1)
         x = functional.conv2d(torch.cat([pictures, pixels], dim=1), torch.cat([of_picture, of_pixels], dim=1), padding=1)
         same = torch.cat([octaves(motion.keypoints.flatten(1), KEYPOINT_OCTAVES), motion.expression], dim=1)
