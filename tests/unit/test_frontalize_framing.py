@@ -104,7 +104,15 @@ def test_voxceleb_keeps_the_lean_of_the_head_and_leaves_a_margin() -> None:
     assert matrix[0, 1] == pytest.approx(0.0) and matrix[0, 0] == pytest.approx(matrix[1, 1])
     inside = apply(matrix, marks.flat)
     longest = (inside.max(axis=0) - inside.min(axis=0)).max()
-    assert longest == pytest.approx(256 / 1.2) and ((inside > 0) & (inside < 256)).all()
+    assert longest < 256 / 1.2 and ((inside > 0) & (inside < 256)).all()
+    high = inside[:, 1].max() - inside[:, 1].min()
+    assert high * (1.0 + framing.FOREHEAD) == pytest.approx(256 / 1.2), "from the hairline to the chin, and a tenth on both sides"
+    assert 256 - inside[:, 1].max() == pytest.approx(0.1 / 1.2 * 256, abs=1.0), "the chin a tenth of the face above the lower edge"
+
+
+def test_voxceleb_takes_a_tilt_out_about_the_same_face() -> None:
+    upright, leaning = framing.voxceleb(face68()), framing.voxceleb(face68(roll=25.0), tilt=25.0)
+    np.testing.assert_allclose(apply(upright, face68().flat), apply(leaning, face68(roll=25.0).flat), atol=1e-6)
 
 
 def test_five_points_meet_the_released_template_at_any_side() -> None:

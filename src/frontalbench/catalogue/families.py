@@ -36,6 +36,11 @@ FAMILIES: dict[str, dict[str, str]] = {
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
+        "first_order": "frontalbench.frontalize.first_order:load",
+        "fsrt": "frontalbench.frontalize.fsrt:load",
+    },
+    "driver": {
+        "pictures": "frontalbench.frontalize.driver:load",
     },
     "enhancement": {
         "keep": "frontalbench.enhance.keep:load",
