@@ -1,8 +1,8 @@
 """``fsgan``: FSGANv2's reenactment network draws the face anew from the person's own landmarks, turned to the wanted pose.
 
 No other person's face drives it, so none leaks in. The turned landmarks come from three dimensions (``recipe: turned``), at once or on the way in
-small steps, each picture the source of the next; or, without them, from the photograph and its mirror image as two views of one face, mixed as FSGANv2
-mixes the frames of a video (``recipe: interpolated``; straight ahead only). The expression stays the photograph's.
+small steps, each picture the source of the next; or, without them, from the photograph and its mirror image as two views of one face, mixed as
+FSGANv2 mixes the frames of a video (``recipe: interpolated``; straight ahead only). The expression stays the photograph's.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ Locate = Callable[[RGB], Float]
 
 @dataclass(frozen=True)
 class Prepared:
-    """``views``: crops uint8 (256, 256, 3) of the same face, with ``weights`` (their share in the result); ``wanted``: points (98, 2) of every step, in
-    shares of the crop; ``matrix`` (2, 3): photograph -> pixels of the result."""
+    """``views``: crops uint8 (256, 256, 3) of the same face, with ``weights`` (their share in the result); ``wanted``: points (98, 2) of every step,
+    in shares of the crop; ``matrix`` (2, 3): photograph -> pixels of the result."""
 
     views: tuple[RGB, ...]
     weights: tuple[float, ...]

@@ -1,7 +1,7 @@
 """The person's own 98 points lifted to three dimensions by the dense fit, and turned to another pose.
 
-Each point of WFLW has a place on the fitted face (interpolated where the 68 points of the fit have none). What the landmark network saw moves it within
-the picture's plane; its depth stays the fit's. A point on the far side of the head is the fit's alone: no network sees it.
+Each point of WFLW has a place on the fitted face (interpolated where the 68 points of the fit have none). What the landmark network saw moves it
+within the picture's plane; its depth stays the fit's. A point on the far side of the head is the fit's alone: no network sees it.
 """
 
 from __future__ import annotations
