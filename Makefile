@@ -36,7 +36,8 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf results reports/report.html reports/site logs
+	rm -rf results reports/*/report.html reports/*/site logs
+	find reports -mindepth 1 -type d -empty -delete
 
 # Room on the disk: crops, frontals and variants go, embeddings, tables and figures stay.
 clean-pictures: $(STAMP)

@@ -1,5 +1,6 @@
 """Frontalbench: does a frontalized face keep its identity? This file is the table of contents."""
 
+import sys
 from pathlib import Path
 
 from frontalbench.workflow import checked_configuration
@@ -10,6 +11,11 @@ min_version("9.20")
 
 # That of the working folder (--directory) where it has one.
 configfile: checked_configuration(Path(workflow.basedir))
+
+
+# Where to look now. (Jobs on a cluster run without hooks.)
+onsuccess:
+    print("\n".join(PLAN.places.ready()), file=sys.stderr)
 
 
 report: "reports/workflow.rst"

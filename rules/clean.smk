@@ -8,4 +8,4 @@ rule clean_pictures:
     conda:
         "../envs/core.yaml"
     shell:
-        "{SCRIPT}/clean.py 2> {log:q}"
+        SCRIPT + "clean.py 2> {log:q}"

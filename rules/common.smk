@@ -1,9 +1,10 @@
 # What all rules share. Every question about cards, paths and code goes to one object, whose logic is in the tested library.
 
 import gc
+import os
 import sys
 
-from frontalbench import grid
+from frontalbench import devices, grid, runs
 from frontalbench.errors import FrontalbenchError
 from frontalbench.workflow import (
     Plan,
@@ -19,11 +20,17 @@ gc.set_threshold(200_000, 50, 50)
 
 try:
     given = workflow.config_settings
+    # A profile's `resources: gpu=N`: which they are, for the jobs of this process. A cluster hands them out itself.
+    devices.prepare(
+        workflow.global_resources.get("gpu").value if workflow.local_exec else None,
+        os.environ,
+    )
     before = [path for path in workflow.configfiles if path not in given.configfiles]
     PLAN = Plan(
         config,
         layers=configuration_layers([*before, *given.configfiles], given.config),
         scripts=Path(workflow.basedir, "workflow", "scripts"),
+        run=runs.name_of(config, given.configfiles, given.config),
     )
 except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
@@ -45,6 +52,11 @@ if workflow.is_main_process and asks_for_everything(sys.argv[1:]):
         raise WorkflowError(str(error)) from None
 
 
+# What belongs to this configuration alone: its tables, figures, pages and pictures for people. Cells are shared by all.
+RUN = PLAN.run
+OWN = PLAN.places
+
+
 onstart:
     for note in PLAN.notes():
         logger.warning(note)
@@ -60,3 +72,4 @@ localrules:
     check_weights,
     fetch_weights,
     fetch_datasets,
+    where,

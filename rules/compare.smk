@@ -35,7 +35,7 @@ rule compare:
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=60,
+        runtime=5,
     params:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
         matched=lambda wildcards: PLAN.matched_options(
@@ -53,7 +53,8 @@ rule compare:
             for name in PLAN.features(wildcards.judged, wildcards.backbone)
         ],
     shell:
-        "{SCRIPT}/compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
+        SCRIPT
+        + "compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
         " --images {input.images:q} --pose {input.pose:q} --embeddings {input.embeddings:q} --references {input.references:q}"
         " --turned {input.turned:q} {params.matched}"
         " --out {output.similarity:q} --scores-out {output.scores:q} 2> {log:q}"

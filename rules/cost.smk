@@ -5,27 +5,30 @@ rule cost:
     input:
         pictures=PLAN.made_pictures(),
         crops=PLAN.timed_crops(),
-        gains="results/master/table1_net_gain.parquet",
-        quality="results/master/quality.parquet",
+        gains=f"{OWN.master}/table1_net_gain.parquet",
+        quality=f"{OWN.master}/quality.parquet",
     output:
-        expand("results/cost/{name}.parquet", name=["cost", "comparison"]),
-        "results/cost/comparison.md",
+        expand(f"{OWN.cost}/{{name}}.parquet", name=["cost", "comparison"]),
+        f"{OWN.cost}/comparison.md",
         report(
-            expand("results/cost/{name}.csv", name=["cost", "comparison"]),
+            expand(f"{OWN.cost}/{{name}}.csv", name=["cost", "comparison"]),
             caption="../reports/captions/cost_tables.rst",
             category="Tables",
         ),
     log:
-        "logs/cost.log",
+        f"logs/cost/{RUN}.log",
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
+        master=lambda wildcards, input: Path(input.gains).parent,
+        folder=lambda wildcards, output: Path(output[0]).parent,
         grid=PLAN.selection().to_json(),
         locator=PLAN.config.locator,
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("cost.py"),
     shell:
-        "{SCRIPT}/cost.py --grid {params.grid:q} --locator {params.locator:q} --master results/master --out results/cost > {log:q}"
+        SCRIPT
+        + "cost.py --grid {params.grid:q} --locator {params.locator:q} --master {params.master:q} --out {params.folder:q} > {log:q}"

@@ -18,6 +18,7 @@ rule detect:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=1500,
         runtime=60,
     params:
@@ -31,5 +32,6 @@ rule detect:
             schema="crops",
         ),
     shell:
-        "{SCRIPT}/preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads}"
+        SCRIPT
+        + "preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads} --gpus {resources.gpu}"
         " {params.options} --in {input.pictures:q} --out {output:q} 2> {log:q}"

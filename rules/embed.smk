@@ -15,12 +15,14 @@ rule embed:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=1500,
-        runtime=60,
+        runtime=10,
     params:
         code=lambda wildcards: PLAN.code(
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
         ),
     shell:
-        "{SCRIPT}/extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads}"
+        SCRIPT
+        + "extract_embeddings.py --backbone {wildcards.backbone:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.crops:q} --out {output:q} 2> {log:q}"

@@ -15,8 +15,9 @@ rule enhance:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=3000,
-        runtime=120,
+        runtime=240,
     params:
         code=lambda wildcards: PLAN.code(
             "enhance",
@@ -25,5 +26,6 @@ rule enhance:
             schema="frontals",
         ),
     shell:
-        "{SCRIPT}/enhance.py --chain {wildcards.enhancement:q} --threads {threads}"
+        SCRIPT
+        + "enhance.py --chain {wildcards.enhancement:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --out {output:q} 2> {log:q}"

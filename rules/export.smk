@@ -6,28 +6,29 @@ rule export_references:
         tables=lambda wildcards: PLAN.images(wildcards.dataset),
         roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
     output:
-        directory("results/GT/{dataset}"),
+        directory(f"{OWN.references}/{{dataset}}"),
     log:
-        "logs/export/GT/{dataset}.log",
+        f"logs/export/GT/{RUN}/{{dataset}}.log",
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=1000,
-        runtime=30,
+        runtime=5,
     params:
         role="reference",
         limit=PLAN.config.examples,
         code=lambda wildcards: PLAN.summary_code("export.py"),
     shell:
-        "{SCRIPT}/export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
+        SCRIPT
+        + "export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
         " --limit {params.limit} --out {output:q} > {log:q}"
 
 
 use rule export_references as export_probes with:
     output:
-        directory("results/angled/examples/{dataset}"),
+        directory(f"{OWN.probes}/{{dataset}}"),
     log:
-        "logs/export/angled/{dataset}.log",
+        f"logs/export/angled/{RUN}/{{dataset}}.log",
     params:
         role="probe",
         limit=PLAN.config.examples,
@@ -39,6 +40,6 @@ use rule export_probes as export_frontals with:
         tables=lambda wildcards: PLAN.frontals(wildcards.dataset, wildcards.frontalizer),
         roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
     output:
-        directory("results/frontal/examples/{dataset}/{frontalizer}"),
+        directory(f"{OWN.frontals}/{{dataset}}/{{frontalizer}}"),
     log:
-        "logs/export/frontal/{dataset}/{frontalizer}.log",
+        f"logs/export/frontal/{RUN}/{{dataset}}/{{frontalizer}}.log",

@@ -11,27 +11,29 @@ rule figures:
         [
             (
                 report(
-                    f"results/figures/{{dataset}}/{entry.path}",
+                    f"{OWN.figures}/{{dataset}}/{entry.path}",
                     caption=f"../reports/captions/{entry.caption}.rst",
                     category="{dataset}",
                     subcategory=entry.subcategory,
                     labels=entry.labels,
                 )
                 if entry.caption
-                else f"results/figures/{{dataset}}/{entry.path}"
+                else f"{OWN.figures}/{{dataset}}/{entry.path}"
             )
             for entry in PLAN.figures()
         ],
     log:
-        "logs/figures/{dataset}.log",
+        f"logs/figures/{RUN}/{{dataset}}.log",
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=3000,
         runtime=60,
     params:
+        folder=lambda wildcards: f"{OWN.figures}/{wildcards.dataset}",
         grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
     shell:
-        "{SCRIPT}/viz.py --all --grid {params.grid:q} {params.options} --out results/figures/{wildcards.dataset:q} 2> {log:q}"
+        SCRIPT
+        + "viz.py --all --grid {params.grid:q} {params.options} --out {params.folder:q} 2> {log:q}"

@@ -18,6 +18,7 @@ rule frontalize:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=3000,
         runtime=240,
     params:
@@ -28,5 +29,6 @@ rule frontalize:
             schema="frontals",
         ),
     shell:
-        "{SCRIPT}/frontalize.py --model {wildcards.frontalizer:q} --threads {threads}"
+        SCRIPT
+        + "frontalize.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

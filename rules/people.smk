@@ -19,5 +19,5 @@ rule list_people:
     params:
         code=lambda wildcards: PLAN.code("people", "list_people.py", schema="listed"),
     shell:
-        "{SCRIPT}/list_people.py --images {input.images:q} --pose {input.pose:q}"
+        SCRIPT + "list_people.py --images {input.images:q} --pose {input.pose:q}"
         " --images-out {output.images:q} --pose-out {output.pose:q} 2> {log:q}"

@@ -20,6 +20,7 @@ rule measure_pose:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=1500,
         runtime=60,
     params:
@@ -28,5 +29,6 @@ rule measure_pose:
             "pose", "measure_pose.py", ("pose", PLAN.config.pose), schema="pose"
         ),
     shell:
-        "{SCRIPT}/measure_pose.py --estimator {params.estimator:q} --threads {threads}"
+        SCRIPT
+        + "measure_pose.py --estimator {params.estimator:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

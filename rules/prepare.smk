@@ -11,7 +11,8 @@ rule fetch_datasets:
         names=list(PLAN.datasets),
         roots=[str(card.root) for card in PLAN.datasets.values()],
     shell:
-        "{SCRIPT}/fetch_dataset.py --dataset {params.names:q} --root {params.roots:q} 2>&1 | tee {log:q}"
+        SCRIPT
+        + "fetch_dataset.py --dataset {params.names:q} --root {params.roots:q} 2>&1 | tee {log:q}"
 
 
 rule prepare:
@@ -37,5 +38,6 @@ rule prepare:
             dataset=wildcards.dataset,
         ),
     shell:
-        "{SCRIPT}/prepare_dataset.py --dataset {wildcards.dataset:q} --shard {wildcards.shard:q} --options {params.options:q}"
+        SCRIPT
+        + "prepare_dataset.py --dataset {wildcards.dataset:q} --shard {wildcards.shard:q} --options {params.options:q}"
         " --out {output:q} 2> {log:q}"

@@ -32,7 +32,8 @@ rule judge_quality:
         ),
         cards=[PLAN.digest(kind, name) for kind, name in PLAN.quality_cards()],
     shell:
-        "{SCRIPT}/judge_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
+        SCRIPT
+        + "judge_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} {params.more} --out {output:q} 2> {log:q}"
 
@@ -61,6 +62,7 @@ rule judge_distribution:
         "../envs/core.yaml"
     threads: 2
     resources:
+        gpu=0,
         mem_mb=4000,
         runtime=240,
     params:
@@ -77,7 +79,8 @@ rule judge_distribution:
             schema="distribution",
         ),
     shell:
-        "{SCRIPT}/judge_distribution.py --threads {threads} --roles {params.roles:q}"
+        SCRIPT
+        + "judge_distribution.py --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
         " --resamples {params.resamples} --seed {params.seed}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} --out {output:q} 2> {log:q}"

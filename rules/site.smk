@@ -3,23 +3,39 @@
 
 rule site:
     input:
-        master=expand("results/master/{name}.parquet", name=PLAN.master_tables()),
+        master=expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.master_tables()),
         cost=rules.cost.output,
         figures=expand(rules.figures.output[0], dataset=PLAN.datasets),  # one job makes all of a dataset
         similarity=[cell.similarity for cell in PLAN.cells],
         pictures=PLAN.selection().pictures(),
     output:
-        directory("reports/site"),
+        directory(OWN.site),
     log:
-        "logs/site.log",
+        f"logs/site/{RUN}.log",
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=3000,
         runtime=60,
     params:
+        master=lambda wildcards, input: Path(input.master[0]).parent,
+        figures=lambda wildcards: OWN.figures,
+        cost=lambda wildcards, input: Path(input.cost[0]).parent,
         grid=PLAN.selection().to_json(),
         cards=PLAN.card_texts(),
         code=lambda wildcards: PLAN.summary_code("build_site.py"),
     shell:
-        "{SCRIPT}/build_site.py --grid {params.grid:q} --master results/master --figures results/figures --cost results/cost --out {output:q} > {log:q}"
+        SCRIPT
+        + "build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} --out {output:q} > {log:q}"
+
+
+# snakemake --cores 1 where: the folders of this configuration
+rule where:
+    log:
+        "logs/where.log",
+    conda:
+        "../envs/core.yaml"
+    params:
+        said=PLAN.places.lines(),
+    shell:
+        "printf '%s\\n' {params.said:q} 2> {log:q}"

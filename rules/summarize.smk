@@ -8,16 +8,16 @@ rule summarize:
         quality=PLAN.quality_tables(),
         distribution=PLAN.distribution_tables(),
     output:
-        expand("results/master/{name}.parquet", name=PLAN.master_tables()),
-        expand("results/master/{name}.md", name=PLAN.paper_tables()),
-        expand("results/master/{name}.csv", name=PLAN.working_tables()),
+        expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.master_tables()),
+        expand(f"{OWN.master}/{{name}}.md", name=PLAN.paper_tables()),
+        expand(f"{OWN.master}/{{name}}.csv", name=PLAN.working_tables()),
         report(
-            expand("results/master/{name}.csv", name=PLAN.report_tables()),
+            expand(f"{OWN.master}/{{name}}.csv", name=PLAN.report_tables()),
             caption="../reports/captions/tables.rst",
             category="Tables",
         ),
     log:
-        "logs/summarize.log",
+        f"logs/summarize/{RUN}.log",
     conda:
         "../envs/core.yaml"
     threads: 2
@@ -25,14 +25,16 @@ rule summarize:
         mem_mb=4000,
         runtime=120,
     params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
         grid=PLAN.selection().to_json(),
         resamples=PLAN.config.statistics.resamples,
         seed=PLAN.config.statistics.seed,
         facts=PLAN.facts(),
         code=lambda wildcards: PLAN.summary_code("summarize.py"),
     shell:
-        "{SCRIPT}/summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
-        " --quality {input.quality:q} --distribution {input.distribution:q} --out results/master 2> {log:q}"
+        SCRIPT
+        + "summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
+        " --quality {input.quality:q} --distribution {input.distribution:q} --out {params.folder:q} 2> {log:q}"
 
 
 rule results:

@@ -60,7 +60,8 @@ rule draw_people:
         people=900,
         code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
     shell:
-        "{SCRIPT}/make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
+        SCRIPT
+        + "make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
 
 
 rule make_pairs:
@@ -81,7 +82,8 @@ rule make_pairs:
         size=128,
         code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
     shell:
-        "{SCRIPT}/make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --size {params.size} --threads {threads} 2> {log:q}"
+        SCRIPT
+        + "make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --size {params.size} --threads {threads} 2> {log:q}"
 
 
 use rule make_pairs as make_pairs_256 with:
@@ -111,7 +113,8 @@ rule train_feature:
         numbers="--people 260 --shrinkage 8 --gate 30 70",
         code=lambda wildcards: PLAN.summary_code("train_feature.py"),
     shell:
-        "{SCRIPT}/train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
+        SCRIPT
+        + "train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
 
 
 rule train_network_tiny:
@@ -133,7 +136,8 @@ rule train_network_tiny:
         folder=lambda wildcards, output: Path(output[0]).parent,
         code=lambda wildcards: PLAN.summary_code("train_network.py"),
     shell:
-        "{SCRIPT}/train_network.py {params.run} --pairs {input.pairs:q} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
+        SCRIPT
+        + "train_network.py {params.run} --pairs {input.pairs:q} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
 
 
 use rule train_network_tiny as train_network_rnr with:

@@ -20,6 +20,7 @@ rule turn_references:
         "../envs/core.yaml"
     threads: 1
     resources:
+        gpu=0,
         mem_mb=3000,
         runtime=240,
     params:
@@ -32,6 +33,7 @@ rule turn_references:
             schema="frontals",
         ),
     shell:
-        "{SCRIPT}/turn_references.py --model {wildcards.frontalizer:q} --threads {threads} --roles {params.roles:q}"
+        SCRIPT
+        + "turn_references.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
         " --yaw-bins {params.edges} --in {input.pictures:q} --faces {input.faces:q} --images {input.images:q} --pose {input.pose:q}"
         " --out {output:q} 2> {log:q}"

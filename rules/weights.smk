@@ -16,7 +16,8 @@ rule fetch_weights:
         digest=lambda wildcards: PLAN.digest(wildcards.kind, wildcards.card),
         state=lambda wildcards: PLAN.weights_state(wildcards.kind, wildcards.card),
     shell:
-        "{SCRIPT}/fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
+        SCRIPT
+        + "fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
         " 2> {log:q}"
 
 
@@ -26,10 +27,10 @@ rule check_weights:
         # Everything else first: its failure ends the run, and what waits then is never made.
         rest=lambda wildcards: [*rules.results.input, *rules.site.output],
     output:
-        touch("results/weights/complete"),
+        touch(f"results/weights/complete.{RUN}"),
     log:
-        "logs/check_weights.log",
+        f"logs/check_weights/{RUN}.log",
     conda:
         "../envs/core.yaml"
     shell:
-        "{SCRIPT}/check_receipts.py {input.receipts:q} 2> {log:q}"
+        SCRIPT + "check_receipts.py {input.receipts:q} 2> {log:q}"

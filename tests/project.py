@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo" / "synthetic"
 
 TINY: dict[str, Any] = {
+    "name": "tiny",
     "datasets": ["tiny"],
     "frontalizers": ["identity", {"name": "mirror", "enhancements": ["none"]}],
     "enhancements": ["none"],
@@ -77,9 +78,14 @@ class Project:
                     jobs[name] = int(count)
         return jobs
 
+    @property
+    def master(self) -> Path:
+        """The folder of the tiny grid's master tables."""
+        return self.folder / "results" / "master" / TINY["name"]
+
     def tables(self) -> dict[str, bytes]:
         """The master tables, by name."""
-        folder = self.folder / "results" / "master"
+        folder = self.master
         return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 

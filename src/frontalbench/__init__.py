@@ -14,9 +14,10 @@ __version__ = "0.1.0"
 
 
 def load_master(path: str | os.PathLike[str] = "results/master") -> dict[str, pd.DataFrame]:
-    """The tables of a ``results/master`` folder as tidy pandas frames, by name (docs/api.md shows what to ask of them).
+    """The tables of a run (``results/master/RUN``) as tidy pandas frames, by name (docs/api.md shows what to ask of them).
 
-    Raises :class:`~frontalbench.errors.BadInput` when the folder or one of its tables is missing or broken.
+    ``results/master`` itself will do as long as there is one run. Raises :class:`~frontalbench.errors.BadInput` when the folder or one of its tables
+    is missing or broken, and when it holds several runs.
     """
     from frontalbench import tabulate  # every job imports this package; pandas comes only when it is asked for
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from frontalbench import interrupts
+from frontalbench import devices, interrupts
 from frontalbench.errors import FrontalbenchError
 
 T = TypeVar("T")
@@ -121,7 +121,7 @@ class Bars:
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """``--threads`` and ``--device``, the same everywhere."""
+    """``--threads``, ``--device`` and ``--gpus``, the same everywhere."""
     parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")
     parser.add_argument(
         "--device",
@@ -129,6 +129,23 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto takes CUDA when there is one; cuda without one runs on the CPU and says so (default: auto)",
     )
+    parser.add_argument(
+        "--gpus",
+        action=_TakeGpus,
+        type=int,
+        metavar="N",
+        help=f"take N of the GPUs that {devices.DEVICES} names, and see no other (the rules say it; nothing happens where that is not set)",
+    )
+
+
+class _TakeGpus(argparse.Action):
+    """Takes them at once: before anything that is imported later starts CUDA."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        devices.take(values)
+        setattr(namespace, self.dest, values)
 
 
 def add_folder_options(parser: argparse.ArgumentParser, *, out: str = "DIR", needed: bool = True) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, config, datasets, fingerprint, grid, tables, validation
+from frontalbench import cards, config, datasets, fingerprint, grid, runs, tables, validation
 from frontalbench.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
@@ -90,26 +90,35 @@ def asks_for_everything(arguments: Sequence[str]) -> bool:
     named = [
         argument
         for argument in arguments
-        if re.match(r"(results|reports|logs)/|(fetch|clean|train|export|draw|make)_\w+$|figures$", argument)
+        if re.match(r"(results|reports|logs)/|(fetch|clean|train|export|draw|make)_\w+$|figures$|where$", argument)
     ]
     return not named or any(argument in _WHOLE for argument in arguments)
 
 
 def script_command(base: Path, *, deployed: bool) -> str:
-    """What a shell command begins with to run one of the scripts beside the Snakefile in ``base``; ``/NAME.py`` follows."""
+    """What a shell command begins with to run one of the scripts beside the Snakefile in ``base``; ``NAME.py`` follows. Braces are doubled, as
+    Snakemake fills in what stands between single ones."""
     interpreter = "python" if deployed else shlex.quote(sys.executable)
-    return f"{interpreter} {shlex.quote(str(base / SCRIPTS))}"
+    return f"{interpreter} {shlex.quote(str(base / SCRIPTS) + '/')}".replace("{", "{{").replace("}", "}}")
 
 
 class Plan:
     """A configuration with its cards and datasets found; raises BadConfig (one line per problem) when a name has no card.
 
-    ``layers``: what ``data`` was merged from (:func:`configuration_layers`); ``scripts``: the folder of the scripts that the rules run.
+    ``layers``: what ``data`` was merged from (:func:`configuration_layers`); ``scripts``: the folder of the scripts that the rules run;
+    ``run``: the run's name, which its own folders are called by (default: the configuration's ``name``).
     """
 
     def __init__(
-        self, data: Mapping[str, Any], where: str = "config", layers: Sequence[Mapping[str, Any]] | None = None, scripts: Path = SCRIPTS
+        self,
+        data: Mapping[str, Any],
+        where: str = "config",
+        layers: Sequence[Mapping[str, Any]] | None = None,
+        scripts: Path = SCRIPTS,
+        run: str = "",
     ) -> None:
+        self.run = run or runs.name_of(data)
+        self.places = runs.Places(self.run)
         self.config = config.parse(dict(data), npm=shutil.which("npm") is not None, where=where, layers=layers)
         self._scripts = scripts
         self.variants = grid.variants(self.config)
@@ -399,7 +408,7 @@ class Plan:
         return fingerprint.code_fingerprint(fingerprint.imports(path), path)
 
     def master_tables(self) -> list[str]:
-        """Names of the tables in results/master."""
+        """Names of the tables in results/master/RUN."""
         return list(TABLES)
 
     def paper_tables(self) -> list[str]:
@@ -451,6 +460,6 @@ class Plan:
         """Folders of pictures for people."""
         folders = []
         for dataset in self.datasets:
-            folders += [f"{grid.RESULTS}/GT/{dataset}", f"{grid.RESULTS}/angled/examples/{dataset}"]
-            folders += [f"{grid.RESULTS}/frontal/examples/{dataset}/{choice.name}" for choice in self.config.frontalizers]
+            folders += [f"{self.places.references}/{dataset}", f"{self.places.probes}/{dataset}"]
+            folders += [f"{self.places.frontals}/{dataset}/{choice.name}" for choice in self.config.frontalizers]
         return folders

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,35 @@ def models(jobs: dict[str, int]) -> dict[str, int]:
 
 def test_a_finished_run_has_nothing_to_do(fresh: Fresh) -> None:
     assert fresh().planned() == {}
+
+
+def test_a_second_configuration_keeps_its_own_results_and_shares_the_cells(fresh: Fresh) -> None:
+    project = fresh()
+    first = project.tables()
+    (project.folder / "config" / "second.yaml").write_text("frontalizers: [identity]\nstatistics: {resamples: 1500}\n")
+    second = ("--configfile", "config/second.yaml")
+    assert models(project.planned(*second)) == {}
+    assert set(project.planned(*second)) == AFTER - {"results"}
+    project.snakemake("summarize", *second)
+    folder = project.folder / "results" / "master"
+    assert sorted(path.name for path in folder.iterdir()) == ["second", "tiny"]
+    assert (folder / "second" / "master.parquet").read_bytes() != first["master.parquet"]
+    assert project.tables() == first
+    assert project.planned() == {}
+    site = project.folder / "reports" / "tiny" / "site" / "index.html"
+    assert site.is_file()
+    told = project.snakemake("where", "--quiet", "all").stdout
+    assert str(site.relative_to(project.folder)) in told and "results/master/tiny" in told
+
+
+def test_the_report_of_a_configuration_lies_beside_its_site(fresh: Fresh) -> None:
+    project = fresh()
+    for said in ("wrote reports/tiny/report.html", "reports/tiny/report.html is up to date"):
+        command = ["bash", "workflow/scripts/make_report.sh"]
+        done = subprocess.run(command, cwd=project.folder, env=project.environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr.strip().splitlines()[-1]) == (0, said)
+    assert (project.folder / "reports" / "tiny" / "report.html").stat().st_size > 1_000_000
+    assert not (project.folder / "reports" / "report.html").exists()
 
 
 def test_a_new_backbone_runs_its_own_cells_only(fresh: Fresh) -> None:

@@ -178,7 +178,7 @@ def test_a_weight_out_of_reach_costs_only_its_cells(finished_run: Project, fresh
     assert said, "no line says which file is missing"
     assert "127.0.0.1:9" in said[0]
     assert "FRONTALBENCH_WEIGHTS" in said[0]
-    missing = (project.folder / "results/master/missing.csv").read_text()
+    missing = (project.master / "missing.csv").read_text()
     assert "unreachable" in missing
     good = pq.read_table(project.folder / "results/similarity/tiny/mirror.none/scrfd_500m/w600k_mbf.parquet").to_pylist()
     before = pq.read_table(finished_run.folder / "results/similarity/tiny/mirror.none/scrfd_500m/w600k_mbf.parquet").to_pylist()

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from tests.project import Project, copy_checkout, people, write_card
-from tests.slurm.cluster import Cluster, why_not
+from tests.slurm.cluster import MARK, Cluster, why_not
 
 pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
 
@@ -34,8 +34,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def project(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = copy_checkout(tmp_path_factory.mktemp("clustered") / "project")
+    made.environment.update({MARK: cluster.environment[MARK]})  # whatever fails, the cluster ends what runs with it
     write_card(made, "tiny", people(made.folder / "data" / "tiny", identities=2), shards=1)
     made.configure(**GRID)
     # profiles/slurm as shipped, with the waits of a test, a GPU for the pose jobs (not for grouped ones: a group asks for the sum), and too little
@@ -43,7 +44,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     path = made.folder / "profiles" / "slurm" / "config.yaml"
     profile = yaml.safe_load(path.read_text())
     profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 9, "jobs": 6})
-    profile["set-resources"]["measure_pose"] = {"mem_mb": 1500, "gpu": 1, "slurm_partition": "gpu"}
+    profile["set-resources"]["measure_pose"] = {"mem_mb": 1500, "runtime": 60, "gpu": 1, "slurm_partition": "gpu"}
     profile["set-resources"]["prepare"] = {"mem_mb": "160 if attempt == 1 else 1000"}
     path.write_text(yaml.safe_dump(profile))
     return made

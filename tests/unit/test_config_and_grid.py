@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snakemake.utils import update_config
 
-from frontalbench import config, grid, workflow
+from frontalbench import config, grid, validation, workflow
 from frontalbench.errors import BadConfig, FrontalbenchError
 
 SMALL: dict[str, Any] = {
@@ -81,9 +82,27 @@ def test_every_path_fits_its_wildcards_and_only_them() -> None:
     assert grid.pictures_path("d", "original", "0000") == "results/images/d/0000.parquet"
 
 
+def shipped(project_root: Path, name: str, *, npm: bool = True) -> config.Config:
+    """A shipped configuration laid over config.yaml, as Snakemake does with ``--configfile``."""
+    data = validation.read_yaml(project_root / "config" / "config.yaml")
+    update_config(data, validation.read_yaml(project_root / "config" / name))
+    return config.parse(data, npm=npm, where=name)
+
+
 def test_the_shipped_configurations_are_valid(project_root: Path) -> None:
     for path in (project_root / "config").glob("*.yaml"):
-        config.load(path, npm=True)
+        shipped(project_root, path.name)
+
+
+def test_the_demo_is_a_first_look_for_which_pip_is_enough_and_one_file_adds_the_rest(project_root: Path) -> None:
+    first, full = shipped(project_root, "config.yaml"), shipped(project_root, "demo_full.yaml")
+    assert {"mesh.none", "mesh.sharp", "tddfa.none", "identity.none", "mirror.none"} <= set(grid.variants(first))
+    assert set(grid.variants(full)) - set(grid.variants(first)) == {"mesh.omit_bg", "mesh.upscale", "identity.sharp"}
+    assert set(full.backbones) - set(first.backbones) == {"sface"}
+    assert first == shipped(project_root, "config.yaml", npm=False)
+    assert set(grid.cells(first)) < set(grid.cells(full)), "what the demo has made is taken over"
+    assert full.datasets == first.datasets
+    assert "mesh.upscale" not in grid.variants(shipped(project_root, "demo_full.yaml", npm=False))
 
 
 values = st.recursive(
@@ -124,7 +143,7 @@ LOOKED_UP: dict[str, Any] = {
             "root": "/data/7",
         }
     ],
-    "statistics": {"resamples": 200, "seed": 4},
+    "statistics": {"resamples": 1200, "seed": 4},
     "examples": 5,
 }
 
@@ -225,5 +244,6 @@ def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 
 def test_jobs_run_by_the_interpreter_that_runs_snakemake_unless_an_environment_is_deployed(tmp_path: Path) -> None:
-    assert workflow.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts"
-    assert workflow.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts'"
+    assert workflow.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts/"
+    assert workflow.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts/'"
+    assert workflow.script_command(tmp_path / "{a}", deployed=True).count("{{a}}") == 1, "Snakemake fills in single braces"

@@ -122,12 +122,12 @@ def test_impostor_intervals_equal_a_jackknife_by_brute_force(tmp_path: Path) -> 
 
 
 def test_dprime_without_a_person_equals_comparing_again(tmp_path: Path) -> None:
-    from frontalbench.tabulate.verification import _moments
+    from frontalbench.tabulate.verification import moments
 
     world = World(tmp_path / "all", crowd(8, 1, 4), seed=3)
     rows = rows_of(world, "original", tmp_path / "o.parquet")
     probe = rows.role == "probe"
-    found = stats.dprime_left_out(_moments(rows, probe, rows), rows.subject_code)
+    found = stats.dprime_left_out(moments(rows, probe, rows), rows.subject_code)
     for place in (1, 6):
         part = World(tmp_path / f"without{place}", [r for r in world.rows if r["subject"] != f"s{place:02d}"])
         part.original = world.original

@@ -2,8 +2,8 @@
 """Build the static site from the master tables: pages that open from a folder, without a server and without a network.
 
 examples:
-  build_site.py --master results/master --out reports/site
-  build_site.py --master results/master --figures results/figures --in @files.txt --out reports/site      # with figures and people
+  build_site.py --master results/master/demo --out reports/demo/site
+  build_site.py --master results/master/demo --figures results/figures/demo --in @files.txt --out reports/demo/site      # with figures and people
 """
 
 from __future__ import annotations

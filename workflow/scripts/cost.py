@@ -2,7 +2,7 @@
 """What frontalizers and enhancements cost on this machine, and the comparison of frontalizers: speed, quality, installation, GPU, notes.
 
 example:
-  cost.py --grid JSON --locator scrfd_500m --master results/master --out results/cost      # JSON: what the rules pass
+  cost.py --grid JSON --locator scrfd_500m --master results/master/demo --out results/cost/demo      # JSON: what the rules pass
 """
 
 from __future__ import annotations

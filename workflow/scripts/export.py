@@ -2,9 +2,9 @@
 """Turn tables with pictures (images, frontals, variants, crops) into a folder of picture files for people, with an index.csv.
 
 examples:
-  export.py --in results/images/demo/*.parquet --role probe --limit 24 --out results/angled/examples
-  export.py --in results/frontals/demo/tddfa/*.parquet --limit 24 --out results/frontal/examples
-  export.py --in results/images/lfw/*.parquet --role reference --out results/GT \\
+  export.py --in results/images/synthetic/*.parquet --role probe --limit 24 --out results/angled/examples/demo/synthetic
+  export.py --in results/frontals/synthetic/tddfa/*.parquet --limit 24 --out results/frontal/examples/demo/synthetic/tddfa
+  export.py --in results/images/lfw/*.parquet --role reference --out results/GT/paper/lfw \\
       --roles-from results/similarity/lfw/original/scrfd_500m/w600k_mbf.parquet
 """
 

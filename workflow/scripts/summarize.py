@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Summarise similarities: a whole run into results/master, or the metrics.csv of plain folders into one report.
+"""Summarise similarities: a whole run into results/master/RUN, or the metrics.csv of plain folders into one report.
 
-a run:          summarize.py --in results/similarity/*/*/*/*.parquet --out results/master
+a run:          summarize.py --in results/similarity/*/*/*/*.parquet --out results/master/all
 plain folders:  summarize.py --metrics results/metrics.csv --out results/master_report.csv
 
 A run gives every table as .parquet and .csv, the three paper tables also as .md; what the columns mean: docs/statistics.md.

@@ -4,7 +4,7 @@
 one figure:
   viz.py --figure gain_by_yaw --judge scrfd_500m,w600k_mbf --in results/similarity/demo/*/scrfd_500m/w600k_mbf.parquet --out gain
 every figure of a dataset:
-  viz.py --all --in @files.txt --notice synthetic --out results/figures/demo
+  viz.py --all --in @files.txt --notice synthetic --out results/figures/demo/synthetic
 """
 
 from __future__ import annotations

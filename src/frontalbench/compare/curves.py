@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import bootstrap, jackknife
+from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate, LeftOut
 
 FloatArray = npt.NDArray[np.float64]
@@ -39,21 +39,6 @@ def _per_subject(code: npt.NDArray[np.int64], n: int, columns: FloatArray) -> Fl
     return sums
 
 
-@dataclass(frozen=True)
-class Draws:
-    """A value and its bootstrap draws (B,), for differences between cells that share their draws (the same subjects in the same order)."""
-
-    value: float
-    draws: FloatArray
-
-    def estimate(self) -> Estimate:
-        """With the central 95 % of the draws; no interval where there are none."""
-        if not len(self.draws):
-            return Estimate(self.value, math.nan, math.nan)
-        low, high = bootstrap.percentile_interval(self.draws[:, None])
-        return Estimate(self.value, float(low[0]), float(high[0]))
-
-
 _NONE = np.zeros(0)
 
 
@@ -68,15 +53,6 @@ def _slope_of(sums: FloatArray) -> FloatArray:
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = sxx - sx**2 / number
         return np.where(spread > 1e-9, (sxy - sx * sy / number) / spread, np.nan)
-
-
-def slope_draws(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Draws:
-    """As :func:`slope`, with bootstrap draws."""
-    sums = _slope_sums(yaw, value, subject)
-    n = len(sums)
-    if n == 0:
-        return Draws(math.nan, _NONE)
-    return Draws(float(_slope_of(sums.sum(axis=0))), _slope_of(bootstrap.draw_counts(n, resamples, seed) @ sums) if n > 1 else _NONE)
 
 
 def slope_left_out(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> LeftOut:
@@ -180,21 +156,6 @@ def smooth(
     of_area = _heights(points[enough], share[:, enough]) if enough.any() else np.zeros(len(share))
     area = LeftOut(_height(points, mean), _heights(points[enough], without[:, enough]), jackknife.shares(of_area[:, None])[:, 0])
     return Curve(points, mean, low, high, kernel.weights.sum(axis=0), area)
-
-
-def area_draws(
-    yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, grid: npt.ArrayLike, *, resamples: int = 2000, seed: int = 0
-) -> Draws:
-    """The area of :func:`smooth`, with bootstrap draws."""
-    kernel = _Kernel.of(yaw, value, subject, grid, BANDWIDTH)
-    n = len(kernel.sums)
-    if n == 0:
-        return Draws(math.nan, _NONE)
-    value_of = _height(kernel.points, kernel.fit(kernel.sums.sum(axis=0)))
-    if n < 2:
-        return Draws(value_of, _NONE)
-    curves = kernel.fit(bootstrap.draw_counts(n, resamples, seed) @ kernel.sums)
-    return Draws(value_of, _heights(kernel.points[kernel.enough], curves[:, kernel.enough]))
 
 
 def near(yaw: npt.ArrayLike, grid: npt.ArrayLike, within: float = BANDWIDTH) -> npt.NDArray[np.bool_]:

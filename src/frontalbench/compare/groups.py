@@ -227,7 +227,7 @@ def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
     known = ok & np.isfinite(rows.impostor)
     if not known.any():
         return np.full(moves.shape[1], np.nan)
-    sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1])
+    sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1]).astype(np.float64)
     numbers = np.bincount(group[known], minlength=moves.shape[1]).astype(np.float64)
     value, without, _ = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves[known].sum(axis=0)[:, None])
     changed: FloatArray = without[:, 0] - value[0]
@@ -288,7 +288,9 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     refs, strangers = rows.n_references, rows.n_impostors
     base_moves = _moves(original, groups)
     base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
-    net_lost = None if lost is None and base_lost is None else (0.0 if lost is None else lost) - (0.0 if base_lost is None else base_lost)
+    net_lost: FloatArray | None = None
+    if lost is not None or base_lost is not None:
+        net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
     other_moves = moves - base_moves
     other_lost = other_moves
     if net_lost is not None:

@@ -137,18 +137,19 @@ def logit_intervals(
     """(low, high), each (M,), of rates (M,) with their standard errors: Student's on the scale of log odds.
 
     A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So there are no more degrees of freedom than
-    ``carriers`` (M,), the effective number of people who bring the rarer outcome (:func:`carriers_of`), and two more. Where the rate is 0 or 1
+    ``carriers`` (M,), the effective number of people who bring the rarer outcome (:func:`carriers_of`), and one more. Where the rate is 0 or 1
     the spread is not known at all: exact ends over people (Clopper and Pearson 1934).
     """
     from scipy.special import stdtrit
 
     degrees, _ = freedom(share)
-    people = 1.0 / (share**2).sum(axis=0)
+    with np.errstate(divide="ignore"):
+        people = 1.0 / (share**2).sum(axis=0)
     enough = np.isfinite(error) & np.isfinite(rate) & (degrees >= MIN_FREEDOM - 1e-9)
     tail = (1.0 - level) / 2
     inside = enough & (rate > 0) & (rate < 1)
     p = np.where(inside, rate, 0.5)
-    degrees = np.where(inside, np.minimum(degrees, np.maximum(carriers, 1.0) + 2.0), degrees)
+    degrees = np.where(inside, np.minimum(degrees, np.maximum(carriers, 1.0) + 1.0), degrees)
     half = stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail) * np.where(inside, error, 0.0) / (p * (1.0 - p))
     odds = np.log(p / (1.0 - p))
     low, high = 1.0 / (1.0 + np.exp(half - odds)), 1.0 / (1.0 + np.exp(-half - odds))

@@ -28,8 +28,9 @@ behind them (the rule of 30, Doddington et al. 2000; 100 frames of one person ar
 TIE = 1e-6
 """Two similarities closer than this are a tie."""
 NOT_SUPPORTED = "not supported by n"
-DPRIME_PEOPLE = 20
-"""The interval of d' needs so many people: with fewer its spread stands on the one or two who are hard to recognise, and too few samples hold any."""
+DPRIME_PEOPLE = 50
+"""The interval of d' needs so many people: with fewer its spread stands on the few who are hard to recognise. In simulations it holds the truth in 88
+to 93 % with 10 to 35 people, in 95 % with 68."""
 EXACT_FLIPS = 14
 """Up to this many subjects all sign flips are tried, above it random ones."""
 
@@ -387,7 +388,7 @@ def cmc_estimates(ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 2
     values = np.asarray(ranks, np.int64).ravel()
     if not values.size:
         return [Estimate(math.nan, math.nan, math.nan)] * highest
-    _, code = np.unique(np.asarray(subject), return_inverse=True)
+    code = _codes(subject)
     counts = np.zeros((int(code.max()) + 1, highest + 1))
     np.add.at(counts, (code, np.minimum(values, highest + 1) - 1), 1.0)
     hits = np.cumsum(counts[:, :highest], axis=1)

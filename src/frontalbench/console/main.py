@@ -32,6 +32,7 @@ FIRST = (
     "enhance",
     "extract_embeddings",
     "compute_similarity",
+    "verify",
     "summarize",
     "inference",
     "measure_pose",

@@ -50,8 +50,8 @@ CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 
 @dataclass
 class Site:
-    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures``; ``costs``: the tables of
-    ``results/cost`` by name (:mod:`frontalbench.tabulate.cost`)."""
+    """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures/RUN``; ``costs``: the tables of
+    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`)."""
 
     master: Master
     out: Path
@@ -243,7 +243,7 @@ class Site:
         return [charts.Series(variant, sorted(points), gap=1.0) for variant, points in lines.items()], list(zip(places, names, strict=True))
 
     def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
-        """Figures of ``results/figures`` that are there, copied beside the pages."""
+        """Figures of ``results/figures/RUN`` that are there, copied beside the pages."""
         if self.figures is None:
             return []
         found: dict[str, dict[str, str]] = {}

@@ -50,7 +50,7 @@ class Master:
 
 
 def read(folder: str | Path) -> Master:
-    """Read ``results/master``; raises :class:`BadInput` when a table is missing or of another version."""
+    """Read ``results/master/RUN``; raises :class:`BadInput` when a table is missing or of another version."""
     read_tables = {}
     for name in NEEDED:
         read_tables[name] = tables.read(Path(folder, f"{name}.parquet"), schema(name)).to_pylist()

@@ -21,7 +21,7 @@ def summarize(
     judged: Iterable[str | os.PathLike[str]] = (),
     sets: Iterable[str | os.PathLike[str]] = (),
 ) -> list[Path]:
-    """Write ``results/master`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
+    """Write ``results/master/RUN`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
 
     ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in
     degrees that replace the card's. ``judged``: quality tables named ``.../<dataset>/<variant>/<detector>.parquet``; ``sets``: tables of FID and KID

@@ -1,6 +1,6 @@
 """The master table and the paper tables.
 
-:func:`summarise` turns the similarity tables of a run into ``results/master/``; :func:`load_master` reads that folder into pandas.
+:func:`summarise` turns the similarity tables of a run into ``results/master/RUN``; :func:`load_master` reads that folder into pandas.
 Every column is listed in :mod:`.columns` and explained in ``docs/statistics.md``.
 """
 
@@ -101,14 +101,22 @@ def summarise(
 
 
 def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
-    """The tables of a ``results/master`` folder as tidy pandas frames, by name; columns as in :data:`TABLES`.
+    """The tables of a run (``results/master/RUN``) as tidy pandas frames, by name; columns as in :data:`TABLES`.
 
-    Raises :class:`BadInput` when the folder or one of its tables is missing or broken.
+    ``results/master`` itself will do as long as there is one run. Raises :class:`BadInput` when the folder or one of its tables is missing or broken,
+    and when it holds several runs.
     """
     from frontalbench import tables
     from frontalbench.tabulate.columns import schema
 
     folder = Path(path)
     if not folder.is_dir():
-        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, usually results/master")
+        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, such as results/master/demo")
+    of_runs = sorted(path.parent for path in folder.glob("*/master.parquet"))
+    loose = (folder / "master.parquet").is_file()
+    if len(of_runs) + loose > 1:
+        beside = " beside tables of an older version" if loose else ""
+        raise BadInput(f"{folder}: tables of {len(of_runs)} run(s){beside}; give one: {', '.join(map(str, of_runs))}")
+    if of_runs:
+        (folder,) = of_runs
     return {name: tables.read(folder / f"{name}.parquet", schema(name)).to_pandas() for name in TABLES}

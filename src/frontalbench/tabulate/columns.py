@@ -1,4 +1,4 @@
-"""Every column of every table in ``results/master/``: its type and what it means. ``docs/statistics.md`` says more."""
+"""Every column of every table in ``results/master/RUN``: its type and what it means. ``docs/statistics.md`` says more."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What frontalizers and enhancements cost, and the comparison of frontalizers that people ask for: speed, quality, installation, GPU, notes.
 
-Times differ from run to run, so these tables are no master tables: they lie in ``results/cost/``.
+Times differ from run to run, so these tables are no master tables: they lie in ``results/cost/RUN``.
 """
 
 from __future__ import annotations

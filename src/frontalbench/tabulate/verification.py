@@ -12,6 +12,7 @@ import numpy.typing as npt
 from frontalbench import tables
 from frontalbench.compare import curves, groups, scores, stats
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.compare.jackknife import Estimate
 from frontalbench.errors import BadInput
 from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
 from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
@@ -26,11 +27,19 @@ def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
     """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
     moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
     references = None if moves is None else groups.references_by_group(original, moves.shape[1])
+
+    def of(name: str) -> FloatArray:
+        return np.where(chosen, getattr(rows, name), np.nan)
+
     return stats.PairMoments(
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("genuine", "genuine_sd", "n_references")),
-        *(np.where(chosen, getattr(rows, name), np.nan) for name in ("impostor", "impostor_sd", "n_impostors")),
-        moves,
-        references,
+        genuine=of("genuine"),
+        genuine_sd=of("genuine_sd"),
+        n_genuine=of("n_references"),
+        impostor=of("impostor"),
+        impostor_sd=of("impostor_sd"),
+        n_impostor=of("n_impostors"),
+        moves=moves,
+        references=references,
     )
 
 
@@ -63,7 +72,7 @@ def read_scores(cell: Cell, original: Rows) -> Scored | None:
     return Scored(genuine.scores, image, code[image], impostors, lost, gained)
 
 
-def _estimate(prefix: str, value: stats.Estimate) -> Row:
+def _estimate(prefix: str, value: Estimate) -> Row:
     return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
 
 
