@@ -72,7 +72,7 @@ Source = UrlSource | PackageSource | FileSource
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level: none``)."""
+    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden)."""
 
     key: str
     file: str
@@ -260,8 +260,8 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         if not isinstance(entry, Mapping):
             continue
         for fact in ("bytes", "sha256"):
-            if fact in entry and entry[fact] is None and level != "none":
-                lines.append(f"weights.{key}.{fact}: null is allowed only with verified.level: none; fill it in")
+            if fact in entry and entry[fact] is None and level not in ("none", "golden"):
+                lines.append(f"weights.{key}.{fact}: null is allowed only with verified.level: none or golden; fill it in")
         sources = entry.get("sources")
         for index, source in enumerate(sources if isinstance(sources, list) else []):
             lines += [f"weights.{key}.sources[{index}].{line}" for line in _package_checks(source)]

@@ -67,6 +67,13 @@ class Params:
             raise self._wrong(key, value, f"one of {', '.join(allowed)}")
         return str(value)
 
+    def text(self, key: str, default: Any = _REQUIRED) -> str:
+        """A word or sentence that is not empty."""
+        value = self._get(key, default)
+        if not isinstance(value, str) or not value:
+            raise self._wrong(key, value, "a text in quotes")
+        return value
+
     def flag(self, key: str, default: Any = _REQUIRED) -> bool:
         """true or false."""
         value = self._get(key, default)

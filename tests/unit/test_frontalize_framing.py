@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +41,7 @@ def face68(centre: tuple[float, float] = (200.0, 180.0), size: float = 100.0, ro
 LEVEL: dict[str, Recipe] = {
     "ffhq": lambda marks: framing.ffhq(marks, 256),
     "nose_bridge": lambda marks: framing.nose_bridge(marks),
+    "inner_eyes": lambda marks: framing.inner_eyes(marks),
     "five_point": lambda marks: framing.five_point(marks.to("five").flat),
 }
 
@@ -75,6 +77,25 @@ def test_the_bridge_of_the_nose_is_in_the_middle_and_the_chin_on_the_lower_edge(
     assert apply(matrix, marks.part("chin"))[1] == pytest.approx(127.5)
     eyes = apply(matrix, np.stack([marks.part("right_eye"), marks.part("left_eye")]))
     assert eyes[0, 1] == pytest.approx(eyes[1, 1]) and eyes[0, 0] < eyes[1, 0]
+
+
+def test_the_inner_corners_of_the_eyes_are_at_a_fifth_and_the_chin_on_the_lower_edge() -> None:
+    marks = face68(roll=12.0)
+    matrix = framing.inner_eyes(marks)
+    np.testing.assert_allclose(apply(matrix, marks.flat[[39, 42]]).mean(axis=0), [63.5, 0.2 * 128 - 0.5], atol=1e-9)
+    assert apply(matrix, marks.flat[8])[1] == pytest.approx(127.5)
+
+
+@pytest.mark.parametrize("recipe", ["ffhq", "nose_bridge", "inner_eyes"])
+@pytest.mark.parametrize("apart", [(4.0, -6.0), (4.0, 6.0), (-4.0, 6.0), (0.0, 0.0)])
+def test_a_profile_whose_eyes_nearly_fall_on_one_another_stays_upright(recipe: str, apart: tuple[float, float]) -> None:
+    """The line of the eyes says nothing there: it may point anywhere."""
+    points = face68(size=100.0).flat.copy()
+    middle = points[36:48].mean(axis=0)
+    points[36:42] = middle - np.array(apart) / 2.0
+    points[42:48] = middle + np.array(apart) / 2.0
+    matrix = LEVEL[recipe](Landmarks(points, "ibug68"))
+    assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) < 6.0
 
 
 def test_voxceleb_keeps_the_lean_of_the_head_and_leaves_a_margin() -> None:
@@ -114,11 +135,31 @@ def test_what_was_cut_out_goes_back_to_where_it_was() -> None:
     assert half.mask.shape == (128, 128) and half.matrix[0, 0] == pytest.approx(framed.matrix[0, 0] / 2)
 
 
+def test_ffhq_keeps_the_photograph_and_fades_what_is_beyond_its_border() -> None:
+    rng = np.random.default_rng(3)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (600, 600, 3)).astype(np.uint8), (0, 0), 1.0)
+    inside = framing.cut_ffhq(image, face68((300.0, 300.0), 100.0), 256)
+    plain = framing.cut(image, framing.ffhq(face68((300.0, 300.0), 100.0), 256), 256)
+    np.testing.assert_array_equal(inside.pixels, plain.pixels)
+    tight = image[200:400, 200:400]
+    marks = face68((100.0, 90.0), 100.0)
+    faded = framing.cut_ffhq(tight, marks, 256)
+    full = framing.cut(image, framing.ffhq(face68((300.0, 290.0), 100.0), 256), 256)
+    np.testing.assert_array_equal(faded.pixels[100:150, 100:150], full.pixels[100:150, 100:150])
+    mirrored = framing.cut(tight, framing.ffhq(marks, 256), 256, border=cv2.BORDER_REFLECT_101).pixels
+    assert faded.pixels[:8].std() < 0.35 * mirrored[:8].std(), "the upper edge is far beyond the border"
+
+
 def test_faces_that_give_no_crop_are_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match="too small"):
         framing.nose_bridge(face68(size=2.0))
     one = Landmarks(np.zeros((68, 2)), "ibug68")
-    for recipe in (lambda: framing.ffhq(one, 256), lambda: framing.nose_bridge(one), lambda: framing.voxceleb(one)):
+    for recipe in (
+        lambda: framing.ffhq(one, 256),
+        lambda: framing.nose_bridge(one),
+        lambda: framing.inner_eyes(one),
+        lambda: framing.voxceleb(one),
+    ):
         with pytest.raises(ValueError, match=r"no crop|too small"):
             recipe()
     with pytest.raises(BadInput):
