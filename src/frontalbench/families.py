@@ -35,6 +35,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
+        "fsgan": "frontalbench.frontalize.fsgan:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
     },
     "enhancement": {

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Place, View
-from frontalbench.frontalize.batches import Batched, batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
+from frontalbench.frontalize.check import Check
+from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.fsgan import heatmaps
 from frontalbench.fsgan.turning import Lifted, lift, steps
 from frontalbench.fsgan.views import mixture
-from frontalbench.geometry.crop import square_matrix
+from frontalbench.geometry.crop import square_matrix, warp
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.geometry.similarity import apply, invert
@@ -83,6 +85,13 @@ class FsganFamily:
         if self._locate is not None:
             head = lift(fit, keypoints, apply(invert(source.matrix), self._locate(source.pixels)))
         return self._mixed(source, head) if self._interpolated else self._turned(source, head, target_pose)
+
+    def pose(self, view: View) -> tuple[float, float, float]:
+        """(yaw, pitch, roll) in degrees that the fit gives the face of ``view``. Raises ValueError when it is degenerate."""
+        if view.face is None:
+            raise NoFace("no face was detected in the photograph")
+        yaw, pitch, roll = angles_from_matrix(self._fitter.fit(view.image, view.face).rotation)
+        return float(yaw), float(pitch), float(roll)
 
     def _turned(self, source: framing.Framed, head: Lifted, target_pose: tuple[float, float, float]) -> Prepared:
         leaning = matrix_from_angles(0.0, 0.0, target_pose[2])
@@ -145,6 +154,37 @@ class FsganFamily:
         return to_picture(drawn, -1.0, 1.0), Place(item.matrix, border_mask(SIDE))
 
 
+class FsganFrontalizer(SelfTestedBatched[Prepared]):
+    """The family, with the self-test of networks and one more check where it can turn: turned to its own pose a face is what it was."""
+
+    def __init__(self, name: str, family: FsganFamily, *, takes_target_pose: bool, batch: int) -> None:
+        super().__init__(name, family, takes_target_pose=takes_target_pose, batch=batch)
+        self._fsgan = family
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        """See :class:`~frontalbench.frontalize.base.SelfTested`. Raises :class:`BadInput` where no view has a face."""
+        checks = super().selftest(views)
+        if self.takes_target_pose:
+            seen = [view for view in views if view.face is not None]
+            alike = min(self._alike(view) for view in seen)
+            checks.append(
+                Check("own pose", alike, 0.8, 1.0, "turned to the pose it has, a face is what it was (correlation of light, worst)")
+            )
+        return checks
+
+    def _alike(self, view: View) -> float:
+        """Correlation of light between the middle of ``view``'s face and the same drawn in its own pose; -1 where nothing is drawn."""
+        outcome = self.frontalize([view], self._fsgan.pose(view))[0]
+        if outcome.image is None or outcome.place is None:
+            return -1.0
+        middle = slice(SIDE // 4, 3 * SIDE // 4)
+        shown = warp(view.image, outcome.place.matrix, SIDE)
+        a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[middle, middle].ravel() for picture in (shown, outcome.image))
+        a, b = a - a.mean(), b - b.mean()
+        length = float(np.linalg.norm(a) * np.linalg.norm(b))
+        return float(a @ b) / length if length > 0.0 else -1.0
+
+
 def framed(points: Float) -> tuple[Float, float]:
     """(middle (2,), side) of FSGAN's crop around points (98, 2), in their unit. Raises ValueError when they have no height."""
     low, high = points.min(axis=0), points.max(axis=0)
@@ -169,7 +209,7 @@ class Landmarks98:
         return np.asarray(points.double().cpu().numpy() * SIDE - 0.5)
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFrontalizer:
     """The frontalizer of a card of family ``fsgan``; it ``uses`` a landmarks card of family ``tddfa``. Weights ``generator`` and, unless params say
     ``landmarks: fit``, ``landmarks``: torch files with a ``state_dict``; the ``arch`` beside it, Python text, is not read."""
     from frontalbench import runtime
@@ -202,4 +242,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     torch.set_num_threads(threads)
     fitter = tddfa.load(used[0], threads=threads, device=device)
     family = FsganFamily(network, fitter, locate, interpolated=recipe == "interpolated", step=step, device=place)
-    return Batched(card.name, family, takes_target_pose=recipe == "turned", batch=batch_on(place, batch))
+    return FsganFrontalizer(card.name, family, takes_target_pose=recipe == "turned", batch=batch_on(place, batch))

@@ -41,7 +41,7 @@ def cone_of(size: int) -> Tensor:
 
 def blended(complete: Draw, blend: Draw, turned: Tensor, face: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """``turned``, ``target`` (N, 3, S, S) RGB in -1..1; ``face``, ``mask`` (N, 1, S, S), 0 or 1: where ``turned`` shows a face, and where in
-    ``target`` it belongs. ``complete``: Gc, ``blend``: Gb. Returns ``target`` with the face in it, and ``target``'s own pixels outside of ``mask``."""
+    ``target`` it belongs. ``complete``: Gc, ``blend``: Gb. Returns ``target`` with the face in it, its own pixels outside of ``mask``."""
     soft, hard = eroded(mask)
     alone = torch.where(face > 0.5, turned, -torch.ones_like(turned))
     completed = complete(pyramid(torch.cat([alone, hard], dim=1)))
