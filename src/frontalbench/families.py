@@ -36,6 +36,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
         "fsgan": "frontalbench.frontalize.fsgan:load",
+        "hassner": "frontalbench.frontalize.hassner:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
     },
     "enhancement": {
