@@ -50,8 +50,8 @@ UNEVEN = 800.0
 """Above this difference of the counts of both halves one of them is filled from the other."""
 BEHIND = 6.0
 """Units of the reference (about mm) that a point must lie behind another to be hidden by it."""
-GRAZING, FACING = 0.2, 0.6
-"""Share of the area that a piece of surface has in the frontal view: below the first it counts as hidden, above the second as seen."""
+TRUST = ((0.0, 0.0), (0.1, 0.6), (0.6, 1.0))
+"""(share of the area that a piece of surface has in the frontal view, how much it counts as seen). 0.6: what the least hidden keeps in the paper."""
 STEP = 2
 """Every second point of the reference is a vertex of the mesh that hides."""
 BORDER = 9
@@ -99,10 +99,19 @@ def pose_of(points: Float, keypoints: Float, camera: Float) -> tuple[Float, Floa
 
     Raises ValueError when they determine none in front of the camera.
     """
-    ok, turn, shift = cv2.solvePnP(keypoints, np.ascontiguousarray(points, np.float64), camera, None, flags=cv2.SOLVEPNP_ITERATIVE)
-    if not ok or not np.isfinite(turn).all() or not np.isfinite(shift).all() or float(shift[2, 0]) <= 0.0:
+    seen = np.ascontiguousarray(points, np.float64)
+    ok, turn, shift = cv2.solvePnP(keypoints, seen, camera, None, flags=cv2.SOLVEPNP_ITERATIVE)
+    if not _in_front(ok, turn, shift):
+        # From its own start the iteration may end behind the camera (profiles do); SQPNP's start is in front of it.
+        _, turn, shift = cv2.solvePnP(keypoints, seen, camera, None, flags=cv2.SOLVEPNP_SQPNP)
+        ok, turn, shift = cv2.solvePnP(keypoints, seen, camera, None, turn, shift, True, cv2.SOLVEPNP_ITERATIVE)
+    if not _in_front(ok, turn, shift):
         raise ValueError("the landmarks do not determine where the reference face is")
     return np.asarray(cv2.Rodrigues(turn)[0], np.float64), np.asarray(shift, np.float64).ravel()
+
+
+def _in_front(ok: bool, turn: npt.NDArray[Any], shift: npt.NDArray[Any]) -> bool:
+    return bool(ok and np.isfinite(turn).all() and np.isfinite(shift).all() and float(shift[2, 0]) > 0.0)
 
 
 def projected(points: Float, camera: Float, rotation: Float, translation: Float) -> Float:
@@ -145,7 +154,7 @@ def soft_symmetry(raw: Float32, crowd: Float32, shown: Bool, eyes: Float32) -> F
     nothing = own + other < 1e-3
     own = np.where(nothing, 1.0, own)
     mixed = (raw * own[..., None] + raw[:, ::-1] * other[..., None]) / (own + other)[..., None]
-    return mixed.astype(np.float32)
+    return np.asarray(mixed, np.float32)
 
 
 def by_depth(raw: Float32, seen: Float32) -> Float32:
@@ -155,7 +164,7 @@ def by_depth(raw: Float32, seen: Float32) -> Float32:
     other = (1.0 - own) * own[:, ::-1]
     own = np.where(own + other < 1e-2, 1.0, own)
     mixed = (raw * own[..., None] + raw[:, ::-1] * other[..., None]) / (own + other)[..., None]
-    return mixed.astype(np.float32)
+    return np.asarray(mixed, np.float32)
 
 
 def visibility(surface: Float, pixels: Float, rotation: Float, translation: Float, scale: float) -> Float32:
@@ -164,7 +173,8 @@ def visibility(surface: Float, pixels: Float, rotation: Float, translation: Floa
     there = surface @ rotation.T + translation
     right, down = np.gradient(pixels, axis=1), np.gradient(pixels, axis=0)
     area = right[..., 0] * down[..., 1] - right[..., 1] * down[..., 0]
-    facing = np.nan_to_num(np.clip((area / scale**2 - GRAZING) / (FACING - GRAZING), 0.0, 1.0))
+    shares, trust = np.array(TRUST).T
+    facing = np.nan_to_num(np.interp(area / scale**2, shares, trust))
     # Drawn in pixels as coarse as the mesh: every second one.
     small = np.concatenate([(np.nan_to_num(pixels, nan=-1e6) + (CANVAS - SIDE) / 2.0) / STEP, there[..., 2:]], axis=2)
     grid = small[::STEP, ::STEP]
@@ -211,9 +221,8 @@ class HassnerFrontalizer:
         if self._hidden == "counts":
             raw = soft_symmetry(raw, crowding(pixels, shown), shown, reference.eyes)
         elif self._hidden == "depth":
-            raw = by_depth(
-                raw, visibility(reference.surface, pixels, rotation, translation, float(reference.translation[2] / translation[2])) * shown
-            )
+            seen = visibility(reference.surface, pixels, rotation, translation, float(reference.translation[2] / translation[2]))
+            raw = by_depth(raw, seen * shown)
         picture = np.clip(np.rint(raw), 0, 255).astype(np.uint8)
         return picture, Place(self._place(to_camera, rotation, translation), border_mask(SIDE))
 
@@ -247,7 +256,7 @@ def sampled(image: RGB, to_camera: Float, pixels: Float) -> tuple[Float32, Bool]
     """(colours float32 (320, 320, 3), which of them the photograph has) at ``pixels`` (320, 320, 2) of the camera; black where it has none."""
     shift = (CANVAS - SIDE) / 2.0
     canvas = warp(image, np.column_stack([to_camera[:, :2], to_camera[:, 2] + shift]), CANVAS)
-    known = np.isfinite(pixels).all(axis=2)
+    known = np.asarray(np.isfinite(pixels).all(axis=2))
     at = np.where(known[..., None], pixels, 0.0)
     colours = cv2.remap(
         canvas.astype(np.float32), (at + shift).astype(np.float32), None, interpolation=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

@@ -53,9 +53,9 @@ def _places() -> Float:
             matrix[brow, list(eye)] += 1.0 / 48.0
     for i in range(9):
         put(51 + i, 27 + i)
-    for first, eye in ((60, 36), (68, 42)):
+    for first, corner in ((60, 36), (68, 42)):
         for index, sources in enumerate(((0,), (1,), (1, 2), (2,), (3,), (4,), (4, 5), (5,))):
-            put(first + index, *(eye + s for s in sources))
+            put(first + index, *(corner + s for s in sources))
     for i in range(20):
         put(76 + i, 48 + i)
     put(96, *range(36, 42))
@@ -116,7 +116,8 @@ def facing(model: Float, rotation: Float) -> Float:
     outwards[:, 1] = 0.0
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
     towards_camera = -(outwards @ rotation.T)[:, 2]
-    return np.clip((towards_camera - HIDDEN) / (SEEN - HIDDEN), 0.0, 1.0)
+    share: Float = np.clip((towards_camera - HIDDEN) / (SEEN - HIDDEN), 0.0, 1.0)
+    return share
 
 
 def steps(start: Float, end: Float, degrees: float) -> list[Float]:
