@@ -195,8 +195,8 @@ def expected(project: Path, grid: dict[str, Any]) -> dict[str, int]:
     """Jobs of one more backbone: an embedding per variant (turned references too), detector and shard; a comparison per dataset, variant (with the
     derived ones) and detector."""
     sys.path.insert(0, str(project / "src"))
-    from frontalbench import config
-    from frontalbench.grid import turned_of, variants
+    from frontalbench.catalogue import config
+    from frontalbench.plan.grid import turned_of, variants
 
     chosen = config.parse({**grid, "datasets": ["biwi_sized", "lfw_sized"]}, npm=False, where="config")
     shards = shards_of(project, "biwi") + shards_of(project, "lfw")

@@ -78,13 +78,13 @@ def compare(files: Sequence[Path], arguments: argparse.Namespace) -> None:
     import cv2
     import numpy as np
 
-    from frontalbench import cards
+    from frontalbench.catalogue import cards
     from frontalbench.detect import load_detector
     from frontalbench.detect.boxes import Sizing
     from frontalbench.detect.scrfd import Scrfd
+    from frontalbench.detect.stream import detect_stream, embed_crops
     from frontalbench.embed import load_backbone
     from frontalbench.embed.base import normalise
-    from frontalbench.pipeline import detect_stream, embed_crops
     from frontalbench.weights import store
 
     threads = arguments.threads
@@ -269,7 +269,7 @@ def peak() -> float:
 
 
 def shard_job(shard: Path, threads: int) -> int:
-    from frontalbench import cards
+    from frontalbench.catalogue import cards
     from frontalbench.detect import load_detector
     from frontalbench.embed import load_backbone
     from frontalbench.stages.detect import detect_shard

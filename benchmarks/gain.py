@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.compare import bootstrap, feature, stats
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector

@@ -100,7 +100,8 @@ def frames(folder: Path, size: int) -> None:
 
 def one_stage(stage: str, folder: Path) -> None:
     """Run one stage on the tables in ``folder``; prints its seconds (start of this process included) and its peak memory in MB."""
-    from frontalbench import cards, datasets
+    from frontalbench import datasets
+    from frontalbench.catalogue import cards
 
     names = {name: folder / f"{name}.parquet" for name in ("images", "crops", "embeddings", "similarity", "scores")}
     if stage == "prepare":
@@ -147,7 +148,7 @@ def logged_rates(run: Path) -> dict[str, float]:
 
 
 def predict(arguments: argparse.Namespace) -> None:
-    from frontalbench import config
+    from frontalbench.catalogue import config
 
     chosen = config.load(arguments.config, npm=False)
     rates = logged_rates(arguments.run)

@@ -17,13 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench import cards, images, runtime
-from frontalbench.cards import ModelCard
+from frontalbench import images
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect import load_detector
+from frontalbench.detect.stream import detect_and_align
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import WeightsMissing
-from frontalbench.pipeline import detect_and_align
+from frontalbench.runtime import sessions as runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 LEAST_COSINE, MOST_PIXELS = 0.9999, 0.1

@@ -19,7 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from frontalbench import cards, images, tables
+from frontalbench import images, tables
+from frontalbench.catalogue import cards
 from frontalbench.figures import inputs
 from frontalbench.site import build, master
 from frontalbench.stages.summarize import summarize

@@ -34,8 +34,10 @@ def main() -> None:
 
 def measured(files: list[Path]) -> dict[str, float]:
     """Seconds of each step over all files."""
-    from frontalbench import cards, images, pipeline, status, tables
+    from frontalbench import images, status, tables
+    from frontalbench.catalogue import cards
     from frontalbench.detect import load_detector
+    from frontalbench.detect import stream as pipeline
     from frontalbench.embed import load_backbone
     from frontalbench.stages.detect import detect_shard
     from frontalbench.stages.embed import embed_shard
@@ -91,7 +93,7 @@ def measured(files: list[Path]) -> dict[str, float]:
 def draw(milliseconds: dict[str, float], path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    from frontalbench import atomic
+    from frontalbench.files import atomic
 
     figure, axes = plt.subplots(figsize=(7.2, 2.9), layout="constrained")
     names = list(milliseconds)[::-1]

@@ -4,14 +4,15 @@ import gc
 import os
 import sys
 
-from frontalbench import devices, grid, runs
 from frontalbench.errors import FrontalbenchError
-from frontalbench.workflow import (
+from frontalbench.plan import grid, runs
+from frontalbench.plan.plan import (
     Plan,
     asks_for_everything,
     configuration_layers,
     script_command,
 )
+from frontalbench.runtime import devices
 from snakemake.exceptions import WorkflowError
 
 # The graph is a million objects that stay until the end, and the garbage collector's default is to look through them again and again: a fifth of the

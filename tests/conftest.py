@@ -74,7 +74,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def weight() -> Callable[..., Path]:
     """``weight(kind, name, key="model")``: the verified path of a real weight, fetched if need be; the test is skipped where it is out of reach."""
-    from frontalbench import cards
+    from frontalbench.catalogue import cards
     from frontalbench.errors import WeightsMissing
     from frontalbench.weights import store
 

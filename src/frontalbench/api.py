@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import cards, status, tables
+from frontalbench import status, tables
+from frontalbench.catalogue import cards
 from frontalbench.compare.stats import FMR_TARGETS
 from frontalbench.detect import DEFAULT_POLICY, load_detector
+from frontalbench.detect.stream import detect_and_align
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
-from frontalbench.pipeline import detect_and_align
 
 Picture = str | os.PathLike[str] | bytes
 """A file, or the bytes of one."""

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from frontalbench import devices, interrupts
 from frontalbench.errors import FrontalbenchError
+from frontalbench.files import interrupts
+from frontalbench.runtime import devices
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 Each stage has one schema in :data:`SCHEMAS`. A table is written whole or not at all, rows in ``image_id`` order where the schema has one, and
 carries a small JSON provenance record in its metadata under ``frontalbench``. Two tables with equal :func:`content_digest` hold the same values.
 
-Damage is noticed by every reader: a checksum per page guards the values, and a seal (:mod:`frontalbench.footer`) what no page checksum covers: column
-names, types, the number of rows, and the records.
+Damage is noticed by every reader: a checksum per page guards the values, and a seal (:mod:`frontalbench.files.footer`) what no page checksum covers:
+column names, types, the number of rows, and the records.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from frontalbench import atomic, footer
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic, footer
 
 METADATA_KEY = b"frontalbench"
 CONTENT = "content:"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from frontalbench import tables
-from frontalbench.cards import PackageSource
+from frontalbench.catalogue.cards import PackageSource
 from frontalbench.errors import FrontalbenchError
 from frontalbench.weights import packages
 from frontalbench.weights.faults import SourceFault

@@ -21,7 +21,8 @@ from typing import NoReturn
 
 import pytest
 
-from frontalbench import atomic, cli, folderswap, tables
+from frontalbench import cli, tables
+from frontalbench.files import atomic, folderswap
 
 from .conftest import ENVIRONMENT, ORDER, Stages, unfinished
 

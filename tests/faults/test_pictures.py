@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from frontalbench import cards, datasets, status, tables
+from frontalbench import datasets, status, tables
+from frontalbench.catalogue import cards
 from frontalbench.detect import load_detector
 from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.prepare import prepare_shard

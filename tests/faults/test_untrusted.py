@@ -10,8 +10,8 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frontalbench.compare import pairs
 from frontalbench.errors import BadConfig, FrontalbenchError
+from frontalbench.plain import pairs
 from frontalbench.protocols import lfw
 
 GOOD = {

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch")
 
 from frontalbench.liveportrait import export  # noqa: E402
 from frontalbench.networks.liveportrait import keys  # noqa: E402
-from frontalbench.runtime import onnx_session  # noqa: E402
+from frontalbench.runtime.sessions import onnx_session  # noqa: E402
 from tests.golden import fills  # noqa: E402
 from tests.golden.fills import normal, tensor, uniform  # noqa: E402
 from tests.golden.test_liveportrait import compare  # noqa: E402

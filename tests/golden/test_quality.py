@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from frontalbench import cards, families, images
+from frontalbench import images
+from frontalbench.catalogue import cards, families
 
 pytestmark = pytest.mark.weights
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detections, choose, load_detector
 from frontalbench.detect.ahead import Ahead, aligned_for, change
 from frontalbench.detect.select import Face
@@ -86,7 +87,7 @@ def test_cards_that_ask_for_nothing_keep_their_detector_and_wrong_ones_are_refus
 
 
 def test_only_its_own_cells_depend_on_it() -> None:
-    from frontalbench.workflow import Plan
+    from frontalbench.plan.plan import Plan
 
     plan = Plan(
         {

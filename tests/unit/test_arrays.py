@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from frontalbench import arrays
 from frontalbench.compare.feature import FeatureMap, save, wiener
+from frontalbench.files import arrays
 
 NOT_SYMMETRIC = np.arange(12, dtype=np.float32).reshape(3, 4)
 

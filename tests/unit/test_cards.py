@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from frontalbench import cards, validation
+from frontalbench.catalogue import cards, validation
 from frontalbench.errors import BadConfig
 from tests.unit.weightkit import TOY, card_data, make_card, new_project, sha, weight_entry, write_card
 

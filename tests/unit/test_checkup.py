@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench.checkup import Finding, lines
+from frontalbench.upkeep.checkup import Finding, lines
 
 
 def _stale(path: str, source: str) -> Finding:

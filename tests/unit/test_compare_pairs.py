@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from frontalbench import folders, tables
-from frontalbench.compare import paired, pairs
+from frontalbench import tables
+from frontalbench.compare import paired
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.plain import folders, pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 D = 16

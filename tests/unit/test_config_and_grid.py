@@ -14,8 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from frontalbench import config, grid, validation, workflow
+from frontalbench.catalogue import config, validation
 from frontalbench.errors import BadConfig, FrontalbenchError
+from frontalbench.plan import grid
+from frontalbench.plan import plan as workflow
 
 SMALL: dict[str, Any] = {
     "datasets": ["synthetic", {"name": "lfw", "limit": 3}],

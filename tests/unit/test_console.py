@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench import cards, errors
+from frontalbench import errors
+from frontalbench.catalogue import cards
 from frontalbench.console import doctor, listing, main, project
 from frontalbench.weights import store
 

@@ -11,7 +11,8 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import save_file
 
-from frontalbench import cards, tables
+from frontalbench import tables
+from frontalbench.catalogue import cards
 from frontalbench.stages.common import run_shard
 from frontalbench.tabulate import cost
 

@@ -12,13 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from frontalbench import cards, images, runtime
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detections, Detector, choose, load_detector
 from frontalbench.detect.boxes import Sizing
 from frontalbench.detect.scrfd import Scrfd
 from frontalbench.detect.yunet import YuNet
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
 from frontalbench.images import RGB
+from frontalbench.runtime import sessions as runtime
 
 Weight = Callable[..., Path]
 pytestmark = pytest.mark.weights

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frontalbench import images, pipeline, status
+from frontalbench import images, status
 from frontalbench.detect import Detections
+from frontalbench.detect import stream as pipeline
+from frontalbench.detect.stream import FaceRow, detect_stream, embed_crops
 from frontalbench.errors import BadConfig, NotEnoughMemory
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE
 from frontalbench.images import RGB
-from frontalbench.pipeline import FaceRow, detect_stream, embed_crops
 
 
 class Scripted:
@@ -125,7 +126,7 @@ def test_crops_are_embedded_in_order_and_in_batches() -> None:
 
 @pytest.mark.weights
 def test_broken_and_odd_files_become_rows_with_a_real_detector(shared: Path) -> None:
-    from frontalbench import cards
+    from frontalbench.catalogue import cards
     from frontalbench.detect import load_detector
     from frontalbench.errors import WeightsMissing
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frontalbench import cards, images, status, tables
+from frontalbench import images, status, tables
+from frontalbench.catalogue import cards
 from frontalbench.datasets.roles import resolve
 from frontalbench.detect import DEFAULT_POLICY, Detections, Detector, Face, load_detector
 from frontalbench.detect import upright as heads
+from frontalbench.detect.stream import detect_and_align
 from frontalbench.embed import load_backbone
 from frontalbench.errors import WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE
 from frontalbench.images import RGB
-from frontalbench.pipeline import detect_and_align
 from frontalbench.pose import load_pose
 from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.frontalize import frontalize_shard

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench import devices
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.runtime import devices
 from tests.project import ROOT
 
 TAKER = """

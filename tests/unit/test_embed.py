@@ -15,7 +15,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from frontalbench import cards, images, runtime
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import choose, load_detector
 from frontalbench.embed import load_backbone
 from frontalbench.embed.arcface import ArcFaceOnnx
@@ -23,6 +24,7 @@ from frontalbench.embed.base import normalise
 from frontalbench.embed.graph import fast_graph
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.geometry.similarity import align
+from frontalbench.runtime import sessions as runtime
 
 Crops = npt.NDArray[np.uint8]
 Weight = Callable[..., Path]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontalbench import cards, enhance, images, status
+from frontalbench import enhance, images, status
+from frontalbench.catalogue import cards
 from frontalbench.enhance import load_enhancement
 from frontalbench.enhance.background import OmitBackground
 from frontalbench.enhance.base import Enhancement, Refused, each

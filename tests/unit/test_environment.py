@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from frontalbench import checkup, environment, lineage, tables
+from frontalbench import tables
 from frontalbench.stages import common
 from frontalbench.tabulate.facts import cell_of
 from frontalbench.tabulate.software import software_rows
+from frontalbench.upkeep import checkup, environment, lineage
 
 PLAIN = pa.table({"value": [1.0]})
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontalbench import export, images, tables
+from frontalbench import images, tables
 from frontalbench.errors import BadInput
+from frontalbench.plain import export
 from tests.unit import figure_tables as made
 
 PICTURE = images.encode_png(made.face(80, 10))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.compare import derived, feature
 from frontalbench.compare.feature import FeatureMap, covariances, wiener
 from frontalbench.errors import BadConfig, BadInput

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from frontalbench import cards, fingerprint
+from frontalbench.catalogue import cards
 from frontalbench.datasets import layouts
-from frontalbench.workflow import Plan
+from frontalbench.plan import fingerprint
+from frontalbench.plan.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -103,7 +104,7 @@ def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: 
     stages = re.findall(r'PLAN\.code\(\s*"(\w+)",\s*"(\w+\.py)"', rules)
     assert len(stages) >= 10
     # Used for plain folders, or by way of a card, whose family counts.
-    elsewhere = fingerprint.closure(["frontalbench.folders", "frontalbench.detect.ahead"])
+    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.ahead"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
     for stage, script in stages:
         used = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / script))
@@ -151,3 +152,77 @@ def test_the_text_behind_a_fingerprint_is_that_of_python_3_11(project_root: Path
     for path in (project_root / "src").rglob("*.py"):
         tree = ast.parse(path.read_text())
         assert fingerprint._dump(tree) == ast.dump(tree)
+
+
+def test_where_something_of_ours_is_imported_from_does_not_count_but_what_it_is_called_does() -> None:
+    body = "\n\ndef f(x):\n    return tables.read(x), g(x)\n"
+    before = fingerprint._source_hash(f"from frontalbench import tables\nfrom frontalbench.images import decode as g\n{body}")
+    moved = "from frontalbench.files import atomic as tables\nfrom frontalbench.elsewhere.images import decode as g\n"
+    assert fingerprint._source_hash(moved + body) == before, "a pure move reruns nothing"
+    in_function = (
+        "def f(x):\n    from frontalbench import tables\n    from frontalbench.images import decode as g\n    return tables.read(x), g(x)\n"
+    )
+    assert fingerprint._source_hash(in_function) == before
+    for other in (
+        "from frontalbench import tables\nfrom frontalbench.images import encode as g\n",
+        "from frontalbench import tables as other\nfrom frontalbench.images import decode as g\n",
+        "from frontalbench import tables\nfrom pillow.images import decode as g\n",
+    ):
+        assert fingerprint._source_hash(other + body) != before
+
+
+def test_hashing_leaves_the_tree_whole_so_that_imports_are_found_afterwards() -> None:
+    name = "frontalbench.stages.embed"
+    fingerprint._module_hash(name)
+    assert "frontalbench.stages.common" in fingerprint.closure([name])
+
+
+def test_a_module_that_moves_to_another_room_changes_no_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def package(name: str, room: str) -> Path:
+        root = tmp_path / name
+        (root / room).mkdir(parents=True)
+        (root / "__init__.py").write_text("")
+        (root / room / "__init__.py").write_text('"""A room."""\n')
+        (root / room / "part.py").write_text("VALUE = 1\n")
+        (root / "user.py").write_text(f"from frontalbench.{room} import part\n\n\ndef f():\n    return part.VALUE\n")
+        return root
+
+    found = []
+    for name, room in (("one", "here"), ("two", "there")):
+        monkeypatch.setattr(fingerprint, "ROOT", package(name, room))
+        for cached in (fingerprint._closure, fingerprint._tree, fingerprint._module_imports, fingerprint._module_hash):
+            cached.cache_clear()
+        found.append(fingerprint.code_fingerprint(["frontalbench.user"]))
+    (tmp_path / "two" / "there" / "part.py").write_text("VALUE = 2\n")
+    for cached in (fingerprint._closure, fingerprint._tree, fingerprint._module_imports, fingerprint._module_hash):
+        cached.cache_clear()
+    found.append(fingerprint.code_fingerprint(["frontalbench.user"]))
+    monkeypatch.undo()
+    for cached in (fingerprint._closure, fingerprint._tree, fingerprint._module_imports, fingerprint._module_hash):
+        cached.cache_clear()
+    assert found[0] == found[1] != found[2]
+
+
+def test_what_is_left_out_exists_and_what_computes_is_not_in_it() -> None:
+    for room in fingerprint.ROOMS_LEFT_OUT:
+        assert (fingerprint.ROOT / room / "__init__.py").is_file(), room
+    for module in fingerprint.MODULES_LEFT_OUT:
+        assert fingerprint._path(f"frontalbench.{module}") is not None, module
+    for stage, needed in (
+        ("prepare", "frontalbench.images"),
+        ("detect", "frontalbench.images"),
+        ("compare", "frontalbench.compare.kernel"),
+        ("quality", "frontalbench.quality.pixels"),
+    ):
+        assert needed in fingerprint.closure([f"frontalbench.stages.{stage}"]), f"a change of {needed} must rerun {stage}"
+
+
+def test_every_network_and_every_loss_counts_for_the_training_that_uses_it(project_root: Path) -> None:
+    used = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "train_network.py"))
+    wanted = {
+        f"frontalbench.train.{path.stem}" for path in (fingerprint.ROOT / "train").glob("*.py") if path.stem not in ("__init__", "feature")
+    }
+    assert wanted <= used, f"a change of {sorted(wanted - used)} reruns no training"
+    assert {"frontalbench.networks.rnr", "frontalbench.networks.scaleway", "frontalbench.networks.discriminator"} <= used
+    maps = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "train_feature.py"))
+    assert "frontalbench.train.feature" in maps

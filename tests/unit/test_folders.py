@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from frontalbench import folders, images, tables
+from frontalbench import images, tables
 from frontalbench.errors import BadInput
+from frontalbench.plain import folders
 
 Weight = Callable[..., Path]
 

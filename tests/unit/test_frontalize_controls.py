@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from frontalbench import cards, status
+from frontalbench import status
+from frontalbench.catalogue import cards
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import View
 

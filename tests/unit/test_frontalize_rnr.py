@@ -15,8 +15,9 @@ torch = pytest.importorskip("torch")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from frontalbench import cards, images  # noqa: E402
-from frontalbench.cards import FileSource, ModelCard, WeightFile  # noqa: E402
+from frontalbench import images  # noqa: E402
+from frontalbench.catalogue import cards  # noqa: E402
+from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.embed import load_backbone  # noqa: E402
 from frontalbench.embed.base import normalise  # noqa: E402

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontalbench import cards, images, status
+from frontalbench import images, status
+from frontalbench.catalogue import cards
 from frontalbench.detect import load_detector
 from frontalbench.detect.select import Face, choose
 from frontalbench.errors import BadConfig

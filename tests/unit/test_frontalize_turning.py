@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frontalbench import cards, images, status
+from frontalbench import images, status
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, Face, choose, load_detector
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize import load_frontalizer

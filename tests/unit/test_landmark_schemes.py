@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadInput
 from frontalbench.landmarks import load_landmarks

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import Face, choose, load_detector
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles

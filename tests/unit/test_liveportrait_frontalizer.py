@@ -12,7 +12,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench import cards, families, images  # noqa: E402
+from frontalbench import images  # noqa: E402
+from frontalbench.catalogue import cards, families  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, NotEnoughMemory, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench import cards, modeltable
+from frontalbench.catalogue import cards, modeltable
 from frontalbench.errors import BadInput
 
 

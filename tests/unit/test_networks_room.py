@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench import fingerprint
+from frontalbench.plan import fingerprint
 
 ROOM = Path(__file__).parents[2] / "src" / "frontalbench" / "networks"
 FILES = sorted(ROOM.rglob("*.py"))

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontalbench import cards, families
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue import cards, families
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.catalogue.tryout import try_out
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
 from frontalbench.stages.embed import embed_shard
 from frontalbench.train.judge import load_judge
-from frontalbench.tryout import try_out
 from frontalbench.weights import store
 
 CARDS = cards.all_cards()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, Face, choose, load_detector
 from frontalbench.geometry.rotation import angles_from_matrix, geodesic_degrees, matrix_from_angles
 from frontalbench.pose import load_pose

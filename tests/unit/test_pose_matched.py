@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from frontalbench import cards, grid, images, status, tables
+from frontalbench import images, status, tables
+from frontalbench.catalogue import cards
 from frontalbench.compare import derived
 from frontalbench.compare.scores import from_table
 from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadConfig, WeightsMissing
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Outcome, View
+from frontalbench.plan import grid
 from frontalbench.pose import load_pose
 from frontalbench.stages.turn import turn_references
 

@@ -20,7 +20,8 @@ from scipy.signal import convolve2d
 from scipy.special import gamma
 from sklearn.metrics.pairwise import polynomial_kernel
 
-from frontalbench import cards, families, images, tables
+from frontalbench import images, tables
+from frontalbench.catalogue import cards, families
 from frontalbench.compare.bootstrap import mean_intervals
 from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadInput, WeightsMissing

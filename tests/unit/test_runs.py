@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from frontalbench import load_master, runs
+from frontalbench import load_master
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.plan import runs
 from tests.unit import site_run
 
 SHIPPED: dict[str, Any] = {"name": "demo", "datasets": ["synthetic"]}

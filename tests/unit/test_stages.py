@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from frontalbench import cards, images, status, tables
+from frontalbench import images, status, tables
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.frontalize.base import FRONTAL, Outcome, View
 from frontalbench.stages.detect import detect_shard

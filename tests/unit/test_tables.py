@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from frontalbench import atomic, tables
+from frontalbench import tables
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 
 
 def _row(name: str, image: bytes | None = b"x" * 100, word: str = "ok") -> dict[str, object]:

@@ -14,7 +14,8 @@ import pytest
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from frontalbench import cards, images  # noqa: E402
+from frontalbench import images  # noqa: E402
+from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.embed import load_backbone  # noqa: E402
 from frontalbench.embed.base import normalise  # noqa: E402

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from frontalbench import cards, images
+from frontalbench import images
+from frontalbench.catalogue import cards
 from frontalbench.detect import choose, load_detector
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise

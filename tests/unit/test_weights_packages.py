@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench.cards import PackageSource
+from frontalbench.catalogue.cards import PackageSource
 from frontalbench.weights import local, packages
 from frontalbench.weights.faults import SourceFault
 from tests.unit.weightkit import TOY, Server, make_tgz, make_wheel, serving, sha

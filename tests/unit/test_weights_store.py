@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench import cards
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
 from frontalbench.weights import checksums, store
 from tests.unit.weightkit import TOY, Server, make_card, make_tgz, make_wheel, make_zip, new_project, serving, sha, weight_entry

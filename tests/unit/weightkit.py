@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from frontalbench import cards
+from frontalbench.catalogue import cards
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = bytes(range(256)) * 40

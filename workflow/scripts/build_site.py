@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cli, grid
+from frontalbench import cli
 from frontalbench.figures import inputs
+from frontalbench.plan import grid
 from frontalbench.site import build, master
 from frontalbench.tabulate import cost
 

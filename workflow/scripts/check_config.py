@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, workflow
+from frontalbench import cli
+from frontalbench.catalogue import cards
+from frontalbench.plan import plan as workflow
 
 
 def main() -> int:

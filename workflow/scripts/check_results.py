@@ -19,7 +19,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from frontalbench import checkup, cli
+from frontalbench import cli
+from frontalbench.upkeep import checkup
 
 EXIT_FOUND = 3
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cli, disk
+from frontalbench import cli
+from frontalbench.upkeep import disk
 
 
 def main() -> int:

@@ -21,7 +21,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frontalbench import cards, cli
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.errors import WeightsMissing
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.compare import pairs
+from frontalbench.plain import pairs
 
 
 def main() -> int:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from frontalbench import cli, grid, tables
+from frontalbench import cli, tables
+from frontalbench.plan import grid
 from frontalbench.tabulate import cost
 from frontalbench.tabulate.columns import schema
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cli, folders
+from frontalbench import cli
 from frontalbench.enhance import chain_cards, digest, load_enhancement
+from frontalbench.plain import folders
 from frontalbench.stages.enhance import enhance_shard
 
 

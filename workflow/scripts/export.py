@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--limit", type=cli.positive, default=0, metavar="N", help="at most N pictures, from as many people as possible")
     parser.add_argument("--png", action="store_true", help="write upright PNG instead of the bytes as they are")
     arguments = parser.parse_args()
-    from frontalbench import export
+    from frontalbench.plain import export
 
     statuses = () if "any" in arguments.status else arguments.status or (status.OK,)
     rows = export.choose(arguments.tables, roles=arguments.role, statuses=statuses, limit=arguments.limit, resolved=arguments.roles_from)

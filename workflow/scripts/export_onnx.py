@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 
 

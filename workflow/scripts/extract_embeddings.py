@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, folders
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
 from frontalbench.embed import load_backbone
+from frontalbench.plain import folders
 from frontalbench.stages.embed import embed_shard
 
 

@@ -15,10 +15,12 @@ import json
 import sys
 from pathlib import Path
 
-from frontalbench import atomic, cards, cli
-from frontalbench.cards import ModelCard
+from frontalbench import cli
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.catalogue.tryout import try_out
 from frontalbench.errors import BadInput, WeightsMissing
-from frontalbench.tryout import try_out
+from frontalbench.files import atomic
 from frontalbench.weights import store
 
 

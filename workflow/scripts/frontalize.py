@@ -16,11 +16,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from frontalbench import cards, cli, folders
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.detect.ahead import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
+from frontalbench.plain import folders
 from frontalbench.stages.frontalize import frontalize_shard
 
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")

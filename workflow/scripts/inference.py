@@ -14,12 +14,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, folders
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.enhance import chain_cards, digest, load_enhancement
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer
 from frontalbench.frontalize.pasting import Pasting
+from frontalbench.plain import folders
 from frontalbench.stages.enhance import enhance_shard
 from frontalbench.stages.frontalize import frontalize_shard
 

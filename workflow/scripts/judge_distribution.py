@@ -13,9 +13,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from frontalbench import cards, cli, families
+from frontalbench import cli
+from frontalbench.catalogue import cards, families
 from frontalbench.errors import BadInput
-from frontalbench.runtime import limit_threads
+from frontalbench.runtime.sessions import limit_threads
 from frontalbench.stages.distribution import judge_distribution
 
 

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, cli, families
+from frontalbench import cli
+from frontalbench.catalogue import cards, families
 from frontalbench.errors import BadInput
 from frontalbench.quality import expression
-from frontalbench.runtime import limit_threads
+from frontalbench.runtime.sessions import limit_threads
 from frontalbench.stages.quality import Models, Shards, judge_quality
 
 

@@ -20,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from frontalbench import atomic, cards, cli, images
+from frontalbench import cli, images
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.synth import check, people, picture_set, turn
 from frontalbench.synth.mobilestylegan import Generator
 

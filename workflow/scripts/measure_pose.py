@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import cards, cli, folders, tables
+from frontalbench import cli, tables
+from frontalbench.catalogue import cards
+from frontalbench.plain import folders
 from frontalbench.pose import load_pose
 from frontalbench.stages.pose import pose_shard
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.modeltable import model_table, put_into
+from frontalbench.catalogue.modeltable import model_table, put_into
 
 
 def main() -> int:

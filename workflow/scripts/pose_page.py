@@ -8,7 +8,8 @@ Runs until Ctrl-C. Needs the extra `page`:  pip install -c constraints.txt -e ".
 
 from __future__ import annotations
 
-from frontalbench import cards, cli
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 
 EXAMPLES = ("synth_10/Angle/synth_10_l26.jpg", "synth_12/Angle/synth_12_r39.jpg", "synth_17/GT/synth_17_front.jpg")

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from frontalbench import cards, cli, folders, tables
+from frontalbench import cli, tables
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, load_detector
 from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
+from frontalbench.plain import folders
 from frontalbench.stages.detect import detect_shard
 
 

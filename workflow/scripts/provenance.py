@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.lineage import trace
+from frontalbench.upkeep.lineage import trace
 
 
 def main() -> int:

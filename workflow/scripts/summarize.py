@@ -35,7 +35,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
     arguments = parser.parse_args()
     if arguments.metrics is not None:
-        from frontalbench.compare import paired, pairs
+        from frontalbench.compare import paired
+        from frontalbench.plain import pairs
 
         rows = pairs.write_report(arguments.metrics, arguments.out, resamples=arguments.resamples, seed=arguments.seed)
         for line in paired.report_lines(rows):
@@ -47,7 +48,7 @@ def main() -> int:
     expected: list[str] = []
     bins: dict[str, list[float]] = {}
     if arguments.grid:
-        from frontalbench import grid
+        from frontalbench.plan import grid
 
         selection = grid.Selection.from_json(arguments.grid)
         expected, bins = [cell.similarity for cell in selection.cells()], selection.yaw_bins

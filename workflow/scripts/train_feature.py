@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from frontalbench import cards, cli
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.compare.feature import FeatureMap, covariances, save, wiener
 
 

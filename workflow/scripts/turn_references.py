@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from frontalbench import cards, cli
+from frontalbench import cli
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.stages.turn import turn_references

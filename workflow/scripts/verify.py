@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import api, cards, cli, folders
+from frontalbench import api, cli
+from frontalbench.catalogue import cards
+from frontalbench.plain import folders
 
 
 def main() -> int:

@@ -13,9 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from frontalbench import cli, grid
+from frontalbench import cli
 from frontalbench.errors import BadInput
 from frontalbench.figures import dataset, inputs, series
+from frontalbench.plan import grid
 
 
 def main() -> int:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import arrays
 from frontalbench.compare.derived import fuse_mean, normalised
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.files import arrays
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -92,7 +92,7 @@ def load(card: ModelCard, **_: Any) -> FeatureMap:
     """The map of a card of family ``wiener``; params: ``dimension``. Raises :class:`BadConfig`."""
     from safetensors import SafetensorError, safe_open
 
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
     from frontalbench.weights import store
 
     params = Params(card)

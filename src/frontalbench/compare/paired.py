@@ -20,7 +20,7 @@ from frontalbench.compare import bootstrap
 from frontalbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from frontalbench.compare.pairs import Embedded, Group
+    from frontalbench.plain.pairs import Embedded, Group
 
 Row = dict[str, Any]
 FloatArray = npt.NDArray[np.float64]
@@ -77,7 +77,7 @@ def _against(group: Group) -> tuple[Any, ...]:
 
 
 def _key(image_id: str, photo: str, group: Group) -> str:
-    from frontalbench.compare.pairs import below_prefix
+    from frontalbench.plain.pairs import below_prefix
 
     return below_prefix(photo, group.probe, of=image_id)
 

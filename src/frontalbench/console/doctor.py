@@ -21,13 +21,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import frontalbench
-from frontalbench import cards, validation
-from frontalbench.cards import PackageSource, Source, UrlSource
+from frontalbench.catalogue import cards, validation
+from frontalbench.catalogue.cards import PackageSource, Source, UrlSource
 from frontalbench.console import project
 from frontalbench.errors import FrontalbenchError
+from frontalbench.plan.plan import Plan
 from frontalbench.weights import packages, store
 from frontalbench.weights.faults import SourceFault
-from frontalbench.workflow import Plan
 
 OK, ADVICE, BROKEN = "ok", "note", "MEND"
 """All is well; something that one may want; something that must be mended before a run."""

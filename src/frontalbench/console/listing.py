@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from frontalbench import cards, datasets, modeltable
+from frontalbench import datasets
+from frontalbench.catalogue import cards, modeltable
 from frontalbench.errors import BadConfig
 from frontalbench.weights import store
 

@@ -16,7 +16,8 @@ import types
 from pathlib import Path
 
 import frontalbench
-from frontalbench import cards, cli, validation
+from frontalbench import cli
+from frontalbench.catalogue import cards, validation
 from frontalbench.console import doctor, listing, project
 from frontalbench.errors import BadInput, FrontalbenchError
 

@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import frontalbench
-from frontalbench import atomic, cards
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.weights import checksums
 
 LAID_OUT = (

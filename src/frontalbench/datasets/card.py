@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, validation
+from frontalbench.catalogue import cards, validation
 from frontalbench.datasets import layouts
 from frontalbench.errors import BadConfig, BadInput
 

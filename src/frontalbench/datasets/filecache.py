@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from frontalbench import atomic
+from frontalbench.files import atomic
 
 VERSION = 2
 _FRESH_NS = 2_000_000_000

@@ -17,12 +17,12 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from frontalbench.catalogue.validation import did_you_mean
 from frontalbench.datasets.card import DatasetCard, shard_of_identity
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import AUTO, PROBE, REFERENCE, ROLES, Listing, Member, look, plural, relative, some, text_of, tree
 from frontalbench.errors import BadInput
 from frontalbench.images import EXTENSIONS
-from frontalbench.validation import did_you_mean
 
 NEEDED = ("image", "identity", "role")
 ANGLES = ("yaw", "pitch", "roll")

@@ -1,7 +1,7 @@
 """Which module lists datasets of which layout.
 
 The only place that knows all layouts. Modules are named, not imported: the code fingerprint of a prepared shard (see
-:mod:`frontalbench.fingerprint`) holds its own layout alone, so adding or mending one here reruns nothing of another. A layout is a function
+:mod:`frontalbench.plan.fingerprint`) holds its own layout alone, so adding or mending one here reruns nothing of another. A layout is a function
 ``scan(root, card, cache, shard)`` that gives a :class:`~frontalbench.datasets.members.Listing`.
 """
 

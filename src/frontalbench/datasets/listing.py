@@ -15,7 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from frontalbench import cards, status
+from frontalbench import status
+from frontalbench.catalogue import cards
 from frontalbench.datasets import choose, layouts
 from frontalbench.datasets.card import AUTO, DatasetCard, check_shard, shard_names
 from frontalbench.datasets.filecache import FileCache

@@ -21,7 +21,7 @@ from frontalbench.geometry.similarity import ARCFACE_SIZE, DegeneratePoints, ali
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.pose.base import PoseEstimator
 
 KEY = "alignment"

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.base import Detections, Float32
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.retinaface import BACKBONES, RetinaFaceNet
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 MEAN_BGR: Final = (104.0, 117.0, 123.0)
 STEPS: Final = (8, 16, 32)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.base import Detections, Float32
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 STRIDES: Final = (8, 16, 32)
 ANCHORS: Final = 2

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.base import Detections
 from frontalbench.detect.boxes import MOST_CANDIDATES, Sizing, place, search
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> YuNet:

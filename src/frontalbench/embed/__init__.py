@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 from frontalbench.embed.base import Backbone
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 __all__ = ["Backbone", "load_backbone"]
 
@@ -18,6 +18,6 @@ def load_backbone(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> 
     Raises :class:`~frontalbench.errors.BadConfig` for an unknown family or params, :class:`~frontalbench.errors.WeightsMissing`, and
     :class:`~frontalbench.errors.BadInput` when the weight file does not fit the card.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
 
     return cast(Backbone, families.load(card, threads=threads, device=device))

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS
 from frontalbench.embed.graph import fast_graph
 from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 CHUNK_CPU: Final = 4
 """Crops per run on the CPU: activation maps of more do not stay in the cache, and small pieces spread over threads."""

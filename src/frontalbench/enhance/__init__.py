@@ -9,13 +9,13 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.enhance.base import Enhancement
 
 
 def chain_cards(chain: str, root: str | os.PathLike[str] | None = None) -> tuple[ModelCard, ...]:
     """The cards of ``chain`` (``sharp+omit_bg``), in order. Raises :class:`~frontalbench.errors.BadConfig` with the allowed names."""
-    from frontalbench import cards
+    from frontalbench.catalogue import cards
     from frontalbench.enhance.chain import steps
 
     folder = cards.cards_root(root) / cards.FOLDERS["enhancement"]
@@ -34,7 +34,7 @@ def load_enhancement(chain: str, *, threads: int = 1, device: str = "cpu", root:
     ``root``: the folder of cards, by default the project's. Raises :class:`~frontalbench.errors.BadConfig` for an unknown name and
     :class:`~frontalbench.errors.WeightsMissing` when weights are out of reach.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
     from frontalbench.enhance.chain import Chain
 
     parts = [families.load(card, threads=threads, device=device) for card in chain_cards(chain, root)]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from frontalbench.catalogue.params import Params
 from frontalbench.enhance.base import Refused, each, to_bytes
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.enhance.matting import Matte
 
 
@@ -29,7 +29,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> OmitBackg
 
     Params: ``colour`` R, G, B (0..255) of the new background; ``smallest``: a matte that covers less than this share of the picture is called empty.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
 
     params = Params(card)
     colour, smallest = params.numbers("colour", 3), params.number("smallest", low=0, high=1)

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime, status
+from frontalbench import status
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.select import choose
 from frontalbench.enhance.base import Refused, each, to_bytes
 from frontalbench.errors import BadConfig
@@ -26,12 +27,12 @@ from frontalbench.frontalize.base import Outcome
 from frontalbench.geometry.crop import paste_back
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
     import torch
 
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.base import Detector
 
 SIDE: Final = 512
@@ -46,7 +47,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
     Params: ``mode`` full or detail, ``sigma`` of the Gaussian in pixels of the 512-pixel face (detail only), ``feather``: share of the face's
     side over which it is blended into the picture.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
     from frontalbench.weights import store
 
     params = Params(card)

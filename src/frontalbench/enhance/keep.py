@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from frontalbench.catalogue.params import Params
 from frontalbench.enhance.base import each
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Keep:

@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 STRIDE: Final = 32
 """Both sides of the network's input must be multiples of this."""

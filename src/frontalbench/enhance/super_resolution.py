@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.enhance.base import each, to_bytes
 from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float32 = npt.NDArray[np.float32]
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
+from frontalbench.catalogue.params import Params
 from frontalbench.enhance.base import each, to_bytes
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 _LUMA: Final = np.array([[0.299, 0.587, 0.114]], np.float32)  # ITU-R BT.601
 _SMALLEST_SIGMA: Final = 0.5  # pixels; a narrower Gaussian is no blur at all

@@ -18,7 +18,7 @@ from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
-from frontalbench.grid import ORIGINAL, Cell
+from frontalbench.plan.grid import ORIGINAL, Cell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

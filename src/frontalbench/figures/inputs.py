@@ -1,6 +1,6 @@
 """The files of a run, told apart by their paths, so that a rule or a person just lists them.
 
-Paths mirror the wildcards (:mod:`frontalbench.grid`): ``images/DATASET/SHARD.parquet``, ``frontals/DATASET/FRONTALIZER/SHARD.parquet``,
+Paths mirror the wildcards (:mod:`frontalbench.plan.grid`): ``images/DATASET/SHARD.parquet``, ``frontals/DATASET/FRONTALIZER/SHARD.parquet``,
 ``variants/DATASET/VARIANT/SHARD.parquet``, ``crops/DATASET/VARIANT/DETECTOR/SHARD.parquet``,
 ``embeddings/DATASET/VARIANT/DETECTOR/BACKBONE/SHARD.parquet``, ``similarity/DATASET/VARIANT/DETECTOR/BACKBONE.parquet``.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frontalbench.errors import BadInput
-from frontalbench.grid import ORIGINAL, Cell
+from frontalbench.plan.grid import ORIGINAL, Cell
 
 # Parts between the stage's folder and the file itself.
 _DEPTH = {"images": 1, "frontals": 2, "variants": 2, "crops": 3, "embeddings": 4, "similarity": 3}

@@ -13,9 +13,9 @@ import matplotlib as mpl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from frontalbench import atomic
 from frontalbench.errors import BadInput
 from frontalbench.figures import palette
+from frontalbench.files import atomic
 
 DPI = 100
 """Pixels per inch of every figure on screen; PNG files have :data:`PNG_DPI`."""

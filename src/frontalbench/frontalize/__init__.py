@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.frontalize.base import Frontalizer
 
 
@@ -15,6 +15,6 @@ def load_frontalizer(card: ModelCard, *, threads: int = 1, device: str = "cpu") 
     Raises :class:`~frontalbench.errors.BadConfig` for an unknown family or unknown params, :class:`~frontalbench.errors.WeightsMissing` when a weight
     is not on this machine.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
 
     return cast("Frontalizer", families.load(card, threads=threads, device=device))

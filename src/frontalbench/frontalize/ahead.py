@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frontalbench.catalogue.params import Params
 from frontalbench.detect.ahead import KEY, numbers_of
 from frontalbench.frontalize.mirror import MirrorFrontalizer
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MirrorFrontalizer:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frontalbench import status
+from frontalbench.catalogue.params import Params
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class IdentityFrontalizer:

@@ -25,10 +25,10 @@ from frontalbench.liveportrait.pipeline import PRECISIONS, LivePortrait, Precisi
 from frontalbench.liveportrait.selftest import looks_left, selftest
 from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
-from frontalbench.runtime import torch_device
+from frontalbench.runtime.sessions import torch_device
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 
@@ -204,7 +204,7 @@ class LivePortraitFrontalizer:
 
 
 def precision_on(card: ModelCard, device: str) -> str:
-    """See :func:`frontalbench.families.precision`."""
+    """See :func:`frontalbench.catalogue.families.precision`."""
     return Params.from_card(card.params, card.name).precision_on(device)
 
 

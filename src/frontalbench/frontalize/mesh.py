@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
@@ -17,10 +18,9 @@ from frontalbench.frontalize.turning import Placement, draw, facing_camera, guar
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frontalbench import status
+from frontalbench.catalogue.params import Params
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class MirrorFrontalizer:

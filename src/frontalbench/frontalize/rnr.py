@@ -27,7 +27,7 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.rnr import Rnr
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.frontalize.tddfa import TddfaFrontalizer
 
 
@@ -67,9 +67,9 @@ class RnrFamily:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
     """The frontalizer of a card of family ``rnr``; it ``uses`` the cards of ``tddfa``. Params: ``size``: side of the network's frame in pixels."""
-    from frontalbench import runtime
+    from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import tddfa
-    from frontalbench.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

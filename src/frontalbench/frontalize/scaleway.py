@@ -28,7 +28,7 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.scaleway import SIDE, Scaleway
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.frontalize.tddfa import TddfaFrontalizer
 
 Float = npt.NDArray[np.float64]
@@ -94,9 +94,9 @@ class ScalewayFamily:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
     """The frontalizer of a card of family ``scaleway``; it ``uses`` the card of ``tddfa`` for the crop. Weights: safetensors, any float."""
-    from frontalbench import runtime
+    from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import tddfa
-    from frontalbench.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     Params(card).finish()

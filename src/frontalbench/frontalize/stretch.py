@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
 from frontalbench.frontalize.turning import guarded
 from frontalbench.images import RGB
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.pose.base import PoseEstimator
 
 

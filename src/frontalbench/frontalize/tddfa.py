@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
@@ -16,10 +17,9 @@ from frontalbench.frontalize.turning import Drawing, Placement, draw, facing_cam
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 Int = npt.NDArray[np.int64]

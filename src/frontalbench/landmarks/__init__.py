@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 def load_landmarks(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Any:
@@ -13,6 +13,6 @@ def load_landmarks(card: ModelCard, *, threads: int = 1, device: str = "cpu") ->
 
     Raises :class:`~frontalbench.errors.BadConfig` for an unknown family and :class:`~frontalbench.errors.WeightsMissing`.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
 
     return families.load(card, threads=threads, device=device)

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 Float = npt.NDArray[np.float64]

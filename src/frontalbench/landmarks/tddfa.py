@@ -18,14 +18,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
-from frontalbench.params import Params
-from frontalbench.runtime import onnx_session, run
+from frontalbench.runtime.sessions import onnx_session, run
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 Float = npt.NDArray[np.float64]

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from frontalbench import atomic
+from frontalbench.files import atomic
 from frontalbench.networks.layers import State
 from frontalbench.networks.liveportrait import keys, networks
 

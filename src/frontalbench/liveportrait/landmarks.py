@@ -14,7 +14,7 @@ from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
 from frontalbench.liveportrait.crop import crop_matrix, cut
-from frontalbench.runtime import onnx_session, run
+from frontalbench.runtime.sessions import onnx_session, run
 
 Float = npt.NDArray[np.float64]
 

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import cards, images, status
+from frontalbench import images, status
+from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, load_detector
 from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import Face
+from frontalbench.detect.stream import FaceRow, detect_and_align
 from frontalbench.detect.upright import upright
 from frontalbench.embed import Backbone, load_backbone
 from frontalbench.embed.base import normalise
@@ -20,7 +22,6 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Frontalizer, View
 from frontalbench.images import RGB
-from frontalbench.pipeline import FaceRow, detect_and_align
 from frontalbench.weights import store
 
 Vector = npt.NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.pose.base import PoseEstimator
 
 
@@ -14,6 +14,6 @@ def load_pose(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Pose
 
     Raises :class:`~frontalbench.errors.BadConfig` for an unknown family and :class:`~frontalbench.errors.WeightsMissing`.
     """
-    from frontalbench import families
+    from frontalbench.catalogue import families
 
     return cast("PoseEstimator", families.load(card, threads=threads, device=device))

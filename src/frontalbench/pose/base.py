@@ -8,7 +8,7 @@ from frontalbench.errors import BadConfig
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 

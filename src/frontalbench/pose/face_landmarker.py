@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frontalbench.catalogue.params import Params
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
-from frontalbench.params import Params
 from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
     from frontalbench.landmarks.face_landmarker import FaceLandmarker
 

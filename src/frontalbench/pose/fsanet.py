@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.catalogue.params import Params
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix
 from frontalbench.images import RGB
-from frontalbench.params import Params
-from frontalbench.runtime import onnx_session, run
+from frontalbench.runtime.sessions import onnx_session, run
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 INPUT_SIDE = 64

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.special import gammaln
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.params import Params
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 

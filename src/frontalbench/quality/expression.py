@@ -17,7 +17,7 @@ from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 Float = npt.NDArray[np.float64]

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class FaceQuality:

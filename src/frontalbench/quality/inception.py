@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from frontalbench import runtime
+from frontalbench.catalogue.params import Params
 from frontalbench.networks import checkpoints
 from frontalbench.networks.inception import LENGTH, Inception
 from frontalbench.networks.torchscript import read_torchscript
-from frontalbench.params import Params
+from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 _CHUNK: Final = 16
 

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.st_lpips import Network
-from frontalbench.params import Params
 from frontalbench.quality.pixels import face_mask
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 _KEPT: Final = 16
 """Pictures whose features are kept: the crops of one person share a reference."""

@@ -16,14 +16,16 @@ from typing import Any
 
 import jinja2
 
-from frontalbench import __version__, cards, folderswap
+from frontalbench import __version__
+from frontalbench.catalogue import cards
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadConfig
-from frontalbench.export import safe_name
 from frontalbench.figures import dataset as figures
 from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
-from frontalbench.grid import ORIGINAL
+from frontalbench.files import folderswap
+from frontalbench.plain.export import safe_name
+from frontalbench.plan.grid import ORIGINAL
 from frontalbench.site import charts, people
 from frontalbench.site.master import Master, Row, ranking
 from frontalbench.tabulate.columns import MASTER

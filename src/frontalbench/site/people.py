@@ -12,8 +12,8 @@ import pyarrow as pa
 from frontalbench import images, status
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
-from frontalbench.grid import ORIGINAL
 from frontalbench.images import RGB
+from frontalbench.plan.grid import ORIGINAL
 
 THUMB = 168
 """Longer side of a picture in pixels."""

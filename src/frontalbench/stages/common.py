@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from frontalbench import __version__, environment, images, status, tables
+from frontalbench import __version__, images, status, tables
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.images import RGB
+from frontalbench.upkeep import environment
 
 HEAD = ("image_id", "identity", "role")
 
@@ -33,7 +34,7 @@ def provenance(
 ) -> dict[str, Any]:
     """The record written into a table: what made it, from which inputs (sha256 by path as given), with what, when (UTC seconds).
 
-    ``software`` in it names the versions that computed the table and everything it was made from (:mod:`frontalbench.environment`).
+    ``software`` in it names the versions that computed the table and everything it was made from (:mod:`frontalbench.upkeep.environment`).
     """
     paths = [str(path) for path in inputs]
     before = [environment.of_record(tables.provenance(path)) for path in paths if path.endswith(".parquet")]

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterator
 
 from frontalbench import images, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY
-from frontalbench.pipeline import FaceRow, detect_stream
-from frontalbench.runtime import limit_threads
+from frontalbench.detect.stream import FaceRow, detect_stream
+from frontalbench.runtime.sessions import limit_threads
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
 
 

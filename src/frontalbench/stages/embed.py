@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import images, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS, Backbone, normalise
 from frontalbench.errors import raise_if_memory_ran_out
 from frontalbench.images import RGB
-from frontalbench.params import Params
-from frontalbench.runtime import limit_threads, real_precision
+from frontalbench.runtime.sessions import limit_threads, real_precision
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
 
 BATCH = 64

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from frontalbench import families, tables
-from frontalbench.cards import ModelCard
+from frontalbench import tables
+from frontalbench.catalogue import families
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.upright import upright
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from frontalbench import status, tables
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.select import Face
 from frontalbench.detect.upright import on_its_head, upright
 from frontalbench.images import RGB

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from frontalbench import families, images, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench import images, status, tables
+from frontalbench.catalogue import families
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.detect.upright import upright

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.cards import ModelCard, PackageSource, WeightFile
+from frontalbench.catalogue.cards import ModelCard, PackageSource, WeightFile
 from frontalbench.enhance.base import to_bytes
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.images import RGB

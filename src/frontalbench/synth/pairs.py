@@ -20,10 +20,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import atomic, images
+from frontalbench import images
 from frontalbench.detect.select import Face, choose
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.frontalize.base import View
 from frontalbench.frontalize.head import Head
 from frontalbench.frontalize.rnr_inputs import Sample, sample

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from frontalbench import atomic, images
+from frontalbench import images
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.synth import people
 from frontalbench.synth.mobilestylegan import CARD, COARSE_LAYERS, PACKAGE
 from frontalbench.synth.people import Draws, Person, Picture

@@ -15,8 +15,8 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import atomic
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 
 Float = npt.NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frontalbench import atomic
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.tabulate import facts as facts_module
 from frontalbench.tabulate import judges, master, paper, published, quality, software, verification, write
 from frontalbench.tabulate.columns import TABLES

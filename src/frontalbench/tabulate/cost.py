@@ -17,9 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from frontalbench import atomic, cards, families, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench import status, tables
+from frontalbench.catalogue import cards, families
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.ahead import KEY
+from frontalbench.files import atomic
 from frontalbench.tabulate.columns import INT, REAL, TEXT, Column
 from frontalbench.tabulate.facts import LEVELS
 from frontalbench.tabulate.write import csv_text, markdown, number, signed, tidy

@@ -102,7 +102,8 @@ class Facts:
 def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | None = None) -> Facts:
     """Facts of the cells' cards; ``edges`` (dataset -> bin edges) come before those of the dataset cards. Raises :class:`BadConfig` when a card
     does not exist."""
-    from frontalbench import cards, datasets
+    from frontalbench import datasets
+    from frontalbench.catalogue import cards
 
     trained: dict[tuple[str, str], frozenset[str]] = {}
     level: dict[tuple[str, str], str] = {}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from frontalbench import environment, tables
+from frontalbench import tables
 from frontalbench.tabulate.facts import Cell
+from frontalbench.upkeep import environment
 
 
 def software_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from frontalbench import __version__, atomic, tables
+from frontalbench import __version__, tables
+from frontalbench.files import atomic
 from frontalbench.tabulate.columns import TABLES, schema
 
 Row = Mapping[str, Any]

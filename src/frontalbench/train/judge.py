@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.embed.arcface import read_params
 from frontalbench.errors import BadConfig
 from frontalbench.networks.recognizer import Recognizer

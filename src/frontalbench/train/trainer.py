@@ -22,8 +22,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench import atomic
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 from frontalbench.geometry.similarity import ARCFACE_SIZE, ARCFACE_TEMPLATE, estimate_similarity, invert
 from frontalbench.networks import checkpoints
 from frontalbench.networks.discriminator import Discriminator

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from frontalbench.cards import ModelCard, PackageSource, Source, UrlSource, WeightFile
+from frontalbench.catalogue.cards import ModelCard, PackageSource, Source, UrlSource, WeightFile
 
 MIRROR_VARIABLE = "FRONTALBENCH_WEIGHTS"
 

@@ -20,7 +20,7 @@ from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 from urllib.request import url2pathname
 
-from frontalbench.cards import PackageSource
+from frontalbench.catalogue.cards import PackageSource
 from frontalbench.weights import checksums, download, local
 from frontalbench.weights.download import Progress
 from frontalbench.weights.faults import SourceFault

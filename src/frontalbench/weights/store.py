@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from frontalbench import atomic, cards
-from frontalbench.cards import FileSource, ModelCard, Source, UrlSource, WeightFile
+from frontalbench.files import atomic
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import FileSource, ModelCard, Source, UrlSource, WeightFile
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
-from frontalbench.weights import archives, checksums, download, local, locks, packages
+from frontalbench.weights import archives, checksums, download, local, packages
+from frontalbench.files import locks
 from frontalbench.weights.download import Progress
 from frontalbench.weights.faults import SourceFault
 

@@ -16,7 +16,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frontalbench import folders, folderswap, images, status, tables
+from frontalbench import images, status, tables
+from frontalbench.files import folderswap
+from frontalbench.plain import folders
 
 INDEX = "index.csv"
 HEADER = ["file", "image_id", "identity", "role", "status", "detail", "table"]

@@ -7,38 +7,23 @@ formatting do not count, file times do not count. Rules put it into ``params``; 
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from frontalbench import families
+from frontalbench.catalogue import families
 
 PACKAGE = "frontalbench"
-ROOT = Path(__file__).resolve().parent
-# These decide no value of a result: what they bring in is checked by sha256 (weights), hashed by itself (cards, the family that a cell
-# uses, the schema of its table), or only carries it (files, command lines).
-_LEFT_OUT = tuple(
-    f"{PACKAGE}.{name}"
-    for name in (
-        "atomic",
-        "cards",
-        "cli",
-        "config",
-        "datasets.layouts",
-        "environment",
-        "errors",
-        "families",
-        "fingerprint",
-        "footer",
-        "grid",
-        "params",
-        "tables",
-        "validation",
-        "weights",
-        "workflow",
-    )
-)
+ROOT = Path(__file__).resolve().parents[1]
+
+ROOMS_LEFT_OUT = ("catalogue", "files", "plan", "upkeep", "weights")
+"""Packages that decide no value of a result, whatever is put into them. What they bring in is checked by sha256 (weights) or hashed by itself (cards,
+the family that a cell uses); or they only carry or describe it."""
+MODULES_LEFT_OUT = ("cli", "datasets.layouts", "errors", "tables")
+"""Modules outside of those rooms for which the same holds: the schema of a stage's table is hashed by itself, so is a dataset's layout."""
+_LEFT_OUT = tuple(f"{PACKAGE}.{name}" for name in (*ROOMS_LEFT_OUT, *MODULES_LEFT_OUT))
 
 _DATA = ("data", "static", "templates")
 """Folders of a package whose files its modules read; they count with their bytes."""
@@ -47,8 +32,9 @@ _DATA = ("data", "static", "templates")
 def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, more: Iterable[str] = ()) -> str:
     """Hash of the import closure of ``modules`` (dotted names), of the script's own code and of ``more`` texts; 16 hexadecimal digits."""
     digest = hashlib.sha256()
-    for name in sorted(_closure(frozenset(modules))):
-        digest.update(f"{name}={_module_hash(name)}\n".encode())
+    # Not their names: a module that only moves to another room changes nothing.
+    for module in sorted(_module_hash(name) for name in _closure(frozenset(modules)) if not _is_empty(name)):
+        digest.update(f"{module}\n".encode())
     if script is not None:
         digest.update(f"{Path(script).name}={_source_hash(Path(script).read_text(encoding='utf-8'))}\n".encode())
     for text in more:
@@ -90,7 +76,7 @@ def _closure(modules: frozenset[str]) -> frozenset[str]:
 
 def _path(name: str) -> Path | None:
     """Source file of a module of this package; None for anything else."""
-    if name != PACKAGE and not name.startswith(PACKAGE + "."):
+    if not _is_own(name):
         return None
     base = ROOT.joinpath(*name.split(".")[1:])
     if (base / "__init__.py").is_file():
@@ -141,14 +127,21 @@ def _runtime_nodes(tree: ast.Module) -> Iterator[ast.AST]:
 
 @functools.cache
 def _module_hash(name: str) -> str:
+    digest = hashlib.sha256(_tree_hash(_tree(name)).encode())
+    for data in _data(name):
+        digest.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _data(name: str) -> list[Path]:
     path = _path(name)
     assert path is not None
-    digest = hashlib.sha256(_tree_hash(_tree(name)).encode())
-    if path.name == "__init__.py":
-        for folder in _DATA:
-            for data in sorted((path.parent / folder).glob("*")):
-                digest.update(data.name.encode() + hashlib.sha256(data.read_bytes()).digest())
-    return digest.hexdigest()
+    return [data for folder in _DATA for data in sorted((path.parent / folder).glob("*"))] if path.name == "__init__.py" else []
+
+
+def _is_empty(name: str) -> bool:
+    """Whether a module holds nothing but its docstring: a package that is only a room."""
+    return all(_is_bare_string(item) for item in _tree(name).body) and not _data(name)
 
 
 def _source_hash(source: str) -> str:
@@ -157,12 +150,42 @@ def _source_hash(source: str) -> str:
 
 
 def _tree_hash(tree: ast.Module) -> str:
-    """Hash of a syntax tree without docstrings (which it loses here) and positions."""
+    """Hash of a syntax tree without docstrings, positions and the places that our own modules are imported from.
+
+    What is imported is hashed by itself; only what it is called here counts. Leaves the tree as it was.
+    """
+    tree = copy.deepcopy(tree)
+    called: set[tuple[str, str]] = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            body = [item for item in node.body if not _is_bare_string(item)]
-            node.body = body or [ast.Pass()]
-    return hashlib.sha256(_dump(tree).encode()).hexdigest()
+        for field in ("body", "orelse", "finalbody"):
+            items = getattr(node, field, None)
+            if not isinstance(items, list):
+                continue
+            kept = []
+            for item in items:
+                own = _own_names(item)
+                called.update(own or ())
+                if own is None and not (field == "body" and isinstance(node, _DOCUMENTED) and _is_bare_string(item)):
+                    kept.append(item)
+            setattr(node, field, kept or ([ast.Pass()] if items and field == "body" else []))
+    return hashlib.sha256((_dump(tree) + (repr(sorted(called)) if called else "")).encode()).hexdigest()
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _own_names(node: ast.stmt) -> list[tuple[str, str]] | None:
+    """For an import of ours: (what is imported, what it is called here), a module being known by what it is called alone; None for anything else."""
+    if isinstance(node, ast.Import) and all(_is_own(alias.name) for alias in node.names):
+        return [("", alias.asname or alias.name) for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and (node.level or _is_own(node.module or "")):
+        names = ((alias, _path(f"{node.module}.{alias.name}") is not None) for alias in node.names)
+        return [("" if module else alias.name, alias.asname or alias.name) for alias, module in names]
+    return None
+
+
+def _is_own(name: str) -> bool:
+    return name == PACKAGE or name.startswith(PACKAGE + ".")
 
 
 def _dump(node: object) -> str:

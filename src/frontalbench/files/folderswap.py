@@ -9,8 +9,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from frontalbench import atomic, interrupts
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic, interrupts
 
 _WORKFLOW_MARK = ".snakemake_timestamp"
 """Snakemake puts it into every folder that is a rule's output."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, validation
+from frontalbench.catalogue import cards, validation
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadConfig
 
@@ -48,7 +48,7 @@ class FrontalizerChoice:
 
 @dataclass(frozen=True)
 class Config:
-    """A checked configuration; every name still has to be found among the cards (:mod:`frontalbench.grid` does)."""
+    """A checked configuration; every name still has to be found among the cards (:mod:`frontalbench.plan.grid` does)."""
 
     datasets: tuple[DatasetChoice, ...]
     frontalizers: tuple[FrontalizerChoice, ...]

@@ -6,7 +6,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from frontalbench import environment, tables
+from frontalbench import tables
+from frontalbench.upkeep import environment
 
 
 def trace(path: Path, root: Path) -> Iterator[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import atomic
+from frontalbench.files import atomic
 
 
 def write(path: str | os.PathLike[str], arrays: Mapping[str, npt.NDArray[np.generic]], metadata: Mapping[str, str] | None = None) -> None:

@@ -22,12 +22,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench import atomic, status, validation
+from frontalbench import status
+from frontalbench.catalogue import validation
 from frontalbench.compare import bootstrap
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs
 from frontalbench.compare.scores import Float32Array, IntArray
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.files import atomic
 
 METRICS = (
     *("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "impostor", "n_impostors"),
@@ -123,7 +125,7 @@ class Embedded:
 
 def read_spec(path: str | os.PathLike[str]) -> Spec:
     """Read and check a pairs file. Raises :class:`BadConfig`, one line per problem: file, key, what is wrong, what is allowed."""
-    from frontalbench.cards import project_root
+    from frontalbench.catalogue.cards import project_root
 
     schema_path = project_root() / "config" / "schemas" / "pairs.schema.yaml"
     data = validation.read_yaml(Path(path))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
-from frontalbench.config import Config
+from frontalbench.catalogue.config import Config
 from frontalbench.errors import BadInput
 
 ORIGINAL = "original"

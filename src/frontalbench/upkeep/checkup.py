@@ -14,8 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frontalbench import atomic, environment, tables
+from frontalbench import tables
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
+from frontalbench.upkeep import environment
 
 _LATER_SECONDS = 60.0
 """Clocks of two machines may differ by less than this."""

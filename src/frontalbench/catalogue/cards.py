@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from frontalbench import validation
+from frontalbench.catalogue import validation
 from frontalbench.errors import BadConfig
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
@@ -117,7 +117,8 @@ class ModelCard:
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
 
-SHIPPED = Path(__file__).resolve().parent / "project"
+PACKAGE = Path(__file__).resolve().parents[1]
+SHIPPED = PACKAGE / "project"
 """Cards, configuration and the workflow's files inside an installed package; a checkout has none of it there."""
 
 
@@ -132,7 +133,7 @@ def project_root() -> Path:
         if not Path(home).is_dir():
             raise BadConfig(f"FRONTALBENCH_HOME={home}: not a folder; point it at the folder that holds config/")
         return Path(home).resolve()
-    for candidate in (Path.cwd(), Path(__file__).resolve().parents[2], SHIPPED):
+    for candidate in (Path.cwd(), PACKAGE.parents[1], SHIPPED):
         if (candidate / "config" / "models").is_dir():
             return candidate
     raise BadConfig("no config/models here; run inside the project folder or set FRONTALBENCH_HOME to it")

@@ -28,15 +28,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from frontalbench import atomic, cards, images, status, tables
-from frontalbench.cards import ModelCard
+from frontalbench import images, status, tables
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.datasets.members import text_of
 from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY
 from frontalbench.detect.upright import upright
 from frontalbench.errors import BadInput, Unreadable, WeightsMissing
+from frontalbench.files import atomic
 from frontalbench.frontalize.base import View
-from frontalbench.runtime import limit_threads
+from frontalbench.runtime.sessions import limit_threads
 from frontalbench.stages.common import provenance
 from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.faces import beside, read_faces

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from frontalbench.catalogue.validation import did_you_mean
 from frontalbench.errors import BadConfig
-from frontalbench.validation import did_you_mean
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 _REQUIRED: Final = object()
 

@@ -1,7 +1,7 @@
 """Which class loads a card of which family.
 
 The only place that knows all families. Modules are named, not imported: a job that runs SCRFD never imports torch, and the code fingerprint of a
-cell (see :mod:`frontalbench.fingerprint`) holds its own family alone, so adding a family here reruns nothing.
+cell (see :mod:`frontalbench.plan.fingerprint`) holds its own family alone, so adding a family here reruns nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from frontalbench.errors import BadConfig
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 FAMILIES: dict[str, dict[str, str]] = {
     "detector": {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frontalbench import atomic, cards
+from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
+from frontalbench.files import atomic
 
 BEGIN = "<!-- model table: made by workflow/scripts/model_table.py -->"
 END = "<!-- end of model table -->"

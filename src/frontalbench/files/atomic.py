@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from frontalbench import interrupts
+from frontalbench.files import interrupts
 
 _UNLOCKED = ".new"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench import families
-from frontalbench.cards import ModelCard
+from frontalbench.catalogue import families
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.errors import BadInput, FrontalbenchError, one_line, raise_if_memory_ran_out
 from frontalbench.geometry.similarity import ARCFACE_SIZE
 

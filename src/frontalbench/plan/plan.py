@@ -18,13 +18,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from frontalbench import cards, config, datasets, fingerprint, grid, runs, tables, validation
-from frontalbench.cards import ModelCard
+from frontalbench import datasets, tables
+from frontalbench.catalogue import cards, config, validation
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import layouts, listing
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
+from frontalbench.plan import fingerprint, grid, runs
 from frontalbench.quality import JUDGES
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store

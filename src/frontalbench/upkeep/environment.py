@@ -85,7 +85,7 @@ def told(found: Mapping[str, Iterable[str]]) -> str:
 
 def provider(device: str) -> str:
     """Where networks really run when ``device`` is asked for: ``cpu`` or ``cuda:N``. Raises :class:`BadInput` for an unknown device."""
-    from frontalbench.runtime import provider as of_runtime
+    from frontalbench.runtime.sessions import provider as of_runtime
 
     return of_runtime(device)
 

@@ -1,0 +1,1 @@
+"""What exists and what is asked for: cards, their params and families, the configuration. Never counts for results (cards count by themselves)."""

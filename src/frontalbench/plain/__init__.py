@@ -1,0 +1,1 @@
+"""The same work on plain folders, without the workflow."""

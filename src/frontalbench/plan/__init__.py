@@ -1,0 +1,1 @@
+"""What Snakemake is told: the grid, paths, fingerprints. Never counts for results."""

@@ -1,0 +1,1 @@
+"""Where models run: ONNX Runtime sessions, torch devices, and the lock that hands out GPUs."""

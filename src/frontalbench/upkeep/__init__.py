@@ -1,0 +1,1 @@
+"""What finished results say of themselves, and whether it still holds. Never counts for results."""
