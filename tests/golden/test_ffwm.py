@@ -6,7 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench.networks.ffwm import FlowNet, Generator, SpectralConv, warped  # noqa: E402
+from frontalbench.networks.ffwm import FlowNet, Generator, warped  # noqa: E402
+from frontalbench.networks.inference import folded  # noqa: E402
+from frontalbench.networks.spectral import SpectralConv  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
 NETWORKS = {"F": (FlowNet, "FFWM_flowNetF", "param_sum_abssum_flowNetF"), "G": (Generator, "FFWM_netG", "param_sum_abssum_netG")}
@@ -34,6 +36,9 @@ def test_the_same_weights_move_and_draw_the_same_face_at_every_stage(scheme: str
         golden.near(f"{scheme}/{name}", value[:, :, ::2, ::2])
     for name, value in {"flow64": flow64, "flow32": flow32, "rec64": rec64, "rec32": rec32}.items():
         golden.near(f"{scheme}/{name}", value)
+    folded(flow_net), folded(generator)
+    with torch.inference_mode():
+        golden.near(f"{scheme}/rec128", generator(picture, flow_net(picture))[0][:, :, ::2, ::2])
 
 
 def test_spectral_normalisation_leaves_a_weight_whose_largest_singular_value_is_one() -> None:

@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch")
 
 from torch.nn import functional  # noqa: E402
 
-from frontalbench.networks.gan_inversion import Decoder, Encoder, GanInversion  # noqa: E402
+from frontalbench.networks.gan_inversion import Decoder, Encoder, GanInversion, Styled  # noqa: E402
+from frontalbench.networks.inference import folded  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
 NAME = "gan_inversion_frontalizer"
@@ -27,6 +28,7 @@ def test_the_same_weights_read_the_same_styles_and_draw_the_same_face() -> None:
         codes = encoder(picture)
         golden.near("codes", codes[:, :, ::4])
         drawn = decoder(codes + fills.drawn("gi/latent_avg", (18, 512), -0.5, 0.5))
+        golden.near("codes", folded(encoder)(picture)[:, :, ::4])
     assert drawn.shape == (1, 3, 1024, 1024)
     golden.near("out256_s2", functional.adaptive_avg_pool2d(drawn, 256)[:, :, ::2, ::2])
 
@@ -36,3 +38,16 @@ def test_the_whole_has_the_names_of_the_published_file() -> None:
         names = list(GanInversion().state_dict())
     parts = {"encoder_firststage": f"{NAME}_encoder", "decoder": f"{NAME}_decoder"}
     assert sorted(names) == sorted(["latent_avg", *(f"{part}.{key}" for part, listed in parts.items() for key in fills.state_keys(listed))])
+
+
+def test_every_picture_of_a_batch_has_its_own_style() -> None:
+    torch.manual_seed(0)
+    for layer in (Styled(6, 4), Styled(6, 4, doubled=True)):
+        for value in layer.state_dict().values():
+            value.normal_()
+        x, styles = torch.randn(3, 6, 5, 5), torch.randn(3, 512)
+        noise = torch.randn(1, 1, *([10, 10] if layer.conv.blur is not None else [5, 5]))
+        with torch.inference_mode():
+            together = layer(x, styles, noise)
+            for i in range(3):
+                torch.testing.assert_close(together[i : i + 1], layer(x[i : i + 1], styles[i : i + 1], noise), rtol=1e-4, atol=1e-4)

@@ -15,7 +15,8 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from frontalbench import cards, images, status  # noqa: E402
+from frontalbench import images, status  # noqa: E402
+from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import WeightsMissing  # noqa: E402

@@ -138,16 +138,16 @@ def test_what_was_cut_out_goes_back_to_where_it_was() -> None:
 def test_ffhq_keeps_the_photograph_and_fades_what_is_beyond_its_border() -> None:
     rng = np.random.default_rng(3)
     image = cv2.GaussianBlur(rng.integers(0, 256, (600, 600, 3)).astype(np.uint8), (0, 0), 1.0)
-    inside = framing.cut_ffhq(image, face68((300.0, 300.0), 100.0), 256)
-    plain = framing.cut(image, framing.ffhq(face68((300.0, 300.0), 100.0), 256), 256)
+    inside = framing.cut_ffhq(image, face68((300.0, 300.0), 100.0), 512)
+    plain = framing.cut(image, framing.ffhq(face68((300.0, 300.0), 100.0), 512), 512)
     np.testing.assert_array_equal(inside.pixels, plain.pixels)
     tight = image[200:400, 200:400]
     marks = face68((100.0, 90.0), 100.0)
-    faded = framing.cut_ffhq(tight, marks, 256)
-    full = framing.cut(image, framing.ffhq(face68((300.0, 290.0), 100.0), 256), 256)
-    np.testing.assert_array_equal(faded.pixels[100:150, 100:150], full.pixels[100:150, 100:150])
-    mirrored = framing.cut(tight, framing.ffhq(marks, 256), 256, border=cv2.BORDER_REFLECT_101).pixels
-    assert faded.pixels[:8].std() < 0.35 * mirrored[:8].std(), "the upper edge is far beyond the border"
+    faded = framing.cut_ffhq(tight, marks, 512)
+    full = framing.cut(image, framing.ffhq(face68((300.0, 290.0), 100.0), 512), 512)
+    np.testing.assert_array_equal(faded.pixels[220:300, 220:300], full.pixels[220:300, 220:300])
+    mirrored = framing.cut(tight, framing.ffhq(marks, 512), 512, border=cv2.BORDER_REFLECT_101).pixels
+    assert faded.pixels[:16].std() < 0.35 * mirrored[:16].std(), "the upper edge is far beyond the border"
 
 
 def test_faces_that_give_no_crop_are_refused_with_a_reason() -> None:

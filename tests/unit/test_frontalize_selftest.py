@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from frontalbench import cards, folders  # noqa: E402
+from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize import load_frontalizer, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
@@ -20,6 +20,7 @@ from frontalbench.frontalize.check import Check  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
 from frontalbench.frontalize.selftest import SelfTestedBatched, frontal_checks, landmark_judge  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
+from frontalbench.plain import folders  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
 ANGLE = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_10" / "Angle"

@@ -19,9 +19,10 @@ from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.ffwm import SIDE, FlowNet, Generator
+from frontalbench.networks.inference import folded
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 
 class FfwmFamily:
@@ -29,7 +30,7 @@ class FfwmFamily:
 
     def __init__(self, locate: points68.Locate, flow_net: FlowNet, generator: Generator, device: torch.device) -> None:
         self._locate, self._device = locate, device
-        self._flow_net, self._generator = (network.to(device).eval().requires_grad_(False) for network in (flow_net, generator))
+        self._flow_net, self._generator = (folded(network).to(device) for network in (flow_net, generator))
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Framed:
         """Black beyond the photograph's border, as published. Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""
@@ -49,8 +50,8 @@ class FfwmFamily:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``ffwm``, which ``uses`` a landmarks card. Weights: ``flow`` (official ``flowNetF``), ``generator``
     (``netG``)."""
-    from frontalbench import runtime
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     Params(card).finish()

@@ -20,9 +20,10 @@ from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.gan_inversion import DRAWN, SIDE, GanInversion
+from frontalbench.networks.inference import folded
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 SIDES = (256, 512, 1024)
 """What a card may ask for; the published script gives 1024 or 256."""
@@ -34,7 +35,7 @@ class GanInversionFamily:
 
     def __init__(self, locate: points68.Locate, network: GanInversion, *, side: int, device: torch.device) -> None:
         self._locate, self._side, self._device = locate, side, device
-        self._network = network.to(device).eval().requires_grad_(False)
+        self._network = folded(network).to(device)
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Framed:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""
@@ -53,8 +54,8 @@ class GanInversionFamily:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``gan_inversion``; it ``uses`` a landmarks card. Params: ``size``: 256, 512 or 1024 pixels; the network
     draws 1024, smaller ones are averaged from that."""
-    from frontalbench import runtime
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

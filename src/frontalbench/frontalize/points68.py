@@ -10,7 +10,7 @@ from frontalbench.frontalize.base import NoFace, View
 from frontalbench.landmarks.base import Landmarks
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Locate = Callable[[View], Landmarks]
 """A view -> its 68 points (scheme ibug68). Raises :class:`NoFace`, or ValueError for a degenerate face."""

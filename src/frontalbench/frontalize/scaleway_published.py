@@ -23,10 +23,11 @@ from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
+from frontalbench.networks.inference import folded
 from frontalbench.networks.scaleway import SIDE, Scaleway
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 CLASSES = (("network", "G"),)
 """The class of the pickled network."""
@@ -36,7 +37,7 @@ class ScalewayPublishedFamily:
     """See the module. Results are tight squares of 128 pixels."""
 
     def __init__(self, locate: points68.Locate, network: Scaleway, device: torch.device) -> None:
-        self._locate, self._network, self._device = locate, network.to(device).eval().requires_grad_(False), device
+        self._locate, self._network, self._device = locate, folded(network).to(device), device
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Framed:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""
@@ -66,8 +67,8 @@ def git_blob(path: Path) -> str:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``scaleway_published``; it ``uses`` a landmarks card. Params: ``git_blob``: id of the weight file in its
     repository. Raises :class:`BadInput` where the file is another one."""
-    from frontalbench import runtime
-    from frontalbench.params import Params
+    from frontalbench.catalogue.params import Params
+    from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)

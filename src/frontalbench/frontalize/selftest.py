@@ -41,7 +41,7 @@ class SelfTestedBatched(Batched[T]):
 
 def landmark_judge() -> Judge:
     """FaceLandmarker, by the card ``face_landmarker_pose``."""
-    from frontalbench import cards, families
+    from frontalbench.catalogue import cards, families
 
     judge: Judge = families.load(cards.find("pose", "face_landmarker_pose")).estimate
     return judge
@@ -55,34 +55,26 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> l
     infinity = float("inf")
     first = model.frontalize(seen)
     checks = [Check("pictures", _share(first), 1.0, 1.0, "every face gives a picture")]
-    drawn = [(view, outcome) for view, outcome in zip(seen, first, strict=True) if outcome.image is not None]
+    drawn = [(view, outcome, outcome.image) for view, outcome in zip(seen, first, strict=True) if outcome.image is not None]
     if not drawn:
         return checks
-    again = model.frontalize(seen)
-    off = [float(np.abs(a.image.astype(int) - b.image).max()) for a, b in zip(first, again, strict=True) if _both(a, b)]
+    again = [outcome.image for outcome in model.frontalize([view for view, *_ in drawn])]
+    off = [float(np.abs(a.astype(int) - b).max()) for (*_, a), b in zip(drawn, again, strict=True) if b is not None]
     checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same picture"))
-    grey = [_small(outcome.image).mean(axis=2).std() for _, outcome in drawn if outcome.image is not None]
+    grey = [_small(picture).mean(axis=2).std() for *_, picture in drawn]
     checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least picture)"))
-    poses = [judge(outcome.image, _moved(view, outcome)) for view, outcome in drawn if outcome.image is not None]
+    poses = [judge(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
     checks.append(Check("presence", min(pose[3] for pose in poses), 0.5, 1.0, "a landmark network sees a face in every result"))
     checks.append(Check("|yaw| left (degrees)", max(abs(pose[0]) for pose in poses), 0.0, 15.0, "the results look ahead"))
     checks.append(Check("|roll| left (degrees)", max(abs(pose[2]) for pose in poses), 0.0, 12.0, "the results stand upright"))
-    tones = [
-        float(np.abs(_tone(_shown(view, outcome)) - _tone(_small(outcome.image))).max())
-        for view, outcome in drawn
-        if outcome.image is not None
-    ]
-    checks.append(Check("tone (levels)", max(tones), 0.0, 60.0, "red, green and blue of the face's middle are about the photograph's"))
-    turned = model.frontalize([_mirrored(view) for view, _ in drawn])
-    alike = [_correlation(a.image[:, ::-1], b.image) for (_, a), b in zip(drawn, turned, strict=True) if _both(a, b)]
+    tones = [float(np.abs(_tone(_shown(view, outcome)) - _tone(_small(picture))).max()) for view, outcome, picture in drawn]
+    checks.append(Check("tone (levels)", max(tones), 0.0, 50.0, "red, green and blue of the face's middle are about the photograph's"))
+    turned = [outcome.image for outcome in model.frontalize([_mirrored(view) for view, *_ in drawn])]
+    alike = [_correlation(a[:, ::-1], b) for (*_, a), b in zip(drawn, turned, strict=True) if b is not None]
     checks.append(
         Check("mirror", min(alike, default=-1.0), 0.7, 1.0, "the mirrored photograph gives about the mirrored result (correlation)")
     )
     return checks
-
-
-def _both(a: Outcome, b: Outcome) -> bool:
-    return a.image is not None and b.image is not None
 
 
 def _share(outcomes: Sequence[Outcome]) -> float:
@@ -90,7 +82,7 @@ def _share(outcomes: Sequence[Outcome]) -> float:
 
 
 def _small(picture: RGB) -> npt.NDArray[np.float64]:
-    return cv2.resize(picture, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA).astype(np.float64)
+    return np.asarray(cv2.resize(picture, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA), np.float64)
 
 
 def _shown(view: View, outcome: Outcome) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks.blocks import enlarged
+from frontalbench.networks.spectral import SpectralConv
 
 SIDE: Final = 128
 """Side of the pictures in pixels, in and out."""
@@ -67,27 +68,6 @@ class FlowNet(nn.Module):
         return flows[0], flows[1], flows[2]
 
 
-class SpectralConv(nn.Module):
-    """A convolution whose weight is divided by its largest singular value, u^T W v with the stored u and v (Miyato et al. 2018)."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
-        super().__init__()
-        self.bias = nn.Parameter(torch.zeros(outputs))
-        self.weight_orig = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
-        self.register_buffer("weight_u", torch.zeros(outputs))
-        self.register_buffer("weight_v", torch.zeros(inputs * kernel * kernel))
-        self.stride, self.padding = stride, padding
-
-    @property
-    def weight(self) -> Tensor:
-        """The weight that is used (O, I, k, k)."""
-        u, v = self.get_buffer("weight_u"), self.get_buffer("weight_v")
-        return self.weight_orig / torch.dot(u, self.weight_orig.flatten(1) @ v)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
-
-
 class Residual(nn.Module):
     """Two convolutions with a 1 x 1 convolution around them, and ``last`` (an activation) after the sum."""
 
@@ -101,11 +81,13 @@ class Residual(nn.Module):
             SpectralConv(channels, channels, 3, 1, 1),
             nn.BatchNorm2d(channels),
         )
-        self.last = last or nn.LeakyReLU(_SLOPE)
+        self.last = last or nn.LeakyReLU(_SLOPE, inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        changed: Tensor = self.last(self.blocks(x) + self.input(x))
-        return changed
+        changed: Tensor = self.blocks(x)
+        changed += self.input(x)
+        result: Tensor = self.last(changed)
+        return result
 
 
 def _normed(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module, nn.Module]:
