@@ -17,8 +17,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench import cards, images, status  # noqa: E402
-from frontalbench.cards import FileSource, ModelCard, WeightFile  # noqa: E402
+from frontalbench import images, status  # noqa: E402
+from frontalbench.catalogue import cards  # noqa: E402
+from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput  # noqa: E402
 from frontalbench.frontalize import framing, load_frontalizer  # noqa: E402

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pytest
 from scipy.io import savemat
 
-from frontalbench import cards, images, status
-from frontalbench.cards import FileSource, ModelCard, WeightFile
+from frontalbench import images, status
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile
 from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.frontalize import hassner, load_frontalizer

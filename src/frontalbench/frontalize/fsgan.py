@@ -36,7 +36,7 @@ from frontalbench.networks.fsgan import REENACTMENT, Generator
 from frontalbench.networks.hrnet import MEAN, STD, HrNet
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 
@@ -212,10 +212,10 @@ class Landmarks98:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFrontalizer:
     """The frontalizer of a card of family ``fsgan``; it ``uses`` a landmarks card of family ``tddfa``. Weights ``generator`` and, unless params say
     ``landmarks: fit``, ``landmarks``: torch files with a ``state_dict``; the ``arch`` beside it, Python text, is not read."""
-    from frontalbench import runtime
+    from frontalbench.catalogue.params import Params
     from frontalbench.errors import BadConfig
     from frontalbench.landmarks import tddfa
-    from frontalbench.params import Params
+    from frontalbench.runtime import sessions
     from frontalbench.weights import store
 
     params = Params(card)
@@ -232,7 +232,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFron
     path = store.fetch(card, "generator")
     network = checkpoints.unfilled(lambda: Generator(REENACTMENT))
     checkpoints.fill(network, checkpoints.load(path), path)
-    place = runtime.torch_device(device)
+    place = sessions.torch_device(device)
     locate: Landmarks98 | None = None
     if by_network:
         path = store.fetch(card, "landmarks")

@@ -34,7 +34,7 @@ from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.cards import ModelCard
+    from frontalbench.catalogue.cards import ModelCard
 
 Float = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -291,8 +291,8 @@ def _matlab(path: Path, name: str) -> npt.NDArray[Any]:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HassnerFrontalizer:
     """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card. Params: ``hidden``, ``limit``: see
     :class:`HassnerFrontalizer`."""
+    from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import points68
-    from frontalbench.params import Params
     from frontalbench.weights import store
 
     params = Params(card)
