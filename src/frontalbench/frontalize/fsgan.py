@@ -34,6 +34,7 @@ from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
 from frontalbench.networks.fsgan import REENACTMENT, Generator
 from frontalbench.networks.hrnet import MEAN, STD, HrNet
+from frontalbench.networks.inference import folded
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -69,7 +70,7 @@ class FsganFamily:
         self, network: Generator, fitter: DenseFitter, locate: Locate | None, *, interpolated: bool, step: float, device: torch.device
     ) -> None:
         """``locate`` None: the points are the fit's alone. ``step``: largest turn of one step in degrees, 0: all at once."""
-        self._network, self._device = network.to(device).eval(), device
+        self._network, self._device = folded(network).to(device), device
         self._fitter, self._locate, self._interpolated, self._step = fitter, locate, interpolated, step
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
@@ -198,7 +199,7 @@ class Landmarks98:
     """The 98 points of WFLW in a crop of 256 pixels, by FSGANv2's landmark network."""
 
     def __init__(self, network: HrNet, device: torch.device) -> None:
-        self._network, self._device = network.to(device).eval(), device
+        self._network, self._device = folded(network).to(device), device
         self._mean, self._std = (torch.tensor(values, device=device)[:, None, None] for values in (MEAN, STD))
 
     def __call__(self, crop: RGB) -> Float:
