@@ -35,6 +35,8 @@ FAMILIES: dict[str, dict[str, str]] = {
         "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
+        "fsgan": "frontalbench.frontalize.fsgan:load",
+        "hassner": "frontalbench.frontalize.hassner:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
         "first_order": "frontalbench.frontalize.first_order:load",
         "fsrt": "frontalbench.frontalize.fsrt:load",
