@@ -18,26 +18,12 @@ from frontalbench.detect.upright import upright
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
-from frontalbench.quality import expression, pixels
+from frontalbench.quality import expression, measures, pixels
 from frontalbench.stages.common import PICTURES, Row, failed, head, passed_through, provenance
 from frontalbench.stages.faces import beside, read_faces
 
 Path = str | os.PathLike[str]
 Float = npt.NDArray[np.float64]
-
-
-class Alike(Protocol):
-    """A learned distance of two aligned crops."""
-
-    def distance(self, crop: RGB, reference: RGB) -> tuple[float, float]:
-        """(over the whole crop, inside the face mask), lower is more alike."""
-        ...
-
-
-class Score(Protocol):
-    """A score of one crop, NaN where it has none."""
-
-    def score(self, crop: RGB) -> float: ...
 
 
 class Reader(Protocol):
@@ -48,15 +34,9 @@ class Reader(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Models:
-    """What is asked of the pictures beyond their pixels and pose: builders, None where it was not asked for. Weights that are out of reach leave the
-    columns empty, and the table's record says so."""
-
-    expression: Callable[[], Reader] | None = None
-    perceptual: Callable[[], Alike] | None = None
-    no_reference: Callable[[], Score] | None = None
-    face_quality: Callable[[], Score] | None = None
+Builders = Mapping[str, Callable[[], Any]]
+"""What is asked of the pictures beyond their pixels and pose: the word of a measure -> what builds its model, a :class:`Reader` for ``expression``,
+else something with the measure's ``method``. Weights that are out of reach leave the columns empty, and the table's record says so."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +57,7 @@ def judge_quality(
     out: Path,
     *,
     roles: Mapping[str, Any] | None = None,
-    models: Models | None = None,
+    models: Builders | None = None,
     variant_name: str = "",
 ) -> dict[str, int]:
     """Write schema ``tables.QUALITY``, a row per image of the dataset; returns rows by status.
@@ -90,7 +70,7 @@ def judge_quality(
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
     references = _references(meta, place, original.crops)
     turned = _poses(variant.pose)
-    made, missing = _build(models or Models())
+    made, missing = _build(models or {})
     faces = _expressions(variant, original, made.get("expression"))
     inputs = dict.fromkeys(str(path) for path in (*variant.crops, *original.crops, *variant.pose, *variant.pictures))
     record = provenance("quality", inputs, device="cpu", variant=variant_name, asked=sorted({*made, *missing}), missing=missing)
@@ -119,15 +99,14 @@ def _poses(paths: Sequence[Path]) -> dict[str, tuple[float, float, float]]:
     return {row["image_id"]: (row["yaw"], row["pitch"], row["roll"]) for row in rows if row["status"] == status.OK}
 
 
-def _build(models: Models) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked for and could be built, by its name in :class:`Models`; why the rest could not."""
+def _build(models: Builders) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was asked for and could be built, by its word; why the rest could not."""
     made, missing = {}, {}
-    for name, make in vars(models).items():
-        if make is not None:
-            try:
-                made[name] = make()
-            except WeightsMissing as error:
-                missing[name] = str(error)
+    for word, make in models.items():
+        try:
+            made[word] = make()
+        except WeightsMissing as error:
+            missing[word] = str(error)
     return made, missing
 
 
@@ -162,7 +141,7 @@ def _judge(
     faces: Mapping[str, float],
     learned: Mapping[str, Mapping[str, Any]],
 ) -> Row:
-    """``learned``: role -> the models that judge it, by their names in :class:`Models`."""
+    """``learned``: role -> the models that judge it, by the words of their measures."""
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
     if row["status"] != status.OK:
@@ -171,22 +150,29 @@ def _judge(
         return {**failed(row, status.NOT_USED, f"role {more['role']}"), **more}
     crop, made = images.decode(row["image"]), learned[more["role"]]
     out: Row = {**head(row), **more, "status": status.OK, "detail": "", "sharpness": pixels.sharpness(crop)}
-    for model, column in (("no_reference", "brisque"), ("face_quality", "ediffiqa_tiny")):
-        if model in made:
-            out[column] = _known(made[model].score(crop))
+    out |= _measured(made, "score", crop)
     other = next(((i, data) for i, data in references.get(int(meta.subject_code[at]), ()) if meta.photo[i] != meta.photo[at]), None)
     if other is None:
         out["detail"] = "no other usable reference of this person"
     else:
         reference = images.decode(other[1])
         alike = pixels.likeness(crop, reference)
-        if "perceptual" in made:
-            out["st_lpips_alex"], out["st_lpips_alex_face"] = made["perceptual"].distance(crop, reference)
+        out |= _measured(made, "distance", crop, reference)
         out |= {"reference_id": str(meta.image_id[other[0]]), **{key: _known(value) for key, value in vars(alike).items()}}
     if name in turned:
         yaw, pitch, roll = turned[name]
         out |= {"yaw": yaw, "pitch": pitch, "roll": roll, "pose_error": angle_from_front(yaw, pitch, roll)}
     out["expression"] = faces.get(name)
+    return out
+
+
+def _measured(made: Mapping[str, Any], method: str, *crops: RGB) -> Row:
+    """The columns of every measure in ``made`` that is taken by ``method`` of these crops: one number per column, or a number for the only one."""
+    out: Row = {}
+    for measure in measures.OF_CROPS:
+        if measure.method == method and measure.word in made:
+            values = np.atleast_1d(getattr(made[measure.word], method)(*crops)).tolist()
+            out |= {name: _known(value) for name, value in zip(measure.stored(), values, strict=True)}
     return out
 
 

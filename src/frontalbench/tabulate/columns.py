@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from frontalbench.quality import measures
+
 TEXT, INT, REAL, YES = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 Column = tuple[pa.DataType, str]
 
@@ -351,11 +353,7 @@ TABLES: dict[str, dict[str, Column]] = {
         **{k: CELL[k] for k in ("dataset", "synthetic", "variant", "frontalizer", "enhancement")},
         "detector": (TEXT, "detector whose aligned crops were compared"),
         "role": (TEXT, "probe, or reference (of `original` only: what two photographs of one person reach)"),
-        "measure": (
-            TEXT,
-            "ssim, psnr, ssim_face, psnr_face, sharpness, st_lpips_alex, st_lpips_alex_face, brisque, ediffiqa_tiny, abs_yaw, abs_pitch, pose_error, "
-            "expression, fid, kid; or one that is not measured",
-        ),
+        "measure": (TEXT, f"{', '.join([*measures.columns(), *measures.columns(of_sets=True)])}; or one that is not measured"),
         "better": (TEXT, "higher or lower; empty where neither is"),
         "n_images": (INT, "images behind the mean"),
         "n_subjects": (INT, "people among them"),
