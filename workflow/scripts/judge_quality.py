@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from frontalbench.catalogue import cards, families
 from frontalbench.errors import BadInput
 from frontalbench.quality import expression, measures
 from frontalbench.runtime.sessions import limit_threads
-from frontalbench.stages.quality import Shards, judge_quality
+from frontalbench.stages.quality import Learned, Shards, judge_quality
 
 
 def main() -> int:
@@ -66,12 +65,12 @@ def main() -> int:
         raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
 
     limit_threads(1)
-    models: dict[str, Callable[[], Any]] = {}
+    models: dict[str, Learned] = {}
     if args.pictures:
-        models["expression"] = lambda: expression.Reader(cards.find("landmarks", args.landmarks))
+        models["expression"] = Learned(lambda: expression.Reader(cards.find("landmarks", args.landmarks)))
     for measure in measures.OF_CROPS:
         if measure.word in args.measure and measure.card:
-            models[measure.word] = functools.partial(_load, *measure.card)
+            models[measure.word] = Learned(functools.partial(_load, *measure.card), measure.method, measure.stored())
     return cli.report(
         judge_quality(
             args.images,

@@ -1,8 +1,8 @@
 """Every measure of picture quality, declared once; ``docs/add_a_measure.md`` shows how one is added.
 
 The word in the configuration, the columns of the quality table, what the stage calls, the rows of the master table `quality` and the table in
-``docs/statistics.md`` are made of :data:`MEASURES`. Nothing here computes, so no line of it reruns anything by itself: what decides a value is in
-the columns (the table's schema), in the card and in :meth:`Measure.meaning`, and these are hashed.
+``docs/statistics.md`` are made of :data:`MEASURES`. No stage imports it, so an edited sentence makes the summaries anew and no cell: what decides a
+value is in the columns (the table's schema), in the card and in :meth:`Measure.meaning`, and these are hashed.
 """
 
 from __future__ import annotations

@@ -18,12 +18,14 @@ from frontalbench.detect.upright import upright
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
-from frontalbench.quality import expression, measures, pixels
+from frontalbench.quality import expression, pixels
 from frontalbench.stages.common import PICTURES, Row, failed, head, passed_through, provenance
 from frontalbench.stages.faces import beside, read_faces
 
 Path = str | os.PathLike[str]
 Float = npt.NDArray[np.float64]
+Taken = tuple[Any, str, Sequence[str]]
+"""(model, its method, its columns), see :class:`Learned`."""
 
 
 class Reader(Protocol):
@@ -34,9 +36,14 @@ class Reader(Protocol):
         ...
 
 
-Builders = Mapping[str, Callable[[], Any]]
-"""What is asked of the pictures beyond their pixels and pose: the word of a measure -> what builds its model, a :class:`Reader` for ``expression``,
-else something with the measure's ``method``. Weights that are out of reach leave the columns empty, and the table's record says so."""
+@dataclass(frozen=True)
+class Learned:
+    """A measure that a model takes: what builds the model, the name of its method (``score`` of a crop, ``distance`` of a crop and its reference;
+    empty for the :class:`Reader` of ``expression``), and the columns that the method's numbers fill, in order."""
+
+    make: Callable[[], Any]
+    method: str = ""
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -57,26 +64,28 @@ def judge_quality(
     out: Path,
     *,
     roles: Mapping[str, Any] | None = None,
-    models: Builders | None = None,
+    models: Mapping[str, Learned] | None = None,
     variant_name: str = "",
 ) -> dict[str, int]:
     """Write schema ``tables.QUALITY``, a row per image of the dataset; returns rows by status.
 
     A picture is compared with the first other usable reference of its person (by name, always an original). Pictures that are neither probe nor
     reference are ``not_used``; of references, only the photographs themselves (`original`) get learned measures. The table's record holds under
-    ``asked`` what was asked for and under ``missing`` why some of it could not be had.
+    ``asked`` what was asked for (the words of ``models``) and under ``missing`` why some of it could not be had.
     """
     meta = read_metadata(images_tables, original.pose, roles)
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
     references = _references(meta, place, original.crops)
     turned = _poses(variant.pose)
-    made, missing = _build(models or {})
+    models = models or {}
+    made, missing = _build(models)
     faces = _expressions(variant, original, made.get("expression"))
     inputs = dict.fromkeys(str(path) for path in (*variant.crops, *original.crops, *variant.pose, *variant.pictures))
     record = provenance("quality", inputs, device="cpu", variant=variant_name, asked=sorted({*made, *missing}), missing=missing)
     with tables.Writer(out, tables.QUALITY, record) as writer:
         rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
-        learned = {"probe": made, "reference": made if list(variant.crops) == list(original.crops) else {}}
+        taken = [(made[word], model.method, model.columns) for word, model in models.items() if word in made]
+        learned = {"probe": taken, "reference": taken if list(variant.crops) == list(original.crops) else []}
         judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces, learned) for row in rows]
         writer.add(sorted(judged, key=lambda row: str(row["image_id"])))
     return writer.counts
@@ -99,12 +108,12 @@ def _poses(paths: Sequence[Path]) -> dict[str, tuple[float, float, float]]:
     return {row["image_id"]: (row["yaw"], row["pitch"], row["roll"]) for row in rows if row["status"] == status.OK}
 
 
-def _build(models: Builders) -> tuple[dict[str, Any], dict[str, str]]:
+def _build(models: Mapping[str, Learned]) -> tuple[dict[str, Any], dict[str, str]]:
     """What was asked for and could be built, by its word; why the rest could not."""
     made, missing = {}, {}
-    for word, make in models.items():
+    for word, model in models.items():
         try:
-            made[word] = make()
+            made[word] = model.make()
         except WeightsMissing as error:
             missing[word] = str(error)
     return made, missing
@@ -139,9 +148,9 @@ def _judge(
     references: Mapping[int, Sequence[tuple[int, bytes]]],
     turned: Mapping[str, tuple[float, float, float]],
     faces: Mapping[str, float],
-    learned: Mapping[str, Mapping[str, Any]],
+    learned: Mapping[str, Sequence[Taken]],
 ) -> Row:
-    """``learned``: role -> the models that judge it, by the words of their measures."""
+    """``learned``: role -> the models that judge it."""
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
     if row["status"] != status.OK:
@@ -166,13 +175,13 @@ def _judge(
     return out
 
 
-def _measured(made: Mapping[str, Any], method: str, *crops: RGB) -> Row:
-    """The columns of every measure in ``made`` that is taken by ``method`` of these crops: one number per column, or a number for the only one."""
+def _measured(made: Sequence[Taken], method: str, *crops: RGB) -> Row:
+    """The columns of the models in ``made`` that are asked by ``method`` about these crops: a number per column, or one number for the only one."""
     out: Row = {}
-    for measure in measures.OF_CROPS:
-        if measure.method == method and measure.word in made:
-            values = np.atleast_1d(getattr(made[measure.word], method)(*crops)).tolist()
-            out |= {name: _known(value) for name, value in zip(measure.stored(), values, strict=True)}
+    for model, its, columns in made:
+        if its == method:
+            values = np.atleast_1d(getattr(model, method)(*crops)).tolist()
+            out |= {name: _known(value) for name, value in zip(columns, values, strict=True)}
     return out
 
 
