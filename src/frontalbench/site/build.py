@@ -148,7 +148,7 @@ class Site:
                     "gains": gains,
                     "alone": [row for row in rows if row["n_fallback"] and all(row[key] == value for key, value in wanted.items())],
                     "curve": curve,
-                    "pictures": [p for v in variants for p in self._figures(dataset, ("triples", "ordered"), v)],
+                    "pictures": [p for v in variants for p in self._figures(dataset, figures.SHEETS, v)],
                     "failures": self._figures(dataset, ("failures",)),
                 }
             )
