@@ -25,6 +25,7 @@ from frontalbench.files import atomic
 from frontalbench.plan.grid import WILDCARDS
 
 NOT_SAID = "not said"
+_TITLE = "Made elsewhere"
 TABLE = "table1_net_gain"
 
 
@@ -112,16 +113,14 @@ def write(
     found = {one: dataset_of(one, base) for one in chosen}
     path = root / "config" / "models" / cards.FOLDERS["frontalizer"] / f"{name}.yaml"
     data = _card_data(name, folder, root, said or Said(), path)
+    wrong = validation.problems(data, validation.read_yaml(root / "config" / "schemas" / "model.schema.yaml"))
+    if wrong:
+        raise BadConfig("\n".join(f"--as {name}: {line}" for line in wrong))
     card = ModelCard(name, "frontalizer", FAMILY, data["title"], path, root / "config" / "models", data["params"], {}, (), (), data)
     seen = survey(card, found)
     if not any(seen.delivered.values()):
         raise BadInput(_nothing(folder, found, seen.notes))
     atomic.write_text(path, yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=140))
-    try:
-        cards.load(path)
-    except BadConfig:
-        path.unlink()
-        raise
     run = f"judge_{name}"
     own = root / "config" / f"{run}.yaml"
     asked = {
@@ -150,12 +149,15 @@ def _card_data(name: str, folder: Path, root: Path, said: Said, path: Path) -> d
     by = said.made_by or old.get("made_by", NOT_SAID)
     delivered = {"folder": inside, "mapping": said.mapping or old.get("mapping", ""), "made_by": by}
     delivered |= {"version": said.version or old.get("version", ""), "date": said.date or old.get("date", "")}
+    own_title = before.get("title", "")
+    if not own_title or own_title.startswith(_TITLE):
+        own_title = _TITLE if by == NOT_SAID else f"{_TITLE} by {by}"
     licence = said.licence or before.get("licence", {}).get("weights", "not stated")
     data = {
         "name": name,
         "kind": "frontalizer",
         "family": FAMILY,
-        "title": before.get("title") or f"Made elsewhere by {by}" if by != NOT_SAID else "Made elsewhere",
+        "title": own_title,
         "weights": {},
         "params": dict(before.get("params", {})),
         KEY: {key: value for key, value in delivered.items() if value},
