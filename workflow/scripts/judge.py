@@ -49,7 +49,9 @@ def main() -> int:
         sys.stdout.write(f"{command}\n")
         return cli.EXIT_OK
     sys.stderr.write(f"runs: {command}\n")
-    done = subprocess.run([*judged.command(args.cores, "summarize"), "--quiet", "all"], cwd=cards.project_root(), check=False)
+    # What the jobs print goes where messages go: on stdout stand the rows alone.
+    words = [*judged.command(args.cores, "summarize"), "--quiet", "rules", "host"]
+    done = subprocess.run(words, cwd=cards.project_root(), stdout=sys.stderr, check=False)
     if done.returncode != 0:
         raise BadInput(f"the workflow ended with {done.returncode}, see above; run it yourself: {command}")
     for name in dict.fromkeys((args.name, *args.beside)):
