@@ -33,7 +33,15 @@ FAMILIES: dict[str, dict[str, str]] = {
         "tddfa": "frontalbench.frontalize.tddfa:load",
         "rnr": "frontalbench.frontalize.rnr:load",
         "scaleway": "frontalbench.frontalize.scaleway:load",
+        "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
+        "ffwm": "frontalbench.frontalize.ffwm:load",
+        "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
+        "first_order": "frontalbench.frontalize.first_order:load",
+        "fsrt": "frontalbench.frontalize.fsrt:load",
+    },
+    "driver": {
+        "pictures": "frontalbench.frontalize.driver:load",
     },
     "enhancement": {
         "keep": "frontalbench.enhance.keep:load",

@@ -31,7 +31,7 @@ def weights_words(card: cards.ModelCard) -> str:
         return "of " + ", ".join(card.uses) if card.uses else "none"
     ways = sorted({_way(source) for weight in card.weights.values() for source in weight.sources})
     if not ways:
-        ways = ["by hand" if all(weight.sha256 for weight in card.weights.values()) else "none yet"]
+        ways = ["by hand" if all(weight.sha256 for weight in card.weights.values()) else "by hand, no known sha256"]
     size = sum(weight.bytes or 0 for weight in card.weights.values())
     amount = f"{size / 1e6:.1f} MB, " if size >= 100_000 else f"{size / 1e3:.0f} kB, " if size else ""
     return amount + " / ".join(ways)

@@ -23,7 +23,7 @@ from frontalbench.catalogue import cards, config, validation
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
-from frontalbench.datasets import layouts, listing
+from frontalbench.datasets import layouts, licence, listing
 from frontalbench.elsewhere import survey as delivery
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
@@ -478,14 +478,32 @@ class Plan:
     def figures(self) -> list[ReportEntry]:
         """The figures of a dataset, the same for every dataset."""
         judges = [(detector, backbone) for detector in self.config.detectors for backbone in self.config.backbones]
-        return report_entries([*self.variants, *self.config.derived], judges)
+        return report_entries([*self.variants, *self.config.derived], judges, len(self.datasets))
+
+    def looks(self) -> dict[str, list[str]]:
+        """What the frontalizers' cards say about how figures show them."""
+        named = sorted({name for kind, name in self._used_cards() if kind == "frontalizer"})
+        return {name: [str(self.card("frontalizer", name).data.get(key, "")) for key in ("role", "view")] for name in named}
+
+    def told(self) -> dict[str, Any]:
+        """What the first page of the report says of this run: names as they were run (with what `if_npm` added), and the datasets' credits."""
+        return {
+            "datasets": list(self.datasets),
+            "variants": [name for name in self.variants if name != grid.ORIGINAL],
+            "derived": list(self.config.derived),
+            "detectors": list(self.config.detectors),
+            "backbones": list(self.config.backbones),
+            "notices": {name: notice for name, card in self.datasets.items() if (notice := licence.notice(card.data))},
+            "credits": [credit for card in self.datasets.values() if (credit := licence.credit(card.data))],
+        }
 
     def figure_options(self, dataset: str) -> str:
         """Options of viz.py that follow from the dataset's card and the configuration."""
         card = self.datasets[dataset]
         numbers = self.config.statistics
-        notice = "synthetic" if card.data.get("synthetic") else "none" if card.data["licence"]["publish"] else "research"
-        return f"--notice {notice} --yaw-bins {self.yaw_edges(dataset)} --resamples {numbers.resamples} --seed {numbers.seed}"
+        notice, credit = licence.notice(card.data) or "none", licence.credit(card.data)
+        credited = f"--credit {shlex.quote(credit)} " if credit else ""
+        return f"--notice {notice} {credited}--yaw-bins {self.yaw_edges(dataset)} --resamples {numbers.resamples} --seed {numbers.seed}"
 
     def examples(self) -> list[str]:
         """Folders of pictures for people."""
