@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from frontalbench import status
 from frontalbench.compare.metadata import read_metadata
-from frontalbench.datasets import listing
+from frontalbench.datasets import licence, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.members import AUTO, PROBE, Member, plural
 from frontalbench.elsewhere.delivery import MAPPING, RESULTS
@@ -82,8 +82,10 @@ def results_of(members: Sequence[Member]) -> list[str]:
 
 def readme(card: DatasetCard, rows: Sequence[Sequence[str]]) -> str:
     """What to do with the folder, for somebody who knows nothing of this project."""
-    licence = card.data["licence"]
-    may = "" if licence["publish"] else "\nThese pictures, and what is made of them, must not be published or passed on.\n"
+    may = ""
+    if licence.notice(card.data) == "research":
+        may = "\nThese pictures, and what is made of them, must not be published or passed on.\n"
+    credit = licence.credit(card.data)
     return (
         f"{plural(len(rows), 'photograph')} of the dataset '{card.name}' ({card.title}), to be turned to the front.\n\n"
         f"1. Turn each face in {PROBES}/ to the front: the same person, looking into the camera, nothing else changed.\n"
@@ -93,7 +95,7 @@ def readme(card: DatasetCard, rows: Sequence[Sequence[str]]) -> str:
         "3. Where no result came out, leave it out. It is counted as a failure: do not put the photograph in its place, do not pick\n"
         "   the best of several tries by hand (or say so in the notes).\n"
         f"4. Send back {RESULTS}/ (and {MAPPING} if you changed it) and say: which system, which version, when, with which settings.\n\n"
-        f"Licence: {licence['terms']}\n{may}"
+        f"Licence: {card.data['licence']['terms']}\n{f'{credit}{chr(10)}' if credit else ''}{may}"
     )
 
 
