@@ -284,7 +284,7 @@ class Plan:
         return self._deliveries(frontalizer)[dataset][shard]
 
     @functools.cache  # noqa: B019 - one plan per process
-    def _deliveries(self, frontalizer: str) -> dict[str, dict[str, str]]:
+    def _deliveries(self, frontalizer: str) -> Mapping[str, Mapping[str, str]]:
         found = delivery.survey(self.card("frontalizer", frontalizer), self.datasets)
         self._notes += found.notes
         return found.fingerprints
