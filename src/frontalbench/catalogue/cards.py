@@ -255,6 +255,11 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         lines.append(f"name: '{name}' should be the file's name, '{file.stem}'")
     if isinstance(kind, str) and kind in FOLDERS and file.parent.name != FOLDERS[kind]:
         lines.append(f"kind: a {kind} card belongs in the folder '{FOLDERS[kind]}', this one is in '{file.parent.name}'")
+    elsewhere = kind == "frontalizer" and data.get("family") == "made_elsewhere"
+    if elsewhere and "delivered" not in data:
+        lines.append("delivered: missing; a card of family made_elsewhere names the folder of results and who made them")
+    if not elsewhere and "delivered" in data:
+        lines.append("delivered: only for frontalizers of family made_elsewhere; leave it out")
     verified = data.get("verified")
     level = verified.get("level") if isinstance(verified, Mapping) else None
     weights = data.get("weights")

@@ -27,6 +27,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "frontalizer": {
         "identity": "frontalbench.frontalize.identity:load",
+        "made_elsewhere": "frontalbench.frontalize.made_elsewhere:load",
         "mirror": "frontalbench.frontalize.mirror:load",
         "stretch": "frontalbench.frontalize.stretch:load",
         "ahead": "frontalbench.frontalize.ahead:load",
@@ -37,6 +38,8 @@ FAMILIES: dict[str, dict[str, str]] = {
         "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
+        "fsgan": "frontalbench.frontalize.fsgan:load",
+        "hassner": "frontalbench.frontalize.hassner:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
         "first_order": "frontalbench.frontalize.first_order:load",
         "fsrt": "frontalbench.frontalize.fsrt:load",

@@ -24,6 +24,7 @@ from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import layouts, licence, listing
+from frontalbench.elsewhere import survey as delivery
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.plan import fingerprint, grid, runs
@@ -146,15 +147,25 @@ class Plan:
                 problems.append(
                     f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
                 )
+            elif grid.turned_of(name) and not problems and grid.split_variant(grid.pixels_of(name))[0] in self.elsewhere():
+                problems.append(
+                    f"{where}: derived: '{name}': results made elsewhere turn no references; take a card that takes a target pose"
+                )
         if problems:
             raise BadConfig("\n".join(problems))
 
     def check_datasets(self) -> None:
-        """List every dataset's files; raises :class:`BadInput`, a line for each dataset whose folder is not there or holds something else."""
+        """List every dataset's files and every folder of results made elsewhere; raises :class:`BadInput`, a line for each folder that is not there
+        or holds something else."""
         problems = []
         for name in self.datasets:
             try:
                 self._fingerprints(name)
+            except FrontalbenchError as error:
+                problems.append(str(error))
+        for name in [] if problems else self.elsewhere():
+            try:
+                self._deliveries(name)
             except FrontalbenchError as error:
                 problems.append(str(error))
         if problems:
@@ -260,8 +271,26 @@ class Plan:
             self._notes.append(survey.note)
         return survey.fingerprints
 
+    def elsewhere(self) -> list[str]:
+        """The frontalizers of the grid that are folders of results made elsewhere."""
+        return [choice.name for choice in self.config.frontalizers if self.card("frontalizer", choice.name).family == delivery.FAMILY]
+
+    def elsewhere_pattern(self) -> str:
+        """A regular expression for their names, which matches nothing where there are none."""
+        return "|".join(map(re.escape, self.elsewhere())) or "(?!)"
+
+    def delivered(self, dataset: str, frontalizer: str, shard: str) -> str:
+        """Fingerprint of the results that were delivered for one shard: which photograph has one, and its content."""
+        return self._deliveries(frontalizer)[dataset][shard]
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def _deliveries(self, frontalizer: str) -> dict[str, dict[str, str]]:
+        found = delivery.survey(self.card("frontalizer", frontalizer), self.datasets)
+        self._notes += found.notes
+        return found.fingerprints
+
     def notes(self) -> list[str]:
-        """A line for each dataset looked at so far of whose folder something was not used."""
+        """A line for each dataset looked at so far of whose folder something was not used, and for each folder of results made elsewhere."""
         return sorted(self._notes)
 
     def dataset_options(self, dataset: str) -> str:
