@@ -106,6 +106,7 @@ def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: 
     # Used for plain folders, or by way of a card, whose family counts.
     elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.ahead"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
+    elsewhere |= {"frontalbench.quality.measures"}  # what decides a value is a param of both rules, see below
     for stage, script in stages:
         used = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / script))
         missed = used - fingerprint.closure([f"frontalbench.stages.{stage}"]) - elsewhere
@@ -220,6 +221,8 @@ def test_what_is_left_out_exists_and_what_computes_is_not_in_it() -> None:
 def test_a_sentence_about_a_measure_makes_summaries_anew_and_no_cell(project_root: Path) -> None:
     scripts = project_root / "workflow" / "scripts"
     assert "frontalbench.quality.measures" in fingerprint.closure(fingerprint.imports(scripts / "summarize.py"))
+    rules = (project_root / "rules" / "quality.smk").read_text()
+    assert rules.count("measures=PLAN.quality_meaning()") == rules.count("measures=PLAN.quality_meaning(of_sets=True)") == 1
     for stage in (fingerprint.ROOT / "stages").glob("*.py"):
         if stage.stem not in ("__init__", "summarize"):
             assert "frontalbench.quality.measures" not in fingerprint.closure([f"frontalbench.stages.{stage.stem}"]), stage.stem
