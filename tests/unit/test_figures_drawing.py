@@ -248,6 +248,15 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
+def test_every_declared_figure_has_its_maker_its_caption_and_its_lines_in_the_documentation(project_root: Path) -> None:
+    page = (project_root / "docs" / "figures.md").read_text(encoding="utf-8")
+    asked = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
+    for plot in dataset.PLOTS:
+        assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
+        assert (project_root / "reports" / "captions" / f"{plot.name}.rst").is_file() and f"`{plot.name}" in page, plot.name
+    assert len(dataset.NAMES) == len(dataset.PLOTS)
+
+
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
     entries = dataset.report_entries(made.VARIANTS, made.JUDGES)
     assert [e.path for e in entries] == dataset.stems(made.VARIANTS, made.JUDGES)

@@ -5,7 +5,7 @@ A family is entered in ``FAMILIES`` with stand-ins for its networks: what breaks
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,17 @@ from frontalbench import images, status  # noqa: E402
 from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
-from frontalbench.frontalize import points68  # noqa: E402
+from frontalbench.errors import WeightsMissing  # noqa: E402
+from frontalbench.frontalize import hassner, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched  # noqa: E402
 from frontalbench.frontalize.ffwm import FfwmFamily  # noqa: E402
+from frontalbench.frontalize.fsgan import FsganFamily  # noqa: E402
 from frontalbench.frontalize.gan_inversion import GanInversionFamily  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
+from frontalbench.landmarks import load_landmarks  # noqa: E402
+from frontalbench.weights import store  # noqa: E402
 
 CPU = torch.device("cpu")
 PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_01" / "Angle" / "synth_01_l39.jpg"
@@ -39,9 +43,29 @@ class Same(nn.Module):
         return x
 
 
+class SameFinest(nn.Module):
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return levels[0][:, :3]
+
+
 class SameThrice(nn.Module):
     def forward(self, x: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
         return x, x, x
+
+
+def fsgan(*, interpolated: bool, step: float) -> Frontalizer:
+    fitter = load_landmarks(cards.find("landmarks", "tddfa_mb1"))
+    family = FsganFamily(SameFinest(), fitter, None, interpolated=interpolated, step=step, device=CPU)  # type: ignore[arg-type]
+    return Batched("fsgan", family, takes_target_pose=not interpolated, batch=2)
+
+
+def real_hassner(locate: points68.Locate, hidden: str) -> Frontalizer:
+    card = cards.find("frontalizer", "hassner")
+    try:
+        reference = hassner.read_reference(store.fetch(card, "model"), store.fetch(card, "eyes"))
+    except WeightsMissing as error:
+        pytest.skip(str(error))
+    return hassner.HassnerFrontalizer("hassner", reference, locate, hidden=hidden)
 
 
 FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
@@ -57,6 +81,10 @@ FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
         256,
         lambda locate: Batched("gan", GanInversionFamily(locate, Same(), side=256, device=CPU), takes_target_pose=False, batch=2),  # type: ignore[arg-type]
     ),
+    "hassner": (320, lambda locate: real_hassner(locate, "counts")),
+    "hassner_depth": (320, lambda locate: real_hassner(locate, "depth")),
+    "fsgan": (256, lambda _: fsgan(interpolated=False, step=30.0)),
+    "fsgan_interpolated": (256, lambda _: fsgan(interpolated=True, step=0.0)),
 }
 """Family -> side of its result, and how it is made of something that gives 68 points."""
 

@@ -96,7 +96,7 @@ def _judges(files: inputs.Inputs, asked: str) -> list[tuple[str, str]]:
 def _request(arguments: argparse.Namespace, files: inputs.Inputs, judges: list[tuple[str, str]]) -> dataset.Request:
     name = arguments.figure
     variant = arguments.variant
-    if name in ("triples", "ordered") or (name == "heatmap" and arguments.metric in ("net_gain", "identity_gain")):
+    if name in dataset.SHEETS or (name == "heatmap" and arguments.metric in ("net_gain", "identity_gain")):
         if not variant and len(files.variants) != 1:
             raise BadInput(f"--variant is missing: {name} is about one variant; there: {', '.join(files.variants) or 'none'}")
         variant = variant or files.variants[0]

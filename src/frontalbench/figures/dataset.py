@@ -26,19 +26,35 @@ if TYPE_CHECKING:
     from frontalbench.figures.grids import Tile
     from frontalbench.images import RGB
 
-NAMES = {
-    "distributions": "similarity distributions of all groups, one row per variant",
-    "gain_by_yaw": "Net Gain and identity gain in bins of |yaw|",
-    "gain_curve": "Net Gain and identity gain as smooth curves over |yaw|",
-    "heatmap": "detector x backbone, one value per cell with n and FTA",
-    "cost": "seconds per image of every frontalizer and enhancement",
-    "triples": "angled, frontal, GT: best, median and worst probes of a variant",
-    "variants": "one probe through every variant, with its similarity",
-    "ordered": "a frontal beside the gallery, sorted by similarity",
-    "failures": "what failed, where and why",
-}
-GRIDS = frozenset({"triples", "variants", "ordered", "failures"})
-"""Figures that show faces: JPEG, a tenth of the bytes of PNG, because the report carries them all."""
+
+@dataclass(frozen=True)
+class Plot:
+    """One kind of figure, declared once. ``text``: what it shows; ``subcategory``: where it stands in the report, its caption being
+    ``reports/captions/NAME.rst``; ``faces``: it shows faces, so it is a JPEG (a tenth of the bytes of PNG, because the report carries them all);
+    ``of_a_variant``: a sheet about one variant with pixels. :class:`Workshop` draws it by its method ``_NAME``; :func:`requests` says when."""
+
+    name: str
+    text: str
+    subcategory: str
+    faces: bool = False
+    of_a_variant: bool = False
+
+
+PLOTS = (
+    Plot("distributions", "similarity distributions of all groups, one row per variant", "1 Similarity"),
+    Plot("gain_by_yaw", "Net Gain and identity gain in bins of |yaw|", "2 Gain"),
+    Plot("gain_curve", "Net Gain and identity gain as smooth curves over |yaw|", "2 Gain"),
+    Plot("heatmap", "detector x backbone, one value per cell with n and FTA", "3 Detectors and backbones"),
+    Plot("cost", "seconds per image of every frontalizer and enhancement", "4 Cost"),
+    Plot("triples", "angled, frontal, GT: best, median and worst probes of a variant", "5 Pictures", faces=True, of_a_variant=True),
+    Plot("variants", "one probe through every variant, with its similarity", "5 Pictures", faces=True),
+    Plot("ordered", "a frontal beside the gallery, sorted by similarity", "5 Pictures", faces=True, of_a_variant=True),
+    Plot("failures", "what failed, where and why", "6 Failures", faces=True),
+)
+"""Every figure of a dataset, in the order of the report and the site."""
+NAMES = {plot.name: plot.text for plot in PLOTS}
+GRIDS = frozenset(plot.name for plot in PLOTS if plot.faces)
+SHEETS = tuple(plot.name for plot in PLOTS if plot.of_a_variant)
 
 
 @dataclass(frozen=True)
@@ -77,17 +93,7 @@ class ReportEntry:
     labels: dict[str, str]
 
 
-_SUBCATEGORY = {
-    "distributions": "1 Similarity",
-    "gain_by_yaw": "2 Gain",
-    "gain_curve": "2 Gain",
-    "heatmap": "3 Detectors and backbones",
-    "cost": "4 Cost",
-    "triples": "5 Pictures",
-    "variants": "5 Pictures",
-    "ordered": "5 Pictures",
-    "failures": "6 Failures",
-}
+_SUBCATEGORY = {plot.name: plot.subcategory for plot in PLOTS}
 
 
 REPORT_KILOBYTES = 3400
@@ -130,13 +136,7 @@ def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], d
         if request.name == "heatmap":
             labels |= {"variant": request.variant, "value": series.METRICS[request.metric]}
         elif request.judge[0]:
-            labels |= (
-                {"variant": request.variant}
-                if request.name in ("triples", "ordered")
-                else {"variant": "all"}
-                if request.name == "variants"
-                else {}
-            )
+            labels |= {"variant": request.variant} if request.name in SHEETS else {"variant": "all"} if request.name == "variants" else {}
             labels |= {"detector": request.judge[0], "backbone": request.judge[1]}
         for kind in request.formats:
             shown = request in chosen and kind == request.formats[0]  # of a plot the PNG, a third of the SVG's bytes
@@ -189,20 +189,10 @@ class Workshop:
 
     def draw(self, request: Request) -> Figure:
         """The figure; raises :class:`BadInput` when its inputs are missing or hold nothing to draw."""
-        makers: dict[str, Callable[[Request], Figure]] = {
-            "distributions": self._distributions,
-            "gain_by_yaw": self._gain_by_yaw,
-            "gain_curve": self._gain_curve,
-            "heatmap": self._heatmap,
-            "cost": self._cost,
-            "triples": self._triples,
-            "variants": self._variants,
-            "ordered": self._ordered,
-            "failures": self._failures,
-        }
-        if request.name not in makers:
+        if request.name not in NAMES:
             raise BadInput(f"figure '{request.name}' is not known; known: {', '.join(NAMES)}")
-        return makers[request.name](request)
+        maker: Callable[[Request], Figure] = getattr(self, f"_{request.name}")
+        return maker(request)
 
     def make(self, out: Path, requests: Sequence[Request]) -> Iterator[tuple[Request, str]]:
         """Draw and save every figure under ``out``; yields each request with ``""``, or with the reason why there was nothing to draw."""

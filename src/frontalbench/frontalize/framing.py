@@ -153,6 +153,13 @@ def five_point(points: npt.ArrayLike, side: int = 512) -> Float:
     return estimate_similarity(points, resized_points(FIVE_512, 512, side))
 
 
+def detection(box: npt.ArrayLike, side: int = 256, *, scale: float = 1.2, tilt: float = 0.0) -> Float:
+    """FSGAN's crop: the detector's box (x1, y1, x2, y2) made larger by ``scale``, then as wide as it is high (the larger of both), not rounded to
+    pixels. ``tilt``: how far what shall stand upright in the crop leans clockwise in the photograph, degrees (FSGAN turns the crop afterwards)."""
+    x1, y1, x2, y2 = (float(value) for value in np.asarray(box, np.float64))
+    return _square(np.array([(x1 + x2) / 2.0, (y1 + y2) / 2.0]), scale * max(x2 - x1, y2 - y1), tilt, side)
+
+
 def head_square(placement: Placement, cm: float, side: int, *, offset: npt.ArrayLike = (0.0, 0.0), lean: float = 0.0) -> Float:
     """A square of ``cm`` centimetres of the fitted head. ``offset``: of its middle from the head's middle, (right, down) in cm in the upright head;
     ``lean``: how far the head's upright axis leans clockwise in the crop, degrees."""

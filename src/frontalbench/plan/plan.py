@@ -28,7 +28,7 @@ from frontalbench.elsewhere import survey as delivery
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.plan import fingerprint, grid, runs
-from frontalbench.quality import JUDGES
+from frontalbench.quality import measures
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
 
@@ -37,8 +37,6 @@ _WHOLE = ("all", "results", "site", "check_weights", "summarize", "cost")
 """Targets that need every dataset."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
-EXPRESSION = "face_landmarker"
-"""The landmarks card that reads expressions."""
 
 
 def configuration_layers(files: Iterable[str | os.PathLike[str]], given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -382,17 +380,18 @@ class Plan:
 
     def distribution_tables(self) -> list[str]:
         """The tables of FID and KID of the same variants; none when they were not asked for."""
-        if "distribution" not in self.config.quality.measures:
+        if not measures.asked(self.config.quality.measures, of_sets=True):
             return []
         return [grid.distribution_path(d, v, self.config.quality.detector) for d in self.datasets for v in self.variants]
 
     def quality_cards(self, *, of_sets: bool = False) -> list[tuple[str, str]]:
         """Cards that the quality tables (``of_sets``: the tables of FID and KID) stand on besides the crops."""
-        measures = self.config.quality.measures
-        if of_sets:
-            return [("quality", JUDGES["distribution"])] if "distribution" in measures else []
-        readers = [("landmarks", EXPRESSION)] if "expression" in measures else []
-        return readers + [("quality", name) for measure, name in JUDGES.items() if measure in measures and measure != "distribution"]
+        return [measure.card for measure in measures.asked(self.config.quality.measures, of_sets=of_sets) if measure.card]
+
+    def quality_meaning(self, *, of_sets: bool = False) -> list[str]:
+        """What decides the values of the quality tables (``of_sets``: of FID and KID) besides their inputs and code: a text per measure."""
+        asked = measures.asked(self.config.quality.measures, of_sets=of_sets)
+        return [f"{measure.meaning()} {self.digest(*measure.card) if measure.card else ''}".rstrip() for measure in asked]
 
     def _quality_files(self, dataset: str, variant: str) -> dict[str, list[str]]:
         """Option of judge_quality.py -> the tables behind it, for the measures beyond the crops.
@@ -417,7 +416,7 @@ class Plan:
     def quality_options(self, dataset: str, variant: str) -> str:
         """Options of judge_quality.py for the measures beyond the crops (paths are plain: names of cards and shards)."""
         options = [f"--{option} {' '.join(files)}" for option, files in self._quality_files(dataset, variant).items()]
-        options += [f"--{m.replace('_', '-')} {name}" for m, name in JUDGES.items() if ("quality", name) in self.quality_cards()]
+        options += [f"--measure {measure.word}" for measure in measures.asked(self.config.quality.measures) if measure.method]
         return " ".join(options)
 
     # Summaries --------------------------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ class Site:
                     "gains": gains,
                     "alone": [row for row in rows if row["n_fallback"] and all(row[key] == value for key, value in wanted.items())],
                     "curve": curve,
-                    "pictures": [p for v in variants for p in self._figures(dataset, ("triples", "ordered"), v)],
+                    "pictures": [p for v in variants for p in self._figures(dataset, figures.SHEETS, v)],
                     "failures": self._figures(dataset, ("failures",)),
                 }
             )
@@ -258,7 +258,7 @@ class Site:
     def _numbers(self) -> None:
         rows = [r for r in self.master.rows("master") if r["yaw_axis"] == "all"]
         data = {
-            "columns": [{"key": k, "text": MASTER[k][1], "number": str(MASTER[k][0]) in ("double", "int64")} for k in SHOWN],
+            "columns": [{"key": k, "text": MASTER[k][1], "number": str(MASTER[k][0].arrow) in ("double", "int64")} for k in SHOWN],
             "values": [[_plain(r[k]) for k in SHOWN] for r in rows],
         }
         # "<" is escaped so that no name can end the script; the two line separators are no legal characters of older JavaScript strings.

@@ -297,7 +297,7 @@ def write(folder: str | os.PathLike[str], costs: Sequence[Row], compared: Sequen
     """Both tables as .parquet and .csv, the comparison also as .md; returns the files."""
     paths = []
     for (name, columns), rows in zip(TABLES.items(), (costs, compared), strict=True):
-        made = {key: pa.array([tidy(row.get(key), kind) for row in rows], kind) for key, (kind, _) in columns.items()}
+        made = {key: pa.array([tidy(row.get(key), kind.arrow) for row in rows], kind.arrow) for key, (kind, _) in columns.items()}
         table = pa.table(made, schema=schema(name))
         tables.write(Path(folder, f"{name}.parquet"), table)
         atomic.write_text(Path(folder, f"{name}.csv"), csv_text(list(columns), [list(row.values()) for row in table.to_pylist()]))
@@ -313,7 +313,7 @@ def read(folder: str | os.PathLike[str]) -> dict[str, list[Row]]:
 
 def schema(name: str) -> pa.Schema:
     """Arrow schema of a table of :data:`TABLES`."""
-    return pa.schema([(key, kind) for key, (kind, _) in TABLES[name].items()])
+    return pa.schema([(key, kind.arrow) for key, (kind, _) in TABLES[name].items()])
 
 
 def _speed(row: Row) -> str:
