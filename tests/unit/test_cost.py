@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,17 @@ def test_finding_faces_and_an_alignment_of_its_own_belong_to_the_cost(made: cost
 def test_which_frontalizers_need_a_face_is_told_without_weights() -> None:
     needing = {card.name: cost.needs_face(card) for card in cards.all_cards("frontalizer")}
     assert {name for name, needs in needing.items() if not needs} == {"identity", "mirror", "mirror_ahead"}
+
+
+def test_what_was_made_elsewhere_has_its_pictures_counted_and_no_time_or_memory_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "frontals.parquet"
+    head = {"identity": "a", "role": "probe", "detail": "", "seconds": None}
+    with tables.Writer(path, tables.FRONTALS, {}) as writer:
+        writer.add([{**head, "image_id": "1", "status": "ok", "image": b"x"}, {**head, "image_id": "2", "status": "not_delivered"}])
+    card = cards.find("frontalizer", "mirror")
+    monkeypatch.setattr(cards, "find", lambda *_: dataclasses.replace(card, family="made_elsewhere"))
+    row = cost.cost_row(cost.Made("tiny", "tool.none", [path]))
+    assert (row["n_images"], row["device"], row["install"]) == (1, "elsewhere", cost.ELSEWHERE)
+    assert {row[key] for key in ("total_seconds", "seconds_median", "threads", "host_mb", "load_seconds")} == {None}

@@ -43,7 +43,8 @@ class Said:
 
 @dataclass(frozen=True)
 class Judged:
-    """What :func:`write` made. ``counts``: a line per dataset; ``notes``: what was not used; ``run``: the run's name."""
+    """What :func:`write` made; paths are relative to the project's folder. ``counts``: a line per dataset; ``notes``: what was not used; ``run``: the
+    run's name."""
 
     card: Path
     config: Path
@@ -132,7 +133,7 @@ def write(
     head = f"# Written by 'frontalbench judge --as {name}': the results made elsewhere alone. To have them in every run, add {name} to\n"
     head += "# frontalizers in config/config.yaml; everything that was computed is used again.\n"
     atomic.write_text(own, head + yaml.safe_dump(asked, sort_keys=False, allow_unicode=True, width=140))
-    return Judged(path, own.relative_to(root), run, tuple(chosen), seen.counts, seen.notes)
+    return Judged(path.relative_to(root), own.relative_to(root), run, tuple(chosen), seen.counts, seen.notes)
 
 
 def _card_data(name: str, folder: Path, root: Path, said: Said, path: Path) -> dict[str, Any]:

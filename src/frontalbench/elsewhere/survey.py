@@ -25,7 +25,7 @@ class Survey:
     """``fingerprints``: dataset -> shard -> sha256 (hex) of what was delivered for it; ``delivered``: dataset -> photographs in use that have a
     result; ``counts``: a line per dataset; ``notes``: those of them that miss something, and one line for the files that belong to none."""
 
-    fingerprints: Mapping[str, dict[str, str]]
+    fingerprints: dict[str, dict[str, str]]
     delivered: Mapping[str, int]
     counts: list[str]
     notes: list[str]

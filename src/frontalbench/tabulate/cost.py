@@ -119,7 +119,7 @@ def cost_row(made: Made) -> Row:
         "step": frontalizer if plain else enhancement,
         **_gpu(runs, records),
         "threads": max((int(record.get("threads") or 0) for record in records), default=0) or None,
-        "n_images": len(seconds),
+        "n_images": sum(map(_came_out, made.shards)),
         "images_per_second": len(seconds) / seconds.sum() if seconds.sum() > 0 else None,
         "seconds_median": middle,
         "seconds_p95": float(np.quantile(seconds, 0.95)) if len(seconds) else None,
@@ -186,6 +186,10 @@ def _seconds(path: Path) -> npt.NDArray[np.float64]:
     ok = np.array([word == status.OK for word in table.column("status").to_pylist()], np.bool_)
     values: npt.NDArray[np.float64] = table.column("seconds").to_numpy().astype(np.float64)[ok]
     return values[np.isfinite(values)]
+
+
+def _came_out(path: Path) -> int:
+    return int(sum(word == status.OK for word in tables.read(path, columns=["status"]).column("status").to_pylist()))
 
 
 def _benchmark_peak(path: Path) -> list[float]:
