@@ -123,7 +123,7 @@ def test_references_that_cannot_be_turned_are_a_failure_of_the_method(tmp_path: 
     for row in (r for r in world.rows if r["subject"] == "s02" and r["role"] == "probe"):
         near = abs(row["yaw"]) < 20
         assert rows[row["image_id"]]["status"] == ("ok" if near else "model_error")
-        assert near or "could be turned" in rows[row["image_id"]]["detail"]
+        assert ("could be turned" in rows[row["image_id"]]["detail"]) == (not near)
     world.lost = dict.fromkeys(world.at, "weights_missing")
     assert {r["status"] for r in world.matched().similarity.to_pylist()} == {"weights_missing"}
 

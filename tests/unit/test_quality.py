@@ -455,6 +455,23 @@ class Colours:
         return crops.reshape(len(crops), 112, 112, 3)[:, :96].reshape(len(crops), 3, 32, 112, 3).mean((2, 3)).reshape(len(crops), 9) / 255
 
 
+@pytest.mark.parametrize("short", ["probes", "references"])
+def test_fid_wants_as_many_crops_on_both_sides_as_its_features_have_numbers_and_kid_twenty(short: str) -> None:
+    def rows(measure: str, least: int) -> list[dict[str, Any]]:
+        made = []
+        for count in (least - 1, least):
+            sizes = (count, least + 1) if short == "probes" else (least + 1, count)
+            a, b = (np.random.default_rng(n).standard_normal((n, 3)).astype(np.float32) for n in sizes)
+            people = [np.arange(n) % 10 for n in sizes]
+            made.append(dict(stage._row(measure, a, people[0], b, people[1], resamples=2, seed=0)))
+        return made
+
+    for measure, least in (("fid", 2048), ("kid", 20)):
+        few, enough = rows(measure, least)
+        assert "value" not in few and f"fewer than {least:,} pictures" in few["detail"]
+        assert np.isfinite(enough["value"]) and enough["detail"] == ""
+
+
 def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = {"images_tables": [judged / "images.parquet"], "original_crops": [judged / "original.parquet"], "original_pose": []}
 
