@@ -105,6 +105,7 @@ def test_a_tree_of_24_sequences_is_listed_by_sequence_and_sampled_per_bin(tmp_pa
     assert [m for m in found.members if m.shard == "0002"] == listing.list_members(card, shard="0002")
 
 
+@pytest.mark.slow
 def test_the_second_listing_of_a_biwi_sized_tree_opens_none_of_its_frames(tmp_path: Path) -> None:
     """15,000 frames; nothing but names, sizes and times is looked at the second time (benchmarks/dag.py has the seconds)."""
     root = kit.biwi_tree(tmp_path / "biwi", frames=626, step=0.19)

@@ -19,7 +19,7 @@ from tests.project import ROOT
 TAKER = """
 import sys
 from pathlib import Path
-from frontalbench import devices
+from frontalbench.runtime import devices
 print(",".join(devices.take(int(sys.argv[1]), None, Path(sys.argv[2]))), flush=True)
 sys.stdin.readline()
 """
@@ -129,7 +129,7 @@ def test_snakemake_spreads_jobs_over_a_pretend_machine_of_three(tmp_path: Path) 
         "open(a.out, 'w').write(f'{t} {time.time()} ' + (os.environ['CUDA_VISIBLE_DEVICES'] or 'none'))\n"
     )
     (tmp_path / "Snakefile").write_text(
-        "import os\nfrom frontalbench import devices\ndevices.prepare(workflow.global_resources.get('gpu').value, os.environ)\n"
+        "import os\nfrom frontalbench.runtime import devices\ndevices.prepare(workflow.global_resources.get('gpu').value, os.environ)\n"
         "rule all:\n    input: expand('out/{n}', n=range(7)), expand('cpu/{n}', n=range(2))\n"
         "rule detect:\n    output: 'out/{n}'\n    resources: gpu=0\n"
         f"    shell: '{sys.executable} job.py --gpus {{resources.gpu}} {{output}}'\n"

@@ -31,6 +31,7 @@ def test_what_needs_weights_or_photographs_is_misplaced_among_the_unit_tests_and
     assert complaint([]) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]])
 def test_a_run_names_what_is_in_the_wrong_folder(tmp_path: Path, project_root: Path, workers: list[str]) -> None:
     """On a small project with this one's ``conftest.py``; by itself and by way of xdist."""

@@ -40,6 +40,7 @@ def test_skips_beyond_the_allowed_number_are_complained_of() -> None:
         complaints(RUN, {"FRONTALBENCH_SKIPPED": "none"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("required", "code"), [("1", 0), ("9", 1)])
 def test_golden_tests_run_on_a_clone_without_the_shared_folder_and_too_few_of_them_fail_the_run(
     tmp_path: Path, project_root: Path, required: str, code: int

@@ -221,7 +221,7 @@ def test_many_processes_at_once_end_with_one_good_file(project: Path, server: Se
     data = os.urandom(2_000_000)
     server.files["/big.onnx"] = data
     make_card(project, weights={"model": weight_entry({"url": f"{server.url}/big.onnx"}, data=data)})
-    code = "from frontalbench import cards; from frontalbench.weights import store; print(store.fetch(cards.find('backbone', 'toy')))"
+    code = "from frontalbench.catalogue import cards; from frontalbench.weights import store; print(store.fetch(cards.find('backbone', 'toy')))"
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     printed = {process.communicate(timeout=600)[0].strip() for process in running}
     assert [process.returncode for process in running] == [0] * 4
@@ -235,7 +235,7 @@ def test_a_killed_fetch_leaves_the_next_one_a_beginning(project: Path, server: S
     server.files["/big.onnx"] = data
     make_card(project, weights={"model": weight_entry({"url": f"{server.url}/big.onnx"}, data=data)})
     code = (
-        "import os; from frontalbench import cards; from frontalbench.weights import store\n"
+        "import os; from frontalbench.catalogue import cards; from frontalbench.weights import store\n"
         "store.fetch(cards.find('backbone', 'toy'), progress=lambda label, done, total: done > 200_000 and os.kill(os.getpid(), 9))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
