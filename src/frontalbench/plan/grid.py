@@ -161,6 +161,10 @@ class Selection:
                     for backbone in self.backbones:
                         yield Cell(dataset, variant, detector, backbone)
 
+    def judges(self) -> list[tuple[str, str]]:
+        """(detector, backbone) pairs, those of the configuration's first detector first."""
+        return [(detector, backbone) for detector in self.detectors for backbone in self.backbones]
+
     def similarity(self) -> list[str]:
         return [cell.similarity for cell in self.cells()]
 
