@@ -28,8 +28,8 @@ _MISPLACED = pytest.StashKey[list[str]]()
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Everything in ``tests/models`` has the mark of tests that need weights or photographs."""
-    if item.nodeid.startswith("tests/models/"):
+    """Everything in ``tests/models``, and what asks for weights or photographs elsewhere, has the mark of tests that need them."""
+    if item.nodeid.startswith("tests/models/") or not set(getattr(item, "fixturenames", ())).isdisjoint(rooms.NEEDS):
         item.add_marker(rooms.MARKER)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import pickle
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
