@@ -12,7 +12,7 @@ from pathlib import Path
 def script(name: str, *arguments: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     values = {**os.environ, "PYTHONPATH": str(root / "src"), **environment}
     command = [sys.executable, str(root / "workflow" / "scripts" / name), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, env=values, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=values, timeout=1800, check=False)
 
 
 def test_selftest_without_weights_or_of_a_model_without_one_says_so_in_one_line(project_root: Path, tmp_path: Path) -> None:
