@@ -1,7 +1,8 @@
-# The only two commands you need:
+# The only commands you need:
 #   make run    from a fresh machine to the finished report of the demo grid
 #   make test   from a fresh machine to all tests
-# Both make their own .venv, with Python 3.11 to 3.14. Options: CORES=4, PYTHON=python3.12, ARGS="--configfile config/paper.yaml"
+#   make check  lint, types and the quick tests: for after every change
+# All make their own .venv, with Python 3.11 to 3.14. Options: CORES=4, PYTHON=python3.12, ARGS="--configfile config/paper.yaml"
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,7 +13,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint clean clean-pictures
+.PHONY: run test check lint clean clean-pictures
 
 run: $(STAMP)
 	@status=0; snakemake --cores $(CORES) $(ARGS) || status=$$?; \
@@ -20,6 +21,9 @@ run: $(STAMP)
 
 test: .venv/installed-dev
 	./tests/run.sh
+
+check: .venv/installed-dev
+	./tests/check.sh
 
 lint: .venv/installed-dev
 	./tests/lint.sh

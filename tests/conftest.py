@@ -6,11 +6,12 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
-from tests import skips
+from tests import rooms, skips
 from tests.project import Project, copy_checkout, people, write_card
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -21,6 +22,42 @@ SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared").a
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.register_profile("explore", print_blob=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+_MISPLACED = pytest.StashKey[list[str]]()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Everything in ``tests/models``, and what asks for weights or photographs elsewhere, has the mark of tests that need them."""
+    if item.nodeid.startswith("tests/models/") or not set(getattr(item, "fixturenames", ())).isdisjoint(rooms.NEEDS):
+        item.add_marker(rooms.MARKER)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before anything is deselected: remember what stands in the wrong folder."""
+    asked = (
+        rooms.Asked(
+            item.nodeid.partition("::")[0],
+            item.nodeid.partition("::")[2].partition("[")[0],
+            frozenset(getattr(item, "fixturenames", ())),
+            frozenset(mark.name for mark in item.iter_markers()),
+        )
+        for item in items
+    )
+    config.stash[_MISPLACED] = rooms.misplaced(asked)
+
+
+def _misplaced(config: pytest.Config) -> list[str]:
+    """In the process that gathers all results; with xdist the tests were collected by its workers, who sent them."""
+    return config.stash.get(_MISPLACED, [])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """What a worker of xdist has found in the wrong folder."""
+    output = getattr(node, "workeroutput", {})
+    node.config.stash[_MISPLACED] = sorted({*_misplaced(node.config), *output.get("misplaced", ())})
 
 
 def _outcomes(config: pytest.Config) -> list[skips.Outcome]:
@@ -35,14 +72,17 @@ def _outcomes(config: pytest.Config) -> list[skips.Outcome]:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """One line that says what did not run."""
     outcomes = _outcomes(terminalreporter.config)
-    for line in filter(None, [skips.summary(outcomes), *skips.complaints(outcomes, os.environ)]):
+    misplaced = rooms.complaint(_misplaced(terminalreporter.config))
+    for line in filter(None, [skips.summary(outcomes), *skips.complaints(outcomes, os.environ), misplaced]):
         terminalreporter.write_line(line)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A run that skipped more than its variables allow has failed (in the process that gathers all results)."""
-    if not hasattr(session.config, "workerinput") and skips.complaints(_outcomes(session.config), os.environ):
+    if hasattr(session.config, "workerinput"):
+        session.config.workeroutput["misplaced"] = _misplaced(session.config)
+    elif skips.complaints(_outcomes(session.config), os.environ) or (rooms.STRICT and _misplaced(session.config)):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 

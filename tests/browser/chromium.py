@@ -7,7 +7,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 BINARY = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -48,6 +50,15 @@ def open_page(
     assert done.returncode == 0, done.stderr[-2000:]
     (profile / "console.txt").write_text(done.stderr, encoding="utf-8")
     return done.stdout
+
+
+def ink(shot: Path, *, left: float = 0.0, right: float = 1.0) -> float:
+    """The share of pixels, 0 .. 1, of a part of a screenshot (``left`` .. ``right`` of its width) that clearly differ from its commonest colour."""
+    with Image.open(shot) as opened:
+        pixels = np.asarray(opened.convert("RGB"))
+    part = pixels[:, round(left * pixels.shape[1]) : round(right * pixels.shape[1])].reshape(-1, 3)
+    colours, counts = np.unique(part, axis=0, return_counts=True)
+    return float((np.abs(part.astype(int) - colours[counts.argmax()]).max(axis=1) > 40).mean())
 
 
 def console(profile: Path) -> list[str]:

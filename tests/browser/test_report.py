@@ -111,4 +111,7 @@ def test_report_stays_small(report: Path) -> None:
 def test_report_looks_like_something(report: Path, tmp_path: Path) -> None:
     shot = tmp_path / "report.png"
     chromium.open_page(report, tmp_path, shot=shot)
-    assert shot.stat().st_size > 20_000
+    menu, page = chromium.ink(shot, right=0.2), chromium.ink(shot, left=0.3)
+    assert 0.005 < menu < 0.6 and 0.005 < page < 0.6, (
+        f"menu and start page are drawn: {menu:.3f}, {page:.3f} of their pixels are no background"
+    )

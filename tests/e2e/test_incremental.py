@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -114,7 +115,10 @@ def test_a_new_dataset_leaves_the_old_one_alone(fresh: Fresh) -> None:
     assert jobs["prepare"] == 2
     assert jobs["compare"] == 3
     done = project.snakemake("--dry-run")
-    assert "results/images/tiny" not in [line.split("output: ")[-1].strip() for line in done.stdout.splitlines() if "output:" in line]
+    written = [line for line in (done.stdout + done.stderr).splitlines() if line.strip().startswith("output:")]
+    assert any("results/images/other/" in line for line in written), "the dry run names what it would write"
+    of_one_dataset = r"results/(images|pose|people|frontals|variants|turned|crops|embeddings|similarity|quality|distribution)/tiny/"
+    assert [line for line in written if re.search(of_one_dataset, line)] == []
 
 
 def test_a_new_image_runs_the_chain_of_its_shard_only(fresh: Fresh) -> None:

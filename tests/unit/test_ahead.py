@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -11,9 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.detect import Detections, choose, load_detector
+from frontalbench.detect import Detections
 from frontalbench.detect.ahead import Ahead, aligned_for, change
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadConfig
@@ -102,19 +100,3 @@ def test_only_its_own_cells_depend_on_it() -> None:
         assert plan.aligning(other) == () and plan.alignment_options(other) == "" and plan.alignment_receipts(other) == []
     assert plan.alignment_options("mirror_ahead.unsharp") == "--aligned-for mirror_ahead"
     assert plan.alignment_receipts("mirror_ahead.none") == plan.receipt("frontalizer", "mirror_ahead") != []
-
-
-@pytest.mark.weights
-def test_a_real_profile_is_moved_and_a_real_front_hardly(shared: Path) -> None:
-    plain = load_detector(cards.find("detector", "scrfd_500m"))
-    moving = aligned_for(cards.find("frontalizer", "mirror_ahead"), plain)
-
-    def zoom(name: str) -> float:
-        image = images.decode((shared / "testdata" / "frll" / name).read_bytes())
-        faces = [choose(detector.detect(image), (image.shape[1], image.shape[0])) for detector in (plain, moving)]
-        assert faces[0] is not None and faces[1] is not None
-        before, after = (np.linalg.det(alignment_matrix(face.points)[:, :2]) for face in faces if face)
-        return float(np.sqrt(after / before))
-
-    assert zoom("neutral_front/001_03.jpg") == pytest.approx(1.0, abs=0.005)
-    assert 1.06 < zoom("neutral_left_profile/001_01.jpg") <= 1.1 + 1e-3

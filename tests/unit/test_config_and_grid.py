@@ -115,16 +115,38 @@ def test_every_path_fits_its_wildcards_and_only_them() -> None:
     assert grid.pictures_path("d", "original", "0000") == "results/images/d/0000.parquet"
 
 
-def shipped(project_root: Path, name: str, *, npm: bool = True) -> config.Config:
+def merged(project_root: Path, name: str) -> dict[str, Any]:
     """A shipped configuration laid over config.yaml, as Snakemake does with ``--configfile``."""
     data = validation.read_yaml(project_root / "config" / "config.yaml")
     update_config(data, validation.read_yaml(project_root / "config" / name))
-    return config.parse(data, npm=npm, where=name)
+    return data
 
 
-def test_the_shipped_configurations_are_valid(project_root: Path) -> None:
-    for path in (project_root / "config").glob("*.yaml"):
-        shipped(project_root, path.name)
+def shipped(project_root: Path, name: str, *, npm: bool = True) -> config.Config:
+    return config.parse(merged(project_root, name), npm=npm, where=name)
+
+
+SHIPPED = sorted(path.name for path in (Path(__file__).parents[2] / "config").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_name_in_a_shipped_configuration_has_a_card(project_root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow.shutil, "which", lambda _: "npm")  # so that the part for machines with npm counts
+    plan = workflow.Plan(merged(project_root, name), where=name)
+    assert plan.config == shipped(project_root, name)
+    assert len(plan.cells) == len(plan.datasets) * len({*plan.variants, *plan.config.derived}) * len(plan.config.detectors) * len(
+        plan.config.backbones
+    )
+    assert all(Path(path).suffix for path in plan.receipts())
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("kind", ["detectors", "backbones", "frontalizers", "datasets", "derived"])
+def test_a_misspelt_name_in_a_shipped_configuration_is_refused(project_root: Path, name: str, kind: str) -> None:
+    data = merged(project_root, name)
+    wrong = "fuse_mean:mehs.none" if kind == "derived" else "mehs"
+    with pytest.raises(BadConfig, match="mehs"):
+        workflow.Plan({**data, kind: [*data.get(kind, []), wrong]}, where=name)
 
 
 def test_the_demo_is_a_first_look_for_which_pip_is_enough_and_one_file_adds_the_rest(project_root: Path) -> None:

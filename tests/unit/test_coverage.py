@@ -21,6 +21,7 @@ def coverage_script() -> object:
     return module
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_in_a_small_world() -> None:
     script = coverage_script()
     found = script.run("base", 20, 40)  # type: ignore[attr-defined]

@@ -135,3 +135,21 @@ def test_duplicates_within_and_across_people() -> None:
         counting.Duplicate("x", ("a/0", "a/1"), ("a",), False),
         counting.Duplicate("y", ("b/0", "c/0"), ("b", "c"), True),
     ]
+
+
+def test_a_face_rolled_by_a_right_angle_is_still_a_portrait_and_beyond_it_is_none() -> None:
+    images = images_table([{"image_id": f"{who}/{n}", "identity": who} for who in "ab" for n in range(2)])
+    pose = pose_table({"a/0": 0.0, "a/1": 30.0, "b/0": 0.0, "b/1": 30.0})
+    rolled = pose.set_column(pose.column_names.index("roll"), "roll", pa.array([90.0, 0.0, -90.5, 0.0], pa.float32()))
+    assert resolve(images, rolled) == ["reference", "probe", "probe", "reference"]
+
+
+def test_a_measurement_that_failed_or_lacks_an_angle_does_not_count() -> None:
+    images = images_table([{"image_id": f"a/{n}", "identity": "a"} for n in range(4)])
+    rows = [
+        {"image_id": "a/0", "status": "model_error", "yaw": 0.0, "pitch": 0.0},
+        {"image_id": "a/1", "status": "ok", "yaw": 0.0, "pitch": None},
+        {"image_id": "a/2", "status": "ok", "yaw": None, "pitch": 0.0},
+        {"image_id": "a/3", "status": "ok", "yaw": 40.0, "pitch": 0.0},
+    ]
+    assert resolve(images, tables.from_rows(rows, tables.POSE)) == ["probe", "probe", "probe", "reference"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -103,27 +102,6 @@ def test_an_error_of_the_source_reaches_the_reader() -> None:
 def test_an_unknown_policy_is_an_error_before_anything_runs() -> None:
     with pytest.raises(BadConfig, match="'nearest'"):
         detect_stream(_items([9]), Scripted(), policy="nearest", decode_threads=2)
-
-
-@pytest.mark.weights
-def test_broken_and_odd_files_become_rows_with_a_real_detector(shared: Path) -> None:
-    from frontalbench.catalogue import cards
-    from frontalbench.detect import load_detector
-    from frontalbench.errors import WeightsMissing
-
-    try:
-        detector = load_detector(cards.find("detector", "scrfd_500m"))
-    except WeightsMissing as error:
-        pytest.skip(str(error))
-    good = (shared / "testdata" / "frll" / "neutral_front" / "001_03.jpg").read_bytes()
-    grey = images.encode_png(np.full((1, 1, 3), 90, np.uint8))
-    items = [("a", good), ("b", good[: len(good) // 2]), ("c", b""), ("d", grey), ("e", good)]
-    rows = list(detect_stream(items, detector, decode_threads=2))
-    assert [row.status for row in rows] == [status.OK, status.UNREADABLE, status.UNREADABLE, status.NO_FACE, status.OK]
-    first, last = rows[0].crop, rows[-1].crop
-    assert first is not None
-    assert last is not None
-    np.testing.assert_array_equal(first, last)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.project import ROOT
 TAKER = """
 import sys
 from pathlib import Path
-from frontalbench import devices
+from frontalbench.runtime import devices
 print(",".join(devices.take(int(sys.argv[1]), None, Path(sys.argv[2]))), flush=True)
 sys.stdin.readline()
 """
@@ -56,7 +56,7 @@ def test_jobs_at_the_same_time_hold_different_devices(taker: Callable[..., subpr
 
 def test_one_job_more_than_devices_is_refused_in_one_line_and_takes_none(taker: Callable[..., subprocess.Popen[str]]) -> None:
     assert first_line(taker("0,1")) == "0"
-    said = taker("0,1", 2).communicate(timeout=60)[1].strip().splitlines()[-1]
+    said = taker("0,1", 2).communicate(timeout=600)[1].strip().splitlines()[-1]
     assert "2 GPU(s) wanted, 1 free of 0,1" in said and "resources: gpu=N" in said
     assert first_line(taker("0,1")) == "1", "what the refused one held is free again"
 
@@ -65,7 +65,7 @@ def test_the_device_of_a_killed_job_comes_back(taker: Callable[..., subprocess.P
     process = taker("7")
     assert first_line(process) == "7"
     process.kill()
-    process.wait(timeout=60)
+    process.wait(timeout=600)
     assert first_line(taker("7")) == "7"
 
 
@@ -129,7 +129,7 @@ def test_snakemake_spreads_jobs_over_a_pretend_machine_of_three(tmp_path: Path) 
         "open(a.out, 'w').write(f'{t} {time.time()} ' + (os.environ['CUDA_VISIBLE_DEVICES'] or 'none'))\n"
     )
     (tmp_path / "Snakefile").write_text(
-        "import os\nfrom frontalbench import devices\ndevices.prepare(workflow.global_resources.get('gpu').value, os.environ)\n"
+        "import os\nfrom frontalbench.runtime import devices\ndevices.prepare(workflow.global_resources.get('gpu').value, os.environ)\n"
         "rule all:\n    input: expand('out/{n}', n=range(7)), expand('cpu/{n}', n=range(2))\n"
         "rule detect:\n    output: 'out/{n}'\n    resources: gpu=0\n"
         f"    shell: '{sys.executable} job.py --gpus {{resources.gpu}} {{output}}'\n"
@@ -140,7 +140,7 @@ def test_snakemake_spreads_jobs_over_a_pretend_machine_of_three(tmp_path: Path) 
     profile = ["--profile", str(ROOT / "profiles" / "workstation")]
     for limit, code in ((4, 1), (3, 0)):
         command = [sys.executable, "-m", "snakemake", "--cores", "8", *profile, "--resources", f"gpu={limit}"]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=1200)
         assert done.returncode == code, done.stderr[-2000:]
         if code:
             assert "resources: gpu=4, but there are 3 GPUs (FRONTALBENCH_GPUS=0,1,2)" in done.stderr

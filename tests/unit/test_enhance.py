@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -11,26 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from frontalbench import enhance, images, status
+from frontalbench import enhance, status
 from frontalbench.catalogue import cards
 from frontalbench.enhance import load_enhancement
 from frontalbench.enhance.background import OmitBackground
 from frontalbench.enhance.base import Enhancement, Refused, each
 from frontalbench.enhance.chain import Chain, steps
-from frontalbench.enhance.matting import STRIDE, Modnet, input_size
-from frontalbench.enhance.super_resolution import SuperResolution, in_tiles
+from frontalbench.enhance.matting import STRIDE, input_size
+from frontalbench.enhance.super_resolution import in_tiles
 from frontalbench.enhance.unsharp import Unsharp
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
-
-
-@pytest.fixture(scope="module")
-def portraits(shared: Path) -> list[RGB]:
-    """A frontal, a three-quarter and a profile photograph, 256 x 256."""
-    folder = shared / "testdata" / "frll"
-    files = [folder / view / name for view, name in (("neutral_front", "011_03.jpg"), ("neutral_left_profile", "011_01.jpg"))]
-    return [np.asarray(cv2.resize(images.decode(file.read_bytes()), (256, 256), interpolation=cv2.INTER_AREA), np.uint8) for file in files]
 
 
 def noise(height: int = 40, width: int = 56, seed: int = 0) -> RGB:
@@ -159,15 +150,6 @@ def test_a_flat_picture_is_not_changed_by_sharpening() -> None:
     assert np.array_equal(load_enhancement("sharp").enhance([image])[0].image, image)
 
 
-def test_sharpening_raises_the_local_contrast_of_a_portrait(portraits: list[RGB]) -> None:
-    outcomes = load_enhancement("sharp").enhance(portraits)
-    for image, outcome in zip(portraits, outcomes, strict=True):
-        assert outcome.image is not None
-        before, after = (cv2.Laplacian(cv2.cvtColor(i, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var() for i in (image, outcome.image))
-        assert 1.3 < after / before < 4
-        assert np.abs(outcome.image.astype(float).mean() - image.mean()) < 0.5
-
-
 # Background -------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -209,26 +191,6 @@ def test_the_networks_input_is_a_bounded_multiple_of_the_stride(width: int, heig
         assert abs(min(sizes) - side) <= STRIDE
 
 
-@pytest.mark.weights
-def test_the_matte_covers_the_head_and_not_the_wall(portraits: list[RGB], weight: Callable[..., Path]) -> None:
-    model = Modnet(weight("matting", "modnet"), side=256)
-    front, profile = (model.matte(image) for image in portraits)
-    for matte in (front, profile):
-        assert matte.shape == (256, 256)
-        assert matte[:20, :20].max() < 0.05
-        assert matte[:20, -20:].max() < 0.05
-    assert front[100:130, 110:145].min() > 0.9  # the nose
-    assert profile[110:140, 100:140].min() > 0.9  # the cheek
-    assert 0.15 < front.mean() < 0.6
-
-
-@pytest.mark.weights
-def test_without_a_person_the_background_cannot_be_omitted(weight: Callable[..., Path]) -> None:
-    weight("matting", "modnet")
-    [outcome] = load_enhancement("omit_bg").enhance([np.full((64, 64, 3), 127, np.uint8)])
-    assert outcome.status == status.MODEL_ERROR
-
-
 # Super-resolution -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -245,17 +207,3 @@ def test_tiles_give_what_the_whole_picture_gives(height: int, width: int, tile: 
     result = in_tiles(pixels, change, tile, 4, grown)
     assert result.shape == (height * grown, width * grown, 3)
     assert np.abs(result - change(pixels)).max() < 1e-6
-
-
-@pytest.mark.weights
-def test_super_resolution_keeps_size_and_picture(portraits: list[RGB], weight: Callable[..., Path]) -> None:
-    model = SuperResolution("upscale", weight("enhancement", "upscale"), scale=4, longest=48, tile=32, overlap=8)
-    odd = np.ascontiguousarray(portraits[0][60:123, 70:167])  # 63 x 97: reduced to 48, in tiles, and back
-    small = np.ascontiguousarray(portraits[0][90:120, 100:130])
-    for image, outcome in zip((odd, small), model.enhance([odd, small]), strict=True):
-        assert outcome.status == status.OK, outcome.detail
-        assert outcome.image is not None
-        assert outcome.image.shape == image.shape
-        difference = outcome.image.astype(float) - image
-        assert np.abs(difference.mean()) < 4
-        assert np.sqrt((difference**2).mean()) < 16

@@ -35,7 +35,7 @@ def test_what_was_imported_is_named_with_its_version() -> None:
     found = environment.software()
     assert found["numpy"] == [np.__version__] and found["python"] == [".".join(map(str, sys.version_info[:3]))]
     assert found[environment.CPU][0]
-    code = "from frontalbench import environment; print(sorted(environment.software()))"
+    code = "from frontalbench.upkeep import environment; print(sorted(environment.software()))"
     alone = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert "torch" not in alone and "python" in alone, "what was not imported computed nothing"
 

@@ -71,7 +71,6 @@ def test_evil_names_stay_in_the_folder_and_the_index_knows_them(tmp_path: Path) 
     index = _index(out)
     assert {row["image_id"] for row in index} == {*EVIL, "zz"}
     for row in index:
-        assert (out / row["file"]).is_file() == bool(row["file"]) or not row["file"]
         if row["file"]:
             assert hashlib.sha256((out / row["file"]).read_bytes()).digest() == hashlib.sha256(PICTURE).digest()
     assert [row["status"] for row in index if not row["file"]] == ["unreadable"]

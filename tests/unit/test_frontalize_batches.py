@@ -15,6 +15,7 @@ from hypothesis import strategies as st  # noqa: E402
 from frontalbench import status  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import NotEnoughMemory  # noqa: E402
+from frontalbench.frontalize import batches  # noqa: E402
 from frontalbench.frontalize.base import FRONTAL, NoFace, Place, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched, to_picture, to_tensor  # noqa: E402
 
@@ -88,9 +89,29 @@ def test_one_picture_that_does_not_fit_ends_the_job_and_is_no_row() -> None:
         Batched("negative", Negative(fits=0), takes_target_pose=True, batch=2).frontalize([view(20), view(21)])
 
 
-def test_seconds_are_shared_by_a_batch_and_own_for_the_rest() -> None:
-    outcomes = Batched("negative", Negative(), takes_target_pose=True, batch=4).frontalize([view(20 + i) for i in range(4)])
-    assert all(o.seconds > 0 for o in outcomes) and max(o.seconds for o in outcomes) < 10 * min(o.seconds for o in outcomes) + 0.1
+class Timed(Negative):
+    """Takes as many seconds of a clock of its own for a picture as its grey value says to prepare it, eight a batch, and one to finish."""
+
+    now = 0.0
+
+    def prepare(self, view: View, target_pose: tuple[float, float, float]) -> int:
+        self.now += float(view.image[0, 0, 0])
+        return super().prepare(view, target_pose)
+
+    def run(self, items: Sequence[int]) -> torch.Tensor:
+        self.now += 8.0
+        return super().run(items)
+
+    def finish(self, item: int, drawn: torch.Tensor) -> tuple[np.ndarray, Place | None]:
+        self.now += 1.0
+        return super().finish(item, drawn)
+
+
+def test_seconds_are_shared_by_a_batch_and_own_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = Timed()
+    monkeypatch.setattr(batches.time, "perf_counter", lambda: family.now)
+    outcomes = Batched("negative", family, takes_target_pose=True, batch=4).frontalize([view(v) for v in (20, 30, 2, 40, 50)])
+    assert [o.seconds for o in outcomes] == [20 + 2 + 1, 30 + 2 + 1, 2, 40 + 2 + 1, 50 + 2 + 1]
 
 
 def test_another_pose_than_the_frontal_one_is_refused_where_the_network_knows_no_other() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -159,13 +158,6 @@ def test_png_round_trip_is_lossless_and_wrong_arrays_are_refused() -> None:
     assert np.array_equal(images.decode(images.encode_png(picture)), picture)
     with pytest.raises(ValueError, match="uint8"):
         images.encode_png(picture.astype(np.float32))  # type: ignore[arg-type]
-
-
-def test_real_photographs_decode(shared: Path) -> None:
-    photograph = next((shared / "testdata" / "lfw").rglob("*.jpg"))
-    decoded = images.decode(photograph.read_bytes())
-    assert decoded.shape == (250, 250, 3)
-    assert images.size_of(photograph.read_bytes()) == (250, 250)
 
 
 def _deep_colours(values: np.ndarray, name: str) -> bytes:

@@ -111,6 +111,7 @@ def test_ranking_keeps_scales_apart_and_chance_from_difference(found: tuple[list
         assert adjusted == pytest.approx(stats.holm(raw).tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("people", "runs"), [(10, 60), (20, 12)])
 def test_two_equally_good_judges_are_called_different_in_at_most_five_percent(tmp_path: Path, people: int, runs: int) -> None:
     found: dict[str, list[bool]] = {}

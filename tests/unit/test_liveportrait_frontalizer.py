@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench import images  # noqa: E402
 from frontalbench.catalogue import cards, families  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, NotEnoughMemory, WeightsMissing  # noqa: E402
@@ -21,7 +19,6 @@ from frontalbench.frontalize.base import View  # noqa: E402
 from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params  # noqa: E402
 from frontalbench.frontalize.pasting import Pasting  # noqa: E402
 from frontalbench.liveportrait import motion as motions  # noqa: E402
-from frontalbench.liveportrait.landmarks import Landmarks106  # noqa: E402
 from frontalbench.liveportrait.motion import Motion  # noqa: E402
 from frontalbench.liveportrait.pipeline import LivePortrait, Settings, Source  # noqa: E402
 from frontalbench.liveportrait.selftest import looks_left, selftest  # noqa: E402
@@ -249,26 +246,3 @@ def test_five_points_tell_a_plain_turn() -> None:
     assert looks_left(turned) is True
     turned[2, 0] = 285
     assert looks_left(turned) is False
-
-
-@pytest.mark.weights
-def test_real_106_points_place_the_crop_on_frontal_and_turned_faces(shared: Path, weight: Callable[..., Path]) -> None:
-    """The squares of one person's views look alike: the eyes stand level, in the upper half, and the whole head is inside."""
-    from frontalbench.detect import load_detector
-    from frontalbench.liveportrait.crop import crop_matrix
-
-    weight("detector", "scrfd_500m")
-    detector = load_detector(cards.find("detector", "scrfd_500m"))
-    points106 = Landmarks106(weight("frontalizer", "liveportrait", "landmarks106"))
-    files = sorted((shared / "testdata" / "frll").rglob("*.jpg"))
-    chosen = [file for nn in ("02", "03", "04") for file in files if file.stem.endswith(f"_{nn}")][::40]
-    assert chosen
-    for file in chosen:
-        image = images.decode(file.read_bytes())
-        found = detector.detect(image)
-        matrix = crop_matrix(points106(image, found.boxes[0]))
-        inside = found.points[0] @ matrix[:, :2].T + matrix[:, 2]
-        eyes, mouth = inside[:2].mean(axis=0), inside[3:].mean(axis=0)
-        assert 200 < eyes[1] < 300, file.name
-        assert 300 < mouth[1] < 390, file.name
-        assert abs(mouth[0] - eyes[0]) < 25, file.name

@@ -13,7 +13,7 @@ import pytest
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.tryout import try_out
-from frontalbench.errors import BadConfig, BadInput, WeightsMissing
+from frontalbench.errors import BadConfig, BadInput
 from frontalbench.stages.embed import embed_shard
 from frontalbench.train.judge import load_judge
 from frontalbench.weights import store
@@ -60,12 +60,3 @@ def test_a_model_that_does_not_run_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(families, "load", lambda card: Broken())
     with pytest.raises(BadInput, match=r"w600k_mbf\.yaml: the model does not run \(.*Got invalid dimensions for input"):
         try_out(cards.find("backbone", "w600k_mbf"))
-
-
-@pytest.mark.weights
-@pytest.mark.parametrize(("kind", "name"), [("backbone", "w600k_mbf"), ("detector", "scrfd_500m"), ("frontalizer", "identity")])
-def test_a_model_is_tried_out_with_a_random_crop(kind: str, name: str) -> None:
-    try:
-        assert try_out(cards.find(kind, name)).startswith("loads")
-    except WeightsMissing as error:
-        pytest.skip(str(error))

@@ -50,13 +50,6 @@ def test_accuracy_agrees_with_a_reference_on_random_scores(seed: int) -> None:
     assert (result.pairs, result.missing) == (600, 0)
 
 
-def test_accuracy_of_real_lfw_pairs_with_random_scores(shared: Path) -> None:
-    pairs = lfw.read_pairs(shared / "testdata" / "lfw_lists" / "pairs.txt")
-    same, fold = np.array([p.same for p in pairs]), np.array([p.fold for p in pairs])
-    scores = np.round(np.random.default_rng(0).normal(size=len(pairs)) + same, 2)
-    np.testing.assert_allclose(verify(scores, same, fold).by_fold, reference_accuracy(scores, same, fold), rtol=0, atol=1e-12)
-
-
 @given(st.lists(st.tuples(st.integers(-5, 5), st.booleans()), min_size=2, max_size=40))
 @settings(max_examples=200)
 def test_threshold_is_the_best_there_is(rows: list[tuple[int, bool]]) -> None:
@@ -105,22 +98,6 @@ def test_too_few_folds_or_kinds_are_refused() -> None:
         verify([0.1], [True, True], [0, 1])
 
 
-def test_real_pairs_file_has_ten_balanced_folds_of_separate_people(shared: Path) -> None:
-    pairs = lfw.read_pairs(shared / "testdata" / "lfw_lists" / "pairs.txt")
-    assert len(pairs) == 6000 and sum(pair.same for pair in pairs) == 3000
-    assert pairs[0] == Pair("Abel_Pacheco/Abel_Pacheco_0001.jpg", "Abel_Pacheco/Abel_Pacheco_0004.jpg", True, 0)
-    people = [{name.split("/")[0] for pair in pairs if pair.fold == fold for name in pair[:2]} for fold in range(10)]
-    assert all(people[a].isdisjoint(people[b]) for a in range(10) for b in range(a))
-    assert [sum(pair.fold == fold for pair in pairs) for fold in range(10)] == [600] * 10
-    development = lfw.read_pairs(shared / "testdata" / "lfw_lists" / "pairsDevTest.txt")
-    assert len(development) == 1000 and {pair.fold for pair in development} == {0}
-    # The pictures of 30 people that are here make some of the pairs; the rest is named.
-    here = [f"{path.parent.name}/{path.name}" for path in (shared / "testdata" / "lfw").glob("*/*.jpg")]
-    kept, absent = present(pairs, here)
-    assert all(pair.first in here and pair.second in here for pair in kept)
-    assert len(kept) < 6000 and "Abel_Pacheco/Abel_Pacheco_0001.jpg" in absent
-
-
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -138,23 +115,6 @@ def test_broken_pairs_files_are_explained(tmp_path: Path, text: str, why: str) -
     assert "pairs.txt" in str(error.value)
     with pytest.raises(BadInput, match="not there"):
         lfw.find_pairs(tmp_path / "deep" / "nowhere")
-
-
-def test_real_cfp_splits(shared: Path) -> None:
-    root = shared / "testdata" / "cfp"
-    for kind, folders in (("FF", ("frontal", "frontal")), ("FP", ("frontal", "profile"))):
-        pairs = cfp.read_pairs(root, kind)
-        assert len(pairs) == 7000 and sum(pair.same for pair in pairs) == 3500
-        assert {tuple(name.split("/")[1] for name in pair[:2]) for pair in pairs} == {folders}
-        assert all((pair.first.split("/")[0] == pair.second.split("/")[0]) == pair.same for pair in pairs)
-        here = {str(path.relative_to(root / "Data" / "Images")) for path in (root / "Data" / "Images").rglob("*.jpg")}
-        kept, absent = present(pairs, here)
-        assert len(kept) == 1400 and absent  # two of ten folds: people 001 to 100
-        assert {pair.fold for pair in kept} == {0, 1}
-    with pytest.raises(BadInput, match="expected FF or FP"):
-        cfp.read_pairs(root, "PP")
-    with pytest.raises(BadInput, match=r"Pair_list_F\.txt: not there"):
-        cfp.read_pairs(root / "Data" / "Images", "FF")
 
 
 CFP_IMAGES = [f"{person:03d}/frontal/{number:02d}.jpg" for person in range(1, 501) for number in range(1, 11)]
@@ -214,7 +174,9 @@ def test_cut_off_or_changed_cfp_lists_are_refused(tmp_path: Path, file: str, cha
     place.write_text(change(place.read_text()))  # type: ignore[operator]
     with pytest.raises(BadInput, match=why) as error:
         cfp.read_pairs(tmp_path, "FF")
-    assert ("\n" not in str(error.value) and "anew" in str(error.value)) or "expected" in str(error.value)
+    message = str(error.value)
+    assert "\n" not in message
+    assert ("anew" in message) == (", got '" not in message), "a line that cannot be read is shown, all else says what to do"
 
 
 def test_pairs_files_may_have_a_byte_order_mark_blanks_and_windows_line_ends(tmp_path: Path) -> None:

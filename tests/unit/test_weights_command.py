@@ -32,7 +32,7 @@ def call(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_fetching_prints_where_the_files_are(project: Path, server: Server) -> None:
     make_card(project, {"url": f"{server.url}/toy.onnx"})
-    done = call("--card", "toy")
+    done = call("--card", "toy", "--only-fetch")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"backbone/toy\tmodel\t{project}/weights/{sha(TOY)[:16]}-toy.onnx\n"
 
@@ -56,7 +56,7 @@ def test_the_receipt_is_the_same_on_every_machine(project: Path, server: Server,
 def test_missing_weights_end_in_the_receipt_or_in_exit_code_2(project: Path, server: Server, tmp_path: Path) -> None:
     make_card(project, {"url": f"{server.url}/toy.onnx"}, name="used", kind="landmarks")
     entry = weight_entry({"url": f"{server.url}/gone"}, data=b"own", file="own.onnx")
-    make_card(project, weights={"model": entry}, uses=["used"])
+    make_card(project, weights={"model": entry}, uses=["used"], params={"dimension": 512})
     receipt = tmp_path / "sub" / "r.json"
     done = call("--card", "toy", "--receipt", receipt, "--allow-missing")
     assert done.returncode == 0 and done.stderr.startswith("warning: backbone toy: weight file own.onnx") and "HTTP 404" in done.stderr

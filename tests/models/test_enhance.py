@@ -1,0 +1,70 @@
+"""Enhancements: what each does to pixels, how chains go, what becomes of pictures that fail.
+
+With real weights or photographs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from frontalbench import images, status
+from frontalbench.enhance import load_enhancement
+from frontalbench.enhance.matting import Modnet
+from frontalbench.enhance.super_resolution import SuperResolution
+from frontalbench.images import RGB
+
+
+@pytest.fixture(scope="module")
+def portraits(shared: Path) -> list[RGB]:
+    """A frontal, a three-quarter and a profile photograph, 256 x 256."""
+    folder = shared / "testdata" / "frll"
+    files = [folder / view / name for view, name in (("neutral_front", "011_03.jpg"), ("neutral_left_profile", "011_01.jpg"))]
+    return [np.asarray(cv2.resize(images.decode(file.read_bytes()), (256, 256), interpolation=cv2.INTER_AREA), np.uint8) for file in files]
+
+
+def test_sharpening_raises_the_local_contrast_of_a_portrait(portraits: list[RGB]) -> None:
+    outcomes = load_enhancement("sharp").enhance(portraits)
+    for image, outcome in zip(portraits, outcomes, strict=True):
+        assert outcome.image is not None
+        before, after = (cv2.Laplacian(cv2.cvtColor(i, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var() for i in (image, outcome.image))
+        assert 1.3 < after / before < 4
+        assert np.abs(outcome.image.astype(float).mean() - image.mean()) < 0.5
+
+
+@pytest.mark.weights
+def test_the_matte_covers_the_head_and_not_the_wall(portraits: list[RGB], weight: Callable[..., Path]) -> None:
+    model = Modnet(weight("matting", "modnet"), side=256)
+    front, profile = (model.matte(image) for image in portraits)
+    for matte in (front, profile):
+        assert matte.shape == (256, 256)
+        assert matte[:20, :20].max() < 0.05
+        assert matte[:20, -20:].max() < 0.05
+    assert front[100:130, 110:145].min() > 0.9  # the nose
+    assert profile[110:140, 100:140].min() > 0.9  # the cheek
+    assert 0.15 < front.mean() < 0.6
+
+
+@pytest.mark.weights
+def test_without_a_person_the_background_cannot_be_omitted(weight: Callable[..., Path]) -> None:
+    weight("matting", "modnet")
+    [outcome] = load_enhancement("omit_bg").enhance([np.full((64, 64, 3), 127, np.uint8)])
+    assert outcome.status == status.MODEL_ERROR
+
+
+@pytest.mark.weights
+def test_super_resolution_keeps_size_and_picture(portraits: list[RGB], weight: Callable[..., Path]) -> None:
+    model = SuperResolution("upscale", weight("enhancement", "upscale"), scale=4, longest=48, tile=32, overlap=8)
+    odd = np.ascontiguousarray(portraits[0][60:123, 70:167])  # 63 x 97: reduced to 48, in tiles, and back
+    small = np.ascontiguousarray(portraits[0][90:120, 100:130])
+    for image, outcome in zip((odd, small), model.enhance([odd, small]), strict=True):
+        assert outcome.status == status.OK, outcome.detail
+        assert outcome.image is not None
+        assert outcome.image.shape == image.shape
+        difference = outcome.image.astype(float) - image
+        assert np.abs(difference.mean()) < 4
+        assert np.sqrt((difference**2).mean()) < 16

@@ -1,0 +1,81 @@
+"""What a plan tells the rules: that a fetch may work now, and what has to stand on a dataset's figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frontalbench.plan import grid
+from frontalbench.plan.plan import Plan
+from tests.unit import weightkit
+
+SMALL: dict[str, Any] = {
+    "datasets": ["synthetic", "lfw"],
+    "frontalizers": [{"name": "mirror", "enhancements": ["none"]}],
+    "enhancements": ["none"],
+    "detectors": ["yunet"],
+    "backbones": ["edgeface_s"],
+}
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
+    """``toy(status)``: what the plan says of a card whose fetch ended so; the working folder and the weight store are empty at first."""
+    plan = Plan(SMALL)
+    monkeypatch.chdir(tmp_path)
+    card = weightkit.make_card(weightkit.new_project(tmp_path / "project", monkeypatch))
+    monkeypatch.setattr(plan, "card", lambda kind, name: card)
+    monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path / "store"))
+    monkeypatch.setenv("FRONTALBENCH_WEIGHTS", str(tmp_path / "mirror"))
+
+    def state(status: str = "") -> str:
+        if status:
+            receipt = Path(grid.RESULTS, "weights", "backbone", "toy.json")
+            receipt.parent.mkdir(parents=True, exist_ok=True)
+            receipt.write_text(json.dumps({"status": status}), encoding="utf-8")
+        return plan.weights_state("backbone", "toy")
+
+    return state
+
+
+def test_a_weight_brought_by_hand_reruns_the_fetch_that_failed(toy: Callable[[str], str], tmp_path: Path) -> None:
+    before = toy("weights_missing")
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "toy.onnx").write_bytes(weightkit.TOY)
+    assert toy("weights_missing") != before
+
+
+def test_a_weight_that_is_still_missing_reruns_nothing(toy: Callable[[str], str], tmp_path: Path) -> None:
+    before = toy("weights_missing")
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "toy.onnx").write_bytes(weightkit.TOY[:-1])
+    assert toy("weights_missing") == before, "another file of that name is not the weight"
+
+
+def test_a_fetch_that_worked_or_never_ran_is_not_asked_for_again(toy: Callable[[str], str], tmp_path: Path) -> None:
+    never = toy("")
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "toy.onnx").write_bytes(weightkit.TOY)
+    assert toy("") == never == toy("ok")
+
+
+def notice(plan: Plan, dataset: str) -> str:
+    words = plan.figure_options(dataset).split()
+    return words[words.index("--notice") + 1]
+
+
+def test_figures_of_people_who_must_not_be_published_and_of_people_who_do_not_exist_say_so() -> None:
+    plan = Plan(SMALL)
+    assert plan.datasets["lfw"].data["licence"]["publish"] is False
+    assert (notice(plan, "lfw"), notice(plan, "synthetic")) == ("research", "synthetic")
+
+
+def test_figures_that_may_be_published_have_no_notice(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = Plan(SMALL)
+    licence = {**plan.datasets["lfw"].data["licence"], "publish": True}
+    monkeypatch.setitem(plan.datasets["lfw"].data, "licence", licence)
+    assert notice(plan, "lfw") == "none"
