@@ -12,6 +12,7 @@ from frontalbench.plan.plan import (
     configuration_layers,
     script_command,
 )
+from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.runtime import devices
 from snakemake.exceptions import WorkflowError
 

@@ -5,7 +5,7 @@ rule frontalize:
     input:
         pictures="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
-            wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
         weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
     output:

@@ -5,7 +5,7 @@ rule turn_references:
     input:
         pictures="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
-            wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
         images="results/people/{dataset}/images.parquet",
         pose="results/people/{dataset}/pose.parquet",

@@ -18,7 +18,8 @@ from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
-from frontalbench.plan.grid import ORIGINAL, Cell
+from frontalbench.plan import grid
+from frontalbench.plan.variant import ORIGINAL, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -124,7 +125,7 @@ def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iter
         yield Request("heatmap", variant=ORIGINAL, metric=metric)
     for variant in made:
         yield Request("heatmap", variant=variant, metric="identity_gain")
-        if ":" not in variant:  # a derived variant has no pictures of its own
+        if parse(variant).has_pixels:
             yield Request("triples", variant=variant, judge=judges[0])
             yield Request("ordered", variant=variant, judge=judges[0])
     if made:
@@ -194,7 +195,9 @@ class Workshop:
         return self._similarity[path]
 
     def _judged(self, judge: tuple[str, str]) -> dict[str, pa.Table]:
-        return {v: self._table(v, judge) for v in self.inputs.variants if Cell(self.inputs.dataset, v, *judge) in self.inputs.similarity}
+        return {
+            v: self._table(v, judge) for v in self.inputs.variants if grid.cell(self.inputs.dataset, v, *judge) in self.inputs.similarity
+        }
 
     def _gains(self, variant: str, judge: tuple[str, str]) -> series.Gains:
         return series.gains(variant, self._table(ORIGINAL, judge), self._table(variant, judge))
@@ -245,7 +248,7 @@ class Workshop:
 
         cells = []
         for judge in self.inputs.judges:
-            if Cell(self.inputs.dataset, request.variant, *judge) in self.inputs.similarity:
+            if grid.cell(self.inputs.dataset, request.variant, *judge) in self.inputs.similarity:
                 original = None if request.variant == ORIGINAL else self._table(ORIGINAL, judge)
                 cells.append(
                     series.cell_value(
@@ -303,7 +306,7 @@ class Workshop:
         from frontalbench.figures import grids
 
         original = self._table(ORIGINAL, request.judge)
-        judged = {v: table for v, table in self._judged(request.judge).items() if ":" not in v}
+        judged = {v: table for v, table in self._judged(request.judge).items() if parse(v).has_pixels}
         probes = examples.probes_to_show(original, most=max(1, min(self.examples, 4)))
         subject = dict(zip(series.strings(original, "image_id"), series.strings(original, "subject"), strict=True))
         pool = examples.references(original)
@@ -352,7 +355,7 @@ class Workshop:
         return grids.sheet(rows, title=title, notice=self._notice(request), heads=heads, cell=128)
 
     def _embeddings(self, variant: str, judge: tuple[str, str]) -> pa.Table:
-        cell = Cell(self.inputs.dataset, variant, *judge)
+        cell = grid.cell(self.inputs.dataset, variant, *judge)
         if cell not in self.inputs.embeddings:
             raise BadInput(f"ordered similarity: the embeddings of {variant}, {', '.join(judge)} are needed too; add them to the inputs")
         return tables.concatenate(self.inputs.embeddings[cell], columns=["image_id", "status", "embedding"])

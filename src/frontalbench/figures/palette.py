@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 
+from frontalbench.plan.variant import ORIGINAL, PLAIN, parse
+
 # Okabe & Ito (2008), "Color Universal Design", without black (kept for what is not a frontalizer) and yellow (not seen on white); the added olive
 # and brown differ from the others in lightness too.
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#5C3A21")
@@ -40,7 +42,6 @@ _GIVEN = {
 _ALIASES = {"3ddfa": "tddfa", "fomm": "first_order_model", "scaleway": "scaleway_frontalization"}
 _CONTROLS = {"identity": "X", "mirror": "d", "average": "p"}
 
-ORIGINAL = "original"
 ORIGINAL_COLOUR = "#4D4D4D"
 
 
@@ -66,13 +67,13 @@ def marker(name: str) -> str:
 
 def dash(name: str) -> tuple[float, ...]:
     """Lengths of strokes and gaps (in line widths) of a variant's enhancement or derivation; empty (a solid line) for ``none``."""
-    derivation, _, plain = name.rpartition(":")
-    enhancement = derivation or plain.partition(".")[2]
-    if enhancement in ("", "none"):
+    of = parse(name)
+    style = of.prefix or of.enhancement
+    if style in ("", PLAIN):
         return ()
     styles: tuple[tuple[float, ...], ...] = ((4, 2), (6, 2, 1, 2), (1, 1.5), (6, 1, 1, 1, 1, 1), (8, 3), (3, 1))
     given = {"gfpgan_full": 0, "gfpgan_detail": 1, "sharp": 2, "omit_bg": 3, "identity_refine": 4}
-    return styles[given.get(enhancement, _number(enhancement) % len(styles))]
+    return styles[given.get(style, _number(style) % len(styles))]
 
 
 def known() -> list[str]:
@@ -81,8 +82,9 @@ def known() -> list[str]:
 
 
 def frontalizer_of(variant: str) -> str:
-    """``liveportrait`` of ``liveportrait.sharp``, and of ``fuse_mean:liveportrait.sharp`` which derives from it."""
-    return variant.rpartition(":")[2].partition(".")[0]
+    """``liveportrait`` of ``liveportrait.sharp``, and of ``fuse_mean:liveportrait.sharp`` which derives from it;
+    ``original`` of itself."""
+    return parse(variant).frontalizer or ORIGINAL
 
 
 def _slot(frontalizer: str) -> tuple[int, int]:

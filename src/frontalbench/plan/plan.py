@@ -21,12 +21,12 @@ from typing import Any
 from frontalbench import datasets, tables
 from frontalbench.catalogue import cards, config, validation
 from frontalbench.catalogue.cards import ModelCard
-from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import layouts, listing
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.plan import fingerprint, grid, runs
+from frontalbench.plan.variant import ORIGINAL, made, parse
 from frontalbench.quality import JUDGES
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
@@ -133,6 +133,14 @@ class Plan:
         self._check_names(where)
 
     def _check_names(self, where: str) -> None:
+        malformed = []
+        for name in self.config.derived:
+            try:
+                parse(name)
+            except BadConfig as error:
+                malformed.append(f"{where}: derived: {error}")
+        if malformed:
+            raise BadConfig("\n".join(malformed))
         problems = []
         for kind, part in sorted({(kind, part) for kind, name in self._used_cards() for part in name.split("+")}):
             try:
@@ -140,11 +148,7 @@ class Plan:
             except BadConfig as error:
                 problems.append(f"{where}: {kind}: {error}")
         for name in self.config.derived:
-            try:
-                derived.parse(name)
-            except BadConfig as error:
-                problems.append(f"{where}: derived: {error}")
-            if grid.pixels_of(name) not in self.variants:
+            if parse(name).base not in self.variants:
                 problems.append(
                     f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
                 )
@@ -209,7 +213,7 @@ class Plan:
 
     def features(self, variant: str, backbone: str) -> list[str]:
         """The feature map's card of a derived variant's cell, if the variant asks for one and the backbone has one."""
-        wanted = variant.startswith(f"{RECIPE}:") and card_name(backbone) in self._feature_names()
+        wanted = parse(variant).recipe == RECIPE and card_name(backbone) in self._feature_names()
         return [card_name(backbone)] if wanted else []
 
     @functools.cache  # noqa: B019 - one plan per process
@@ -286,7 +290,7 @@ class Plan:
         return [path(dataset, *parts, shard) for shard in self.shards[dataset]]
 
     def images(self, dataset: str) -> list[str]:
-        return self.over_shards(grid.pictures_path, dataset, grid.ORIGINAL)
+        return self.over_shards(grid.pictures_path, dataset, ORIGINAL)
 
     def pose(self, dataset: str, variant: str) -> list[str]:
         return self.over_shards(grid.pose_path, dataset, variant)
@@ -296,20 +300,19 @@ class Plan:
 
     def turned(self, dataset: str, judged: str, detector: str, backbone: str) -> list[str]:
         """Embeddings of the turned references of a pose-matched cell; none for any other."""
-        variant = grid.turned_of(judged)
+        variant = parse(judged).turned
         return self.embeddings(dataset, variant, detector, backbone) if variant else []
 
     def matched_options(self, dataset: str, judged: str) -> str:
         """Options of compare_cell.py that only a pose-matched cell needs, so that no other cell reruns for them."""
-        return f"--yaw-bins {self.yaw_edges(dataset)}" if grid.turned_of(judged) else ""
+        return f"--yaw-bins {self.yaw_edges(dataset)}" if parse(judged).turned else ""
 
     @functools.cache  # noqa: B019 - one plan per process
     def aligning(self, variant: str) -> tuple[tuple[str, str], ...]:
         """(kind, name) of the card that asks for an alignment of a variant's pictures: its frontalizer's, or none."""
-        if variant == grid.ORIGINAL:
-            return ()
-        frontalizer, _ = grid.split_variant(variant)
-        return (("frontalizer", frontalizer),) if ALIGNMENT in self.card("frontalizer", frontalizer).params else ()
+        frontalizer = parse(variant).frontalizer
+        asks = frontalizer and ALIGNMENT in self.card("frontalizer", frontalizer).params
+        return (("frontalizer", frontalizer),) if asks else ()
 
     def alignment_receipts(self, variant: str) -> list[str]:
         """The receipts that aligning a variant's pictures waits for, beside the detector's."""
@@ -323,17 +326,15 @@ class Plan:
         return self.over_shards(grid.crops_path, dataset, variant, detector)
 
     def frontals(self, dataset: str, frontalizer: str) -> list[str]:
-        return [grid.pictures_path(dataset, grid.variant_name(frontalizer, "none"), shard) for shard in self.shards[dataset]]
+        return [grid.pictures_path(dataset, made(frontalizer), shard) for shard in self.shards[dataset]]
 
     def made_pictures(self) -> list[str]:
         """The pictures of every variant but the originals."""
-        return [
-            path for d in self.datasets for v in self.variants if v != grid.ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)
-        ]
+        return [path for d in self.datasets for v in self.variants if v != ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)]
 
     def timed_crops(self) -> list[str]:
         """The crops whose making belongs to the cost of a frontalizer: the photographs' by the locator, and those that are aligned in its own way."""
-        found = [path for d in self.datasets for path in self.crops(d, grid.ORIGINAL, self.config.locator)]
+        found = [path for d in self.datasets for path in self.crops(d, ORIGINAL, self.config.locator)]
         own = [v for v in self.variants if self.aligning(v)]
         return found + [
             path for d in self.datasets for v in own for detector in self.config.detectors for path in self.crops(d, v, detector)
@@ -341,7 +342,7 @@ class Plan:
 
     def first_cell(self, dataset: str) -> grid.Cell:
         """The cell of the originals that the resolved roles are read from."""
-        return grid.Cell(dataset, grid.ORIGINAL, self.config.detectors[0], self.config.backbones[0])
+        return grid.cell(dataset, ORIGINAL, self.config.detectors[0], self.config.backbones[0])
 
     # Quality ----------------------------------------------------------------------------------------------------------
 
@@ -371,17 +372,17 @@ class Plan:
         An enhancement does not turn a head, so the residual pose is measured on the plain frontals only.
         """
         files: dict[str, list[str]] = {}
-        if "pose" in self.config.quality.measures and (variant == grid.ORIGINAL or grid.split_variant(variant)[1] == "none"):
+        if "pose" in self.config.quality.measures and (variant == ORIGINAL or parse(variant).is_plain):
             files["pose"] = self.pose(dataset, variant)
-        if "expression" in self.config.quality.measures and variant != grid.ORIGINAL:
-            for prefix, one in (("", variant), ("original-", grid.ORIGINAL)):
+        if "expression" in self.config.quality.measures and variant != ORIGINAL:
+            for prefix, one in (("", variant), ("original-", ORIGINAL)):
                 files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one)
                 files[f"{prefix}faces"] = self.crops(dataset, one, self.config.locator)
         return files
 
     def quality_inputs(self, dataset: str, variant: str) -> list[str]:
         """What :func:`quality_options` names, and the receipts of the weights."""
-        used = [(kind, name) for kind, name in self.quality_cards() if kind == "quality" or variant != grid.ORIGINAL]
+        used = [(kind, name) for kind, name in self.quality_cards() if kind == "quality" or variant != ORIGINAL]
         receipts = [path for kind, name in used for path in self.receipt(kind, name)]
         return [path for files in self._quality_files(dataset, variant).values() for path in files] + receipts
 

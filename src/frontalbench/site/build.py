@@ -25,7 +25,7 @@ from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
-from frontalbench.plan.grid import ORIGINAL
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.site import charts, people
 from frontalbench.site.master import Master, Row, ranking
 from frontalbench.tabulate.columns import MASTER

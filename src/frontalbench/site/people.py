@@ -13,7 +13,7 @@ from frontalbench import images, status
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.images import RGB
-from frontalbench.plan.grid import ORIGINAL
+from frontalbench.plan.variant import ORIGINAL, parse
 
 THUMB = 168
 """Longer side of a picture in pixels."""
@@ -66,7 +66,7 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
     shown: dict[str, dict[str, RGB | None]] = {ORIGINAL: examples.pictures(files.pictures.get(ORIGINAL, ()), wanted)}
     scores: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, dict[str, str]] = {}
-    variants = [v for v in files.variants if ":" not in v]
+    variants = [v for v in files.variants if parse(v).has_pixels]
     for variant in [ORIGINAL, *variants]:
         cells = [series.read_similarity(files.similarity_of(variant, judge)) for judge in judges]
         scores[variant] = [dict(zip(series.strings(t, "image_id"), series.numbers(t, "genuine"), strict=True)) for t in cells]
