@@ -7,7 +7,7 @@ rule compare:
         pose="results/people/{dataset}/pose.parquet",
         embeddings=lambda wildcards: PLAN.embeddings(
             wildcards.dataset,
-            parse(wildcards.judged).probes,
+            variant.parse(wildcards.judged).probes,
             wildcards.detector,
             wildcards.backbone,
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import re
 import shlex
@@ -36,6 +37,8 @@ _WHOLE = ("all", "results", "site", "check_weights", "summarize", "cost")
 """Targets that need every dataset."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
+LOADING_MINUTES = 15
+"""For the start of a job on a busy machine, and for loading its model."""
 EXPRESSION = "face_landmarker"
 """The landmarks card that reads expressions."""
 
@@ -152,6 +155,11 @@ class Plan:
                 problems.append(
                     f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
                 )
+            elif parse(name).turned and not problems and not self._turns(parse(name).frontalizer):
+                problems.append(
+                    f"{where}: derived: '{name}': frontalizer '{parse(name).frontalizer}' turns no references, its card's contract says "
+                    "target_pose: frontal; leave it out, or take a card that says any"
+                )
         if problems:
             raise BadConfig("\n".join(problems))
 
@@ -160,7 +168,7 @@ class Plan:
         problems = []
         for name in self.datasets:
             try:
-                self._fingerprints(name)
+                self._survey(name)
             except FrontalbenchError as error:
                 problems.append(str(error))
         if problems:
@@ -211,6 +219,11 @@ class Plan:
             *((KIND, name) for variant in chosen.derived for backbone in chosen.backbones for name in self.features(variant, backbone)),
         ]
 
+    def _turns(self, frontalizer: str) -> bool:
+        """Whether a frontalizer takes any target pose. A card without a contract may: its job says so when it has loaded the model."""
+        contract = self.card("frontalizer", frontalizer).contract
+        return contract is None or contract.target_pose == "any"
+
     def features(self, variant: str, backbone: str) -> list[str]:
         """The feature map's card of a derived variant's cell, if the variant asks for one and the backbone has one."""
         wanted = parse(variant).recipe == RECIPE and card_name(backbone) in self._feature_names()
@@ -253,18 +266,42 @@ class Plan:
         shape = str(tables.SCHEMAS[schema]) if schema else ""
         return fingerprint.code_fingerprint(modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used)])
 
+    # Resources --------------------------------------------------------------------------------------------------------
+
+    def mem_mb(self, frontalizer: str) -> int:
+        """Memory that a job of this frontalizer asks for, as its card says."""
+        return self.card("frontalizer", frontalizer).resources.mem_mb
+
+    def gpus(self, frontalizer: str) -> int:
+        """GPUs that a job of this frontalizer asks for by itself: 1 where its card requires one. A profile may give one to the others, too."""
+        return int(self.card("frontalizer", frontalizer).resources.gpu == "required")
+
+    def minutes(self, frontalizer: str, dataset: str, shard: str, *, turning: bool = False) -> int:
+        """Minutes that a job of this frontalizer asks for: loading, and the shard's images by the rate on its card.
+
+        ``turning``: its references are turned to every angle. At most half of the images are references (who has one has a probe, too, or is in no
+        cell), and there are two angles for each bin of |yaw| but the first.
+        """
+        try:
+            images = self._survey(dataset).counts[shard]
+        except FrontalbenchError:  # a node of a cluster that does not see the pictures
+            images = 2 * listing.PER_SHARD
+        if turning:
+            images *= max(1, len(self.datasets[dataset].yaw_bins) - 2)
+        return LOADING_MINUTES + math.ceil(images * self.card("frontalizer", frontalizer).resources.minutes_per_1000 / 1000)
+
     # Datasets ---------------------------------------------------------------------------------------------------------
 
     def members(self, dataset: str, shard: str) -> str:
         """Fingerprint of the files of one shard: names and contents."""
-        return self._fingerprints(dataset)[shard]
+        return self._survey(dataset).fingerprints[shard]
 
     @functools.cache  # noqa: B019 - one plan per process
-    def _fingerprints(self, dataset: str) -> dict[str, str]:
+    def _survey(self, dataset: str) -> listing.Survey:
         survey = listing.survey(self.datasets[dataset])
         if survey.note:
             self._notes.append(survey.note)
-        return survey.fingerprints
+        return survey
 
     def notes(self) -> list[str]:
         """A line for each dataset looked at so far of whose folder something was not used."""

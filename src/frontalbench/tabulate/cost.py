@@ -155,7 +155,10 @@ _WORKED_ON = frozenset({status.OK, status.NO_FACE})
 
 
 def needs_face(card: ModelCard) -> bool:
-    """Whether the frontalizer of a card wants the face found in the photograph; told without its weights."""
+    """Whether the frontalizer of a card wants the face found in the photograph: its contract, else what a class of its family says; told without its
+    weights."""
+    if card.contract is not None:
+        return card.contract.face
     module = importlib.import_module(families.target(card.kind, card.family)[0])
     flags = [getattr(value, "needs_face", None) for value in vars(module).values() if isinstance(value, type)]
     return any(flag is True for flag in flags)
