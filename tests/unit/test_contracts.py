@@ -45,7 +45,7 @@ def views() -> list[View]:
 
 
 def _here(card: ModelCard) -> bool:
-    return all(store.available(used) for used in (card, *card.used_cards()))
+    return store.available(card) and all(_here(used) for used in card.used_cards())
 
 
 def test_every_shipped_frontalizer_says_its_contract_and_what_its_jobs_ask_for() -> None:
