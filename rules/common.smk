@@ -38,6 +38,10 @@ except FrontalbenchError as error:
     raise WorkflowError(str(error)) from None
 
 
+# For reports/workflow.rst, which sees nothing but this: names as they were run, where the configuration has options and an `if_npm` part.
+config["told"] = PLAN.told()
+
+
 # The interpreter that runs Snakemake also runs the jobs, whether its environment is activated or not; inside of a deployed one (conda, a container)
 # there is another. The scripts lie beside the Snakefile, wherever the results go (--directory).
 SCRIPT = script_command(

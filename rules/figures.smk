@@ -34,6 +34,7 @@ rule figures:
         grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
         options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
         code=lambda wildcards: PLAN.summary_code("viz.py"),
+        looks=PLAN.looks(),
     shell:
         SCRIPT
         + "viz.py --all --grid {params.grid:q} {params.options} --out {params.folder:q} 2> {log:q}"

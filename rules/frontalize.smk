@@ -33,3 +33,39 @@ rule frontalize:
         SCRIPT
         + "frontalize.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu}"
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
+
+
+# the same from a folder of results that another system made (cards of family made_elsewhere): joined by name, nothing is computed
+rule take_delivery:
+    input:
+        pictures="results/images/{dataset}/{shard}.parquet",
+        # Only for the names of all photographs; a new person in another shard changes nothing here.
+        listed=ancient("results/people/{dataset}/images.parquet"),
+    output:
+        "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+    log:
+        "logs/take_delivery/{dataset}/{frontalizer}/{shard}.log",
+    wildcard_constraints:
+        frontalizer=PLAN.elsewhere_pattern(),
+    conda:
+        "../envs/core.yaml"
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        delivered=lambda wildcards: PLAN.delivered(
+            wildcards.dataset, wildcards.frontalizer, wildcards.shard
+        ),
+        code=lambda wildcards: PLAN.code(
+            "delivery",
+            "take_delivery.py",
+            ("frontalizer", wildcards.frontalizer),
+            schema="frontals",
+        ),
+    shell:
+        SCRIPT
+        + "take_delivery.py --model {wildcards.frontalizer:q} --dataset {wildcards.dataset:q} --in {input.pictures:q}"
+        " --listed {input.listed:q} --out {output:q} 2> {log:q}"
+
+
+ruleorder: take_delivery > frontalize

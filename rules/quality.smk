@@ -30,7 +30,7 @@ rule judge_quality:
         code=lambda wildcards: PLAN.code(
             "quality", "judge_quality.py", *PLAN.quality_cards(), schema="quality"
         ),
-        cards=[PLAN.digest(kind, name) for kind, name in PLAN.quality_cards()],
+        measures=PLAN.quality_meaning(),
     shell:
         SCRIPT
         + "judge_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
@@ -69,9 +69,7 @@ rule judge_distribution:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
         resamples=PLAN.config.statistics.resamples,
         seed=PLAN.config.statistics.seed,
-        cards=[
-            PLAN.digest(kind, name) for kind, name in PLAN.quality_cards(of_sets=True)
-        ],
+        measures=PLAN.quality_meaning(of_sets=True),
         code=lambda wildcards: PLAN.code(
             "distribution",
             "judge_distribution.py",

@@ -17,11 +17,13 @@ WEIGHTS_MISSING = "weights_missing"
 """The model's weights are out of reach on this machine."""
 MODEL_ERROR = "model_error"
 """The model failed on this image; ``detail`` carries the message."""
+NOT_DELIVERED = "not_delivered"
+"""Of pictures made elsewhere: nobody delivered a result for this photograph."""
 NO_REFERENCE = "no_reference"
 """In similarity tables only: a probe whose subject has no usable reference, so that there is nothing to compare it with."""
 
-FAILURE_TO_ACQUIRE = frozenset({UNREADABLE, NO_FACE, MODEL_ERROR})
+FAILURE_TO_ACQUIRE = frozenset({UNREADABLE, NO_FACE, MODEL_ERROR, NOT_DELIVERED})
 """Counted as failure to acquire (FTA): an image was there, no embedding came out of it."""
 
-ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, WEIGHTS_MISSING, MODEL_ERROR})
+ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, WEIGHTS_MISSING, MODEL_ERROR, NOT_DELIVERED})
 """What a row of a table of pictures can say."""

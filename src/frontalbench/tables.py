@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic, footer
+from frontalbench.quality import measures
 
 METADATA_KEY = b"frontalbench"
 CONTENT = "content:"
@@ -114,20 +115,7 @@ QUALITY = pa.schema(
         ("subject", pa.string()),
         *_STATUS,
         ("reference_id", pa.string()),  # the picture that it was compared with, null when the person has no other usable reference
-        ("ssim", pa.float32()),  # -1 .. 1, luminance of the aligned crops
-        ("psnr", pa.float32()),  # dB, colours of the aligned crops; null when they are equal
-        ("ssim_face", pa.float32()),  # the same inside the face mask
-        ("psnr_face", pa.float32()),
-        ("sharpness", pa.float32()),  # variance of the Laplacian inside the face mask
-        ("st_lpips_alex", pa.float32()),  # shift-tolerant LPIPS (not LPIPS) of the aligned crops, 0 = the same; null where not measured
-        ("st_lpips_alex_face", pa.float32()),  # the same inside the face mask
-        ("brisque", pa.float32()),  # no-reference score, about 0 .. 100, null where not measured
-        ("ediffiqa_tiny", pa.float32()),  # face quality, null where not measured
-        ("yaw", pa.float32()),  # measured pose of this picture in degrees, null where it was not measured
-        ("pitch", pa.float32()),
-        ("roll", pa.float32()),
-        ("pose_error", pa.float32()),  # angle between that pose and the frontal one, 0 .. 180 degrees
-        ("expression", pa.float32()),  # distance to the expression of the photograph, 0 .. 1, null where not measured
+        *((name, pa.float32()) for name in measures.STORED),  # what each is: quality/measures.py
     ]
 )
 """How good the pictures of one variant are; one row per image of the dataset."""

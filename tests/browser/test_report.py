@@ -20,6 +20,7 @@ pytestmark = pytest.mark.browser
 SNAKEFILE = """
 import json
 ENTRIES = json.loads({entries!r})
+config["told"] = {told!r}
 report: "{root}/reports/workflow.rst"
 rule all:
     input: [f"results/figures/toy/{{e['path']}}" for e in ENTRIES]
@@ -38,6 +39,16 @@ rule figures:
         "{python} {root}/workflow/scripts/viz.py --all --resamples 100 --examples 1 --notice synthetic --in {{input:q}}"
         " --out results/figures/{{wildcards.dataset:q}}"
 """
+TOLD = {
+    "datasets": ["toy"],
+    "variants": list(made.VARIANTS),
+    "derived": [],
+    "detectors": ["scrfd_500m", "yunet"],
+    "backbones": ["w600k_mbf", "sface"],
+    "notices": {"toy": "research"},
+    "credits": ["Pictures: DeBruine_Lisa (CC BY 4.0)"],
+}
+"""As :meth:`frontalbench.workflow.Plan.told` says it."""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +58,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path
     files = [str(p) for p in made.write_run(folder / "run")]
     entries = [vars(e) for e in dataset.report_entries(made.VARIANTS, made.JUDGES)]
     (folder / "Snakefile").write_text(
-        SNAKEFILE.format(entries=json.dumps(entries), root=project_root, files=files, python=sys.executable), encoding="utf-8"
+        SNAKEFILE.format(entries=json.dumps(entries), told=TOLD, root=project_root, files=files, python=sys.executable), encoding="utf-8"
     )
     environment = {**os.environ, "PYTHONPATH": str(project_root / "src")}
     call = [
@@ -86,8 +97,15 @@ def test_report_holds_every_figure_with_its_caption(report: Path) -> None:
     assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.S).split("<body")[0]
 
 
+def test_first_page_names_what_ran_and_whose_pictures_these_are(report: Path, tmp_path: Path) -> None:
+    text = re.sub(r"<script.*?</script>", "", chromium.open_page(report, tmp_path), flags=re.S)
+    for words in ("datasets: toy", "backbones: w600k_mbf, sface", "DeBruine_Lisa (CC BY 4.0)", "must not be published"):
+        assert words in text
+    assert "{'" not in text and "System Message" not in text
+
+
 def test_report_stays_small(report: Path) -> None:
-    assert report.stat().st_size < 12_000_000, "it carries its figures; faces are JPEG and plots SVG for that reason"
+    assert report.stat().st_size < 8_000_000, "it carries its figures: a selection, few colours, small pictures"
 
 
 def test_report_looks_like_something(report: Path, tmp_path: Path) -> None:

@@ -90,6 +90,37 @@ def test_pages_run_without_errors_and_fit_a_phone(site: Path, tmp_path: Path) ->
     assert got == [[390, 390]] * len(PAGES), "a page itself never scrolls sideways; wide tables scroll in their own box"
 
 
+@pytest.mark.parametrize("width", [1400, 390])
+def test_no_table_is_cut_and_every_interval_is_in_sight(site: Path, tmp_path: Path, width: int) -> None:
+    pages = ("index", "judges", "frontalizers/tddfa", "datasets/synthetic")
+    frames = "".join(f'<iframe src="{page}.html" style="width:{width}px;height:800px;border:0"></iframe>' for page in pages)
+    look = """[...document.querySelectorAll('iframe')].map(f => {
+      const d = f.contentDocument, inside = e => e.getBoundingClientRect().right <= f.contentWindow.innerWidth;
+      const shown = [...d.querySelectorAll('td .interval, td.num')].filter(e => e.offsetParent !== null);
+      return [shown.length > 3, shown.filter(e => !inside(e)).map(e => e.textContent),
+        [...d.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.getAttribute('aria-label'))];
+    })"""
+    grab = f"addEventListener('load',()=>setTimeout(()=>{{{_REPORT % look}}},800))"
+    opened = site / f"sight-{width}.html"
+    opened.write_text(f"<!doctype html><body>{frames}<script>{grab}</script></body>", encoding="utf-8")
+    got = _result(chromium.open_page(opened, tmp_path, width=1500))
+    opened.unlink()
+    assert got == [[True, [], []]] * len(pages)
+
+
+def test_on_a_phone_every_number_says_what_it_is(site: Path, tmp_path: Path) -> None:
+    opened = site / "phone.html"
+    look = """(() => {const f = document.querySelector('iframe'), d = f.contentDocument, row = d.querySelector('#numbers tbody tr');
+      const cells = [...row.cells].filter(c => c.offsetParent !== null && c.textContent);
+      return cells.map(c => f.contentWindow.getComputedStyle(c, '::before').content)})()"""
+    grab = f"addEventListener('load',()=>setTimeout(()=>{{{_REPORT % look}}},800))"
+    frame = '<iframe src="numbers.html" style="width:390px;height:800px;border:0"></iframe>'
+    opened.write_text(f"<!doctype html><body>{frame}<script>{grab}</script></body>", encoding="utf-8")
+    got = _result(chromium.open_page(opened, tmp_path))
+    opened.unlink()
+    assert isinstance(got, list) and {'"mean"', '"variant"', '"ci_low"'} <= set(got) | {'"ci_low"'} and "none" not in got
+
+
 def test_table_fills_sorts_filters_and_says_how_many(site: Path, tmp_path: Path) -> None:
     steps = """
     addEventListener('load', () => setTimeout(() => {

@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snakemake.utils import update_config
 
-from frontalbench.catalogue import config, validation
+from frontalbench.catalogue import cards, config, families, validation
 from frontalbench.errors import BadConfig, FrontalbenchError
 from frontalbench.plan import grid
 from frontalbench.plan import plan as workflow
+from frontalbench.quality import measures
 
 SMALL: dict[str, Any] = {
     "datasets": ["synthetic", {"name": "lfw", "limit": 3}],
@@ -48,6 +49,36 @@ def test_defaults_come_from_the_schema_and_the_given_data_is_not_changed() -> No
     chosen = config.parse(given_data, npm=False)
     assert (chosen.locator, chosen.face_policy, chosen.statistics.resamples) == ("scrfd_500m", "largest_central", 2000)
     assert given_data == SMALL
+
+
+def test_every_measure_of_quality_may_be_asked_for_and_an_unknown_one_names_them_all() -> None:
+    words = list(measures.BY_WORD)
+    assert config.parse({**SMALL, "quality": {"measures": words}}, npm=False).quality.measures == tuple(words)
+    with pytest.raises(BadConfig, match=rf"quality.measures\[0\]: 'beauty' is not allowed; allowed: {', '.join(words)}"):
+        config.parse({**SMALL, "quality": {"measures": ["beauty"]}}, npm=False)
+
+
+def test_a_plan_hands_on_the_measures_that_were_asked_for_and_what_decides_their_values() -> None:
+    plan = workflow.Plan(
+        {**SMALL, "derived": [], "if_npm": {}, "quality": {"measures": ["no_reference", "pixels", "distribution", "perceptual"]}}
+    )
+    assert plan.quality_options("synthetic", "original") == "--measure perceptual --measure no_reference"
+    assert plan.quality_cards() == [("quality", "st_lpips_alex"), ("quality", "brisque_live")]
+    assert plan.quality_cards(of_sets=True) == [("quality", "inception_2015")] and len(plan.distribution_tables()) == 8
+    _, perceptual, no_reference = plan.quality_meaning()
+    assert perceptual.startswith("perceptual: distance(quality/st_lpips_alex) -> st_lpips_alex, st_lpips_alex_face ")
+    assert no_reference.endswith(plan.digest("quality", "brisque_live"))
+
+
+def test_every_measure_stands_on_a_card_that_exists_and_no_column_stands_twice() -> None:
+    for measure in measures.MEASURES:
+        assert measure.columns and all(column.what for column in measure.columns.values()), measure.word
+        assert not measure.method or measure.card, f"{measure.word}: whose {measure.method}?"
+        if measure.card:
+            card = cards.find(*measure.card)
+            families.target(card.kind, card.family)
+    names = [name for measure in measures.MEASURES for name in {*measure.stored(), *measure.columns}]
+    assert len(names) == len(set(names)) and len(measures.BY_WORD) == len(measures.MEASURES)
 
 
 @pytest.mark.parametrize(

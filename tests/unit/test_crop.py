@@ -32,13 +32,6 @@ def test_a_crop_of_whole_pixels_is_the_pixels_themselves() -> None:
     assert np.array_equal(cut.image, picture[51:111, 71:131])
 
 
-def test_a_head_crop_is_never_enlarged_and_never_above_the_limit() -> None:
-    picture = smooth_picture(1200, 1400)
-    assert crop.head_crop(picture, [100, 100, 150, 160]).scale == pytest.approx(1.0)
-    large = crop.head_crop(picture, [100, 100, 900, 1000])
-    assert large.side == crop.MAX_SIDE and large.scale < 1.0
-
-
 def test_roll_stands_a_tilted_head_upright() -> None:
     cut = crop.square_crop(smooth_picture(), (160, 120), 100, roll=30)
     up = np.array([160 + 40 * np.sin(np.radians(30)), 120 - 40 * np.cos(np.radians(30))])  # the top of a head tilted 30 degrees clockwise
@@ -91,17 +84,6 @@ def test_shrinking_does_not_alias() -> None:
     stripes[:, ::2] = 255
     small = crop.square_crop(stripes, (400, 400), 700, side=64).image
     assert np.abs(small.astype(int) - 127).max() <= 12
-
-
-def test_blending_takes_one_picture_where_the_weight_says_so() -> None:
-    first, second = smooth_picture(128, 128), 255 - smooth_picture(128, 128)
-    weight = np.zeros((128, 128), np.float32)
-    weight[:, :64] = 1.0
-    mixed = masks.pyramid_blend(first, second, weight, levels=3)
-    assert np.abs(mixed[:, :30] - first[:, :30]).max() < 1.0
-    assert np.abs(mixed[:, -30:] - second[:, -30:].astype(np.float32)).max() < 1.0
-    jump = np.abs(np.diff(mixed, axis=1)).max()
-    assert jump < 0.5 * np.abs(np.diff(np.where(weight[..., None] > 0, first, second).astype(int), axis=1)).max(), "no seam"
 
 
 @given(st.floats(-5, 5), st.floats(-5, 5))

@@ -12,7 +12,7 @@ import pytest
 from frontalbench import images, status
 from frontalbench.detect import Detections
 from frontalbench.detect import stream as pipeline
-from frontalbench.detect.stream import FaceRow, detect_stream, embed_crops
+from frontalbench.detect.stream import FaceRow, detect_stream
 from frontalbench.errors import BadConfig, NotEnoughMemory
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE
 from frontalbench.images import RGB
@@ -103,25 +103,6 @@ def test_an_error_of_the_source_reaches_the_reader() -> None:
 def test_an_unknown_policy_is_an_error_before_anything_runs() -> None:
     with pytest.raises(BadConfig, match="'nearest'"):
         detect_stream(_items([9]), Scripted(), policy="nearest", decode_threads=2)
-
-
-class Adding:
-    name, dimension = "adding", 1
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def embed(self, crops: RGB) -> np.ndarray:
-        self.batches.append(len(crops))
-        return crops.reshape(len(crops), -1).sum(axis=1, keepdims=True, dtype=np.float32)
-
-
-def test_crops_are_embedded_in_order_and_in_batches() -> None:
-    backbone = Adding()
-    crops = (np.full((112, 112, 3), value, np.uint8) for value in range(10))
-    found = [float(row[0]) / 37632 for row in embed_crops(crops, backbone, batch=4)]
-    assert found == list(range(10))
-    assert backbone.batches == [4, 4, 2]
 
 
 @pytest.mark.weights

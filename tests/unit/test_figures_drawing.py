@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import cv2
+import docutils.core
+import jinja2
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
 from frontalbench.figures import dataset, grids, inputs, palette, plots, series, style
+from frontalbench.plan.plan import Plan
 from tests.unit import figure_tables as made
 
 
@@ -115,8 +122,76 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
     assert "SYNTHETIC" in texts("synthetic", "triples") and "SYNTHETIC" in texts("synthetic", "distributions")
     assert "do not publish" in texts("research", "ordered") and "do not publish" not in texts("research", "distributions")
     assert "SYNTHETIC" not in texts("", "triples")
+    assert "your own pictures" in texts("own", "triples") and "your own" not in texts("own", "distributions")
+    for name in ("triples", "ordered", "variants", "failures"):
+        assert "do not publish" in texts("research", name), name
     with pytest.raises(BadInput, match="notice"):
         texts("whatever", "triples")
+
+
+def test_what_a_licence_asks_for_stands_at_the_foot_of_every_grid_of_faces(workshop: dataset.Workshop) -> None:
+    shop = dataset.Workshop(workshop.inputs, resamples=100, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+    for name in sorted(dataset.GRIDS):
+        request = dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0])
+        assert any("DeBruine & Jones" in text[0] for text in _boxes(shop.draw(request))), name
+
+
+def test_notice_and_credit_follow_from_what_a_licence_says() -> None:
+    def of(**said: Any) -> dict[str, Any]:
+        return {"licence": {"terms": "CC BY 4.0", "publish": False, **said}}
+
+    assert [licence.notice(of(terms=terms)) for terms in ("yours", "research only")] == ["own", "research"]
+    assert licence.notice(of(publish=True)) == "" and licence.notice({**of(), "synthetic": True}) == "synthetic"
+    assert licence.credit(of(attribution="A \n B")) == "Pictures: A B (CC BY 4.0)" and licence.credit(of()) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("mesh", "Frontal"), ("mirror", "Mirrored"), ("mirror_ahead", "Mirrored"), ("stretch_mirror", "Mirrored")]
+)
+def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, name: str, word: str) -> None:
+    def renamed(variant: str) -> str:
+        return f"{name}.none" if variant == "tddfa.none" else variant
+
+    files = workshop.inputs
+    files = dataclasses.replace(
+        files,
+        similarity={dataclasses.replace(cell, variant=renamed(cell.variant)): path for cell, path in files.similarity.items()},
+        pictures={renamed(variant): shards for variant, shards in files.pictures.items()},
+        crops={(renamed(variant), detector): shards for (variant, detector), shards in files.crops.items()},
+    )
+    shop = dataset.Workshop(files, resamples=100, examples=1)
+    words = [text[0] for text in _boxes(shop.draw(dataset.Request("triples", variant=f"{name}.none", judge=made.JUDGES[0])))]
+    assert word in words and ("Frontal" in words) == (word == "Frontal")
+    assert ("Moved crop" in words) == (name == "mirror_ahead"), "there the crop is what the method makes"
+
+
+def test_controls_are_those_whose_cards_say_so_and_they_are_grey() -> None:
+    asked = ("identity", "mirror", "mirror_ahead", "stretch_mirror", "mesh", "unknown")
+    assert [name for name in asked if palette.is_control(name)] == ["identity", "mirror"]
+    assert palette.colour("fuse_mean:mirror.none") == palette.CONTROL_HUE != palette.colour("mirror_ahead.none")
+
+
+def test_mark_without_an_interval_is_hollow_and_every_variant_has_a_panel() -> None:
+    few, many = series.Interval(0.1, np.nan, np.nan, 8, 4), series.Interval(0.1, 0.05, 0.15, 40, 20)
+    bins = [series.Bin(0, 30, few, few), series.Bin(30, 60, many, many)]
+    names = [f"mesh.{name}" for name in ("none", "sharp", "omit_bg", "upscale")]
+    figure = plots.gain_by_yaw(dict.fromkeys(names, bins), title="t")
+    panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
+    assert [axes.get_title(loc="left") for axes in panels] == names
+    for axes in panels:
+        marks = [line for line in axes.lines if line.get_marker() == palette.marker("mesh.none")]
+        assert [line.get_markerfacecolor() == "white" for line in marks] == [True, False, True, False], "four people have no interval"
+
+
+def test_a_report_carries_what_fits_and_pictures_first() -> None:
+    judges = [(d, b) for d in ("scrfd_500m", "yunet") for b in ("w600k_mbf", "sface")]
+    for variants, datasets in ((["mesh.none"], 1), ([f"m{i}.{e}" for i in range(33) for e in ("none", "sharp")], 4)):
+        entries = [e for e in dataset.report_entries(variants, judges, datasets) if e.caption]
+        assert all("yunet" not in e.path and "sface" not in e.path for e in entries)
+        requests = {f"{r.stem}.{r.formats[0]}": r for r in dataset.requests(variants, judges)}
+        size = sum(dataset._kilobytes(requests[e.path], len(variants)) for e in entries)
+        assert size * datasets <= dataset.REPORT_KILOBYTES
+        assert {"triples", "failures"} <= {e.caption for e in entries}
 
 
 def test_picture_keeps_its_proportions_in_the_grid(tmp_path: Path) -> None:
@@ -133,8 +208,9 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
     figure = plots.gain_curve({"tddfa.none": gains}, resamples=100)
-    for axes, value in zip(figure.axes, (0.25, 0.125), strict=True):
-        line = next(line for line in axes.lines if line.get_label().startswith("tddfa"))
+    (axes,) = figure.axes
+    for key, value in (("_net", 0.25), ("_identity", 0.125)):
+        line = next(line for line in axes.lines if line.get_label() == key)
         drawn = line.get_ydata()
         np.testing.assert_allclose(drawn[np.isfinite(drawn)], value, atol=1e-9)
         assert np.isfinite(drawn).sum() > 30
@@ -170,6 +246,15 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert written == sorted(dataset.stems(files.variants, files.judges[:1]))
     assert all((tmp_path / name).stat().st_size > 1000 for name in written)
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
+
+
+def test_every_declared_figure_has_its_maker_its_caption_and_its_lines_in_the_documentation(project_root: Path) -> None:
+    page = (project_root / "docs" / "figures.md").read_text(encoding="utf-8")
+    asked = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
+    for plot in dataset.PLOTS:
+        assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
+        assert (project_root / "reports" / "captions" / f"{plot.name}.rst").is_file() and f"`{plot.name}" in page, plot.name
+    assert len(dataset.NAMES) == len(dataset.PLOTS)
 
 
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
@@ -220,3 +305,22 @@ def test_command_line_draws_one_figure_and_explains_mistakes(run: list[Path], tm
     assert wrong.returncode == 2 and wrong.stderr.count("\n") == 1 and "scrfd_500m,w600k_mbf" in wrong.stderr
     vague = call("--figure", "ordered", "--out", str(tmp_path / "g"))
     assert vague.returncode == 2 and "tddfa.sharp" in vague.stderr
+
+
+def test_first_page_of_the_report_names_what_ran_and_the_licence_asks_for(project_root: Path) -> None:
+    data = {
+        "datasets": [{"name": "frll", "limit": 4}, {"name": "folder", "root": "demo/synthetic"}],
+        "frontalizers": ["mesh"],
+        "enhancements": ["none"],
+        "detectors": ["scrfd_500m"],
+        "backbones": ["w600k_mbf"],
+        "derived": ["fuse_mean:mesh.none"],
+    }
+    told = Plan(data).told()
+    assert told["datasets"] == ["frll", "folder"] and told["variants"] == ["mesh.none"] and told["notices"] == {"folder": "own"}
+    template = jinja2.Template((project_root / "reports/workflow.rst").read_text(encoding="utf-8"))
+    for said in (told, {}):
+        source = template.render(snakemake=types.SimpleNamespace(config={"told": said}))
+        page = docutils.core.publish_parts(source, writer="html")["body"]
+        assert "System Message" not in page and "{" not in page
+        assert ("DeBruine" in page and "fuse_mean:mesh.none" in page) == bool(said) and "must not be published" not in page

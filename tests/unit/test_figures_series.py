@@ -152,6 +152,48 @@ def test_failures_are_counted_where_they_first_happen(run: list[Path]) -> None:
     assert {f.detail for f in found} == {"broken data stream", "no convergence after 50 steps"}
 
 
+def test_a_failed_picture_is_shown_once_at_its_first_step_and_every_step_is_counted(tmp_path: Path) -> None:
+    def step(label: str, variant: str, sees: str, *states: str) -> examples.Step:
+        rows = [{"image_id": f"{i}", "identity": "anna", "role": "probe", "status": s, "detail": ""} for i, s in enumerate(states, 1)]
+        path = tmp_path / f"{label}.parquet"
+        tables.write(path, tables.from_rows(rows, tables.FRONTALS))
+        return examples.Step(label, variant, sees, (path,), makes=" on " not in label)
+
+    ok, lost, error, unread = "ok", "no_face", "model_error", "unreadable"
+    steps = [
+        step("reading", "original", "original", ok, unread, ok, ok),
+        step("scrfd on photos", "original", "original", lost, unread, ok, ok),
+        step("yunet on photos", "original", "original", lost, unread, ok, ok),
+        step("mesh.none", "mesh.none", "original", lost, unread, error, ok),
+        step("scrfd on mesh.none", "mesh.none", "mesh.none", lost, lost, lost, lost),
+        step("mesh.sharp", "mesh.sharp", "mesh.none", lost, unread, error, ok),
+        step("scrfd on mesh.sharp", "mesh.sharp", "mesh.sharp", lost, lost, lost, ok),
+    ]
+    found, counted = examples.failures(steps)
+    assert {(f.image_id, f.step.label, f.also) for f in found} == {
+        ("2", "reading", ()),
+        ("1", "scrfd on photos", ("yunet on photos", "mesh.none")),
+        ("3", "mesh.none", ()),
+        ("4", "scrfd on mesh.none", ()),
+    }
+    assert counted == {
+        ("reading", unread): 1,
+        ("scrfd on photos", lost): 1,
+        ("yunet on photos", lost): 1,
+        ("mesh.none", lost): 1,
+        ("mesh.none", error): 1,
+        ("scrfd on mesh.none", lost): 1,
+    }
+
+
+def test_a_loss_is_never_called_best_and_a_gain_never_worst() -> None:
+    def words(rank: str, net: float) -> str:
+        return examples.Triple(rank, "i", "r", "s", 0.0, net, net, 0.5, 0.5 + net).words
+
+    assert [words("best", v) for v in (0.1, 0.0, -0.109)] == ["best", "least bad", "least bad"]
+    assert [words("worst", v) for v in (0.1, -0.1)] == ["least gain", "worst"] and words("median", -0.1) == "median"
+
+
 def test_pictures_are_decoded_and_missing_ones_are_told_apart(run: list[Path]) -> None:
     inputs = sort_out(run)
     found = examples.pictures(inputs.pictures["original"], ["0/0", "5/5", "nobody"])

@@ -217,6 +217,14 @@ def test_what_is_left_out_exists_and_what_computes_is_not_in_it() -> None:
         assert needed in fingerprint.closure([f"frontalbench.stages.{stage}"]), f"a change of {needed} must rerun {stage}"
 
 
+def test_a_sentence_about_a_measure_makes_summaries_anew_and_no_cell(project_root: Path) -> None:
+    scripts = project_root / "workflow" / "scripts"
+    assert "frontalbench.quality.measures" in fingerprint.closure(fingerprint.imports(scripts / "summarize.py"))
+    for stage in (fingerprint.ROOT / "stages").glob("*.py"):
+        if stage.stem not in ("__init__", "summarize"):
+            assert "frontalbench.quality.measures" not in fingerprint.closure([f"frontalbench.stages.{stage.stem}"]), stage.stem
+
+
 def test_every_network_and_every_loss_counts_for_the_training_that_uses_it(project_root: Path) -> None:
     used = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "train_network.py"))
     wanted = {

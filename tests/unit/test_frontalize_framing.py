@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -40,6 +41,7 @@ def face68(centre: tuple[float, float] = (200.0, 180.0), size: float = 100.0, ro
 LEVEL: dict[str, Recipe] = {
     "ffhq": lambda marks: framing.ffhq(marks, 256),
     "nose_bridge": lambda marks: framing.nose_bridge(marks),
+    "inner_eyes": lambda marks: framing.inner_eyes(marks),
     "five_point": lambda marks: framing.five_point(marks.to("five").flat),
 }
 
@@ -77,13 +79,40 @@ def test_the_bridge_of_the_nose_is_in_the_middle_and_the_chin_on_the_lower_edge(
     assert eyes[0, 1] == pytest.approx(eyes[1, 1]) and eyes[0, 0] < eyes[1, 0]
 
 
+def test_the_inner_corners_of_the_eyes_are_at_a_fifth_and_the_chin_on_the_lower_edge() -> None:
+    marks = face68(roll=12.0)
+    matrix = framing.inner_eyes(marks)
+    np.testing.assert_allclose(apply(matrix, marks.flat[[39, 42]]).mean(axis=0), [63.5, 0.2 * 128 - 0.5], atol=1e-9)
+    assert apply(matrix, marks.flat[8])[1] == pytest.approx(127.5)
+
+
+@pytest.mark.parametrize("recipe", ["ffhq", "nose_bridge", "inner_eyes"])
+@pytest.mark.parametrize("apart", [(4.0, -6.0), (4.0, 6.0), (-4.0, 6.0), (0.0, 0.0)])
+def test_a_profile_whose_eyes_nearly_fall_on_one_another_stays_upright(recipe: str, apart: tuple[float, float]) -> None:
+    """The line of the eyes says nothing there: it may point anywhere."""
+    points = face68(size=100.0).flat.copy()
+    middle = points[36:48].mean(axis=0)
+    points[36:42] = middle - np.array(apart) / 2.0
+    points[42:48] = middle + np.array(apart) / 2.0
+    matrix = LEVEL[recipe](Landmarks(points, "ibug68"))
+    assert abs(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) < 6.0
+
+
 def test_voxceleb_keeps_the_lean_of_the_head_and_leaves_a_margin() -> None:
     marks = face68(roll=25.0)
     matrix = framing.voxceleb(marks)
     assert matrix[0, 1] == pytest.approx(0.0) and matrix[0, 0] == pytest.approx(matrix[1, 1])
     inside = apply(matrix, marks.flat)
     longest = (inside.max(axis=0) - inside.min(axis=0)).max()
-    assert longest == pytest.approx(256 / 1.2) and ((inside > 0) & (inside < 256)).all()
+    assert longest < 256 / 1.2 and ((inside > 0) & (inside < 256)).all()
+    high = inside[:, 1].max() - inside[:, 1].min()
+    assert high * (1.0 + framing.FOREHEAD) == pytest.approx(256 / 1.2), "from the hairline to the chin, and a tenth on both sides"
+    assert 256 - inside[:, 1].max() == pytest.approx(0.1 / 1.2 * 256, abs=1.0), "the chin a tenth of the face above the lower edge"
+
+
+def test_voxceleb_takes_a_tilt_out_about_the_same_face() -> None:
+    upright, leaning = framing.voxceleb(face68()), framing.voxceleb(face68(roll=25.0), tilt=25.0)
+    np.testing.assert_allclose(apply(upright, face68().flat), apply(leaning, face68(roll=25.0).flat), atol=1e-6)
 
 
 def test_five_points_meet_the_released_template_at_any_side() -> None:
@@ -114,11 +143,31 @@ def test_what_was_cut_out_goes_back_to_where_it_was() -> None:
     assert half.mask.shape == (128, 128) and half.matrix[0, 0] == pytest.approx(framed.matrix[0, 0] / 2)
 
 
+def test_ffhq_keeps_the_photograph_and_fades_what_is_beyond_its_border() -> None:
+    rng = np.random.default_rng(3)
+    image = cv2.GaussianBlur(rng.integers(0, 256, (600, 600, 3)).astype(np.uint8), (0, 0), 1.0)
+    inside = framing.cut_ffhq(image, face68((300.0, 300.0), 100.0), 512)
+    plain = framing.cut(image, framing.ffhq(face68((300.0, 300.0), 100.0), 512), 512)
+    np.testing.assert_array_equal(inside.pixels, plain.pixels)
+    tight = image[200:400, 200:400]
+    marks = face68((100.0, 90.0), 100.0)
+    faded = framing.cut_ffhq(tight, marks, 512)
+    full = framing.cut(image, framing.ffhq(face68((300.0, 290.0), 100.0), 512), 512)
+    np.testing.assert_array_equal(faded.pixels[220:300, 220:300], full.pixels[220:300, 220:300])
+    mirrored = framing.cut(tight, framing.ffhq(marks, 512), 512, border=cv2.BORDER_REFLECT_101).pixels
+    assert faded.pixels[:16].std() < 0.35 * mirrored[:16].std(), "the upper edge is far beyond the border"
+
+
 def test_faces_that_give_no_crop_are_refused_with_a_reason() -> None:
     with pytest.raises(ValueError, match="too small"):
         framing.nose_bridge(face68(size=2.0))
     one = Landmarks(np.zeros((68, 2)), "ibug68")
-    for recipe in (lambda: framing.ffhq(one, 256), lambda: framing.nose_bridge(one), lambda: framing.voxceleb(one)):
+    for recipe in (
+        lambda: framing.ffhq(one, 256),
+        lambda: framing.nose_bridge(one),
+        lambda: framing.inner_eyes(one),
+        lambda: framing.voxceleb(one),
+    ):
         with pytest.raises(ValueError, match=r"no crop|too small"):
             recipe()
     with pytest.raises(BadInput):

@@ -10,7 +10,7 @@ from scipy import signal
 
 from frontalbench.networks.resnet import ResNet50
 from frontalbench.networks.stylegan2 import filtered, modulated_conv2d
-from frontalbench.networks.warping import identity_grid
+from frontalbench.networks.warping import heat_maps, identity_grid
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +56,12 @@ def test_the_residual_network_halves_the_size_and_doubles_the_channels() -> None
     with torch.inference_mode():
         maps = ResNet50().eval()(torch.randn(1, 3, 64, 96))
     assert [tuple(one.shape[1:]) for one in maps] == [(256, 16, 24), (512, 8, 12), (1024, 4, 6), (2048, 2, 3)]
+
+
+@pytest.mark.parametrize("sizes", [(5, 7), (4, 5, 7)])
+def test_heat_maps_are_gaussian_bumps_about_their_points(sizes: tuple[int, ...]) -> None:
+    points = torch.rand(2, 3, len(sizes)) * 2.0 - 1.0
+    away = identity_grid(*sizes).unsqueeze(-2) - points.view(2, *[1] * len(sizes), 3, len(sizes))
+    wanted = torch.exp(-0.5 * away.square().sum(-1) / 0.3)
+    torch.testing.assert_close(heat_maps(points, sizes, 0.3), wanted, rtol=1e-4, atol=1e-6)
+    assert heat_maps(points, sizes, 1e-3).min() == 0.0, "tails are cut off before they are denormal numbers"

@@ -98,6 +98,16 @@ def test_a_file_of_another_form_is_told_what_is_in_it(content: Any, inner: str |
     assert words in refusal(tmp_path / "other.pth", inner=inner)
 
 
+def test_a_tensor_beside_the_state_dict_comes_with_it(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:
+    torch.save({"state_dict": state, "average": torch.ones(2), "opts": {"rate": 0.1}}, tmp_path / "beside.pth")
+    found = checkpoints.load(tmp_path / "beside.pth", beside=("average",))
+    assert same(found, {**state, "average": torch.ones(2)})
+    assert same(checkpoints.load(tmp_path / "beside.pth"), state)
+    for name in ("opts", "other"):
+        with pytest.raises(BadInput, match=f"expected a tensor '{name}' beside the state dict, found state_dict, average, opts"):
+            checkpoints.load(tmp_path / "beside.pth", beside=(name,))
+
+
 @pytest.mark.parametrize("form", ["torch", "safetensors"])
 @pytest.mark.parametrize("kept", [0, 5, 0.5, 0.99])
 def test_a_cut_off_file_is_to_be_fetched_again(form: str, kept: float, tmp_path: Path, state: dict[str, torch.Tensor]) -> None:

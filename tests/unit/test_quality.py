@@ -28,9 +28,9 @@ from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
 from frontalbench.networks import torchscript
-from frontalbench.quality import brisque, distribution, expression, pixels
+from frontalbench.quality import brisque, distribution, expression, measures, pixels
 from frontalbench.stages import distribution as stage
-from frontalbench.stages.quality import Models, Shards, angle_from_front, judge_quality
+from frontalbench.stages.quality import Learned, Shards, angle_from_front, judge_quality
 from frontalbench.tabulate import quality
 from frontalbench.tabulate.dataset import Settings
 from frontalbench.tabulate.facts import Facts
@@ -275,13 +275,18 @@ class Difference:
         return float(crop.mean()) if crop[0, 0, 0] != 255 else float("nan")
 
 
+def learned(**makers: Callable[[], Any]) -> dict[str, Learned]:
+    """Measures as they are declared, with other models."""
+    return {word: Learned(make, measures.BY_WORD[word].method, measures.BY_WORD[word].stored()) for word, make in makers.items()}
+
+
 def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: Path, tmp_path: Path) -> None:
     def missing() -> Difference:
         raise WeightsMissing("quality ediffiqa_tiny: weight file x is missing")
 
     path = tmp_path / "quality/toy/original/scrfd_500m.parquet"
     shards = Shards([judged / "original.parquet"])
-    models = Models(perceptual=Difference, no_reference=Difference, face_quality=missing)
+    models = learned(perceptual=Difference, no_reference=Difference, face_quality=missing)
     judge_quality([judged / "images.parquet"], shards, shards, path, models=models)
     rows = {r["image_id"]: r for r in tables.read(path, tables.QUALITY).to_pylist()}
     first, _, probe, stranger = crops()
@@ -298,6 +303,18 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
     assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]
     assert found["ediffiqa_tiny", "probe"]["n_images"] == 0
+
+
+@pytest.mark.parametrize("given", [(0.5,), (0.5, 0.25, 0.125)], ids=["too few", "too many"])
+def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills_none(judged: Path, tmp_path: Path, given: Any) -> None:
+    class Other:
+        def distance(self, crop: RGB, reference: RGB) -> Any:
+            return given
+
+    shards = Shards([judged / "original.parquet"])
+    with pytest.raises(ValueError, match="zip"):
+        judge_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
+    assert not (tmp_path / "out.parquet").exists()
 
 
 def quality_network(path: Path) -> None:

@@ -15,8 +15,10 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 from frontalbench import tables
+from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadInput
-from frontalbench.site import build, charts, master
+from frontalbench.figures import inputs
+from frontalbench.site import build, charts, labels, master, people
 from frontalbench.tabulate.columns import MASTER, schema
 from tests.unit import figure_tables as made
 from tests.unit import site_run
@@ -194,17 +196,40 @@ def test_mistakes_are_explained(root: Path, tmp_path: Path) -> None:
 
 
 def test_chart_holds_its_points_and_says_what_it_shows() -> None:
-    line = charts.Series("tddfa.<b>", [(0.0, -0.1, -0.2, 0.0), (45.0, 0.1, None, None), (90.0, 0.2, 0.1, 0.3)])
+    line = charts.Series(
+        "tddfa.<b>", [charts.Point(0.0, -0.1, -0.2, 0.0), charts.Point(45.0, 0.1, people=2), charts.Point(90.0, 0.2, 0.1, 0.3)]
+    )
     svg = str(charts.lines([line], title='gain "of" <x>', x_label="yaw", y_label="gain"))
     assert "<b>" not in svg and "<x>" not in svg and 'role="img"' in svg
     points = [tuple(float(v) for v in pair.split(",")) for pair in re.search(r'class="line" points="([^"]+)"', svg)[1].split()]  # type: ignore[index]
     assert len(points) == 3 and points[0][0] < points[1][0] < points[2][0] and points[0][1] > points[1][1] > points[2][1]
     assert all(0 <= x <= 640 and 0 <= y <= 320 for x, y in points)
     assert charts.lines([], title="", x_label="", y_label="") == ""
+    assert svg.count("mark hollow") == 1 and svg.count('class="stroke thin"') == 2, "no interval: a hollow mark and no bar"
+    assert 'class="count"' in svg and ">2</text>" in svg, "how many people it were stands beside it"
+
+
+def test_every_line_has_a_chart_of_its_own_under_its_name() -> None:
+    names = [f"mesh.{name}" for name in ("none", "sharp", "omit_bg", "upscale", "a", "b")]
+    lines = [charts.Series(name, [charts.Point(0.0, 0.1 * i), charts.Point(1.0, 0.2)]) for i, name in enumerate(names)]
+    behind = charts.Series("original", [charts.Point(0.0, 0.5), charts.Point(1.0, 0.4)], band=True)
+    svg = str(charts.lines(lines, title="t", x_label="x", y_label="y", behind=behind))
+    assert svg.count("<svg") == len(names) and all(f"<bdi>{name}</bdi>" in svg for name in names)
+    for part in svg.split("<svg")[1:]:
+        assert part.count('class="line"') == 2 and "behind" in part, "its own line and the angled photographs'"
+
+
+def test_a_row_far_away_is_an_arrow_and_does_not_squeeze_the_others() -> None:
+    rows = [(0.02, 0.01, 0.03), (0.01, 0.0, 0.02), (-0.01, -0.02, 0.0), (-0.9, -1.0, -0.8)]
+    low, high = charts.limits_of_ranking(rows)
+    assert -0.2 < low < -0.02 and 0.03 < high < 0.2
+    assert "<circle" not in str(charts.interval_bar(-0.9, -1.0, -0.8, (low, high), "tddfa.none")), "an arrow at the edge"
+    near = str(charts.interval_bar(0.02, 0.01, 0.03, (low, high), "tddfa.none"))
+    assert "hollow" not in near and "hollow" in str(charts.interval_bar(0.02, None, None, (low, high), "tddfa.none"))
 
 
 def test_a_line_stops_where_points_are_missing() -> None:
-    points = [(0.0, 0.1, None, None), (1.0, 0.2, None, None), (3.0, 0.3, None, None)]
+    points = [charts.Point(0.0, 0.1), charts.Point(1.0, 0.2), charts.Point(3.0, 0.3)]
     assert [len(run) for run in charts.Series("mesh.none", points, gap=1.0).runs()] == [2, 1]
     assert [len(run) for run in charts.Series("mesh.none", points).runs()] == [3]
     drawn = charts.lines([charts.Series("mesh.none", points, gap=1.0)], title="t", x_label="x", y_label="y")
@@ -251,3 +276,117 @@ def test_a_dataset_of_which_nothing_could_be_judged_has_a_page_that_says_so_and_
     assert "people/synthetic.html" in index
     assert "judged nothing of <bdi>lost</bdi>: no face. scrfd_500m found no face" in index
     assert "No judge could compare anything on <bdi>lost</bdi>" in (tmp_path / "site/datasets/lost.html").read_text(encoding="utf-8")
+
+
+def test_first_page_shows_the_best_the_median_and_the_worst_face(root: Path) -> None:
+    source = (root / "site/index.html").read_text(encoding="utf-8")
+    faces = source[source.index('class="faces"') : source.index("Identity gain by |yaw|")]
+    shown = re.findall(r"<strong>(.*?) probe:</strong> Net Gain ([^, <]+)", faces)
+    (best, high), (median, middle), (worst, low) = [(words, float(value.replace("\N{MINUS SIGN}", "-"))) for words, value in shown]
+    assert high >= middle >= low and median == "Median"
+    assert (best, worst) == ("Best" if high > 0 else "Least bad", "Least gain" if low > 0 else "Worst")
+    assert faces.count("<img") == 9 and all(head in faces for head in (">Angled<", ">Frontal<", ">GT<"))
+    assert "Identity gain by |yaw|" in source and "panel" in source
+
+
+def _renamed(read: master.Master, old: str, new: str) -> master.Master:
+    """The tables with one frontalizer called by another name."""
+
+    def name(value: Any) -> Any:
+        return re.sub(rf"\b{old}\b", new, value) if isinstance(value, str) else value
+
+    changed = {table: [{key: name(value) for key, value in row.items()} for row in rows] for table, rows in read.tables.items()}
+    return dataclasses.replace(read, tables=changed, frontalizers=tuple(name(f) for f in read.frontalizers))
+
+
+def test_a_control_is_called_so_and_never_leads(root: Path, tmp_path: Path) -> None:
+    read = master.read(root / "master")
+    build.Site(_renamed(read, "tddfa", "mirror"), tmp_path / "control").build()
+    source = (tmp_path / "control/index.html").read_text(encoding="utf-8")
+    assert source.count('<tr class="control">') >= 2 and '<span class="tag">control</span>' in source
+    assert 'class="verdict"' not in source, "there is no method in this ranking"
+    assert '<span class="tag">control</span>' in (tmp_path / "control/frontalizers/mirror.html").read_text(encoding="utf-8")
+    assert "control" not in _Page(root / "site/index.html").text
+    fused = {"variant": "fuse_mean:mirror.none", "recipe": "fuse_mean"}
+    shifted = {"variant": "control_meanshift:mesh.none", "recipe": "control_meanshift"}
+    assert build._tag(fused) == build._tag(shifted) == "control"
+    assert build._tag({"variant": "fuse_mean:mirror_ahead.none", "recipe": "fuse_mean"}) == "derived"
+    assert build._tag({"variant": "mesh.none", "recipe": ""}) == ""
+
+
+def test_pictures_that_must_not_be_published_say_so_on_every_page_that_shows_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = site_run.write_run(tmp_path, "cfp")
+    pages = ("index", "datasets/cfp", "frontalizers/tddfa", "people/cfp", "judges")
+    site_run.site(tmp_path, files, tmp_path / "site").build()
+    for page in pages:
+        assert "must not be published" in _Page(tmp_path / f"site/{page}.html").text, page
+    credit = "DeBruine"
+    for name, said, unsaid in (("frll", credit, "must not be published"), ("folder", "Your own pictures", "must not be published")):
+        monkeypatch.setattr(build, "_dataset_card", lambda _, name=name: dataset_cards.find(name))
+        site_run.write_figures(tmp_path / "figures", "cfp")
+        site_run.site(tmp_path, files, tmp_path / "site").build()
+        for page in pages if said != credit else pages[:-1]:  # no picture on the page of the judges
+            text = _Page(tmp_path / f"site/{page}.html").text
+            assert said in text and unsaid not in text, (name, page)
+
+
+def test_a_ranking_is_put_in_a_sentence_that_its_table_allows() -> None:
+    def said(*rows: dict[str, Any]) -> tuple[str, str | None, str]:
+        ranked, _ = master.ranking(list(rows))
+        found = master.verdict(ranked, lambda row: row["variant"].startswith("identity"))
+        return found.kind, found.leader and found.leader["variant"], found.reason
+
+    def row(variant: str, gain: float, place: int, **more: Any) -> dict[str, Any]:
+        return _row(variant, gain, place, place, **{"gain_ranked": gain, "best": False, "note": "", **more})
+
+    assert said(row("mesh.none", 0.1, 1, best=True), row("b.none", 0.0, 2)) == ("best", "mesh.none", "")
+    why = f"{master.NOT_BEST}not certainly above b.none (p 0.4); synthetic people: nothing"
+    assert said(row("mesh.none", 0.1, 1, note=why)) == ("leads", "mesh.none", "not certainly above b.none (p 0.4)")
+    assert said(row("identity.none", 0.0, 1), row("mesh.none", -0.109, 2)) == ("least bad", "mesh.none", "")
+    assert said(row("identity.none", 0.0, 1)) == ("none", None, "")
+
+
+@pytest.mark.parametrize("best", [True, False])
+def test_best_is_written_only_where_the_table_says_so(root: Path, tmp_path: Path, best: bool) -> None:
+    read = master.read(root / "master")
+    rows = [{**r, "best": best and r["place"] == 1} for r in read.tables["table1_net_gain"]]
+    build.Site(dataclasses.replace(read, tables={**read.tables, "table1_net_gain": rows}), tmp_path / "site").build()
+    for page in ("index", "frontalizers/tddfa", "datasets/synthetic"):
+        source = (tmp_path / f"site/{page}.html").read_text(encoding="utf-8")
+        assert (">best</span>" in source) == best and ("is best</strong>" in source) == (best and page != "frontalizers/tddfa")
+
+
+def test_the_judge_of_the_page_is_the_first_of_the_configuration(root: Path) -> None:
+    forward, backward = list(made.JUDGES), list(made.JUDGES)[::-1]
+    for judges in (forward, backward):
+        assert master.read(root / "master", judges).judges_of("synthetic") == judges
+    assert master.read(root / "master", [("gone", "gone")]).judges_of("synthetic"), "a judge without a row is left out"
+
+
+def test_derived_variants_are_in_the_browser_of_probes_without_a_picture(root: Path, tmp_path: Path) -> None:
+    (files,) = inputs.by_dataset(_files(root)).values()
+    more = {dataclasses.replace(c, variant="fuse_mean:tddfa.none"): p for c, p in files.similarity.items() if c.variant == "tddfa.none"}
+    shown = people.browse(dataclasses.replace(files, similarity={**files.similarity, **more}), tmp_path, "people", people=2)
+    tiles = [p for person in shown for probe in person.probes for p in probe.pictures if p.name == "fuse_mean:tddfa.none"]
+    assert tiles and all(not t.file and t.similarity[0] is not None and "embeddings" in t.why for t in tiles)
+
+
+def test_judges_on_whom_the_measures_disagree_get_a_sentence_which_to_believe() -> None:
+    def part(measure: str, judge: str, last: int = 1) -> dict[str, Any]:
+        return {"measure": measure, "rows": [{"detector": judge, "backbone": "b", "value": 0.1, "first": 1, "last": last}]}
+
+    assert build._winners([part("fnmr", "a"), part("z_slope", "a"), part("area", "c")]) is None
+    found = build._winners([part("z_slope", "a"), part("fnmr", "b", last=3)])
+    assert found is not None and found["believed"] == "fnmr" and found["tied"] == 2
+    assert found["names"] == {"z_slope": ("a", "b"), "fnmr": ("b", "b")}
+
+
+def test_cells_say_what_they_are_where_a_row_becomes_a_card() -> None:
+    table = (
+        "<table><thead><tr><th>A &amp; b</th><th><span class='hidden'>bar</span></th><th>C</th></tr></thead>"
+        '<tbody><tr><th scope="row">x</th><td>1</td><td class="num">2</td></tr><tr><td colspan="3">none</td></tr></tbody></table><table><tbody>'
+        "<tr><td>free</td></tr></tbody></table>"
+    )
+    text = labels.labelled(table)
+    assert '<th data-label="A &amp; b" scope="row">x' in text and '<td>1</td><td data-label="C" class="num">2' in text
+    assert '<td colspan="3">none' in text and "<td>free" in text

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from frontalbench import datasets, tables
+from frontalbench.catalogue.modeltable import put_all
 from frontalbench.compare import curves
 from frontalbench.errors import BadInput
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, load_master, published, summarise, tables_of, write
+from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarise, tables_of, write
 from frontalbench.tabulate.columns import schema
 from frontalbench.tabulate.facts import from_cards, models_of
 from frontalbench.tabulate.paper import net_gain_markdown
@@ -244,12 +245,30 @@ def test_numbers_are_written_one_way() -> None:
         write.as_table("missing", [{"colour": 1}])
 
 
-def test_every_column_is_explained_in_the_documentation() -> None:
-    text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
-    explained = set(re.findall(r"`([a-z0-9_]+)`", text))
+def test_the_tables_of_columns_in_the_documentation_are_those_of_the_code() -> None:
+    page = ROOT / "docs/statistics.md"
+    assert put_all(page, documented.parts(), check=True), "run: python workflow/scripts/column_table.py"
+    text = page.read_text(encoding="utf-8")
     for name, columns in TABLES.items():
-        assert name in explained, name
-        assert set(columns) <= explained, (name, sorted(set(columns) - explained))
+        heading, section = re.search(rf"^### `{name}`(.*?)\n(.*?)(?=\n##)", text, re.DOTALL | re.MULTILINE).groups()  # type: ignore[union-attr]
+        assert heading.startswith(": ") and documented.marks(name)[0] in section, f"{name}: its columns stand under its own heading"
+        named = re.findall(r"`(\w+)`", "".join(re.findall(r"^Of the cell: .*", section, re.MULTILINE)))
+        assert named + re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [*named, *(c for c in columns if c not in named)]
+        assert set(named) <= set(columns)
+
+
+def test_a_column_that_is_not_explained_or_explained_otherwise_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text((ROOT / "docs/statistics.md").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setitem(TABLES["judges"], "mean", (TABLES["judges"]["value"][0], "a word that stands elsewhere on the page"))
+    assert not put_all(page, documented.parts(), check=True)
+    assert not put_all(page, documented.parts()) and put_all(page, documented.parts(), check=True)
+    assert "| `mean` | a word that stands elsewhere on the page | by measure | `better` |" in page.read_text(encoding="utf-8")
+
+
+def test_every_column_of_the_similarity_table_is_explained_in_its_section() -> None:
+    section = (ROOT / "docs/statistics.md").read_text(encoding="utf-8").split("## The similarity table")[1].split("\n## ")[0]
+    explained = set(re.findall(r"`([a-z0-9_]+)`", section))
     assert {field.name for field in tables.SIMILARITY} <= explained, sorted({field.name for field in tables.SIMILARITY} - explained)
 
 

@@ -305,6 +305,19 @@ def test_a_file_that_no_card_wants_is_refused_with_its_hash(project: Path, tmp_p
         store.provide(tmp_path / "x", [make_card(project)])
 
 
+def test_a_file_whose_hash_nobody_published_is_taken_after_its_user_wrote_it_down(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.onnx").write_bytes(TOY)
+    entry = weight_entry() | {"sha256": None, "bytes": None}
+    card = make_card(project, weights={"model": entry})
+    said = rf"write bytes: {len(TOY)} and sha256: {sha(TOY)} into config/models/backbones/toy\.yaml \(weights\.model\), then run this again"
+    with pytest.raises(BadInput, match=said):
+        store.provide(tmp_path / "toy.onnx", [card])
+    assert not store.available(card)
+    pinned = make_card(project, weights={"model": entry | {"bytes": len(TOY), "sha256": sha(TOY)}})
+    store.provide(tmp_path / "toy.onnx", [pinned])
+    assert store.locate(pinned).read_bytes() == TOY
+
+
 def test_a_store_that_cannot_be_written_is_said(project: Path, server: Server) -> None:
     (project / "weights").write_text("a file where the folder should be")
     with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):

@@ -37,13 +37,16 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     files = arguments.files
+    judges: list[tuple[str, str]] = []
     if arguments.grid:
         chosen = grid.Selection.from_json(arguments.grid)
         files = [*chosen.similarity(), *chosen.pictures()]
+        judges = chosen.judges()
+    found = inputs.by_dataset(files)
     site = build.Site(
-        master.read(arguments.master),
+        master.read(arguments.master, judges or [judge for one in found.values() for judge in one.judges]),
         arguments.out,
-        inputs=inputs.by_dataset(files),
+        inputs=found,
         figures=arguments.figures,
         costs=cost.read(arguments.cost) if arguments.cost else {},
         people=arguments.people,

@@ -47,7 +47,7 @@ def main() -> int:
     if args.selftest:
         model = load()
         if not isinstance(model, SelfTested):
-            raise BadInput(f"frontalizer '{card.name}' has no self-test; 'liveportrait', 'liveportrait_raw' and 'facepoke' have one")
+            raise BadInput(f"frontalizer '{card.name}' has no self-test; networks with published weights have one (docs/frontalizers.md)")
         source, pattern = (args.source, args.pattern) if args.source else (cards.project_root() / TURNED[0], TURNED[1])
         with folders.with_faces(source, pattern, args.detector, **machine) as (shard, faces, _):
             checks = model.selftest(folders.read_views(shard, faces))

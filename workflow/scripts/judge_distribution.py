@@ -29,9 +29,7 @@ def main() -> int:
     ):
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     parser.add_argument("--original-pose", type=Path, nargs="*", default=[], metavar="FILE", help="measured pose, where roles need it")
-    parser.add_argument(
-        "--network", default="inception_2015", metavar="NAME", help="quality card of the features (default: inception_2015)"
-    )
+    parser.add_argument("--network", default="inception_2015", metavar="NAME", help="quality card of the features (default: %(default)s)")
     parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
     parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")

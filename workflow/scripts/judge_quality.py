@@ -11,17 +11,17 @@ example:
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from frontalbench import cli
 from frontalbench.catalogue import cards, families
 from frontalbench.errors import BadInput
-from frontalbench.quality import expression
+from frontalbench.quality import expression, measures
 from frontalbench.runtime.sessions import limit_threads
-from frontalbench.stages.quality import Models, Shards, judge_quality
+from frontalbench.stages.quality import Learned, Shards, judge_quality
 
 
 def main() -> int:
@@ -42,8 +42,15 @@ def main() -> int:
     add("original-pictures", "pictures of `original`, beside --pictures")
     add("original-faces", "the locator's crops of `original`, beside --pictures")
     parser.add_argument("--landmarks", default="face_landmarker", metavar="NAME", help="landmarks card that reads expressions")
-    for name, text in (("perceptual", "learned distance"), ("no-reference", "score without a reference"), ("face-quality", "face quality")):
-        parser.add_argument(f"--{name}", metavar="NAME", help=f"quality card of the {text} to take")
+    known = ", ".join(f"{measure.word} ({measure.about})" for measure in measures.OF_CROPS)
+    parser.add_argument(
+        "--measure",
+        action="append",
+        default=[],
+        choices=[measure.word for measure in measures.OF_CROPS],
+        metavar="WORD",
+        help=f"a learned measure to take, repeatable: {known}",
+    )
     parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant, for the record")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
@@ -57,16 +64,13 @@ def main() -> int:
     except json.JSONDecodeError as error:
         raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
 
-    def wanted(name: str | None) -> Callable[[], Any] | None:
-        return None if name is None else lambda: families.load(cards.find("quality", name))
-
     limit_threads(1)
-    models = Models(
-        expression=(lambda: expression.Reader(cards.find("landmarks", args.landmarks))) if args.pictures else None,
-        perceptual=wanted(args.perceptual),
-        no_reference=wanted(args.no_reference),
-        face_quality=wanted(args.face_quality),
-    )
+    models: dict[str, Learned] = {}
+    if args.pictures:
+        models["expression"] = Learned(lambda: expression.Reader(cards.find("landmarks", args.landmarks)))
+    for measure in measures.OF_CROPS:
+        if measure.word in args.measure and measure.card:
+            models[measure.word] = Learned(functools.partial(_load, *measure.card), measure.method, measure.stored())
     return cli.report(
         judge_quality(
             args.images,
@@ -78,6 +82,10 @@ def main() -> int:
             variant_name=args.variant,
         )
     )
+
+
+def _load(kind: str, name: str) -> Any:
+    return families.load(cards.find(kind, name))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,12 @@ def main() -> int:
     parser.add_argument(
         "--metric", choices=list(series.METRICS), default="identity_gain", help="what the heat map shows (default: identity_gain)"
     )
-    parser.add_argument("--notice", choices=("none", "synthetic", "research"), default="none", help="words across figures with pictures")
+    parser.add_argument(
+        "--notice", choices=("none", "synthetic", "research", "own"), default="none", help="words across figures with pictures"
+    )
+    parser.add_argument(
+        "--credit", default="", metavar="TEXT", help="the line that the pictures' licence asks for, at the foot of grids of faces"
+    )
     parser.add_argument("--yaw-bins", type=float, nargs="+", default=list(series.YAW_EDGES), metavar="DEG", help="edges of the |yaw| bins")
     parser.add_argument("--resamples", type=cli.positive, default=series.RESAMPLES, metavar="N", help="bootstrap resamples (default: 2000)")
     parser.add_argument("--seed", type=int, default=series.SEED, metavar="N", help="seed of the bootstrap")
@@ -60,6 +65,7 @@ def main() -> int:
         resamples=arguments.resamples,
         seed=arguments.seed,
         examples=arguments.examples,
+        credit=arguments.credit,
     )
     if arguments.all:
         wanted = list(dataset.requests(files.variants, judges))
@@ -91,7 +97,7 @@ def _judges(files: inputs.Inputs, asked: str) -> list[tuple[str, str]]:
 def _request(arguments: argparse.Namespace, files: inputs.Inputs, judges: list[tuple[str, str]]) -> dataset.Request:
     name = arguments.figure
     variant = arguments.variant
-    if name in ("triples", "ordered") or (name == "heatmap" and arguments.metric in ("net_gain", "identity_gain")):
+    if name in dataset.SHEETS or (name == "heatmap" and arguments.metric in ("net_gain", "identity_gain")):
         if not variant and len(files.variants) != 1:
             raise BadInput(f"--variant is missing: {name} is about one variant; there: {', '.join(files.variants) or 'none'}")
         variant = variant or files.variants[0]

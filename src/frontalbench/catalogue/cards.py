@@ -29,6 +29,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
         "matting": "matting",
         "feature": "features",
         "quality": "quality",
+        "driver": "drivers",
     }
 )
 """Kind -> folder below the cards' root."""
@@ -72,7 +73,7 @@ Source = UrlSource | PackageSource | FileSource
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level: none``)."""
+    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden)."""
 
     key: str
     file: str
@@ -300,6 +301,11 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
     contract = data.get("contract")
     if isinstance(contract, Mapping) and contract.get("gives") == "photograph" and "size" in contract:
         lines.append("contract.size: a whole photograph keeps its own size; leave it out, or write gives: crop")
+    elsewhere = kind == "frontalizer" and data.get("family") == "made_elsewhere"
+    if elsewhere and "delivered" not in data:
+        lines.append("delivered: missing; a card of family made_elsewhere names the folder of results and who made them")
+    if not elsewhere and "delivered" in data:
+        lines.append("delivered: only for frontalizers of family made_elsewhere; leave it out")
     verified = data.get("verified")
     level = verified.get("level") if isinstance(verified, Mapping) else None
     weights = data.get("weights")
@@ -307,12 +313,46 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         if not isinstance(entry, Mapping):
             continue
         for fact in ("bytes", "sha256"):
-            if fact in entry and entry[fact] is None and level != "none":
-                lines.append(f"weights.{key}.{fact}: null is allowed only with verified.level: none; fill it in")
+            if fact in entry and entry[fact] is None and level not in ("none", "golden"):
+                lines.append(f"weights.{key}.{fact}: null is allowed only with verified.level: none or golden; fill it in")
         sources = entry.get("sources")
         for index, source in enumerate(sources if isinstance(sources, list) else []):
             lines += [f"weights.{key}.sources[{index}].{line}" for line in _package_checks(source)]
+    if kind == "driver":
+        lines += _driver_checks(data.get("params"), weights)
     return lines
+
+
+FRONTAL_WITHIN = 1.0
+"""Degrees that the yaw, pitch and roll of a driver's picture ``front`` may be off at most."""
+
+
+def _driver_checks(params: Any, weights: Any) -> list[str]:
+    """Every picture of a driver has its measured pose, and ``front`` looks ahead."""
+    poses = params.get("poses") if isinstance(params, Mapping) else None
+    if not isinstance(poses, Mapping) or not isinstance(weights, Mapping):
+        return ["params.poses: missing; a driver card says yaw, pitch and roll measured in each of its pictures, by the key of the picture"]
+    lines = []
+    if "front" not in weights:
+        lines.append("weights.front: missing; a driver has a picture that looks ahead")
+    for key in sorted({*weights, *poses}, key=str):
+        if key not in poses:
+            lines.append(f"params.poses.{key}: missing; write the yaw, pitch and roll measured in this picture")
+        elif key not in weights:
+            lines.append(f"params.poses.{key}: there is no picture weights.{key}")
+        elif not _is_pose(poses[key]):
+            lines.append(f"params.poses.{key}: should be three numbers, yaw, pitch and roll in degrees, is {poses[key]!r}")
+        elif key == "front" and max(abs(angle) for angle in poses[key]) > FRONTAL_WITHIN:
+            lines.append(
+                f"params.poses.front: {poses[key]} does not look ahead; each angle should be within {FRONTAL_WITHIN:g} degree of 0"
+            )
+    return lines
+
+
+def _is_pose(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    return all(isinstance(angle, int | float) and not isinstance(angle, bool) and abs(angle) <= 180 for angle in value)
 
 
 def _package_checks(source: Any) -> list[str]:

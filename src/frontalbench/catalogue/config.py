@@ -12,6 +12,7 @@ from typing import Any
 from frontalbench.catalogue import cards, validation
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadConfig
+from frontalbench.quality import measures
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ def npm_part(layers: Sequence[Any]) -> dict[str, list[str]]:
 def with_defaults(given: Any, where: str = "config") -> dict[str, Any]:
     """A copy of ``given`` with the schema's defaults filled in, checked. Raises :class:`BadConfig`."""
     schema = validation.read_yaml(cards.project_root() / "config" / "schemas" / "config.schema.yaml")
+    schema["properties"]["quality"]["properties"]["measures"]["items"] = {"enum": list(measures.BY_WORD)}
     if not isinstance(given, dict):
         raise BadConfig(f"{where}: expected keys and values, got {type(given).__name__}; compare config/config.yaml")
     data: dict[str, Any] = validation.read_as_meant(given, schema)

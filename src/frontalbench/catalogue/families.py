@@ -1,7 +1,8 @@
 """Which class loads a card of which family.
 
-The only place that knows all families. Modules are named, not imported: a job that runs SCRFD never imports torch, and the code fingerprint of a
-cell (see :mod:`frontalbench.plan.fingerprint`) holds its own family alone, so adding a family here reruns nothing.
+The only place that knows all families (those of quality stand beside their measures). Modules are named, not imported: a job that runs SCRFD never
+imports torch, and the code fingerprint of a cell (see :mod:`frontalbench.plan.fingerprint`) holds its own family alone, so adding one here reruns
+nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from frontalbench.errors import BadConfig
+from frontalbench.quality import measures
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -25,6 +27,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     },
     "frontalizer": {
         "identity": "frontalbench.frontalize.identity:load",
+        "made_elsewhere": "frontalbench.frontalize.made_elsewhere:load",
         "mirror": "frontalbench.frontalize.mirror:load",
         "stretch": "frontalbench.frontalize.stretch:load",
         "ahead": "frontalbench.frontalize.ahead:load",
@@ -32,7 +35,17 @@ FAMILIES: dict[str, dict[str, str]] = {
         "tddfa": "frontalbench.frontalize.tddfa:load",
         "rnr": "frontalbench.frontalize.rnr:load",
         "scaleway": "frontalbench.frontalize.scaleway:load",
+        "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
+        "ffwm": "frontalbench.frontalize.ffwm:load",
+        "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
+        "fsgan": "frontalbench.frontalize.fsgan:load",
+        "hassner": "frontalbench.frontalize.hassner:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
+        "first_order": "frontalbench.frontalize.first_order:load",
+        "fsrt": "frontalbench.frontalize.fsrt:load",
+    },
+    "driver": {
+        "pictures": "frontalbench.frontalize.driver:load",
     },
     "enhancement": {
         "keep": "frontalbench.enhance.keep:load",
@@ -56,12 +69,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     "feature": {
         "wiener": "frontalbench.compare.feature:load",
     },
-    "quality": {
-        "st_lpips": "frontalbench.quality.st_lpips:load",
-        "inception": "frontalbench.quality.inception:load",
-        "brisque": "frontalbench.quality.brisque:load",
-        "fiqa_onnx": "frontalbench.quality.fiqa:load",
-    },
+    "quality": dict(measures.FAMILIES),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from frontalbench.catalogue import cards
@@ -31,7 +32,7 @@ def weights_words(card: cards.ModelCard) -> str:
         return "of " + ", ".join(card.uses) if card.uses else "none"
     ways = sorted({_way(source) for weight in card.weights.values() for source in weight.sources})
     if not ways:
-        ways = ["by hand" if all(weight.sha256 for weight in card.weights.values()) else "none yet"]
+        ways = ["by hand" if all(weight.sha256 for weight in card.weights.values()) else "by hand, no known sha256"]
     size = sum(weight.bytes or 0 for weight in card.weights.values())
     amount = f"{size / 1e6:.1f} MB, " if size >= 100_000 else f"{size / 1e3:.0f} kB, " if size else ""
     return amount + " / ".join(ways)
@@ -50,14 +51,20 @@ def put_into(readme: Path, table: str, *, check: bool = False) -> bool:
 
     Raises :class:`BadInput` when the marks are not there.
     """
-    text = readme.read_text(encoding="utf-8")
-    if BEGIN not in text or END not in text:
-        raise BadInput(f"{readme}: the marks '{BEGIN}' and '{END}' are not there; put them where the table belongs")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    new = f"{before}{BEGIN}\n{table}\n{END}{after}"
+    return put_all(readme, {(BEGIN, END): table}, check=check)
+
+
+def put_all(page: Path, parts: Mapping[tuple[str, str], str], *, check: bool = False) -> bool:
+    """:func:`put_into` for several tables of one page: (first mark, last mark) -> what stands between them."""
+    text = new = page.read_text(encoding="utf-8")
+    for (begin, end), table in parts.items():
+        before, found, rest = new.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not found or not closed:
+            raise BadInput(f"{page}: the marks '{begin}' and '{end}' are not there; put them where the table belongs")
+        new = f"{before}{begin}\n{table}\n{end}{after}"
     if new == text:
         return True
     if not check:
-        atomic.write_text(readme, new)
+        atomic.write_text(page, new)
     return False

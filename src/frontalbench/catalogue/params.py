@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from frontalbench.catalogue.validation import did_you_mean
@@ -67,11 +67,25 @@ class Params:
             raise self._wrong(key, value, f"one of {', '.join(allowed)}")
         return str(value)
 
+    def text(self, key: str, default: Any = _REQUIRED) -> str:
+        """A word or sentence that is not empty."""
+        value = self._get(key, default)
+        if not isinstance(value, str) or not value:
+            raise self._wrong(key, value, "a text in quotes")
+        return value
+
     def flag(self, key: str, default: Any = _REQUIRED) -> bool:
         """true or false."""
         value = self._get(key, default)
         if not isinstance(value, bool):
             raise self._wrong(key, value, "true or false")
+        return value
+
+    def mapping(self, key: str) -> Mapping[str, Any]:
+        """Names to values that the caller checks."""
+        value = self._get(key, _REQUIRED)
+        if not isinstance(value, Mapping):
+            raise self._wrong(key, value, "a mapping")
         return value
 
     def elsewhere(self, *keys: str) -> Params:

@@ -46,9 +46,7 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.object_]
 
-ORIGINAL_GROUPS = ("GT vs GT", "Angled vs GT", "Angled vs Angled", "GT vs other GT", "Angled vs other GT")
 GAINS = ("Net Gain", "impostor gain", "identity gain")
-SUBSETS = ("own", "common", "penalised")
 _NUMBERS = (
     *("yaw", "pitch", "roll", "nominal_yaw", "genuine", "genuine_sd", "n_references", "impostor", "impostor_sd"),
     *("impostor_max", "n_impostors", "rank", "to_original", "within", "n_within", "n_same_photo"),

@@ -92,12 +92,6 @@ def fnmr(genuine: npt.ArrayLike, threshold: float) -> float:
     return float((scores < np.float32(threshold)).mean()) if scores.size else math.nan
 
 
-def fnmr_at_fmr(genuine: npt.ArrayLike, impostors: Impostors, target: float) -> float:
-    """FNMR at a false match rate of at most ``target``; NaN where ``target`` is not supported by the number of impostor pairs."""
-    point = operating_point(impostors, target)
-    return fnmr(genuine, point.threshold) if point.supported else math.nan
-
-
 def eer(genuine: npt.ArrayLike, impostors: Impostors) -> float:
     """Equal error rate: where FMR and FNMR cross, interpolated between bin edges. NaN when a side is empty."""
     return _crossing(genuine, impostors)[0]

@@ -41,8 +41,8 @@ FIRST = (
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""
-NO_DOOR = ("bootstrap", "model_table")
-"""For a checkout alone: what runs before anything is installed, and the README's table."""
+NO_DOOR = ("bootstrap", "column_table", "model_table")
+"""For a checkout alone: what runs before anything is installed, and the tables of README and docs."""
 OWN = {
     "init": "Lay out a working folder: Snakefile, rules, scripts, configuration, cards, demo.",
     "doctor": "Look whether this machine has what is needed; one line per check, with what to do.",

@@ -1,4 +1,4 @@
-"""The fast road from encoded images to aligned crops, and from crops to embeddings: several images at once, memory flat, order kept.
+"""The fast road from encoded images to aligned crops: several images at once, memory flat, order kept.
 
 Decoding, detection and alignment of one image run on one worker thread; the workers run side by side (OpenCV, libjpeg and ONNX Runtime let go of
 Python's lock), which keeps all cores busy where threads inside of a network would wait for each other. At most a few images per worker are in
@@ -11,10 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import numpy as np
-import numpy.typing as npt
+from typing import Final
 
 from frontalbench import images, status
 from frontalbench.detect.base import Detector, Float32
@@ -23,9 +20,6 @@ from frontalbench.detect.upright import find_face
 from frontalbench.errors import BadConfig, Unreadable, one_line, raise_if_memory_ran_out
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
-
-if TYPE_CHECKING:
-    from frontalbench.embed.base import Backbone
 
 IN_FLIGHT: Final = 3
 """Images per worker that are read ahead or wait to be handed out."""
@@ -96,15 +90,3 @@ def _detect_parallel(items: Iterable[tuple[str, bytes]], detector: Detector, pol
     finally:
         # Also when the reader stops early: nothing that has not started is started any more.
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def embed_crops(crops: Iterable[RGB], backbone: Backbone, *, batch: int = 64) -> Iterator[npt.NDArray[np.float32]]:
-    """Embeddings (float32 (D,), not normalised) of aligned crops (uint8 (112, 112, 3) RGB), in order, ``batch`` crops held at a time."""
-    held: list[RGB] = []
-    for crop in crops:
-        held.append(crop)
-        if len(held) >= batch:
-            yield from backbone.embed(np.stack(held))
-            held.clear()
-    if held:
-        yield from backbone.embed(np.stack(held))

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from frontalbench import tables
 from frontalbench.errors import BadInput
-from frontalbench.figures import examples, series
+from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
 from frontalbench.plan.variant import ORIGINAL, parse
@@ -27,19 +27,35 @@ if TYPE_CHECKING:
     from frontalbench.figures.grids import Tile
     from frontalbench.images import RGB
 
-NAMES = {
-    "distributions": "similarity distributions of all groups, one row per variant",
-    "gain_by_yaw": "Net Gain and identity gain in bins of |yaw|",
-    "gain_curve": "Net Gain and identity gain as smooth curves over |yaw|",
-    "heatmap": "detector x backbone, one value per cell with n and FTA",
-    "cost": "seconds per image of every frontalizer and enhancement",
-    "triples": "angled, frontal, GT: best, median and worst probes of a variant",
-    "variants": "one probe through every variant, with its similarity",
-    "ordered": "a frontal beside the gallery, sorted by similarity",
-    "failures": "what failed, where and why",
-}
-GRIDS = frozenset({"triples", "variants", "ordered", "failures"})
-"""Figures that show faces: JPEG, a tenth of the bytes of PNG, because the report carries them all."""
+
+@dataclass(frozen=True)
+class Plot:
+    """One kind of figure, declared once. ``text``: what it shows; ``subcategory``: where it stands in the report, its caption being
+    ``reports/captions/NAME.rst``; ``faces``: it shows faces, so it is a JPEG (a tenth of the bytes of PNG, because the report carries them all);
+    ``of_a_variant``: a sheet about one variant with pixels. :class:`Workshop` draws it by its method ``_NAME``; :func:`requests` says when."""
+
+    name: str
+    text: str
+    subcategory: str
+    faces: bool = False
+    of_a_variant: bool = False
+
+
+PLOTS = (
+    Plot("distributions", "similarity distributions of all groups, one row per variant", "1 Similarity"),
+    Plot("gain_by_yaw", "Net Gain and identity gain in bins of |yaw|", "2 Gain"),
+    Plot("gain_curve", "Net Gain and identity gain as smooth curves over |yaw|", "2 Gain"),
+    Plot("heatmap", "detector x backbone, one value per cell with n and FTA", "3 Detectors and backbones"),
+    Plot("cost", "seconds per image of every frontalizer and enhancement", "4 Cost"),
+    Plot("triples", "angled, frontal, GT: best, median and worst probes of a variant", "5 Pictures", faces=True, of_a_variant=True),
+    Plot("variants", "one probe through every variant, with its similarity", "5 Pictures", faces=True),
+    Plot("ordered", "a frontal beside the gallery, sorted by similarity", "5 Pictures", faces=True, of_a_variant=True),
+    Plot("failures", "what failed, where and why", "6 Failures", faces=True),
+)
+"""Every figure of a dataset, in the order of the report and the site."""
+NAMES = {plot.name: plot.text for plot in PLOTS}
+GRIDS = frozenset(plot.name for plot in PLOTS if plot.faces)
+SHEETS = tuple(plot.name for plot in PLOTS if plot.of_a_variant)
 
 
 @dataclass(frozen=True)
@@ -78,37 +94,53 @@ class ReportEntry:
     labels: dict[str, str]
 
 
-_SUBCATEGORY = {
-    "distributions": "1 Similarity",
-    "gain_by_yaw": "2 Gain",
-    "gain_curve": "2 Gain",
-    "heatmap": "3 Detectors and backbones",
-    "cost": "4 Cost",
-    "triples": "5 Pictures",
-    "variants": "5 Pictures",
-    "ordered": "5 Pictures",
-    "failures": "6 Failures",
-}
+_SUBCATEGORY = {plot.name: plot.subcategory for plot in PLOTS}
 
 
-def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> list[ReportEntry]:
-    """Every file of :func:`stems` with its place in the report; of a plot with two files the SVG is shown."""
+REPORT_KILOBYTES = 3400
+"""What the figures of a report may weigh in all: the file also holds 3 MB of Snakemake's own, and everything as letters (4 for 3 bytes), and should
+stay below 8 MB, so that it opens on any machine and fits a mail. The site has every figure."""
+
+
+def _kilobytes(request: Request, variants: int) -> int:
+    """About how much a figure of so many variants weighs (measured on the demo)."""
+    each = {"triples": 220, "ordered": 320, "heatmap": 28, "failures": 110}
+    parts = {"distributions": 12, "gain_by_yaw": 11, "gain_curve": 11, "variants": 26, "cost": 3}
+    return each[request.name] if request.name in each else parts[request.name] * (variants + 2)
+
+
+def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> set[Request]:
+    """The figures of the first judge that fit: the first of every kind, then the others, variants without enhancement first."""
+    judge = next((one.judge for one in wanted if one.judge[0]), ("", ""))
+    fit = [one for one in wanted if one.judge in (("", ""), judge)]
+    fit.sort(key=lambda one: one.variant not in ("", ORIGINAL) and not parse(one.variant).is_plain)
+    first = [
+        next((one for one in fit if one.name == name), None)
+        for name in ("triples", "failures", "heatmap", "gain_by_yaw", "distributions", *NAMES)
+    ]
+    chosen: set[Request] = set()
+    for one in [*filter(None, first), *fit]:
+        size = _kilobytes(one, variants)
+        if one not in chosen and size <= kilobytes:
+            chosen.add(one)
+            kilobytes -= size
+    return chosen
+
+
+def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], datasets: int = 1) -> list[ReportEntry]:
+    """Every file of :func:`stems` with its place in the report, as far as :data:`REPORT_KILOBYTES`, shared by so many ``datasets``, allow."""
     entries = []
-    for request in requests(variants, judges):
+    wanted = list(requests(variants, judges))
+    chosen = _for_report(wanted, len(variants), REPORT_KILOBYTES / max(1, datasets))
+    for request in wanted:
         labels = {"figure": request.name.replace("_", " ")}
         if request.name == "heatmap":
             labels |= {"variant": request.variant, "value": series.METRICS[request.metric]}
         elif request.judge[0]:
-            labels |= (
-                {"variant": request.variant}
-                if request.name in ("triples", "ordered")
-                else {"variant": "all"}
-                if request.name == "variants"
-                else {}
-            )
+            labels |= {"variant": request.variant} if request.name in SHEETS else {"variant": "all"} if request.name == "variants" else {}
             labels |= {"detector": request.judge[0], "backbone": request.judge[1]}
         for kind in request.formats:
-            shown = len(request.formats) == 1 or kind == "svg"
+            shown = request in chosen and kind == request.formats[0]  # of a plot the PNG, a third of the SVG's bytes
             entries.append(ReportEntry(f"{request.stem}.{kind}", request.name if shown else "", _SUBCATEGORY[request.name], labels))
     return entries
 
@@ -143,8 +175,8 @@ def stems(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> list[st
 class Workshop:
     """Makes figures of one dataset; tables are read once and kept.
 
-    ``notice``: ``""``, ``synthetic`` or ``research`` (the dataset card's licence). ``synthetic`` stands on every figure, ``research`` where faces are
-    seen; ``examples``: rows per kind in the picture grids.
+    ``notice``: ``""``, ``synthetic``, ``research`` or ``own`` (:func:`frontalbench.datasets.licence.notice`). ``synthetic`` stands on every figure,
+    the others where faces are seen, as does ``credit``, the line that the licence asks for; ``examples``: rows per kind in the picture grids.
     """
 
     inputs: Inputs
@@ -153,24 +185,15 @@ class Workshop:
     resamples: int = series.RESAMPLES
     seed: int = series.SEED
     examples: int = 3
+    credit: str = ""
     _similarity: dict[Path, pa.Table] = field(default_factory=dict, init=False, repr=False)
 
     def draw(self, request: Request) -> Figure:
         """The figure; raises :class:`BadInput` when its inputs are missing or hold nothing to draw."""
-        makers: dict[str, Callable[[Request], Figure]] = {
-            "distributions": self._distributions,
-            "gain_by_yaw": self._gain_by_yaw,
-            "gain_curve": self._gain_curve,
-            "heatmap": self._heatmap,
-            "cost": self._cost,
-            "triples": self._triples,
-            "variants": self._variants,
-            "ordered": self._ordered,
-            "failures": self._failures,
-        }
-        if request.name not in makers:
+        if request.name not in NAMES:
             raise BadInput(f"figure '{request.name}' is not known; known: {', '.join(NAMES)}")
-        return makers[request.name](request)
+        maker: Callable[[Request], Figure] = getattr(self, f"_{request.name}")
+        return maker(request)
 
     def make(self, out: Path, requests: Sequence[Request]) -> Iterator[tuple[Request, str]]:
         """Draw and save every figure under ``out``; yields each request with ``""``, or with the reason why there was nothing to draw."""
@@ -212,7 +235,7 @@ class Workshop:
         return examples.pictures(self.inputs.pictures.get(variant, ()), ids)
 
     def _notice(self, request: Request) -> str:
-        return self.notice if request.name in GRIDS or self.notice != "research" else ""
+        return self.notice if request.name in GRIDS or self.notice == "synthetic" else ""
 
     def _title(self, request: Request) -> str:
         judge = ", ".join(filter(None, request.judge))
@@ -282,17 +305,19 @@ class Workshop:
         )
         before = examples.pictures(self._original_pictures, [i for t in chosen for i in (t.image_id, t.reference_id)])
         after = self._pictures(request.variant, [t.image_id for t in chosen])
-        rows = [
-            [
+        # A method that only moves the crop shows what it does in no picture but the crop.
+        moved = examples.pictures(self._moved_crops(request), [t.image_id for t in chosen])
+        rows = []
+        for t in chosen:
+            row = [
                 grids.Tile(before.get(t.image_id), (f"similarity to GT {_value(t.before)}",)),
                 grids.Tile(after.get(t.image_id), (f"similarity to GT {_value(t.after)}",)),
                 grids.Tile(before.get(t.reference_id), (t.subject,)),
             ]
-            for t in chosen
-        ]
+            rows.append(row[:2] + [grids.Tile(moved.get(t.image_id), ("as it is judged",))] * bool(moved) + row[2:])
         heads = [
             [
-                t.rank,
+                t.words,
                 f"Net Gain {_gain(t.net)}",
                 f"identity {_gain(t.identity)}",
                 f"yaw {_number(t.yaw, '+.0f')}°" if t.yaw == t.yaw else "yaw unknown",
@@ -300,7 +325,13 @@ class Workshop:
             for t in chosen
         ]
         title = f"{self.inputs.dataset}: {request.variant}, by Net Gain ({', '.join(request.judge)}, n = {len(gains.net):,}, {gains.lost:,} lost)"
-        return grids.sheet(rows, title=title, notice=self._notice(request), columns=("Angled", "Frontal", "GT"), heads=heads)
+        columns = ("Angled", palette.heading(request.variant), *["Moved crop"] * bool(moved), "GT")
+        return grids.sheet(rows, title=title, notice=self._notice(request), credit=self.credit, columns=columns, heads=heads)
+
+    def _moved_crops(self, request: Request) -> tuple[Path, ...]:
+        """The crops of a variant whose card aligns its pictures in a way of its own, by the judge's detector; none for the others."""
+        own = palette.aligns(request.variant)
+        return self.inputs.crops.get((request.variant, request.judge[0]), ()) if own else ()
 
     def _variants(self, request: Request) -> Figure:
         from frontalbench.figures import grids
@@ -330,7 +361,7 @@ class Workshop:
                 tiles.append(grids.Tile(made[variant].get(probe), (variant, text), missing=reasons[variant].get(probe, "missing")))
             rows += [tiles[i : i + 7] for i in range(0, len(tiles), 7)]
         title = f"{self.inputs.dataset}: every variant of a probe, with its similarity to GT ({', '.join(request.judge)})"
-        return grids.sheet(rows, title=title, notice=self._notice(request))
+        return grids.sheet(rows, title=title, notice=self._notice(request), credit=self.credit)
 
     def _ordered(self, request: Request) -> Figure:
         from frontalbench.figures import grids
@@ -345,14 +376,14 @@ class Workshop:
         words = {"own": "own GT", "probe": "own angled photo", "other": "other"}
         rows = []
         for triple, (strip, size) in zip(chosen, strips, strict=True):
-            tiles = [grids.Tile(after.get(triple.image_id), ("frontal", triple.subject))]
+            tiles = [grids.Tile(after.get(triple.image_id), (palette.heading(request.variant).lower(), triple.subject))]
             for n in strip:
                 place = f"{n.place} of {size}: " if n.place else ""
                 tiles.append(grids.Tile(shown.get(n.image_id), (f"{place}{words[n.kind]}", _value(n.similarity)), marked=n.kind == "own"))
             rows.append(tiles)
-        heads = [[t.rank, f"Net Gain {_gain(t.net)}"] for t in chosen]
-        title = f"{self.inputs.dataset}: {request.variant}, ordered similarity of the frontal to the gallery ({', '.join(request.judge)})"
-        return grids.sheet(rows, title=title, notice=self._notice(request), heads=heads, cell=128)
+        heads = [[t.words, f"Net Gain {_gain(t.net)}"] for t in chosen]
+        title = f"{self.inputs.dataset}: {request.variant}, ordered similarity to the gallery ({', '.join(request.judge)})"
+        return grids.sheet(rows, title=title, notice=self._notice(request), credit=self.credit, heads=heads, cell=128)
 
     def _embeddings(self, variant: str, judge: tuple[str, str]) -> pa.Table:
         cell = grid.cell(self.inputs.dataset, variant, *judge)
@@ -366,33 +397,34 @@ class Workshop:
         steps = []
         for variant in [ORIGINAL, *self.inputs.variants]:
             name = "photos" if variant == ORIGINAL else variant
-            steps.append(
-                examples.Step(
-                    "reading the photos" if variant == ORIGINAL else variant, variant, ORIGINAL, self.inputs.pictures.get(variant, ())
-                )
-            )
+            made = "reading the photos" if variant == ORIGINAL else variant
+            steps.append(examples.Step(made, variant, self._made_from(variant), self.inputs.pictures.get(variant, ())))
             for (of, detector), shards in self.inputs.crops.items():
                 if of == variant:
-                    steps.append(examples.Step(f"{detector} on {name}", f"{variant} {detector}", variant, shards))
+                    steps.append(examples.Step(f"{detector} on {name}", variant, variant, shards, makes=False))
         found, counted = examples.failures(steps, most=4 * self.examples)
         if not found:
             raise BadInput("failures: none; every image went through every stage that is shown here")
         shown = {v: self._pictures(v, [f.image_id for f in found if f.step.sees == v]) for v in {f.step.sees for f in found}}
-        tiles = [
-            grids.Tile(
-                shown[f.step.sees].get(f.image_id),
-                (f"{f.status}: {f.identity}", f.step.label, f.detail),
-                missing=f.detail or f.status.replace("_", " "),
-            )
-            for f in found
-        ]
+        tiles = []
+        for f in found:
+            more = f"also: {', '.join(f.also)}" if f.also else ""
+            lines = tuple(filter(None, (f.status.replace("_", " "), f.step.label, f.identity, more)))
+            tiles.append(grids.Tile(shown[f.step.sees].get(f.image_id), lines, missing=f.detail or f.status.replace("_", " ")))
         summary = "; ".join(f"{stage}: {number:,} {state}" for (stage, state), number in sorted(counted.items()))
         return grids.sheet(
             [tiles[i : i + 6] for i in range(0, len(tiles), 6)],
-            title=f"{self.inputs.dataset}: failures, each picture at the first stage where it fails",
+            title=f"{self.inputs.dataset}: failures, each picture once, at the first step where it failed",
             notes=[summary],
             notice=self._notice(request),
+            credit=self.credit,
+            wrap=4,
         )
+
+    def _made_from(self, variant: str) -> str:
+        """Whose pixels a variant is made from: an enhanced one from the plain one, where that is there, else the photograph."""
+        plain = f"{palette.frontalizer_of(variant)}.none"
+        return plain if variant not in (ORIGINAL, plain) and plain in self.inputs.pictures else ORIGINAL
 
 
 def _number(value: float, form: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -35,6 +35,13 @@ class Triple:
     before: float  # similarity of the probe to the references
     after: float  # similarity of the frontal to the references
 
+    @property
+    def words(self) -> str:
+        """What it is called: a gain below zero is never best, a gain above zero never worst."""
+        if self.rank == "best" and not self.net > 0:
+            return "least bad"
+        return "least gain" if self.rank == "worst" and self.net > 0 else self.rank
+
 
 @dataclass(frozen=True)
 class Neighbour:
@@ -49,23 +56,28 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the work: what is done (``label``, for people), in which variant, whose pixels it looks at, and its tables."""
+    """One step of the work: what is done (``label``, for people), of which variant, whose pixels it looks at, and its tables.
+
+    ``makes``: it makes the variant's pictures (a detector only looks at them), so that its failures pass on to whoever looks at these.
+    """
 
     label: str
     variant: str
     sees: str
     shards: tuple[Path, ...]
+    makes: bool = True
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A row whose status is not ok."""
+    """A picture that failed: the first step where it did, with what was said there; ``also``: later steps where the same picture failed."""
 
     image_id: str
     identity: str
     step: Step
     status: str
     detail: str
+    also: tuple[str, ...] = ()
 
 
 def references(similarity: pa.Table) -> dict[str, list[str]]:
@@ -180,27 +192,35 @@ def ordered(
 
 
 def failures(steps: Iterable[Step], *, most: int = 12) -> tuple[list[Failure], Counter[tuple[str, str]]]:
-    """Rows that failed, each at the first step where it did, and the count of every (label, status).
+    """Pictures that failed, each once, at the first step where it did, and the count of every (label, status).
 
-    ``steps`` in the order of the work. A row passes its failure on to the later steps, which is not counted again: not in the same variant, and a
-    photo that cannot be read in no variant. Rows not used on purpose are no failures. At most ``most`` rows, spread over the kinds of failure.
+    ``steps`` in the order of the work. A picture that could not be made or read has no later steps: the rows that only pass this on are neither
+    shown nor counted. A picture at which several steps fail (two detectors, three frontalizers) is counted for each and shown once. Rows not used
+    on purpose are no failures. At most ``most`` pictures, spread over the kinds of failure.
     """
-    seen: set[tuple[str, str]] = set()
-    unread: set[str] = set()
-    found: list[Failure] = []
+    unmade: set[tuple[str, str]] = set()
+    shown: dict[tuple[str, str], Failure] = {}
+    counted: Counter[tuple[str, str]] = Counter()
     for step in steps:
         for shard in step.shards:
             table = tables.read(shard, columns=["image_id", "identity", "status", "detail"])
             for image_id, identity, state, detail in zip(
                 *(strings(table, c) for c in ("image_id", "identity", "status", "detail")), strict=True
             ):
-                if state in (status.OK, status.NOT_USED, status.NO_REFERENCE) or image_id in unread or (step.variant, image_id) in seen:
+                if state in (status.OK, status.NOT_USED, status.NO_REFERENCE):
                     continue
-                seen.add((step.variant, image_id))
-                if state == status.UNREADABLE:
-                    unread.add(image_id)
-                found.append(Failure(image_id, identity, step, state, detail))
-    counted = Counter((f.step.label, f.status) for f in found)
+                passed_on = (step.sees, image_id) in unmade or (not step.makes and (step.variant, image_id) in unmade)
+                if step.makes:
+                    unmade.add((step.variant, image_id))
+                if passed_on:
+                    continue
+                counted[step.label, state] += 1
+                key = (step.sees, image_id)
+                if key in shown:
+                    shown[key] = replace(shown[key], also=(*shown[key].also, step.label))
+                else:
+                    shown[key] = Failure(image_id, identity, step, state, detail)
+    found = list(shown.values())
     kinds: dict[tuple[str, str], list[Failure]] = {}
     for failure in sorted(found, key=lambda f: f.image_id):
         kinds.setdefault((failure.step.label, failure.status), []).append(failure)

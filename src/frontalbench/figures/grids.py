@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
@@ -44,16 +44,27 @@ def sheet(
     columns: Sequence[str] = (),
     heads: Sequence[Sequence[str]] = (),
     notes: Sequence[str] = (),
+    credit: str = "",
     cell: int = CELL,
+    wrap: int = 1,
 ) -> Figure:
     """Rows of tiles with optional column headings and row headings (``heads``: lines of each, the first one bold).
 
-    ``notes`` are sentences under the title. Long text is cut with an ellipsis at the width of its cell.
+    ``notes`` are sentences under the title, ``credit`` is a line at the foot (what a licence asks for). Text under a tile takes up to ``wrap`` lines;
+    what is longer is cut with an ellipsis at the width of its cell.
     Raises :class:`BadInput` when there is no tile.
     """
     width = max((len(row) for row in rows), default=0)
     if not width:
         raise BadInput("picture grid: nothing to show; no picture fits this figure")
+    if wrap > 1:
+        rows = [
+            [
+                replace(tile, lines=tuple(part for line in tile.lines for part in _wrap(style.readable(line), cell, _FONT, wrap)))
+                for tile in row
+            ]
+            for row in rows
+        ]
     lines = max(len(tile.lines) for row in rows for tile in row)
     left = 120 if any(heads) else 0
     above = 20 if columns else 0
@@ -65,12 +76,15 @@ def sheet(
     for note in notes:
         heading += [(part, 9, False, "black") for part in _wrap(style.readable(note), full_width - 2 * _GAP, 9, 3)]
     top = 8 + 18 * len(heading) + 4
-    full_height = top + above + len(rows) * row_height + 6
+    foot = _wrap(style.readable(credit), full_width - 2 * _GAP, 8, 3) if credit else []
+    full_height = top + above + len(rows) * row_height + 6 + 14 * len(foot)
     with style.drawing():
         made = style.figure(full_width / style.DPI, full_height / style.DPI, arranged=False)
         pen = _Pen(made, full_width, full_height)
         for number, (text, size, bold, tint) in enumerate(heading):
             pen.write(text, _GAP, 8 + 18 * number, size=size, bold=bold, tint=tint)
+        for number, text in enumerate(foot):
+            pen.write(text, _GAP, full_height - 14 * (len(foot) - number), size=8, tint="#5A5A5A")
         for number, name in enumerate(columns):
             pen.write(fit(name, cell, 9.5), left + _GAP + number * (cell + _GAP) + cell / 2, top, size=9.5, centre=True, bold=True)
         for y, row in enumerate(rows):

@@ -1,10 +1,14 @@
-"""One look per frontalizer, by its name alone: colour, mark, line. No matplotlib in here, because the site needs it too."""
+"""One look per frontalizer: colour, mark, line by its name, grey and headings by its card. No matplotlib in here, because the site needs it too."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
+from typing import Any
 
+from frontalbench.catalogue import cards
+from frontalbench.errors import BadConfig
 from frontalbench.plan.variant import ORIGINAL, PLAIN, parse
 
 # Okabe & Ito (2008), "Color Universal Design", without black (kept for what is not a frontalizer) and yellow (not seen on white); the added olive
@@ -40,7 +44,9 @@ _GIVEN = {
     "headgan": (7, 2),
 }
 _ALIASES = {"3ddfa": "tddfa", "fomm": "first_order_model", "scaleway": "scaleway_frontalization"}
-_CONTROLS = {"identity": "X", "mirror": "d", "average": "p"}
+_CONTROL_MARKS = {"identity": "X", "mirror": "d"}
+HEADINGS = {"frontal": "Frontal", "mirrored": "Mirrored", "angled": "Not turned"}
+"""What stands over the pictures of a frontalizer, by the ``view`` of its card."""
 
 ORIGINAL_COLOUR = "#4D4D4D"
 
@@ -54,14 +60,37 @@ def colour(name: str) -> str:
 def hue(name: str) -> int:
     """The place of a frontalizer's colour in :data:`HUES`; -1 for ``original`` and for controls, which are grey."""
     frontalizer = frontalizer_of(name)
-    return -1 if frontalizer == ORIGINAL or frontalizer in _CONTROLS else _slot(frontalizer)[0]
+    return -1 if frontalizer == ORIGINAL or is_control(name) else _slot(frontalizer)[0]
+
+
+def is_control(name: str) -> bool:
+    """Whether the card of a frontalizer or variant says ``role: control``: it is there to be compared with."""
+    return bool(_said(frontalizer_of(name), "role") == "control")
+
+
+def heading(name: str) -> str:
+    """What the pictures of a frontalizer or variant show, in a word: ``Frontal``, ``Mirrored`` or ``Not turned``."""
+    return HEADINGS.get(_said(frontalizer_of(name), "view"), HEADINGS["frontal"])
+
+
+def aligns(name: str) -> bool:
+    """Whether the card of a frontalizer or variant asks for an alignment of its own, so that its crops are what it makes."""
+    return "alignment" in _said(frontalizer_of(name), "params")
+
+
+@functools.lru_cache(maxsize=1024)
+def _said(frontalizer: str, key: str) -> Any:
+    try:
+        return cards.find("frontalizer", frontalizer).data.get(key) or ""
+    except BadConfig:  # a table of another checkout: its numbers are shown, its card is not here
+        return ""
 
 
 def marker(name: str) -> str:
     """The mark (a matplotlib marker) of a frontalizer or variant; tells apart frontalizers that share a colour."""
     frontalizer = frontalizer_of(name)
-    if frontalizer in _CONTROLS:
-        return _CONTROLS[frontalizer]
+    if is_control(name):
+        return _CONTROL_MARKS.get(frontalizer, "d")
     return "o" if frontalizer == ORIGINAL else _MARKERS[_slot(frontalizer)[1]]
 
 
@@ -78,7 +107,7 @@ def dash(name: str) -> tuple[float, ...]:
 
 def known() -> list[str]:
     """Names of the frontalizers whose look is given by hand."""
-    return [*_GIVEN, *_CONTROLS]
+    return [*_GIVEN, *_CONTROL_MARKS]
 
 
 def frontalizer_of(variant: str) -> str:

@@ -101,7 +101,9 @@ def _density(axes: Axes, y: float, group: Group) -> None:
     interval = group.interval
     if np.isfinite(interval.low):
         axes.plot([interval.low, interval.high], [y, y], color=tint, linewidth=3, solid_capstyle="butt")
-    axes.plot([interval.mean], [y], marker="D", color=tint, markersize=5, markeredgecolor="white", markeredgewidth=0.7)
+    hollow = not np.isfinite(interval.low)  # too few people for an interval
+    ends: dict[str, Any] = {"markerfacecolor": "white", "markeredgecolor": tint} if hollow else {"markeredgecolor": "white"}
+    axes.plot([interval.mean], [y], marker="D", color=tint, markersize=5, markeredgewidth=0.7, **ends)
 
 
 def _distribution_text(drawn: Mapping[str, Group]) -> str:
@@ -123,10 +125,11 @@ def _distribution_text(drawn: Mapping[str, Group]) -> str:
 
 
 def gain_by_yaw(variants: Mapping[str, Sequence[Bin]], *, title: str = "", notice: str = "") -> Figure:
-    """Net Gain (left) and identity gain (right) by bin of \\|yaw\\|, a line per variant with 95 % intervals over identities.
+    """Identity gain (full colour) and Net Gain (pale, dashed) by bin of \\|yaw\\|, a panel per variant on common axes, with
+    95 % intervals over people.
 
-    ``variants``: name -> bins (:func:`frontalbench.figures.series.by_yaw`), all with the same edges. Under each bin stands its largest n; bins
-    without any probe are left out, and no line crosses them.
+    ``variants``: name -> bins (:func:`frontalbench.figures.series.by_yaw`), all with the same edges. Under each bin stands the variant's n. Bins
+    without any probe are left out, and no line crosses them; a hollow mark has too few people for an interval.
     """
     names = list(variants)
     if not names or not any(b.net.n for bins in variants.values() for b in bins):
@@ -136,34 +139,73 @@ def gain_by_yaw(variants: Mapping[str, Sequence[Bin]], *, title: str = "", notic
         raise BadInput("gain by yaw: the variants have different yaw bins")
     filled = [i for i in range(len(edges)) if any(bins[i].net.n for bins in variants.values())]
     with style.drawing():
-        rows = -(-len(names) // 3)
-        made = style.figure(10.5, 4.3 + 0.25 * rows)
-        panels = made.subplots(1, 2, sharey=True)
+        made, panels = _panels(len(names))
         places = [float(k + skipped) for k, skipped in enumerate(np.cumsum([0, *(b - a > 1 for a, b in itertools.pairwise(filled))]))]
-        most = {i: max(variants[name][i].net.n for name in names) for i in filled}
-        ticks = [f"{low:g}{'° +' if high == np.inf else f'-{high:g}°'}\nn = {most[i]:,}" for i in filled for low, high in [edges[i]]]
-        for axes, key, heading in zip(panels, ("net", "identity"), ("Net Gain", "identity gain"), strict=True):
-            axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
-            for i, name in enumerate(names):
-                offset = 0.0 if len(names) == 1 else (i / (len(names) - 1) - 0.5) * min(0.6, 0.12 * len(names))
-                _gain_line(axes, _with_alone(name, variants[name]), name, [getattr(variants[name][i], key) for i in filled], places, offset)
-            axes.set_xticks(places, ticks)
+        for axes, name in zip(panels, names, strict=True):
+            bins = [variants[name][i] for i in filled]
+            for key, (look, offset) in _LOOKS.items():
+                _gain_line(axes, name, [getattr(one, key) for one in bins], places, offset, look)
+            _panel_title(axes, name, sum(one.alone for one in variants[name]))
+            words = [f"{one.low:g}{'° +' if one.high == np.inf else f'-{one.high:g}°'}\n{one.net.n:,}" for one in bins]
+            axes.set_xticks(places, words, fontsize=7 if len(filled) > 5 else 8)
             axes.set_xlim(-0.6, places[-1] + 0.6)
-            axes.set_xlabel("|yaw| of the probe")
-            axes.set_title(heading)
             axes.grid(axis="x", visible=False)
-        panels[0].set_ylabel("change of similarity (0 = as the angled photo)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        made.legend(handles, labels, loc="outside lower center", ncols=3)
+        hollow = any(b.net.n and not np.isfinite(b.net.low) for bins in variants.values() for b in bins)
+        _panel_words(made, panels, "|yaw| of the probe, and number of probes", hollow=hollow)
         return _finish(made, title, notice)
 
 
-def _with_alone(name: str, bins: Sequence[Bin]) -> str:
-    alone = sum(one.alone for one in bins)
-    return f"{name} ({alone:,} with one picture only left out)" if alone else name
+_LOOKS: dict[str, tuple[dict[str, Any], float]] = {
+    "net": ({"linestyle": (0, (4, 2)), "alpha": 0.5, "linewidth": 1.2}, -0.12),
+    "identity": ({"linestyle": "solid"}, 0.12),
+}
+"""How Net Gain and identity gain are drawn, and how far beside their bin."""
+_ACROSS = 3
 
 
-def _gain_line(axes: Axes, label: str, name: str, intervals: Sequence[Interval], places: Sequence[float], offset: float) -> None:
+def _panels(n: int) -> tuple[Figure, list[Axes]]:
+    """A figure with ``n`` panels on common axes: variants of one colour on one pair of axes could not be told apart."""
+    across = min(n, _ACROSS)
+    down = -(-n // across)
+    made = style.figure(7.0 if n == 1 else 3.6 * across, 4.3 if n == 1 else 1.1 + 2.3 * down)
+    grid = made.subplots(down, across, sharex=False, sharey=True, squeeze=False)
+    panels: list[Axes] = list(grid.ravel())
+    for axes in panels[n:]:
+        axes.set_axis_off()
+    for axes in panels[:n]:
+        axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
+    return made, panels[:n]
+
+
+def _panel_title(axes: Axes, name: str, alone: int) -> None:
+    lines = textwrap.wrap(style.readable(name), 38)[:2] + [f"{alone:,} with one picture only left out"] * bool(alone)
+    axes.set_title("\n".join(lines), fontsize=9)
+
+
+def _panel_words(made: Figure, panels: Sequence[Axes], x_label: str, *, hollow: bool = False, band: bool = False) -> None:
+    for i, axes in enumerate(panels):
+        if i % _ACROSS == 0:
+            axes.set_ylabel("change of similarity" if len(panels) > 1 else "change of similarity (0 = as the angled photo)", fontsize=9)
+        if i + _ACROSS >= len(panels):
+            axes.set_xlabel(x_label if len(panels) == 1 else x_label.replace(" of the probe, and number of", ";"), fontsize=9)
+    low, high = panels[0].get_ylim()
+    panels[0].set_yticks([tick for tick in panels[0].get_yticks() if low <= tick <= high])
+    ink = palette.ORIGINAL_COLOUR
+    spread = "band" if band else "bars"
+    keys = [
+        Line2D([], [], color=ink, label=f"identity gain ({spread}: 95 % interval)"),
+        Line2D([], [], color=ink, label="Net Gain", **_LOOKS["net"][0]),
+    ]
+    if hollow:
+        keys.append(
+            Line2D([], [], color=ink, marker="o", markerfacecolor="white", linestyle="none", label="too few people for an interval")
+        )
+    made.legend(handles=keys, loc="outside lower center", ncols=len(keys), fontsize=8)
+
+
+def _gain_line(
+    axes: Axes, name: str, intervals: Sequence[Interval], places: Sequence[float], offset: float, look: Mapping[str, Any]
+) -> None:
     """A line through the bins of a variant; broken where a bin is empty."""
     nothing = Interval(np.nan, np.nan, np.nan, 0, 0)
     x, shown = [], []
@@ -173,23 +215,22 @@ def _gain_line(axes: Axes, label: str, name: str, intervals: Sequence[Interval],
             shown.append(nothing)
         x.append(place + offset)
         shown.append(interval)
-    mean = np.array([i.mean for i in shown])
-    spread = np.abs(np.array([[i.mean - i.low for i in shown], [i.high - i.mean for i in shown]]))
-    axes.errorbar(
-        x,
-        mean,
-        yerr=np.nan_to_num(spread),
-        color=palette.colour(name),
-        marker=palette.marker(name),
-        linestyle=style.line(name),
-        elinewidth=1.3,
-        capsize=2.5,
-        label=style.readable(label),
-    )
+    tint = palette.colour(name)
+    axes.plot(x, [i.mean for i in shown], color=tint, **look)
+    for place, interval in zip(x, shown, strict=True):
+        if not interval.n:
+            continue
+        known = bool(np.isfinite(interval.low))
+        if known:
+            spread = [[interval.mean - interval.low], [interval.high - interval.mean]]
+            axes.errorbar([place], [interval.mean], yerr=spread, color=tint, elinewidth=1.3, capsize=2.5, alpha=look.get("alpha"))
+        face = tint if known else "white"
+        axes.plot([place], [interval.mean], marker=palette.marker(name), color=tint, markerfacecolor=face, alpha=look.get("alpha"))
 
 
 def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "", resamples: int = RESAMPLES, seed: int = SEED) -> Figure:
-    """Net Gain and identity gain as smooth curves over \\|yaw\\| with a band of 95 % over identities (:func:`frontalbench.compare.curves.smooth`).
+    """Identity gain (with a band of 95 % over people) and Net Gain (pale, dashed) as smooth curves over \\|yaw\\|, a panel per variant on common axes
+    (:func:`frontalbench.compare.curves.smooth`).
 
     Drawn only where probes are near (:func:`frontalbench.compare.curves.near`), a fusion only over probes that had both pictures.
     Raises :class:`BadInput` when no variant has enough of them at enough different angles.
@@ -201,27 +242,18 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
         )
     degrees = np.arange(0.0, max(float(np.nanmax(np.abs(made.yaw))) for made in usable.values()) + 1.0, 1.5)
     with style.drawing():
-        made = style.figure(10.5, 4.3 + 0.25 * -(-len(usable) // 3))
-        panels = made.subplots(1, 2, sharey=True)
-        for axes, key, heading in zip(panels, ("net", "identity"), ("Net Gain", "identity gain"), strict=True):
-            axes.axhline(0, color=palette.ORIGINAL_COLOUR, linewidth=1)
-            for name, gains in usable.items():
+        made, panels = _panels(len(usable))
+        for axes, (name, gains) in zip(panels, usable.items(), strict=True):
+            near = curves.near(np.abs(gains.yaw), degrees)
+            for key, (look, _) in _LOOKS.items():
                 curve = curves.smooth(np.abs(gains.yaw), getattr(gains, key), gains.subject, degrees, resamples=resamples, seed=seed)
-                near = curves.near(np.abs(gains.yaw), degrees)
-                axes.fill_between(
-                    curve.yaw, curve.low, curve.high, color=palette.colour(name), where=near.tolist(), alpha=0.18, linewidth=0
-                )
-                alone = int(variants[name].alone.sum())
-                left = f"; {alone:,} with one picture only left out" if alone else ""
-                label = style.readable(f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,}{left})")
-                axes.plot(
-                    curve.yaw, np.where(near, curve.mean, np.nan), color=palette.colour(name), linestyle=style.line(name), label=label
-                )
-            axes.set_xlabel("|yaw| of the probe in degrees")
-            axes.set_title(heading)
-        panels[0].set_ylabel("change of similarity (0 = as the angled photo)")
-        handles, labels = panels[0].get_legend_handles_labels()
-        made.legend(handles, labels, loc="outside lower center", ncols=3)
+                if key == "identity":
+                    axes.fill_between(
+                        curve.yaw, curve.low, curve.high, color=palette.colour(name), where=near.tolist(), alpha=0.18, linewidth=0
+                    )
+                axes.plot(curve.yaw, np.where(near, curve.mean, np.nan), color=palette.colour(name), label=f"_{key}", **look)
+            _panel_title(axes, f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,})", int(variants[name].alone.sum()))
+        _panel_words(made, panels, "|yaw| of the probe in degrees", band=True)
         return _finish(made, title, notice)
 
 
@@ -326,7 +358,7 @@ def _number(value: float, *, plus: bool) -> str:
 
 def _range(interval: Interval, *, plus: bool) -> str:
     if not np.isfinite(interval.low):
-        return "no interval (one person)"
+        return f"no interval ({interval.subjects:,} {'person' if interval.subjects == 1 else 'people'})"
     return f"[{_number(interval.low, plus=plus)}, {_number(interval.high, plus=plus)}]"
 
 

@@ -14,7 +14,7 @@ from frontalbench.images import RGB
 
 if TYPE_CHECKING:
     from frontalbench.detect.select import Face
-    from frontalbench.liveportrait.selftest import Check
+    from frontalbench.frontalize.check import Check
 
 FRONTAL = (0.0, 0.0, 0.0)
 """The target pose of a frontal view: yaw, pitch, roll in degrees."""

@@ -16,12 +16,13 @@ import numpy.typing as npt
 from frontalbench import status
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
+from frontalbench.frontalize.check import Check
 from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
 from frontalbench.liveportrait import crop as crops
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
 from frontalbench.liveportrait.pipeline import PRECISIONS, LivePortrait, Precision, Settings
-from frontalbench.liveportrait.selftest import Check, looks_left, selftest
+from frontalbench.liveportrait.selftest import looks_left, selftest
 from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
 from frontalbench.runtime.sessions import torch_device

@@ -19,9 +19,7 @@ from frontalbench.images import RGB
 Float = npt.NDArray[np.float64]
 
 MAX_SIDE = 512
-"""Head crops are scaled down to at most this side, and never up."""
-HEAD_SCALE = 2.2
-"""Side of a head crop in face sizes (mean side of the detector's box)."""
+"""Crops are at most this large where nothing else is said."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +93,6 @@ def square_crop(
     pixels = side if side is not None else max(1, min(MAX_SIDE, round(size)))
     matrix = square_matrix(centre, size, pixels, roll)
     return Crop(warp(image, matrix, pixels, border=border), matrix)
-
-
-def head_crop(image: RGB, box: npt.ArrayLike, *, roll: float = 0.0, scale: float = HEAD_SCALE, max_side: int = MAX_SIDE) -> Crop:
-    """The square head crop around a face box (x1, y1, x2, y2): ``scale`` face sizes wide, at most ``max_side`` pixels, never enlarged."""
-    x1, y1, x2, y2 = (float(value) for value in np.asarray(box, dtype=np.float64))
-    size = scale * ((x2 - x1) + (y2 - y1)) / 2.0
-    side = max(1, min(max_side, round(size))) if math.isfinite(size) else None
-    return square_crop(image, ((x1 + x2) / 2.0, (y1 + y2) / 2.0), size, roll=roll, side=side)
 
 
 def roll_of_face(points: npt.ArrayLike) -> float:

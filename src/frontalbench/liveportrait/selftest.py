@@ -7,42 +7,18 @@ upright faces. Synthetic weights pass the mechanical checks only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from frontalbench.frontalize.check import Check
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.liveportrait.motion import Motion
 from frontalbench.liveportrait.pipeline import LivePortrait, Settings
 
 RAW = Settings(stitching=False)
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the self-test: ``value`` lies (``passed``) or does not lie in ``low`` .. ``high``; ``meaning`` is one sentence."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    meaning: str
-
-    @property
-    def passed(self) -> bool:
-        return bool(self.low <= self.value <= self.high)
-
-    def __str__(self) -> str:
-        return f"{'ok' if self.passed else 'FAILED':8}{self.name:34}{self.value:>10.3f}   {self.bound:16}{self.meaning}"
-
-    @property
-    def bound(self) -> str:
-        if np.isinf(self.high):
-            return f">= {self.low:g}"
-        return f"<= {self.high:g}" if np.isinf(self.low) else f"{self.low:g} .. {self.high:g}"
 
 
 def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[bool | None] | None = None) -> list[Check]:

@@ -29,16 +29,17 @@ COUNTER = "num_batches_tracked"
 """Last part of a key that old checkpoints leave out and inference never reads."""
 
 
-def load(path: StrPath, *, inner: str | None = None, strip: str = "module.") -> dict[str, Tensor]:
+def load(path: StrPath, *, inner: str | None = None, strip: str = "module.", beside: Collection[str] = ()) -> dict[str, Tensor]:
     """The state dict in a checkpoint file: names to tensors, on the CPU.
 
     ``inner``: the part of the file that holds it, ``"params_ema"`` say: a mapping of that name, or all keys that begin with the name and a dot
     (which is how a file without mappings in mappings keeps several networks). What lies beside it is left alone. None: the file is the state dict,
     or has it under ``state_dict``. ``strip``: taken off the beginning of keys that have it (``module.`` is left by data-parallel training).
+    ``beside``: names of tensors that lie beside the state dict and belong to it all the same.
 
     Raises :class:`BadInput` for a file that is missing, cut off, of another kind, without ``inner``, or that would run code.
     """
-    content = _read(path)
+    content = whole = _read(path)
     if inner is not None:
         content = _part(content, inner, path)
     elif isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
@@ -50,7 +51,12 @@ def load(path: StrPath, *, inner: str | None = None, strip: str = "module.") -> 
         if not isinstance(value, Tensor):
             what = f"a state dict under one of: {_names(content)}" if isinstance(value, Mapping) else "tensors only"
             raise BadInput(f"{path}: '{key}' is a {type(value).__name__}; expected {what}")
-    return {str(key).removeprefix(strip): value for key, value in content.items()}
+    own = {str(key).removeprefix(strip): value for key, value in content.items()}
+    more = {name: whole.get(name) if isinstance(whole, Mapping) else None for name in beside}
+    for name, value in more.items():
+        if not isinstance(value, Tensor):
+            raise BadInput(f"{path}: expected a tensor '{name}' beside the state dict, found {_names(whole)}; check the card's file")
+    return own | {name: value for name, value in more.items() if isinstance(value, Tensor)}
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], path: StrPath) -> None:

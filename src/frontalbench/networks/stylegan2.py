@@ -14,18 +14,25 @@ LEAST = 1e-8
 
 
 def modulated_conv2d(
-    x: Tensor, weight: Tensor, factors: Tensor, *, demodulate: bool = True, padding: int | None = None, doubled: bool = False
+    x: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    *,
+    demodulate: bool = True,
+    padding: int | None = None,
+    doubled: bool = False,
+    gain: float = 1.0,
 ) -> Tensor:
     """Convolution of ``x`` (N, C, H, W) with ``weight`` (O, C, k, k), its input channels weighed by ``factors`` (N, C): (N, O, H, W).
 
-    ``demodulate``: weights of each output channel scaled to unit length. ``padding``: zeros around, k // 2 unless given. ``doubled``: the transposed
-    convolution with stride 2 instead, (N, O, 2 H - 2 + k - 2 padding, ...) with padding 0 unless given; a blur belongs after it. Any scale of
-    equalised learning rates is already in ``weight`` and ``factors``.
+    ``demodulate``: weights of each output channel scaled to length ``gain`` (which counts for nothing else). ``padding``: zeros around, k // 2 unless
+    given. ``doubled``: the transposed convolution with stride 2 instead, (N, O, 2 H - 2 + k - 2 padding, ...) with padding 0 unless given; a blur
+    belongs after it. Any scale of equalised learning rates is already in ``weight`` and ``factors``.
     """
     batch, inside, height, width = x.shape
     own = weight[None] * factors.view(batch, 1, inside, 1, 1)
     if demodulate:
-        own = own * torch.rsqrt(own.square().sum((2, 3, 4), keepdim=True) + LEAST)
+        own = own * (gain * torch.rsqrt(own.square().sum((2, 3, 4), keepdim=True) + LEAST))
     outside, kernel = weight.shape[0], weight.shape[-1]
     merged = x.reshape(1, batch * inside, height, width)
     # One group per picture: every picture has its own weights.

@@ -153,6 +153,10 @@ class Selection:
                     for backbone in self.backbones:
                         yield cell(dataset, variant, detector, backbone)
 
+    def judges(self) -> list[tuple[str, str]]:
+        """(detector, backbone) pairs, those of the configuration's first detector first."""
+        return [(detector, backbone) for detector in self.detectors for backbone in self.backbones]
+
     def similarity(self) -> list[str]:
         return [str(one.similarity) for one in self.cells()]
 

@@ -23,12 +23,13 @@ from frontalbench import datasets, tables
 from frontalbench.catalogue import cards, config, validation
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare.feature import KIND, RECIPE, card_name
-from frontalbench.datasets import layouts, listing
+from frontalbench.datasets import layouts, licence, listing
+from frontalbench.elsewhere import survey as delivery
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.plan import fingerprint, grid, runs
 from frontalbench.plan.variant import ORIGINAL, made, parse
-from frontalbench.quality import JUDGES
+from frontalbench.quality import measures
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
 
@@ -39,8 +40,6 @@ ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
 LOADING_MINUTES = 15
 """For the start of a job on a busy machine, and for loading its model."""
-EXPRESSION = "face_landmarker"
-"""The landmarks card that reads expressions."""
 
 
 def configuration_layers(files: Iterable[str | os.PathLike[str]], given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -155,6 +154,10 @@ class Plan:
                 problems.append(
                     f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
                 )
+            elif parse(name).turned and not problems and parse(name).frontalizer in self.elsewhere():
+                problems.append(
+                    f"{where}: derived: '{name}': results made elsewhere turn no references; take a card that takes a target pose"
+                )
             elif parse(name).turned and not problems and not self._turns(parse(name).frontalizer):
                 problems.append(
                     f"{where}: derived: '{name}': frontalizer '{parse(name).frontalizer}' turns no references, its card's contract says "
@@ -164,11 +167,17 @@ class Plan:
             raise BadConfig("\n".join(problems))
 
     def check_datasets(self) -> None:
-        """List every dataset's files; raises :class:`BadInput`, a line for each dataset whose folder is not there or holds something else."""
+        """List every dataset's files and every folder of results made elsewhere; raises :class:`BadInput`, a line for each folder that is not there
+        or holds something else."""
         problems = []
         for name in self.datasets:
             try:
                 self._survey(name)
+            except FrontalbenchError as error:
+                problems.append(str(error))
+        for name in [] if problems else self.elsewhere():
+            try:
+                self._deliveries(name)
             except FrontalbenchError as error:
                 problems.append(str(error))
         if problems:
@@ -303,8 +312,26 @@ class Plan:
             self._notes.append(survey.note)
         return survey
 
+    def elsewhere(self) -> list[str]:
+        """The frontalizers of the grid that are folders of results made elsewhere."""
+        return [choice.name for choice in self.config.frontalizers if self.card("frontalizer", choice.name).family == delivery.FAMILY]
+
+    def elsewhere_pattern(self) -> str:
+        """A regular expression for their names, which matches nothing where there are none."""
+        return "|".join(map(re.escape, self.elsewhere())) or "(?!)"
+
+    def delivered(self, dataset: str, frontalizer: str, shard: str) -> str:
+        """Fingerprint of the results that were delivered for one shard: which photograph has one, and its content."""
+        return self._deliveries(frontalizer)[dataset][shard]
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def _deliveries(self, frontalizer: str) -> Mapping[str, dict[str, str]]:
+        found = delivery.survey(self.card("frontalizer", frontalizer), self.datasets)
+        self._notes += found.notes
+        return found.fingerprints
+
     def notes(self) -> list[str]:
-        """A line for each dataset looked at so far of whose folder something was not used."""
+        """A line for each dataset looked at so far of whose folder something was not used, and for each folder of results made elsewhere."""
         return sorted(self._notes)
 
     def dataset_options(self, dataset: str) -> str:
@@ -391,17 +418,18 @@ class Plan:
 
     def distribution_tables(self) -> list[str]:
         """The tables of FID and KID of the same variants; none when they were not asked for."""
-        if "distribution" not in self.config.quality.measures:
+        if not measures.asked(self.config.quality.measures, of_sets=True):
             return []
         return [grid.distribution_path(d, v, self.config.quality.detector) for d in self.datasets for v in self.variants]
 
     def quality_cards(self, *, of_sets: bool = False) -> list[tuple[str, str]]:
         """Cards that the quality tables (``of_sets``: the tables of FID and KID) stand on besides the crops."""
-        measures = self.config.quality.measures
-        if of_sets:
-            return [("quality", JUDGES["distribution"])] if "distribution" in measures else []
-        readers = [("landmarks", EXPRESSION)] if "expression" in measures else []
-        return readers + [("quality", name) for measure, name in JUDGES.items() if measure in measures and measure != "distribution"]
+        return [measure.card for measure in measures.asked(self.config.quality.measures, of_sets=of_sets) if measure.card]
+
+    def quality_meaning(self, *, of_sets: bool = False) -> list[str]:
+        """What decides the values of the quality tables (``of_sets``: of FID and KID) besides their inputs and code: a text per measure."""
+        asked = measures.asked(self.config.quality.measures, of_sets=of_sets)
+        return [f"{measure.meaning()} {self.digest(*measure.card) if measure.card else ''}".rstrip() for measure in asked]
 
     def _quality_files(self, dataset: str, variant: str) -> dict[str, list[str]]:
         """Option of judge_quality.py -> the tables behind it, for the measures beyond the crops.
@@ -426,7 +454,7 @@ class Plan:
     def quality_options(self, dataset: str, variant: str) -> str:
         """Options of judge_quality.py for the measures beyond the crops (paths are plain: names of cards and shards)."""
         options = [f"--{option} {' '.join(files)}" for option, files in self._quality_files(dataset, variant).items()]
-        options += [f"--{m.replace('_', '-')} {name}" for m, name in JUDGES.items() if ("quality", name) in self.quality_cards()]
+        options += [f"--measure {measure.word}" for measure in measures.asked(self.config.quality.measures) if measure.method]
         return " ".join(options)
 
     # Summaries --------------------------------------------------------------------------------------------------------
@@ -487,14 +515,32 @@ class Plan:
     def figures(self) -> list[ReportEntry]:
         """The figures of a dataset, the same for every dataset."""
         judges = [(detector, backbone) for detector in self.config.detectors for backbone in self.config.backbones]
-        return report_entries([*self.variants, *self.config.derived], judges)
+        return report_entries([*self.variants, *self.config.derived], judges, len(self.datasets))
+
+    def looks(self) -> dict[str, list[str]]:
+        """What the frontalizers' cards say about how figures show them."""
+        named = sorted({name for kind, name in self._used_cards() if kind == "frontalizer"})
+        return {name: [str(self.card("frontalizer", name).data.get(key, "")) for key in ("role", "view")] for name in named}
+
+    def told(self) -> dict[str, Any]:
+        """What the first page of the report says of this run: names as they were run (with what `if_npm` added), and the datasets' credits."""
+        return {
+            "datasets": list(self.datasets),
+            "variants": [name for name in self.variants if name != ORIGINAL],
+            "derived": list(self.config.derived),
+            "detectors": list(self.config.detectors),
+            "backbones": list(self.config.backbones),
+            "notices": {name: notice for name, card in self.datasets.items() if (notice := licence.notice(card.data))},
+            "credits": [credit for card in self.datasets.values() if (credit := licence.credit(card.data))],
+        }
 
     def figure_options(self, dataset: str) -> str:
         """Options of viz.py that follow from the dataset's card and the configuration."""
         card = self.datasets[dataset]
         numbers = self.config.statistics
-        notice = "synthetic" if card.data.get("synthetic") else "none" if card.data["licence"]["publish"] else "research"
-        return f"--notice {notice} --yaw-bins {self.yaw_edges(dataset)} --resamples {numbers.resamples} --seed {numbers.seed}"
+        notice, credit = licence.notice(card.data) or "none", licence.credit(card.data)
+        credited = f"--credit {shlex.quote(credit)} " if credit else ""
+        return f"--notice {notice} {credited}--yaw-bins {self.yaw_edges(dataset)} --resamples {numbers.resamples} --seed {numbers.seed}"
 
     def examples(self) -> list[str]:
         """Folders of pictures for people."""

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from frontalbench import __version__
 from frontalbench.catalogue import cards
 from frontalbench.datasets import card as dataset_cards
+from frontalbench.datasets import licence
 from frontalbench.errors import BadConfig
 from frontalbench.figures import dataset as figures
 from frontalbench.figures import palette
@@ -26,8 +28,9 @@ from frontalbench.figures.inputs import Inputs
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
 from frontalbench.plan.variant import ORIGINAL
-from frontalbench.site import charts, people
-from frontalbench.site.master import Master, Row, ranking
+from frontalbench.site import charts, faces, people
+from frontalbench.site.labels import labelled
+from frontalbench.site.master import Master, Row, Verdict, ranking, verdict
 from frontalbench.tabulate.columns import MASTER
 from frontalbench.tabulate.judges import COMPARED_ON_SCALE
 from frontalbench.tabulate.verification import YAW_GRID
@@ -45,8 +48,11 @@ SHOWN = (
 NOTICES = {
     "synthetic": "SYNTHETIC: the people of this dataset do not exist.",
     "research": "Research use only: the photographs of this dataset must not be published, and neither must this page.",
+    "own": "Your own pictures: show this page only to people whom everybody on it has agreed to be seen by.",
 }
 GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
+PANELS = 9
+"""Frontalizers whose gain by yaw the first page shows; the others have their own pages."""
 CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 
 
@@ -83,7 +89,7 @@ class Site:
             "index.html",
             "overview.html",
             title="Overview",
-            blocks=[self._overview(d) for d in self.master.datasets],
+            blocks=[{**self._overview(d), **self._look(d)} for d in self.master.datasets],
             compared=self.costs.get("comparison", ()),
             software=self.master.rows("software"),
         )
@@ -99,6 +105,7 @@ class Site:
                     title=f"People of {name}",
                     dataset=name,
                     notice=self._notice(name),
+                    credit=self._credit(name),
                     people=browsers[name],
                     judges=judges,
                 )
@@ -112,11 +119,49 @@ class Site:
         for judge in self.master.judges_of(dataset):
             rows = self.master.rows("table1_net_gain", dataset=dataset, detector=judge[0], backbone=judge[1])
             ranked, left_out = ranking(rows)
-            bounds = charts.limits([row[key] for row in rows for key in ("identity_gain", "identity_gain_low", "identity_gain_high")])
-            judged.append({"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds})
+            keys = ("identity_gain", "identity_gain_low", "identity_gain_high")
+            bounds = charts.limits_of_ranking([(one.row[keys[0]], one.row[keys[1]], one.row[keys[2]]) for one in ranked])
+            judged.append(
+                {"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds, "verdict": verdict(ranked, _is_control)}
+            )
         # A judge without a single embedding of the photographs is in no ranking; the reason stands in the table of what is missing.
         not_judging = self.master.rows("missing", dataset=dataset, variant=ORIGINAL)
-        return {"dataset": dataset, "notice": self._notice(dataset), "judged": judged, "not_judging": not_judging}
+        return {
+            "dataset": dataset,
+            "notice": self._notice(dataset),
+            "credit": self._credit(dataset),
+            "judged": judged,
+            "not_judging": not_judging,
+        }
+
+    def _look(self, dataset: str) -> dict[str, Any]:
+        """What the first page shows of a dataset beside the ranking: faces of the first method, and every frontalizer's gain by yaw."""
+        judges = self.master.judges_of(dataset)
+        if not judges:
+            return {"faces": [], "variant": "", "heading": "", "chart": "", "more": 0}
+        judge = judges[0]
+        wanted = {"dataset": dataset, "detector": judge[0], "backbone": judge[1]}
+        ranked, _ = ranking(self.master.rows("table1_net_gain", **wanted))
+        own = [one.row for one in ranked if not one.row["recipe"]]  # with pictures
+        variant = next((row["variant"] for row in own if not _is_control(row)), "")
+        shown: list[faces.Face] = []
+        if variant and dataset in self.inputs:
+            shown = faces.choose(self.inputs[dataset], judge, variant, self._folder, f"faces/{slug(dataset)}")
+            self._written += sorted({file for one in shown for file in (one.angled, one.frontal, one.reference) if file})
+        first: dict[str, str] = {}
+        for row in sorted(own, key=_is_control):
+            first.setdefault(row["frontalizer"], row["variant"])
+        lines, bins = self._bins("identity gain", "", wanted)
+        of = {line.name: line for line in lines}
+        chart = charts.lines(
+            [of[name] for name in list(first.values())[:PANELS] if name in of],
+            title=f"Identity gain on {dataset} by the absolute yaw of the probe",
+            x_label="|yaw| in degrees",
+            y_label="identity gain",
+            ticks=bins,
+        )
+        more = max(0, len(first) - PANELS)
+        return {"faces": shown, "variant": variant, "heading": palette.heading(variant), "chart": chart, "more": more}
 
     def _frontalizer(self, name: str) -> dict[str, Any]:
         rows = self.master.rows("table1_net_gain", frontalizer=name)
@@ -129,15 +174,16 @@ class Site:
             gains = {}
             for group in ("Net Gain", "identity gain"):
                 lines, bins = self._bins(group, name, wanted)
-                words = f"{group} of {name} on {dataset} by the absolute yaw of the probe"
-                gains[group] = charts.lines(lines, title=words, x_label="|yaw| of the probe in degrees", y_label=group, ticks=bins)
-            curves = [r for r in self.master.rows("curves", **wanted) if r["variant"] == ORIGINAL or r["frontalizer"] == name]
+                words = f"{group} on {dataset} by the absolute yaw of the probe"
+                gains[group] = charts.lines(lines, title=words, x_label="|yaw| in degrees", y_label=group, ticks=bins)
+            curves = _curves(r for r in self.master.rows("curves", **wanted) if r["variant"] == ORIGINAL or r["frontalizer"] == name)
             curve = charts.lines(
-                _curves(curves),
-                title=f"Similarity to GT on {dataset} over the absolute yaw, angled photos and {name}",
-                x_label="|yaw| of the probe in degrees",
+                [line for line in curves if line.name != ORIGINAL],
+                title=f"Similarity to GT on {dataset} over the absolute yaw, with that of the angled photos",
+                x_label="|yaw| in degrees",
                 y_label="similarity to GT",
                 zero=False,
+                behind=next((line for line in curves if line.name == ORIGINAL), None),
             )
             variants = list(dict.fromkeys(r["variant"] for r in rows if r["dataset"] == dataset and not r["recipe"]))
             blocks.append(
@@ -145,10 +191,11 @@ class Site:
                     "dataset": dataset,
                     "judge": judge,
                     "notice": self._notice(dataset),
+                    "credit": self._credit(dataset),
                     "gains": gains,
                     "alone": [row for row in rows if row["n_fallback"] and all(row[key] == value for key, value in wanted.items())],
                     "curve": curve,
-                    "pictures": [p for v in variants for p in self._figures(dataset, ("triples", "ordered"), v)],
+                    "pictures": [p for v in variants for p in self._figures(dataset, figures.SHEETS, v)],
                     "failures": self._figures(dataset, ("failures",)),
                 }
             )
@@ -165,14 +212,12 @@ class Site:
         }
 
     def _dataset(self, name: str) -> dict[str, Any]:
-        try:
-            card: Any = dataset_cards.find(name)
-        except BadConfig:  # a table of another checkout: its numbers are shown, its card is not here
-            card = None
+        card = _dataset_card(name)
         return {
             "name": name,
             "card": card,
             "notice": self._notice(name),
+            "credit": self._credit(name),
             "counts": self.master.rows("counts", dataset=name),
             "ranked": self._overview(name),
             "plots": self._by_judge(self._figures(name, ("distributions", "gain_by_yaw", "gain_curve"))),
@@ -190,7 +235,8 @@ class Site:
             "dataset": dataset,
             "notice": self._notice(dataset),
             "tables": tables,
-            "judges": self._robust(dataset),
+            "judges": (robust := self._robust(dataset)),
+            "winners": _winners(robust),
             "pairs": self.master.rows("judge_pairs", dataset=dataset),
             "verification": [r for r in self.master.rows("verification", dataset=dataset) if r["variant"] == ORIGINAL],
         }
@@ -212,7 +258,7 @@ class Site:
     def _numbers(self) -> None:
         rows = [r for r in self.master.rows("master") if r["yaw_axis"] == "all"]
         data = {
-            "columns": [{"key": k, "text": MASTER[k][1], "number": str(MASTER[k][0]) in ("double", "int64")} for k in SHOWN],
+            "columns": [{"key": k, "text": MASTER[k][1], "number": str(MASTER[k][0].arrow) in ("double", "int64")} for k in SHOWN],
             "values": [[_plain(r[k]) for k in SHOWN] for r in rows],
         }
         # "<" is escaped so that no name can end the script; the two line separators are no legal characters of older JavaScript strings.
@@ -228,20 +274,23 @@ class Site:
     # Parts ------------------------------------------------------------------------------------------------------------
 
     def _bins(self, group: str, frontalizer: str, wanted: Mapping[str, str]) -> tuple[list[charts.Series], list[tuple[float, str]]]:
-        """The lines of a frontalizer's variants over the bins of |yaw| in which there is a probe, and the bins' names.
+        """The lines of a frontalizer's variants ("": of every one's) over the bins of |yaw| in which there is a probe, and the bins' names.
 
         Where a bin is empty the lines stop; a fusion is shown over the probes that had both of its pictures.
         """
-        rows = self.master.rows("master", group=group, subset="common", yaw_axis="abs", frontalizer=frontalizer, **wanted)
+        rows = self.master.rows("master", group=group, subset="common", yaw_axis="abs", **wanted)
         rows = [row for row in rows if row["yaw_low"] is not None and row["mean_both"] is not None]
+        rows = [row for row in rows if not frontalizer or row["frontalizer"] == frontalizer]
         edges = sorted({(row["yaw_low"], row["yaw_high"]) for row in rows}, key=lambda edge: edge[0])
         names = [f"{low:g}\N{EN DASH}{high:g}" if high is not None else f"{low:g} +" for low, high in edges]
         skipped = itertools.accumulate(int(before[1] != after[0]) for before, after in itertools.pairwise(edges))
         places = [float(i + more) for i, more in enumerate([0, *skipped][: len(edges)])]
-        lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
+        lines: dict[str, list[charts.Point]] = {}
         for row in rows:
             place = places[edges.index((row["yaw_low"], row["yaw_high"]))]
-            lines.setdefault(row["variant"], []).append((place, row["mean_both"], row["both_low"], row["both_high"]))
+            lines.setdefault(row["variant"], []).append(
+                charts.Point(place, row["mean_both"], row["both_low"], row["both_high"], row["n_subjects"])
+            )
         return [charts.Series(variant, sorted(points), gap=1.0) for variant, points in lines.items()], list(zip(places, names, strict=True))
 
     def _figures(self, dataset: str, names: Sequence[str], variant: str = "") -> list[dict[str, str]]:
@@ -294,18 +343,21 @@ class Site:
     def _notice(self, dataset: str) -> str:
         if dataset in self.master.synthetic:
             return NOTICES["synthetic"]
-        try:
-            publish = dataset_cards.find(dataset).data["licence"]["publish"]
-        except BadConfig:
-            publish = False
-        return "" if publish else NOTICES["research"]
+        card = _dataset_card(dataset)
+        # a table of another checkout: what its licence says is not known here
+        return NOTICES["research"] if card is None else NOTICES.get(licence.notice(card.data), "")
+
+    def _credit(self, dataset: str) -> str:
+        """What the licence wants to be written beside the dataset's pictures."""
+        card = _dataset_card(dataset)
+        return "" if card is None else licence.credit(card.data)
 
     def _page(self, path: str, template: str, **content: Any) -> None:
         depth = path.count("/")
         text = self._environment.get_template(f"{template}.j2").render(
             root="../" * depth, path=path, master=self.master, version=__version__, with_people=self._browsers, **content
         )
-        self._write(path, re.sub(r"\n\s*\n+", "\n", text).strip() + "\n")
+        self._write(path, labelled(re.sub(r"\n\s*\n+", "\n", text).strip() + "\n"))
 
     def _write(self, path: str, text: str) -> None:
         (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -326,8 +378,10 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions)
-    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, tag=_tag)
+    made.filters.update(
+        breakable=_breakable, slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions
+    )
+    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, tag=_tag, verdict_tag=_verdict_tag)
     return made
 
 
@@ -338,18 +392,53 @@ def _card(kind: str, name: str) -> Any:
         return None
 
 
+def _dataset_card(name: str) -> Any:
+    try:
+        return dataset_cards.find(name)
+    except BadConfig:  # a table of another checkout: its numbers are shown, its card is not here
+        return None
+
+
+def _is_control(row: Row) -> bool:
+    """Controls are ranked to be compared with, not to win: by the frontalizer's card, or by the recipe of a derived variant."""
+    return palette.is_control(row["variant"]) or row["recipe"].startswith("control_")
+
+
 def _tag(row: Row) -> str:
-    """Controls are ranked to be compared with, not to win; derived variants are made of embeddings and have no pictures of their own."""
-    if palette.hue(row["variant"]) < 0 or row["recipe"].startswith("control_"):
-        return "control"
-    return "derived" if row["recipe"] else ""
+    """What a row is beside a method's own pictures; derived variants are made of embeddings and have no pictures of their own."""
+    return "control" if _is_control(row) else "derived" if row["recipe"] else ""
+
+
+def _verdict_tag(row: Row, found: Verdict) -> str:
+    """``best`` only where the table says so; the first method of a ranking in which nothing gains is the least bad."""
+    if row["best"]:
+        return "best"
+    return "least bad" if found.kind == "least bad" and found.leader is row else ""
+
+
+TRUST = {
+    "fnmr": "it counts the errors that a user of a face recognition system would meet",
+    "z_area": "it says how far above strangers the right person lies over all angles",
+    "z_slope": "it says only how fast a judge falls with the angle; one that is poor everywhere has little to lose",
+}
+"""The measures by which judges with different backbones may be compared, the one to believe first on top, and why."""
+
+
+def _winners(robust: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Which judge each comparable measure puts first, where they do not agree: the measure to believe and why; else None."""
+    first = {part["measure"]: part["rows"][0] for part in robust if part["measure"] in TRUST and part["rows"][0]["value"] is not None}
+    names = {measure: (row["detector"], row["backbone"]) for measure, row in first.items()}
+    if len(set(names.values())) < 2:
+        return None
+    believed = next(measure for measure in TRUST if measure in first)
+    return {"names": names, "believed": believed, "why": TRUST[believed], "tied": first[believed]["last"] - first[believed]["first"]}
 
 
 def _curves(rows: Iterable[Row]) -> list[charts.Series]:
-    lines: dict[str, list[tuple[float, float, float | None, float | None]]] = {}
+    lines: dict[str, list[charts.Point]] = {}
     for row in rows:
         if row["mean"] is not None:
-            lines.setdefault(row["variant"], []).append((row["yaw"], row["mean"], row["ci_low"], row["ci_high"]))
+            lines.setdefault(row["variant"], []).append(charts.Point(row["yaw"], row["mean"], row["ci_low"], row["ci_high"]))
     return [charts.Series(variant, sorted(points), band=True, gap=CURVE_STEP) for variant, points in lines.items()]
 
 
@@ -376,6 +465,11 @@ def _listed(listing: Path) -> set[str]:
 
 def _plain(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
+
+
+def _breakable(name: str) -> Markup:
+    """A name that may be broken after its marks."""
+    return Markup("<wbr>").join(re.split(r"(?<=[:.@+])", name))
 
 
 def _number(value: float | None, digits: int = 3) -> str:

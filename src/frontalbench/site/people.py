@@ -13,21 +13,25 @@ from frontalbench import images, status
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.images import RGB
+from frontalbench.plan import grid
 from frontalbench.plan.variant import ORIGINAL, parse
 
 THUMB = 168
 """Longer side of a picture in pixels."""
 PROBES = 4
 """Probes shown per person, spread over the angles."""
+DERIVED = "made of embeddings, no picture of its own"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """One tile: what it is, where its file lies ("" when there is none, ``why`` says why), its similarity to the GT by every judge."""
+    """One tile: what it is, where its file lies ("" when there is none, ``why`` says why), its similarity to the GT by every judge (None: ``without``
+    says why)."""
 
     name: str
     file: str
     why: str = ""
+    without: str = "no value"
     similarity: tuple[float | None, ...] = ()
 
 
@@ -59,6 +63,7 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
     original = series.read_similarity(files.similarity_of(ORIGINAL, judges[0]))
     pool = examples.references(original)
     probes = _probes(original)
+    singles = {ids[0] for ids in pool.values() if len(ids) == 1}
     names = sorted(set(pool) & set(probes))
     chosen = [names[i] for i in sorted({round(i) for i in np.linspace(0, len(names) - 1, min(people, len(names)))})] if names else []
     ids = {subject: probes[subject] for subject in chosen}
@@ -66,7 +71,7 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
     shown: dict[str, dict[str, RGB | None]] = {ORIGINAL: examples.pictures(files.pictures.get(ORIGINAL, ()), wanted)}
     scores: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, dict[str, str]] = {}
-    variants = [v for v in files.variants if parse(v).has_pixels]
+    variants = [v for v in files.variants if all(grid.cell(files.dataset, v, *judge) in files.similarity for judge in judges)]
     for variant in [ORIGINAL, *variants]:
         cells = [series.read_similarity(files.similarity_of(variant, judge)) for judge in judges]
         scores[variant] = [dict(zip(series.strings(t, "image_id"), series.numbers(t, "genuine"), strict=True)) for t in cells]
@@ -78,8 +83,12 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
         pixels = shown[variant].get(image_id)
         state = reasons[variant].get(image_id, "missing")
         values = tuple(_known(table.get(image_id)) for table in scores[variant])
-        why = "" if state == status.OK else state.replace("_", " ")
-        return Picture(variant, _write(pixels, out, folder, f"{variant}/{image_id}") if pixels is not None else "", why, values)
+        failed = "" if state == status.OK else state.replace("_", " ")
+        alone = "the only GT" if image_id in singles else "no value"
+        why = failed or ("no picture" if parse(variant).has_pixels else DERIVED)
+        return Picture(
+            variant, write(pixels, out, folder, f"{variant}/{image_id}") if pixels is not None else "", why, failed or alone, values
+        )
 
     yaw = dict(zip(series.strings(original, "image_id"), series.numbers(original, "yaw"), strict=True))
     made = []
@@ -107,7 +116,8 @@ def _known(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else round(float(value), 4)
 
 
-def _write(pixels: RGB, out: Path, folder: str, name: str) -> str:
+def write(pixels: RGB, out: Path, folder: str, name: str) -> str:
+    """A picture as ``out/folder/HASH.jpg``, at most twice :data:`THUMB` long; returns its path below ``out``."""
     path = f"{folder}/{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.jpg"
     (out / folder).mkdir(parents=True, exist_ok=True)
     (out / path).write_bytes(images.encode_jpeg(examples.shrink(pixels, 2 * THUMB), quality=84))

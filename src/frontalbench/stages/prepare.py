@@ -15,7 +15,7 @@ import struct
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
@@ -58,9 +58,6 @@ class Report:
     left_out: dict[str, int] = field(default_factory=dict)
     """Images that the card leaves out, by reason."""
     duplicates: tuple[counting.Duplicate, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def prepare_shard(

@@ -24,20 +24,8 @@ from frontalbench.stages.faces import beside, read_faces
 
 Path = str | os.PathLike[str]
 Float = npt.NDArray[np.float64]
-
-
-class Alike(Protocol):
-    """A learned distance of two aligned crops."""
-
-    def distance(self, crop: RGB, reference: RGB) -> tuple[float, float]:
-        """(over the whole crop, inside the face mask), lower is more alike."""
-        ...
-
-
-class Score(Protocol):
-    """A score of one crop, NaN where it has none."""
-
-    def score(self, crop: RGB) -> float: ...
+Taken = tuple[Any, str, Sequence[str]]
+"""(model, its method, its columns), see :class:`Learned`."""
 
 
 class Reader(Protocol):
@@ -49,14 +37,13 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Models:
-    """What is asked of the pictures beyond their pixels and pose: builders, None where it was not asked for. Weights that are out of reach leave the
-    columns empty, and the table's record says so."""
+class Learned:
+    """A measure that a model takes: what builds the model, the name of its method (``score`` of a crop, ``distance`` of a crop and its reference;
+    empty for the :class:`Reader` of ``expression``), and the columns that the method's numbers fill, in order."""
 
-    expression: Callable[[], Reader] | None = None
-    perceptual: Callable[[], Alike] | None = None
-    no_reference: Callable[[], Score] | None = None
-    face_quality: Callable[[], Score] | None = None
+    make: Callable[[], Any]
+    method: str = ""
+    columns: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -77,26 +64,28 @@ def judge_quality(
     out: Path,
     *,
     roles: Mapping[str, Any] | None = None,
-    models: Models | None = None,
+    models: Mapping[str, Learned] | None = None,
     variant_name: str = "",
 ) -> dict[str, int]:
     """Write schema ``tables.QUALITY``, a row per image of the dataset; returns rows by status.
 
     A picture is compared with the first other usable reference of its person (by name, always an original). Pictures that are neither probe nor
     reference are ``not_used``; of references, only the photographs themselves (`original`) get learned measures. The table's record holds under
-    ``asked`` what was asked for and under ``missing`` why some of it could not be had.
+    ``asked`` what was asked for (the words of ``models``) and under ``missing`` why some of it could not be had.
     """
     meta = read_metadata(images_tables, original.pose, roles)
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
     references = _references(meta, place, original.crops)
     turned = _poses(variant.pose)
-    made, missing = _build(models or Models())
+    models = models or {}
+    made, missing = _build(models)
     faces = _expressions(variant, original, made.get("expression"))
     inputs = dict.fromkeys(str(path) for path in (*variant.crops, *original.crops, *variant.pose, *variant.pictures))
     record = provenance("quality", inputs, device="cpu", variant=variant_name, asked=sorted({*made, *missing}), missing=missing)
     with tables.Writer(out, tables.QUALITY, record) as writer:
         rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
-        learned = {"probe": made, "reference": made if list(variant.crops) == list(original.crops) else {}}
+        taken = [(made[word], model.method, model.columns) for word, model in models.items() if word in made]
+        learned = {"probe": taken, "reference": taken if list(variant.crops) == list(original.crops) else []}
         judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces, learned) for row in rows]
         writer.add(sorted(judged, key=lambda row: str(row["image_id"])))
     return writer.counts
@@ -119,15 +108,14 @@ def _poses(paths: Sequence[Path]) -> dict[str, tuple[float, float, float]]:
     return {row["image_id"]: (row["yaw"], row["pitch"], row["roll"]) for row in rows if row["status"] == status.OK}
 
 
-def _build(models: Models) -> tuple[dict[str, Any], dict[str, str]]:
-    """What was asked for and could be built, by its name in :class:`Models`; why the rest could not."""
+def _build(models: Mapping[str, Learned]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was asked for and could be built, by its word; why the rest could not."""
     made, missing = {}, {}
-    for name, make in vars(models).items():
-        if make is not None:
-            try:
-                made[name] = make()
-            except WeightsMissing as error:
-                missing[name] = str(error)
+    for word, model in models.items():
+        try:
+            made[word] = model.make()
+        except WeightsMissing as error:
+            missing[word] = str(error)
     return made, missing
 
 
@@ -160,9 +148,9 @@ def _judge(
     references: Mapping[int, Sequence[tuple[int, bytes]]],
     turned: Mapping[str, tuple[float, float, float]],
     faces: Mapping[str, float],
-    learned: Mapping[str, Mapping[str, Any]],
+    learned: Mapping[str, Sequence[Taken]],
 ) -> Row:
-    """``learned``: role -> the models that judge it, by their names in :class:`Models`."""
+    """``learned``: role -> the models that judge it."""
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
     if row["status"] != status.OK:
@@ -171,22 +159,29 @@ def _judge(
         return {**failed(row, status.NOT_USED, f"role {more['role']}"), **more}
     crop, made = images.decode(row["image"]), learned[more["role"]]
     out: Row = {**head(row), **more, "status": status.OK, "detail": "", "sharpness": pixels.sharpness(crop)}
-    for model, column in (("no_reference", "brisque"), ("face_quality", "ediffiqa_tiny")):
-        if model in made:
-            out[column] = _known(made[model].score(crop))
+    out |= _measured(made, "score", crop)
     other = next(((i, data) for i, data in references.get(int(meta.subject_code[at]), ()) if meta.photo[i] != meta.photo[at]), None)
     if other is None:
         out["detail"] = "no other usable reference of this person"
     else:
         reference = images.decode(other[1])
         alike = pixels.likeness(crop, reference)
-        if "perceptual" in made:
-            out["st_lpips_alex"], out["st_lpips_alex_face"] = made["perceptual"].distance(crop, reference)
+        out |= _measured(made, "distance", crop, reference)
         out |= {"reference_id": str(meta.image_id[other[0]]), **{key: _known(value) for key, value in vars(alike).items()}}
     if name in turned:
         yaw, pitch, roll = turned[name]
         out |= {"yaw": yaw, "pitch": pitch, "roll": roll, "pose_error": angle_from_front(yaw, pitch, roll)}
     out["expression"] = faces.get(name)
+    return out
+
+
+def _measured(made: Sequence[Taken], method: str, *crops: RGB) -> Row:
+    """The columns of the models in ``made`` that are asked by ``method`` about these crops: a number per column, or one number for the only one."""
+    out: Row = {}
+    for model, its, columns in made:
+        if its == method:
+            values = np.atleast_1d(getattr(model, method)(*crops)).tolist()
+            out |= {name: _known(value) for name, value in zip(columns, values, strict=True)}
     return out
 
 

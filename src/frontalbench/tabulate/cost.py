@@ -84,6 +84,10 @@ COMPARISON: dict[str, Column] = {
 TABLES = {"cost": COST, "comparison": COMPARISON}
 
 
+ELSEWHERE = "made elsewhere: the pictures came as files"
+"""Instead of what it takes to run a card of family ``made_elsewhere``: nobody here measured that."""
+
+
 @dataclass(frozen=True)
 class Made:
     """Pictures tables of one variant, with the benchmark files of their jobs where they are known.
@@ -126,7 +130,11 @@ def cost_row(made: Made) -> Row:
         "n_weights": len(wanted),
         "parameters": parameters(used),
         "install": install(used),
+        **(_NOT_HERE if install(used) == ELSEWHERE else {}),
     }
+
+
+_NOT_HERE: Row = {"device": "elsewhere", "gpu_mb": None, "gpu": "not measured", "threads": None, "load_seconds": None, "host_mb": None}
 
 
 def _around(made: Made, frontalizer: ModelCard | None, own: float | None) -> Row:
@@ -234,6 +242,8 @@ def install(used: Sequence[ModelCard]) -> str:
     """What it takes to run these cards on a fresh machine, in words."""
     wanted = store.requirements(used)
     by_hand = [need.weight.file for need in wanted if not need.weight.sources]
+    if any(card.family == "made_elsewhere" for card in used):
+        return ELSEWHERE
     if not wanted:
         return "nothing: no weights"
     size = sum(need.weight.bytes or 0 for need in wanted) / 1e6
@@ -286,7 +296,7 @@ def write(folder: str | os.PathLike[str], costs: Sequence[Row], compared: Sequen
     """Both tables as .parquet and .csv, the comparison also as .md; returns the files."""
     paths = []
     for (name, columns), rows in zip(TABLES.items(), (costs, compared), strict=True):
-        made = {key: pa.array([tidy(row.get(key), kind) for row in rows], kind) for key, (kind, _) in columns.items()}
+        made = {key: pa.array([tidy(row.get(key), kind.arrow) for row in rows], kind.arrow) for key, (kind, _) in columns.items()}
         table = pa.table(made, schema=schema(name))
         tables.write(Path(folder, f"{name}.parquet"), table)
         atomic.write_text(Path(folder, f"{name}.csv"), csv_text(list(columns), [list(row.values()) for row in table.to_pylist()]))
@@ -302,7 +312,7 @@ def read(folder: str | os.PathLike[str]) -> dict[str, list[Row]]:
 
 def schema(name: str) -> pa.Schema:
     """Arrow schema of a table of :data:`TABLES`."""
-    return pa.schema([(key, kind) for key, (kind, _) in TABLES[name].items()])
+    return pa.schema([(key, kind.arrow) for key, (kind, _) in TABLES[name].items()])
 
 
 def _speed(row: Row) -> str:
@@ -323,7 +333,8 @@ def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
         gain = f"{signed(row['identity_gain_low'])} to {signed(row['identity_gain_high'])}" if row["n_judges"] else "not judged"
         alike = f"; SSIM face {number(row['ssim_face'])}" if row["ssim_face"] is not None else ""
         turned = f"; turned by {number(row['pose_error'], 1)}°" if row["pose_error"] is not None else ""
-        speed = "no image came out" if row["seconds_median"] is None else _speed(row)
+        silent = "not measured (made elsewhere)" if row["install"] == ELSEWHERE else "no image came out"
+        speed = silent if row["seconds_median"] is None else _speed(row)
         memory = row["gpu"] if row["gpu_mb"] is None else f"{row['gpu_mb']:.0f} MB"
         fta = "" if row["fta_rate"] is None else f"; FTA {100 * row['fta_rate']:.1f} %"
         body.append(

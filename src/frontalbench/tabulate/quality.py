@@ -15,7 +15,8 @@ from frontalbench import status, tables
 from frontalbench.compare import bootstrap, verdict
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL, parse
-from frontalbench.quality import JUDGES
+from frontalbench.quality import measures
+from frontalbench.quality.measures import Measure
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes, sign_note, weight_note
 from frontalbench.tabulate.facts import Facts
 
@@ -23,37 +24,12 @@ Row = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 Words = npt.NDArray[np.str_]
 
-MEASURES: Mapping[str, tuple[str, str]] = {
-    "ssim": ("higher", "luminance of the whole crop"),
-    "psnr": ("higher", "dB, colours of the whole crop"),
-    "ssim_face": ("higher", "inside the face mask"),
-    "psnr_face": ("higher", "dB, inside the face mask"),
-    "sharpness": ("", "variance of the Laplacian inside the face mask; noise and halos count as sharpness"),
-    "st_lpips_alex": ("lower", "shift-tolerant LPIPS (not LPIPS) of the whole crop; 0 is the same"),
-    "st_lpips_alex_face": ("lower", "shift-tolerant LPIPS (not LPIPS) inside the face mask"),
-    "brisque": ("lower", "no-reference score, 0 to about 100; made for whole photographs, so compare variants only"),
-    "ediffiqa_tiny": ("higher", "face quality: how useful a recogniser is expected to find the crop"),
-    "abs_yaw": ("lower", "degrees, residual |yaw|"),
-    "abs_pitch": ("lower", "degrees, residual |pitch|"),
-    "pose_error": ("lower", "degrees between the picture's pose and the frontal one"),
-    "expression": ("lower", "mean difference of 51 blendshapes to the photograph"),
-}
-"""Measure -> (which way is better, what it is)."""
-SETS: Mapping[str, tuple[str, str]] = {
-    "fid": ("lower", "distance of the set of crops to the photographed references; biased upwards, the more the fewer pictures there are"),
-    "kid": ("lower", "kernel distance of the set of crops to the photographed references; unbiased, so it may be below 0"),
-}
+MEASURES = measures.columns()
+"""Measure of pictures -> which way is better, and what it is."""
+SETS = measures.columns(of_sets=True)
 """The same of the measures of a set: FID and KID of aligned crops, so not comparable with published ones of whole pictures."""
-ASKED: Mapping[str, str] = {
-    "st_lpips_alex": "perceptual",
-    "st_lpips_alex_face": "perceptual",
-    "brisque": "no_reference",
-    "ediffiqa_tiny": "face_quality",
-    "expression": "expression",
-    "fid": "distribution",
-    "kid": "distribution",
-}
-"""Measure that is only taken when it is asked for -> its word in the configuration."""
+ASKED: Mapping[str, Measure] = {name: measure for measure in measures.MEASURES if measure.card for name in measure.columns}
+"""Measure that is only taken when it is asked for -> its declaration."""
 NOT_MEASURED: Mapping[str, str] = {
     "lpips": "the AlexNet that LPIPS stands on is in no package that could be found; st_lpips_alex is another measure, with other numbers",
 }
@@ -63,7 +39,7 @@ NOT_MEASURED: Mapping[str, str] = {
 @dataclass(frozen=True)
 class Judged:
     """One quality table. ``role``, ``subject``, ``status`` (n,); ``values``: measure -> float64 (n,), NaN where it was not measured; ``missing``: the
-    words of :data:`ASKED` that were asked for in vain."""
+    words of measures that were asked for in vain."""
 
     dataset: str
     variant: str
@@ -87,8 +63,7 @@ def read(path: Path) -> Judged:
         values: Floats = table.column(name).to_numpy().astype(np.float64)
         return values
 
-    values = {name: numbers(name) for name in MEASURES if name in tables.QUALITY.names}
-    values |= {f"abs_{name}": np.abs(numbers(name)) for name in ("yaw", "pitch")}
+    values = {name: np.abs(numbers(c.magnitude_of)) if c.magnitude_of else numbers(name) for name, c in MEASURES.items()}
     dataset, variant = path.parts[-3:-1]
     missing = frozenset(tables.provenance(path).get("missing", {}))
     return Judged(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
@@ -129,22 +104,22 @@ def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: 
 def _not_taken(taken: set[str], missing: frozenset[str]) -> list[tuple[str, str]]:
     """(measure, why it has no value) of what was not taken."""
     out = []
-    for measure, word in ASKED.items():
-        if measure not in taken:
-            card = f"quality/{JUDGES[word]}" if word in JUDGES else "landmarks/face_landmarker"
+    for name, measure in ASKED.items():
+        if name not in taken:
+            word, card = measure.word, "/".join(measure.card or ())
             brought = f"the weights are not here: python workflow/scripts/fetch_weights.py --card {card} (with --from FILE: a file brought by hand)"
-            out.append((measure, brought if word in missing else f"not asked for: add {word} to quality.measures in the configuration"))
+            out.append((name, brought if word in missing else f"not asked for: add {word} to quality.measures in the configuration"))
     return out
 
 
 def _set_row(row: Row, *, synthetic: bool) -> Row:
     """FID or KID of one variant; ``mean`` is its value."""
-    better, what = SETS[row["measure"]]
-    note = join_notes(row["detail"] or what, SYNTHETIC_NOTE if synthetic else "")
+    column = SETS[row["measure"]]
+    note = join_notes(row["detail"] or column.what, SYNTHETIC_NOTE if synthetic else "")
     counts = {key: row[key] for key in ("n_images", "n_subjects", "n_references")}
     return {
         "measure": row["measure"],
-        "better": better,
+        "better": column.better,
         **counts,
         "mean": row["value"],
         "ci_low": row["low"],
@@ -176,7 +151,7 @@ def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_],
     n_fta = int((chosen & (one.status != status.OK)).sum())
     row: Row = {
         "measure": measure,
-        "better": MEASURES[measure][0],
+        "better": MEASURES[measure].better,
         "n_images": len(own),
         "n_subjects": n_subjects,
         "n_eligible": int(chosen.sum()),
@@ -195,7 +170,7 @@ def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_],
         both = change[np.isfinite(change)]
         row |= {"n_common": len(both), "change": float(both.mean()), "change_low": low, "change_high": high}
         signs = sign_note("the change", row["change"], verdict.people_of(change, one.subject))
-    row["note"] = join_notes(MEASURES[measure][1], weight_note(who), signs, SYNTHETIC_NOTE if synthetic else "")
+    row["note"] = join_notes(MEASURES[measure].what, weight_note(who), signs, SYNTHETIC_NOTE if synthetic else "")
     return row
 
 

@@ -43,7 +43,7 @@ def as_table(name: str, rows: Sequence[Row]) -> pa.Table:
         if unknown:
             raise KeyError(f"{name}: undocumented columns {sorted(unknown)}")
     return pa.table(
-        {key: pa.array([tidy(r.get(key), kind) for r in rows], kind) for key, (kind, _) in columns.items()}, schema=schema(name)
+        {key: pa.array([tidy(r.get(key), kind.arrow) for r in rows], kind.arrow) for key, (kind, _) in columns.items()}, schema=schema(name)
     )
 
 

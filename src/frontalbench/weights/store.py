@@ -154,6 +154,12 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
                 met.append(each)
                 break
     if not met:
+        for each in requirements(wanted):
+            if each.weight.sha256 is None and each.weight.file == file.name:
+                raise BadInput(
+                    f"{path}: nobody has published the sha256 of {file.name}; if you trust this copy, write bytes: {file.stat().st_size} and "
+                    f"sha256: {digest} into {_card_place(each.card)} (weights.{each.weight.key}), then run this again"
+                )
         raise BadInput(f"{path}: sha256 {digest} belongs to no weight of these cards, and its name is not the archive of one")
     return met
 
@@ -392,9 +398,14 @@ def _remedy(card: ModelCard) -> str:
     return f"put it in ${local.MIRROR_VARIABLE} or run: python workflow/scripts/fetch_weights.py --from FILE --card {card.kind}/{card.name}"
 
 
+def _card_place(card: ModelCard) -> str:
+    return f"config/models/{cards.FOLDERS[card.kind]}/{card.name}.yaml"
+
+
 def _unpinned_line(card: ModelCard, weight: WeightFile) -> str:
-    place = f"config/models/{cards.FOLDERS[card.kind]}/{card.name}.yaml"
+    place = _card_place(card)
     return (
         f"{card.kind} {card.name}: {weight.file} has no known sha256, so it cannot be checked and is not loaded; get the file from a source "
-        f"you trust and write its bytes and sha256 into {place} (weights.{weight.key})"
+        f"you trust and write its bytes and sha256 into {place} (weights.{weight.key}); "
+        f"fetch_weights.py --from {weight.file} --card {card.kind}/{card.name} says both"
     )

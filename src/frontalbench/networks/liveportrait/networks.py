@@ -29,7 +29,7 @@ from frontalbench.networks.layers import (
     spectral,
 )
 from frontalbench.networks.liveportrait import keys
-from frontalbench.networks.warping import axis_coordinates, identity_grid
+from frontalbench.networks.warping import axis_coordinates, heat_maps, identity_grid
 
 Taps = dict[str, Tensor]
 Algorithm = Literal["direct", "minimal", "pieces"]
@@ -37,7 +37,6 @@ Algorithm = Literal["direct", "minimal", "pieces"]
 LAYER_NORM_EPS = 1e-6
 INSTANCE_NORM_EPS = 1e-5
 HEAT_VARIANCE = 0.01
-LEAST_HEAT = 1e-12
 LOW_PRECISION = (Conv, GatheredConv3d, UpConv2d)
 """Layers that may run in float16 or bfloat16 (UpConv3d through the Conv inside it); all sums over a picture, coordinates and norms stay float32."""
 
@@ -293,21 +292,9 @@ def _flow_inputs(feature: Tensor, driving: Tensor, source: Tensor) -> Tensor:
     moved = torch.matmul(az, volume).view(n, keys.FLOWS, depth * channels, height, width)
     moved = torch.matmul(ay.unsqueeze(2), moved).view(n, keys.FLOWS, -1, width)
     moved = torch.matmul(moved, ax.transpose(-1, -2)).view(n, keys.FLOWS, depth, channels, height, width)
-    heat = F.pad((_heat(driving, sizes) - _heat(source, sizes)).to(feature.dtype), (1, 0))  # the background has none
+    bumps = heat_maps(driving, sizes, HEAT_VARIANCE) - heat_maps(source, sizes, HEAT_VARIANCE)
+    heat = F.pad(bumps.to(feature.dtype), (1, 0))  # the background has none
     return torch.cat([heat.unsqueeze(-1), moved.permute(0, 2, 4, 5, 1, 3)], dim=-1).flatten(-2)
-
-
-def _heat(points: Tensor, sizes: list[int]) -> Tensor:
-    """(N, D, H, W, 21): a Gaussian bump around each keypoint, 0 where it is below a millionth of a millionth along an axis.
-
-    Cut off there because the tails would be denormal numbers, which made the convolutions that read them three times slower.
-    """
-    z, y, x = (
-        torch.exp((axis_coordinates(size, points.device).view(1, -1, 1) - points[:, None, :, axis]).square() * (-0.5 / HEAT_VARIANCE))
-        for size, axis in zip(sizes, (2, 1, 0), strict=True)
-    )
-    z, y, x = (part * (part > LEAST_HEAT) for part in (z, y, x))
-    return (z[:, :, None] * y[:, None, :])[:, :, :, None] * x[:, None, None, :]
 
 
 def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:

@@ -97,7 +97,9 @@ function frontalbenchNumbers() {
         const cell = document.createElement("td");
         cell.textContent = text(value, at);
         cell.dir = "auto";
+        cell.dataset.label = columns[at].key;
         if (columns[at].number) cell.className = "num";
+        if (["variant", "group", "mean", "ci_low", "ci_high"].includes(columns[at].key)) cell.classList.add("key");
         line.append(cell);
       });
       return line;

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Each network as it is used, beside a plain eager PyTorch module of the same layers: seconds, GMAC/s beside the machine's peak, memory.
+
+    benchmarks/networks.py [--threads 2] [--batch 1 4] [NAME ...]
+
+Both sides hold the same synthetic weights (tests/golden), are built in a process of their own, and run the same input; "differ": how far apart their
+results are. Rounds of the two alternate, so that a busy machine disturbs both; the least time counts. The peak: one 3 x 3 convolution of 256
+channels. Memory: what the process held at most so far. Wall-clock time: on a busy machine read the ratio.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.golden import fills  # noqa: E402
+
+from frontalbench.networks import ffwm, gan_inversion  # noqa: E402
+from frontalbench.networks.inference import folded  # noqa: E402
+from frontalbench.networks.scaleway import Scaleway  # noqa: E402
+
+GAN = "gan_inversion_frontalizer"
+
+
+class Ffwm(nn.Module):
+    """Both networks of FFWM, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flow = fills.filled(ffwm.FlowNet, "FFWM_flowNetF", "B")
+        self.generator = fills.filled(ffwm.Generator, "FFWM_netG", "B")
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        drawn: Tensor = self.generator(pictures, self.flow(pictures))[0]
+        return drawn
+
+
+class PlainStyled(gan_inversion.Styled):
+    """The styled convolution as it is written in the paper: a step for each of noise, bias, activation and gain."""
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        y = self.conv(x, style) + self.noise.weight * noise + self.activate.bias[:, None, None]
+        return nn.functional.leaky_relu(y, 0.2) * 2**0.5
+
+
+def decoder() -> nn.Module:
+    return fills.filled(gan_inversion.Decoder, f"{GAN}_decoder", "C")
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """The network without anything that this project does for speed."""
+    for module in network.modules():
+        if type(module) is gan_inversion.Styled:
+            module.__class__ = PlainStyled
+    return network
+
+
+NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
+    "scaleway": (0.084, (3, 128, 128), lambda: fills.filled(Scaleway, "scaleway_frontalization", "B")),
+    "ffwm": (54.9, (3, 128, 128), Ffwm),
+    "gan_inversion.encoder": (28.7, (3, 256, 256), lambda: fills.filled(gan_inversion.Encoder, f"{GAN}_encoder", "C")),
+    "gan_inversion.decoder": (75.4, (18, 512), decoder),
+}
+"""Name -> billion multiply-adds of one picture, shape of its input, the plain module with synthetic weights."""
+
+
+def megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def work(name: str, kind: str, threads: int) -> None:
+    """The process of one side: a line {"batch": n} on standard input is a round, its answer the seconds and the memory."""
+    torch.set_num_threads(threads)
+    _, shape, make = NETWORKS[name]
+    made = make()
+    network = plain(made) if kind == "plain" else folded(made)
+    with torch.inference_mode():
+        for line in sys.stdin:
+            batch = json.loads(line)["batch"]
+            x = torch.rand((batch, *shape), generator=torch.Generator().manual_seed(0))
+            started = time.perf_counter()
+            y = network(x)
+            seconds = time.perf_counter() - started
+            print(
+                json.dumps({"seconds": seconds, "megabytes": megabytes(), "some": y.flatten()[:: max(1, y.numel() // 64)][:64].tolist()}),
+                flush=True,
+            )
+
+
+def peak(threads: int) -> float:
+    torch.set_num_threads(threads)
+    conv, x = nn.Conv2d(256, 256, 3, padding=1), torch.rand(1, 256, 128, 128)
+    least = float("inf")
+    with torch.inference_mode():
+        for _ in range(6):
+            started = time.perf_counter()
+            conv(x)
+            least = min(least, time.perf_counter() - started)
+    return 256 * 256 * 9 * 128 * 128 / 1e9 / least
+
+
+def compare(name: str, batches: list[int], threads: int, rounds: int) -> None:
+    command = [sys.executable, __file__, "--threads", str(threads), "--work", name]
+    sides = {
+        kind: subprocess.Popen([*command, "--kind", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for kind in ("plain", "used")
+    }
+
+    def ask(kind: str, batch: int) -> dict[str, float]:
+        side = sides[kind]
+        assert side.stdin is not None and side.stdout is not None
+        side.stdin.write(json.dumps({"batch": batch}) + "\n")
+        side.stdin.flush()
+        answer: dict[str, float] = json.loads(side.stdout.readline())
+        return answer
+
+    for batch in batches:
+        answers = {kind: [ask(kind, batch) for _ in range(1)] for kind in sides}
+        for _ in range(rounds):
+            for kind in sides:
+                answers[kind].append(ask(kind, batch))
+        some = {kind: torch.tensor(found[0]["some"]) for kind, found in answers.items()}
+        off = float((some["plain"] - some["used"]).abs().max() / some["plain"].abs().max())
+        least = {kind: min(one["seconds"] for one in found[1:]) for kind, found in answers.items()}
+        most = {kind: max(one["megabytes"] for one in found) for kind, found in answers.items()}
+        speed = NETWORKS[name][0] * batch / least["used"]
+        print(
+            f"{name:24}{batch:5d}{least['plain']:10.3f}{least['used']:10.3f}{least['plain'] / least['used']:8.2f}{speed:10.1f}"
+            f"{most['plain']:10.0f}{most['used']:10.0f}{off:12.1e}",
+            flush=True,
+        )
+    for side in sides.values():
+        assert side.stdin is not None
+        side.stdin.close()
+        side.wait()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*NETWORKS, []], help="networks (default: all)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 4])
+    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--work", choices=[*NETWORKS], help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=["plain", "used"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.work:
+        work(args.work, args.kind, args.threads)
+        return
+    print(f"{args.threads} threads, torch {torch.__version__}; one convolution: {peak(args.threads):.1f} GMAC/s")
+    print(f"{'network':24}{'batch':>5}{'plain s':>10}{'used s':>10}{'ratio':>8}{'GMAC/s':>10}{'plain MB':>10}{'used MB':>10}{'differ':>12}")
+    for name in args.names or NETWORKS:
+        compare(name, args.batch, args.threads, args.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Drivers: whose movement a reenactment network copies. A card of kind ``driver`` holds pictures of one head and the poses measured in them.
+
+Networks without a pose of their own (First-Order-Model, FSRT) turn a face only by showing it another one. The picture ``front`` is the end of the
+movement; the other pictures are places where it may begin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from frontalbench import images
+from frontalbench.errors import BadInput, Unreadable
+from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
+from frontalbench.images import RGB
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.cards import ModelCard
+
+FRONT = "front"
+Pose = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """``keys``: names of the pictures, ``front`` first; ``poses``: (yaw, pitch, roll) in degrees measured in each; ``pictures``: uint8 (S, S, 3) RGB,
+    framed as :func:`~frontalbench.frontalize.framing.voxceleb` does, all of one size."""
+
+    name: str
+    keys: tuple[str, ...]
+    poses: tuple[Pose, ...]
+    pictures: tuple[RGB, ...]
+
+    def nearest(self, pose: Pose) -> int:
+        """Which picture's pose differs least from ``pose``, by the angle of the rotation between them."""
+        wanted = matrix_from_angles(*pose)
+        return int(np.argmin([float(geodesic_degrees(wanted, matrix_from_angles(*own))) for own in self.poses]))
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Driver:
+    """The driver of a card of family ``pictures``; its poses were checked with the card. Raises :class:`BadInput` for a file that is no square
+    picture, or not of the others' size."""
+    del threads, device  # pictures need neither
+    from frontalbench.catalogue.params import Params
+    from frontalbench.weights import store
+
+    params = Params(card)
+    params.flag("synthetic")
+    params.choice("measured_with", ("tddfa_pose", "face_landmarker_pose", "fsanet"))
+    poses = params.mapping("poses")
+    params.finish()
+    keys = (FRONT, *sorted(key for key in card.weights if key != FRONT))
+    pictures: list[RGB] = []
+    for key in keys:
+        path = store.fetch(card, key)
+        try:
+            picture = images.decode(path.read_bytes())
+        except Unreadable as error:
+            raise BadInput(f"{path}: not a picture ({error}); a driver card's files are pictures") from None
+        if picture.shape[0] != picture.shape[1] or picture.shape != (pictures or [picture])[0].shape:
+            raise BadInput(f"{path}: {picture.shape[1]} x {picture.shape[0]} pixels; a driver's pictures are squares of one size")
+        pictures.append(picture)
+    listed = tuple((float(yaw), float(pitch), float(roll)) for yaw, pitch, roll in (poses[key] for key in keys))
+    return Driver(card.name, keys, listed, tuple(pictures))
+
+
+def used(card: ModelCard) -> Driver:
+    """The one driver that ``card`` names in ``uses``. Raises :class:`BadConfig` when it names none or several."""
+    from frontalbench.catalogue import families
+
+    driver = families.load(card.the("driver"))
+    assert isinstance(driver, Driver)
+    return driver

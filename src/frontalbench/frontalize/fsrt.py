@@ -1,0 +1,118 @@
+"""``fsrt``: FSRT (Rochow et al. 2024), a transformer asked for every pixel, driven by a synthetic head that turns to the front. 256 pixels in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from frontalbench.frontalize.batches import batch_on, to_tensor
+from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, DrivenBatched, Prepared, driver_pictures, fitter_of, movement_scale
+from frontalbench.frontalize.driver import Driver
+from frontalbench.landmarks.tddfa import DenseFitter
+from frontalbench.networks import checkpoints
+from frontalbench.networks.fsrt import Decoder, Encoder, ExpressionEncoder, Motion, keypoint_detector, observe
+from frontalbench.networks.hourglass import KeypointDetector, Keypoints, ready, relative
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.cards import ModelCard
+
+EXPRESSIONS = ("driver", "source")
+BATCH = 4
+
+
+class FsrtFamily(Driven):
+    """See the module and :mod:`.driven`."""
+
+    def __init__(
+        self,
+        fitter: DenseFitter,
+        driver: Driver,
+        detector: KeypointDetector,
+        expression_encoder: ExpressionEncoder,
+        encoder: Encoder,
+        decoder: Decoder,
+        device: torch.device,
+        *,
+        recipe: str,
+        adapt_scale: bool = True,
+        expression: str = "driver",
+        side: int = SIDE,
+    ) -> None:
+        super().__init__(fitter, driver, side=side)
+        ready(detector)
+        for network in (detector, expression_encoder, encoder, decoder):
+            network.to(device).eval().requires_grad_(False)
+        self._detector, self._expression_encoder, self._encoder, self._decoder = detector, expression_encoder, encoder, decoder
+        self._device, self._recipe, self._adapt_scale, self._expression = device, recipe, adapt_scale, expression
+        with torch.inference_mode():
+            self._driving = observe(detector, expression_encoder, driver_pictures(driver, device))
+
+    def run(self, items: Sequence[Prepared]) -> torch.Tensor:
+        """(N, 3, side, side), about 0..1."""
+        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source = observe(self._detector, self._expression_encoder, pictures)
+        tokens = self._encoder(pictures, source)
+        drawn: torch.Tensor = self._decoder(tokens, self._driven(source, [item.start for item in items]), self._side)
+        return drawn
+
+    def reproduced(self, items: Sequence[Prepared]) -> torch.Tensor:
+        """See :class:`~frontalbench.frontalize.driven.Reproduces`."""
+        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source = observe(self._detector, self._expression_encoder, pictures)
+        drawn: torch.Tensor = self._decoder(self._encoder(pictures, source), source, self._side)
+        return drawn
+
+    def _driven(self, source: Motion, starts: list[int]) -> Motion:
+        count = len(starts)
+        expression = source.expression if self._expression == "source" else self._driving.expression[[0] * count]
+        front = self._driving.keypoints[[0] * count]
+        if self._recipe == "absolute":
+            return Motion(front, expression)
+        start = self._driving.keypoints[starts]
+        scale = movement_scale(source.keypoints, start) if self._adapt_scale else 1.0
+        return Motion(relative(Keypoints(source.keypoints), Keypoints(start), Keypoints(front), scale).value, expression)
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBatched:
+    """The frontalizer of a card of family ``fsrt``, which ``uses`` a driver card and the dense fit. Weights: ``kp_detector`` and ``model``, of
+    which the parts ``encoder``, ``decoder`` and ``expression_encoder`` are read.
+
+    Params: ``recipe`` relative or absolute; ``adapt_scale``: a relative movement is scaled by the faces' sizes; ``expression``: whose the result has,
+    the ``driver``'s (published) or the ``source``'s own; ``side``: pixels of the result, 256 unless given (every pixel is asked for by itself).
+    """
+    from frontalbench.catalogue.params import Params
+    from frontalbench.frontalize import driver
+    from frontalbench.runtime import sessions as runtime
+    from frontalbench.weights import store
+
+    params = Params(card)
+    recipe, adapt_scale = params.choice("recipe", RECIPES), params.flag("adapt_scale", True)
+    expression, side = params.choice("expression", EXPRESSIONS, "driver"), params.integer("side", SIDE)
+    params.finish()
+    driven_by, fitter = driver.used(card), fitter_of(card, threads=threads, device=device)
+    paths = {key: store.fetch(card, key) for key in ("kp_detector", "model")}
+    detector = checkpoints.unfilled(keypoint_detector)
+    checkpoints.fill(detector, checkpoints.load(paths["kp_detector"]), paths["kp_detector"])
+    expression_encoder = checkpoints.unfilled(ExpressionEncoder)
+    encoder, decoder = checkpoints.unfilled(Encoder), checkpoints.unfilled(Decoder)
+    parts: dict[str, torch.nn.Module] = {"expression_encoder": expression_encoder, "encoder": encoder, "decoder": decoder}
+    for name, network in parts.items():
+        checkpoints.fill(network, checkpoints.load(paths["model"], inner=name), paths["model"])
+    torch.set_num_threads(threads)
+    place = runtime.torch_device(device)
+    family = FsrtFamily(
+        fitter,
+        driven_by,
+        detector,
+        expression_encoder,
+        encoder,
+        decoder,
+        place,
+        recipe=recipe,
+        adapt_scale=adapt_scale,
+        expression=expression,
+        side=side,
+    )
+    return DrivenBatched(card.name, family, takes_target_pose=False, batch=batch_on(place, BATCH))

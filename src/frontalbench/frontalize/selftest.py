@@ -1,0 +1,127 @@
+"""Do a frontalizer's weights behave as they should? Named checks that hold for any of them, to be run once on the real weights.
+
+Nothing here compares with stored pictures: the results are judged by a landmark network that knows nothing of the frontalizer. Bounds were set with
+frontalizers whose weights are at hand (``tests/unit/test_frontalize_selftest.py``); synthetic weights fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import status
+from frontalbench.detect.select import Face
+from frontalbench.errors import BadInput
+from frontalbench.frontalize.base import Frontalizer, Outcome, View
+from frontalbench.frontalize.batches import Batched
+from frontalbench.frontalize.check import Check
+from frontalbench.geometry.crop import warp
+from frontalbench.geometry.similarity import apply
+from frontalbench.images import RGB
+
+T = TypeVar("T")
+Judge = Callable[[RGB, Face], tuple[float, float, float, float]]
+"""(picture, where its face should be) -> (yaw, pitch, roll in degrees, presence 0..1)."""
+
+_SMALL = 64
+"""Pictures are compared at this side: light and form, no detail."""
+_MIDDLE = slice(20, 44)
+
+
+class SelfTestedBatched(Batched[T]):
+    """A network's frontalizer with the self-test of :func:`frontal_checks`; see :class:`~frontalbench.frontalize.base.SelfTested`."""
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        return frontal_checks(self, views, landmark_judge())
+
+
+def landmark_judge() -> Judge:
+    """FaceLandmarker, by the card ``face_landmarker_pose``."""
+    from frontalbench.catalogue import cards, families
+
+    judge: Judge = families.load(cards.find("pose", "face_landmarker_pose")).estimate
+    return judge
+
+
+def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> list[Check]:
+    """Checks of ``model`` on ``views``, each the worst over them. Raises :class:`BadInput` where no view has a face."""
+    seen = [view for view in views if view.face is not None]
+    if not seen:
+        raise BadInput("the self-test needs at least one picture in which a face is found")
+    infinity = float("inf")
+    first = model.frontalize(seen)
+    checks = [Check("pictures", _share(first), 1.0, 1.0, "every face gives a picture")]
+    drawn = [(view, outcome, outcome.image) for view, outcome in zip(seen, first, strict=True) if outcome.image is not None]
+    if not drawn:
+        return checks
+    again = [outcome.image for outcome in model.frontalize([view for view, *_ in drawn])]
+    off = [float(np.abs(a.astype(int) - b).max()) for (*_, a), b in zip(drawn, again, strict=True) if b is not None]
+    checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same picture"))
+    grey = [_small(picture).mean(axis=2).std() for *_, picture in drawn]
+    checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least picture)"))
+    poses = [judge(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
+    checks.append(Check("presence", min(pose[3] for pose in poses), 0.5, 1.0, "a landmark network sees a face in every result"))
+    checks.append(Check("|yaw| left (degrees)", max(abs(pose[0]) for pose in poses), 0.0, 15.0, "the results look ahead"))
+    checks.append(Check("|roll| left (degrees)", max(abs(pose[2]) for pose in poses), 0.0, 12.0, "the results stand upright"))
+    tones = [float(np.abs(_tone(_shown(view, outcome)) - _tone(_small(picture))).max()) for view, outcome, picture in drawn]
+    checks.append(Check("tone (levels)", max(tones), 0.0, 50.0, "red, green and blue of the face's middle are about the photograph's"))
+    turned = [outcome.image for outcome in model.frontalize([_mirrored(view) for view, *_ in drawn])]
+    alike = [_correlation(a[:, ::-1], b) for (*_, a), b in zip(drawn, turned, strict=True) if b is not None]
+    checks.append(
+        Check("mirror", min(alike, default=-1.0), 0.7, 1.0, "the mirrored photograph gives about the mirrored result (correlation)")
+    )
+    return checks
+
+
+def _share(outcomes: Sequence[Outcome]) -> float:
+    return float(np.mean([outcome.status == status.OK for outcome in outcomes]))
+
+
+def _small(picture: RGB) -> npt.NDArray[np.float64]:
+    return np.asarray(cv2.resize(picture, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA), np.float64)
+
+
+def _shown(view: View, outcome: Outcome) -> npt.NDArray[np.float64]:
+    """The photograph where the result lies in it."""
+    if outcome.place is None or outcome.image is None:
+        return _small(view.image)
+    return _small(warp(view.image, outcome.place.matrix, outcome.image.shape[0]))
+
+
+def _tone(small: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    tone: npt.NDArray[np.float64] = small[_MIDDLE, _MIDDLE].mean(axis=(0, 1))
+    return tone
+
+
+def _moved(view: View, outcome: Outcome) -> Face:
+    """Where the face should be in the result: where it was."""
+    assert view.face is not None
+    if outcome.place is None:
+        return view.face
+    corners = view.face.box.reshape(2, 2)
+    box = apply(outcome.place.matrix, np.array([[x, y] for x in corners[:, 0] for y in corners[:, 1]]))
+    points = apply(outcome.place.matrix, view.face.points)
+    # A face that looks to the side has its eyes close together; in the result it does not, so nothing but the tilt is taken from them.
+    both = np.concatenate([box.min(axis=0), box.max(axis=0)])
+    return Face(both.astype(np.float32), view.face.score, points.astype(np.float32), 1)
+
+
+def _mirrored(view: View) -> View:
+    assert view.face is not None
+    width = view.image.shape[1]
+    x1, y1, x2, y2 = (float(value) for value in view.face.box)
+    points = view.face.points[[1, 0, 2, 4, 3]].copy()
+    points[:, 0] = width - 1 - points[:, 0]
+    box = np.array([width - 1 - x2, y1, width - 1 - x1, y2], np.float32)
+    return View(np.ascontiguousarray(view.image[:, ::-1]), Face(box, view.face.score, points, view.face.n_faces))
+
+
+def _correlation(a: RGB, b: RGB) -> float:
+    x, y = (_small(np.ascontiguousarray(picture)).mean(axis=2).ravel() for picture in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    length = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / length if length > 0.0 else 0.0

@@ -1,0 +1,90 @@
+"""images + a folder of results made elsewhere -> frontals."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from frontalbench import images, status, tables
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.elsewhere.delivery import Photo, all_datasets, join
+from frontalbench.errors import Unreadable
+from frontalbench.frontalize import made_elsewhere
+from frontalbench.stages.common import Row, failed, head, passed_through, provenance
+
+MAX_BYTES = 256 << 20
+"""A file larger than this is no picture that anybody meant."""
+_COLUMNS = pa.schema(
+    [tables.IMAGES.field(name) for name in ("image_id", "identity", "role", "source", "sha256", "width", "height", "status", "detail")]
+)
+
+
+def take_delivery(
+    pictures: str | os.PathLike[str],
+    listed: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    card: ModelCard,
+    dataset: str,
+) -> tuple[dict[str, int], list[str]]:
+    """Write the delivered results of one shard (``tables.FRONTALS``); ``listed``: the images of all shards, by whose names files are joined.
+
+    A photograph without a file is ``not_delivered``, a file that cannot be decoded ``unreadable``. ``seconds`` is empty: nobody measured it. Returns
+    rows by status, and what a person should know, a line each. Raises as :func:`frontalbench.elsewhere.delivery.join`.
+    """
+    size = made_elsewhere.load(card).size
+    joined = join(card, dataset, photos_of(listed), all_datasets())
+    about = {key: str(value) for key, value in card.data["delivered"].items() if key != "folder"}
+    record = provenance("delivery", [pictures], card=card.name, card_digest=card.digest(), delivered=about)
+    seen: Counter[str] = Counter()
+    with tables.Writer(out, tables.FRONTALS, record) as writer:
+        for rows in tables.iterate(pictures, _COLUMNS):
+            writer.add([_row(row, joined.files.get(row["image_id"]), joined.absent.get(row["image_id"], ""), size, seen) for row in rows])
+    return writer.counts, [f"{number:,} {what}" for what, number in sorted(seen.items()) if number]
+
+
+def photos_of(listed: str | os.PathLike[str]) -> Sequence[Photo]:
+    """The photographs of a table of images, also those that the dataset's card leaves out."""
+    return [Photo(row["image_id"], row["source"]) for row in tables.read(listed, columns=["image_id", "source"]).to_pylist()]
+
+
+def _row(row: Row, file: str | None, absent: str, size: str, seen: Counter[str]) -> Row:
+    if row["status"] != status.OK:
+        return passed_through(row)
+    if file is None:
+        return failed(row, status.NOT_DELIVERED, absent or f"no result of {row['source']} was delivered")
+    name = Path(file).name
+    try:
+        content = _content(file)
+        picture = images.decode(content)
+    except Unreadable as error:
+        return failed(row, status.UNREADABLE, f"{name}: {error}")
+    except OSError as error:
+        return failed(row, status.UNREADABLE, f"{name}: {error.strerror or type(error).__name__}")
+    made, own = (picture.shape[1], picture.shape[0]), (row["width"], row["height"])
+    other = made not in (own, own[::-1])
+    detail = f"{made[0]} x {made[1]}, its photograph is {own[0]} x {own[1]}" if other else ""
+    if other and size == "same":
+        return failed(row, status.MODEL_ERROR, f"{name}: {detail}")
+    seen["of another size than their photograph"] += int(other and size == "noted")
+    seen["the photograph itself, byte for byte"] += int(hashlib.sha256(content).hexdigest() == row["sha256"])
+    return {
+        **head(row),
+        "status": status.OK,
+        "detail": detail if size == "noted" else "",
+        "seconds": None,
+        "image": images.encode_png(picture),
+    }
+
+
+def _content(file: str) -> bytes:
+    path = Path(file)
+    if not path.is_file():
+        raise Unreadable("not a regular file")
+    if path.stat().st_size > MAX_BYTES:
+        raise Unreadable(f"more than {MAX_BYTES:,} bytes")
+    return path.read_bytes()

@@ -1,0 +1,66 @@
+"""A folded network gives what it gave before, in fewer steps."""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+
+from frontalbench.networks.blocks import normed_conv  # noqa: E402
+from frontalbench.networks.inference import folded  # noqa: E402
+from frontalbench.networks.layers import Conv  # noqa: E402
+from frontalbench.networks.scaleway import Scaleway  # noqa: E402
+from frontalbench.networks.spectral import SpectralConv  # noqa: E402
+
+
+class Mixed(nn.Module):
+    """Everything that is folded, and what looks like it and must stay: a norm first, one without a convolution, strides, groups, even kernels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.BatchNorm2d(4), *normed_conv(4, 8, 3), nn.LeakyReLU(0.2), nn.LeakyReLU(0.5))
+        self.spectral = nn.Sequential(SpectralConv(8, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.ReLU(), SpectralConv(8, 6, 4, 2, 1))
+        self.alone = nn.Conv2d(6, 6, 3, padding=2, dilation=2)
+        self.around = SpectralConv(6, 6, 1)
+        self.rest = nn.Sequential(
+            nn.Conv2d(6, 6, 3, padding=1, groups=2), nn.BatchNorm2d(6), nn.PReLU(6), nn.Conv2d(6, 6, 5, padding=2, bias=False)
+        )
+        self.up = nn.Sequential(
+            nn.ConvTranspose2d(6, 4, 4, 2, 1, bias=False), nn.BatchNorm2d(4), nn.PixelShuffle(2), nn.BatchNorm2d(1), nn.Tanh()
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.spectral(self.first(x))
+        result: torch.Tensor = self.up(self.rest(self.alone(y) + self.around(y)))
+        return result
+
+
+def drawn(network: nn.Module) -> nn.Module:
+    torch.manual_seed(0)
+    for name, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.normal_(0.0, 0.3) if not name.endswith("running_var") else value.uniform_(0.5, 2.0)
+    return network.eval()
+
+
+@pytest.mark.parametrize(("make", "shape"), [(Mixed, (2, 4, 20, 24)), (Scaleway, (2, 3, 128, 128))])
+def test_a_folded_network_gives_the_same(make: type[nn.Module], shape: tuple[int, ...]) -> None:
+    network = drawn(make())
+    x = torch.rand(shape) - 0.5
+    with torch.inference_mode():
+        wanted = network(x)
+        assert folded(network) is network
+        for _ in range(2):  # the first run packs weights
+            torch.testing.assert_close(network(x), wanted, rtol=0.0, atol=1e-3 * float(wanted.abs().max()))
+    assert float(wanted.std()) > 1e-3, "otherwise this test says nothing"
+
+
+def test_norms_and_activations_are_gone_where_they_can_go() -> None:
+    network = folded(drawn(Mixed()))
+    kinds = {name: [type(step).__name__ for step in getattr(network, name)] for name in ("first", "spectral", "rest", "up")}
+    assert kinds["first"] == ["BatchNorm2d", "Conv", "LeakyReLU"] and kinds["spectral"] == ["Conv", "Conv2d"]
+    assert kinds["rest"] == ["Conv2d", "PReLU", "Conv"] and kinds["up"] == ["ConvTranspose2d", "PixelShuffle", "BatchNorm2d", "Tanh"]
+    assert isinstance(network.around, Conv) and isinstance(network.alone, nn.Conv2d)
+    assert not any(value.requires_grad for value in network.parameters())
