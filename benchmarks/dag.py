@@ -196,12 +196,13 @@ def expected(project: Path, grid: dict[str, Any]) -> dict[str, int]:
     derived ones) and detector."""
     sys.path.insert(0, str(project / "src"))
     from frontalbench.catalogue import config
-    from frontalbench.plan.grid import turned_of, variants
+    from frontalbench.plan.grid import variants
+    from frontalbench.plan.variant import parse
 
     chosen = config.parse({**grid, "datasets": ["biwi_sized", "lfw_sized"]}, npm=False, where="config")
     shards = shards_of(project, "biwi") + shards_of(project, "lfw")
     pixels, judges = len(variants(chosen)), len(chosen.detectors)
-    turned = len({turned_of(name) for name in chosen.derived} - {""})
+    turned = len({parse(name).turned for name in chosen.derived} - {""})
     return {"embed": (pixels + turned) * judges * shards, "compare": 2 * (pixels + len(chosen.derived)) * judges}
 
 

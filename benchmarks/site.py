@@ -22,6 +22,7 @@ import numpy as np
 from frontalbench import images, tables
 from frontalbench.catalogue import cards
 from frontalbench.figures import inputs
+from frontalbench.plan.variant import parse
 from frontalbench.site import build, master
 from frontalbench.stages.summarize import summarize
 from frontalbench.tabulate import Settings
@@ -99,7 +100,7 @@ def write_cells(root: Path, people: int) -> tuple[list[Path], int]:
     plain = [{**{k: v for k, v in row.items() if k not in ("subject", "yaw")}, "seconds": 0.1} for row in made]
     cells = 0
     for variant in VARIANTS:
-        frontalizer, _, enhancement = variant.partition(".")
+        frontalizer, enhancement = parse(variant).frontalizer, parse(variant).enhancement
         if variant != "original":
             where = f"frontals/synthetic/{frontalizer}" if enhancement == "none" else f"variants/synthetic/{variant}"
             write(f"{where}/0000.parquet", plain, tables.FRONTALS)

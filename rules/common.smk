@@ -5,13 +5,14 @@ import os
 import sys
 
 from frontalbench.errors import FrontalbenchError
-from frontalbench.plan import grid, runs
+from frontalbench.plan import grid, runs, variant
 from frontalbench.plan.plan import (
     Plan,
     asks_for_everything,
     configuration_layers,
     script_command,
 )
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.runtime import devices
 from snakemake.exceptions import WorkflowError
 

@@ -7,7 +7,7 @@ rule compare:
         pose="results/people/{dataset}/pose.parquet",
         embeddings=lambda wildcards: PLAN.embeddings(
             wildcards.dataset,
-            grid.probes_of(wildcards.judged),
+            variant.parse(wildcards.judged).probes,
             wildcards.detector,
             wildcards.backbone,
         ),
@@ -18,7 +18,7 @@ rule compare:
             wildcards.backbone,
         ),
         references=lambda wildcards: PLAN.embeddings(
-            wildcards.dataset, grid.ORIGINAL, wildcards.detector, wildcards.backbone
+            wildcards.dataset, ORIGINAL, wildcards.detector, wildcards.backbone
         ),
         feature=lambda wildcards: [
             receipt

@@ -4,7 +4,7 @@
 rule export_references:
     input:
         tables=lambda wildcards: PLAN.images(wildcards.dataset),
-        roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
+        roles=lambda wildcards: str(PLAN.first_cell(wildcards.dataset).similarity),
     output:
         directory(f"{OWN.references}/{{dataset}}"),
     log:
@@ -38,7 +38,7 @@ use rule export_references as export_probes with:
 use rule export_probes as export_frontals with:
     input:
         tables=lambda wildcards: PLAN.frontals(wildcards.dataset, wildcards.frontalizer),
-        roles=lambda wildcards: PLAN.first_cell(wildcards.dataset).similarity,
+        roles=lambda wildcards: str(PLAN.first_cell(wildcards.dataset).similarity),
     output:
         directory(f"{OWN.frontals}/{{dataset}}/{{frontalizer}}"),
     log:

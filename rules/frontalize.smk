@@ -5,7 +5,7 @@ rule frontalize:
     input:
         pictures="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
-            wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
         weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
     output:
@@ -18,9 +18,10 @@ rule frontalize:
         "../envs/core.yaml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=3000,
-        runtime=240,
+        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        runtime=lambda wildcards, attempt: attempt
+        * PLAN.minutes(wildcards.frontalizer, wildcards.dataset, wildcards.shard),
     params:
         code=lambda wildcards: PLAN.code(
             "frontalize",

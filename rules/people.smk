@@ -4,7 +4,7 @@
 rule list_people:
     input:
         images=lambda wildcards: PLAN.images(wildcards.dataset),
-        pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        pose=lambda wildcards: PLAN.pose(wildcards.dataset, ORIGINAL),
     output:
         images="results/people/{dataset}/images.parquet",
         pose="results/people/{dataset}/pose.parquet",

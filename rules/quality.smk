@@ -9,7 +9,7 @@ rule judge_quality:
             wildcards.dataset, wildcards.variant, wildcards.detector
         ),
         original_crops=lambda wildcards: PLAN.crops(
-            wildcards.dataset, grid.ORIGINAL, wildcards.detector
+            wildcards.dataset, ORIGINAL, wildcards.detector
         ),
         more=lambda wildcards: PLAN.quality_inputs(wildcards.dataset, wildcards.variant),
     output:
@@ -42,12 +42,12 @@ rule judge_quality:
 rule judge_distribution:
     input:
         images=lambda wildcards: PLAN.images(wildcards.dataset),
-        original_pose=lambda wildcards: PLAN.pose(wildcards.dataset, grid.ORIGINAL),
+        original_pose=lambda wildcards: PLAN.pose(wildcards.dataset, ORIGINAL),
         crops=lambda wildcards: PLAN.crops(
             wildcards.dataset, wildcards.variant, wildcards.detector
         ),
         original_crops=lambda wildcards: PLAN.crops(
-            wildcards.dataset, grid.ORIGINAL, wildcards.detector
+            wildcards.dataset, ORIGINAL, wildcards.detector
         ),
         weights=[
             path

@@ -6,7 +6,7 @@ rule site:
         master=expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.master_tables()),
         cost=rules.cost.output,
         figures=expand(rules.figures.output[0], dataset=PLAN.datasets),  # one job makes all of a dataset
-        similarity=[cell.similarity for cell in PLAN.cells],
+        similarity=[str(cell.similarity) for cell in PLAN.cells],
         pictures=PLAN.selection().pictures(),
     output:
         directory(OWN.site),

@@ -3,8 +3,8 @@
 
 rule summarize:
     input:
-        similarity=[cell.similarity for cell in PLAN.cells],
-        scores=[cell.scores for cell in PLAN.cells],
+        similarity=[str(cell.similarity) for cell in PLAN.cells],
+        scores=[str(cell.scores) for cell in PLAN.cells],
         quality=PLAN.quality_tables(),
         distribution=PLAN.distribution_tables(),
     output:

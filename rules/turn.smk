@@ -5,7 +5,7 @@ rule turn_references:
     input:
         pictures="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
-            wildcards.dataset, grid.ORIGINAL, PLAN.config.locator, wildcards.shard
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
         images="results/people/{dataset}/images.parquet",
         pose="results/people/{dataset}/pose.parquet",
@@ -20,9 +20,12 @@ rule turn_references:
         "../envs/core.yaml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=3000,
-        runtime=240,
+        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        runtime=lambda wildcards, attempt: attempt
+        * PLAN.minutes(
+            wildcards.frontalizer, wildcards.dataset, wildcards.shard, turning=True
+        ),
     params:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
         edges=lambda wildcards: PLAN.yaw_edges(wildcards.dataset),

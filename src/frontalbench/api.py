@@ -24,6 +24,7 @@ from frontalbench.detect.stream import detect_and_align
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
+from frontalbench.plan.variant import ORIGINAL
 
 Picture = str | os.PathLike[str] | bytes
 """A file, or the bytes of one."""
@@ -141,7 +142,7 @@ def find_threshold(master: str | os.PathLike[str], detector: str, backbone: str,
     unknown = f"no threshold is known for {judge}: give one, or run the benchmark on your kind of pictures (looked in {master})"
     if not path.is_file():
         return Point(None, None, None, None, None, unknown)
-    rows = [row for row in tables.read(path, schema("error_rates")).to_pylist() if row["variant"] == "original"]
+    rows = [row for row in tables.read(path, schema("error_rates")).to_pylist() if row["variant"] == ORIGINAL]
     if dataset and dataset not in {row["dataset"] for row in rows}:
         raise BadInput(f"{path}: no dataset '{dataset}'; it has: {', '.join(sorted({row['dataset'] for row in rows})) or 'none'}")
     measured = [row for row in rows if (row["detector"], row["backbone"]) == (detector, backbone) and dataset in ("", row["dataset"])]

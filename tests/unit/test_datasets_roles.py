@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frontalbench import datasets, tables
+from frontalbench.catalogue import validation
 from frontalbench.datasets import counting
 from frontalbench.datasets.roles import away_from_frontal, resolve
-from frontalbench.errors import BadInput
+from frontalbench.errors import BadConfig, BadInput
 
 
 def images_table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -126,6 +128,17 @@ def test_counts_by_role_bin_and_status() -> None:
     assert (counts.without_reference, counts.without_probe, counts.of_one_image) == (1, 2, 3)
     assert datasets.counts([images.slice(0, 3), images.slice(3)]) == counts
     assert datasets.counts(images, roles=["unused"] * 8).unused == 8
+
+
+def test_every_key_of_roles_is_read_by_somebody(project_root: Path) -> None:
+    schema = validation.read_yaml(project_root / "config" / "schemas" / "dataset.schema.yaml")
+    code = "".join(path.read_text() for path in (project_root / "src" / "frontalbench" / "datasets").glob("*.py"))
+    assert [key for key in schema["properties"]["roles"]["properties"] if f'.get("{key}"' not in code] == []
+
+
+def test_a_key_of_roles_that_nobody_reads_is_refused_by_name() -> None:
+    with pytest.raises(BadConfig, match=r"roles\.rule: unknown key"):
+        datasets.find("lfw").with_options({"roles": {"rule": "given"}})
 
 
 def test_duplicates_within_and_across_people() -> None:

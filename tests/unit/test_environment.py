@@ -13,7 +13,7 @@ import pytest
 
 from frontalbench import tables
 from frontalbench.stages import common
-from frontalbench.tabulate.facts import cell_of
+from frontalbench.tabulate import cell_of
 from frontalbench.tabulate.software import software_rows
 from frontalbench.upkeep import checkup, environment, lineage
 

@@ -15,7 +15,8 @@ from frontalbench.catalogue import cards
 from frontalbench.compare import derived, feature
 from frontalbench.compare.feature import FeatureMap, covariances, wiener
 from frontalbench.errors import BadConfig, BadInput
-from frontalbench.tabulate.facts import cell_of
+from frontalbench.tabulate import cell_of
+from frontalbench.tabulate.facts import models_of
 
 CARDS = cards.all_cards(feature.KIND)
 
@@ -104,4 +105,4 @@ def test_saved_and_loaded_is_the_same_to_half_precision(tmp_path: Path) -> None:
 
 def test_a_cell_of_feature_frontal_stands_on_its_map() -> None:
     cell = cell_of("results/similarity/d/feature_frontal:stretch_mirror.none/scrfd_500m/w600k_mbf.parquet")
-    assert ("feature", "feature_w600k_mbf") in cell.models and cell.recipe == "feature_frontal"
+    assert ("feature", "feature_w600k_mbf") in models_of(cell) and cell.of.recipe == "feature_frontal"

@@ -223,7 +223,7 @@ def test_a_weight_that_nobody_pinned_is_not_loaded_and_the_line_says_what_to_do(
 def test_a_card_names_one_driver(family: str) -> None:
     for uses in (("tddfa_mb1",), ("tddfa_mb1", "synth_14", "synth_17")):
         card = dataclasses.replace(cards.find("frontalizer", family), uses=uses)
-        with pytest.raises(BadConfig, match=r"'uses' should name one driver card"):
+        with pytest.raises(BadConfig, match=r"uses: expected exactly one driver card"):
             load_frontalizer(card)
 
 

@@ -17,6 +17,7 @@ from frontalbench.errors import BadConfig, WeightsMissing
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Outcome, View
 from frontalbench.plan import grid
+from frontalbench.plan.variant import parse
 from frontalbench.stages.turn import turn_references
 
 from .test_compare_cell import D, World, crowd, unit
@@ -33,10 +34,10 @@ def test_angles_are_the_middles_of_the_bins_that_hold_a_probe() -> None:
 
 def test_a_cell_of_that_name_reads_originals_and_turned_references() -> None:
     name = "pose_matched:mesh.none"
-    assert (grid.probes_of(name), grid.turned_of(name), grid.turned_of("fuse_mean:mesh.none")) == ("original", "mesh.turned", "")
+    assert (parse(name).probes, parse(name).turned, parse("fuse_mean:mesh.none").turned) == ("original", "mesh.turned", "")
     assert grid.pictures_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
     with pytest.raises(BadConfig, match=r"pose_matched:mesh\.none"):
-        derived.parse("pose_matched:mesh.sharp")
+        parse("pose_matched:mesh.sharp")
 
 
 class Turned(World):

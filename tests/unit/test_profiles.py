@@ -41,7 +41,10 @@ def test_every_rule_of_a_cluster_asks_for_more_memory_when_it_is_tried_again(
     assert listed
     local = set(re.findall(r"\w+", "".join(listed))) | {name for name, text in rules.items() if "localrule: True" in text}
     assert profile["retries"] >= 1
-    for name in sorted(set(rules) - local):
+    by_card = {name for name, text in rules.items() if re.search(r"mem_mb=lambda wildcards, attempt: attempt\s+\* PLAN", text)}
+    assert by_card == {"frontalize", "turn_references"} and not by_card & set(profile["set-resources"])
+    assert all(re.search(r"runtime=lambda wildcards, attempt: attempt\s+\* PLAN", rules[name]) for name in by_card)
+    for name in sorted(set(rules) - local - by_card):
         asked = str(profile["set-resources"].get(name, {}).get("mem_mb", ""))
         assert re.fullmatch(r"\d+ \* attempt", asked), f"profiles/slurm: set-resources has no growing mem_mb for rule {name}"
         own = re.search(r"mem_mb=(\d+)", rules[name])
@@ -62,11 +65,13 @@ def test_every_rule_of_a_cluster_asks_for_more_time_when_it_is_tried_again(profi
 def test_the_lines_marked_here_can_be_switched_on_without_losing_another(project_root: Path, profile: dict[str, Any]) -> None:
     text = (project_root / "profiles" / "slurm" / "config.yaml").read_text()
     switched = re.sub(r"^( *)# ((?:gpu|gpu_model|slurm_\w+|qos): \S+)$", r"\1\2", text, flags=re.M)
+    switched = re.sub(r"^( *)# ((?:frontalize|turn_references): \{.*\})$", r"\1\2", switched, flags=re.M)
     assert switched.count("gpu: 1") >= 1
     on = yaml.load(switched, Loader=Once)
     for name, asked in profile["set-resources"].items():
         assert asked.items() <= on["set-resources"][name].items(), f"{name} loses a line when another is switched on"
-    assert on["set-resources"]["frontalize"] == {
+    assert on["set-resources"]["frontalize"] == {"gpu": 1, "gpu_model": "a100", "slurm_partition": "gpu"}
+    assert on["set-resources"]["enhance"] == {
         "mem_mb": "4000 * attempt",
         "runtime": "240 * attempt",
         "gpu": 1,
@@ -97,7 +102,8 @@ def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it
     using = {name for name, text in rules.items() if scripts & set(re.findall(r"(\w+\.py) ", text))}
     assert using == {"detect", "embed", "measure_pose", "frontalize", "enhance", "turn_references", "judge_distribution"}
     for name in using:
-        assert "--gpus {resources.gpu}" in rules[name] and "gpu=0" in rules[name], name
+        assert "--gpus {resources.gpu}" in rules[name], name
+        assert "gpu=0" in rules[name] or "gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer)" in rules[name], name
     workstation = yaml.safe_load((project_root / "profiles" / "workstation" / "config.yaml").read_text())
     assert {name for name, asked in workstation["set-resources"].items() if asked == {"gpu": 1}} == using
     assert workstation["resources"] == ["gpu=2"]

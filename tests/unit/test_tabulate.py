@@ -17,7 +17,7 @@ from frontalbench.errors import BadInput
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarise, tables_of, write
 from frontalbench.tabulate.columns import schema
-from frontalbench.tabulate.facts import from_cards
+from frontalbench.tabulate.facts import from_cards, models_of
 from frontalbench.tabulate.paper import net_gain_markdown
 
 from .test_compare_cell import D, World, crowd, unit
@@ -228,11 +228,12 @@ def test_cells_without_their_originals_are_refused(run: list[Path]) -> None:
 
 def test_cell_of_a_path_and_of_derived_variants() -> None:
     cell = cell_of("results/similarity/d/fuse_mean@0.3:mesh.sharp+omit_bg/yunet/sface.parquet")
-    assert (cell.dataset, cell.recipe, cell.parts) == ("d", "fuse_mean@0.3", ("mesh", "sharp+omit_bg"))
-    assert cell.models[1:3] == [("enhancement", "sharp"), ("enhancement", "omit_bg")]
+    assert (cell.dataset, cell.of.prefix, cell.of.frontalizer, cell.of.enhancement) == ("d", "fuse_mean@0.3", "mesh", "sharp+omit_bg")
+    assert models_of(cell)[1:3] == [("enhancement", "sharp"), ("enhancement", "omit_bg")]
     weakest = Facts(level={("frontalizer", "mesh"): "golden", ("enhancement", "sharp"): "contract", ("enhancement", "omit_bg"): "golden"})
     assert weakest.verified(cell) == "none"  # nothing is known of the judges
-    assert Cell("d", "original", "a", "b", Path()).parts == ("", "")
+    original = Cell("d", "original", "a", "b", Path()).of
+    assert (original.frontalizer, original.enhancement) == ("", "")
 
 
 def test_numbers_are_written_one_way() -> None:

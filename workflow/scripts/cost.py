@@ -12,6 +12,7 @@ from pathlib import Path
 
 from frontalbench import cli, tables
 from frontalbench.plan import grid
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate import cost
 from frontalbench.tabulate.columns import schema
 
@@ -32,12 +33,12 @@ def main() -> int:
             variant,
             [Path(grid.pictures_path(dataset, variant, shard)) for shard in shards],
             [Path(grid.benchmark_path(dataset, variant, shard)) for shard in shards],
-            there(grid.crops_path(dataset, grid.ORIGINAL, args.locator, shard) for shard in shards),
+            there(grid.crops_path(dataset, ORIGINAL, args.locator, shard) for shard in shards),
             there(grid.crops_path(dataset, variant, detector, shard) for detector in chosen.detectors for shard in shards),
         )
         for dataset, shards in chosen.datasets.items()
         for variant in chosen.variants
-        if variant != grid.ORIGINAL
+        if variant != ORIGINAL
     ]
     costs = [cost.cost_row(one) for one in made]
     gains, quality = (tables.read(args.master / f"{name}.parquet", schema(name)).to_pylist() for name in ("table1_net_gain", "quality"))

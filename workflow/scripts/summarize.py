@@ -51,7 +51,7 @@ def main() -> int:
         from frontalbench.plan import grid
 
         selection = grid.Selection.from_json(arguments.grid)
-        expected, bins = [cell.similarity for cell in selection.cells()], selection.yaw_bins
+        expected, bins = selection.similarity(), selection.yaw_bins
         files = [path for path in expected if Path(path).is_file()]
     else:
         files = [path for path in arguments.files if not path.endswith(SCORES)]

@@ -17,6 +17,7 @@ from frontalbench import cli
 from frontalbench.errors import BadInput
 from frontalbench.figures import dataset, inputs, series
 from frontalbench.plan import grid
+from frontalbench.plan.variant import ORIGINAL
 
 
 def main() -> int:
@@ -101,7 +102,7 @@ def _request(arguments: argparse.Namespace, files: inputs.Inputs, judges: list[t
             raise BadInput(f"--variant is missing: {name} is about one variant; there: {', '.join(files.variants) or 'none'}")
         variant = variant or files.variants[0]
     elif name == "heatmap":
-        variant = variant or "original"
+        variant = variant or ORIGINAL
     return dataset.Request(name, variant=variant, judge=judges[0], metric=arguments.metric if name == "heatmap" else "")
 
 

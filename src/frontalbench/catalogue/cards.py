@@ -83,8 +83,37 @@ class WeightFile:
 
 
 @dataclass(frozen=True)
+class Contract:
+    """What can be asked of a frontalizer before it is loaded.
+
+    ``face``: it needs the face that the detector found; ``target_pose``: "any", or "frontal" alone; ``gives``: "crop" (a square around the head) or
+    "photograph" (the whole image); ``size``: side of the crop in pixels, None where that follows from the photograph; ``deterministic``: the same
+    photograph gives the same bytes on the same machine.
+    """
+
+    face: bool
+    target_pose: str
+    gives: str
+    deterministic: bool
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a job of a frontalizer asks for: memory in MB, minutes for 1,000 images on one core, and what it does with a GPU ("none", "optional",
+    "required")."""
+
+    mem_mb: int = 3000
+    minutes_per_1000: float = 300.0
+    gpu: str = "optional"
+
+
+@dataclass(frozen=True)
 class ModelCard:
-    """A checked model card. ``path`` is its file, ``root`` the folder that holds the kinds' folders, ``data`` everything that was written in it."""
+    """A checked model card. ``path`` is its file, ``root`` the folder that holds the kinds' folders, ``data`` everything that was written in it.
+
+    ``contract``: None where the card says none; ``resources``: the defaults where it says none (both: frontalizers).
+    """
 
     name: str
     kind: str
@@ -97,6 +126,17 @@ class ModelCard:
     uses: tuple[str, ...]
     trained_with: tuple[str, ...]
     data: Mapping[str, Any] = field(repr=False)
+    contract: Contract | None = None
+    resources: Resources = Resources()
+
+    def the(self, kind: str, family: str = "") -> ModelCard:
+        """The one card of ``kind`` (and ``family``) that this card ``uses``. Raises :class:`BadConfig`, one line, when there is none or several."""
+        found = [used for used in self.used_cards() if used.kind == kind and family in ("", used.family)]
+        if len(found) != 1:
+            wanted = f"{kind} card{f' of family {family}' if family else ''}"
+            named = f"names {', '.join(used.name for used in found)}" if found else "names none"
+            raise BadConfig(f"{self.path}: uses: expected exactly one {wanted}, {named}")
+        return found[0]
 
     def used_cards(self) -> tuple[ModelCard, ...]:
         """The cards of ``uses``, in order. Raises :class:`BadConfig` when one does not exist."""
@@ -105,7 +145,7 @@ class ModelCard:
     def digest(self) -> str:
         """sha256 (hex) of what changes results: kind, family, params, the weights' hashes, the digests of the used cards.
 
-        Titles, notes, licences, source addresses, ``trained_with``, comments and the order of keys do not matter.
+        Titles, notes, licences, source addresses, ``trained_with``, ``contract``, ``resources``, comments and the order of keys do not matter.
         """
         content = {
             "kind": self.kind,
@@ -255,6 +295,12 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         lines.append(f"name: '{name}' should be the file's name, '{file.stem}'")
     if isinstance(kind, str) and kind in FOLDERS and file.parent.name != FOLDERS[kind]:
         lines.append(f"kind: a {kind} card belongs in the folder '{FOLDERS[kind]}', this one is in '{file.parent.name}'")
+    for key in ("contract", "resources"):
+        if key in data and kind != "frontalizer":
+            lines.append(f"{key}: only for frontalizers; leave it out")
+    contract = data.get("contract")
+    if isinstance(contract, Mapping) and contract.get("gives") == "photograph" and "size" in contract:
+        lines.append("contract.size: a whole photograph keeps its own size; leave it out, or write gives: crop")
     elsewhere = kind == "frontalizer" and data.get("family") == "made_elsewhere"
     if elsewhere and "delivered" not in data:
         lines.append("delivered: missing; a card of family made_elsewhere names the folder of results and who made them")
@@ -338,6 +384,8 @@ def _build(data: Mapping[str, Any], file: Path, root: Path) -> ModelCard:
         uses=tuple(data.get("uses", ())),
         trained_with=tuple(data.get("trained_with", ())),
         data=MappingProxyType(dict(data)),
+        contract=Contract(**data["contract"]) if "contract" in data else None,
+        resources=Resources(**data.get("resources", {})),
     )
 
 

@@ -23,6 +23,7 @@ from frontalbench.compare.metadata import Metadata, Path, Words, read_metadata
 from frontalbench.compare.scores import SCORES, TAIL, Float32Array, FloatArray, Genuine, ImpostorSink, IntArray, to_table
 from frontalbench.compare.shards import Originals, Shard, derive, mean_shift_of, plain_shards
 from frontalbench.errors import BadInput
+from frontalbench.plan.variant import MATCHED, parse
 
 _ROLES = ("probe", "reference")
 _SAMPLE = (
@@ -248,9 +249,10 @@ def compare_cell(
     meta = read_metadata(images, pose, roles)
     if not embeddings:
         raise BadInput("embeddings: no table given; expected the embeddings of the variant")
-    recipe = recipes.parse(variant)
+    named = parse(variant)
+    recipe = None if named.has_pixels else named
     plain = read_gallery(meta, references)
-    matched = recipe is not None and recipe.recipe == "pose_matched"
+    matched = recipe is not None and recipe.recipe == MATCHED
     galleries = turned_galleries(meta, plain, turned, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
     is_original = recipe is None and [str(p) for p in embeddings] == [str(p) for p in references]
     originals = None if is_original else Originals(references)
@@ -262,7 +264,7 @@ def compare_cell(
         for shard in plain_shards(meta, embeddings, originals):
             yield shard if recipe is None or matched else derive(shard, recipe, shift, feature, meta.yaw)
 
-    combine = recipe.combine if recipe is not None else ""
+    combine = recipes.combine(named.recipe)
     sums = None if combine else _SubjectSums.over(meta, shards())
 
     n = len(meta)

@@ -1,6 +1,6 @@
 """Variants made of embeddings: fusion of the original with a frontal, the mean-shift control, references turned to the probe's pose.
 
-A derived variant is named ``<recipe>:<variant>`` and stands in every table like any other variant:
+A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.plan.variant`) and stands in every table like any other variant:
 
 ===============================  ==================================================================================================
 ``fuse_mean:<variant>``          mean of the two embeddings, normalised again; ``fuse_mean@0.3:<variant>`` gives the frontal the weight 0.3
@@ -19,65 +19,22 @@ Where one of the two embeddings is missing, a fusion uses the other one alone (`
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
-from frontalbench.errors import BadConfig
 
-RECIPES = ("fuse_mean", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", "pose_matched")
 ALONE = ("original alone", "frontal alone")
 """How the ``detail`` of a row begins whose fusion fell back to one of the two pictures."""
-_NAME = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
+HALF = 0.5
+"""The frontal's weight in ``fuse_mean`` where the name gives none."""
 
 
-@dataclass(frozen=True)
-class Derived:
-    """A derived variant: its recipe, the variant it is made of, and the frontal's weight (``fuse_mean`` only)."""
-
-    recipe: str
-    base: str
-    weight: float = 0.5
-
-    @property
-    def combine(self) -> str:
-        """How two similarities become one: "max", "mean", or "" when the embeddings themselves are combined."""
-        return {"fuse_max": "max", "fuse_score": "mean"}.get(self.recipe, "")
-
-
-def parse(variant: str) -> Derived | None:
-    """What a variant name derives from; None for a variant with pixels of its own. Raises :class:`BadConfig` for a malformed name."""
-    if ":" not in variant:
-        return None
-    match = _NAME.fullmatch(variant)
-    recipes = ", ".join(RECIPES)
-    if match is None or match["recipe"] not in RECIPES:
-        raise BadConfig(f"derived variant '{variant}': expected <recipe>:<variant> with a recipe of {recipes}")
-    if match["base"] == "original" or ":" in match["base"]:
-        raise BadConfig(f"derived variant '{variant}': expected a plain variant after the colon (frontalizer.enhancement)")
-    if match["recipe"] == "pose_matched" and not match["base"].endswith(".none"):
-        raise BadConfig(f"derived variant '{variant}': references are turned by a frontalizer alone, as in pose_matched:mesh.none")
-    weight = 0.5
-    if match["weight"] is not None:
-        try:
-            weight = float(match["weight"])
-        except ValueError:
-            weight = -1.0
-        if match["recipe"] != "fuse_mean" or not 0.0 < weight < 1.0:
-            raise BadConfig(
-                f"derived variant '{variant}': a weight is for fuse_mean only and lies between 0 and 1, as in fuse_mean@0.3:{match['base']}"
-            )
-    return Derived(match["recipe"], match["base"], weight)
-
-
-def base_variant(variant: str) -> str:
-    """The variant whose embeddings are read for ``variant`` (itself, when it is not derived)."""
-    derived = parse(variant)
-    return variant if derived is None else derived.base
+def combine(recipe: str) -> str:
+    """How two similarities become one: "max", "mean", or "" when the embeddings themselves are combined."""
+    return {"fuse_max": "max", "fuse_score": "mean"}.get(recipe, "")
 
 
 TURNED_REFERENCES = 4
@@ -113,7 +70,7 @@ def normalised(vectors: Float32Array | FloatArray) -> Float32Array:
     return (values / np.where(length > 0, length, 1.0)).astype(np.float32)
 
 
-def fuse_mean(original: Float32Array, frontal: Float32Array, weight: float = 0.5) -> Float32Array:
+def fuse_mean(original: Float32Array, frontal: Float32Array, weight: float = HALF) -> Float32Array:
     """Weighted mean of two sets of embeddings (n, D), normalised again; ``weight`` is the frontal's."""
     return normalised((1.0 - weight) * original.astype(np.float64) + weight * frontal.astype(np.float64))
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
-from frontalbench.compare.derived import Derived
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.metadata import Metadata, Path, Words, places_of, words_of
 from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
 from frontalbench.errors import BadInput
+from frontalbench.plan.variant import Variant
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def plain_shards(meta: Metadata, paths: Sequence[Path], originals: Originals | N
             yield Shard(rows, words, detail, (vectors,), original, there)
 
 
-def derive(shard: Shard, recipe: Derived, shift: FloatArray | None, feature: FeatureMap | None, yaw: Float32Array) -> Shard:
+def derive(shard: Shard, recipe: Variant, shift: FloatArray | None, feature: FeatureMap | None, yaw: Float32Array) -> Shard:
     original, frontal, ok, there = shard.original, shard.vectors[0], shard.ok, shard.original_ok
     assert original is not None
     words, detail = shard.status.copy(), shard.detail.copy()
@@ -118,7 +118,8 @@ def derive(shard: Shard, recipe: Derived, shift: FloatArray | None, feature: Fea
             words[usable], detail[usable] = status.WEIGHTS_MISSING, "no feature map of this backbone"
         vectors = (np.zeros_like(first) if feature is None else feature.apply(first, second, yaw[shard.rows]),)
     else:
-        vectors = (first, second) if recipe.combine else (recipes.fuse_mean(first, second, recipe.weight),)
+        weight = recipes.HALF if recipe.weight is None else recipe.weight
+        vectors = (first, second) if recipes.combine(recipe.recipe) else (recipes.fuse_mean(first, second, weight),)
     return Shard(shard.rows, words, detail, vectors, original, there)
 
 

@@ -173,9 +173,11 @@ def fingerprints(card: DatasetCard, root: str | os.PathLike[str] | None = None, 
 
 @dataclass(frozen=True)
 class Survey:
-    """What one look at a dataset's folder gave: a fingerprint per shard, and a line on what was not used ('' when all was)."""
+    """What one look at a dataset's folder gave: a fingerprint and the number of images in use per shard, and a line on what was not used ('' when
+    all was)."""
 
     fingerprints: dict[str, str]
+    counts: dict[str, int]
     note: str
 
 
@@ -188,7 +190,8 @@ def survey(card: DatasetCard, root: str | os.PathLike[str] | None = None, cache:
         by_shard[member.shard].append(member)
     result = {name: _digest(members, memory) for name, members in by_shard.items()}
     memory.save()
-    return Survey(result, note_of(card, found))
+    counts = {name: sum(member.status == status.OK for member in members) for name, members in by_shard.items()}
+    return Survey(result, counts, note_of(card, found))
 
 
 def note_of(card: DatasetCard, found: Listing) -> str:

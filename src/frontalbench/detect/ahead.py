@@ -82,8 +82,6 @@ def aligned_for(card: ModelCard, detector: Detector, *, device: str = "cpu") -> 
 
     if KEY not in card.params:
         return detector
-    used = [other for other in card.used_cards() if other.kind == "pose"]
-    if len(used) != 1:
-        raise BadConfig(f"{card.path}: 'uses' should name exactly one pose card")
+    pose = card.the("pose")
     ahead, nearer = numbers_of(card)
-    return Ahead(detector, load_pose(used[0], device=device), ahead=ahead, nearer=nearer)
+    return Ahead(detector, load_pose(pose, device=device), ahead=ahead, nearer=nearer)

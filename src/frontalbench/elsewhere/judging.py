@@ -23,6 +23,7 @@ from frontalbench.elsewhere.survey import survey
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.files import atomic
 from frontalbench.plan.grid import WILDCARDS
+from frontalbench.plan.variant import ORIGINAL
 
 NOT_SAID = "not said"
 _TITLE = "Made elsewhere"
@@ -85,10 +86,10 @@ def dataset_of(name: str, path: Path | None = None) -> DatasetCard:
 
 def checked_name(name: str) -> str:
     """``name`` as a frontalizer's. Raises :class:`BadInput` with one that would do."""
-    if re.fullmatch(WILDCARDS["frontalizer"], name) and name != "original":
+    if re.fullmatch(WILDCARDS["frontalizer"], name) and name != ORIGINAL:
         return name
     near = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "my_tool"
-    near = near if near != "original" else "my_original"
+    near = near if near != ORIGINAL else "my_original"
     raise BadInput(f"--as {name}: a frontalizer's name is small letters, digits and _ (beginning with a letter or digit), such as {near}")
 
 

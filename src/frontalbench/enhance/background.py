@@ -9,7 +9,6 @@ import numpy as np
 
 from frontalbench.catalogue.params import Params
 from frontalbench.enhance.base import Refused, each, to_bytes
-from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 
@@ -34,10 +33,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> OmitBackg
     params = Params(card)
     colour, smallest = params.numbers("colour", 3), params.number("smallest", low=0, high=1)
     params.finish()
-    matting = [used for used in card.used_cards() if used.kind == "matting"]
-    if len(matting) != 1:
-        raise BadConfig(f"{card.path}: uses should name exactly one matting card, names {len(matting)}")
-    model: Matting = families.load(matting[0], threads=threads, device=device)
+    model: Matting = families.load(card.the("matting"), threads=threads, device=device)
     return OmitBackground(card.name, model, colour=colour, smallest=smallest)
 
 

@@ -21,7 +21,6 @@ from frontalbench import status
 from frontalbench.catalogue.params import Params
 from frontalbench.detect.select import choose
 from frontalbench.enhance.base import Refused, each, to_bytes
-from frontalbench.errors import BadConfig
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Outcome
 from frontalbench.geometry.crop import paste_back
@@ -55,11 +54,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
     sigma = params.number("sigma", low=0.5, high=64) if mode == "detail" else 0.0
     feather = params.number("feather", low=0.01, high=0.5)
     params.finish()
-    detectors = [used for used in card.used_cards() if used.kind == "detector"]
-    if len(detectors) != 1:
-        raise BadConfig(f"{card.path}: uses should name exactly one detector card, names {len(detectors)}")
+    finder = card.the("detector")
     network = load_network(store.fetch(card), threads=threads, device=device)
-    detector: Detector = families.load(detectors[0], threads=threads, device=device)
+    detector: Detector = families.load(finder, threads=threads, device=device)
     return Restore(card.name, network, detector, mode=mode, sigma=sigma, feather=feather, device=device)
 
 

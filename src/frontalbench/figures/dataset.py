@@ -18,7 +18,8 @@ from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
-from frontalbench.plan.grid import ORIGINAL, Cell
+from frontalbench.plan import grid
+from frontalbench.plan.variant import ORIGINAL, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +113,7 @@ def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> s
     """The figures of the first judge that fit: the first of every kind, then the others, variants without enhancement first."""
     judge = next((one.judge for one in wanted if one.judge[0]), ("", ""))
     fit = [one for one in wanted if one.judge in (("", ""), judge)]
-    fit.sort(key=lambda one: one.variant not in ("", ORIGINAL) and not one.variant.endswith(".none"))
+    fit.sort(key=lambda one: one.variant not in ("", ORIGINAL) and not parse(one.variant).is_plain)
     first = [
         next((one for one in fit if one.name == name), None)
         for name in ("triples", "failures", "heatmap", "gain_by_yaw", "distributions", *NAMES)
@@ -156,7 +157,7 @@ def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iter
         yield Request("heatmap", variant=ORIGINAL, metric=metric)
     for variant in made:
         yield Request("heatmap", variant=variant, metric="identity_gain")
-        if ":" not in variant:  # a derived variant has no pictures of its own
+        if parse(variant).has_pixels:
             yield Request("triples", variant=variant, judge=judges[0])
             yield Request("ordered", variant=variant, judge=judges[0])
     if made:
@@ -217,7 +218,9 @@ class Workshop:
         return self._similarity[path]
 
     def _judged(self, judge: tuple[str, str]) -> dict[str, pa.Table]:
-        return {v: self._table(v, judge) for v in self.inputs.variants if Cell(self.inputs.dataset, v, *judge) in self.inputs.similarity}
+        return {
+            v: self._table(v, judge) for v in self.inputs.variants if grid.cell(self.inputs.dataset, v, *judge) in self.inputs.similarity
+        }
 
     def _gains(self, variant: str, judge: tuple[str, str]) -> series.Gains:
         return series.gains(variant, self._table(ORIGINAL, judge), self._table(variant, judge))
@@ -268,7 +271,7 @@ class Workshop:
 
         cells = []
         for judge in self.inputs.judges:
-            if Cell(self.inputs.dataset, request.variant, *judge) in self.inputs.similarity:
+            if grid.cell(self.inputs.dataset, request.variant, *judge) in self.inputs.similarity:
                 original = None if request.variant == ORIGINAL else self._table(ORIGINAL, judge)
                 cells.append(
                     series.cell_value(
@@ -334,7 +337,7 @@ class Workshop:
         from frontalbench.figures import grids
 
         original = self._table(ORIGINAL, request.judge)
-        judged = {v: table for v, table in self._judged(request.judge).items() if ":" not in v}
+        judged = {v: table for v, table in self._judged(request.judge).items() if parse(v).has_pixels}
         probes = examples.probes_to_show(original, most=max(1, min(self.examples, 4)))
         subject = dict(zip(series.strings(original, "image_id"), series.strings(original, "subject"), strict=True))
         pool = examples.references(original)
@@ -383,7 +386,7 @@ class Workshop:
         return grids.sheet(rows, title=title, notice=self._notice(request), credit=self.credit, heads=heads, cell=128)
 
     def _embeddings(self, variant: str, judge: tuple[str, str]) -> pa.Table:
-        cell = Cell(self.inputs.dataset, variant, *judge)
+        cell = grid.cell(self.inputs.dataset, variant, *judge)
         if cell not in self.inputs.embeddings:
             raise BadInput(f"ordered similarity: the embeddings of {variant}, {', '.join(judge)} are needed too; add them to the inputs")
         return tables.concatenate(self.inputs.embeddings[cell], columns=["image_id", "status", "embedding"])

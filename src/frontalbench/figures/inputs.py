@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frontalbench.errors import BadInput
-from frontalbench.plan.grid import ORIGINAL, Cell
+from frontalbench.plan.grid import Cell, cell, cell_of
+from frontalbench.plan.variant import ORIGINAL, made
 
 # Parts between the stage's folder and the file itself.
 _DEPTH = {"images": 1, "frontals": 2, "variants": 2, "crops": 3, "embeddings": 4, "similarity": 3}
@@ -41,10 +42,10 @@ class Inputs:
 
     def similarity_of(self, variant: str, judge: tuple[str, str]) -> Path:
         """The similarity table of a cell; raises :class:`BadInput` naming what is missing."""
-        cell = Cell(self.dataset, variant, *judge)
-        if cell not in self.similarity:
-            raise BadInput(f"figure: the similarity table {cell.similarity} is needed too; add it to the inputs")
-        return self.similarity[cell]
+        wanted = cell(self.dataset, variant, *judge)
+        if wanted not in self.similarity:
+            raise BadInput(f"figure: the similarity table {wanted.similarity} is needed too; add it to the inputs")
+        return self.similarity[wanted]
 
 
 def sort_out(paths: Iterable[str | Path]) -> Inputs:
@@ -60,15 +61,15 @@ def sort_out(paths: Iterable[str | Path]) -> Inputs:
         if stage == "images":
             pictures.setdefault(ORIGINAL, []).append(path)
         elif stage == "frontals":
-            pictures.setdefault(f"{names[1]}.none", []).append(path)
+            pictures.setdefault(made(names[1]), []).append(path)
         elif stage == "variants":
             pictures.setdefault(names[1], []).append(path)
         elif stage == "crops":
             crops.setdefault((names[1], names[2]), []).append(path)
         elif stage == "embeddings":
-            embeddings.setdefault(Cell(names[0], names[1], names[2], names[3]), []).append(path)
+            embeddings.setdefault(cell(names[0], names[1], names[2], names[3]), []).append(path)
         elif not path.name.endswith(".scores.parquet"):
-            similarity[Cell(names[0], names[1], names[2], path.name.removesuffix(".parquet"))] = path
+            similarity[cell_of(path)] = path
     if len(datasets) != 1:
         seen = ", ".join(f"'{name}' ({path})" for name, path in sorted(datasets.items())) or "none"
         raise BadInput(f"figure: the inputs should belong to one dataset, found: {seen}")

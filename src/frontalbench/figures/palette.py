@@ -9,6 +9,7 @@ from typing import Any
 
 from frontalbench.catalogue import cards
 from frontalbench.errors import BadConfig
+from frontalbench.plan.variant import ORIGINAL, PLAIN, parse
 
 # Okabe & Ito (2008), "Color Universal Design", without black (kept for what is not a frontalizer) and yellow (not seen on white); the added olive
 # and brown differ from the others in lightness too.
@@ -47,7 +48,6 @@ _CONTROL_MARKS = {"identity": "X", "mirror": "d"}
 HEADINGS = {"frontal": "Frontal", "mirrored": "Mirrored", "angled": "Not turned"}
 """What stands over the pictures of a frontalizer, by the ``view`` of its card."""
 
-ORIGINAL = "original"
 ORIGINAL_COLOUR = "#4D4D4D"
 
 
@@ -96,13 +96,13 @@ def marker(name: str) -> str:
 
 def dash(name: str) -> tuple[float, ...]:
     """Lengths of strokes and gaps (in line widths) of a variant's enhancement or derivation; empty (a solid line) for ``none``."""
-    derivation, _, plain = name.rpartition(":")
-    enhancement = derivation or plain.partition(".")[2]
-    if enhancement in ("", "none"):
+    of = parse(name)
+    style = of.prefix or of.enhancement
+    if style in ("", PLAIN):
         return ()
     styles: tuple[tuple[float, ...], ...] = ((4, 2), (6, 2, 1, 2), (1, 1.5), (6, 1, 1, 1, 1, 1), (8, 3), (3, 1))
     given = {"gfpgan_full": 0, "gfpgan_detail": 1, "sharp": 2, "omit_bg": 3, "identity_refine": 4}
-    return styles[given.get(enhancement, _number(enhancement) % len(styles))]
+    return styles[given.get(style, _number(style) % len(styles))]
 
 
 def known() -> list[str]:
@@ -111,8 +111,9 @@ def known() -> list[str]:
 
 
 def frontalizer_of(variant: str) -> str:
-    """``liveportrait`` of ``liveportrait.sharp``, and of ``fuse_mean:liveportrait.sharp`` which derives from it."""
-    return variant.rpartition(":")[2].partition(".")[0]
+    """``liveportrait`` of ``liveportrait.sharp``, and of ``fuse_mean:liveportrait.sharp`` which derives from it;
+    ``original`` of itself."""
+    return parse(variant).frontalizer or ORIGINAL
 
 
 def _slot(frontalizer: str) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from frontalbench.figures.series import (
     Interval,
     curve_drawable,
 )
+from frontalbench.plan.variant import ORIGINAL
 
 _MOST_FOR_DENSITY = 20_000
 
@@ -64,7 +65,7 @@ def distributions(groups: Sequence[Group], *, title: str = "", notice: str = "")
                 fontsize=7.5,
                 linespacing=1.4,
             )
-            heading = {"GT": "GT", palette.ORIGINAL: "angled photos"}.get(name, name)
+            heading = {"GT": "GT", ORIGINAL: "angled photos"}.get(name, name)
             axes.annotate(
                 style.readable(heading), (-0.01, -row + 0.3), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=9.5
             )

@@ -21,7 +21,7 @@ from frontalbench import status, tables
 from frontalbench.compare import bootstrap
 from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
-from frontalbench.plan.grid import ORIGINAL
+from frontalbench.plan.variant import ORIGINAL
 
 Floats = npt.NDArray[np.float64]
 Strings = npt.NDArray[np.object_]

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frontalbench.errors import BadConfig, BadInput
+from frontalbench.errors import BadInput
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import FRONTAL, NoFace, Place, View
 from frontalbench.frontalize.batches import to_picture
@@ -135,7 +135,4 @@ def fitter_of(card: ModelCard, *, threads: int, device: str) -> DenseFitter:
     """The dense fit that ``card`` uses. Raises :class:`BadConfig` when it names another landmarks card, or none."""
     from frontalbench.landmarks import tddfa
 
-    found = [other for other in card.used_cards() if other.kind == "landmarks"]
-    if len(found) != 1 or found[0].family != "tddfa":
-        raise BadConfig(f"{card.path}: 'uses' should name one landmarks card of family tddfa")
-    return tddfa.load(found[0], threads=threads, device=device)
+    return tddfa.load(card.the("landmarks", "tddfa"), threads=threads, device=device)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from frontalbench import images
-from frontalbench.errors import BadConfig, BadInput, Unreadable
+from frontalbench.errors import BadInput, Unreadable
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
 from frontalbench.images import RGB
 
@@ -70,9 +70,6 @@ def used(card: ModelCard) -> Driver:
     """The one driver that ``card`` names in ``uses``. Raises :class:`BadConfig` when it names none or several."""
     from frontalbench.catalogue import families
 
-    found = [other for other in card.used_cards() if other.kind == "driver"]
-    if len(found) != 1:
-        raise BadConfig(f"{card.path}: 'uses' should name one driver card (config/models/drivers), names {len(found)}")
-    driver = families.load(found[0])
+    driver = families.load(card.the("driver"))
     assert isinstance(driver, Driver)
     return driver

@@ -227,9 +227,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFron
     params.finish()
     if recipe == "interpolated" and step:
         raise BadConfig(f"{card.path}: params.step is for 'recipe: turned'; views are mixed at once")
-    used = [other for other in card.used_cards() if other.family == "tddfa" and other.kind == "landmarks"]
-    if len(used) != 1:
-        raise BadConfig(f"{card.path}: 'uses' should name one landmarks card of family tddfa")
+    fit = card.the("landmarks", "tddfa")
     path = store.fetch(card, "generator")
     network = checkpoints.unfilled(lambda: Generator(REENACTMENT))
     checkpoints.fill(network, checkpoints.load(path), path)
@@ -241,6 +239,6 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFron
         checkpoints.fill(points, checkpoints.load(path), path)
         locate = Landmarks98(points, place)
     torch.set_num_threads(threads)
-    fitter = tddfa.load(used[0], threads=threads, device=device)
+    fitter = tddfa.load(fit, threads=threads, device=device)
     family = FsganFamily(network, fitter, locate, interpolated=recipe == "interpolated", step=step, device=place)
     return FsganFrontalizer(card.name, family, takes_target_pose=recipe == "turned", batch=batch_on(place, batch))

@@ -86,7 +86,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFront
     from frontalbench.landmarks import load_landmarks
 
     Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()
-    used = [other for other in card.used_cards() if other.kind == "landmarks"]
-    if len(used) != 1:
-        raise BadConfig(f"{card.path}: 'uses' should name one landmarks card, such as face_landmarker")
-    return MeshFrontalizer(card.name, load_landmarks(used[0], threads=threads, device=device), card.params)
+    return MeshFrontalizer(card.name, load_landmarks(card.the("landmarks"), threads=threads, device=device), card.params)

@@ -24,11 +24,13 @@ def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
     family ``face_landmarker``: derived from its 478 points. Raises :class:`BadConfig` for anything else."""
     from frontalbench.landmarks import face_landmarker, tddfa
 
-    used = [other for other in card.used_cards() if other.kind == "landmarks"]
-    if len(used) != 1 or used[0].family not in ("tddfa", "face_landmarker"):
-        raise BadConfig(f"{card.path}: 'uses' should name one landmarks card, of family tddfa or face_landmarker")
-    if used[0].family == "face_landmarker":
-        landmarker = face_landmarker.load(used[0], threads=threads, device=device)
+    used = card.the("landmarks")
+    if used.family not in ("tddfa", "face_landmarker"):
+        raise BadConfig(
+            f"{card.path}: uses: expected a landmarks card of family tddfa or face_landmarker, '{used.name}' is of {used.family}"
+        )
+    if used.family == "face_landmarker":
+        landmarker = face_landmarker.load(used, threads=threads, device=device)
 
         def located(view: View) -> Landmarks:
             if view.face is None:
@@ -39,7 +41,7 @@ def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
             return found.to("ibug68")
 
         return located
-    fitter = tddfa.load(used[0], threads=threads, device=device)
+    fitter = tddfa.load(used, threads=threads, device=device)
 
     def fitted(view: View) -> Landmarks:
         if view.face is None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from frontalbench.errors import BadConfig, BadInput, one_line
+from frontalbench.errors import BadInput, one_line
 from frontalbench.frontalize.base import Place, View
 from frontalbench.frontalize.batches import Batched, batch_on
 from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
@@ -75,9 +75,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     params = Params(card)
     size = params.integer("size")
     params.finish()
-    used = [other for other in card.used_cards() if other.kind == "frontalizer"]
-    if len(used) != 1 or used[0].family != "tddfa":
-        raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
+    mesh = card.the("frontalizer", "tddfa")
     path = store.fetch(card)
     said = checkpoints.metadata(path)
     try:
@@ -90,5 +88,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    family = RnrFamily(tddfa.load(used[0], threads=threads, device=device), network, size=size, device=place)
+    family = RnrFamily(tddfa.load(mesh, threads=threads, device=device), network, size=size, device=place)
     return Batched(card.name, family, takes_target_pose=True, batch=batch_on(place))

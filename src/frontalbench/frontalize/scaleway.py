@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from frontalbench.errors import BadConfig
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Place, View
 from frontalbench.frontalize.batches import Batched, batch_on
@@ -100,13 +99,11 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     from frontalbench.weights import store
 
     Params(card).finish()
-    used = [other for other in card.used_cards() if other.kind == "frontalizer"]
-    if len(used) != 1 or used[0].family != "tddfa":
-        raise BadConfig(f"{card.path}: 'uses' should name one frontalizer card of family tddfa")
+    mesh = card.the("frontalizer", "tddfa")
     path = store.fetch(card)
     network = checkpoints.unfilled(Scaleway)
     checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    family = ScalewayFamily(tddfa.load(used[0], threads=threads, device=device), network, place)
+    family = ScalewayFamily(tddfa.load(mesh, threads=threads, device=device), network, place)
     return Batched(card.name, family, takes_target_pose=False, batch=batch_on(place))

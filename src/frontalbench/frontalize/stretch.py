@@ -16,7 +16,6 @@ import cv2
 import numpy as np
 
 from frontalbench.catalogue.params import Params
-from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
 from frontalbench.frontalize.turning import guarded
 from frontalbench.images import RGB
@@ -54,10 +53,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> StretchFr
     """The frontalizer of a card of family ``stretch``; it ``uses`` one pose card. Params: ``strength`` 0..1, ``mirrored`` false."""
     from frontalbench.pose import load_pose
 
-    used = [other for other in card.used_cards() if other.kind == "pose"]
-    if len(used) != 1:
-        raise BadConfig(f"{card.path}: 'uses' should name exactly one pose card")
+    pose = card.the("pose")
     params = Params(card)
     strength, mirrored = params.number("strength", low=0.0, high=1.0), params.flag("mirrored", False)
     params.finish()
-    return StretchFrontalizer(card.name, load_pose(used[0], threads=threads, device=device), strength=strength, mirrored=mirrored)
+    return StretchFrontalizer(card.name, load_pose(pose, threads=threads, device=device), strength=strength, mirrored=mirrored)

@@ -150,9 +150,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     from frontalbench.weights import store
 
     Params(card).elsewhere("skirt", "filling").finish()
-    used = {other.family: other for other in card.used_cards()}
-    if set(used) != {"tddfa", "face_landmarker"}:
-        raise BadConfig(f"{card.path}: 'uses' should name a landmarks card of family tddfa and one of family face_landmarker")
-    bundle = store.fetch(used["face_landmarker"])
+    fit, face = card.the("landmarks", "tddfa"), card.the("landmarks", "face_landmarker")
+    bundle = store.fetch(face)
     canonical = face_landmarker.parse_geometry(face_landmarker.read_bundle(bundle)[1], bundle)
-    return TddfaFrontalizer(card.name, tddfa.load(used["tddfa"], threads=threads, device=device), canonical, card.params)
+    return TddfaFrontalizer(card.name, tddfa.load(fit, threads=threads, device=device), canonical, card.params)

@@ -6,13 +6,15 @@ Paths are relative to the project folder and mirror the wildcards, so a look at 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 from frontalbench.catalogue.config import Config
 from frontalbench.errors import BadInput
+from frontalbench.plan.variant import ORIGINAL, TURNED, Variant, made, parse
 
-ORIGINAL = "original"
 RESULTS = "results"
 
 WILDCARDS = {
@@ -29,56 +31,46 @@ WILDCARDS = {
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One (dataset, variant, detector, backbone); the variant may be a derived one (``fuse_mean:mesh.none``)."""
+    """One (dataset, variant, detector, backbone) and its files; the variant may be a derived one (``fuse_mean:mesh.none``).
+
+    ``scores`` may be None: error rates are then left out. Where the files lie makes no other cell.
+    """
 
     dataset: str
     variant: str
     detector: str
     backbone: str
+    similarity: Path = field(compare=False)
+    scores: Path | None = field(compare=False, default=None)
 
     @property
-    def similarity(self) -> str:
-        return f"{RESULTS}/similarity/{self.dataset}/{self.variant}/{self.detector}/{self.backbone}.parquet"
+    def of(self) -> Variant:
+        """What the variant's name says."""
+        return parse(self.variant)
 
     @property
-    def scores(self) -> str:
-        return f"{RESULTS}/similarity/{self.dataset}/{self.variant}/{self.detector}/{self.backbone}.scores.parquet"
+    def judge(self) -> tuple[str, str]:
+        return self.detector, self.backbone
 
 
-def variant_name(frontalizer: str, enhancement: str) -> str:
-    """``<frontalizer>.<enhancement>``."""
-    return f"{frontalizer}.{enhancement}"
+def cell(dataset: str, variant: str, detector: str, backbone: str) -> Cell:
+    """A cell with its files where the workflow puts them."""
+    folder = Path(RESULTS, "similarity", dataset, variant, detector)
+    return Cell(dataset, variant, detector, backbone, folder / f"{backbone}.parquet", folder / f"{backbone}.scores.parquet")
 
 
-def split_variant(variant: str) -> tuple[str, str]:
-    """(frontalizer, enhancement) of a variant other than ``original``."""
-    frontalizer, _, enhancement = variant.partition(".")
-    return frontalizer, enhancement
+def cell_of(path: str | os.PathLike[str]) -> Cell:
+    """The cell of ``.../<dataset>/<variant>/<detector>/<backbone>.parquet``; its scores lie beside it where there are any."""
+    file = Path(path)
+    backbone = file.name.removesuffix(".parquet")
+    scores = file.with_name(f"{backbone}.scores.parquet")
+    dataset, variant, detector = file.parts[-4:-1]
+    return Cell(dataset, variant, detector, backbone, file, scores if scores.is_file() else None)
 
 
 def variants(config: Config) -> list[str]:
     """All variants: ``original`` first, then every frontalizer with its enhancements."""
-    return [ORIGINAL, *(variant_name(f.name, e) for f in config.frontalizers for e in f.enhancements)]
-
-
-def pixels_of(variant: str) -> str:
-    """The variant whose pixels are judged: of a derived one the part behind the colon."""
-    return variant.rpartition(":")[2]
-
-
-MATCHED = "pose_matched:"
-TURNED = "turned"
-"""In place of an enhancement: the references of a dataset, turned to the probes' angles. It has crops and embeddings, but is judged in no cell."""
-
-
-def probes_of(variant: str) -> str:
-    """The variant whose embeddings stand for the probes of a cell."""
-    return ORIGINAL if variant.startswith(MATCHED) else pixels_of(variant)
-
-
-def turned_of(variant: str) -> str:
-    """The turned references that a cell needs, "" for none."""
-    return variant_name(split_variant(pixels_of(variant))[0], TURNED) if variant.startswith(MATCHED) else ""
+    return [ORIGINAL, *(made(f.name, e) for f in config.frontalizers for e in f.enhancements)]
 
 
 def cells(config: Config) -> Iterator[Cell]:
@@ -87,16 +79,16 @@ def cells(config: Config) -> Iterator[Cell]:
         for variant in [*variants(config), *config.derived]:
             for detector in config.detectors:
                 for backbone in config.backbones:
-                    yield Cell(dataset.name, variant, detector, backbone)
+                    yield cell(dataset.name, variant, detector, backbone)
 
 
 def pictures_path(dataset: str, variant: str, shard: str) -> str:
     """The table that holds the pixels of a variant: images, frontals (``*.none``), turned references or variants."""
-    if variant == ORIGINAL:
+    of = parse(variant)
+    if of.is_original:
         return f"{RESULTS}/images/{dataset}/{shard}.parquet"
-    frontalizer, enhancement = split_variant(variant)
-    if enhancement in ("none", TURNED):
-        return f"{RESULTS}/{'frontals' if enhancement == 'none' else TURNED}/{dataset}/{frontalizer}/{shard}.parquet"
+    if of.is_plain or of.enhancement == TURNED:
+        return f"{RESULTS}/{'frontals' if of.is_plain else TURNED}/{dataset}/{of.frontalizer}/{shard}.parquet"
     return f"{RESULTS}/variants/{dataset}/{variant}/{shard}.parquet"
 
 
@@ -114,9 +106,9 @@ def pose_path(dataset: str, variant: str, shard: str) -> str:
 
 def benchmark_path(dataset: str, variant: str, shard: str) -> str:
     """Snakemake's benchmark file of the job that made the pictures of a variant other than ``original``."""
-    frontalizer, enhancement = split_variant(variant)
-    made = f"frontalize/{dataset}/{frontalizer}" if enhancement == "none" else f"enhance/{dataset}/{variant}"
-    return f"logs/benchmarks/{made}/{shard}.tsv"
+    of = parse(variant)
+    job = f"frontalize/{dataset}/{of.frontalizer}" if of.is_plain else f"enhance/{dataset}/{variant}"
+    return f"logs/benchmarks/{job}/{shard}.tsv"
 
 
 def quality_path(dataset: str, variant: str, detector: str) -> str:
@@ -159,14 +151,14 @@ class Selection:
             for variant in [*self.variants, *self.derived]:
                 for detector in self.detectors:
                     for backbone in self.backbones:
-                        yield Cell(dataset, variant, detector, backbone)
+                        yield cell(dataset, variant, detector, backbone)
 
     def judges(self) -> list[tuple[str, str]]:
         """(detector, backbone) pairs, those of the configuration's first detector first."""
         return [(detector, backbone) for detector in self.detectors for backbone in self.backbones]
 
     def similarity(self) -> list[str]:
-        return [cell.similarity for cell in self.cells()]
+        return [str(one.similarity) for one in self.cells()]
 
     def pictures(self) -> list[str]:
         """Tables with pixels: images, frontals, variants."""

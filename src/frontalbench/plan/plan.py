@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import re
 import shlex
@@ -21,13 +22,13 @@ from typing import Any
 from frontalbench import datasets, tables
 from frontalbench.catalogue import cards, config, validation
 from frontalbench.catalogue.cards import ModelCard
-from frontalbench.compare import derived
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import layouts, licence, listing
 from frontalbench.elsewhere import survey as delivery
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError
 from frontalbench.figures.dataset import ReportEntry, report_entries
 from frontalbench.plan import fingerprint, grid, runs
+from frontalbench.plan.variant import ORIGINAL, made, parse
 from frontalbench.quality import measures
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.weights import store
@@ -37,6 +38,8 @@ _WHOLE = ("all", "results", "site", "check_weights", "summarize", "cost")
 """Targets that need every dataset."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
+LOADING_MINUTES = 15
+"""For the start of a job on a busy machine, and for loading its model."""
 
 
 def configuration_layers(files: Iterable[str | os.PathLike[str]], given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -132,6 +135,14 @@ class Plan:
         self._check_names(where)
 
     def _check_names(self, where: str) -> None:
+        malformed = []
+        for name in self.config.derived:
+            try:
+                parse(name)
+            except BadConfig as error:
+                malformed.append(f"{where}: derived: {error}")
+        if malformed:
+            raise BadConfig("\n".join(malformed))
         problems = []
         for kind, part in sorted({(kind, part) for kind, name in self._used_cards() for part in name.split("+")}):
             try:
@@ -139,17 +150,18 @@ class Plan:
             except BadConfig as error:
                 problems.append(f"{where}: {kind}: {error}")
         for name in self.config.derived:
-            try:
-                derived.parse(name)
-            except BadConfig as error:
-                problems.append(f"{where}: derived: {error}")
-            if grid.pixels_of(name) not in self.variants:
+            if parse(name).base not in self.variants:
                 problems.append(
                     f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
                 )
-            elif grid.turned_of(name) and not problems and grid.split_variant(grid.pixels_of(name))[0] in self.elsewhere():
+            elif parse(name).turned and not problems and parse(name).frontalizer in self.elsewhere():
                 problems.append(
                     f"{where}: derived: '{name}': results made elsewhere turn no references; take a card that takes a target pose"
+                )
+            elif parse(name).turned and not problems and not self._turns(parse(name).frontalizer):
+                problems.append(
+                    f"{where}: derived: '{name}': frontalizer '{parse(name).frontalizer}' turns no references, its card's contract says "
+                    "target_pose: frontal; leave it out, or take a card that says any"
                 )
         if problems:
             raise BadConfig("\n".join(problems))
@@ -160,7 +172,7 @@ class Plan:
         problems = []
         for name in self.datasets:
             try:
-                self._fingerprints(name)
+                self._survey(name)
             except FrontalbenchError as error:
                 problems.append(str(error))
         for name in [] if problems else self.elsewhere():
@@ -216,9 +228,14 @@ class Plan:
             *((KIND, name) for variant in chosen.derived for backbone in chosen.backbones for name in self.features(variant, backbone)),
         ]
 
+    def _turns(self, frontalizer: str) -> bool:
+        """Whether a frontalizer takes any target pose. A card without a contract may: its job says so when it has loaded the model."""
+        contract = self.card("frontalizer", frontalizer).contract
+        return contract is None or contract.target_pose == "any"
+
     def features(self, variant: str, backbone: str) -> list[str]:
         """The feature map's card of a derived variant's cell, if the variant asks for one and the backbone has one."""
-        wanted = variant.startswith(f"{RECIPE}:") and card_name(backbone) in self._feature_names()
+        wanted = parse(variant).recipe == RECIPE and card_name(backbone) in self._feature_names()
         return [card_name(backbone)] if wanted else []
 
     @functools.cache  # noqa: B019 - one plan per process
@@ -258,18 +275,42 @@ class Plan:
         shape = str(tables.SCHEMAS[schema]) if schema else ""
         return fingerprint.code_fingerprint(modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used)])
 
+    # Resources --------------------------------------------------------------------------------------------------------
+
+    def mem_mb(self, frontalizer: str) -> int:
+        """Memory that a job of this frontalizer asks for, as its card says."""
+        return self.card("frontalizer", frontalizer).resources.mem_mb
+
+    def gpus(self, frontalizer: str) -> int:
+        """GPUs that a job of this frontalizer asks for by itself: 1 where its card requires one. A profile may give one to the others, too."""
+        return int(self.card("frontalizer", frontalizer).resources.gpu == "required")
+
+    def minutes(self, frontalizer: str, dataset: str, shard: str, *, turning: bool = False) -> int:
+        """Minutes that a job of this frontalizer asks for: loading, and the shard's images by the rate on its card.
+
+        ``turning``: its references are turned to every angle. At most half of the images are references (who has one has a probe, too, or is in no
+        cell), and there are two angles for each bin of |yaw| but the first.
+        """
+        try:
+            images = self._survey(dataset).counts[shard]
+        except FrontalbenchError:  # a node of a cluster that does not see the pictures
+            images = 2 * listing.PER_SHARD
+        if turning:
+            images *= max(1, len(self.datasets[dataset].yaw_bins) - 2)
+        return LOADING_MINUTES + math.ceil(images * self.card("frontalizer", frontalizer).resources.minutes_per_1000 / 1000)
+
     # Datasets ---------------------------------------------------------------------------------------------------------
 
     def members(self, dataset: str, shard: str) -> str:
         """Fingerprint of the files of one shard: names and contents."""
-        return self._fingerprints(dataset)[shard]
+        return self._survey(dataset).fingerprints[shard]
 
     @functools.cache  # noqa: B019 - one plan per process
-    def _fingerprints(self, dataset: str) -> dict[str, str]:
+    def _survey(self, dataset: str) -> listing.Survey:
         survey = listing.survey(self.datasets[dataset])
         if survey.note:
             self._notes.append(survey.note)
-        return survey.fingerprints
+        return survey
 
     def elsewhere(self) -> list[str]:
         """The frontalizers of the grid that are folders of results made elsewhere."""
@@ -313,7 +354,7 @@ class Plan:
         return [path(dataset, *parts, shard) for shard in self.shards[dataset]]
 
     def images(self, dataset: str) -> list[str]:
-        return self.over_shards(grid.pictures_path, dataset, grid.ORIGINAL)
+        return self.over_shards(grid.pictures_path, dataset, ORIGINAL)
 
     def pose(self, dataset: str, variant: str) -> list[str]:
         return self.over_shards(grid.pose_path, dataset, variant)
@@ -323,20 +364,19 @@ class Plan:
 
     def turned(self, dataset: str, judged: str, detector: str, backbone: str) -> list[str]:
         """Embeddings of the turned references of a pose-matched cell; none for any other."""
-        variant = grid.turned_of(judged)
+        variant = parse(judged).turned
         return self.embeddings(dataset, variant, detector, backbone) if variant else []
 
     def matched_options(self, dataset: str, judged: str) -> str:
         """Options of compare_cell.py that only a pose-matched cell needs, so that no other cell reruns for them."""
-        return f"--yaw-bins {self.yaw_edges(dataset)}" if grid.turned_of(judged) else ""
+        return f"--yaw-bins {self.yaw_edges(dataset)}" if parse(judged).turned else ""
 
     @functools.cache  # noqa: B019 - one plan per process
     def aligning(self, variant: str) -> tuple[tuple[str, str], ...]:
         """(kind, name) of the card that asks for an alignment of a variant's pictures: its frontalizer's, or none."""
-        if variant == grid.ORIGINAL:
-            return ()
-        frontalizer, _ = grid.split_variant(variant)
-        return (("frontalizer", frontalizer),) if ALIGNMENT in self.card("frontalizer", frontalizer).params else ()
+        frontalizer = parse(variant).frontalizer
+        asks = frontalizer and ALIGNMENT in self.card("frontalizer", frontalizer).params
+        return (("frontalizer", frontalizer),) if asks else ()
 
     def alignment_receipts(self, variant: str) -> list[str]:
         """The receipts that aligning a variant's pictures waits for, beside the detector's."""
@@ -350,17 +390,15 @@ class Plan:
         return self.over_shards(grid.crops_path, dataset, variant, detector)
 
     def frontals(self, dataset: str, frontalizer: str) -> list[str]:
-        return [grid.pictures_path(dataset, grid.variant_name(frontalizer, "none"), shard) for shard in self.shards[dataset]]
+        return [grid.pictures_path(dataset, made(frontalizer), shard) for shard in self.shards[dataset]]
 
     def made_pictures(self) -> list[str]:
         """The pictures of every variant but the originals."""
-        return [
-            path for d in self.datasets for v in self.variants if v != grid.ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)
-        ]
+        return [path for d in self.datasets for v in self.variants if v != ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)]
 
     def timed_crops(self) -> list[str]:
         """The crops whose making belongs to the cost of a frontalizer: the photographs' by the locator, and those that are aligned in its own way."""
-        found = [path for d in self.datasets for path in self.crops(d, grid.ORIGINAL, self.config.locator)]
+        found = [path for d in self.datasets for path in self.crops(d, ORIGINAL, self.config.locator)]
         own = [v for v in self.variants if self.aligning(v)]
         return found + [
             path for d in self.datasets for v in own for detector in self.config.detectors for path in self.crops(d, v, detector)
@@ -368,7 +406,7 @@ class Plan:
 
     def first_cell(self, dataset: str) -> grid.Cell:
         """The cell of the originals that the resolved roles are read from."""
-        return grid.Cell(dataset, grid.ORIGINAL, self.config.detectors[0], self.config.backbones[0])
+        return grid.cell(dataset, ORIGINAL, self.config.detectors[0], self.config.backbones[0])
 
     # Quality ----------------------------------------------------------------------------------------------------------
 
@@ -399,17 +437,17 @@ class Plan:
         An enhancement does not turn a head, so the residual pose is measured on the plain frontals only.
         """
         files: dict[str, list[str]] = {}
-        if "pose" in self.config.quality.measures and (variant == grid.ORIGINAL or grid.split_variant(variant)[1] == "none"):
+        if "pose" in self.config.quality.measures and (variant == ORIGINAL or parse(variant).is_plain):
             files["pose"] = self.pose(dataset, variant)
-        if "expression" in self.config.quality.measures and variant != grid.ORIGINAL:
-            for prefix, one in (("", variant), ("original-", grid.ORIGINAL)):
+        if "expression" in self.config.quality.measures and variant != ORIGINAL:
+            for prefix, one in (("", variant), ("original-", ORIGINAL)):
                 files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one)
                 files[f"{prefix}faces"] = self.crops(dataset, one, self.config.locator)
         return files
 
     def quality_inputs(self, dataset: str, variant: str) -> list[str]:
         """What :func:`quality_options` names, and the receipts of the weights."""
-        used = [(kind, name) for kind, name in self.quality_cards() if kind == "quality" or variant != grid.ORIGINAL]
+        used = [(kind, name) for kind, name in self.quality_cards() if kind == "quality" or variant != ORIGINAL]
         receipts = [path for kind, name in used for path in self.receipt(kind, name)]
         return [path for files in self._quality_files(dataset, variant).values() for path in files] + receipts
 
@@ -488,7 +526,7 @@ class Plan:
         """What the first page of the report says of this run: names as they were run (with what `if_npm` added), and the datasets' credits."""
         return {
             "datasets": list(self.datasets),
-            "variants": [name for name in self.variants if name != grid.ORIGINAL],
+            "variants": [name for name in self.variants if name != ORIGINAL],
             "derived": list(self.config.derived),
             "detectors": list(self.config.detectors),
             "backbones": list(self.config.backbones),

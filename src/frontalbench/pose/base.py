@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from frontalbench.errors import BadConfig
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
-    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
 
@@ -25,11 +23,3 @@ class PoseEstimator(Protocol):
         0..1, as far as the model knows one. Raises ValueError when the face is degenerate.
         """
         ...
-
-
-def used_landmarks(card: ModelCard) -> ModelCard:
-    """The one landmarks card that a pose card ``uses``. Raises :class:`BadConfig`."""
-    used = [other for other in card.used_cards() if other.kind == "landmarks"]
-    if len(used) != 1:
-        raise BadConfig(f"{card.path}: 'uses' should name exactly one landmarks card")
-    return used[0]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from frontalbench.catalogue.params import Params
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
-from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -34,4 +33,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandm
     from frontalbench.landmarks import face_landmarker
 
     Params(card).finish()
-    return FaceLandmarkerPose(card.name, face_landmarker.load(used_landmarks(card), threads=threads, device=device))
+    return FaceLandmarkerPose(card.name, face_landmarker.load(card.the("landmarks"), threads=threads, device=device))

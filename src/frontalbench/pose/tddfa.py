@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from frontalbench.catalogue.params import Params
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
-from frontalbench.pose.base import used_landmarks
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -33,4 +32,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaPose
     from frontalbench.landmarks import tddfa
 
     Params(card).finish()
-    return TddfaPose(card.name, tddfa.load(used_landmarks(card), threads=threads, device=device, dense=False))
+    return TddfaPose(card.name, tddfa.load(card.the("landmarks"), threads=threads, device=device, dense=False))

@@ -27,7 +27,7 @@ from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
-from frontalbench.plan.grid import ORIGINAL
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.site import charts, faces, people
 from frontalbench.site.labels import labelled
 from frontalbench.site.master import Master, Row, Verdict, ranking, verdict

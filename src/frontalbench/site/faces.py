@@ -8,7 +8,8 @@ from pathlib import Path
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
-from frontalbench.plan.grid import ORIGINAL, Cell
+from frontalbench.plan import grid
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.site import people
 
 
@@ -29,7 +30,7 @@ class Face:
 
 def choose(files: Inputs, judge: tuple[str, str], variant: str, out: Path, folder: str) -> list[Face]:
     """Best, median and worst of ``variant`` as ``judge`` sees it; pictures go to ``out/folder`` (names are hashes). None where there is no value."""
-    if any(Cell(files.dataset, v, *judge) not in files.similarity for v in (ORIGINAL, variant)) or not files.pictures.get(variant):
+    if any(grid.cell(files.dataset, v, *judge) not in files.similarity for v in (ORIGINAL, variant)) or not files.pictures.get(variant):
         return []
     tables = [series.read_similarity(files.similarity_of(v, judge)) for v in (ORIGINAL, variant)]
     try:

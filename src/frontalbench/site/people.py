@@ -13,7 +13,8 @@ from frontalbench import images, status
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.images import RGB
-from frontalbench.plan.grid import ORIGINAL, Cell
+from frontalbench.plan import grid
+from frontalbench.plan.variant import ORIGINAL, parse
 
 THUMB = 168
 """Longer side of a picture in pixels."""
@@ -70,7 +71,7 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
     shown: dict[str, dict[str, RGB | None]] = {ORIGINAL: examples.pictures(files.pictures.get(ORIGINAL, ()), wanted)}
     scores: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, dict[str, str]] = {}
-    variants = [v for v in files.variants if all(Cell(files.dataset, v, *judge) in files.similarity for judge in judges)]
+    variants = [v for v in files.variants if all(grid.cell(files.dataset, v, *judge) in files.similarity for judge in judges)]
     for variant in [ORIGINAL, *variants]:
         cells = [series.read_similarity(files.similarity_of(variant, judge)) for judge in judges]
         scores[variant] = [dict(zip(series.strings(t, "image_id"), series.numbers(t, "genuine"), strict=True)) for t in cells]
@@ -84,7 +85,7 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
         values = tuple(_known(table.get(image_id)) for table in scores[variant])
         failed = "" if state == status.OK else state.replace("_", " ")
         alone = "the only GT" if image_id in singles else "no value"
-        why = failed or (DERIVED if ":" in variant else "no picture")
+        why = failed or ("no picture" if parse(variant).has_pixels else DERIVED)
         return Picture(
             variant, write(pixels, out, folder, f"{variant}/{image_id}") if pixels is not None else "", why, failed or alone, values
         )

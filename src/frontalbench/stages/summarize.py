@@ -8,7 +8,7 @@ from pathlib import Path
 
 from frontalbench import tabulate
 from frontalbench.tabulate import Settings
-from frontalbench.tabulate.facts import Cell, from_cards
+from frontalbench.tabulate.facts import from_cards
 
 
 def summarize(
@@ -48,6 +48,3 @@ def summarize(
         judged=[Path(p) for p in judged],
         sets=[Path(p) for p in sets],
     )
-
-
-__all__ = ["Cell", "summarize"]

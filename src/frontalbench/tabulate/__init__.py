@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
+from frontalbench.plan.grid import Cell, cell_of
 from frontalbench.tabulate import facts as facts_module
 from frontalbench.tabulate import judges, master, paper, published, quality, software, verification, write
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.tabulate.dataset import Settings, read_datasets
-from frontalbench.tabulate.facts import Cell, Facts, cell_of
+from frontalbench.tabulate.facts import Facts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -22,6 +22,7 @@ from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.ahead import KEY
 from frontalbench.files import atomic
+from frontalbench.plan.variant import parse
 from frontalbench.tabulate.columns import INT, REAL, TEXT, Column
 from frontalbench.tabulate.facts import LEVELS
 from frontalbench.tabulate.write import csv_text, markdown, number, signed, tidy
@@ -104,9 +105,8 @@ class Made:
 
 def cost_row(made: Made) -> Row:
     """One row of ``cost``. Numbers that nothing measured stay None."""
-    frontalizer, _, enhancement = made.variant.partition(".")
-    plain = enhancement == "none"
-    used = [cards.find("frontalizer", frontalizer)] if plain else [cards.find("enhancement", part) for part in enhancement.split("+")]
+    of = parse(made.variant)
+    used = [cards.find("frontalizer", of.frontalizer)] if of.is_plain else [cards.find("enhancement", step) for step in of.steps]
     seconds = np.concatenate([_seconds(path) for path in made.shards])
     runs = [run for run in map(tables.run_record, made.shards) if run]
     records = [tables.provenance(path) for path in made.shards]
@@ -116,14 +116,14 @@ def cost_row(made: Made) -> Row:
     return {
         "dataset": made.dataset,
         "variant": made.variant,
-        "step": frontalizer if plain else enhancement,
+        "step": of.frontalizer if of.is_plain else of.enhancement,
         **_gpu(runs, records),
         "threads": max((int(record.get("threads") or 0) for record in records), default=0) or None,
         "n_images": sum(map(_came_out, made.shards)),
         "images_per_second": len(seconds) / seconds.sum() if seconds.sum() > 0 else None,
         "seconds_median": middle,
         "seconds_p95": float(np.quantile(seconds, 0.95)) if len(seconds) else None,
-        **_around(made, used[0] if plain else None, middle),
+        **_around(made, used[0] if of.is_plain else None, middle),
         "load_seconds": float(np.median([run["load_seconds"] for run in runs])) if runs else None,
         "host_mb": max(peaks, default=None),
         "weights_mb": sum(need.weight.bytes or 0 for need in wanted) / 1e6,
@@ -163,7 +163,10 @@ _WORKED_ON = frozenset({status.OK, status.NO_FACE})
 
 
 def needs_face(card: ModelCard) -> bool:
-    """Whether the frontalizer of a card wants the face found in the photograph; told without its weights."""
+    """Whether the frontalizer of a card wants the face found in the photograph: its contract, else what a class of its family says; told without its
+    weights."""
+    if card.contract is not None:
+        return card.contract.face
     module = importlib.import_module(families.target(card.kind, card.family)[0])
     flags = [getattr(value, "needs_face", None) for value in vars(module).values() if isinstance(value, type)]
     return any(flag is True for flag in flags)

@@ -11,7 +11,8 @@ from frontalbench.compare import bootstrap, groups, stats
 from frontalbench.compare.groups import BoolArray, Rows
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT, People
 from frontalbench.errors import BadInput
-from frontalbench.tabulate.facts import ORIGINAL, Cell
+from frontalbench.plan.grid import Cell
+from frontalbench.plan.variant import ORIGINAL
 
 Row = dict[str, Any]
 

@@ -2,66 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from frontalbench.compare import derived, feature
+from frontalbench.compare import feature
+from frontalbench.plan.grid import Cell
 
 LEVELS = ("none", "contract", "real-weights", "golden")
 """Verification levels, weakest first."""
-ORIGINAL = "original"
 
 
-@dataclass(frozen=True, order=True)
-class Cell:
-    """One cell and its files. ``scores`` may be None: error rates are then left out."""
-
-    dataset: str
-    variant: str
-    detector: str
-    backbone: str
-    similarity: Path = field(compare=False)
-    scores: Path | None = field(compare=False, default=None)
-
-    @property
-    def judge(self) -> tuple[str, str]:
-        return self.detector, self.backbone
-
-    @property
-    def recipe(self) -> str:
-        found = derived.parse(self.variant)
-        return self.variant.partition(":")[0] if found is not None else ""
-
-    @property
-    def parts(self) -> tuple[str, str]:
-        """(frontalizer, enhancement), both empty for `original`."""
-        frontalizer, _, enhancement = derived.base_variant(self.variant).partition(".")
-        return ("", "") if frontalizer == ORIGINAL else (frontalizer, enhancement)
-
-    @property
-    def models(self) -> list[tuple[str, str]]:
-        """(kind, name) of every card that the cell stands on."""
-        frontalizer, enhancement = self.parts
-        steps = [("enhancement", step) for step in enhancement.split("+") if step]
-        maps = [(feature.KIND, feature.card_name(self.backbone))] if self.recipe == feature.RECIPE else []
-        return [
-            *([("frontalizer", frontalizer)] if frontalizer else []),
-            *steps,
-            *maps,
-            ("detector", self.detector),
-            ("backbone", self.backbone),
-        ]
-
-
-def cell_of(path: str | os.PathLike[str]) -> Cell:
-    """The cell of ``.../<dataset>/<variant>/<detector>/<backbone>.parquet``; its scores lie beside it where there are any."""
-    file = Path(path)
-    scores = file.with_name(f"{file.name.removesuffix('.parquet')}.scores.parquet")
-    dataset, variant, detector = file.parts[-4:-1]
-    return Cell(dataset, variant, detector, file.name.removesuffix(".parquet"), file, scores if scores.is_file() else None)
+def models_of(cell: Cell) -> list[tuple[str, str]]:
+    """(kind, name) of every card that a cell stands on."""
+    maps = [(feature.KIND, feature.card_name(cell.backbone))] if cell.of.recipe == feature.RECIPE else []
+    return [
+        *([("frontalizer", cell.of.frontalizer)] if cell.of.frontalizer else []),
+        *(("enhancement", step) for step in cell.of.steps),
+        *maps,
+        ("detector", cell.detector),
+        ("backbone", cell.backbone),
+    ]
 
 
 @dataclass(frozen=True)
@@ -76,22 +37,21 @@ class Facts:
 
     def leak(self, cell: Cell) -> bool:
         """Whether the cell's backbone took part in training one of the models that made its pixels."""
-        return any(cell.backbone in self.trained_with.get(model, frozenset()) for model in cell.models if model[0] != "backbone")
+        return any(cell.backbone in self.trained_with.get(model, frozenset()) for model in models_of(cell) if model[0] != "backbone")
 
     def verified(self, cell: Cell) -> str:
         """The weakest level among the cell's cards."""
-        return min((self.level.get(model, LEVELS[0]) for model in cell.models), key=LEVELS.index)
+        return min((self.level.get(model, LEVELS[0]) for model in models_of(cell)), key=LEVELS.index)
 
     def head(self, cell: Cell) -> dict[str, Any]:
         """The columns that every table about cells starts with."""
-        frontalizer, enhancement = cell.parts
         return {
             "dataset": cell.dataset,
             "synthetic": cell.dataset in self.synthetic,
             "variant": cell.variant,
-            "recipe": cell.recipe,
-            "frontalizer": frontalizer,
-            "enhancement": enhancement,
+            "recipe": cell.of.prefix,
+            "frontalizer": cell.of.frontalizer,
+            "enhancement": cell.of.enhancement,
             "detector": cell.detector,
             "backbone": cell.backbone,
             "leak": self.leak(cell),
@@ -111,7 +71,7 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
     maps = {card.name for card in cards.all_cards(feature.KIND)}
     for cell in cells:
         names.add(cell.dataset)
-        for kind, name in cell.models:
+        for kind, name in models_of(cell):
             if (kind, name) not in level and (kind != feature.KIND or name in maps):
                 card = cards.find(kind, name)
                 trained[kind, name] = frozenset(card.trained_with)

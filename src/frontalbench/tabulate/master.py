@@ -13,6 +13,7 @@ import numpy as np
 from frontalbench import status
 from frontalbench.compare import bootstrap, groups, stats, verdict
 from frontalbench.compare.groups import BoolArray, FloatArray
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
     LEAK_NOTE,
     SYNTHETIC_NOTE,
@@ -29,7 +30,7 @@ from frontalbench.tabulate.dataset import (
     usable,
     weight_note,
 )
-from frontalbench.tabulate.facts import ORIGINAL, Facts
+from frontalbench.tabulate.facts import Facts
 
 STRANGERS = ("GT vs other GT", "Angled vs other GT", "Frontal vs other GT", "impostor gain", "identity gain")
 """Groups that need another person's reference."""

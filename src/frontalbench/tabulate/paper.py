@@ -11,6 +11,8 @@ import numpy as np
 
 from frontalbench.compare import bootstrap, groups, verdict
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.plan.grid import Cell
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
     SYNTHETIC_NOTE,
     Dataset,
@@ -22,7 +24,7 @@ from frontalbench.tabulate.dataset import (
     usable,
     weight_note,
 )
-from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
+from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.write import csv_text, interval, markdown, number, signed
 
 Row = dict[str, Any]
@@ -271,11 +273,11 @@ def enhancement_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list
     """
     out: list[Row] = []
     rankings: dict[tuple[str, str], list[_Ranked]] = {}
-    plain = [(c, r) for c, r in dataset.rows.items() if not c.recipe and c.variant != ORIGINAL and not is_missing(r)]
-    for frontalizer in sorted({cell.parts[0] for cell, _ in plain}):
+    plain = [(c, r) for c, r in dataset.rows.items() if c.of.has_pixels and not c.of.is_original and not is_missing(r)]
+    for frontalizer in sorted({cell.of.frontalizer for cell, _ in plain}):
         chosen = sorted(
-            ((c, r) for c, r in plain if c.parts[0] == frontalizer),
-            key=lambda pair: (pair[0].parts[1] != "none", pair[0].parts[1], pair[0].judge),
+            ((c, r) for c, r in plain if c.of.frontalizer == frontalizer),
+            key=lambda pair: (not pair[0].of.is_plain, pair[0].of.enhancement, pair[0].judge),
         )
         parts = []
         subject: Any = None
@@ -287,7 +289,7 @@ def enhancement_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list
         found = _compare(parts, subject, settings)
         for judge in dataset.judges:
             of_judge = [i for i, (cell, _) in enumerate(chosen) if cell.judge == judge]
-            base = next((i for i in of_judge if chosen[i][0].parts[1] == "none"), None)
+            base = next((i for i in of_judge if chosen[i][0].of.is_plain), None)
             for i in of_judge:
                 lost = ""
                 if base is not None and i != base:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from frontalbench.plan.variant import ORIGINAL
+
 Row = dict[str, Any]
 SPREAD = 0.05
 """Two printed means of one group, dataset and N that differ by more than this cannot both describe the same measurement."""
@@ -58,7 +60,7 @@ def published_rows(master: Sequence[Mapping[str, Any]]) -> list[Row]:
     ours = {
         (r["dataset"], r["variant"], r["detector"], r["backbone"], r["group"]): r
         for r in master
-        if r["yaw_axis"] == "all" and r["subset"] == ("own" if r["variant"] == "original" else "common")
+        if r["yaw_axis"] == "all" and r["subset"] == ("own" if r["variant"] == ORIGINAL else "common")
     }
     out = []
     for row in printed:
@@ -83,7 +85,7 @@ def _keys(row: Mapping[str, Any], data: Mapping[str, Any]) -> list[tuple[str, st
     datasets = data["datasets"][row["dataset"]] if row.get("dataset") else [name for names in data["datasets"].values() for name in names]
     judges = [data["judges"][row["judge"]]] if row.get("judge") else list(data["judges"].values())
     if row["group"] in ("Angled vs Angled", "GT vs GT") or row["table"] == "3":
-        variants = ["original"]
+        variants = [ORIGINAL]
     else:
         enhancement = data["enhancements"][row.get("enhancement", "Base")]
         variants = [f"{name}.{enhancement}" for name in data["frontalizers"][row.get("frontalizer", "LivePortrait")]]

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap, verdict
 from frontalbench.errors import BadInput
+from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
 from frontalbench.quality.measures import Measure
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes, sign_note, weight_note
-from frontalbench.tabulate.facts import ORIGINAL, Facts
+from frontalbench.tabulate.facts import Facts
 
 Row = dict[str, Any]
 Floats = npt.NDArray[np.float64]
@@ -128,13 +129,13 @@ def _set_row(row: Row, *, synthetic: bool) -> Row:
 
 
 def _head(one: Judged, facts: Facts) -> Row:
-    frontalizer, _, enhancement = ("", "", "") if one.variant == ORIGINAL else one.variant.partition(".")
+    of = parse(one.variant)
     return {
         "dataset": one.dataset,
         "synthetic": one.dataset in facts.synthetic,
         "variant": one.variant,
-        "frontalizer": frontalizer,
-        "enhancement": enhancement,
+        "frontalizer": of.frontalizer,
+        "enhancement": of.enhancement,
         "detector": one.detector,
     }
 

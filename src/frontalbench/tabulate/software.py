@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from frontalbench import tables
-from frontalbench.tabulate.facts import Cell
+from frontalbench.plan.grid import Cell
 from frontalbench.upkeep import environment
 
 

@@ -14,8 +14,10 @@ from frontalbench.compare import curves, groups, scores, stats
 from frontalbench.compare.groups import BoolArray, FloatArray, Rows
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.errors import BadInput
+from frontalbench.plan.grid import Cell
+from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
-from frontalbench.tabulate.facts import ORIGINAL, Cell, Facts
+from frontalbench.tabulate.facts import Facts
 
 YAW_GRID = np.arange(0.0, 91.0, 2.5)
 """Points of the smooth curves, degrees of \\|yaw\\|."""

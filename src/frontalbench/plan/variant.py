@@ -1,0 +1,118 @@
+"""The name of a variant, read in one place: ``original``, ``<frontalizer>.<enhancement>[+<enhancement>...]``, ``<recipe>[@<weight>]:<variant>``.
+
+Only names are read here; what a recipe computes is in :mod:`frontalbench.compare.derived`, so that a new recipe reruns no other variant.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from frontalbench.errors import BadConfig
+
+ORIGINAL = "original"
+"""The images themselves."""
+PLAIN = "none"
+"""In place of an enhancement: what the frontalizer made, as it is."""
+TURNED = "turned"
+"""In place of an enhancement: the references of a dataset, turned to the probes' angles. It has crops and embeddings, but is judged in no cell."""
+WEIGHTED = "fuse_mean"
+"""The recipe that may carry a weight."""
+MATCHED = "pose_matched"
+"""The recipe that compares the original images with turned references."""
+RECIPES = (WEIGHTED, "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED)
+_DERIVED = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
+
+
+@dataclass(frozen=True, order=True)
+class Variant:
+    """A variant by its name; :func:`parse` makes it.
+
+    ``base``: the name of the variant whose pixels are meant (of a derived one what stands behind the colon, else ``name``); ``recipe``: "" where the
+    variant has pixels of its own; ``weight``: the frontal's, None where the name gives none.
+    """
+
+    name: str
+    base: str
+    recipe: str = ""
+    weight: float | None = None
+
+    @property
+    def is_original(self) -> bool:
+        """Whether this is the images themselves."""
+        return self.name == ORIGINAL
+
+    @property
+    def has_pixels(self) -> bool:
+        """Whether there are images of this variant; a derived one is made of embeddings."""
+        return not self.recipe
+
+    @property
+    def prefix(self) -> str:
+        """What stands before the colon, as it is written (``fuse_mean@0.3``); "" where there is none."""
+        return self.name.partition(":")[0] if self.recipe else ""
+
+    @property
+    def frontalizer(self) -> str:
+        """The frontalizer of the base; "" for ``original``."""
+        return "" if self.base == ORIGINAL else self.base.partition(".")[0]
+
+    @property
+    def enhancement(self) -> str:
+        """The chain of enhancements of the base, ``none`` for the plain frontal; "" for ``original`` and for a frontalizer's name alone."""
+        return self.base.partition(".")[2]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The cards of the chain, in order; ``("none",)`` for the plain frontal."""
+        return tuple(step for step in self.enhancement.split("+") if step)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the base is what the frontalizer made, with no enhancement."""
+        return self.enhancement == PLAIN
+
+    @property
+    def probes(self) -> str:
+        """The variant whose embeddings stand for the probes of a cell."""
+        return ORIGINAL if self.recipe == MATCHED else self.base
+
+    @property
+    def turned(self) -> str:
+        """The turned references that a cell needs, "" for none."""
+        return made(self.frontalizer, TURNED) if self.recipe == MATCHED else ""
+
+
+def made(frontalizer: str, enhancement: str = PLAIN) -> str:
+    """The name of what a frontalizer and an enhancement (or a chain of them) make."""
+    return f"{frontalizer}.{enhancement}"
+
+
+@functools.cache
+def parse(name: str) -> Variant:
+    """The variant of a name. A name without a colon is taken as it is (whether its cards exist is the plan's to ask).
+
+    Raises :class:`BadConfig`, one line, for a recipe that does not exist, and for a base or a weight that does not go with it.
+    """
+    if ":" not in name:
+        return Variant(name, name)
+    match = _DERIVED.fullmatch(name)
+    if match is None or match["recipe"] not in RECIPES:
+        raise BadConfig(f"derived variant '{name}': expected <recipe>:<variant> with a recipe of {', '.join(RECIPES)}")
+    recipe, base = match["recipe"], match["base"]
+    if base == ORIGINAL or ":" in base:
+        raise BadConfig(f"derived variant '{name}': expected a plain variant after the colon (frontalizer.enhancement)")
+    if recipe == MATCHED and not base.endswith(f".{PLAIN}"):
+        raise BadConfig(f"derived variant '{name}': references are turned by a frontalizer alone, as in {MATCHED}:mesh.{PLAIN}")
+    weight = None
+    if match["weight"] is not None:
+        try:
+            weight = float(match["weight"])
+        except ValueError:
+            weight = -1.0
+        if recipe != WEIGHTED or not 0.0 < weight < 1.0:
+            raise BadConfig(
+                f"derived variant '{name}': a weight is for {WEIGHTED} only and lies between 0 and 1, as in {WEIGHTED}@0.3:{base}"
+            )
+    return Variant(name, base, recipe, weight)

@@ -1,0 +1,107 @@
+"""The grammar of variant names: read in one place, and what every part of a name means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from frontalbench.errors import BadConfig
+from frontalbench.plan import fingerprint
+from frontalbench.plan.variant import MATCHED, ORIGINAL, RECIPES, made, parse
+
+SRC = Path(__file__).resolve().parents[2] / "src" / "frontalbench"
+
+
+def test_the_original_has_pixels_and_neither_frontalizer_nor_enhancement() -> None:
+    one = parse(ORIGINAL)
+    assert (one.is_original, one.has_pixels, one.base, one.frontalizer, one.enhancement, one.steps) == (True, True, ORIGINAL, "", "", ())
+
+
+@pytest.mark.parametrize(
+    ("name", "frontalizer", "enhancement", "steps", "plain"),
+    [
+        ("mesh.none", "mesh", "none", ("none",), True),
+        ("liveportrait_raw.sharp+omit_bg", "liveportrait_raw", "sharp+omit_bg", ("sharp", "omit_bg"), False),
+        ("mesh.turned", "mesh", "turned", ("turned",), False),
+    ],
+)
+def test_a_variant_with_pixels_is_its_own_base(name: str, frontalizer: str, enhancement: str, steps: tuple[str, ...], plain: bool) -> None:
+    one = parse(name)
+    assert (one.name, one.base, one.recipe, one.prefix, one.weight) == (name, name, "", "", None)
+    assert (one.frontalizer, one.enhancement, one.steps, one.is_plain) == (frontalizer, enhancement, steps, plain)
+    assert one.has_pixels and not one.is_original and one.probes == name and one.turned == ""
+
+
+def test_a_derived_variant_keeps_its_prefix_as_written_and_has_no_pixels() -> None:
+    one = parse("fuse_mean@0.30:mesh.sharp")
+    assert (one.name, one.recipe, one.prefix, one.weight, one.base) == (
+        "fuse_mean@0.30:mesh.sharp",
+        "fuse_mean",
+        "fuse_mean@0.30",
+        0.3,
+        "mesh.sharp",
+    )
+    assert (one.frontalizer, one.steps, one.has_pixels, one.is_original, one.probes) == ("mesh", ("sharp",), False, False, "mesh.sharp")
+    assert parse("fuse_mean:mesh.sharp").weight is None
+
+
+def test_a_pose_matched_cell_takes_original_probes_and_turned_references() -> None:
+    one = parse(f"{MATCHED}:mesh.none")
+    assert (one.probes, one.turned, one.base) == (ORIGINAL, "mesh.turned", "mesh.none")
+    assert made("mesh") == "mesh.none"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("fuse_min:mesh.none", "recipe of fuse_mean"),
+        ("Fuse:mesh.none", "recipe of fuse_mean"),
+        (":mesh.none", "recipe of fuse_mean"),
+        ("fuse_mean:", "recipe of fuse_mean"),
+        ("fuse_mean:original", "plain variant"),
+        ("fuse_mean:fuse_max:mesh.none", "plain variant"),
+        ("pose_matched:mesh.sharp", "by a frontalizer alone"),
+        ("fuse_max@0.5:mesh.none", "weight is for fuse_mean"),
+        ("fuse_mean@0:mesh.none", "between 0 and 1"),
+        ("fuse_mean@1.0:mesh.none", "between 0 and 1"),
+        ("fuse_mean@0.3.3:mesh.none", "between 0 and 1"),
+    ],
+)
+def test_a_malformed_name_is_refused_in_one_line_that_names_it(name: str, said: str) -> None:
+    with pytest.raises(BadConfig) as caught:
+        parse(name)
+    assert said in str(caught.value) and f"'{name}'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_every_recipe_can_be_read() -> None:
+    assert [parse(f"{recipe}:mesh.none").recipe for recipe in RECIPES] == list(RECIPES)
+
+
+def test_nobody_else_takes_a_variant_s_name_apart() -> None:
+    by_hand = re.compile(r"""variant\w*\.(r?partition|r?split|startswith|endswith)\(|["']:["'] (not )?in (v|variant)\b""")
+    found = [
+        f"{path.relative_to(SRC)}:{number}"
+        for path in SRC.rglob("*.py")
+        if path.name != "variant.py"
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if by_hand.search(line)
+    ]
+    assert not found, f"use plan/variant.py: {', '.join(found)}"
+
+
+def test_the_word_original_stands_once_in_the_code() -> None:
+    said = re.compile(r"""(==|!=|=|\()\s*["']original["']""")
+    found = [
+        f"{path.relative_to(SRC)}:{number}"
+        for path in SRC.rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if said.search(line) and path.name != "variant.py"
+    ]
+    assert found == [], "use plan/variant.py's ORIGINAL"
+
+
+def test_a_new_recipe_s_name_reruns_nothing() -> None:
+    used = fingerprint.closure(["frontalbench.stages.compare", "frontalbench.stages.turn", "frontalbench.stages.embed"])
+    assert "frontalbench.compare.derived" in used and "frontalbench.plan.variant" not in used
