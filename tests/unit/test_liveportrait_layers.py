@@ -14,7 +14,7 @@ import torch.nn.functional as F  # noqa: E402
 
 from frontalbench.networks import layers  # noqa: E402
 from frontalbench.networks.liveportrait import networks  # noqa: E402
-from frontalbench.networks.warping import identity_grid  # noqa: E402
+from frontalbench.networks.warping import heat_maps, identity_grid  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +158,7 @@ def test_flow_inputs_equal_sampling_every_flow_and_plain_heat_maps() -> None:
 
 
 def test_heat_maps_hold_no_denormal_numbers() -> None:
-    heat = networks._heat(torch.randn(1, 21, 3) * 0.4, [16, 64, 64])
+    heat = heat_maps(torch.randn(1, 21, 3) * 0.4, [16, 64, 64], networks.HEAT_VARIANCE)
     assert float(heat[heat > 0].min()) > torch.finfo(torch.float32).tiny
 
 
