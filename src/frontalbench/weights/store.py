@@ -16,12 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from frontalbench.files import atomic
 from frontalbench.catalogue import cards
 from frontalbench.catalogue.cards import FileSource, ModelCard, Source, UrlSource, WeightFile
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
+from frontalbench.files import atomic, locks
 from frontalbench.weights import archives, checksums, download, local, packages
-from frontalbench.files import locks
 from frontalbench.weights.download import Progress
 from frontalbench.weights.faults import SourceFault
 
