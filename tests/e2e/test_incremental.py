@@ -167,7 +167,7 @@ def test_a_changed_page_template_builds_the_pages_again_and_nothing_else(fresh: 
     for name in ("templates/overview.html.j2", "static/style.css"):
         file = project.folder / "src" / "frontalbench" / "site" / name
         file.write_text(file.read_text() + "\n")
-    assert set(project.planned()) == {"site", "all"}
+    assert set(project.planned()) == {"site", "check_weights", "all"}, "the check of the weights comes last, after everything else"
 
 
 def test_moving_the_folder_and_new_file_times_rerun_nothing(fresh: Fresh, tmp_path: Path) -> None:
