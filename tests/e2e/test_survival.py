@@ -171,7 +171,7 @@ def test_a_weight_out_of_reach_costs_only_its_cells(finished_run: Project, fresh
     project.configure(backbones=["w600k_mbf", "unreachable"])
     done = project.snakemake(check=False)  # on two cores and without --keep-going: the failure must be the last thing that happens
     assert done.returncode == 1
-    first_page = (project.folder / "reports/site/index.html").read_text()
+    first_page = (project.folder / "reports" / project.master.name / "site" / "index.html").read_text()
     assert re.search(r"unreachable</bdi> judged nothing of <bdi>tiny</bdi>: weights missing\.", first_page)
     assert "127.0.0.1:9" in first_page
     said = [line for line in (done.stdout + done.stderr).splitlines() if "unreachable.onnx" in line]
