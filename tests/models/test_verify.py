@@ -9,40 +9,19 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 import frontalbench
-from frontalbench import images, tables
+from frontalbench import images
 from frontalbench.errors import BadInput
-from frontalbench.tabulate.columns import schema
-from tests.unit.test_verify import JUDGE
+from tests.unit.test_verify import write_master
 
 
 @pytest.fixture
 def master(tmp_path: Path) -> Path:
-    """Tables of a run with two datasets; the smallest FMR is supported by neither."""
-
-    def write(name: str, rows: list[dict[str, Any]]) -> None:
-        fields = schema(name)
-        tables.write(
-            tmp_path / f"{name}.parquet", pa.Table.from_pylist([{key: row.get(key) for key in fields.names} for row in rows], fields)
-        )
-
-    rates, means = [], []
-    for dataset, threshold in (("easy", 0.2), ("hard", 0.3)):
-        head = {**JUDGE, "dataset": dataset, "variant": "original", "synthetic": dataset == "easy"}
-        for target in (1e-2, 1e-3, 1e-4):
-            row = {**head, "fmr_target": target, "supported": target > 5e-4, "threshold": threshold, "fmr": target, "fnmr": 0.1}
-            rates += [row, {**row, "variant": "mesh.none", "threshold": 0.9}]
-        for group, mean in (("Angled vs GT", 0.6), ("Angled vs other GT", 0.01)):
-            means.append({**head, "group": group, "mean": mean, "yaw_axis": "all", "subset": "own"})
-    write("error_rates", rates)
-    write("master", means)
-    return tmp_path
+    return write_master(tmp_path)
 
 
 def test_one_person_is_told_from_two(master: Path, project_root: Path, weight: Callable[..., Path], tmp_path: Path) -> None:

@@ -11,34 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from frontalbench import images
-from frontalbench.catalogue import cards
-from frontalbench.detect import choose, load_detector
 from frontalbench.embed.arcface import ArcFaceOnnx
 from frontalbench.embed.base import normalise
 from frontalbench.embed.graph import fast_graph
-from frontalbench.geometry.similarity import align
 
 Crops = npt.NDArray[np.uint8]
 Weight = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def crops(shared: Path, weight: Weight) -> Crops:
-    """Seven aligned faces; 0 and 1 are one person seen from the front and in three-quarter view, 2 and 3 another."""
-    weight("detector", "scrfd_500m")
-    detector = load_detector(cards.find("detector", "scrfd_500m"))
-    names = [
-        f"frll/neutral_{view}/{person}_{number}" for person in ("001", "002") for view, number in (("front", "03"), ("left_3quarter", "02"))
-    ]
-    names += [f"lfw/{person}/{person}_0001" for person in ("Tony_Blair", "Serena_Williams", "Hans_Blix")]
-    found = []
-    for name in names:
-        image = images.decode((shared / "testdata" / f"{name}.jpg").read_bytes())
-        face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
-        assert face is not None
-        found.append(align(image, face.points))
-    return np.stack(found)
 
 
 def _toy(path: Path, *, slope: npt.NDArray[np.float32], mixing: bool = False, nhwc: bool = False) -> Path:

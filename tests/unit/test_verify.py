@@ -15,14 +15,13 @@ from frontalbench.tabulate.columns import schema
 JUDGE = {"detector": "scrfd_500m", "backbone": "w600k_mbf"}
 
 
-@pytest.fixture
-def master(tmp_path: Path) -> Path:
-    """Tables of a run with two datasets; the smallest FMR is supported by neither."""
+def write_master(folder: Path) -> Path:
+    """Tables of a run with two datasets, written into ``folder``; the smallest FMR is supported by neither."""
 
     def write(name: str, rows: list[dict[str, Any]]) -> None:
         fields = schema(name)
         tables.write(
-            tmp_path / f"{name}.parquet", pa.Table.from_pylist([{key: row.get(key) for key in fields.names} for row in rows], fields)
+            folder / f"{name}.parquet", pa.Table.from_pylist([{key: row.get(key) for key in fields.names} for row in rows], fields)
         )
 
     rates, means = [], []
@@ -35,7 +34,12 @@ def master(tmp_path: Path) -> Path:
             means.append({**head, "group": group, "mean": mean, "yaw_axis": "all", "subset": "own"})
     write("error_rates", rates)
     write("master", means)
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def master(tmp_path: Path) -> Path:
+    return write_master(tmp_path)
 
 
 def test_a_threshold_comes_from_the_photographs_of_a_run_and_of_several_datasets_it_is_the_strictest(master: Path) -> None:

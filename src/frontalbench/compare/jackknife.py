@@ -82,12 +82,6 @@ def shares(numbers: FloatArray) -> FloatArray:
     return numbers / np.where(total > 0, total, 1.0)
 
 
-def effective_people(numbers: npt.ArrayLike) -> float:
-    """Kish's effective number (sum n)^2 / sum n^2 of people who bring ``numbers`` (n,) of data; NaN without data."""
-    n = np.asarray(numbers, np.float64)
-    return float(n.sum() ** 2 / (n**2).sum()) if (n > 0).any() else math.nan
-
-
 def carriers_of(counts: FloatArray) -> FloatArray:
     """(M,): the effective number of people among whom ``counts`` (n, M) are spread (Kish 1965); 0 where there are none."""
     with np.errstate(invalid="ignore", divide="ignore"):
