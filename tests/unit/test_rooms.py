@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,10 +45,12 @@ def test_a_run_names_what_is_in_the_wrong_folder(tmp_path: Path, project_root: P
     (tmp_path / "pyproject.toml").write_text((project_root / "pyproject.toml").read_text())
     (unit / "test_a.py").write_text("def test_plain():\n    pass\n\n\ndef test_photograph(shared):\n    pass\n")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers, "tests"]
+    # What the run around this one requires (tests/skips.py) is not required of the small one.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("FRONTALBENCH_")}
     for strict, code in ((False, 0), (True, 1)):
         (tmp_path / "tests" / "rooms.py").write_text(
             (project_root / "tests" / "rooms.py").read_text() + f"\n\nSTRICT = {strict}\n", encoding="utf-8"
         )
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
         assert "1 of its tests do and belong in tests/models: tests/unit/test_a.py::test_photograph" in done.stdout
         assert done.returncode == code, done.stdout
