@@ -1,10 +1,13 @@
-"""First-Order-Model and FSRT as frontalizers: by card, with synthetic weights, on pictures of people who do not exist."""
+"""First-Order-Model and FSRT as frontalizers: by card, with synthetic weights, on pictures of people who do not exist; files that are no weights."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import hashlib
+import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,19 +17,24 @@ torch = pytest.importorskip("torch")
 
 from frontalbench import images, status  # noqa: E402
 from frontalbench.catalogue import cards  # noqa: E402
+from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
-from frontalbench.errors import BadInput  # noqa: E402
+from frontalbench.errors import BadInput, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import framing, load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import SelfTested, View  # noqa: E402
 from frontalbench.frontalize.driven import reproduction  # noqa: E402
 from frontalbench.geometry.similarity import apply  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks import tddfa  # noqa: E402
-from tests.unit.test_frontalize_driven import SIDES, with_files, written  # noqa: E402
+from tests.golden import fills  # noqa: E402
 
 Weight = Callable[..., Path]
 PEOPLE = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
+
+
+SIDES = {"first_order": 256, "fsrt": 24}
+"""Pixels of the results; FSRT is asked for few, each costs 17 million multiply-adds."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -36,11 +44,55 @@ def _models(weight: Weight) -> None:
             weight(kind, name, key)
 
 
+def with_files(card: ModelCard, files: Mapping[str, Path]) -> ModelCard:
+    weights = {
+        key: WeightFile(key, path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest(), (FileSource(path),))
+        for key, path in files.items()
+    }
+    params = {**card.params, **({"side": SIDES["fsrt"]} if card.family == "fsrt" else {})}
+    return dataclasses.replace(card, weights=MappingProxyType(weights), params=MappingProxyType(params))
+
+
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Path]]:
+    """Files of the published form, filled with synthetic weights; what training leaves beside the weights is there too."""
+    folder = tmp_path_factory.mktemp("weights")
+
+    def saved(name: str, content: dict[str, Any]) -> Path:
+        torch.save(content, folder / name)
+        return folder / name
+
+    def filled(system: str, part: str) -> dict[str, torch.Tensor]:
+        made = fills.state(system, part, part, constant=("down.weight",))
+        shrink = {key: smoothing() for key in fills.state_keys(system, part) if key.endswith("down.weight")}
+        return made | shrink
+
+    beside = {
+        "optimizer_generator": {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 2e-4, "params": [0]}]},
+        "epoch": 9,
+    }
+    parts = ("encoder", "decoder", "expression_encoder")
+    return {
+        "first_order": {
+            "model": saved("vox-cpk.pth.tar", {part: filled("first_order_model", part) for part in ("generator", "kp_detector")} | beside)
+        },
+        "fsrt": {
+            "kp_detector": saved("kp_detector.pt", filled("fsrt", "kp_detector")),
+            "model": saved("vox256.pt", {part: filled("fsrt", part) for part in parts} | beside),
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def models(files: dict[str, dict[str, Path]]) -> dict[str, Any]:
     """The frontalizers of both cards, filled, loaded once."""
-    files = written(tmp_path_factory.mktemp("weights"))
     return {family: load_frontalizer(with_files(cards.find("frontalizer", family), files[family])) for family in SIDES}
+
+
+def smoothing() -> torch.Tensor:
+    from frontalbench.networks.hourglass import Shrink
+
+    return Shrink().weight
 
 
 def view(image: RGB) -> View:
@@ -130,6 +182,38 @@ def test_synthetic_weights_fail_the_self_test_and_a_network_that_gives_the_crop_
     assert reproduction(Kept(), views).passed
     with pytest.raises(BadInput, match="at least one picture in which a face is found"):
         reproduction(network, [View(picture("l39"), None)])
+
+
+def damaged(path: Path, how: str, tmp_path: Path) -> Path:
+    made = tmp_path / path.name
+    if how == "cut off":
+        made.write_bytes(path.read_bytes()[:5000])
+    elif how == "code":
+        made.write_bytes(pickle.dumps({"generator": print, "encoder": print}, protocol=2))
+    else:
+        content = torch.load(path, weights_only=True)
+        part = content.get("generator") or content["encoder"]
+        key = next(iter(part))
+        part["other." + key] = part.pop(key)
+        torch.save(content, made)
+    return made
+
+
+@pytest.mark.parametrize("how", ["cut off", "code", "another network"])
+@pytest.mark.parametrize("family", SIDES)
+def test_a_file_that_is_not_the_weights_is_refused_in_one_line(
+    family: str, how: str, files: dict[str, dict[str, Path]], tmp_path: Path
+) -> None:
+    wrong = files[family] | {"model": damaged(files[family]["model"], how, tmp_path)}
+    with pytest.raises(BadInput, match=rf"{wrong['model'].name}: .*(fetch the|check the card)") as caught:
+        load_frontalizer(with_files(cards.find("frontalizer", family), wrong))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["first_order", "first_order_absolute", "first_order_adv", "fsrt", "fsrt_absolute"])
+def test_a_weight_that_nobody_pinned_is_not_loaded_and_the_line_says_what_to_do(name: str) -> None:
+    with pytest.raises(WeightsMissing, match=rf"{name}.*no known sha256.*write its bytes and sha256 into .*{name}\.yaml"):
+        load_frontalizer(cards.find("frontalizer", name))
 
 
 def test_the_forehead_is_what_detectors_add_to_the_points(shared: Path) -> None:
