@@ -50,7 +50,7 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
                 continue
             head = facts.head(cell)
             standing = standing_notes(head)
-            found = groups.summarise_cell(
+            found = groups.summarize_cell(
                 rows, original, is_original=cell.variant == ORIGINAL, bins=bins, resamples=settings.resamples, seed=settings.seed
             )
             whole = {(r["group"], r["subset"]): r for r in found if r["yaw_axis"] == "all"}
