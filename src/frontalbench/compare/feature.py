@@ -23,12 +23,11 @@ import numpy.typing as npt
 from frontalbench.compare.derived import fuse_mean, normalised
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.files import arrays
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
 
 RECIPE = "feature_frontal"
 KIND = "feature"

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import torch
 
 from frontalbench.catalogue.params import Params
-from frontalbench.detect.base import Detections, Float32
+from frontalbench.detect.base import Detections
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.retinaface import BACKBONES, RetinaFaceNet
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard

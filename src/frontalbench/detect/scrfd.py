@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
-from frontalbench.detect.base import Detections, Float32
+from frontalbench.detect.base import Detections
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     import onnxruntime

@@ -17,11 +17,10 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float32 = npt.NDArray[np.float32]
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SuperResolution:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -35,11 +34,11 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.fsgan import REENACTMENT, Generator
 from frontalbench.networks.hrnet import MEAN, STD, HrNet
 from frontalbench.networks.inference import folded
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
 
 SIDE = 256
 BOX_SCALE = 1.2

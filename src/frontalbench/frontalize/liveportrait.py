@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError, one_line, raise_if_memory_ran_out
@@ -26,11 +25,10 @@ from frontalbench.liveportrait.selftest import looks_left, selftest
 from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
 from frontalbench.runtime.sessions import torch_device
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

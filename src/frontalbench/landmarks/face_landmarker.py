@@ -23,12 +23,12 @@ from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
+from frontalbench.types import Float, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
-Float = npt.NDArray[np.float64]
 
 INPUT_SIDE = 256
 POINTS = 478
@@ -52,7 +52,7 @@ class Canonical:
     points: Float
     triangles: npt.NDArray[np.int32]
     weights: Float
-    mirror: npt.NDArray[np.int64]
+    mirror: Int
 
 
 @dataclass(frozen=True)
