@@ -28,7 +28,7 @@ from frontalbench.frontalize.rnr_inputs import SPAN, cut, sample
 from frontalbench.frontalize.scaleway import ScalewayFamily, to_network
 from frontalbench.synth import pairs, quality
 from frontalbench.train import rnr, scaleway
-from frontalbench.train.judge import load_judge
+from frontalbench.embed.gradient import load_judge
 from frontalbench.train.trainer import face_crop, split
 
 Weight = Callable[..., Path]

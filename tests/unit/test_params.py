@@ -15,7 +15,7 @@ from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.tryout import try_out
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.stages.embed import embed_shard
-from frontalbench.train.judge import load_judge
+from frontalbench.embed.gradient import load_judge
 from frontalbench.weights import store
 
 CARDS = cards.all_cards()

@@ -55,7 +55,7 @@ def main() -> int:
 
     from frontalbench.synth.pairs import read_shards
     from frontalbench.train import rnr, scaleway
-    from frontalbench.train.judge import load_judge
+    from frontalbench.embed.gradient import load_judge
     from frontalbench.train.trainer import split
 
     torch.set_num_threads(args.threads)

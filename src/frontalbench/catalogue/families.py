@@ -38,6 +38,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
+        "eg3d": "frontalbench.frontalize.eg3d:load",
         "fsgan": "frontalbench.frontalize.fsgan:load",
         "hassner": "frontalbench.frontalize.hassner:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
