@@ -77,7 +77,7 @@ def test_the_tensors_come_out_as_the_network_s_state_dict_and_nothing_ran(offici
     path = saved({"G": None, "G_ema": made, "training_set_kwargs": {"resolution": 512}}, tmp_path / "g.pkl")
     forget(official)
     found = stylegan_pickle.read(path, "G_ema")
-    wanted = {key: value for key, value in made.state_dict().items()}
+    wanted = made.state_dict()
     assert {*found} == {*wanted} and all(torch.equal(found[key], wanted[key]) for key in wanted)
     assert not (tmp_path / "ran").exists()
 

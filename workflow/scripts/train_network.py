@@ -53,9 +53,9 @@ def main() -> int:
 
     import torch
 
+    from frontalbench.embed.gradient import load_judge
     from frontalbench.synth.pairs import read_shards
     from frontalbench.train import rnr, scaleway
-    from frontalbench.embed.gradient import load_judge
     from frontalbench.train.trainer import split
 
     torch.set_num_threads(args.threads)

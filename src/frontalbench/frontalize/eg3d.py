@@ -15,8 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from frontalbench.errors import BadConfig
 from frontalbench.detect.select import Face
+from frontalbench.errors import BadConfig
 from frontalbench.frontalize import framing, inversion, stylegan_pickle
 from frontalbench.frontalize.base import NoFace, Place, View
 from frontalbench.frontalize.batches import Batched, to_picture
@@ -48,8 +48,8 @@ FRONTAL_FOCAL = 4.26339
 UNIT = 0.27e-5
 """World units per micrometre of the face model."""
 ORIGIN = np.array([0.0, -3.0e3, 7.8e4])
-"""The origin of Deep3DFaceRecon's face model in that of 3DDFA_V2 (both are the Basel model of 2009, the first about its vertices' mean), micrometres, y
-up, z to the viewer. By the five points of the mean faces, which agree within 2 mm."""
+"""The origin of Deep3DFaceRecon's face model in that of 3DDFA_V2 (both are the Basel model of 2009, the first about its vertices' mean), in micrometres,
+y up, z to the viewer. By the five points of the mean faces, which agree within 2 mm."""
 SHIFT = np.array([0.0, 0.006, 0.161])
 """From that origin to the world's, as in the release's preprocessing."""
 BEHIND = 90.0
@@ -185,9 +185,14 @@ def projected(points: Float, label: Float, side: int) -> Float:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[tuple[Framed, Target]]:
     """The frontalizer of a card of family ``eg3d``. It ``uses`` a landmarks card of family tddfa and the backbone that the inversion goes by, which
-    must stand in ``trained_with`` too. Params: ``keep``: folder for interrupted inversions, and the fields of
-    :class:`~frontalbench.frontalize.inversion.Recipe`. A file that ends in ``.pkl`` is the official one; another holds the plain state dict of its
-    ``G_ema``. Raises :class:`BadConfig`."""
+    must stand in ``trained_with`` too. A file that ends in ``.pkl`` is the official one; another holds the plain state dict of its ``G_ema``.
+
+    Params: ``keep`` folder where interrupted inversions are kept (none: nowhere); ``rays`` 128: per row of what is marched; ``seed`` 0; ``samples``
+    1000: styles whose mean the search begins at; ``steps`` 500, ``rate`` 0.01, ``camera_rate`` 0.001, ``noise`` 0.05 of the search for the style;
+    ``tuning_steps`` 350, ``tuning_rate`` 0.0003 of the weights; ``pixels`` 1, ``features`` 1, ``identity`` 0.5, ``still`` 1: what each loss counts.
+
+    Raises :class:`BadConfig` also where ``trained_with`` does not name that backbone.
+    """
     from frontalbench.catalogue import cards
     from frontalbench.catalogue.params import Params
     from frontalbench.embed.gradient import load_judge

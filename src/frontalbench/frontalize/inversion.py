@@ -61,8 +61,8 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Target:
-    """``pixels`` uint8 (S, S, 3) RGB: the face in the generator's frame; ``known`` float32 (S, S): 1 where the photograph is shown; ``label`` (25,): its
-    camera; ``points`` (5, 2): eyes, nose, mouth corners in it; ``wanted`` (25,): the camera of the result."""
+    """``pixels`` uint8 (S, S, 3) RGB: the face in the generator's frame; ``known`` float32 (S, S): 1 where the photograph is shown; ``label`` (25,):
+    its camera; ``points`` (5, 2): eyes, nose, mouth corners in it; ``wanted`` (25,): the camera of the result."""
 
     pixels: RGB
     known: npt.NDArray[np.float32]

@@ -139,8 +139,8 @@ def read(path: Path, classes: Collection[tuple[str, str]]) -> dict[str, Tensor]:
 
 
 def unpickled(handle: io.BufferedIOBase, classes: Collection[tuple[str, str]], limit: int) -> Any:
-    """The object in such a file, layers as :class:`Shell`; ``limit``: bytes that its numbers may take. Raises UnpicklingError, and what else a damaged
-    pickle raises."""
+    """The object in such a file, layers as :class:`Shell`; ``limit``: bytes that its numbers may take. Raises UnpicklingError, and what else a
+    damaged pickle raises."""
     storages, nothing = _Storages(limit), _Storages(0)
     for wanted, what in ((MAGIC, "magic number"), (PROTOCOL, "protocol")):
         if _Reader(handle, (), nothing).load() != wanted:

@@ -1,12 +1,12 @@
 """EG3D (Chan et al. 2022, CVPR): a StyleGAN2 draws three planes of features, a ray marcher looks at them from a camera, and two more layers of
 StyleGAN2 make 512 pixels of what it sees.
 
-Parameter names are those of ``G_ema`` in the official files. The third plane repeats the second with its axes swapped: a known slip of the release, on
-which the published weights were trained. Random numbers of the marcher are arguments; left out, their means stand for them, so that a picture
-follows from its style and its camera alone.
+Parameter names are those of ``G_ema`` in the official files. The third plane repeats the second with its axes swapped: a known slip of the release,
+on which the published weights were trained. Random numbers of the marcher are arguments; left out, their means stand for them, so that a
+picture follows from its style and its camera alone.
 
-World: x right, y up, z towards the viewer, the head about the origin and looking along +z; one unit is about 37 cm. A camera is a label of 25 numbers:
-camera-to-world (4, 4) row by row (camera axes x right, y down, z forward), then intrinsics (3, 3) row by row in picture sides.
+World: x right, y up, z towards the viewer, the head about the origin and looking along +z; one unit is about 37 cm. A camera is a label of 25
+numbers: camera-to-world (4, 4) row by row (camera axes x right, y down, z forward), then intrinsics (3, 3) row by row in picture sides.
 """
 
 from __future__ import annotations
@@ -202,7 +202,8 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """``picture`` (N, 3, 512, 512) RGB about -1..1; ``raw`` (N, 3, n, n): the colours before superresolution; ``depth`` (N, 1, n, n) along the ray."""
+    """``picture`` (N, 3, 512, 512) RGB about -1..1; ``raw`` (N, 3, n, n): the colours before superresolution; ``depth`` (N, 1, n, n) along the
+    ray."""
 
     picture: Tensor
     raw: Tensor
