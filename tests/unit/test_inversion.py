@@ -132,8 +132,14 @@ def test_a_loss_that_is_no_number_is_the_row_s_reason_and_the_weights_come_back(
     before = small.draw.weight.clone()
     with pytest.raises(ValueError, match="left all measure at step 0"):
         Inverter(small, lambda _: (torch.full((1, 4), float("nan")), [torch.ones(1, 1, 2, 2)]), RECIPE, CPU).turned(target)
+    calls = iter(range(1000))
+
+    def failing(crops: Tensor) -> tuple[Tensor, list[Tensor]]:
+        embedding, maps = recogniser(crops)
+        return embedding * (float("nan") if next(calls) > RECIPE.steps + 8 else 1.0), maps
+
     with pytest.raises(ValueError, match="left all measure at tuning step"):
-        Inverter(small, recogniser, dataclasses.replace(RECIPE, tuning_rate=float("inf")), CPU).turned(target)
+        Inverter(small, failing, RECIPE, CPU).turned(target)
     assert torch.equal(small.draw.weight, before)
 
 

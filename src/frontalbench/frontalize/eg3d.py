@@ -25,18 +25,17 @@ from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.inversion import Inverter, Recipe, Target
 from frontalbench.frontalize.selftest import Judge, landmark_judge
 from frontalbench.geometry.crop import warp
-from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix, matrix_from_angles
+from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles
 from frontalbench.geometry.similarity import apply, estimate_similarity
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.tddfa import Basis, DenseFit, DenseFitter
 from frontalbench.networks import checkpoints, eg3d, stylegan2
 from frontalbench.networks.eg3d import SIDE, STYLES, Eg3d
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float = npt.NDArray[np.float64]
 
 RADIUS = 2.7
 PIVOT = np.array([0.0, 0.0, 0.2])
@@ -48,12 +47,12 @@ FRONTAL_FOCAL = 4.26339
 UNIT = 0.27e-5
 """World units per micrometre of the face model."""
 ORIGIN = np.array([0.0, -3.0e3, 7.8e4])
-"""The origin of Deep3DFaceRecon's face model in that of 3DDFA_V2 (both are the Basel model of 2009, the first about its vertices' mean), in micrometres,
+"""The origin of Deep3DFaceRecon's face model in that of 3DDFA_V2 (both the Basel model of 2009, the first about its vertices' mean), in micrometres,
 y up, z to the viewer. By the five points of the mean faces, which agree within 2 mm."""
 SHIFT = np.array([0.0, 0.006, 0.161])
 """From that origin to the world's, as in the release's preprocessing."""
-BEHIND = 90.0
-"""Degrees of yaw."""
+BEHIND = -0.25
+"""Cosine of the angle between the face and the camera, below which the head is seen from behind (105 degrees)."""
 SELFTEST_YAWS = (0.0, -25.0, 25.0)
 
 
@@ -138,7 +137,7 @@ def framed(image: RGB, fit: DenseFit, keypoints: npt.NDArray[np.int64], target_p
     photograph shows them, upright."""
     tilt = float(np.degrees(np.arctan2(-fit.rotation[0, 1], fit.rotation[1, 1])))
     upright = matrix_from_angles(0.0, 0.0, -tilt) @ fit.rotation
-    if abs(float(angles_from_matrix(upright)[0])) > BEHIND:
+    if upright[2, 2] < BEHIND:
         raise ValueError("the head is seen from behind")
     label = camera(upright, FOCAL)
     seen = projected(to_world(fit.model[keypoints]), label, SIDE)

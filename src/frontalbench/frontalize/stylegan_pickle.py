@@ -1,7 +1,7 @@
 """The tensors of a network in a file of NVIDIA's StyleGAN family (StyleGAN2-ADA, StyleGAN3, EG3D), read without running what the file says.
 
-Such a file is a pickle of a mapping (``G``, ``D``, ``G_ema``, ...). Its networks carry the source of their classes, which the official reader runs: each
-is a call of ``torch_utils.persistence._reconstruct_persistent_obj`` with a mapping (class name, source, attributes). Here that call gives an
+Such a file is a pickle of a mapping (``G``, ``D``, ``G_ema``, ...). Its networks carry the source of their classes, which the official reader runs:
+each is a call of ``torch_utils.persistence._reconstruct_persistent_obj`` with a mapping (class name, source, attributes). Here that call gives an
 inert layer with the attributes, the source is dropped unread, and a name that is not on the list ends the reading.
 """
 
