@@ -39,6 +39,7 @@ FAMILIES: dict[str, dict[str, str]] = {
         "ffwm": "frontalbench.frontalize.ffwm:load",
         "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
         "fsgan": "frontalbench.frontalize.fsgan:load",
+        "deca": "frontalbench.frontalize.deca:load",
         "hassner": "frontalbench.frontalize.hassner:load",
         "liveportrait": "frontalbench.frontalize.liveportrait:load",
         "first_order": "frontalbench.frontalize.first_order:load",
