@@ -18,9 +18,9 @@ from frontalbench.landmarks.base import Landmarks  # noqa: E402
 from frontalbench.morphable import uv as unrolling  # noqa: E402
 from frontalbench.morphable.flame import full_pose, rotations  # noqa: E402
 from frontalbench.networks.deca import CODES, DETAIL, DetailDecoder, Encoder, split  # noqa: E402
+from frontalbench.types import Float  # noqa: E402
 from tests.golden import faces, fills  # noqa: E402
 
-Float = npt.NDArray[np.float64]
 GOLDEN = fills.golden("DECA")
 POSE = np.array([(0.10, 0.55, -0.05, 0.12, 0.01, -0.02), (-0.2, -0.9, 0.1, 0.0, 0.0, 0.0)])
 CAMERA = np.array([(8.0, 0.01, 0.02), (7.0, -0.02, 0.0)])

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from frontalbench import images
-from frontalbench.errors import BadInput, one_line
+from frontalbench.errors import BadInput, Unreadable, one_line
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
 from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
@@ -39,13 +39,11 @@ from frontalbench.morphable.flame import read as read_flame
 from frontalbench.networks import checkpoints
 from frontalbench.networks.deca import CODES, DETAIL, SIDE, UV_SIDE, DetailDecoder, Encoder, split
 from frontalbench.networks.inference import folded
+from frontalbench.types import Float, Float32, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Int = npt.NDArray[np.int64]
 
 GREY: Final = np.float32(0.7)
 """Of texels without a photograph."""
@@ -257,6 +255,8 @@ def read_mask(path: Path) -> Float32:
         picture = images.decode(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; bring the file that the card names") from None
+    except Unreadable as error:
+        raise BadInput(f"{path}: not a picture ({one_line(error)}); use the file that the card names") from error
     height, width = picture.shape[:2]
     if height != width or height < UV_SIDE:
         raise BadInput(f"{path}: {width} x {height} pixels, expected a square of at least {UV_SIDE}; use the file that the card names")
@@ -284,7 +284,11 @@ def read_raised(path: Path) -> Float32:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DecaFrontalizer:
     """The frontalizer of a card of family ``deca``, which ``uses`` a landmarks card. Weights: ``model`` (DECA's networks), ``flame`` (the user's own
-    ``generic_model.pkl``), ``template`` (the mesh with its UV map), ``mask``, and ``displacement`` for ``surface: fine``."""
+    ``generic_model.pkl``), ``template`` (the mesh with its UV map), ``mask``, and ``displacement`` for ``surface: fine``.
+
+    Params: ``surface`` coarse or fine (with what the detail decoder raises); ``hidden`` mirror (from the other side of the face) or keep (smeared);
+    see [face_models.md](face_models.md)
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.errors import BadConfig
     from frontalbench.runtime import sessions as runtime

@@ -16,13 +16,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.errors import BadInput, one_line, raise_if_memory_ran_out
-
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Int = npt.NDArray[np.int64]
+from frontalbench.types import Float, Float32, Int
 
 ALL_SHAPES: Final = 300
 """Components of ``shapedirs`` that are shape; those after them are expression."""

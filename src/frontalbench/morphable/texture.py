@@ -11,11 +11,7 @@ import numpy.typing as npt
 from frontalbench.geometry.masks import smoothstep
 from frontalbench.geometry.raster import Raster
 from frontalbench.geometry.similarity import apply, invert
-
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Int = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+from frontalbench.types import Bool, Float, Float32, Int
 
 FACING = (0.1, 0.45)
 """Cosine of the angle to the camera between which a texel passes from hidden to well seen."""

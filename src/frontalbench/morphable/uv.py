@@ -16,11 +16,7 @@ from torch.nn import functional
 
 from frontalbench.errors import BadInput, one_line
 from frontalbench.geometry.raster import Raster, interpolate, rasterize
-
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Int = npt.NDArray[np.int64]
-Bool = npt.NDArray[np.bool_]
+from frontalbench.types import Bool, Float, Float32, Int
 
 
 @dataclass(frozen=True)
