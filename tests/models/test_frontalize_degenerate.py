@@ -24,6 +24,7 @@ from frontalbench.errors import WeightsMissing  # noqa: E402
 from frontalbench.frontalize import hassner, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched  # noqa: E402
+from frontalbench.frontalize.deca import DecaFamily, Surface  # noqa: E402
 from frontalbench.frontalize.eg3d import Eg3dFamily  # noqa: E402
 from frontalbench.frontalize.ffwm import FfwmFamily  # noqa: E402
 from frontalbench.frontalize.fsgan import FsganFamily  # noqa: E402
@@ -34,6 +35,7 @@ from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
 from frontalbench.weights import store  # noqa: E402
+from tests.golden import faces  # noqa: E402
 
 CPU = torch.device("cpu")
 PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_01" / "Angle" / "synth_01_l39.jpg"
@@ -97,6 +99,26 @@ def real_hassner(locate: points68.Locate, hidden: str) -> Frontalizer:
     return hassner.HassnerFrontalizer("hassner", reference, locate, hidden=hidden)
 
 
+class Given(nn.Module):
+    """The same codes for every picture."""
+
+    def __init__(self, codes: Tensor) -> None:
+        super().__init__()
+        self.codes = codes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.codes[None].expand(len(x), -1)
+
+
+def deca(locate: points68.Locate) -> Frontalizer:
+    """A made-up head in the middle of the crop."""
+    codes = torch.zeros(236)
+    codes[206] = 8.0
+    surface = Surface(faces.flame(), faces.flame_unrolled(), faces.eye_mask().astype(np.float32))
+    family = DecaFamily(locate, surface, Given(codes), None, mirrored=True, device=CPU)  # type: ignore[arg-type]
+    return Batched("deca", family, takes_target_pose=True, batch=2)
+
+
 FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     "ffwm": (
         128,
@@ -114,6 +136,7 @@ FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     "hassner_depth": (320, lambda locate: real_hassner(locate, "depth")),
     "eg3d": (512, lambda _: eg3d()),
     "headgan": (256, lambda _: headgan()),
+    "deca": (224, deca),
     "fsgan": (256, lambda _: fsgan(interpolated=False, step=30.0)),
     "fsgan_interpolated": (256, lambda _: fsgan(interpolated=True, step=0.0)),
 }
