@@ -28,6 +28,7 @@ FAMILIES: dict[str, dict[str, str]] = {
     "frontalizer": {
         "identity": "frontalbench.frontalize.identity:load",
         "made_elsewhere": "frontalbench.frontalize.made_elsewhere:load",
+        "external": "frontalbench.frontalize.external:load",
         "mirror": "frontalbench.frontalize.mirror:load",
         "stretch": "frontalbench.frontalize.stretch:load",
         "ahead": "frontalbench.frontalize.ahead:load",
