@@ -181,6 +181,11 @@ def load(
 ) -> ExternalFrontalizer:
     """The frontalizer of a card of family ``external``; ``places``: default where this machine's are.
 
+    Params: ``options``: what the adapter is told; ``seed`` 0; ``seconds_to_start`` 600, ``seconds_per_picture`` 120, ``seconds_per_batch`` (what the
+    other two allow), ``restarts`` 3; ``pick`` last, middle, first or best_posed: the frame of a clip; ``least_frames`` 1; ``cut``: left, top, right,
+    bottom of the part that is the picture, in 0..1; ``face`` none or cut, ``margin`` 2; ``size`` any, photograph, or pixels; ``driver_frames`` 0; see
+    [external.md](external.md)
+
     Raises :class:`BadConfig`, and where the system cannot run here :class:`~frontalbench.errors.EnvironmentMissing`,
     :class:`~frontalbench.errors.RepositoryMissing` or :class:`~frontalbench.errors.WeightsMissing`, a line that says what to do.
     """

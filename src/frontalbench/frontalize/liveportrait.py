@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError, one_line, raise_if_memory_ran_out
@@ -26,11 +25,10 @@ from frontalbench.liveportrait.selftest import looks_left, selftest
 from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
 from frontalbench.runtime.sessions import torch_device
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -209,7 +207,11 @@ def precision_on(card: ModelCard, device: str) -> str:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortraitFrontalizer:
-    """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here."""
+    """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here.
+
+    Params: ``landmarks`` 106 or 5; ``crop_scale``, ``crop_shift``, ``level``; ``output`` crop or photograph; ``precision``, ``precision_cpu``;
+    ``batch`` 8, ``batch_cpu`` 1; ``compiled`` false; and the settings of [liveportrait.md](liveportrait.md).
+    """
     import torch
 
     from frontalbench.weights import store

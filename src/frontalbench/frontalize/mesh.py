@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
@@ -21,8 +20,6 @@ from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,11 @@ class MeshFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFrontalizer:
-    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``."""
+    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``.
+
+    Params: ``min_presence`` 0.5: below it the landmark network sees no face; ``skirt`` and ``filling`` as in ``tddfa``; ``shape: {symmetry:
+    0.5, canonical_depth: 0.5}``.
+    """
     from frontalbench.landmarks import load_landmarks
 
     Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from frontalbench.errors import BadInput, one_line
@@ -25,6 +24,7 @@ from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.rnr import Rnr
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -36,7 +36,7 @@ class Prepared:
     """``drawing``: the mesh-turned view; ``planes`` float32 (11, S, S): what the network sees of it."""
 
     drawing: Drawing
-    planes: npt.NDArray[np.float32]
+    planes: Float32
 
 
 class RnrFamily:
@@ -66,7 +66,10 @@ class RnrFamily:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
-    """The frontalizer of a card of family ``rnr``; it ``uses`` the cards of ``tddfa``. Params: ``size``: side of the network's frame in pixels."""
+    """The frontalizer of a card of family ``rnr``; it ``uses`` the cards of ``tddfa``.
+
+    Params: ``size``: side of the network's frame in pixels.
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import tddfa
     from frontalbench.runtime import sessions as runtime

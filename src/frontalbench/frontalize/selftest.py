@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.detect.select import Face
@@ -22,6 +21,7 @@ from frontalbench.frontalize.check import Check
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
+from frontalbench.types import Float
 
 T = TypeVar("T")
 Judge = Callable[[RGB, Face], tuple[float, float, float, float]]
@@ -81,19 +81,19 @@ def _share(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([outcome.status == status.OK for outcome in outcomes]))
 
 
-def _small(picture: RGB) -> npt.NDArray[np.float64]:
+def _small(picture: RGB) -> Float:
     return np.asarray(cv2.resize(picture, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA), np.float64)
 
 
-def _shown(view: View, outcome: Outcome) -> npt.NDArray[np.float64]:
+def _shown(view: View, outcome: Outcome) -> Float:
     """The photograph where the result lies in it."""
     if outcome.place is None or outcome.image is None:
         return _small(view.image)
     return _small(warp(view.image, outcome.place.matrix, outcome.image.shape[0]))
 
 
-def _tone(small: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    tone: npt.NDArray[np.float64] = small[_MIDDLE, _MIDDLE].mean(axis=(0, 1))
+def _tone(small: Float) -> Float:
+    tone: Float = small[_MIDDLE, _MIDDLE].mean(axis=(0, 1))
     return tone
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from frontalbench.liveportrait.crop import SIDE, network_input
 from frontalbench.liveportrait.motion import Motion
 from frontalbench.networks.liveportrait import files as official
 from frontalbench.networks.liveportrait import keys, networks
+from frontalbench.types import UInt8
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Pose = tuple[float, float, float]
@@ -174,6 +174,6 @@ class LivePortrait:
             ]
             pictures = torch.cat(parts)
             finite = torch.isfinite(pictures).flatten(1).all(1).tolist()
-            pixels: npt.NDArray[np.uint8] = (pictures.clamp(0, 1) * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            pixels: UInt8 = (pictures.clamp(0, 1) * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         assert pixels.shape[1:] == (SIDE, SIDE, 3)
         return [picture if good else None for picture, good in zip(pixels, finite, strict=True)]

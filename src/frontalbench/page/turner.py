@@ -6,9 +6,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from frontalbench import images, status
 from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, load_detector
@@ -22,9 +19,9 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Frontalizer, View
 from frontalbench.images import RGB
+from frontalbench.types import Float32
 from frontalbench.weights import store
 
-Vector = npt.NDArray[np.float32]
 Pose = tuple[float, float, float]
 
 
@@ -34,7 +31,7 @@ class Photo:
     face took."""
 
     view: View
-    embeddings: Mapping[str, Vector]
+    embeddings: Mapping[str, Float32]
     seconds: float = 0.0
 
 
@@ -120,5 +117,5 @@ class Turner:
     def _face(self, data: bytes, detector: Detector | None = None) -> FaceRow:
         return detect_and_align("picture", data, detector or self._detector)
 
-    def _embeddings(self, crop: RGB) -> dict[str, Vector]:
+    def _embeddings(self, crop: RGB) -> dict[str, Float32]:
         return {name: normalise(backbone.embed(crop[None]))[0][0] for name, backbone in self.backbones.items()}

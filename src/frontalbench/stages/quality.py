@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import images, status, tables
 from frontalbench.compare.metadata import Metadata, read_metadata
@@ -21,9 +20,9 @@ from frontalbench.images import RGB
 from frontalbench.quality import expression, pixels
 from frontalbench.stages.common import PICTURES, Row, failed, head, passed_through, provenance
 from frontalbench.stages.faces import beside, read_faces
+from frontalbench.types import Float
 
 Path = str | os.PathLike[str]
-Float = npt.NDArray[np.float64]
 Taken = tuple[Any, str, Sequence[str]]
 """(model, its method, its columns), see :class:`Learned`."""
 

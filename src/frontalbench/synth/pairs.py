@@ -34,13 +34,13 @@ from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
 from frontalbench.synth.people import Draws, Instruments, noise
 from frontalbench.synth.turn import Turn
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.detect.base import Detector
     from frontalbench.embed.base import Backbone
     from frontalbench.frontalize.tddfa import TddfaFrontalizer
 
-Float = npt.NDArray[np.float64]
 
 LATENT_SOURCE, RENDERED_SOURCE = 0, 1
 """Kinds of a pair: turned in style space; rotate and render."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.detect.select import Face, choose
 from frontalbench.embed.base import normalise
@@ -19,13 +18,13 @@ from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
 from frontalbench.synth.mobilestylegan import LATENT
 from frontalbench.synth.turn import Turn
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.detect.base import Detector
     from frontalbench.embed.base import Backbone
     from frontalbench.pose.base import PoseEstimator
 
-Float = npt.NDArray[np.float64]
 
 STEPS: Final = (-52, -39, -26, -13, 0, 13, 26, 39, 52)
 """Wanted yaws in degrees: equal steps, one per 15-degree bin and side. Beyond about 55 heads begin to break up."""
@@ -39,7 +38,7 @@ MIXES: Final = ((0.0, 0.0), (0.12, 0.50), (0.08, 0.40), (0.05, 0.30), (0.03, 0.2
 class Draws(Protocol):
     """The part of :class:`~frontalbench.synth.mobilestylegan.Generator` that is used here."""
 
-    def style(self, noise: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+    def style(self, noise: Float32) -> Float32: ...
 
     def render(self, coarse: Float, fine: Float, size: int = 256) -> RGB: ...
 
@@ -68,7 +67,7 @@ class Measured:
 
     face: Face
     pose: tuple[float, float, float]
-    embeddings: tuple[npt.NDArray[np.float32], ...]
+    embeddings: tuple[Float32, ...]
 
     def similarity(self, other: Measured) -> tuple[float, ...]:
         """Cosine per backbone."""
@@ -127,7 +126,7 @@ class Rejected(Exception):
     """A candidate that leaves its bands; the message says where."""
 
 
-def noise(seed: int, number: int, purpose: int = 0) -> npt.NDArray[np.float32]:
+def noise(seed: int, number: int, purpose: int = 0) -> Float32:
     """The noise vector of candidate ``number`` of ``seed`` (``purpose``: 0 the person, 1.. their second references)."""
     return np.random.default_rng([seed, number, purpose]).standard_normal(LATENT).astype(np.float32)
 
@@ -147,7 +146,7 @@ def draw(generator: Draws, turn: Turn, *, seed: int, number: int, a: float = 0.0
     return _render(generator, turn, mixed_styles(generator, turn, seed, number, mix), a, b, size)
 
 
-def _truncated(generator: Draws, turn: Turn, values: npt.NDArray[np.float32]) -> Float:
+def _truncated(generator: Draws, turn: Turn, values: Float32) -> Float:
     result: Float = turn.mean + TRUNCATION * (generator.style(values).astype(np.float64) - turn.mean)
     return result
 

@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 RIDGE = 10.0
 """Of 3, 10, 30, 100 and 1000 the one that predicts held-out yaw and pitch best (correlations .97 and .90 of 500 samples)."""

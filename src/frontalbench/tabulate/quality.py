@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap, verdict
@@ -19,10 +18,9 @@ from frontalbench.quality import measures
 from frontalbench.quality.measures import Measure
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes, sign_note, weight_note
 from frontalbench.tabulate.facts import Facts
+from frontalbench.types import Bool, Float, Words
 
 Row = dict[str, Any]
-Floats = npt.NDArray[np.float64]
-Words = npt.NDArray[np.str_]
 
 MEASURES = measures.columns()
 """Measure of pictures -> which way is better, and what it is."""
@@ -48,7 +46,7 @@ class Judged:
     role: Words
     subject: Words
     status: Words
-    values: Mapping[str, Floats]
+    values: Mapping[str, Float]
     missing: frozenset[str]
 
 
@@ -59,8 +57,8 @@ def read(path: Path) -> Judged:
     def words(name: str) -> Words:
         return np.array([value or "" for value in table.column(name).to_pylist()], dtype=np.str_)
 
-    def numbers(name: str) -> Floats:
-        values: Floats = table.column(name).to_numpy().astype(np.float64)
+    def numbers(name: str) -> Float:
+        values: Float = table.column(name).to_numpy().astype(np.float64)
         return values
 
     values = {name: np.abs(numbers(c.magnitude_of)) if c.magnitude_of else numbers(name) for name, c in MEASURES.items()}
@@ -140,7 +138,7 @@ def _head(one: Judged, facts: Facts) -> Row:
     }
 
 
-def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_], settings: Settings, *, synthetic: bool) -> Row | None:
+def _row(one: Judged, base: Judged, measure: str, chosen: Bool, settings: Settings, *, synthetic: bool) -> Row | None:
     """None when the measure was not taken."""
     values = np.where(chosen, one.values[measure], np.nan)
     if not np.isfinite(values).any():
@@ -174,7 +172,7 @@ def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_],
     return row
 
 
-def _interval(values: Floats, subject: Words, settings: Settings) -> tuple[float, float, int]:
+def _interval(values: Float, subject: Words, settings: Settings) -> tuple[float, float, int]:
     """(low, high, people): 95 % interval of the mean over people; NaN below two."""
     here = np.isfinite(values)
     names, code = np.unique(subject[here], return_inverse=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from frontalbench.frontalize.rnr_inputs import SPAN
 from frontalbench.networks.rnr import Rnr
 from frontalbench.train import trainer
 from frontalbench.train.trainer import Arrays, Draw, Schedule, face_crop
+from frontalbench.types import Int
 
 WEIGHTS = "frontalbench_rnr.safetensors"
 
@@ -49,7 +49,7 @@ FRONT = 15.0
 """A judge is asked about targets of at most this yaw, degrees: its crops are cut by the points of a frontal face."""
 
 
-def planes_of(data: Arrays, rows: npt.NDArray[np.int64], device: torch.device) -> tuple[Tensor, Tensor]:
+def planes_of(data: Arrays, rows: Int, device: torch.device) -> tuple[Tensor, Tensor]:
     """(network input (N, 11, S, S), wanted pictures (N, 3, S, S)) of some pairs."""
     colours = [torch.from_numpy(np.ascontiguousarray(data[name][rows])).to(device) for name in ("photograph", "turned", "wanted")]
     photograph, turned, wanted = (one.permute(0, 3, 1, 2).float() / 127.5 - 1.0 for one in colours)
@@ -73,14 +73,14 @@ class Trainer(trainer.Trainer[Settings]):
     def build(self) -> nn.Module:
         return Rnr(self.settings.width, self.settings.levels, self.settings.fold)
 
-    def pictures(self, data: Arrays, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         return planes_of(data, rows, self.device)
 
     def varied(self, seen: Tensor, wanted: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         flip = torch.from_numpy(random.random(len(seen)) < 0.5).to(self.device)
         return mirrored(seen, flip), torch.where(flip[:, None, None, None], wanted.flip(3), wanted)
 
-    def trust(self, data: Arrays, rows: npt.NDArray[np.int64]) -> Tensor:
+    def trust(self, data: Arrays, rows: Int) -> Tensor:
         frontal = torch.from_numpy(np.abs(data["target"][rows, 0]) <= FRONT).to(self.device)
         return super().trust(data, rows) * frontal
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,6 +18,7 @@ from frontalbench.images import RGB
 from frontalbench.networks.scaleway import Scaleway
 from frontalbench.train import trainer
 from frontalbench.train.trainer import Arrays, Draw, Schedule, face_crop
+from frontalbench.types import Int
 
 WEIGHTS = "scaleway_synth.safetensors"
 SHIFT, ZOOM, GAIN = 0.04, 0.05, 0.15
@@ -51,7 +51,7 @@ class Trainer(trainer.Trainer[Settings]):
         wanted = [square(picture, *pose) for picture, pose in zip(data["wanted"], data["target"], strict=True)]
         return {**{name: data[name] for name in ("person", "kind", "similarity")}, "photograph": np.stack(seen), "wanted": np.stack(wanted)}
 
-    def pictures(self, data: Arrays, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         return to_network(data["photograph"][rows]).to(self.device), to_network(data["wanted"][rows]).to(self.device)
 
     def varied(self, seen: Tensor, wanted: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,7 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.discriminator import Discriminator
 from frontalbench.networks.recognizer import Recognizer
 from frontalbench.synth.pairs import LATENT_SOURCE
+from frontalbench.types import Int
 
 Arrays = dict[str, npt.NDArray[Any]]
 Draw = Callable[[Tensor], Tensor]
@@ -119,7 +120,7 @@ class Trainer(ABC, Generic[S]):
         return data
 
     @abstractmethod
-    def pictures(self, data: Arrays, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         """(network input, wanted pictures (N, 3, S, S) in -1..1) of some pairs, on the device."""
 
     @abstractmethod
@@ -138,7 +139,7 @@ class Trainer(ABC, Generic[S]):
     def baselines(self, data: Arrays) -> dict[str, Draw]:
         """What the network must beat, by name; ``data``: the training pairs."""
 
-    def trust(self, data: Arrays, rows: npt.NDArray[np.int64]) -> Tensor:
+    def trust(self, data: Arrays, rows: Int) -> Tensor:
         """(N,): how far the embedding of a wanted picture says who is to be drawn: 1; of a pair turned in style space its measured similarity."""
         trust = np.where(data["kind"][rows] == LATENT_SOURCE, np.clip(data["similarity"][rows], 0.0, 1.0), 1.0)
         return torch.from_numpy(trust.astype(np.float32)).to(self.device)
