@@ -15,19 +15,19 @@ import numpy as np
 from frontalbench.compare import bootstrap, stats, thresholds
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.kernel import group_of, n_groups
-from frontalbench.compare.scores import BINS, PERSON_BINS, TAIL, FloatArray, Impostors, IntArray, People
-from frontalbench.compare.two_sets import Bools
+from frontalbench.compare.scores import BINS, PERSON_BINS, TAIL, Impostors, People
 from frontalbench.errors import BadInput
+from frontalbench.types import Bool, Float, Int
 
 
 @dataclass(frozen=True)
 class Listed:
     """Pairs that have a score: ``score`` float (n,), ``same`` bool (n,), and the codes of the people on both sides (n,), below ``people``."""
 
-    score: FloatArray
-    same: Bools
-    first: IntArray
-    second: IntArray
+    score: Float
+    same: Bool
+    first: Int
+    second: Int
     people: int
 
 
@@ -45,7 +45,7 @@ class ErrorRate:
     supported: bool
 
 
-def people_of(first: Sequence[str], second: Sequence[str], same: Sequence[bool], where: str) -> tuple[IntArray, IntArray, int]:
+def people_of(first: Sequence[str], second: Sequence[str], same: Sequence[bool], where: str) -> tuple[Int, Int, int]:
     """(codes of the person on either side (n,), (n,), number of people) of pairs of things that are known by name: what pairs call one person is one.
 
     Raises :class:`BadInput` when a pair is called two people whose other pairs make them one.
@@ -112,7 +112,7 @@ def error_rates(
     return rows
 
 
-def _between(listed: Listed, groups: int) -> FloatArray:
+def _between(listed: Listed, groups: int) -> Float:
     other = ~listed.same
     first, second = (group_of(side[other], groups) for side in (listed.first, listed.second))
     return np.bincount(first * groups + second, minlength=groups * groups).reshape(groups, groups).astype(np.float64)

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.kernel import group_of, n_groups
-from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
 from frontalbench.compare.stats import MIN_FALSE_MATCHES, TIE
-from frontalbench.compare.two_sets import Bools, Faces
+from frontalbench.compare.two_sets import Faces
+from frontalbench.types import Bool, Float, Float32, Int
 
 FPIR_TARGETS = (0.1, 0.01, 0.001)
 DRAWS = 20
@@ -37,10 +37,10 @@ class Search:
     its own person's, ``mated`` bool (draws, n) whether its person is enrolled; ``person`` (n,) codes below ``people``.
     """
 
-    best: Float32Array
-    own: Float32Array
-    mated: Bools
-    person: IntArray
+    best: Float32
+    own: Float32
+    mated: Bool
+    person: Int
     people: int
 
 
@@ -60,7 +60,7 @@ class OpenSet:
     supported: bool
 
 
-def galleries(with_reference: IntArray, people: int, draws: int = DRAWS, enrolled: float = ENROLLED, seed: int = 0) -> Bools:
+def galleries(with_reference: Int, people: int, draws: int = DRAWS, enrolled: float = ENROLLED, seed: int = 0) -> Bool:
     """(draws, people): who is enrolled, the share ``enrolled`` (rounded up) of the people ``with_reference`` (codes, each once)."""
     generator = np.random.default_rng(seed)
     chosen = np.zeros((draws, people), np.bool_)
@@ -70,7 +70,7 @@ def galleries(with_reference: IntArray, people: int, draws: int = DRAWS, enrolle
     return chosen
 
 
-def search(references: Faces, probes: Faces, enrolled: Bools, usable: Bools | None = None) -> Search:
+def search(references: Faces, probes: Faces, enrolled: Bool, usable: Bool | None = None) -> Search:
     """Search every probe in every gallery of ``enrolled`` (draws, people). A person's score is that of the best reference.
 
     ``usable`` (n,): probes that have a face; one without is found by nobody: missed where its person is enrolled, no false positive elsewhere.
@@ -113,9 +113,9 @@ def threshold_at(scores: npt.ArrayLike, target: float) -> float:
     return float(ordered[allowed] + TIE) if allowed < len(ordered) else -1.0
 
 
-def _missed(found: Search, k: int, threshold: float) -> Bools:
+def _missed(found: Search, k: int, threshold: float) -> Bool:
     """(n,): mated probes of draw ``k`` that are not found: below the threshold, or a stranger scores as high."""
-    lost: Bools = found.mated[k] & ((found.own < threshold) | (found.best[k] >= found.own - TIE))
+    lost: Bool = found.mated[k] & ((found.own < threshold) | (found.best[k] >= found.own - TIE))
     return lost
 
 
@@ -167,14 +167,14 @@ def rates(found: Search, targets: Sequence[float] = FPIR_TARGETS) -> list[OpenSe
 def _moves(
     found: Search,
     k: int,
-    code: IntArray,
+    code: Int,
     groups: int,
     target: float,
     threshold: float,
-    away: FloatArray,
-    missed: FloatArray,
-    numbers: FloatArray,
-) -> FloatArray:
+    away: Float,
+    missed: Float,
+    numbers: Float,
+) -> Float:
     """(groups,): what FNIR of draw ``k`` loses when a group of people is left out, as mated probes and as non-mated ones."""
     total, number = missed.sum(), numbers.sum()
     rate = total / number

@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare import bootstrap
-from frontalbench.compare.scores import FloatArray, Impostors, IntArray
+from frontalbench.compare.scores import Impostors
 from frontalbench.compare.stats import TIE
+from frontalbench.types import Float, Int
 
 LEAST = 6
 """Below so many people nothing is said, as everywhere."""
@@ -32,7 +33,7 @@ class Band:
     high: float
 
 
-def pair_weights(impostors: Impostors) -> FloatArray:
+def pair_weights(impostors: Impostors) -> Float:
     """(groups, groups): strangers' pairs between two groups of people, as far as the counts of each group tell: in proportion to both."""
     assert impostors.people is not None
     number = impostors.people.counts.sum(axis=1).astype(np.float64)
@@ -44,14 +45,14 @@ def pair_weights(impostors: Impostors) -> FloatArray:
 
 def draws(
     score: npt.ArrayLike,
-    people: IntArray,
-    between: FloatArray,
+    people: Int,
+    between: Float,
     target: float,
     *,
     n: int,
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
-) -> FloatArray:
+) -> Float:
     """(resamples,) thresholds at the false match rate ``target`` with people drawn anew.
 
     ``score`` (k,) the highest strangers' scores in descending order, of ``n`` in all; ``people`` (k, 2) the codes of both sides; ``between``
@@ -81,7 +82,7 @@ def draws(
     return found
 
 
-def interval(value: float, drawn: FloatArray, people: int, level: float = 0.95) -> Band:
+def interval(value: float, drawn: Float, people: int, level: float = 0.95) -> Band:
     """The interval of a threshold ``value`` from its draws: Student's quantile times their spread, as few people need; NaN below :data:`LEAST` people
     and where more than one draw in twenty had no threshold."""
     from scipy.special import stdtrit

@@ -14,19 +14,19 @@ import numpy.typing as npt
 
 from frontalbench.compare import jackknife, stats
 from frontalbench.compare.jackknife import Estimate, LeftOut
-from frontalbench.compare.scores import MASKED, Float32Array, FloatArray, ImpostorSink, IntArray
+from frontalbench.compare.scores import MASKED, ImpostorSink
 from frontalbench.compare.stats import TIE
+from frontalbench.types import Bool, Float, Float32, Int
 
 _BLOCK = 1024
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Faces:
     """Embeddings ``vectors`` float32 (n, D) of length 1 and the code of the person (n,) in each, counted from 0 in all sets alike."""
 
-    vectors: Float32Array
-    person: IntArray
+    vectors: Float32
+    person: Int
 
     def __len__(self) -> int:
         return len(self.person)
@@ -43,21 +43,21 @@ class Scores:
     number of the strangers' pairs in which a person is the reference, so that people can be left out on that side too.
     """
 
-    own: FloatArray
-    n_own: IntArray
-    strangers: FloatArray
-    n_strangers: IntArray
-    nearest: IntArray
-    found: Bools
-    asked: Bools
-    pair: IntArray
-    other: IntArray
-    score: FloatArray
-    person: IntArray
-    moved: FloatArray
+    own: Float
+    n_own: Int
+    strangers: Float
+    n_strangers: Int
+    nearest: Int
+    found: Bool
+    asked: Bool
+    pair: Int
+    other: Int
+    score: Float
+    person: Int
+    moved: Float
 
 
-def compare(references: Faces, probes: Faces, pair: IntArray, other: IntArray, people: int) -> Scores:
+def compare(references: Faces, probes: Faces, pair: Int, other: Int, people: int) -> Scores:
     """Scores of ``probes`` against ``references``; ``pair`` and ``other`` (k,) are the places of the probe and reference of every pair that belongs
     together (both of one person), ``people`` the number of person codes."""
     n = len(probes)
@@ -89,22 +89,22 @@ def compare(references: Faces, probes: Faces, pair: IntArray, other: IntArray, p
     return Scores(own, n_own, strangers, number, nearest, found & asked, asked, pair, other, score, probes.person, moved)
 
 
-def _sums(faces: Faces, people: int) -> tuple[FloatArray, IntArray]:
+def _sums(faces: Faces, people: int) -> tuple[Float, Int]:
     """(sums of the embeddings per person (people, D), pictures per person (people,))."""
     sums = np.zeros((people, faces.vectors.shape[1]))
     np.add.at(sums, faces.person, faces.vectors.astype(np.float64))
     return sums, np.bincount(faces.person, minlength=people).astype(np.int64)
 
 
-def _by_person(code: IntArray, values: npt.NDArray[np.generic], people: int) -> tuple[FloatArray, FloatArray]:
+def _by_person(code: Int, values: npt.NDArray[np.generic], people: int) -> tuple[Float, Float]:
     """(sums, numbers), each (people, 1), of ``values`` (n,)."""
     sums = np.bincount(code, np.asarray(values, np.float64), minlength=people).astype(np.float64)
     return sums[:, None], np.bincount(code, minlength=people).astype(np.float64)[:, None]
 
 
-def _present(*arrays: FloatArray) -> Bools:
+def _present(*arrays: Float) -> Bool:
     """(people,): who brings anything."""
-    some: Bools = np.any([array.reshape(len(array), -1).any(axis=1) for array in arrays], axis=0)
+    some: Bool = np.any([array.reshape(len(array), -1).any(axis=1) for array in arrays], axis=0)
     return some
 
 
@@ -128,7 +128,7 @@ def _strangers_mean(scores: Scores, people: int) -> LeftOut:
     return LeftOut(value, without, jackknife.shares((n_probe + scores.moved[:, 1])[:, None])[:, 0])
 
 
-def _kept(value: LeftOut, present: Bools) -> LeftOut:
+def _kept(value: LeftOut, present: Bool) -> LeftOut:
     return LeftOut(value.value, value.without[present], value.share[present])
 
 
@@ -169,7 +169,7 @@ def summarise(scores: Scores, people: int, threshold: float = math.nan) -> Summa
     )
 
 
-def _rate(code: IntArray, hit: Bools, people: int) -> Estimate:
+def _rate(code: Int, hit: Bool, people: int) -> Estimate:
     hits, numbers = _by_person(code, hit, people)
     some = numbers[:, 0] > 0
     if not some.any():

@@ -21,7 +21,6 @@ from frontalbench.catalogue import cards
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import two_sets
 from frontalbench.compare.jackknife import Estimate
-from frontalbench.compare.scores import Float32Array, IntArray
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.compare.two_sets import Faces, Scores, Threshold
 from frontalbench.detect.select import DEFAULT_POLICY
@@ -29,6 +28,7 @@ from frontalbench.errors import BadInput
 from frontalbench.files import atomic
 from frontalbench.plain import folders
 from frontalbench.protocols.lists import without_ending
+from frontalbench.types import Float32, Int
 
 if TYPE_CHECKING:
     from frontalbench.figures import grids
@@ -92,7 +92,7 @@ class Side:
     frontalizer: Mapping[str, str]
     status: Mapping[str, Sequence[str]]
     detail: Mapping[str, Sequence[str]]
-    vectors: Mapping[str, Float32Array]
+    vectors: Mapping[str, Float32]
 
 
 def installed_backbones() -> list[ModelCard]:
@@ -137,7 +137,7 @@ def read_side(folder: Path, wanted: Wanted, backbones: Sequence[ModelCard], **ma
     from frontalbench.stages.embed import embed_shard
 
     person = person_rule(wanted.identity)
-    with folders.with_faces(folder, "*", wanted.detector, policy=wanted.policy, judged=True, **machine) as (shard, crops, temporary):
+    with folders.with_faces(folder, "*", wanted.detector, policy=wanted.policy, for_backbone=True, **machine) as (shard, crops, temporary):
         about = tables.read(shard, tables.IMAGES, ["image_id", "source", "sha256"]).to_pylist()
         made = folders.frontalizers_of(shard)
         words, details, vectors = {}, {}, {}
@@ -233,8 +233,8 @@ def judge(a: Side, b: Side, wanted: Wanted, backbones: Sequence[str]) -> Found:
         rows_a, rows_b = np.flatnonzero(usable[0]), np.flatnonzero(usable[1])
         at_a, at_b = np.cumsum(usable[0]) - 1, np.cumsum(usable[1]) - 1
         good = [(i, j) for i, j in joined if usable[1][i] and usable[0][j]]
-        pair: IntArray = np.array([at_b[i] for i, _ in good], np.int64)
-        other: IntArray = np.array([at_a[j] for _, j in good], np.int64)
+        pair: Int = np.array([at_b[i] for i, _ in good], np.int64)
+        other: Int = np.array([at_a[j] for _, j in good], np.int64)
         references = Faces(a.vectors[backbone][rows_a], persons[0][rows_a])
         scores = two_sets.compare(references, Faces(b.vectors[backbone][rows_b], persons[1][rows_b]), pair, other, len(names))
         threshold, where = _threshold(references, wanted, backbone)
@@ -281,8 +281,8 @@ def _pair_rows(
     backbone: str,
     pairs_of: Mapping[int, Sequence[int]],
     scores: Scores,
-    rows_a: IntArray,
-    at_b: IntArray,
+    rows_a: Int,
+    at_b: Int,
     usable: Sequence[Any],
     threshold: float,
 ) -> list[dict[str, Any]]:

@@ -27,10 +27,10 @@ import numpy as np
 from frontalbench.compare import listed, open_set
 from frontalbench.compare.listed import ErrorRate, Listed
 from frontalbench.compare.open_set import OpenSet
-from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
-from frontalbench.compare.two_sets import Bools, Faces
+from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.protocols.lists import read_lines
+from frontalbench.types import Bool, Float, Float32, Int
 
 GALLERIES: Mapping[str, tuple[str, str]] = MappingProxyType({"ijbb": ("S1", "S2"), "ijbc": ("G1", "G2")})
 RANKS = (1, 5, 10)
@@ -43,8 +43,8 @@ class Templates:
     """Which pictures make which template: names (n,), and codes (n,) of template and medium (whole numbers as in the file)."""
 
     picture: tuple[str, ...]
-    template: IntArray
-    medium: IntArray
+    template: Int
+    medium: Int
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Protocol:
 
     root: Path
     templates: Templates
-    pairs: IntArray
-    same: Bools
+    pairs: Int
+    same: Bool
     galleries: Mapping[str, Mapping[int, str]]
     probes: Mapping[int, str]
 
@@ -64,11 +64,11 @@ class Protocol:
 class Pooled:
     """Template embeddings: numbers (t,) in ascending order, unit vectors float32 (t, D), and whether any picture of it had a face (t,)."""
 
-    template: IntArray
-    vectors: Float32Array
-    ok: Bools
+    template: Int
+    vectors: Float32
+    ok: Bool
 
-    def places(self, wanted: IntArray) -> IntArray:
+    def places(self, wanted: Int) -> Int:
         """Where each wanted template stands; -1 where there is none of that number."""
         at = np.minimum(np.searchsorted(self.template, wanted), len(self.template) - 1)
         return np.where(self.template[at] == wanted, at, -1).astype(np.int64)
@@ -121,7 +121,7 @@ def _templates(file: Path) -> Templates:
     return Templates(tuple(names), np.array(template, np.int64), np.array(medium, np.int64))
 
 
-def _pairs(file: Path, known: set[int]) -> tuple[IntArray, Bools]:
+def _pairs(file: Path, known: set[int]) -> tuple[Int, Bool]:
     pairs, same = [], []
     for line in read_lines(file, _GET):
         words = line.text.replace(",", " ").split()
@@ -163,7 +163,7 @@ def _subjects(file: Path, known: set[int]) -> dict[int, str]:
     return found
 
 
-def pool(templates: Templates, vectors: Float32Array, ok: Bools, weight: FloatArray | None = None) -> Pooled:
+def pool(templates: Templates, vectors: Float32, ok: Bool, weight: Float | None = None) -> Pooled:
     """Template embeddings of pictures' unit embeddings ``vectors`` (n, D), in the order of the list; pictures that are not ``ok`` are left out.
 
     ``weight`` (n,): of a picture within its medium and of a medium by the mean of its pictures' (quality, cos yaw); equal without it.
@@ -186,7 +186,7 @@ def pool(templates: Templates, vectors: Float32Array, ok: Bools, weight: FloatAr
     return Pooled(numbers, (sums / np.where(there, length, 1.0)[:, None]).astype(np.float32), there)
 
 
-def pair_scores(protocol: Protocol, pooled: Pooled) -> FloatArray:
+def pair_scores(protocol: Protocol, pooled: Pooled) -> Float:
     """(m,) similarity of every template pair, NaN where a template has no face."""
     score = np.full(len(protocol.pairs), np.nan)
     for start in range(0, len(score), _CHUNK):
@@ -219,7 +219,7 @@ def verify_templates(protocol: Protocol, pooled: Pooled, targets: Sequence[float
     return OneToOne(rates, int(there.sum()), people, int((~there).sum()), int((~there & protocol.same).sum()))
 
 
-def _people(protocol: Protocol) -> tuple[IntArray, IntArray, int]:
+def _people(protocol: Protocol) -> tuple[Int, Int, int]:
     subject: dict[int, str] = dict(protocol.probes)
     for gallery in protocol.galleries.values():
         subject |= gallery
@@ -287,7 +287,7 @@ def search_templates(protocol: Protocol, pooled: Pooled, targets: Sequence[float
     return OneToMany(closed, found, len(probes), int((~usable).sum()))
 
 
-def _faces(of: Mapping[int, str], pooled: Pooled, code: Mapping[str, int]) -> tuple[Faces, Bools]:
+def _faces(of: Mapping[int, str], pooled: Pooled, code: Mapping[str, int]) -> tuple[Faces, Bool]:
     """(all templates, which of them have a face)."""
     numbers = np.array(sorted(of), np.int64)
     at = pooled.places(numbers)
@@ -296,11 +296,11 @@ def _faces(of: Mapping[int, str], pooled: Pooled, code: Mapping[str, int]) -> tu
     return Faces(np.where(usable[:, None], pooled.vectors[at], np.float32(0.0)), person), usable
 
 
-def _usable(faces: Faces, good: Bools) -> Faces:
+def _usable(faces: Faces, good: Bool) -> Faces:
     return Faces(faces.vectors[good], faces.person[good])
 
 
-def _ranks(references: Faces, probes: Faces, people: int) -> IntArray:
+def _ranks(references: Faces, probes: Faces, people: int) -> Int:
     """(n,): the rank of each probe's own subject, ties against it; 0 where the subject has no usable template."""
     order = np.argsort(references.person, kind="stable")
     present, first = np.unique(references.person[order], return_index=True)

@@ -21,7 +21,8 @@ from typing import Any, Final
 import numpy as np
 
 from frontalbench.errors import BadInput, one_line, raise_if_memory_ran_out
-from frontalbench.protocols.verification import Bool, Int, Pair
+from frontalbench.protocols.verification import Pair
+from frontalbench.types import Bool, Int
 
 FOLDS: Final = 10
 SIDE: Final = 112
