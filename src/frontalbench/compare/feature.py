@@ -88,7 +88,10 @@ def save(path: str | os.PathLike[str], found: FeatureMap, about: dict[str, str])
 
 
 def load(card: ModelCard, **_: Any) -> FeatureMap:
-    """The map of a card of family ``wiener``; params: ``dimension``. Raises :class:`BadConfig`."""
+    """The map of a card of family ``wiener``. Raises :class:`BadConfig`.
+
+    Params: ``dimension``.
+    """
     from safetensors import SafetensorError, safe_open
 
     from frontalbench.catalogue.params import Params

@@ -32,8 +32,7 @@ VARIANCES: Final = (0.1, 0.2)
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RetinaFace:
     """The detector of a card of family ``retinaface``.
 
-    Params: ``backbone`` (resnet50 | mobilenet0.25), ``threshold`` 0.5, ``overlap`` 0.4, and those of
-    :class:`~frontalbench.detect.boxes.Sizing`.
+    Params: ``backbone``: resnet50 or mobilenet0.25; ``threshold`` 0.5, ``overlap`` 0.4, and the sizing below.
     """
     from frontalbench.weights import store
 

@@ -34,8 +34,7 @@ _KINDS: Final = {1: "score", 4: "box", 10: "points"}
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Scrfd:
     """The detector of a card of family ``scrfd``.
 
-    Params: ``mean`` 127.5, ``std`` 128, ``threshold`` 0.5, ``overlap`` 0.4 (suppression), and those of
-    :class:`~frontalbench.detect.boxes.Sizing`.
+    Params: ``threshold`` 0.5, ``overlap`` 0.4 (suppression), ``mean`` 127.5, ``std`` 128, and the sizing below.
     """
     from frontalbench.weights import store
 

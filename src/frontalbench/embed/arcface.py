@@ -32,9 +32,9 @@ _SAME: Final = 1e-4
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOnnx:
     """The backbone of a card of family ``arcface_onnx``.
 
-    Params: ``dimension``; ``height`` and ``width`` 112 (another size: the crop is cut or resized, see ``fit``); ``fit`` resize | centre (the middle
-    columns and rows); ``mean`` and ``std`` 127.5 (a number, or three in the network's colour order); ``colour`` rgb | bgr; ``layout`` nchw | nhwc;
-    ``fast_prelu`` true (CPU only, see :mod:`frontalbench.embed.graph`); ``precision`` float32 | float16 (GPU only: a CPU always computes in float32).
+    Params: ``dimension``; ``height``, ``width`` 112; ``fit`` resize or centre (when the size is another); ``mean``, ``std`` 127.5 (a number, or
+    three in the network's colour order); ``colour`` rgb or bgr; ``layout`` nchw or nhwc; ``fast_prelu`` true (the same function, faster on a
+    CPU; false where a file does not stand it); ``precision`` float32 or float16 (GPU only).
     """
     from frontalbench.weights import store
 

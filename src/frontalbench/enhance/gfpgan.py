@@ -44,8 +44,7 @@ MODES: Final = ("full", "detail")
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
     """The enhancement of a card of family ``gfpgan``; its ``uses`` names one detector card.
 
-    Params: ``mode`` full or detail, ``sigma`` of the Gaussian in pixels of the 512-pixel face (detail only), ``feather``: share of the face's
-    side over which it is blended into the picture.
+    Params: ``mode`` full or detail; ``sigma`` in pixels of the 512-pixel face (detail only); ``feather``: share of the face's side.
     """
     from frontalbench.catalogue import families
     from frontalbench.weights import store

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SuperResolution:
     """The enhancement of a card of family ``super_resolution``.
 
-    Params: ``scale`` of the network, ``longest``: pictures with a longer side are first reduced to it, ``tile``: what is larger than this many pixels
-    a side goes through the network in tiles, ``overlap``: pixels of surroundings that every tile sees besides its own.
+    Params: ``scale`` of the network; ``longest``: pictures with a longer side are first reduced to it; ``tile``: what is larger than this many
+    pixels a side goes through in tiles; ``overlap``: pixels of surroundings that every tile sees besides its own.
     """
     from frontalbench.weights import store
 

@@ -210,8 +210,12 @@ class Landmarks98:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFrontalizer:
-    """The frontalizer of a card of family ``fsgan``; it ``uses`` a landmarks card of family ``tddfa``. Weights ``generator`` and, unless params say
-    ``landmarks: fit``, ``landmarks``: torch files with a ``state_dict``; the ``arch`` beside it, Python text, is not read."""
+    """The frontalizer of a card of family ``fsgan``; it ``uses`` a landmarks card of family ``tddfa``. Weights ``generator`` and, unless params
+    say ``landmarks: fit``, ``landmarks``: torch files with a ``state_dict``; the ``arch`` beside it, Python text, is not read.
+
+    Params: ``recipe`` turned or interpolated; ``step`` 0: degrees of one step, 0 is all at once (turned only); ``landmarks`` network or fit;
+    ``batch`` 8 (GPU); see [fsgan.md](fsgan.md).
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.errors import BadConfig
     from frontalbench.landmarks import tddfa

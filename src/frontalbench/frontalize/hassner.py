@@ -287,8 +287,11 @@ def _matlab(path: Path, name: str) -> npt.NDArray[Any]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HassnerFrontalizer:
-    """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card. Params: ``hidden``, ``limit``: see
-    :class:`HassnerFrontalizer`."""
+    """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card.
+
+    Params: ``hidden`` counts (the paper), depth (ours) or keep (nothing is filled); ``limit`` 180: degrees from the front beyond which a face
+    is refused.
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import points68
     from frontalbench.weights import store

@@ -207,7 +207,11 @@ def precision_on(card: ModelCard, device: str) -> str:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortraitFrontalizer:
-    """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here."""
+    """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here.
+
+    Params: ``landmarks`` 106 or 5; ``crop_scale``, ``crop_shift``, ``level``; ``output`` crop or photograph; ``precision``, ``precision_cpu``;
+    ``batch`` 8, ``batch_cpu`` 1; ``compiled`` false; and the settings of [liveportrait.md](liveportrait.md).
+    """
     import torch
 
     from frontalbench.weights import store

@@ -79,7 +79,11 @@ class MeshFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFrontalizer:
-    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``."""
+    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``.
+
+    Params: ``min_presence`` 0.5: below it the landmark network sees no face; ``skirt`` and ``filling`` as in ``tddfa``; ``shape: {symmetry:
+    0.5, canonical_depth: 0.5}``.
+    """
     from frontalbench.landmarks import load_landmarks
 
     Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()

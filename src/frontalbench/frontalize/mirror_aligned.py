@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MirrorFrontalizer:
-    """The frontalizer of a card of family ``mirror_aligned``; its one param is for whoever aligns its pictures."""
+    """The frontalizer of a card of family ``mirror_aligned``.
+
+    Params: ``alignment: {ahead: pixels of the 112-pixel crop, nearer: factor}``, both at a full profile.
+    """
     Params(card).elsewhere(KEY).finish()
     numbers_of(card)
     return MirrorFrontalizer(card.name)

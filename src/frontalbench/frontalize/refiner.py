@@ -66,7 +66,10 @@ class RefinerFamily:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
-    """The frontalizer of a card of family ``refiner``; it ``uses`` the cards of ``tddfa``. Params: ``size``: the frame's side in pixels."""
+    """The frontalizer of a card of family ``refiner``; it ``uses`` the cards of ``tddfa``.
+
+    Params: ``size``: side of the network's frame in pixels.
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import tddfa
     from frontalbench.runtime import sessions as runtime

@@ -50,7 +50,10 @@ class StretchFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> StretchFrontalizer:
-    """The frontalizer of a card of family ``stretch``; it ``uses`` one pose card. Params: ``strength`` 0..1, ``mirrored`` false."""
+    """The frontalizer of a card of family ``stretch``; it ``uses`` one pose card.
+
+    Params: ``strength`` 0..1; ``mirrored`` false.
+    """
     from frontalbench.pose import load_pose
 
     pose = card.the("pose")

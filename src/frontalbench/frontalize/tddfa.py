@@ -143,7 +143,12 @@ def _within(points: Float, ring: Float) -> Bool:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFrontalizer:
-    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read."""
+    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read.
+
+    Params: ``skirt``: head around the face, in cm and shares (``depth`` 6.5, ``bend_side`` 0.45, ``bend_top`` 3.5, ``bend_chin`` 0.2, ``back``
+    7, ``back_from`` 0.9, ``back_to`` 2, ``still_from`` 1, ``still_to`` 5.5); ``filling``: the hidden side from the seen one (``strength`` 1,
+    ``better`` 0.3, ``smooth`` 0.9, ``feather`` 0.25).
+    """
     from frontalbench.landmarks import face_landmarker, tddfa
     from frontalbench.weights import store
 

@@ -216,9 +216,11 @@ def _fields(data: bytes) -> list[tuple[int, Any]]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandmarker:
-    """The model of a card of family ``face_landmarker``; params: ``passes`` 2. LiteRT runs on the CPU whatever ``device`` says.
+    """The model of a card of family ``face_landmarker``. LiteRT runs on the CPU whatever ``device`` says.
 
     Raises :class:`~frontalbench.errors.BadConfig` for other params.
+
+    Params: ``passes`` 2: the second looks at the square around the points of the first.
     """
     from frontalbench.weights import store
 

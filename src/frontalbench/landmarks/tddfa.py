@@ -255,9 +255,11 @@ def triangulate(mean: Float, *, longest: float = 8000.0) -> npt.NDArray[np.int32
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu", dense: bool = True) -> DenseFitter:
-    """The model of a card of family ``tddfa``; params: ``passes`` 2. ``dense`` False leaves the basis out (poses only).
+    """The model of a card of family ``tddfa``. ``dense`` False leaves the basis out (poses only).
 
     Raises :class:`~frontalbench.errors.BadConfig` for other params.
+
+    Params: ``passes`` 2: the second looks at the square around the points of the first.
     """
     from frontalbench.weights import store
 

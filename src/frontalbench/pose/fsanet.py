@@ -63,9 +63,11 @@ def matrix_of_300w_lp(yaw: float, pitch: float, roll: float) -> Float:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsaNet:
-    """The estimator of a card of family ``fsanet``; all its weight files are averaged. Params: ``box_scale``, see :class:`FsaNet`.
+    """The estimator of a card of family ``fsanet``; all its weight files are averaged.
 
     Raises :class:`~frontalbench.errors.BadConfig` for other params.
+
+    Params: ``box_scale`` 1.3: side of the square in sides of the detector's box.
     """
     from frontalbench.weights import store
 

@@ -137,7 +137,10 @@ def read_model(path: Path) -> Regression:
 
 
 def load(card: ModelCard) -> Brisque:
-    """The score of a card of family ``brisque``; params ``lowest`` and ``highest``: the 36 ranges. Raises WeightsMissing."""
+    """The score of a card of family ``brisque``. Raises WeightsMissing.
+
+    Params: ``lowest``, ``highest``: 36 numbers each.
+    """
     from frontalbench.weights import store
 
     params = Params(card)

@@ -220,8 +220,8 @@ class Site:
             "credit": self._credit(name),
             "counts": self.master.rows("counts", dataset=name),
             "ranked": self._overview(name),
-            "plots": self._by_judge(self._figures(name, ("distributions", "gain_by_yaw", "gain_curve"))),
-            "pictures": self._figures(name, ("variants", "failures")),
+            "plots": self._by_judge(self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "judge"])),
+            "pictures": self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "dataset" and plot.faces]),
             "missing": self.master.rows("missing", dataset=name),
         }
 

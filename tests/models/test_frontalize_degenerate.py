@@ -145,7 +145,6 @@ def locate() -> points68.Locate:
     return points68.loaded(cards.find("frontalizer", "ffwm"))
 
 
-@pytest.mark.weights
 @pytest.mark.parametrize("family", FAMILIES)
 def test_whatever_is_wrong_with_a_face_becomes_its_row(family: str, views: dict[str, View], locate: points68.Locate) -> None:
     side, make = FAMILIES[family]
@@ -163,7 +162,6 @@ def test_whatever_is_wrong_with_a_face_becomes_its_row(family: str, views: dict[
     assert {"2 pixel face", "not a number"}.isdisjoint(turned)
 
 
-@pytest.mark.weights
 @pytest.mark.parametrize("family", FAMILIES)
 def test_profiles_of_real_people_are_cut_upright(family: str, shared: Path, locate: points68.Locate, weight: Weight) -> None:
     weight("detector", "scrfd_500m")
