@@ -133,7 +133,7 @@ def estimates(experiment: Experiment) -> Iterator[tuple[str, float, float, float
         rows = {cell.variant: dataset.rows[cell] for cell in cells}
         for variant in rows:
             is_original = variant == "original"
-            for row in groups.summarise_cell(rows[variant], rows["original"], is_original=is_original, bins=YawBins(EDGES)):
+            for row in groups.summarize_cell(rows[variant], rows["original"], is_original=is_original, bins=YawBins(EDGES)):
                 if is_original and row["subset"] != "own":
                     continue
                 label = f"{row['group']} ({row['subset']})"

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status, tables
 from frontalbench.catalogue import cards
@@ -25,6 +24,7 @@ from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.types import Float32
 
 Picture = str | os.PathLike[str] | bytes
 """A file, or the bytes of one."""
@@ -66,7 +66,7 @@ class Verifier:
         self._detector = load_detector(cards.find("detector", detector), device=device)
         self._backbone = load_backbone(cards.find("backbone", backbone), threads=threads, device=device)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(self, picture: Picture) -> Float32:
         """The embedding (D,), of length 1, of the face in a picture (of several faces the one that ``policy`` chooses).
 
         Raises :class:`~frontalbench.errors.BadInput` when the picture cannot be read or shows no face.
@@ -82,7 +82,7 @@ class Verifier:
         vectors, norms = normalise(self._backbone.embed(found.crop[None]))
         if not np.isfinite(norms[0]) or norms[0] == 0:
             raise BadInput(f"{name}: {self.names[1]} gave no usable embedding")
-        one: npt.NDArray[np.float32] = vectors[0]
+        one: Float32 = vectors[0]
         return one
 
     def similarity(self, first: Picture, second: Picture) -> float:

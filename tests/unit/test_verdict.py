@@ -284,7 +284,7 @@ def test_people_of_a_cell_stand_behind_the_very_rows_of_its_summary() -> None:
     assert base is not None
     bins = groups.YawBins((0.0, 30.0, 60.0))
     found = verdict.people_of_cell(cell, base[1], is_original=False, bins=bins)
-    rows = groups.summarise_cell(cell, base[1], is_original=False, bins=bins)
+    rows = groups.summarize_cell(cell, base[1], is_original=False, bins=bins)
     with_images = {(r["group"], r["subset"], r["yaw_axis"], r["yaw_bin"]) for r in rows if r["n_images"]}
     assert set(found) == with_images
     for row in rows:

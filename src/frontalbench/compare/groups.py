@@ -15,7 +15,7 @@
 ``identity gain``        Net Gain - impostor gain, paired per probe
 =======================  ====================================================================================================
 
-Every group is summarised over images; an image's value is the mean over its pairs. Three subsets are kept apart:
+Every group is summarized over images; an image's value is the mean over its pairs. Three subsets are kept apart:
 
 * ``own``: all images that this variant gave an embedding for;
 * ``common``: images that gave one both in the variant and in ``original``: the only ones whose means may be compared;
@@ -322,7 +322,7 @@ def check_same_images(rows: Rows, original: Rows, where: str) -> None:
         raise BadInput(f"{where}: not the same images as the table of variant 'original'; compare both from the same dataset again")
 
 
-def summarise_cell(
+def summarize_cell(
     rows: Rows, original: Rows, *, is_original: bool, bins: YawBins, resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.

@@ -12,7 +12,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare.scores import MASKED, Float32Array, FloatArray, ImpostorSink, IntArray
+from frontalbench.compare.scores import MASKED, ImpostorSink
+from frontalbench.types import Float as FloatArray
+from frontalbench.types import Float32 as Float32Array
+from frontalbench.types import Int as IntArray
 
 Int32Array = npt.NDArray[np.int32]
 

@@ -71,7 +71,7 @@ RowKey = tuple[str, str, str, str]
 
 
 def people_of_cell(rows: groups.Rows, original: groups.Rows, *, is_original: bool, bins: groups.YawBins) -> dict[RowKey, People]:
-    """(group, subset, yaw axis, yaw bin) -> the people behind that row of :func:`.groups.summarise_cell` (same arguments)."""
+    """(group, subset, yaw axis, yaw bin) -> the people behind that row of :func:`.groups.summarize_cell` (same arguments)."""
     labels = bins.labels
     absolute, signed = bins.codes(original.yaw)
     everywhere = np.zeros(len(rows), np.int64)

@@ -27,13 +27,13 @@ from frontalbench.figures.series import (
     SEED,
     Bin,
     CellValue,
-    Floats,
     Gains,
     Group,
     Interval,
     curve_drawable,
 )
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.types import Float
 
 _MOST_FOR_DENSITY = 20_000
 
@@ -304,7 +304,7 @@ def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice:
         return _finish(made, title, notice)
 
 
-def cost(seconds: Mapping[str, Floats], *, title: str = "", notice: str = "") -> Figure:
+def cost(seconds: Mapping[str, Float], *, title: str = "", notice: str = "") -> Figure:
     """Seconds per image of each frontalizer or variant: median (mark), 5th to 95th percentile (bar), n; fastest on top, logarithmic axis."""
     shown = {name: values[values > 0] for name, values in seconds.items() if (values > 0).any()}
     if not shown:

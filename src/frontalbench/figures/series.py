@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
@@ -22,9 +21,7 @@ from frontalbench.compare import bootstrap
 from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
-
-Floats = npt.NDArray[np.float64]
-Strings = npt.NDArray[np.object_]
+from frontalbench.types import Bool, Float, Objects
 
 YAW_EDGES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 RESAMPLES = bootstrap.RESAMPLES
@@ -52,7 +49,7 @@ class Group:
     label: str
     variant: str
     kind: str  # reference | original | within | variant | to_original | impostor
-    values: Floats
+    values: Float
     interval: Interval
 
 
@@ -64,21 +61,21 @@ class Gains:
     """
 
     variant: str
-    image_id: Strings
-    subject: Strings
-    yaw: Floats
-    net: Floats
-    impostor: Floats
+    image_id: Objects
+    subject: Objects
+    yaw: Float
+    net: Float
+    impostor: Float
     lost: int  # probes that had an embedding in the original and none in the variant
     probes: int  # probes with an embedding in the original
-    alone: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # nothing given: none is
+    alone: Bool = field(default_factory=lambda: np.zeros(0, np.bool_))  # nothing given: none is
 
     def __post_init__(self) -> None:
         if len(self.alone) != len(self.net):
             object.__setattr__(self, "alone", np.zeros(len(self.net), np.bool_))
 
     @property
-    def identity(self) -> Floats:
+    def identity(self) -> Float:
         """Net Gain - impostor gain, float64 (N,)."""
         return self.net - self.impostor
 
@@ -189,7 +186,7 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = 
     return bins
 
 
-def mean_interval(values: Floats, subjects: Strings, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+def mean_interval(values: Float, subjects: Objects, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """Mean of ``values`` (N,) and its 95 % percentile interval by the bootstrap over subjects (:mod:`frontalbench.compare.bootstrap`)."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
@@ -244,7 +241,7 @@ def cell_value(
     return CellValue(detector, backbone, mean_interval(scored, people, resamples=resamples, seed=seed), fta)
 
 
-def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Floats]:
+def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Float]:
     """Seconds per image of every frontalizer or variant (rows with status ok), from its shards."""
     made = {}
     for name, shards in paths.items():
@@ -257,12 +254,12 @@ def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Floats]:
     return made
 
 
-def strings(table: pa.Table, column: str) -> Strings:
+def strings(table: pa.Table, column: str) -> Objects:
     """A string column as an object array (null: empty string)."""
     return np.array([value or "" for value in table.column(column).to_pylist()], dtype=object)
 
 
-def numbers(table: pa.Table, column: str) -> Floats:
+def numbers(table: pa.Table, column: str) -> Float:
     """A number column as float64 (null: NaN)."""
     values: Any = table.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
     return np.asarray(values, dtype=np.float64)

@@ -22,11 +22,11 @@ from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import apply, estimate_similarity, invert
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
-    from frontalbench.frontalize.turning import Placement
+    from frontalbench.frontalize.drawing import Placement
 
-Float = npt.NDArray[np.float64]
 
 SMALLEST = 8.0
 """Photograph pixels that a square must have at least."""

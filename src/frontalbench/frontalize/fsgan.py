@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -23,7 +22,7 @@ from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
 from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.fsgan import heatmaps
-from frontalbench.fsgan.turning import Lifted, lift, steps
+from frontalbench.fsgan.lifting import Lifted, lift, steps
 from frontalbench.fsgan.views import mixture
 from frontalbench.geometry.crop import square_matrix, warp
 from frontalbench.geometry.masks import border_mask
@@ -35,11 +34,11 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.fsgan import REENACTMENT, Generator
 from frontalbench.networks.hrnet import MEAN, STD, HrNet
 from frontalbench.networks.inference import folded
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
 
 SIDE = 256
 BOX_SCALE = 1.2
@@ -211,8 +210,12 @@ class Landmarks98:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFrontalizer:
-    """The frontalizer of a card of family ``fsgan``; it ``uses`` a landmarks card of family ``tddfa``. Weights ``generator`` and, unless params say
-    ``landmarks: fit``, ``landmarks``: torch files with a ``state_dict``; the ``arch`` beside it, Python text, is not read."""
+    """The frontalizer of a card of family ``fsgan``; it ``uses`` a landmarks card of family ``tddfa``. Weights ``generator`` and, unless params
+    say ``landmarks: fit``, ``landmarks``: torch files with a ``state_dict``; the ``arch`` beside it, Python text, is not read.
+
+    Params: ``recipe`` turned or interpolated; ``step`` 0: degrees of one step, 0 is all at once (turned only); ``landmarks`` network or fit;
+    ``batch`` 8 (GPU); see [fsgan.md](fsgan.md).
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.errors import BadConfig
     from frontalbench.landmarks import tddfa

@@ -24,21 +24,19 @@ import numpy.typing as npt
 
 from frontalbench.errors import BadConfig, BadInput, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
+from frontalbench.frontalize.drawing import guarded
 from frontalbench.frontalize.points68 import Locate
-from frontalbench.frontalize.turning import guarded
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.raster import rasterize
 from frontalbench.geometry.rotation import geodesic_degrees
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
+from frontalbench.types import Bool, Float, Float32, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
 
 SIDE = 320
 """Side of the reference view in pixels, and of the result."""
@@ -184,7 +182,7 @@ def visibility(surface: Float, pixels: Float, rotation: Float, translation: Floa
     return np.where(free, facing, 0.0).astype(np.float32)
 
 
-def _grid(rows: int, columns: int) -> npt.NDArray[np.int64]:
+def _grid(rows: int, columns: int) -> Int:
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
     first = np.column_stack([corner, corner + 1, corner + columns])
     return np.concatenate([first, np.column_stack([corner + 1, corner + columns + 1, corner + columns])])
@@ -289,8 +287,11 @@ def _matlab(path: Path, name: str) -> npt.NDArray[Any]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HassnerFrontalizer:
-    """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card. Params: ``hidden``, ``limit``: see
-    :class:`HassnerFrontalizer`."""
+    """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card.
+
+    Params: ``hidden`` counts (the paper), depth (ours) or keep (nothing is filled); ``limit`` 180: degrees from the front beyond which a face
+    is refused.
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import points68
     from frontalbench.weights import store

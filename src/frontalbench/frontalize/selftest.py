@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.detect.select import Face
@@ -22,9 +21,10 @@ from frontalbench.frontalize.check import Check
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
+from frontalbench.types import Float
 
 T = TypeVar("T")
-Judge = Callable[[RGB, Face], tuple[float, float, float, float]]
+PoseEstimate = Callable[[RGB, Face], tuple[float, float, float, float]]
 """(picture, where its face should be) -> (yaw, pitch, roll in degrees, presence 0..1)."""
 
 _SMALL = 64
@@ -36,18 +36,18 @@ class SelfTestedBatched(Batched[T]):
     """A network's frontalizer with the self-test of :func:`frontal_checks`; see :class:`~frontalbench.frontalize.base.SelfTested`."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        return frontal_checks(self, views, landmark_judge())
+        return frontal_checks(self, views, landmark_pose())
 
 
-def landmark_judge() -> Judge:
+def landmark_pose() -> PoseEstimate:
     """FaceLandmarker, by the card ``face_landmarker_pose``."""
     from frontalbench.catalogue import cards, families
 
-    judge: Judge = families.load(cards.find("pose", "face_landmarker_pose")).estimate
-    return judge
+    estimate: PoseEstimate = families.load(cards.find("pose", "face_landmarker_pose")).estimate
+    return estimate
 
 
-def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> list[Check]:
+def frontal_checks(model: Frontalizer, views: Sequence[View], estimate: PoseEstimate) -> list[Check]:
     """Checks of ``model`` on ``views``, each the worst over them. Raises :class:`BadInput` where no view has a face."""
     seen = [view for view in views if view.face is not None]
     if not seen:
@@ -63,7 +63,7 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> l
     checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same picture"))
     grey = [_small(picture).mean(axis=2).std() for *_, picture in drawn]
     checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least picture)"))
-    poses = [judge(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
+    poses = [estimate(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
     checks.append(Check("presence", min(pose[3] for pose in poses), 0.5, 1.0, "a landmark network sees a face in every result"))
     checks.append(Check("|yaw| left (degrees)", max(abs(pose[0]) for pose in poses), 0.0, 15.0, "the results look ahead"))
     checks.append(Check("|roll| left (degrees)", max(abs(pose[2]) for pose in poses), 0.0, 12.0, "the results stand upright"))
@@ -81,19 +81,19 @@ def _share(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([outcome.status == status.OK for outcome in outcomes]))
 
 
-def _small(picture: RGB) -> npt.NDArray[np.float64]:
+def _small(picture: RGB) -> Float:
     return np.asarray(cv2.resize(picture, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA), np.float64)
 
 
-def _shown(view: View, outcome: Outcome) -> npt.NDArray[np.float64]:
+def _shown(view: View, outcome: Outcome) -> Float:
     """The photograph where the result lies in it."""
     if outcome.place is None or outcome.image is None:
         return _small(view.image)
     return _small(warp(view.image, outcome.place.matrix, outcome.image.shape[0]))
 
 
-def _tone(small: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    tone: npt.NDArray[np.float64] = small[_MIDDLE, _MIDDLE].mean(axis=(0, 1))
+def _tone(small: Float) -> Float:
+    tone: Float = small[_MIDDLE, _MIDDLE].mean(axis=(0, 1))
     return tone
 
 

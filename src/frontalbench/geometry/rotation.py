@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 GIMBAL_COSINE = 1e-7
 """Below this cosine of the yaw, pitch and roll turn about the same axis; roll is then called 0."""

@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS_LEFT_OUT = ("catalogue", "files", "plan", "upkeep", "weights")
 """Packages that decide no value of a result, whatever is put into them. What they bring in is checked by sha256 (weights) or hashed by itself (cards,
 the family that a cell uses); or they only carry or describe it."""
-MODULES_LEFT_OUT = ("cli", "datasets.layouts", "errors", "tables")
-"""Modules outside of those rooms for which the same holds: the schema of a stage's table is hashed by itself, so is a dataset's layout."""
+MODULES_LEFT_OUT = ("cli", "datasets.layouts", "errors", "tables", "types")
+"""Modules outside of those rooms for which the same holds: the schema of a stage's table is hashed by itself, so is a dataset's layout; ``types``
+holds names for annotations."""
 _LEFT_OUT = tuple(f"{PACKAGE}.{name}" for name in (*ROOMS_LEFT_OUT, *MODULES_LEFT_OUT))
 
 _DATA = ("data", "static", "templates")

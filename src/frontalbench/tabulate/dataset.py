@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from frontalbench.compare import bootstrap, groups, stats
-from frontalbench.compare.groups import BoolArray, Rows
+from frontalbench.compare.groups import Rows
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT, People
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.types import Bool
 
 Row = dict[str, Any]
 
@@ -60,7 +61,7 @@ def read_datasets(cells: Sequence[Cell]) -> Iterator[Dataset]:
         yield dataset
 
 
-def usable(rows: Rows, original: Rows) -> BoolArray:
+def usable(rows: Rows, original: Rows) -> Bool:
     """Probes with a similarity to their own references."""
     return groups.eligible_probes(rows, original) & rows.ok
 

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from frontalbench.frontalize.drawing import Drawing
 from frontalbench.frontalize.head import Frame
-from frontalbench.frontalize.turning import Drawing
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
-
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-UInt8 = npt.NDArray[np.uint8]
+from frontalbench.types import Float, Float32, UInt8
 
 SPAN = 22.0
 """Side of the frame in centimetres of the head; a face is about 18 high."""
@@ -33,7 +29,7 @@ class Sample:
 
     photograph: RGB
     turned: RGB
-    seen: npt.NDArray[np.uint8]
+    seen: UInt8
     pose: tuple[float, float]
     target: tuple[float, float]
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
+from frontalbench.types import Float, Int
 
 if TYPE_CHECKING:
     from frontalbench.landmarks.tddfa import DenseFit
 
-Float = npt.NDArray[np.float64]
 
 PIVOT = np.array([0.0, -10_000.0, -11_000.0])
 """Middle of the head, between the ears, in micrometres of the face model: what it turns about (the same place as in ``head.py``)."""
@@ -82,7 +81,7 @@ class Lifted:
         return np.asarray((self.points @ rotation.T)[:, :2])
 
 
-def lift(fit: DenseFit, keypoints: npt.NDArray[np.int64], seen: Float | None = None) -> Lifted:
+def lift(fit: DenseFit, keypoints: Int, seen: Float | None = None) -> Lifted:
     """``keypoints`` (68,): vertices of the usual points; ``seen`` (98, 2): what a network found in the photograph, None: the fit alone.
 
     Raises ValueError when the fit has no size or the two do not meet (:data:`TOO_FAR`).

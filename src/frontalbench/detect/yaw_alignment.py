@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from frontalbench.detect.base import Detections, Detector, Float32
+from frontalbench.detect.base import Detections, Detector
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadConfig
 from frontalbench.geometry.similarity import ARCFACE_SIZE, DegeneratePoints, alignment_matrix, apply, invert
 from frontalbench.images import RGB
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -28,7 +28,7 @@ KEY = "alignment"
 """The param of a frontalizer's card: ``{ahead: pixels of the 112-pixel crop at 90 degrees, nearer: factor at 90 degrees}``."""
 
 
-class Ahead:
+class YawAligned:
     """The detector ``inner`` with moved points: the aligned crop's content goes ``ahead * sin(yaw)`` pixels away from where the face looks, and is
     enlarged by ``1 + (nearer - 1) (1 - cos(yaw))`` about its middle."""
 
@@ -58,7 +58,7 @@ class Ahead:
         return apply(invert(matrix), apply(invert(step), apply(matrix, face.points))).astype(np.float32)
 
 
-def change(right: float, zoom: float) -> npt.NDArray[np.float64]:
+def change(right: float, zoom: float) -> Float:
     """The map (2, 3) of an aligned crop: enlarged by ``zoom`` about its middle, then moved by ``right`` pixels."""
     middle = ARCFACE_SIZE / 2.0
     return np.array([[zoom, 0.0, middle * (1.0 - zoom) + right], [0.0, zoom, middle * (1.0 - zoom)]])
@@ -84,4 +84,4 @@ def aligned_for(card: ModelCard, detector: Detector, *, device: str = "cpu") -> 
         return detector
     pose = card.the("pose")
     ahead, nearer = numbers_of(card)
-    return Ahead(detector, load_pose(pose, device=device), ahead=ahead, nearer=nearer)
+    return YawAligned(detector, load_pose(pose, device=device), ahead=ahead, nearer=nearer)

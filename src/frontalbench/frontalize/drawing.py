@@ -22,9 +22,8 @@ from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import HeadPose
+from frontalbench.types import Float, Float32, Int
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
 T = TypeVar("T")
 
 CROP_CM = (26.0, 36.0)
@@ -67,7 +66,7 @@ class Drawing:
 
     picture: RGB
     texture: RGB
-    seen: npt.NDArray[np.float32]
+    seen: Float32
     frame: Frame
     place: Place
 
