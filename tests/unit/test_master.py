@@ -92,7 +92,7 @@ def test_a_person_s_row_counts_what_both_gave_what_was_lost_and_what_rests_on_on
     assert len(found) == 6
     assert {(row["n_images"], row["n_fta"], row["n_fallback"]) for row in found} == {(3, 1, 2)}
     original, turned = (next(r for c, r in fused.rows.items() if c.variant == name) for name in ("original", "mesh.none"))
-    own = (original.subject == found[0]["identity"]) & (original.role == "probe") & turned.ok
+    own = (original.subject == found[0]["subject"]) & (original.role == "probe") & turned.ok
     assert found[0]["net_gain"] == pytest.approx(float((turned.genuine - original.genuine)[own].mean()))
 
 
