@@ -12,6 +12,7 @@ PROJECT = (
     "constraints.txt",
     "config",
     "demo",
+    "docs",
     "envs",
     "profiles",
     "reports/captions",
