@@ -3,8 +3,8 @@
 
 rule compare:
     input:
-        images="results/people/{dataset}/images.parquet",
-        pose="results/people/{dataset}/pose.parquet",
+        images="results/metadata/{dataset}/images.parquet",
+        pose="results/metadata/{dataset}/pose.parquet",
         embeddings=lambda wildcards: PLAN.embeddings(
             wildcards.dataset,
             variant.parse(wildcards.judged).probes,

@@ -40,7 +40,7 @@ rule take_delivery:
     input:
         pictures="results/images/{dataset}/{shard}.parquet",
         # Only for the names of all photographs; a new person in another shard changes nothing here.
-        listed=ancient("results/people/{dataset}/images.parquet"),
+        listed=ancient("results/metadata/{dataset}/images.parquet"),
     output:
         "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
     log:

@@ -1,10 +1,10 @@
 # aligned crops of a variant and of `original` -> quality of the pictures
 
 
-rule judge_quality:
+rule measure_quality:
     input:
-        images="results/people/{dataset}/images.parquet",
-        original_pose="results/people/{dataset}/pose.parquet",
+        images="results/metadata/{dataset}/images.parquet",
+        original_pose="results/metadata/{dataset}/pose.parquet",
         crops=lambda wildcards: PLAN.crops(
             wildcards.dataset, wildcards.variant, wildcards.detector
         ),
@@ -15,7 +15,7 @@ rule judge_quality:
     output:
         "results/quality/{dataset}/{variant}/{detector}.parquet",
     log:
-        "logs/judge_quality/{dataset}/{variant}/{detector}.log",
+        "logs/measure_quality/{dataset}/{variant}/{detector}.log",
     conda:
         "../envs/core.yaml"
     threads: 1
@@ -28,18 +28,18 @@ rule judge_quality:
             wildcards.dataset, wildcards.variant
         ),
         code=lambda wildcards: PLAN.code(
-            "quality", "judge_quality.py", *PLAN.quality_cards(), schema="quality"
+            "quality", "measure_quality.py", *PLAN.quality_cards(), schema="quality"
         ),
         measures=PLAN.quality_meaning(),
     shell:
         SCRIPT
-        + "judge_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
+        + "measure_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} {params.more} --out {output:q} 2> {log:q}"
 
 
 # The same crops as a set: FID and KID against the photographed references.
-rule judge_distribution:
+rule measure_distribution:
     input:
         images=lambda wildcards: PLAN.images(wildcards.dataset),
         original_pose=lambda wildcards: PLAN.pose(wildcards.dataset, ORIGINAL),
@@ -57,7 +57,7 @@ rule judge_distribution:
     output:
         "results/distribution/{dataset}/{variant}/{detector}.parquet",
     log:
-        "logs/judge_distribution/{dataset}/{variant}/{detector}.log",
+        "logs/measure_distribution/{dataset}/{variant}/{detector}.log",
     conda:
         "../envs/core.yaml"
     threads: 2
@@ -72,13 +72,13 @@ rule judge_distribution:
         measures=PLAN.quality_meaning(of_sets=True),
         code=lambda wildcards: PLAN.code(
             "distribution",
-            "judge_distribution.py",
+            "measure_distribution.py",
             *PLAN.quality_cards(of_sets=True),
             schema="distribution",
         ),
     shell:
         SCRIPT
-        + "judge_distribution.py --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
+        + "measure_distribution.py --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
         " --resamples {params.resamples} --seed {params.seed}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} --out {output:q} 2> {log:q}"

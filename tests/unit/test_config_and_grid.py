@@ -279,7 +279,7 @@ def test_a_plan_reads_the_layers_from_files_and_names_a_broken_one(tmp_path: Pat
         (["site", "--cores", "2"], True),
         (["fetch_datasets", "--cores", "1"], False),
         (["clean_pictures"], False),
-        (["--cores", "2", "train_rnr_tiny"], False),
+        (["--cores", "2", "train_refiner_tiny"], False),
         (["results/figures/lfw/failures.png"], False),
         (["--unlock"], False),
         (["--lint"], False),

@@ -39,7 +39,7 @@ def test_the_embed_stage_does_not_depend_on_detectors_or_frontalizers() -> None:
 
 
 def test_the_frontalize_stage_does_not_depend_on_any_family() -> None:
-    modules = fingerprint.closure(["frontalbench.stages.frontalize", "frontalbench.stages.turn", "frontalbench.frontalize.base"])
+    modules = fingerprint.closure(["frontalbench.stages.frontalize", "frontalbench.stages.turned", "frontalbench.frontalize.base"])
     assert not [m for m in modules if ".liveportrait" in m or ".mesh" in m]
 
 
@@ -104,7 +104,7 @@ def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: 
     stages = re.findall(r'PLAN\.code\(\s*"(\w+)",\s*"(\w+\.py)"', rules)
     assert len(stages) >= 10
     # Used for plain folders, or by way of a card, whose family counts.
-    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.ahead"])
+    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.yaw_alignment"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
     elsewhere |= {"frontalbench.quality.measures"}  # what decides a value is a param of both rules, see below
     for stage, script in stages:
@@ -234,6 +234,6 @@ def test_every_network_and_every_loss_counts_for_the_training_that_uses_it(proje
         f"frontalbench.train.{path.stem}" for path in (fingerprint.ROOT / "train").glob("*.py") if path.stem not in ("__init__", "feature")
     }
     assert wanted <= used, f"a change of {sorted(wanted - used)} reruns no training"
-    assert {"frontalbench.networks.rnr", "frontalbench.networks.scaleway", "frontalbench.networks.discriminator"} <= used
+    assert {"frontalbench.networks.refiner", "frontalbench.networks.scaleway", "frontalbench.networks.discriminator"} <= used
     maps = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "train_feature.py"))
     assert "frontalbench.train.feature" in maps

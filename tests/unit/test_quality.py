@@ -30,7 +30,7 @@ from frontalbench.images import RGB
 from frontalbench.networks import torchscript
 from frontalbench.quality import brisque, distribution, measures, pixels
 from frontalbench.stages import distribution as stage
-from frontalbench.stages.quality import Learned, Shards, angle_from_front, judge_quality
+from frontalbench.stages.quality import Learned, Shards, angle_from_front, measure_quality
 from frontalbench.tabulate import quality
 from frontalbench.tabulate.dataset import Settings
 from frontalbench.tabulate.facts import Facts
@@ -192,7 +192,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables.write(pose, tables.from_rows(angles, tables.POSE))
     for variant, path in (("original", original), ("mesh.none", mesh)):
         shards = Shards([path], [pose] if variant != "original" else [])
-        judge_quality([root / "images.parquet"], shards, Shards([original]), root / "quality/toy" / variant / "scrfd_500m.parquet")
+        measure_quality([root / "images.parquet"], shards, Shards([original]), root / "quality/toy" / variant / "scrfd_500m.parquet")
     return root
 
 
@@ -232,7 +232,7 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: 
     assert found["original", "reference", "ssim"]["n_images"] == 2
     for name in quality.NOT_MEASURED:
         assert "mean" not in found["original", "probe", name] and found["original", "probe", name]["note"]
-    with pytest.raises(BadInput, match="judge both again"):
+    with pytest.raises(BadInput, match="measure both again"):
         quality.quality_rows([p for p in paths if "original" not in str(p)], Facts(), Settings())
     reasons = {measure: found["original", "probe", measure]["note"] for measure in quality.ASKED}
     assert reasons["brisque"] == "not asked for: add no_reference to quality.measures in the configuration"
@@ -263,7 +263,7 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     path = tmp_path / "quality/toy/original/scrfd_500m.parquet"
     shards = Shards([judged / "original.parquet"])
     models = learned(perceptual=Difference, no_reference=Difference, face_quality=missing)
-    judge_quality([judged / "images.parquet"], shards, shards, path, models=models)
+    measure_quality([judged / "images.parquet"], shards, shards, path, models=models)
     rows = {r["image_id"]: r for r in tables.read(path, tables.QUALITY).to_pylist()}
     first, _, probe, stranger = crops()
     assert rows["a/p1"]["st_lpips_alex"] == pytest.approx(np.abs(probe.astype(float) - first).mean(), rel=1e-5)
@@ -272,7 +272,7 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     assert rows["b/gt1"]["brisque"] == pytest.approx(stranger.mean(), rel=1e-5) and rows["a/p1"]["ediffiqa_tiny"] is None
     assert tables.provenance(path)["asked"] == ["face_quality", "no_reference", "perceptual"]
     turned = tmp_path / "mesh.parquet"
-    judge_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
+    measure_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
     seen = {r["image_id"]: r["brisque"] for r in tables.read(turned, tables.QUALITY).to_pylist()}
     assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are judged by networks"
     found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings(resamples=200))}
@@ -289,7 +289,7 @@ def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills
 
     shards = Shards([judged / "original.parquet"])
     with pytest.raises(ValueError, match="zip"):
-        judge_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
+        measure_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -446,7 +446,7 @@ def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Pa
     def rows(variant: str, make: Any = Colours) -> dict[str, Any]:
         out = tmp_path / "distribution/toy" / variant / "scrfd_500m.parquet"
         crops_of = judged / f"{variant.removesuffix('.none')}.parquet"
-        stage.judge_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
+        stage.measure_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
         return {row["measure"]: row for row in tables.read(out, tables.DISTRIBUTION).to_pylist()}
 
     few = rows("original")

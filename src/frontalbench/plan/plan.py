@@ -37,7 +37,7 @@ SCRIPTS = Path("workflow", "scripts")
 _WHOLE = ("all", "results", "site", "check_weights", "summarize", "cost")
 """Targets that need every dataset."""
 ALIGNMENT = "alignment"
-"""The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.ahead`."""
+"""The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.yaw_alignment`."""
 LOADING_MINUTES = 15
 """For the start of a job on a busy machine, and for loading its model."""
 
@@ -432,7 +432,7 @@ class Plan:
         return [f"{measure.meaning()} {self.digest(*measure.card) if measure.card else ''}".rstrip() for measure in asked]
 
     def _quality_files(self, dataset: str, variant: str) -> dict[str, list[str]]:
-        """Option of judge_quality.py -> the tables behind it, for the measures beyond the crops.
+        """Option of measure_quality.py -> the tables behind it, for the measures beyond the crops.
 
         An enhancement does not turn a head, so the residual pose is measured on the plain frontals only.
         """
@@ -452,7 +452,7 @@ class Plan:
         return [path for files in self._quality_files(dataset, variant).values() for path in files] + receipts
 
     def quality_options(self, dataset: str, variant: str) -> str:
-        """Options of judge_quality.py for the measures beyond the crops (paths are plain: names of cards and shards)."""
+        """Options of measure_quality.py for the measures beyond the crops (paths are plain: names of cards and shards)."""
         options = [f"--{option} {' '.join(files)}" for option, files in self._quality_files(dataset, variant).items()]
         options += [f"--measure {measure.word}" for measure in measures.asked(self.config.quality.measures) if measure.method]
         return " ".join(options)

@@ -1,6 +1,6 @@
 """The master table and the paper tables.
 
-:func:`summarise` turns the similarity tables of a run into ``results/master/RUN``; :func:`load_master` reads that folder into pandas.
+:func:`summarize` turns the similarity tables of a run into ``results/master/RUN``; :func:`load_master` reads that folder into pandas.
 Every column is listed in :mod:`.columns` and explained in ``docs/statistics.md``.
 """
 
@@ -23,7 +23,7 @@ from frontalbench.tabulate.facts import Facts
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "run_folder", "summarise", "tables_of"]
+__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "run_folder", "summarize", "tables_of"]
 
 _SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study's shape
 
@@ -33,13 +33,13 @@ def tables_of(
     facts: Facts | None = None,
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
-    judged: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
     sets: Sequence[Path] = (),
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of every table of :data:`TABLES` for the given cells.
 
     ``facts``: what the cards say (read from the cards when None); ``missing``: further rows for the table ``missing`` (cells that were never
-    made); ``judged``: quality tables; ``sets``: tables of FID and KID. Raises :class:`BadInput` when cells do not fit together.
+    made); ``measured``: quality tables; ``sets``: tables of FID and KID. Raises :class:`BadInput` when cells do not fit together.
     """
     if not cells:
         raise BadInput("summarize: no similarity table given; run the comparison first")
@@ -65,24 +65,24 @@ def tables_of(
         out["counts"] += master.count_rows(dataset, facts, settings.edges)
         out["missing"] += master.missing_rows(dataset)
     out["missing"] += [dict(row) for row in missing]
-    out["quality"] = quality.quality_rows(judged, facts, settings, sets)
+    out["quality"] = quality.quality_rows(measured, facts, settings, sets)
     out["software"] = software.software_rows(cells)
     out["published"] = published.published_rows(out["master"])
     return out
 
 
-def summarise(
+def summarize(
     cells: Sequence[Cell],
     out: str | os.PathLike[str],
     *,
     facts: Facts | None = None,
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
-    judged: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
     sets: Sequence[Path] = (),
 ) -> list[Path]:
     """Write every table into the folder ``out`` (.parquet and .csv, the paper tables also as .md); returns the paths."""
-    rows = tables_of(cells, facts, settings, missing, judged, sets)
+    rows = tables_of(cells, facts, settings, missing, measured, sets)
     folder = Path(out)
     paths: list[Path] = []
     record = write.record(cell.similarity for cell in cells)

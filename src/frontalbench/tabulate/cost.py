@@ -19,7 +19,7 @@ import pyarrow as pa
 from frontalbench import status, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
-from frontalbench.detect.ahead import KEY
+from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.files import atomic
 from frontalbench.plan.variant import parse
 from frontalbench.tabulate.columns import INT, REAL, TEXT, Column

@@ -18,12 +18,12 @@ import torch
 from frontalbench.errors import BadInput, one_line
 from frontalbench.frontalize.base import Place, View
 from frontalbench.frontalize.batches import Batched, batch_on
-from frontalbench.frontalize.rnr_inputs import frame_matrix, planes, sample
-from frontalbench.frontalize.turning import Drawing
+from frontalbench.frontalize.drawing import Drawing
+from frontalbench.frontalize.refiner_inputs import frame_matrix, planes, sample
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
-from frontalbench.networks.rnr import Rnr
+from frontalbench.networks.refiner import Refiner
 from frontalbench.types import Float32
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ class Prepared:
     planes: Float32
 
 
-class RnrFamily:
+class RefinerFamily:
     """See the module. Results are square head crops, as those of ``tddfa``."""
 
-    def __init__(self, mesh: TddfaFrontalizer, network: Rnr, *, size: int, device: torch.device) -> None:
+    def __init__(self, mesh: TddfaFrontalizer, network: Refiner, *, size: int, device: torch.device) -> None:
         self._mesh, self._network, self._size, self._device = mesh, network.to(device).eval(), size, device
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
@@ -66,7 +66,7 @@ class RnrFamily:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
-    """The frontalizer of a card of family ``rnr``; it ``uses`` the cards of ``tddfa``.
+    """The frontalizer of a card of family ``refiner``; it ``uses`` the cards of ``tddfa``.
 
     Params: ``size``: side of the network's frame in pixels.
     """
@@ -83,7 +83,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     said = checkpoints.metadata(path)
     try:
         settings = json.loads(said["settings"])
-        network = Rnr(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
+        network = Refiner(int(settings["width"]), int(settings["levels"]), int(settings.get("fold", 1)))
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(
             f"{path}: does not say its width and levels ({one_line(error)}); expected weights that train_network.py wrote"
@@ -91,5 +91,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    family = RnrFamily(tddfa.load(mesh, threads=threads, device=device), network, size=size, device=place)
+    family = RefinerFamily(tddfa.load(mesh, threads=threads, device=device), network, size=size, device=place)
     return Batched(card.name, family, takes_target_pose=True, batch=batch_on(place))

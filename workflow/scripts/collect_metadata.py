@@ -2,7 +2,7 @@
 """Put the images tables of a dataset (without pictures) and the measured pose of its originals into one small table each.
 
 example:
-  list_people.py --images results/images/demo/*.parquet --pose results/pose/demo/original/*.parquet \\
+  collect_metadata.py --images results/images/demo/*.parquet --pose results/pose/demo/original/*.parquet \\
       --images-out images.parquet --pose-out pose.parquet
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.stages.people import list_people
+from frontalbench.stages.metadata import collect_metadata
 
 
 def main() -> int:
@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--images-out", type=Path, required=True, metavar="FILE", help="table to write, without pictures")
     parser.add_argument("--pose-out", type=Path, required=True, metavar="FILE", help="table to write")
     arguments = parser.parse_args()
-    return cli.report(list_people(arguments.images, arguments.pose, arguments.images_out, arguments.pose_out))
+    return cli.report(collect_metadata(arguments.images, arguments.pose, arguments.images_out, arguments.pose_out))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ rule turn_references:
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
-        images="results/people/{dataset}/images.parquet",
-        pose="results/people/{dataset}/pose.parquet",
+        images="results/metadata/{dataset}/images.parquet",
+        pose="results/metadata/{dataset}/pose.parquet",
         weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
     output:
         "results/turned/{dataset}/{frontalizer}/{shard}.parquet",
@@ -30,7 +30,7 @@ rule turn_references:
         roles=lambda wildcards: PLAN.roles(wildcards.dataset),
         edges=lambda wildcards: PLAN.yaw_edges(wildcards.dataset),
         code=lambda wildcards: PLAN.code(
-            "turn",
+            "turned",
             "turn_references.py",
             ("frontalizer", wildcards.frontalizer),
             schema="frontals",

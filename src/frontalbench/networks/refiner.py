@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 PLANES = 11
-"""Input planes: photograph, turned view, seen, four angles; see ``frontalbench.frontalize.rnr_inputs.planes``."""
+"""Input planes: photograph, turned view, seen, four angles; see ``frontalbench.frontalize.refiner_inputs.planes``."""
 
 
 class Block(nn.Module):
@@ -30,7 +30,7 @@ class Block(nn.Module):
         return functional.silu(self.second(y) + cast(Tensor, self.around(x)))
 
 
-class Rnr(nn.Module):
+class Refiner(nn.Module):
     """``width``: channels of the finest level, a multiple of 4; ``levels``: how often that is halved; ``fold``: squares of ``fold`` x ``fold`` pixels
     enter and leave as channels of one place, so that the finest level is S / fold wide and two sizes of picture share all but entry and exit.
     """

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from frontalbench import images, status
 from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, load_detector
-from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import Face
 from frontalbench.detect.stream import FaceRow, detect_and_align
 from frontalbench.detect.upright import upright
+from frontalbench.detect.yaw_alignment import aligned_for
 from frontalbench.embed import Backbone, load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
@@ -36,7 +36,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Turned:
+class NewView:
     """A new view: ``image`` (RGB); ``similarity`` to the original by backbone, None (and a sentence in ``note``) where no face is found in the view;
     ``seconds`` that the frontalizer took, with the detector and the pose where it needs them."""
 
@@ -46,7 +46,7 @@ class Turned:
     seconds: float
 
 
-class Turner:
+class Session:
     """The detector and every backbone whose weights are here, loaded once; frontalizers when they are first asked for."""
 
     def __init__(self, *, detector: str = "scrfd_500m", threads: int = 1, device: str = "cpu") -> None:
@@ -79,7 +79,7 @@ class Turner:
         face = Face(found.box, found.score or 0.0, found.points, found.n_faces)
         return Photo(View(*upright(images.decode(data), face)), self._embeddings(found.crop), seconds)
 
-    def turn(self, photo: Photo, name: str, pose: Pose = FRONTAL) -> Turned:
+    def turn(self, photo: Photo, name: str, pose: Pose = FRONTAL) -> NewView:
         """The new view of ``photo`` by the frontalizer card ``name`` at ``pose`` (yaw, pitch, roll in degrees).
 
         Raises :class:`BadInput` where it cannot be made, and WeightsMissing.
@@ -98,9 +98,9 @@ class Turner:
         if aligner is not self._detector:  # then the way it is aligned is the method's, and so is the time
             seconds += time.perf_counter() - began
         if found.crop is None:
-            return Turned(outcome.image, dict.fromkeys(self.backbones), f"The new view cannot be compared: {found.detail}.", seconds)
+            return NewView(outcome.image, dict.fromkeys(self.backbones), f"The new view cannot be compared: {found.detail}.", seconds)
         new = self._embeddings(found.crop)
-        return Turned(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", seconds)
+        return NewView(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", seconds)
 
     def _aligner(self, name: str) -> Detector:
         """The detector for the pictures of a frontalizer, which moves the crop where its card asks for it (``mirror_ahead``)."""

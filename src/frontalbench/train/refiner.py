@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frontalbench.frontalize.rnr_inputs import SPAN
-from frontalbench.networks.rnr import Rnr
+from frontalbench.frontalize.refiner_inputs import SPAN
+from frontalbench.networks.refiner import Refiner
 from frontalbench.train import trainer
 from frontalbench.train.trainer import Arrays, Draw, Schedule, face_crop
 from frontalbench.types import Int
@@ -20,7 +20,7 @@ WEIGHTS = "frontalbench_rnr.safetensors"
 
 
 @dataclass(frozen=True)
-class Settings(Schedule):
+class RefinerSchedule(Schedule):
     """The network's ``width``, ``levels`` and ``fold``; weights of the losses ``features`` and ``identity``."""
 
     width: int = 32
@@ -30,9 +30,9 @@ class Settings(Schedule):
     identity: float = 0.5
 
 
-TINY = Settings(width=8, fold=1, batch=8, steps=300, rate=2e-3, features=0.3, identity=0.3)
+TINY = RefinerSchedule(width=8, fold=1, batch=8, steps=300, rate=2e-3, features=0.3, identity=0.3)
 """Minutes on two cores, at 64 pixels."""
-SHORT = Settings(steps=4500, rate=1e-3, identity=1.0, adversarial=0.02, adversarial_from=1500)
+SHORT = RefinerSchedule(steps=4500, rate=1e-3, identity=1.0, adversarial=0.02, adversarial_from=1500)
 """What is shipped, at 128 pixels: an hour on two cores that multiply matrices in bfloat16. One million parameters, a checkpoint of 13 MB."""
 POLISH = replace(SHORT, steps=1000, rate=6e-4, adversarial=0.0)
 """To end a run, begun with its weights: the rate falls to 0, no discriminator."""
@@ -44,9 +44,9 @@ FULL_256 = replace(FULL, fold=4, steps=20000, adversarial_from=0)
 """For a GPU, to begin with the weights of the other."""
 
 MOVED = (0.03, 0.06, 0.05)
-"""Largest move of a judged crop in training: share of half a side, of the size, and radians."""
+"""Largest move of a compared crop in training: share of half a side, of the size, and radians."""
 FRONT = 15.0
-"""A judge is asked about targets of at most this yaw, degrees: its crops are cut by the points of a frontal face."""
+"""A recognizer is asked about targets of at most this yaw, degrees: its crops are cut by the points of a frontal face."""
 
 
 def planes_of(data: Arrays, rows: Int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -65,13 +65,13 @@ def middle_weight(size: int, device: torch.device) -> Tensor:
     return (0.2 + 0.8 * (1.0 - ((distance - 0.8) / 0.4).clamp(0, 1)))[None, None]
 
 
-class Trainer(trainer.Trainer[Settings]):
+class Trainer(trainer.Trainer[RefinerSchedule]):
     """See the module."""
 
     weights = WEIGHTS
 
     def build(self) -> nn.Module:
-        return Rnr(self.settings.width, self.settings.levels, self.settings.fold)
+        return Refiner(self.settings.width, self.settings.levels, self.settings.fold)
 
     def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         return planes_of(data, rows, self.device)
@@ -86,22 +86,22 @@ class Trainer(trainer.Trainer[Settings]):
 
     def losses(self, drawn: Tensor, wanted: Tensor, trust: Tensor) -> dict[str, Tensor]:
         found = {"pixels": ((drawn - wanted).abs() * self.weight(drawn.shape[-1])).mean()}
-        if self.judges and (self.settings.features or self.settings.identity):
+        if self.recognizers and (self.settings.features or self.settings.identity):
             asked = trust > 0
             moves = self._moves(len(drawn))
             crops, goal = face_crop(drawn, SPAN, moves=moves)[asked], face_crop(wanted, SPAN, moves=moves)[asked]
             features, identity = [], []
-            for judge in self.judges:
-                mine, maps = judge(crops)
+            for recognizer in self.recognizers:
+                mine, maps = recognizer(crops)
                 with torch.no_grad():
-                    theirs, goals = judge(goal)
+                    theirs, goals = recognizer(goal)
                 identity.append((identity_loss(mine, theirs) * trust[asked]).sum() / len(drawn))
                 features += [(a - b).abs().mean() / b.abs().mean() for a, b in zip(maps, goals, strict=True)]
             found |= {"features": torch.stack(features).mean(), "identity": torch.stack(identity).mean()}
         return found
 
     def _moves(self, count: int) -> Tensor:
-        """(N, 2, 3): how the judged crops of this step are moved."""
+        """(N, 2, 3): how the compared crops of this step are moved."""
         random = np.random.default_rng([self.settings.seed, self.step, 1])
         shift, zoom, turn = MOVED
         angle, size = random.uniform(-turn, turn, count), 1.0 + random.uniform(-zoom, zoom, count)

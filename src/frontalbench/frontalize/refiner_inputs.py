@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from frontalbench.frontalize.drawing import Drawing
 from frontalbench.frontalize.head import Frame
-from frontalbench.frontalize.turning import Drawing
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.types import Float, Float32, UInt8

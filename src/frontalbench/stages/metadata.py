@@ -11,12 +11,12 @@ from frontalbench.stages.common import provenance
 Path = str | os.PathLike[str]
 
 
-def list_people(images: Sequence[Path], pose: Sequence[Path], images_out: Path, pose_out: Path) -> dict[str, int]:
+def collect_metadata(images: Sequence[Path], pose: Sequence[Path], images_out: Path, pose_out: Path) -> dict[str, int]:
     """Write ``tables.LISTED`` (every column of the images tables but the pictures) and ``tables.POSE``, all shards in one; returns rows by status.
 
     A comparison reads two files instead of two per shard, and Snakemake plans as much less. Raises :class:`BadInput` as :func:`tables.read` does.
     """
     listed = tables.concatenate(images, tables.IMAGES, tables.LISTED.names).cast(tables.LISTED)
-    tables.write(pose_out, tables.concatenate(pose, tables.POSE).cast(tables.POSE), provenance("people", pose), row_group_size=65536)
-    tables.write(images_out, listed, provenance("people", images), row_group_size=65536)
+    tables.write(pose_out, tables.concatenate(pose, tables.POSE).cast(tables.POSE), provenance("metadata", pose), row_group_size=65536)
+    tables.write(images_out, listed, provenance("metadata", images), row_group_size=65536)
     return {str(pair["values"]): int(pair["counts"]) for pair in listed["status"].value_counts().to_pylist()}

@@ -1,15 +1,15 @@
 # images and measured pose of all shards -> one small table of each: every comparison of the dataset reads it, and waits for two files instead of two per shard
 
 
-rule list_people:
+rule collect_metadata:
     input:
         images=lambda wildcards: PLAN.images(wildcards.dataset),
         pose=lambda wildcards: PLAN.pose(wildcards.dataset, ORIGINAL),
     output:
-        images="results/people/{dataset}/images.parquet",
-        pose="results/people/{dataset}/pose.parquet",
+        images="results/metadata/{dataset}/images.parquet",
+        pose="results/metadata/{dataset}/pose.parquet",
     log:
-        "logs/list_people/{dataset}.log",
+        "logs/collect_metadata/{dataset}.log",
     localrule: True
     conda:
         "../envs/core.yaml"
@@ -17,7 +17,9 @@ rule list_people:
         mem_mb=500,
         runtime=10,
     params:
-        code=lambda wildcards: PLAN.code("people", "list_people.py", schema="listed"),
+        code=lambda wildcards: PLAN.code(
+            "metadata", "collect_metadata.py", schema="listed"
+        ),
     shell:
-        SCRIPT + "list_people.py --images {input.images:q} --pose {input.pose:q}"
+        SCRIPT + "collect_metadata.py --images {input.images:q} --pose {input.pose:q}"
         " --images-out {output.images:q} --pose-out {output.pose:q} 2> {log:q}"

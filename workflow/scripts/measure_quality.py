@@ -4,7 +4,7 @@
 Writes one row per image. Crops are those of one detector, all of them aligned to the same template.
 
 example:
-  judge_quality.py --images results/images/demo/*.parquet --original-pose results/pose/demo/original/*.parquet \\
+  measure_quality.py --images results/images/demo/*.parquet --original-pose results/pose/demo/original/*.parquet \\
       --crops results/crops/demo/mesh.none/scrfd_500m/*.parquet --original-crops results/crops/demo/original/scrfd_500m/*.parquet \\
       --pose results/pose/demo/mesh.none/*.parquet --out quality.parquet
 """
@@ -21,7 +21,7 @@ from frontalbench.catalogue import cards, families
 from frontalbench.errors import BadInput
 from frontalbench.quality import expression, measures
 from frontalbench.runtime.sessions import limit_threads
-from frontalbench.stages.quality import Learned, Shards, judge_quality
+from frontalbench.stages.quality import Learned, Shards, measure_quality
 
 
 def main() -> int:
@@ -72,7 +72,7 @@ def main() -> int:
         if measure.word in args.measure and measure.card:
             models[measure.word] = Learned(functools.partial(_load, *measure.card), measure.method, measure.stored())
     return cli.report(
-        judge_quality(
+        measure_quality(
             args.images,
             Shards(args.crops, args.pose, args.pictures, args.faces),
             Shards(args.original_crops, args.original_pose, args.original_pictures, args.original_faces),

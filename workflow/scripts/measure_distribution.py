@@ -4,7 +4,7 @@
 Writes two rows with their counts. Below 2,048 pictures on either side there is no FID, below 20 no KID: "not supported by n".
 
 example:
-  judge_distribution.py --images results/images/lfw/*.parquet --original-pose results/pose/lfw/original/*.parquet \\
+  measure_distribution.py --images results/images/lfw/*.parquet --original-pose results/pose/lfw/original/*.parquet \\
       --crops results/crops/lfw/mesh.none/scrfd_500m/*.parquet --original-crops results/crops/lfw/original/scrfd_500m/*.parquet --out table.parquet
 """
 
@@ -17,7 +17,7 @@ from frontalbench import cli
 from frontalbench.catalogue import cards, families
 from frontalbench.errors import BadInput
 from frontalbench.runtime.sessions import limit_threads
-from frontalbench.stages.distribution import judge_distribution
+from frontalbench.stages.distribution import measure_distribution
 
 
 def main() -> int:
@@ -42,7 +42,7 @@ def main() -> int:
         raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
     limit_threads(args.threads)
     machine = {"threads": args.threads, "device": args.device}
-    judge_distribution(
+    measure_distribution(
         args.images,
         args.crops,
         args.original_crops,

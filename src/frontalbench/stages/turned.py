@@ -45,7 +45,7 @@ def turn_references(
     angles = sorted(set(derived.matched_angles(meta.yaw[meta.role == "probe"], edges).tolist()) - {0})
     chosen = _chosen(meta)
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
-    record = provenance("turn", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
+    record = provenance("turned", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
     model: Frontalizer | None = None
     why = ""
     try:

@@ -28,7 +28,7 @@ KEY = "alignment"
 """The param of a frontalizer's card: ``{ahead: pixels of the 112-pixel crop at 90 degrees, nearer: factor at 90 degrees}``."""
 
 
-class Ahead:
+class YawAligned:
     """The detector ``inner`` with moved points: the aligned crop's content goes ``ahead * sin(yaw)`` pixels away from where the face looks, and is
     enlarged by ``1 + (nearer - 1) (1 - cos(yaw))`` about its middle."""
 
@@ -84,4 +84,4 @@ def aligned_for(card: ModelCard, detector: Detector, *, device: str = "cpu") -> 
         return detector
     pose = card.the("pose")
     ahead, nearer = numbers_of(card)
-    return Ahead(detector, load_pose(pose, device=device), ahead=ahead, nearer=nearer)
+    return YawAligned(detector, load_pose(pose, device=device), ahead=ahead, nearer=nearer)

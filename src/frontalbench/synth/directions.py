@@ -24,7 +24,7 @@ RIDGE = 10.0
 
 
 @dataclass(frozen=True)
-class Turn:
+class Directions:
     """``mean``: the mean style (512,); ``yaw``, ``pitch``: style change per degree of that angle with the other held (512,);
     ``level``: the mean measured pitch of the samples in degrees, which is what a level face reads."""
 
@@ -34,7 +34,7 @@ class Turn:
     level: float
 
 
-def fit(styles: npt.ArrayLike, poses: npt.ArrayLike, mean: npt.ArrayLike, covariance: npt.ArrayLike) -> Turn:
+def fit(styles: npt.ArrayLike, poses: npt.ArrayLike, mean: npt.ArrayLike, covariance: npt.ArrayLike) -> Directions:
     """The directions from ``styles`` (N, D) and measured ``poses`` (N, 3) yaw, pitch, roll in degrees.
 
     ``mean`` (D,) and ``covariance`` (D, D) of styles: from many more than N of them, since styles are cheap and pictures are not.
@@ -46,24 +46,24 @@ def fit(styles: npt.ArrayLike, poses: npt.ArrayLike, mean: npt.ArrayLike, covari
     reading = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ (angles - angles.mean(axis=0)))
     pattern = spread @ reading
     directions = pattern @ np.linalg.inv(reading.T @ pattern)
-    return Turn(centre, directions[:, 0], directions[:, 1], float(angles[:, 1].mean()))
+    return Directions(centre, directions[:, 0], directions[:, 1], float(angles[:, 1].mean()))
 
 
-def save(path: str | os.PathLike[str], turn: Turn) -> None:
-    """Write a :class:`Turn` as ``.npz`` (float32)."""
+def save(path: str | os.PathLike[str], directions: Directions) -> None:
+    """Write a :class:`Directions` as ``.npz`` (float32)."""
     with atomic.replacing(path) as temporary, temporary.open("wb") as handle:
-        vectors = {name: getattr(turn, name).astype(np.float32) for name in ("mean", "yaw", "pitch")}
-        np.savez(handle, **vectors, level=np.float32(turn.level))
+        vectors = {name: getattr(directions, name).astype(np.float32) for name in ("mean", "yaw", "pitch")}
+        np.savez(handle, **vectors, level=np.float32(directions.level))
 
 
-def load(path: str | os.PathLike[str] | None = None) -> Turn:
-    """Read a :class:`Turn`; by default the one that ships with this package. Raises :class:`BadInput`."""
-    shipped = resources.files("frontalbench.synth") / "data" / "turn.npz"
+def load(path: str | os.PathLike[str] | None = None) -> Directions:
+    """Read a :class:`Directions`; by default the one that ships with this package. Raises :class:`BadInput`."""
+    shipped = resources.files("frontalbench.synth") / "data" / "directions.npz"
     with shipped.open("rb") if path is None else open(path, "rb") as handle:  # noqa: PTH123 - one `with` for both
         try:
             arrays = np.load(handle, allow_pickle=False)
             mean, yaw, pitch = (arrays[name].astype(np.float64) for name in ("mean", "yaw", "pitch"))
-            return Turn(mean, yaw, pitch, float(arrays["level"]))
+            return Directions(mean, yaw, pitch, float(arrays["level"]))
         except (ValueError, KeyError, OSError) as error:
             raise BadInput(
                 f"{path or shipped}: not a file of turning directions ({error}); make it with make_synthetic.py --fit"
