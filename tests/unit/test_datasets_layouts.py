@@ -49,7 +49,7 @@ def test_every_layout_refuses_an_option_that_it_does_not_know(layout: str, tmp_p
     """Also a new one, of which the schema says nothing."""
     head = {"name": "mine", "layout": layout, "title": "Mine", "root": "x", "licence": {"terms": "mine", "publish": False}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**head, "options": {"folderz": ["a"]}}))
-    with pytest.raises(BadConfig, match="options.folderz: unknown key"):
+    with pytest.raises(BadConfig, match=r"options\.folderz: unknown key"):
         datasets.load(tmp_path / "mine.yaml")
 
 
