@@ -289,7 +289,7 @@ def missing_rows(dataset: Dataset) -> list[Row]:
         reasons = Counter(zip(rows.status[used].tolist(), rows.detail[used].tolist(), strict=True))
         if not reasons:
             continue
-        (word, detail), _ = min(reasons.items(), key=lambda item: (item[0][0] != status.WEIGHTS_MISSING, -item[1], item[0]))
+        (word, detail), _ = min(reasons.items(), key=lambda item: (item[0][0] not in status.CANNOT_RUN_HERE, -item[1], item[0]))
         out.append(
             {
                 **{"dataset": cell.dataset, "variant": cell.variant, "detector": cell.detector, "backbone": cell.backbone},
