@@ -209,7 +209,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     yaw = np.linspace(-80, 80, 120)
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
-    figure = plots.gain_curve({"tddfa.none": gains}, resamples=100)
+    figure = plots.gain_curve({"tddfa.none": gains})
     (axes,) = figure.axes
     for key, value in (("_net", 0.25), ("_identity", 0.125)):
         line = next(line for line in axes.lines if line.get_label() == key)

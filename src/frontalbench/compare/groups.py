@@ -127,11 +127,12 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         detail=words("detail"),
         yaw_source=words("yaw_source"),
         numbers=numbers,
-        moves=_read_moves(table.column("impostor_moves"), subject, path),
+        moves=read_moves(table.column("impostor_moves"), subject, path),
     )
 
 
-def _read_moves(column: pa.ChunkedArray, subject: Words, path: str | os.PathLike[str]) -> npt.NDArray[np.float16] | None:
+def read_moves(column: pa.ChunkedArray, subject: Words, path: str | os.PathLike[str] = "table") -> npt.NDArray[np.float16] | None:
+    """The column ``impostor_moves`` of a whole table as :attr:`Rows.moves`; ``subject`` (n,)."""
     lists = column.combine_chunks()
     there = np.flatnonzero(np.asarray(lists.is_valid()))
     if not len(there):

@@ -28,8 +28,8 @@ MIN_PEOPLE = 6
 MIN_FREEDOM = MIN_PEOPLE - 1
 KURTOSIS = 1.0
 """Excess kurtosis that people are taken to have. Some are hard to recognise, so their values have a long tail, and a spread from few of them is known
-less well than that of normal people. They are too few to estimate it; with 1 a mean of ten people of whom each is a goat with a chance of .1, or whose
-values are exponential, is covered in 92 %, that of normal people in 96 (docs/statistics.md)."""
+less well than that of normal people. They are too few to estimate it. With 1, a mean of ten people of whom each is a goat with a chance of .1, or
+whose values are exponential, is covered in 92 %, that of normal people in 96."""
 
 
 @dataclass(frozen=True)

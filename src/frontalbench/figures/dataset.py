@@ -264,7 +264,7 @@ class Workshop:
         from frontalbench.figures import plots
 
         gains = {variant: self._gains(variant, request.judge) for variant in self._judged(request.judge)}
-        return plots.gain_curve(gains, resamples=self.resamples, seed=self.seed, title=self._title(request), notice=self._notice(request))
+        return plots.gain_curve(gains, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots
