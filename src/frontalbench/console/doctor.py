@@ -205,8 +205,8 @@ def _cluster() -> Iterator[Check]:
 
 def _weights(configuration: Path | None, *, network: bool) -> Iterator[Check]:
     plan = Plan(*_configuration(configuration))
-    receipts = [Path(receipt) for receipt in plan.receipts()]
-    models = [plan.card(receipt.parent.name, receipt.stem) for receipt in receipts]
+    receipts = [Path(receipt) for receipt in plan.cards.receipts()]
+    models = [plan.cards.card(receipt.parent.name, receipt.stem) for receipt in receipts]
     needed = {(need.card.kind, need.card.name): need.card for need in store.requirements(models)}
     absent = [card for card in needed.values() if store.status(card).state == store.ABSENT]
     yield from _pictures(plan)
