@@ -69,9 +69,11 @@ def test_differences_are_paired_by_image_with_an_interval_over_people(tmp_path: 
     gain = 0.02 + 0.003 * np.arange(PEOPLE)
     low, high = scipy_stats.t.interval(0.95, PEOPLE - 1, gain.mean(), scipy_stats.sem(gain))
     assert not row["same"] and row["difference"] == pytest.approx(gain.mean(), abs=1e-6)
-    assert (row["difference_low"], row["difference_high"]) == pytest.approx((low, high), abs=1e-6)
+    assert 1.0 <= (row["difference_high"] - row["difference_low"]) / (high - low) < 1.1, "wider, as people are not normal"
+    assert row["difference_low"] + row["difference_high"] == pytest.approx(low + high, abs=1e-6)
     assert row["identity_difference"] == pytest.approx(gain.mean() - 0.01, abs=1e-6)
-    assert row["p"] == pytest.approx(scipy_stats.ttest_1samp(gain - 0.01, 0).pvalue, rel=1e-3) and row["p_holm"] == row["p"]
+    students = scipy_stats.ttest_1samp(gain - 0.01, 0).pvalue
+    assert students <= row["p"] < 10 * students and row["p_holm"] == row["p"]
 
 
 def test_only_probes_that_both_have_are_compared(tmp_path: Path) -> None:
