@@ -25,6 +25,8 @@ NAMES = {
     "preprocess": "detect",
     "extract_embeddings": "embed",
     "compute_similarity": "compare",
+    "diff_results": "diff",
+    "join_results": "join",
 }
 """Scripts whose command is not simply their name with hyphens. The script's own name works too."""
 FIRST = (
