@@ -83,4 +83,4 @@ def test_a_strangers_package_warps_the_five_points_into_their_places(shard: tupl
         assert picture.shape == (256, 256, 3)
         found = detector.detect(picture)
         # Eyes and mouth; where a detector sees the nose depends on the side of it that the photograph shows.
-        assert len(found) and np.abs(found.points[0] - wanted)[[0, 1, 3, 4]].max() < 6
+        assert len(found) and np.abs(found.points[0] - wanted)[[0, 1, 3, 4]].max() < 10
