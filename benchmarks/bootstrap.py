@@ -46,7 +46,7 @@ def main() -> int:
     start = time.perf_counter()
     made = 0
     for cell in range(arguments.cells):
-        made += len(groups.summarise_cell(rows(cell), original, is_original=False, bins=bins, resamples=arguments.resamples))
+        made += len(groups.summarize_cell(rows(cell), original, is_original=False, bins=bins, resamples=arguments.resamples))
     ours = time.perf_counter() - start
     per_cell = made // arguments.cells
     counts = bootstrap.draw_counts(arguments.people, arguments.resamples)

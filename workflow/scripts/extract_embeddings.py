@@ -41,7 +41,11 @@ def main() -> int:
     if folders.is_shard(args.source):
         return cli.report(run(args.source, args.out))
     folders.need_weights(card)
-    with folders.with_faces(args.source, args.pattern, args.detector, policy=args.policy, judged=True, **machine) as (shard, crops, _):
+    with folders.with_faces(args.source, args.pattern, args.detector, policy=args.policy, for_backbone=True, **machine) as (
+        shard,
+        crops,
+        _,
+    ):
         counts = run(crops, args.out / "embeddings.parquet")
         folders.write_embedded(args.out, shard)
     return cli.report(counts)

@@ -105,12 +105,12 @@ def table(chosen: list[ModelCard]) -> str:
         licence = card.data["licence"]["weights"]
         for key, weight in card.weights.items():
             megabytes = None if weight.bytes is None else weight.bytes / 1e6
-            rows.append([card.kind, card.name, weight.file, megabytes, licence, where.files[key]])
+            rows.append([card.kind, card.name, weight.file, megabytes, weight.terms or licence, where.files[key]])
         if not card.weights:
             rows.append([card.kind, card.name, "-", None, licence, f"uses {', '.join(card.uses)}" if card.uses else "needs none"])
     text: str = tabulate(
         rows,
-        headers=["kind", "card", "file", "MB", "licence of the weights", "here"],
+        headers=["kind", "card", "file", "MB", "licence of the weights, or what to accept", "here"],
         floatfmt=".1f",
         missingval="",
         maxcolwidths=[None, None, None, None, 60, None],

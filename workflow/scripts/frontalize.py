@@ -19,7 +19,7 @@ from pathlib import Path
 from frontalbench import cli
 from frontalbench.catalogue import cards
 from frontalbench.catalogue.external import FAMILY
-from frontalbench.detect.ahead import KEY
+from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested

@@ -17,7 +17,7 @@ from frontalbench import cli
 from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-from frontalbench.synth import drivers, people, turn
+from frontalbench.synth import directions, drivers, people
 
 DETECTOR, LANDMARKS = "scrfd_500m", "tddfa_mb1"
 
@@ -42,7 +42,7 @@ def main() -> int:
     try:
         made = drivers.make(
             TorchDraws(),
-            turn.load(None),
+            directions.load(None),
             load_detector(detector, threads=args.threads),
             tddfa.load(landmarks, threads=args.threads),
             seed=args.seed,

@@ -23,7 +23,7 @@ from frontalbench import cli, images
 from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-from frontalbench.synth import pairs, people, turn
+from frontalbench.synth import directions, pairs, people
 from frontalbench.synth.quality import page
 
 DETECTOR, POSE, MESH = "scrfd_500m", "tddfa_pose", "tddfa"
@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument("--engine", choices=("openvino", "torch"), default="openvino", help="who draws (default: openvino)")
     parser.add_argument("--device", default="cpu", help="where torch draws: cpu or cuda (default: cpu)")
     parser.add_argument(
-        "--judges", nargs="+", default=["w600k_mbf", "arcface_y1"], metavar="CARD", help="training backbones for the band of identity"
+        "--backbones", nargs="+", default=["w600k_mbf", "arcface_y1"], metavar="CARD", help="training backbones for the band of identity"
     )
     parser.add_argument(
         "--misfit",
@@ -78,11 +78,11 @@ def draw_people(args: argparse.Namespace, end: float) -> None:
         return
     detector = load_detector(cards.find("detector", DETECTOR), threads=args.threads)
     instruments = people.Instruments(detector, load_pose(cards.find("pose", POSE), threads=args.threads), ())
-    generator, directions = draws(args), turn.load()
+    generator, ways = draws(args), directions.load()
     for number in cli.progress(missing, total=len(missing), label="drawing", unit="person"):
         if time.monotonic() > end:
             return
-        pairs.save_shots(args.shots, args.seed, number, pairs.shoot(generator, directions, instruments, seed=args.seed, number=number))
+        pairs.save_shots(args.shots, args.seed, number, pairs.shoot(generator, ways, instruments, seed=args.seed, number=number))
 
 
 def make_shards(args: argparse.Namespace, end: float) -> None:
@@ -90,7 +90,7 @@ def make_shards(args: argparse.Namespace, end: float) -> None:
     from frontalbench.embed import load_backbone
     from frontalbench.frontalize.tddfa import load as load_mesh
 
-    judges = [load_backbone(cards.find("backbone", name), threads=args.threads) for name in args.judges]
+    backbones = [load_backbone(cards.find("backbone", name), threads=args.threads) for name in args.backbones]
     detector = load_detector(cards.find("detector", DETECTOR), threads=args.threads)
     mesh = load_mesh(cards.find("frontalizer", MESH), threads=args.threads)
     for shard, people_of_shard in itertools.groupby(pairs.load_shots(args.shots), lambda person: person[0] // PER_SHARD):
@@ -100,7 +100,7 @@ def make_shards(args: argparse.Namespace, end: float) -> None:
         made: list[pairs.Pair] = []
         for number, shots in people_of_shard:
             random = np.random.default_rng([args.seed, number, 5])
-            made += pairs.pairs(shots, mesh, detector, judges, person=number, size=args.size, random=random, misfit=args.misfit)
+            made += pairs.pairs(shots, mesh, detector, backbones, person=number, size=args.size, random=random, misfit=args.misfit)
         pairs.write_shard(path, made)
         sys.stderr.write(f"{path}: {len(made)} pairs\n")
 

@@ -6,7 +6,7 @@ Only these of a seed:  make_synthetic.py --out people/ --seed 7 --numbers 3,4,6
 The shipped set again: make_synthetic.py --out people/ --recipe demo/synthetic/recipe.json
 Look before choosing:  make_synthetic.py --out sheet.png --seed 7 --sheet 48
 Measure a set anew:    make_synthetic.py --out table.md --check demo/synthetic
-Turning directions:    make_synthetic.py --out turn.npz --fit 700
+Turning directions:    make_synthetic.py --out directions.npz --fit 700
 
 Nobody checks how old a person looks: look at the pictures, and keep adults (--sheet, then --numbers).
 """
@@ -24,7 +24,7 @@ from frontalbench import cli, images
 from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-from frontalbench.synth import check, people, picture_set, turn
+from frontalbench.synth import check, directions, people, picture_set
 from frontalbench.synth.mobilestylegan import Generator
 
 DETECTOR, POSE, BACKBONES = "scrfd_500m", "tddfa_pose", ("w600k_mbf", "edgeface_s")
@@ -56,20 +56,20 @@ def main() -> int:
         return cli.EXIT_OK
     generator = Generator(threads=args.threads)
     if args.fit:
-        turn.save(args.out, fit(generator, args.fit, args.seed, args.threads))
+        directions.save(args.out, fit(generator, args.fit, args.seed, args.threads))
         return cli.EXIT_OK
-    directions = turn.load(args.turn)
+    ways = directions.load(args.turn)
     if args.sheet:
-        atomic.write_bytes(args.out, images.encode_png(sheet(generator, directions, args.seed, args.sheet)))
+        atomic.write_bytes(args.out, images.encode_png(sheet(generator, ways, args.seed, args.sheet)))
         return cli.EXIT_OK
     if args.recipe:
         content = picture_set.read_recipe(args.recipe)
         for image, data in cli.progress(
-            picture_set.draw(generator, directions, content), total=len(content["pictures"]), label="drawing", unit="picture"
+            picture_set.draw(generator, ways, content), total=len(content["pictures"]), label="drawing", unit="picture"
         ):
             atomic.write_bytes(args.out / image, data)
         return cli.EXIT_OK
-    made = [(f"synth_{place:02d}", person) for place, person in enumerate(find(generator, directions, args), start=1)]
+    made = [(f"synth_{place:02d}", person) for place, person in enumerate(find(generator, ways, args), start=1)]
     listed = picture_set.write(args.out, made, seed=args.seed, size=args.size)
     sys.stderr.write(f"{args.out}: {len(made)} people, {len(listed)} pictures\n")
     return cli.EXIT_OK
@@ -100,14 +100,14 @@ def instruments(threads: int) -> people.Instruments:
     )
 
 
-def find(generator: Generator, directions: turn.Turn, args: argparse.Namespace) -> Iterator[people.Person]:
+def find(generator: Generator, ways: directions.Directions, args: argparse.Namespace) -> Iterator[people.Person]:
     """People that keep to their bands and are no one's double; says on stderr why a candidate is not used."""
     models = instruments(args.threads)
     taken: list[people.Person] = []
     wanted = len(args.numbers) if args.numbers else args.identities
     for number in args.numbers or range(CANDIDATES_PER_PERSON * wanted):
         try:
-            person = people.make_person(generator, directions, models, seed=args.seed, number=number, others=taken, size=args.size)
+            person = people.make_person(generator, ways, models, seed=args.seed, number=number, others=taken, size=args.size)
         except people.Rejected as reason:
             sys.stderr.write(f"candidate {number}: not used, {reason}\n")
             continue
@@ -122,14 +122,14 @@ def find(generator: Generator, directions: turn.Turn, args: argparse.Namespace) 
         )
 
 
-def sheet(generator: Generator, directions: turn.Turn, seed: int, count: int) -> images.RGB:
+def sheet(generator: Generator, ways: directions.Directions, seed: int, count: int) -> images.RGB:
     """The first ``count`` candidates of a seed as they are, eight in a row, 128 pixels each."""
-    tiles = [people.draw(generator, directions, seed=seed, number=number, size=128) for number in range(count)]
+    tiles = [people.draw(generator, ways, seed=seed, number=number, size=128) for number in range(count)]
     tiles += [np.zeros_like(tiles[0])] * (-count % 8)
     return np.vstack([np.hstack(tiles[start : start + 8]) for start in range(0, len(tiles), 8)])
 
 
-def fit(generator: Generator, count: int, seed: int, threads: int) -> turn.Turn:
+def fit(generator: Generator, count: int, seed: int, threads: int) -> directions.Directions:
     """Turning directions from ``count`` measured pictures of styles at truncation 0.8; mean and covariance from 4,000 styles."""
     models = instruments(threads)
     random = np.random.default_rng(seed)
@@ -142,7 +142,7 @@ def fit(generator: Generator, count: int, seed: int, threads: int) -> turn.Turn:
         if measured is not None:
             used.append(wider)
             poses.append(measured.pose)
-    return turn.fit(used, poses, mean, np.cov(styles.T))
+    return directions.fit(used, poses, mean, np.cov(styles.T))
 
 
 if __name__ == "__main__":

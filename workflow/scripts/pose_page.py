@@ -28,11 +28,11 @@ def main() -> int:
         from frontalbench.page import blocks
     except ModuleNotFoundError as error:
         raise BadInput(f'the pose page needs {error.name}: pip install -c constraints.txt -e ".[page]"') from error
-    from frontalbench.page.turner import Turner
+    from frontalbench.page.session import Session
 
     shipped = cards.project_root() / "demo" / "synthetic"
-    turner = Turner(detector=args.detector, threads=args.threads, device=args.device)
-    page = blocks.build(turner, [shipped / name for name in EXAMPLES if (shipped / name).is_file()], frontalizer=args.frontalizer)
+    session = Session(detector=args.detector, threads=args.threads, device=args.device)
+    page = blocks.build(session, [shipped / name for name in EXAMPLES if (shipped / name).is_file()], frontalizer=args.frontalizer)
     print(f"pose page: http://{args.host}:{args.port}  (Ctrl-C ends it)", flush=True)
     blocks.launch(page, args.host, args.port)
     return cli.EXIT_OK

@@ -15,8 +15,8 @@ from collections import Counter
 from frontalbench import cli, tables
 from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, load_detector
-from frontalbench.detect.ahead import aligned_for
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
+from frontalbench.detect.yaw_alignment import aligned_for
 from frontalbench.plain import folders
 from frontalbench.stages.detect import detect_shard
 
@@ -45,7 +45,7 @@ def main() -> int:
             return aligned_for(cards.find("frontalizer", args.aligned_for), detector, device=args.device) if args.aligned_for else detector
 
         return cli.report(detect_shard(args.source, args.out, card, make, **machine))
-    with folders.with_faces(args.source, args.pattern, args.detector, judged=True, aligned_for=args.aligned_for or "", **machine) as (
+    with folders.with_faces(args.source, args.pattern, args.detector, for_backbone=True, aligned_for=args.aligned_for or "", **machine) as (
         shard,
         crops,
         _,

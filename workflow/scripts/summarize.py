@@ -26,9 +26,11 @@ def main() -> int:
     source.add_argument("--metrics", type=Path, metavar="CSV", help="metrics of plain folders")
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="similarity tables of a run (@FILE: one name per line)")
     source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
-    parser.add_argument("--quality", nargs="*", default=[], metavar="FILE", help="quality tables of the run (judge_quality.py writes them)")
     parser.add_argument(
-        "--distribution", nargs="*", default=[], metavar="FILE", help="tables of FID and KID (judge_distribution.py writes them)"
+        "--quality", nargs="*", default=[], metavar="FILE", help="quality tables of the run (measure_quality.py writes them)"
+    )
+    parser.add_argument(
+        "--distribution", nargs="*", default=[], metavar="FILE", help="tables of FID and KID (measure_distribution.py writes them)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="CSV to write (--metrics), or folder")
     parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
@@ -60,7 +62,7 @@ def main() -> int:
             raise BadInput(f"{short[0]}: expected a path that ends in DATASET/VARIANT/DETECTOR/BACKBONE.parquet")
     settings = Settings(arguments.resamples, arguments.seed)
     written = summarize(
-        files, arguments.out, settings=settings, expected=expected, yaw_bins=bins, judged=arguments.quality, sets=arguments.distribution
+        files, arguments.out, settings=settings, expected=expected, yaw_bins=bins, measured=arguments.quality, sets=arguments.distribution
     )
     sys.stdout.write(f"{len(written)} files written to {arguments.out}\n")
     return 0

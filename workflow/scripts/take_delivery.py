@@ -3,7 +3,7 @@
 
 example:
   take_delivery.py --model my_tool --dataset synthetic --in results/images/synthetic/0000.parquet \\
-      --listed results/people/synthetic/images.parquet --out frontals.parquet
+      --listed results/metadata/synthetic/images.parquet --out frontals.parquet
 
 The workflow runs this for every shard; from a folder to its row in the tables it is `frontalbench judge`.
 """

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Train frontalbench_rnr or scaleway_synth on pairs of people who do not exist, in slices: call it again and it goes on.
 
-Minutes on two cores:  train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset tiny
-An hour on two cores:  train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset short --bfloat16 --threads 2
-On a GPU, a slice:     train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --device cuda --bfloat16 --minutes 9
-At 256 pixels:         train_network.py rnr --pairs PAIRS --out OUT --preset short_256 --begin-with results/train/rnr/frontalbench_rnr.safetensors
-Measure only:          train_network.py rnr --pairs results/train/pairs --out results/train/rnr --preset full --minutes 0
+Minutes on two cores:  train_network.py refiner --pairs results/train/pairs --out results/train/refiner --preset tiny
+An hour on two cores:  train_network.py refiner --pairs results/train/pairs --out results/train/refiner --preset short --bfloat16 --threads 2
+On a GPU, a slice:     train_network.py refiner --pairs PAIRS --out OUT --preset full --device cuda --bfloat16 --minutes 9
+At 256 pixels:         train_network.py refiner --pairs PAIRS --out OUT --preset short_256 --begin-with OUT/frontalbench_rnr.safetensors
+Measure only:          train_network.py refiner --pairs results/train/pairs --out results/train/refiner --preset full --minutes 0
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from frontalbench.files import atomic
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("network", choices=("rnr", "scaleway"), help="which network: frontalbench_rnr or scaleway_synth")
+    parser.add_argument("network", choices=("refiner", "scaleway"), help="which network: frontalbench_rnr or scaleway_synth")
     parser.add_argument("--pairs", type=Path, required=True, metavar="DIR", help="shards, as make_pairs.py writes them")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the checkpoint, the weights and report.json")
     parser.add_argument(
@@ -40,11 +40,11 @@ def main() -> int:
     parser.add_argument("--begin-with", type=Path, metavar="FILE", help="trained weights for the first step, where names and shapes agree")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of weights and batches (default: 0)")
     parser.add_argument(
-        "--judges",
+        "--backbones",
         nargs="*",
         default=["w600k_mbf", "arcface_y1"],
         metavar="CARD",
-        help="backbones of the report and, for rnr, of the losses; declare them on the card",
+        help="backbones of the report and, for refiner, of the losses; declare them on the card",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--bfloat16", action="store_true", help="convolutions in bfloat16")
@@ -53,20 +53,22 @@ def main() -> int:
 
     import torch
 
+    from frontalbench.embed.gradient import load_recognizer
     from frontalbench.synth.pairs import read_shards
-    from frontalbench.train import rnr, scaleway
-    from frontalbench.train.judge import load_judge
+    from frontalbench.train import refiner, scaleway
     from frontalbench.train.trainer import split
 
     torch.set_num_threads(args.threads)
-    training_of: ModuleType = {"rnr": rnr, "scaleway": scaleway}[args.network]  # imported by name, so that a change of theirs counts
+    training_of: ModuleType = {"refiner": refiner, "scaleway": scaleway}[
+        args.network
+    ]  # imported by name, so that a change of theirs counts
     if not hasattr(training_of, args.preset.upper()):
         raise BadInput(f"--preset {args.preset}: {args.network} has no such configuration; take tiny or full")
     settings = replace(getattr(training_of, args.preset.upper()), seed=args.seed)
     if args.steps:
         settings = replace(settings, steps=args.steps)
-    judges = [load_judge(cards.find("backbone", name)) for name in args.judges]
-    trainer = training_of.Trainer(settings, judges, device=args.device, bfloat16=args.bfloat16)
+    backbones = [load_recognizer(cards.find("backbone", name)) for name in args.backbones]
+    trainer = training_of.Trainer(settings, backbones, device=args.device, bfloat16=args.bfloat16)
     if not trainer.resume(args.out) and args.begin_with:
         sys.stderr.write(f"begun with {args.begin_with}; new: {', '.join(trainer.begin_with(args.begin_with)) or 'nothing'}\n")
     training, held_out = split(trainer.prepared(read_shards(args.pairs)))
@@ -81,7 +83,7 @@ def main() -> int:
     trainer.network.eval()
     draws = {"network": trainer.network, **trainer.baselines(training)}
     scores = {name: asdict(trainer.evaluate(draw, held_out)) for name, draw in draws.items()}
-    said = {"settings": asdict(settings), "step": trainer.step, "judges": args.judges, "held_out": scores}
+    said = {"settings": asdict(settings), "step": trainer.step, "backbones": args.backbones, "held_out": scores}
     atomic.write_text(args.out / "report.json", json.dumps(said, indent=1) + "\n")
     sys.stdout.write(json.dumps(scores) + "\n")
     return cli.EXIT_OK

@@ -15,7 +15,7 @@ from frontalbench import cli
 from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.stages.turn import turn_references
+from frontalbench.stages.turned import turn_references
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ from frontalbench.plan.variant import ORIGINAL
 
 def main() -> int:
     listing = "\n".join(f"  {name:14}{text}" for name, text in dataset.NAMES.items())
+    about = ", ".join(plot.name for plot in dataset.PLOTS if plot.about == "variant")
     parser = cli.parser(f"{__doc__}\nfigures:\n{listing}", fromfile_prefix_chars="@")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--figure", choices=list(dataset.NAMES), metavar="NAME", help="one of the figures listed above")
@@ -31,7 +32,7 @@ def main() -> int:
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="tables of the run (@FILE: one name per line)")
     source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
     parser.add_argument("--out", type=Path, metavar="STEM", help="name of the figure without ending; the folder with --all")
-    parser.add_argument("--variant", default="", help="which variant (triples, ordered, heatmap; default: the only one)")
+    parser.add_argument("--variant", default="", help=f"which variant ({about}; default: the only one)")
     parser.add_argument("--judge", default="", metavar="DETECTOR,BACKBONE", help="whose similarities (default: the first that is listed)")
     parser.add_argument(
         "--metric", choices=list(series.METRICS), default="identity_gain", help="what the heat map shows (default: identity_gain)"
@@ -95,15 +96,15 @@ def _judges(files: inputs.Inputs, asked: str) -> list[tuple[str, str]]:
 
 
 def _request(arguments: argparse.Namespace, files: inputs.Inputs, judges: list[tuple[str, str]]) -> dataset.Request:
-    name = arguments.figure
-    variant = arguments.variant
-    if name in dataset.SHEETS or (name == "heatmap" and arguments.metric in ("net_gain", "identity_gain")):
+    plot = dataset.named(arguments.figure)
+    variant, metric = arguments.variant, arguments.metric if plot.values else ""
+    if plot.about == "variant" and metric not in plot.values_of_photographs:
         if not variant and len(files.variants) != 1:
-            raise BadInput(f"--variant is missing: {name} is about one variant; there: {', '.join(files.variants) or 'none'}")
+            raise BadInput(f"--variant is missing: {plot.name} is about one variant; there: {', '.join(files.variants) or 'none'}")
         variant = variant or files.variants[0]
-    elif name == "heatmap":
+    elif plot.about == "variant":
         variant = variant or ORIGINAL
-    return dataset.Request(name, variant=variant, judge=judges[0], metric=arguments.metric if name == "heatmap" else "")
+    return dataset.Request(plot.name, variant=variant, judge=judges[0], metric=metric)
 
 
 if __name__ == "__main__":

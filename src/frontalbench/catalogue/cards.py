@@ -73,13 +73,15 @@ Source = UrlSource | PackageSource | FileSource
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden)."""
+    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden).
+    ``terms``: of a file that everybody must get from its makers: where, and what to accept there."""
 
     key: str
     file: str
     bytes: int | None
     sha256: str | None
     sources: tuple[Source, ...]
+    terms: str = ""
 
 
 @dataclass(frozen=True)
@@ -396,7 +398,9 @@ def _build(data: Mapping[str, Any], file: Path, root: Path) -> ModelCard:
 
 def _weight(key: str, entry: Mapping[str, Any], root: Path) -> WeightFile:
     sources = tuple(_source(source, root) for source in entry["sources"])
-    return WeightFile(key=key, file=entry["file"], bytes=entry["bytes"], sha256=entry["sha256"], sources=sources)
+    return WeightFile(
+        key=key, file=entry["file"], bytes=entry["bytes"], sha256=entry["sha256"], sources=sources, terms=entry.get("terms", "")
+    )
 
 
 def _source(entry: Mapping[str, Any], root: Path) -> Source:
