@@ -35,6 +35,7 @@ FIRST = (
     "compute_similarity",
     "verify",
     "summarize",
+    "similarity",
     "inference",
     "measure_pose",
     "verify",
@@ -43,6 +44,8 @@ FIRST = (
 """Scripts for plain folders, in the order in which one uses them."""
 NO_DOOR = ("bootstrap", "column_table", "figure_pages", "model_table")
 """Scripts for a checkout alone: what runs before anything is installed, and the tables of README and docs."""
+ALIASES = {"csim": "similarity", "identity-similarity": "similarity", "ids": "similarity", "id-retrieval": "similarity"}
+"""Other names under which people look for a command."""
 OWN = {
     "init": "Lay out a working folder: Snakefile, rules, scripts, configuration, cards, demo.",
     "doctor": "Look whether this machine has what is needed; one line per check, with what to do.",
@@ -115,7 +118,7 @@ def _open_door(name: str, arguments: list[str]) -> None:
     """Run the command ``name``, which ends the process. Raises :class:`BadInput` when there is none."""
     known = doors()
     spelt = {**{path.stem: command for command, path in known.items()}, **{path.stem.replace("_", "-"): c for c, path in known.items()}}
-    command = name if name in known else spelt.get(name)
+    command = name if name in known else (spelt | ALIASES).get(name)
     if command is None:
         raise BadInput(f"no command '{name}'{validation.did_you_mean(name, [*OWN, *known])}; frontalbench --help lists all")
     script = known[command]

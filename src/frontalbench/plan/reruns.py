@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from frontalbench import tables
-from frontalbench.catalogue import cards
+from frontalbench.catalogue import cards, external
 from frontalbench.catalogue.config import Config
 from frontalbench.datasets import layouts
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.plan import fingerprint, grid
 from frontalbench.plan.used import UsedCards
 from frontalbench.quality import measures
-from frontalbench.weights import store
+from frontalbench.weights import foreign, store
 
 
 class Reruns:
@@ -59,7 +59,14 @@ class Reruns:
         receipt = json.loads(path.read_text(encoding="utf-8"))
         if receipt["status"] == "ok":
             return ""
-        return "present" if store.available(self._cards.card(kind, name)) else ""
+        card = self._cards.card(kind, name)
+        lacks = foreign.lacks(card) if card.family == external.FAMILY else []
+        return "present" if store.available(card) and not lacks else ""
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def made_of(self, frontalizer: str) -> str:
+        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter."""
+        return external.read(self._cards.card("frontalizer", frontalizer)).digest()[:16]
 
     def quality_meaning(self, *, of_sets: bool = False) -> list[str]:
         """What decides the values of the quality tables (``of_sets``: of FID and KID) besides their inputs and code: a text per measure."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 
-from frontalbench.catalogue import cards
+from frontalbench.catalogue import cards, external
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.config import Config
 from frontalbench.compare.feature import KIND, RECIPE, card_name
@@ -13,7 +13,7 @@ from frontalbench.elsewhere import survey as delivery
 from frontalbench.plan import grid
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
-from frontalbench.weights import store
+from frontalbench.weights import foreign, store
 
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.yaw_alignment`."""
@@ -51,7 +51,8 @@ class UsedCards:
     def receipt(self, kind: str, name: str) -> list[str]:
         """The receipts that a job using this card waits for (none when no weights are needed)."""
         parts = name.split("+") if kind == "enhancement" else [name]
-        return [f"{grid.RESULTS}/weights/{kind}/{part}.json" for part in parts if store.requirements([self.card(kind, part)])]
+        needy = (part for part in parts if store.requirements([self.card(kind, part)]) or self.card(kind, part).family == external.FAMILY)
+        return [f"{grid.RESULTS}/weights/{kind}/{part}.json" for part in needy]
 
     def receipts(self) -> list[str]:
         """Every receipt of the grid."""
@@ -98,3 +99,16 @@ class UsedCards:
     def elsewhere_pattern(self) -> str:
         """A regular expression for their names, which matches nothing where there are none."""
         return "|".join(map(re.escape, self.elsewhere())) or "(?!)"
+
+    def external(self) -> list[str]:
+        """The frontalizers of the grid that are foreign systems in their own environment."""
+        return [choice.name for choice in self._config.frontalizers if self.card("frontalizer", choice.name).family == external.FAMILY]
+
+    def external_pattern(self) -> str:
+        """A regular expression for their names, which matches nothing where there are none."""
+        return "|".join(map(re.escape, self.external())) or "(?!)"
+
+    def conda_environment(self, frontalizer: str) -> str | None:
+        """The conda environment that was made for a foreign system, for Snakemake to activate; None for a virtual environment and for none."""
+        folder = foreign.environment_folder(external.read(self.card("frontalizer", frontalizer)))
+        return str(folder) if (folder / "conda-meta").is_dir() else None
