@@ -9,6 +9,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # What `frontalbench init` lays out; frontalbench/console/project.py has the same list, and a test compares them.
 PROJECT = (
     "Snakefile",
+    "adapters",
     "constraints.txt",
     "config",
     "demo",

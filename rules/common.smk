@@ -50,6 +50,14 @@ SCRIPT = script_command(
 )
 
 
+# The same with the interpreter that runs Snakemake, also where a conda environment is activated: for jobs that start a foreign one themselves.
+HERE = script_command(
+    Path(workflow.basedir),
+    deployed="apptainer"
+    in {str(method) for method in workflow.deployment_settings.deployment_method},
+)
+
+
 # Told at once: from a function of a rule Snakemake would wrap its stack trace around the line that says what to do.
 if workflow.is_main_process and asks_for_everything(sys.argv[1:]):
     try:

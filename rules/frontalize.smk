@@ -68,4 +68,56 @@ rule take_delivery:
         " --listed {input.listed:q} --out {output:q} 2> {log:q}"
 
 
-ruleorder: take_delivery > frontalize
+# the same by a foreign system in its own environment (cards of family external): one start for the whole shard
+rule frontalize_external:
+    input:
+        pictures="results/images/{dataset}/{shard}.parquet",
+        faces=lambda wildcards: grid.crops_path(
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
+        ),
+        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+    output:
+        "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+    log:
+        "logs/frontalize/{dataset}/{frontalizer}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/frontalize/{dataset}/{frontalizer}/{shard}.tsv"
+    wildcard_constraints:
+        frontalizer=PLAN.external_pattern(),
+    # Made before by prepare_environments; our side runs with Snakemake's own interpreter, and starts that of the environment itself.
+    conda:
+        lambda wildcards: PLAN.conda_environment(wildcards.frontalizer)
+    threads: 1
+    resources:
+        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        runtime=lambda wildcards, attempt: attempt
+        * PLAN.minutes(wildcards.frontalizer, wildcards.dataset, wildcards.shard),
+    params:
+        made_of=lambda wildcards: PLAN.made_of(wildcards.frontalizer),
+        code=lambda wildcards: PLAN.code(
+            "external",
+            "frontalize_external.py",
+            ("frontalizer", wildcards.frontalizer),
+            schema="frontals",
+        ),
+    shell:
+        HERE
+        + "frontalize_external.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --made-of {params.made_of}"
+        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
+
+
+# Environments and repositories of the foreign systems of the grid, on a machine with a network; asked for by name, before a run:
+#   snakemake --cores 1 prepare_environments
+rule prepare_environments:
+    log:
+        "logs/prepare_environments.log",
+    localrule: True
+    params:
+        names=" ".join(PLAN.external()),
+    shell:
+        HERE
+        + "prepare_environments.py {params.names} 2> {log:q} || (cat {log:q} >&2; exit 1)"
+
+
+ruleorder: take_delivery > frontalize_external > frontalize

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,13 +24,18 @@ from frontalbench.errors import WeightsMissing  # noqa: E402
 from frontalbench.frontalize import hassner, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched  # noqa: E402
+from frontalbench.frontalize.deca import DecaFamily, Surface  # noqa: E402
+from frontalbench.frontalize.eg3d import Eg3dFamily  # noqa: E402
 from frontalbench.frontalize.ffwm import FfwmFamily  # noqa: E402
 from frontalbench.frontalize.fsgan import FsganFamily  # noqa: E402
 from frontalbench.frontalize.gan_inversion import GanInversionFamily  # noqa: E402
+from frontalbench.frontalize.headgan import HeadGanFamily  # noqa: E402
+from frontalbench.frontalize.inversion import Target  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
 from frontalbench.weights import store  # noqa: E402
+from tests.golden import faces  # noqa: E402
 
 CPU = torch.device("cpu")
 PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_01" / "Angle" / "synth_01_l39.jpg"
@@ -59,6 +65,31 @@ def fsgan(*, interpolated: bool, step: float) -> Frontalizer:
     return Batched("fsgan", family, takes_target_pose=not interpolated, batch=2)
 
 
+class Shown:
+    """In place of an inversion: the head as it was shown."""
+
+    def turned(self, target: Target) -> Tensor:
+        assert target.label.shape == target.wanted.shape == (25,) and np.isfinite(target.points).all()
+        return torch.from_numpy(target.pixels.copy()).permute(2, 0, 1) / 127.5 - 1.0
+
+
+def eg3d() -> Frontalizer:
+    family = Eg3dFamily(load_landmarks(cards.find("landmarks", "tddfa_mb1")), Shown())
+    return Batched("eg3d", family, takes_target_pose=True, batch=1)
+
+
+class Redrawn(nn.Module):
+    """In place of HeadGAN: the photograph where the wanted head is."""
+
+    def forward(self, driving: Tensor, reference: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(picture=reference[:, 3:] * (driving[:, :1] > 0.0))
+
+
+def headgan() -> Frontalizer:
+    family = HeadGanFamily(load_landmarks(cards.find("landmarks", "tddfa_mb1")), Redrawn(), CPU)  # type: ignore[arg-type]
+    return Batched("headgan", family, takes_target_pose=True, batch=2)
+
+
 def real_hassner(locate: points68.Locate, hidden: str) -> Frontalizer:
     card = cards.find("frontalizer", "hassner")
     try:
@@ -66,6 +97,26 @@ def real_hassner(locate: points68.Locate, hidden: str) -> Frontalizer:
     except WeightsMissing as error:
         pytest.skip(str(error))
     return hassner.HassnerFrontalizer("hassner", reference, locate, hidden=hidden)
+
+
+class Given(nn.Module):
+    """The same codes for every picture."""
+
+    def __init__(self, codes: Tensor) -> None:
+        super().__init__()
+        self.codes = codes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.codes[None].expand(len(x), -1)
+
+
+def deca(locate: points68.Locate) -> Frontalizer:
+    """A made-up head in the middle of the crop."""
+    codes = torch.zeros(236)
+    codes[206] = 8.0
+    surface = Surface(faces.flame(), faces.flame_unrolled(), faces.eye_mask().astype(np.float32))
+    family = DecaFamily(locate, surface, Given(codes), None, mirrored=True, device=CPU)  # type: ignore[arg-type]
+    return Batched("deca", family, takes_target_pose=True, batch=2)
 
 
 FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
@@ -83,6 +134,9 @@ FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     ),
     "hassner": (320, lambda locate: real_hassner(locate, "counts")),
     "hassner_depth": (320, lambda locate: real_hassner(locate, "depth")),
+    "eg3d": (512, lambda _: eg3d()),
+    "headgan": (256, lambda _: headgan()),
+    "deca": (224, deca),
     "fsgan": (256, lambda _: fsgan(interpolated=False, step=30.0)),
     "fsgan_interpolated": (256, lambda _: fsgan(interpolated=True, step=0.0)),
 }

@@ -20,6 +20,7 @@ from frontalbench.catalogue import cards
 from frontalbench.detect import choose, load_detector
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
+from frontalbench.embed.gradient import load_recognizer
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import View
@@ -28,7 +29,6 @@ from frontalbench.frontalize.refiner_inputs import SPAN, cut, sample
 from frontalbench.frontalize.scaleway import ScalewayFamily, to_network
 from frontalbench.synth import pairs, quality
 from frontalbench.train import refiner, scaleway
-from frontalbench.train.recognizers import load_recognizer
 from frontalbench.train.trainer import face_crop, split
 
 Weight = Callable[..., Path]

@@ -13,9 +13,9 @@ import pytest
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.tryout import try_out
+from frontalbench.embed.gradient import load_recognizer
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.stages.embed import embed_shard
-from frontalbench.train.recognizers import load_recognizer
 from frontalbench.weights import store
 
 CARDS = cards.all_cards()

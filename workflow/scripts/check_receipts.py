@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fail when weights that the grid needs are out of reach: one line per file, what it is for, how to provide it."""
+"""Fail when weights, environments or repositories that the grid needs are out of reach: a line per model, with what to do."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def main() -> int:
         print(line, file=sys.stderr)
     if missing:
         print(
-            f"{len(missing)} model(s) of the grid have no weights here; everything else is finished and in the tables."
+            f"{len(missing)} model(s) of the grid cannot run here; everything else is finished and in the tables."
             " Provide the files as said above and run again; to try the addresses again: snakemake --forcerun fetch_weights",
             file=sys.stderr,
         )

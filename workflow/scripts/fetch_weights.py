@@ -13,15 +13,16 @@ import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.catalogue import cards
+from frontalbench.catalogue import cards, external
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.tryout import try_out
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.files import atomic
-from frontalbench.weights import store
+from frontalbench.weights import foreign, store
 
 
 def main() -> int:
@@ -41,7 +42,10 @@ def main() -> int:
         except WeightsMissing as error:
             missing = error
     if args.receipt is not None:
-        atomic.write_text(args.receipt, json.dumps(receipt(chosen[0], missing is None), indent=1, sort_keys=True) + "\n")
+        lacks = foreign_lacks(chosen[0])
+        atomic.write_text(args.receipt, json.dumps(receipt(chosen[0], missing is None, lacks), indent=1, sort_keys=True) + "\n")
+        for line in lacks:
+            print(f"warning: {line}", file=sys.stderr)
     if missing is None:
         for needed, path in zip(store.requirements(chosen), paths, strict=True):
             print(f"{needed.card.kind}/{needed.card.name}\t{needed.weight.key}\t{path}")
@@ -101,12 +105,12 @@ def table(chosen: list[ModelCard]) -> str:
         licence = card.data["licence"]["weights"]
         for key, weight in card.weights.items():
             megabytes = None if weight.bytes is None else weight.bytes / 1e6
-            rows.append([card.kind, card.name, weight.file, megabytes, licence, where.files[key]])
+            rows.append([card.kind, card.name, weight.file, megabytes, weight.terms or licence, where.files[key]])
         if not card.weights:
             rows.append([card.kind, card.name, "-", None, licence, f"uses {', '.join(card.uses)}" if card.uses else "needs none"])
     text: str = tabulate(
         rows,
-        headers=["kind", "card", "file", "MB", "licence of the weights", "here"],
+        headers=["kind", "card", "file", "MB", "licence of the weights, or what to accept", "here"],
         floatfmt=".1f",
         missingval="",
         maxcolwidths=[None, None, None, None, 60, None],
@@ -114,21 +118,32 @@ def table(chosen: list[ModelCard]) -> str:
     return text
 
 
-def receipt(card: ModelCard, complete: bool) -> dict[str, object]:
-    """The same bytes on every machine: no paths, no reasons that differ between networks."""
+def foreign_lacks(card: ModelCard) -> list[str]:
+    """What a foreign system still lacks after its repository was fetched like a weight; nothing for other cards. Environments are not made here."""
+    if card.family != external.FAMILY:
+        return []
+    said = external.read(card)
+    if said.url and said.commit:
+        with contextlib.suppress(WeightsMissing):  # what is missing then is said below
+            foreign.fetch_repository(said)
+    return [line for _, line in foreign.lacks(card)]
+
+
+def receipt(card: ModelCard, complete: bool, lacks: Sequence[str] = ()) -> dict[str, object]:
+    """The same bytes on every machine where nothing is missing: no paths, no reasons that differ between networks."""
     needed = store.requirements([card])
     absent = [] if complete else [each for each in needed if store.status(each.card).files[each.weight.key] != store.PRESENT]
     return {
         "card": card.name,
         "kind": card.kind,
         "digest": card.digest(),
-        "status": "ok" if complete else "missing",
+        "status": "ok" if complete and not lacks else "missing",
         "files": [
             {"card": each.card.name, "key": each.weight.key, "file": each.weight.file, "sha256": each.weight.sha256}
             for each in needed
             if each not in absent
         ],
-        "reason": "; ".join(store.how_to_provide(each) for each in absent),
+        "reason": "; ".join([*(store.how_to_provide(each) for each in absent), *lacks]),
     }
 
 

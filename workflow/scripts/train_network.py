@@ -53,9 +53,9 @@ def main() -> int:
 
     import torch
 
+    from frontalbench.embed.gradient import load_recognizer
     from frontalbench.synth.pairs import read_shards
     from frontalbench.train import refiner, scaleway
-    from frontalbench.train.recognizers import load_recognizer
     from frontalbench.train.trainer import split
 
     torch.set_num_threads(args.threads)

@@ -36,9 +36,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, jackknife, stats
+from frontalbench.compare import bootstrap, jackknife, people, stats
 from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
+from frontalbench.compare.people import Moved, PersonMeans
 from frontalbench.errors import BadInput
 
 FloatArray = npt.NDArray[np.float64]
@@ -219,6 +220,12 @@ def _moves(rows: Rows, groups: int) -> FloatArray:
     return rows.moves.astype(np.float64) if known and rows.moves is not None else np.full((len(rows), groups), np.nan)
 
 
+def moves_between(rows: Rows, other: Rows) -> FloatArray:
+    """(n, groups): how ``rows.impostor - other.impostor`` changes without each group's references; NaN where a table does not say."""
+    groups = next((r.moves.shape[1] for r in (rows, other) if r.moves is not None), 1)
+    return _moves(rows, groups) - _moves(other, groups)
+
+
 def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
     """(groups,): how the mean impostor similarity of the images ``ok`` changes when a group is gone, its images and its references."""
     group = group_of(rows.subject_code, moves.shape[1])
@@ -328,9 +335,11 @@ def summarize_cell(
     """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.
 
     ``original``: the table of variant ``original`` of the same dataset, detector and backbone (``rows`` itself when ``is_original``).
-    Keys are the columns of the master table from ``group`` on (docs/statistics.md). The 95 % interval is Student's, from leaving people out
-    (:mod:`.jackknife`), as references too where strangers are part of the value; ``p_value`` (gains only) the sign-flip permutation test on
-    subject means. ``resamples`` and ``seed`` are those of the random sign flips.
+    Keys are the columns of the master table from ``group`` on (docs/statistics.md), and ``largest``, the share of the person with the most images.
+    The 95 % interval is Student's, from leaving people out (:mod:`.jackknife`), as references too where strangers are part of the value;
+    ``p_value`` (gains only) the sign-flip permutation test on people's means, and where strangers are part of them not below that of Student's t with
+    both sides left out: sign flips do not know that a reference person moves all of them at once. ``resamples`` and ``seed`` are those of the random
+    sign flips.
     """
     kinds = _kinds(rows, original, is_original)
     labels = bins.labels
@@ -346,11 +355,12 @@ def summarize_cell(
 
     out: list[dict[str, Any]] = []
     sums, numbers, tested, gaining = [], [], [], []
-    sided: list[tuple[int, FloatArray]] = []  # (row, how its sum changes without each group's references)
+    sided: list[tuple[int, Moved]] = []  # (row, what strangers' references do to its images)
     alone = rows.fallback
     mixed: list[int] = []  # rows with fallbacks, and their sums, numbers and changes without those
     rest_sums, rest_numbers = [], []
-    rest_sided: list[tuple[int, FloatArray]] = []
+    rest_sided: list[tuple[int, Moved]] = []
+    sided_p: dict[int, float] = {}
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -376,10 +386,11 @@ def summarize_cell(
                 numbers.append(number)
                 single = alone[here]
                 if kind.moves is not None:
-                    sided.append((len(out), kind.moves[here].sum(axis=0)))
+                    moved = Moved.of(code[here], kind.moves[here])
+                    sided.append((len(out), moved))
                 if single.any():
                     if kind.moves is not None:
-                        rest_sided.append((len(mixed), kind.moves[here[~single]].sum(axis=0)))
+                        rest_sided.append((len(mixed), Moved.of(code[here[~single]], kind.moves[here[~single]])))
                     mixed.append(len(out))
                     rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
                     rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
@@ -388,6 +399,8 @@ def summarize_cell(
                     gaining.append((len(out), np.bincount(who, values > stats.TIE, minlength=n_subjects).astype(np.float64)))
                 if gain and labels[b][0] != "signed":
                     tested.append(len(out))
+                    if kind.moves is not None and len(here):
+                        sided_p[len(out)] = PersonMeans(total[number > 0] / number[number > 0], moved).left_out().p_value()
                 out.append(
                     {
                         "group": kind.group,
@@ -418,7 +431,9 @@ def summarize_cell(
     if not out:
         return out
     low, high = _mean_intervals(sums, numbers, sided, used)
-    for row, a, b in zip(out, low, high, strict=True):
+    whose = people.of_sums(np.stack(sums, axis=1), np.stack(numbers, axis=1))
+    for row, a, b, those in zip(out, low, high, whose, strict=True):
+        row |= {"mean_people": those.mean, "n_effective": those.effective, "largest": those.largest}
         row["ci_low"], row["ci_high"] = float(a), float(b)
         row["both_low"], row["both_high"] = float(a), float(b)
     if mixed:
@@ -435,25 +450,47 @@ def summarize_cell(
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)
         for i, p, mean in zip(tested, sign_flip_columns(means, seed=seed), means.T, strict=True):
-            out[i]["p_value"] = float(p)
+            out[i]["p_value"] = not_below(float(p), sided_p.get(i), out[i]["n_subjects"])
             out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
     return out
 
 
+def not_below(p: float, sided: float | None, n_people: int) -> float:
+    """``p`` of a sign-flip test, not below that of Student's t with both sides left out (None: no strangers are part of the value).
+
+    With too few people for Student's t no sign-flip test can decide anything either (:func:`.verdict.decidable`).
+    """
+    return p if sided is None or n_people < jackknife.MIN_PEOPLE else max(p, sided) if np.isfinite(sided) else np.nan
+
+
+def mean_estimate(values: FloatArray, person: IntArray, moves: FloatArray) -> jackknife.Estimate:
+    """The mean of ``values`` (n,) of images of ``person`` (n,; codes as in the table) and its interval, people left out on both sides; ``moves``
+    (n, groups): how each value changes without a group's references."""
+    if not len(values):
+        return jackknife.Estimate(np.nan, np.nan, np.nan)
+    moved = Moved.of(person, moves)
+    sums, numbers = people.sums_by(person, values[:, None])[1][:, 0], moved.numbers
+    low, high = _mean_intervals([sums], [numbers], [(0, moved)], moved.person)
+    return jackknife.Estimate(float(values.mean()), float(low[0]), float(high[0]))
+
+
 def _mean_intervals(
-    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, FloatArray]], used: IntArray
+    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, Moved]], used: IntArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, how its sum changes without each group's
-    references), for those that both sides are drawn for."""
+    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, what strangers' references do to its images),
+    for those that both sides are drawn for."""
     low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
     if sided:
-        group = group_of(used, len(sided[0][1]))
-        merged = np.zeros((2, len(sided[0][1]), len(sided)))
-        for k, (i, _) in enumerate(sided):
+        groups = sided[0][1].sums.shape[1]
+        group = group_of(used, groups)
+        merged, moved, excess = np.zeros((2, groups, len(sided))), np.zeros((groups, len(sided))), np.zeros(len(sided))
+        for k, (i, what) in enumerate(sided):
             np.add.at(merged[0, :, k], group, sums[i])
             np.add.at(merged[1, :, k], group, numbers[i])
+            moves, images = what.by_group(np.ones(len(what.person)))
+            moved[:, k], excess[k] = moves.sum(axis=0), jackknife.counted_twice(moves, images)
         places = [i for i, _ in sided]
-        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], np.stack([moved for _, moved in sided], axis=1))
+        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], moved, excess)
     return low, high
 
 

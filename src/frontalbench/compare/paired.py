@@ -202,6 +202,8 @@ def report_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             text += f"; over the {row['n_common']} photographs that all gave: mean {_short(row['mean_common'])}"
             if "net_gain" in row:
                 span = f"[{_short(row['identity_gain_low'], '+')}, {_short(row['identity_gain_high'], '+')}]"
+                if not math.isfinite(row["identity_gain_low"]):
+                    span = f"(no interval: {row['n_common_identities']} people)"
                 text += f", Net Gain {_short(row['net_gain'], '+')}, identity gain {_short(row['identity_gain'], '+')} {span}"
         lines.append(text)
         if row.get("note"):

@@ -8,7 +8,7 @@ import platform
 import runpy
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,6 +210,7 @@ def _weights(configuration: Path | None, *, network: bool) -> Iterator[Check]:
     needed = {(need.card.kind, need.card.name): need.card for need in store.requirements(models)}
     absent = [card for card in needed.values() if store.status(card).state == store.ABSENT]
     yield from _pictures(plan)
+    yield from (Check("licences", ADVICE, line) for line in _to_accept(absent))
     if not absent:
         yield Check("weights", OK, f"all {len(needed)} models with weights have them, in {store.folder()}")
         return
@@ -234,6 +235,12 @@ def _weights(configuration: Path | None, *, network: bool) -> Iterator[Check]:
         )
     else:
         yield Check("weights", OK, f"{start} at the first run, all within reach" + (f" (no answer: {silent})" if silent else ""))
+
+
+def _to_accept(absent: Iterable[cards.ModelCard]) -> list[str]:
+    """Of files that are not here and come from their makers alone: where, and what to accept there."""
+    found = {weight.file: (card.name, weight.terms) for card in absent for weight in card.weights.values() if weight.terms}
+    return [f"{file} (of {name}): {terms}" for file, (name, terms) in found.items()]
 
 
 def _configuration(path: Path | None) -> tuple[dict[str, object], str]:

@@ -35,12 +35,15 @@ FIRST = (
     "compute_similarity",
     "verify",
     "summarize",
+    "similarity",
     "inference",
     "measure_pose",
     "verify",
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""
+ALIASES = {"csim": "similarity", "identity-similarity": "similarity", "ids": "similarity", "id-retrieval": "similarity"}
+"""Other names under which people look for a command."""
 NO_DOOR = ("bootstrap", "column_table", "model_table")
 """For a checkout alone: what runs before anything is installed, and the tables of README and docs."""
 OWN = {
@@ -114,7 +117,7 @@ def _open_door(name: str, arguments: list[str]) -> None:
     """Run the script behind the command ``name``, which ends the process. Raises :class:`BadInput` when there is none."""
     known = doors()
     spelt = {**{path.stem: command for command, path in known.items()}, **{path.stem.replace("_", "-"): c for c, path in known.items()}}
-    command = name if name in known else spelt.get(name)
+    command = name if name in known else (spelt | ALIASES).get(name)
     if command is None:
         raise BadInput(f"no command '{name}'{validation.did_you_mean(name, [*OWN, *known])}; frontalbench --help lists all")
     script = known[command]

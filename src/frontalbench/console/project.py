@@ -17,6 +17,7 @@ from frontalbench.weights import checksums
 
 LAID_OUT = (
     "Snakefile",
+    "adapters",
     "constraints.txt",
     "config",
     "demo",

@@ -77,6 +77,26 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], estimate: PoseEsti
     return checks
 
 
+def own_pose(model: Frontalizer, views: Sequence[View], pose_of: Callable[[View], tuple[float, float, float]]) -> Check:
+    """The check of models that take a target pose: ``views`` turned to the pose that they have (``pose_of``, degrees), the least alike."""
+    alike = min(_alike(model, view, pose_of(view)) for view in views if view.face is not None)
+    return Check("own pose", alike, 0.8, 1.0, "turned to the pose it has, a face is what it was (correlation of light, worst)")
+
+
+def _alike(model: Frontalizer, view: View, pose: tuple[float, float, float]) -> float:
+    """Correlation of light between the middle of ``view``'s face and the same drawn in ``pose``; -1 where nothing is drawn."""
+    outcome = model.frontalize([view], pose)[0]
+    if outcome.image is None or outcome.place is None:
+        return -1.0
+    side = outcome.image.shape[0]
+    middle = slice(side // 4, 3 * side // 4)
+    shown = warp(view.image, outcome.place.matrix, side)
+    a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[middle, middle].ravel() for picture in (shown, outcome.image))
+    a, b = a - a.mean(), b - b.mean()
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / length if length > 0.0 else -1.0
+
+
 def _share(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([outcome.status == status.OK for outcome in outcomes]))
 

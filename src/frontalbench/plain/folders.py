@@ -356,7 +356,11 @@ def need_weights(*wanted: ModelCard) -> None:
         lines = [
             *str(error).splitlines(),
             f"looked in {store.folder()}, in {mirrors} and at the sources of the card; nothing was written",
-            *(f"to fetch it: python workflow/scripts/fetch_weights.py --card {card.kind}/{card.name}" for card in wanted),
+            *(
+                f"to fetch it: python workflow/scripts/fetch_weights.py --card {card.kind}/{card.name}"
+                for card in wanted
+                if all(weight.sha256 for weight in card.weights.values())  # else the line above says what to do first
+            ),
         ]
         raise WeightsMissing("\n".join(lines)) from None
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from frontalbench import datasets, tables
-from frontalbench.catalogue import cards, config, validation
+from frontalbench.catalogue import cards, config, external, validation
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.datasets import layouts, licence, listing
@@ -31,7 +31,7 @@ from frontalbench.plan import fingerprint, grid, runs
 from frontalbench.plan.variant import ORIGINAL, made, parse
 from frontalbench.quality import measures
 from frontalbench.tabulate.columns import TABLES
-from frontalbench.weights import store
+from frontalbench.weights import foreign, store
 
 SCRIPTS = Path("workflow", "scripts")
 _WHOLE = ("all", "results", "site", "check_weights", "summarize", "cost")
@@ -205,7 +205,8 @@ class Plan:
     def receipt(self, kind: str, name: str) -> list[str]:
         """The receipts that a job using this card waits for (none when no weights are needed)."""
         parts = name.split("+") if kind == "enhancement" else [name]
-        return [f"{grid.RESULTS}/weights/{kind}/{part}.json" for part in parts if store.requirements([self.card(kind, part)])]
+        needy = (part for part in parts if store.requirements([self.card(kind, part)]) or self.card(kind, part).family == external.FAMILY)
+        return [f"{grid.RESULTS}/weights/{kind}/{part}.json" for part in needy]
 
     def receipts(self) -> list[str]:
         """Every receipt of the grid."""
@@ -250,7 +251,9 @@ class Plan:
         receipt = json.loads(path.read_text(encoding="utf-8"))
         if receipt["status"] == "ok":
             return ""
-        return "present" if store.available(self.card(kind, name)) else ""
+        card = self.card(kind, name)
+        lacks = foreign.lacks(card) if card.family == external.FAMILY else []
+        return "present" if store.available(card) and not lacks else ""
 
     @functools.cache  # noqa: B019 - one plan per process
     def digest(self, kind: str, name: str) -> str:
@@ -274,6 +277,24 @@ class Plan:
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
         return fingerprint.code_fingerprint(modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used)])
+
+    def external(self) -> list[str]:
+        """The frontalizers of the grid that are foreign systems in their own environment."""
+        return [choice.name for choice in self.config.frontalizers if self.card("frontalizer", choice.name).family == external.FAMILY]
+
+    def external_pattern(self) -> str:
+        """A regular expression for their names, which matches nothing where there are none."""
+        return "|".join(map(re.escape, self.external())) or "(?!)"
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def made_of(self, frontalizer: str) -> str:
+        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter."""
+        return external.read(self.card("frontalizer", frontalizer)).digest()[:16]
+
+    def conda_environment(self, frontalizer: str) -> str | None:
+        """The conda environment that was made for a foreign system, for Snakemake to activate; None for a virtual environment and for none."""
+        folder = foreign.environment_folder(external.read(self.card("frontalizer", frontalizer)))
+        return str(folder) if (folder / "conda-meta").is_dir() else None
 
     # Resources --------------------------------------------------------------------------------------------------------
 

@@ -47,11 +47,11 @@ def turn_references(
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
     record = provenance("turned", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
     model: Frontalizer | None = None
-    why = ""
+    why, word = "", ""
     try:
         model = make()
     except WeightsMissing as error:
-        why = str(error)
+        why, word = str(error), error.word
     if model is not None and not model.takes_target_pose:
         raise BadConfig(
             f"frontalizer '{card.name}' takes no target pose, so it cannot turn references: leave pose_matched:{card.name}.none out"
@@ -66,7 +66,7 @@ def turn_references(
             for yaw in angles:
                 named = {**row, "image_id": derived.turned_id(row["image_id"], yaw)}
                 if model is None:
-                    made.append(failed(named, status.WEIGHTS_MISSING, why))
+                    made.append(failed(named, word, why))
                 elif isinstance(view, View):
                     made.append(picture_row(named, model.frontalize([view], (float(yaw), 0.0, 0.0))[0]))
                 else:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, verdict
+from frontalbench.compare import bootstrap
+from frontalbench.compare.people import people_of
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
@@ -147,7 +148,7 @@ def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Se
         return None
     own = values[np.isfinite(values)]
     low, high, n_subjects = _interval(values, one.subject, settings)
-    who = verdict.people_of(values, one.subject)
+    who = people_of(values, one.subject)
     n_fta = int((chosen & (one.status != status.OK)).sum())
     row: Row = {
         "measure": measure,
@@ -169,7 +170,7 @@ def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Se
         low, high, _ = _interval(change, one.subject, settings)
         both = change[np.isfinite(change)]
         row |= {"n_common": len(both), "change": float(both.mean()), "change_low": low, "change_high": high}
-        signs = sign_note("the change", row["change"], verdict.people_of(change, one.subject))
+        signs = sign_note("the change", row["change"], people_of(change, one.subject))
     row["note"] = join_notes(MEASURES[measure].what, weight_note(who), signs, SYNTHETIC_NOTE if synthetic else "")
     return row
 

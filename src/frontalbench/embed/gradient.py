@@ -1,4 +1,4 @@
-"""The backbones that a training asks: recognition networks with a gradient, by their cards."""
+"""Recognition networks with a gradient, by the cards of backbones: what judges a training, and an inversion that is done picture by picture."""
 
 from __future__ import annotations
 
