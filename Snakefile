@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from frontalbench.plan.plan import checked_configuration
+from frontalbench.plan.configuration import checked_configuration
 from snakemake.utils import min_version
 
 min_version("9.20")

@@ -7,7 +7,9 @@ rule frontalize:
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
-        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "frontalizer", wildcards.frontalizer
+        ),
     output:
         "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
     log:
@@ -18,12 +20,15 @@ rule frontalize:
         "../envs/core.yaml"
     threads: 1
     resources:
-        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
-        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt
+        * PLAN.resources.mem_mb(wildcards.frontalizer),
         runtime=lambda wildcards, attempt: attempt
-        * PLAN.minutes(wildcards.frontalizer, wildcards.dataset, wildcards.shard),
+        * PLAN.resources.minutes(
+            wildcards.frontalizer, wildcards.dataset, wildcards.shard
+        ),
     params:
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "frontalize",
             "frontalize.py",
             ("frontalizer", wildcards.frontalizer),
@@ -46,17 +51,17 @@ rule take_delivery:
     log:
         "logs/take_delivery/{dataset}/{frontalizer}/{shard}.log",
     wildcard_constraints:
-        frontalizer=PLAN.elsewhere_pattern(),
+        frontalizer=PLAN.cards.elsewhere_pattern(),
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=1500,
         runtime=30,
     params:
-        delivered=lambda wildcards: PLAN.delivered(
+        delivered=lambda wildcards: PLAN.sources.delivered(
             wildcards.dataset, wildcards.frontalizer, wildcards.shard
         ),
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "delivery",
             "take_delivery.py",
             ("frontalizer", wildcards.frontalizer),
@@ -75,7 +80,9 @@ rule frontalize_external:
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
-        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "frontalizer", wildcards.frontalizer
+        ),
     output:
         "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
     log:
@@ -83,19 +90,22 @@ rule frontalize_external:
     benchmark:
         "logs/benchmarks/frontalize/{dataset}/{frontalizer}/{shard}.tsv"
     wildcard_constraints:
-        frontalizer=PLAN.external_pattern(),
+        frontalizer=PLAN.cards.external_pattern(),
     # Made before by prepare_environments; our side runs with Snakemake's own interpreter, and starts that of the environment itself.
     conda:
-        lambda wildcards: PLAN.conda_environment(wildcards.frontalizer)
+        lambda wildcards: PLAN.cards.conda_environment(wildcards.frontalizer)
     threads: 1
     resources:
-        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
-        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt
+        * PLAN.resources.mem_mb(wildcards.frontalizer),
         runtime=lambda wildcards, attempt: attempt
-        * PLAN.minutes(wildcards.frontalizer, wildcards.dataset, wildcards.shard),
+        * PLAN.resources.minutes(
+            wildcards.frontalizer, wildcards.dataset, wildcards.shard
+        ),
     params:
-        made_of=lambda wildcards: PLAN.made_of(wildcards.frontalizer),
-        code=lambda wildcards: PLAN.code(
+        made_of=lambda wildcards: PLAN.reruns.made_of(wildcards.frontalizer),
+        code=lambda wildcards: PLAN.reruns.code(
             "external",
             "frontalize_external.py",
             ("frontalizer", wildcards.frontalizer),
@@ -114,7 +124,7 @@ rule prepare_environments:
         "logs/prepare_environments.log",
     localrule: True
     params:
-        names=" ".join(PLAN.external()),
+        names=" ".join(PLAN.cards.external()),
     shell:
         HERE
         + "prepare_environments.py {params.names} 2> {log:q} || (cat {log:q} >&2; exit 1)"

@@ -3,8 +3,8 @@
 
 rule collect_metadata:
     input:
-        images=lambda wildcards: PLAN.images(wildcards.dataset),
-        pose=lambda wildcards: PLAN.pose(wildcards.dataset, ORIGINAL),
+        images=lambda wildcards: PLAN.files.images(wildcards.dataset),
+        pose=lambda wildcards: PLAN.files.pose(wildcards.dataset, ORIGINAL),
     output:
         images="results/metadata/{dataset}/images.parquet",
         pose="results/metadata/{dataset}/pose.parquet",
@@ -17,7 +17,7 @@ rule collect_metadata:
         mem_mb=500,
         runtime=10,
     params:
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "metadata", "collect_metadata.py", schema="listed"
         ),
     shell:

@@ -58,7 +58,7 @@ rule draw_people:
         runtime=240,
     params:
         people=900,
-        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("make_pairs.py"),
     shell:
         SCRIPT
         + "make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
@@ -80,7 +80,7 @@ rule make_pairs:
     params:
         people=rules.draw_people.params.people,
         size=128,
-        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("make_pairs.py"),
     shell:
         SCRIPT
         + "make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --size {params.size} --threads {threads} 2> {log:q}"
@@ -94,7 +94,7 @@ use rule make_pairs as make_pairs_256 with:
     params:
         people=rules.draw_people.params.people,
         size=256,
-        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("make_pairs.py"),
 
 
 rule train_feature:
@@ -111,7 +111,7 @@ rule train_feature:
         runtime=120,
     params:
         numbers="--people 260 --shrinkage 8 --gate 30 70",
-        code=lambda wildcards: PLAN.summary_code("train_feature.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_feature.py"),
     shell:
         SCRIPT
         + "train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
@@ -134,7 +134,7 @@ rule train_network_tiny:
     params:
         run="refiner --preset tiny",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),
     shell:
         SCRIPT
         + "train_network.py {params.run} --pairs {input.pairs:q} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
@@ -152,7 +152,7 @@ use rule train_network_tiny as train_network_refiner with:
     params:
         run="refiner --preset short --bfloat16",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),
 
 
 use rule train_network_tiny as train_network_refiner_256 with:
@@ -170,7 +170,7 @@ use rule train_network_tiny as train_network_refiner_256 with:
     params:
         run=lambda wildcards, input: f"refiner --preset short_256 --bfloat16 --begin-with {input.begin_with}",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),
 
 
 use rule train_network_tiny as train_network_scaleway with:
@@ -185,4 +185,4 @@ use rule train_network_tiny as train_network_scaleway with:
     params:
         run="scaleway --preset tiny",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),

@@ -9,7 +9,9 @@ rule turn_references:
         ),
         images="results/metadata/{dataset}/images.parquet",
         pose="results/metadata/{dataset}/pose.parquet",
-        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "frontalizer", wildcards.frontalizer
+        ),
     output:
         "results/turned/{dataset}/{frontalizer}/{shard}.parquet",
     log:
@@ -20,16 +22,17 @@ rule turn_references:
         "../envs/core.yaml"
     threads: 1
     resources:
-        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
-        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt
+        * PLAN.resources.mem_mb(wildcards.frontalizer),
         runtime=lambda wildcards, attempt: attempt
-        * PLAN.minutes(
+        * PLAN.resources.minutes(
             wildcards.frontalizer, wildcards.dataset, wildcards.shard, turning=True
         ),
     params:
-        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
-        edges=lambda wildcards: PLAN.yaw_edges(wildcards.dataset),
-        code=lambda wildcards: PLAN.code(
+        roles=lambda wildcards: PLAN.sources.roles(wildcards.dataset),
+        edges=lambda wildcards: PLAN.sources.yaw_edges(wildcards.dataset),
+        code=lambda wildcards: PLAN.reruns.code(
             "turned",
             "turn_references.py",
             ("frontalizer", wildcards.frontalizer),

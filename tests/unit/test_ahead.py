@@ -97,6 +97,6 @@ def test_only_its_own_cells_depend_on_it() -> None:
         }
     )
     for other in ("original", "mirror.none"):
-        assert plan.aligning(other) == () and plan.alignment_options(other) == "" and plan.alignment_receipts(other) == []
-    assert plan.alignment_options("mirror_ahead.unsharp") == "--aligned-for mirror_ahead"
-    assert plan.alignment_receipts("mirror_ahead.none") == plan.receipt("frontalizer", "mirror_ahead") != []
+        assert plan.cards.aligning(other) == () and plan.cards.alignment_receipts(other) == []
+    assert plan.cards.aligning("mirror_ahead.unsharp") == (("frontalizer", "mirror_ahead"),)
+    assert plan.cards.alignment_receipts("mirror_ahead.none") == plan.cards.receipt("frontalizer", "mirror_ahead") != []

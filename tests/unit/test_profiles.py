@@ -103,7 +103,7 @@ def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it
     assert using == {"detect", "embed", "measure_pose", "frontalize", "enhance", "turn_references", "measure_distribution"}
     for name in using:
         assert "--gpus {resources.gpu}" in rules[name], name
-        assert "gpu=0" in rules[name] or "gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer)" in rules[name], name
+        assert "gpu=0" in rules[name] or "gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer)" in rules[name], name
     workstation = yaml.safe_load((project_root / "profiles" / "workstation" / "config.yaml").read_text())
     assert {name for name, asked in workstation["set-resources"].items() if asked == {"gpu": 1}} == using
     assert workstation["resources"] == ["gpu=2"]

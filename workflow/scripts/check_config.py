@@ -15,7 +15,8 @@ from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.catalogue import cards
-from frontalbench.plan import plan as workflow
+from frontalbench.plan import configuration
+from frontalbench.plan.plan import Plan
 
 
 def main() -> int:
@@ -23,10 +24,10 @@ def main() -> int:
     parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="configurations laid over config/config.yaml, in this order")
     parser.add_argument("--config", nargs="*", default=[], metavar="KEY=VALUE", help="as Snakemake's --config")
     args = parser.parse_args()
-    base = workflow.checked_configuration(cards.project_root())
-    layers = workflow.configuration_layers([base, *args.files], workflow.read_pairs(args.config))
-    plan = workflow.Plan(workflow.merged(layers), layers=layers)
-    plan.check_datasets()
+    base = configuration.checked_configuration(cards.project_root())
+    layers = configuration.configuration_layers([base, *args.files], configuration.read_pairs(args.config))
+    plan = Plan(configuration.merged(layers), layers=layers)
+    plan.sources.check()
     print(plan.describe())
     return cli.EXIT_OK
 

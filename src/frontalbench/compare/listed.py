@@ -16,9 +16,8 @@ from frontalbench.compare import bootstrap, stats, thresholds
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.kernel import group_of, n_groups
 from frontalbench.compare.scores import BINS, PERSON_BINS, TAIL, Impostors, People
-from frontalbench.compare.two_sets import Bools
 from frontalbench.errors import BadInput
-from frontalbench.types import Float, Int
+from frontalbench.types import Bool, Float, Int
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Listed:
     """Pairs that have a score: ``score`` float (n,), ``same`` bool (n,), and the codes of the people on both sides (n,), below ``people``."""
 
     score: Float
-    same: Bools
+    same: Bool
     first: Int
     second: Int
     people: int

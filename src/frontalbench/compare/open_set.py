@@ -20,8 +20,8 @@ from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.kernel import group_of, n_groups
 from frontalbench.compare.stats import MIN_FALSE_MATCHES, TIE
-from frontalbench.compare.two_sets import Bools, Faces
-from frontalbench.types import Float, Float32, Int
+from frontalbench.compare.two_sets import Faces
+from frontalbench.types import Bool, Float, Float32, Int
 
 FPIR_TARGETS = (0.1, 0.01, 0.001)
 DRAWS = 20
@@ -39,7 +39,7 @@ class Search:
 
     best: Float32
     own: Float32
-    mated: Bools
+    mated: Bool
     person: Int
     people: int
 
@@ -60,7 +60,7 @@ class OpenSet:
     supported: bool
 
 
-def galleries(with_reference: Int, people: int, draws: int = DRAWS, enrolled: float = ENROLLED, seed: int = 0) -> Bools:
+def galleries(with_reference: Int, people: int, draws: int = DRAWS, enrolled: float = ENROLLED, seed: int = 0) -> Bool:
     """(draws, people): who is enrolled, the share ``enrolled`` (rounded up) of the people ``with_reference`` (codes, each once)."""
     generator = np.random.default_rng(seed)
     chosen = np.zeros((draws, people), np.bool_)
@@ -70,7 +70,7 @@ def galleries(with_reference: Int, people: int, draws: int = DRAWS, enrolled: fl
     return chosen
 
 
-def search(references: Faces, probes: Faces, enrolled: Bools, usable: Bools | None = None) -> Search:
+def search(references: Faces, probes: Faces, enrolled: Bool, usable: Bool | None = None) -> Search:
     """Search every probe in every gallery of ``enrolled`` (draws, people). A person's score is that of the best reference.
 
     ``usable`` (n,): probes that have a face; one without is found by nobody: missed where its person is enrolled, no false positive elsewhere.
@@ -113,9 +113,9 @@ def threshold_at(scores: npt.ArrayLike, target: float) -> float:
     return float(ordered[allowed] + TIE) if allowed < len(ordered) else -1.0
 
 
-def _missed(found: Search, k: int, threshold: float) -> Bools:
+def _missed(found: Search, k: int, threshold: float) -> Bool:
     """(n,): mated probes of draw ``k`` that are not found: below the threshold, or a stranger scores as high."""
-    lost: Bools = found.mated[k] & ((found.own < threshold) | (found.best[k] >= found.own - TIE))
+    lost: Bool = found.mated[k] & ((found.own < threshold) | (found.best[k] >= found.own - TIE))
     return lost
 
 

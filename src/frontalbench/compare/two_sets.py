@@ -16,10 +16,9 @@ from frontalbench.compare import jackknife, stats
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.scores import MASKED, ImpostorSink
 from frontalbench.compare.stats import TIE
-from frontalbench.types import Float, Float32, Int
+from frontalbench.types import Bool, Float, Float32, Int
 
 _BLOCK = 1024
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ class Scores:
     strangers: Float
     n_strangers: Int
     nearest: Int
-    found: Bools
-    asked: Bools
+    found: Bool
+    asked: Bool
     pair: Int
     other: Int
     score: Float
@@ -103,9 +102,9 @@ def _by_person(code: Int, values: npt.NDArray[np.generic], people: int) -> tuple
     return sums[:, None], np.bincount(code, minlength=people).astype(np.float64)[:, None]
 
 
-def _present(*arrays: Float) -> Bools:
+def _present(*arrays: Float) -> Bool:
     """(people,): who brings anything."""
-    some: Bools = np.any([array.reshape(len(array), -1).any(axis=1) for array in arrays], axis=0)
+    some: Bool = np.any([array.reshape(len(array), -1).any(axis=1) for array in arrays], axis=0)
     return some
 
 
@@ -129,7 +128,7 @@ def _strangers_mean(scores: Scores, people: int) -> LeftOut:
     return LeftOut(value, without, jackknife.shares((n_probe + scores.moved[:, 1])[:, None])[:, 0])
 
 
-def _kept(value: LeftOut, present: Bools) -> LeftOut:
+def _kept(value: LeftOut, present: Bool) -> LeftOut:
     return LeftOut(value.value, value.without[present], value.share[present])
 
 
@@ -170,7 +169,7 @@ def summarise(scores: Scores, people: int, threshold: float = math.nan) -> Summa
     )
 
 
-def _rate(code: Int, hit: Bools, people: int) -> Estimate:
+def _rate(code: Int, hit: Bool, people: int) -> Estimate:
     hits, numbers = _by_person(code, hit, people)
     some = numbers[:, 0] > 0
     if not some.any():

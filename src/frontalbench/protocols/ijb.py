@@ -27,10 +27,10 @@ import numpy as np
 from frontalbench.compare import listed, open_set
 from frontalbench.compare.listed import ErrorRate, Listed
 from frontalbench.compare.open_set import OpenSet
-from frontalbench.compare.two_sets import Bools, Faces
+from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.protocols.lists import read_lines
-from frontalbench.types import Float, Float32, Int
+from frontalbench.types import Bool, Float, Float32, Int
 
 GALLERIES: Mapping[str, tuple[str, str]] = MappingProxyType({"ijbb": ("S1", "S2"), "ijbc": ("G1", "G2")})
 RANKS = (1, 5, 10)
@@ -55,7 +55,7 @@ class Protocol:
     root: Path
     templates: Templates
     pairs: Int
-    same: Bools
+    same: Bool
     galleries: Mapping[str, Mapping[int, str]]
     probes: Mapping[int, str]
 
@@ -66,7 +66,7 @@ class Pooled:
 
     template: Int
     vectors: Float32
-    ok: Bools
+    ok: Bool
 
     def places(self, wanted: Int) -> Int:
         """Where each wanted template stands; -1 where there is none of that number."""
@@ -121,7 +121,7 @@ def _templates(file: Path) -> Templates:
     return Templates(tuple(names), np.array(template, np.int64), np.array(medium, np.int64))
 
 
-def _pairs(file: Path, known: set[int]) -> tuple[Int, Bools]:
+def _pairs(file: Path, known: set[int]) -> tuple[Int, Bool]:
     pairs, same = [], []
     for line in read_lines(file, _GET):
         words = line.text.replace(",", " ").split()
@@ -163,7 +163,7 @@ def _subjects(file: Path, known: set[int]) -> dict[int, str]:
     return found
 
 
-def pool(templates: Templates, vectors: Float32, ok: Bools, weight: Float | None = None) -> Pooled:
+def pool(templates: Templates, vectors: Float32, ok: Bool, weight: Float | None = None) -> Pooled:
     """Template embeddings of pictures' unit embeddings ``vectors`` (n, D), in the order of the list; pictures that are not ``ok`` are left out.
 
     ``weight`` (n,): of a picture within its medium and of a medium by the mean of its pictures' (quality, cos yaw); equal without it.
@@ -287,7 +287,7 @@ def search_templates(protocol: Protocol, pooled: Pooled, targets: Sequence[float
     return OneToMany(closed, found, len(probes), int((~usable).sum()))
 
 
-def _faces(of: Mapping[int, str], pooled: Pooled, code: Mapping[str, int]) -> tuple[Faces, Bools]:
+def _faces(of: Mapping[int, str], pooled: Pooled, code: Mapping[str, int]) -> tuple[Faces, Bool]:
     """(all templates, which of them have a face)."""
     numbers = np.array(sorted(of), np.int64)
     at = pooled.places(numbers)
@@ -296,7 +296,7 @@ def _faces(of: Mapping[int, str], pooled: Pooled, code: Mapping[str, int]) -> tu
     return Faces(np.where(usable[:, None], pooled.vectors[at], np.float32(0.0)), person), usable
 
 
-def _usable(faces: Faces, good: Bools) -> Faces:
+def _usable(faces: Faces, good: Bool) -> Faces:
     return Faces(faces.vectors[good], faces.person[good])
 
 

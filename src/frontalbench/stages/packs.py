@@ -16,6 +16,7 @@ from frontalbench.files import folderswap
 from frontalbench.images import RGB
 from frontalbench.protocols.packs import SIDE, Pack
 from frontalbench.protocols.verification import Verification, scores_of, verify
+from frontalbench.types import Float32
 
 LIST = "pairs.txt"
 _BATCH = 64
@@ -30,7 +31,7 @@ def crop_of(data: bytes) -> RGB:
     return scaled
 
 
-def embed(pack: Pack, backbone: Backbone, *, flip: bool = False, progress: Iterable[int] | None = None) -> tuple[np.ndarray, list[str]]:
+def embed(pack: Pack, backbone: Backbone, *, flip: bool = False, progress: Iterable[int] | None = None) -> tuple[Float32, list[str]]:
     """(unit embeddings float32 (2 N, D), zero where a picture cannot be decoded; a line for each of those)."""
     vectors = np.zeros((len(pack.pictures), backbone.dimension), np.float32)
     broken: list[str] = []
