@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,7 @@ def of_sums(sums: FloatArray, numbers: FloatArray) -> list[People]:
     return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
 
 
-def sums_by(code: IntArray, columns: FloatArray) -> tuple[IntArray, FloatArray]:
+def sums_by(code: IntArray, columns: npt.NDArray[np.floating[Any]]) -> tuple[IntArray, FloatArray]:
     """(codes that occur, rising (P,); sums of ``columns`` (n, K) over the rows of each (P, K))."""
     if not len(code):
         return code, np.zeros((0, columns.shape[1]))
@@ -60,7 +61,7 @@ def sums_by(code: IntArray, columns: FloatArray) -> tuple[IntArray, FloatArray]:
         order = np.argsort(code, kind="stable")
         code, columns = code[order], columns[order]
     present, starts = np.unique(code, return_index=True)
-    return present, np.add.reduceat(columns, starts, axis=0)
+    return present, np.add.reduceat(columns, starts, axis=0).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Moved:
     @staticmethod
     def of(person: IntArray, moves: FloatArray) -> Moved:
         """``person`` (n,) and ``moves`` (n, G) of images."""
-        present, sums = sums_by(person, moves)
+        present, sums = sums_by(person, np.asarray(moves, np.float32))
         return Moved(present, np.bincount(person, minlength=int(present.max(initial=-1)) + 1)[present].astype(np.float64), sums)
 
     @property
@@ -85,10 +86,13 @@ class Moved:
     def by_group(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
         """(sums (G, G), numbers (G,)) of groups of people, each person's sums and number counting ``weight`` (P,) times."""
         groups = self.sums.shape[1]
-        sums, numbers = np.zeros((groups, groups)), np.zeros(groups)
-        np.add.at(sums, self.group, self.sums * weight[:, None])
-        np.add.at(numbers, self.group, self.numbers * weight)
+        sums, numbers = np.zeros((groups, groups)), np.bincount(self.group, self.numbers * weight, minlength=groups)
+        present, found = sums_by(self.group, self.sums * weight[:, None])
+        sums[present] = found
         return sums, numbers
+
+    def __neg__(self) -> Moved:
+        return Moved(self.person, self.numbers, -self.sums)
 
 
 @dataclass(frozen=True)
