@@ -102,7 +102,7 @@ class PersonMeans:
     moved: Moved
 
     @staticmethod
-    def of(values: Float, person: Int, moves: Float) -> PersonMeans:
+    def of(values: Float, person: Int, moves: Float | Float32) -> PersonMeans:
         """Of ``values`` (n,) of images of ``person`` (n,), with how they change without a group's references (n, G)."""
         moved = Moved.of(person, moves)
         return PersonMeans(sums_by(person, values[:, None])[1][:, 0] / moved.numbers, moved)
