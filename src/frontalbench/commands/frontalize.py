@@ -14,15 +14,19 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 from frontalbench import cli
 from frontalbench.catalogue import cards
+from frontalbench.catalogue.external import FAMILY
 from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.frontalize.base import Frontalizer, SelfTested
+from frontalbench.frontalize.base import SelfTested
 from frontalbench.plain import folders
+from frontalbench.stages.external import frontalize_external
 from frontalbench.stages.frontalize import frontalize_shard
+from frontalbench.weights import foreign
 
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
 """The self-test's own pictures: one person, turned to the left and to the right."""
@@ -40,7 +44,7 @@ def main() -> int:
     card = cards.find("frontalizer", args.model)
     machine = {"threads": args.threads, "device": args.device}
 
-    def load() -> Frontalizer:
+    def load() -> Any:  # by the card's family an ExternalFrontalizer, else a Frontalizer
         return load_frontalizer(card, **machine)
 
     if args.selftest:
@@ -57,12 +61,15 @@ def main() -> int:
 
     if args.source is None or args.out is None:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
+    turn = frontalize_external if card.family == FAMILY else frontalize_shard
     if folders.is_shard(args.source):
-        return cli.report(frontalize_shard(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
+        return cli.report(turn(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
     folders.need_weights(card)
+    if card.family == FAMILY:
+        foreign.found(card)  # what is missing is said at once, not in every row
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
         frontals = temporary / "frontals.parquet"
-        frontalize_shard(shard, faces, frontals, card, load, **machine)
+        turn(shard, faces, frontals, card, load, **machine)
         counts = folders.unpack(frontals, args.out, source=shard, frontalizer=card.name)
     if KEY in card.params:
         sys.stderr.write(

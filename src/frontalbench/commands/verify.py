@@ -2,7 +2,7 @@
 
   verify.py a.jpg b.jpg
   verify.py a.jpg b.jpg --backbone sface --threshold 0.36
-  verify.py a.jpg b.jpg --master results/master --dataset frll --fmr 0.001
+  verify.py a.jpg b.jpg --master results/master/mine --dataset frll --fmr 0.001
 
 The threshold is yours (--threshold), or the one that kept the false match rate at --fmr in the tables of a run (--master). Without either only the
 similarity is said: a threshold belongs to a detector, a backbone and a kind of pictures, so none is built in.
@@ -25,7 +25,11 @@ def main() -> int:
     parser.add_argument("--backbone", default="w600k_mbf", metavar="NAME", help="backbone card (default: w600k_mbf)")
     parser.add_argument("--threshold", type=float, metavar="S", help="similarity from which on it is the same person")
     parser.add_argument(
-        "--master", type=Path, default=Path("results/master"), metavar="DIR", help="tables of a run (default: results/master)"
+        "--master",
+        type=Path,
+        default=Path("results/master"),
+        metavar="DIR",
+        help="tables of a run, or their folder while there is one run (default: results/master)",
     )
     parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your pictures")
     parser.add_argument("--fmr", type=float, default=1e-3, metavar="RATE", help="share of strangers that may pass (default: 0.001)")

@@ -18,13 +18,15 @@ from pathlib import Path
 import frontalbench
 from frontalbench import cli, commands
 from frontalbench.catalogue import cards, validation
-from frontalbench.console import doctor, listing, project
+from frontalbench.console import doctor, lacking, listing, project
 from frontalbench.errors import BadInput, FrontalbenchError
 
 NAMES = {
     "preprocess": "detect",
     "extract_embeddings": "embed",
     "compute_similarity": "compare",
+    "diff_results": "diff",
+    "join_results": "join",
 }
 """Scripts whose command is not simply their name with hyphens. The script's own name works too."""
 FIRST = (
@@ -151,13 +153,26 @@ def _init(arguments: list[str]) -> int:
 
 def _doctor(arguments: list[str]) -> int:
     parser = cli.parser(
-        "Look whether this machine has what is needed: a line per check.\nExit code 1 when something must be mended before a run.",
+        "Look whether this machine has what is needed: a line per check.\nExit code 1 when something must be mended before a run.\n\n"
+        "  frontalbench doctor --cards            per frontalizer: what is missing here, in the order in which one mends it\n"
+        "  frontalbench doctor --cards xportrait  of this one; exit code 1 when it cannot run here",
         prog="frontalbench doctor",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="whose cards' weights to look for (default: config/config.yaml)")
     parser.add_argument("--offline", action="store_true", help="do not ask the network whether missing weights are within reach")
+    parser.add_argument(
+        "--cards",
+        nargs="*",
+        metavar="NAME",
+        help="instead: what each frontalizer lacks here (weights, environment, repository, GPU, licence to accept); default: all of them",
+    )
     args = parser.parse_args(arguments)
     worst = cli.EXIT_OK
+    if args.cards is not None:
+        for standing in lacking.standings(args.cards, gpu=doctor.has_gpu()):
+            sys.stdout.write(f"{standing}\n")
+            worst = max(worst, int(bool(args.cards) and not standing.ready))
+        return worst
     for check in doctor.checks(args.config, network=not args.offline):
         sys.stdout.write(f"{check}\n")
         sys.stdout.flush()
