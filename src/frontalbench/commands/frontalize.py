@@ -13,8 +13,8 @@ synthetic person, or those of --in.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from frontalbench import cli
 from frontalbench.catalogue import cards
@@ -22,7 +22,7 @@ from frontalbench.catalogue.external import FAMILY
 from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.frontalize.base import SelfTested
+from frontalbench.frontalize.base import Frontalizer, SelfTested
 from frontalbench.plain import folders
 from frontalbench.stages.external import frontalize_external
 from frontalbench.stages.frontalize import frontalize_shard
@@ -44,7 +44,7 @@ def main() -> int:
     card = cards.find("frontalizer", args.model)
     machine = {"threads": args.threads, "device": args.device}
 
-    def load() -> Any:  # by the card's family an ExternalFrontalizer, else a Frontalizer
+    def load() -> Frontalizer:
         return load_frontalizer(card, **machine)
 
     if args.selftest:
@@ -61,7 +61,7 @@ def main() -> int:
 
     if args.source is None or args.out is None:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
-    turn = frontalize_external if card.family == FAMILY else frontalize_shard
+    turn: Callable[..., dict[str, int]] = frontalize_external if card.family == FAMILY else frontalize_shard
     if folders.is_shard(args.source):
         return cli.report(turn(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
     folders.need_weights(card)
