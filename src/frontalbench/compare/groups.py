@@ -41,7 +41,7 @@ from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.people import Moved, PersonMeans
 from frontalbench.errors import BadInput
-from frontalbench.types import Bool, Float, Int, Objects
+from frontalbench.types import Bool, Float, Float32, Int, Objects
 
 GAINS = ("Net Gain", "impostor gain", "identity gain")
 _NUMBERS = (
@@ -187,7 +187,8 @@ class _Kind:
     pairs: Float  # pairs behind each value
     eligible: Bool  # images that should have had a value
     failed: Bool  # FTA among them
-    moves: Float | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    moves: Float32 | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    sign: int = 1  # of the moves
 
 
 def _penalised(values: Float, failed: Bool, stranger: float) -> Float:
@@ -211,19 +212,19 @@ def eligible_probes(rows: Rows, original: Rows) -> Bool:
     return counted
 
 
-def _moves(rows: Rows, groups: int) -> Float:
+def _moves(rows: Rows, groups: int) -> Float32:
     """(n, groups) as numbers; NaN where the table does not say, so that no interval is made of it."""
     known = rows.moves is not None and rows.moves.shape[1] == groups
-    return rows.moves.astype(np.float64) if known and rows.moves is not None else np.full((len(rows), groups), np.nan)
+    return rows.moves.astype(np.float32) if known and rows.moves is not None else np.full((len(rows), groups), np.nan, np.float32)
 
 
-def moves_between(rows: Rows, other: Rows) -> Float:
+def moves_between(rows: Rows, other: Rows) -> Float32:
     """(n, groups): how ``rows.impostor - other.impostor`` changes without each group's references; NaN where a table does not say."""
     groups = next((r.moves.shape[1] for r in (rows, other) if r.moves is not None), 1)
     return _moves(rows, groups) - _moves(other, groups)
 
 
-def _stranger_moves(rows: Rows, ok: Bool, moves: Float) -> Float:
+def _stranger_moves(rows: Rows, ok: Bool, moves: Float32) -> Float:
     """(groups,): how the mean impostor similarity of the images ``ok`` changes when a group is gone, its images and its references."""
     group = group_of(rows.subject_code, moves.shape[1])
     known = ok & np.isfinite(rows.impostor)
@@ -251,9 +252,9 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     groups = next((r.moves.shape[1] for r in (rows, original) if r.moves is not None), 1)
     own = group_of(rows.subject_code, groups)
 
-    def of_failures(which: Bool, changed: Float) -> Float:
-        """Moves of images that count as a stranger's similarity."""
-        moves = np.where(which[:, None], changed, 0.0)
+    def of_failures(which: Bool, changed: Float) -> Float32:
+        """Float32 of images that count as a stranger's similarity."""
+        moves = np.where(which[:, None], changed, 0.0).astype(np.float32)
         moves[np.arange(len(moves)), own] = 0.0
         return moves
 
@@ -290,7 +291,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     refs, strangers = rows.n_references, rows.n_impostors
     base_moves = _moves(original, groups)
     base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
-    net_lost: Float | None = None
+    net_lost: Float32 | None = None
     if lost is not None or base_lost is not None:
         net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
     other_moves = moves - base_moves
@@ -299,7 +300,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
         frontal_lost = moves if lost is None else np.where(failed[:, None], lost, moves)
         angled_lost = base_moves if base_lost is None else np.where(base_failed[:, None], base_lost, base_moves)
         other_lost = frontal_lost - angled_lost
-    full_lost = -other_lost if net_lost is None else net_lost - other_lost
+    full_lost, sign = (other_lost, -1) if net_lost is None else (net_lost - other_lost, 1)
     return [
         _Kind("Frontal vs GT", "own", _where(ok, rows.genuine), refs, probes, failed),
         _Kind("Frontal vs GT", "common", _where(both, rows.genuine), refs, probes, failed),
@@ -313,10 +314,10 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
         _Kind("Angled vs other GT", "common", _where(both, original.impostor), original.n_impostors, probes, failed, base_moves),
         _Kind("Net Gain", "common", net, refs, probes, failed),
         _Kind("impostor gain", "common", other, strangers, probes, failed, other_moves),
-        _Kind("identity gain", "common", net - other, refs, probes, failed, -other_moves),
+        _Kind("identity gain", "common", net - other, refs, probes, failed, other_moves, -1),
         _Kind("Net Gain", "penalised", net_full, refs, probes, failed, net_lost),
         _Kind("impostor gain", "penalised", other_full, strangers, probes, failed, other_lost),
-        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost),
+        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost, sign),
     ]
 
 
@@ -358,6 +359,7 @@ def summarize_cell(
     rest_sums, rest_numbers = [], []
     rest_sided: list[tuple[int, Moved]] = []
     sided_p: dict[int, float] = {}
+    seen: dict[tuple[int, bytes], Moved] = {}
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -383,11 +385,15 @@ def summarize_cell(
                 numbers.append(number)
                 single = alone[here]
                 if kind.moves is not None:
-                    moved = Moved.of(code[here], kind.moves[here])
+                    key = id(kind.moves), here.tobytes()
+                    if key not in seen:  # several groups move alike over the same images
+                        seen[key] = Moved.of(code[here], kind.moves[here])
+                    moved = seen[key] if kind.sign > 0 else -seen[key]
                     sided.append((len(out), moved))
                 if single.any():
                     if kind.moves is not None:
-                        rest_sided.append((len(mixed), Moved.of(code[here[~single]], kind.moves[here[~single]])))
+                        rest = Moved.of(code[here[~single]], kind.moves[here[~single]])
+                        rest_sided.append((len(mixed), rest if kind.sign > 0 else -rest))
                     mixed.append(len(out))
                     rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
                     rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
@@ -460,7 +466,7 @@ def not_below(p: float, sided: float | None, n_people: int) -> float:
     return p if sided is None or n_people < jackknife.MIN_PEOPLE else max(p, sided) if np.isfinite(sided) else np.nan
 
 
-def mean_estimate(values: Float, person: Int, moves: Float) -> jackknife.Estimate:
+def mean_estimate(values: Float, person: Int, moves: Float | Float32) -> jackknife.Estimate:
     """The mean of ``values`` (n,) of images of ``person`` (n,; codes as in the table) and its interval, people left out on both sides; ``moves``
     (n, groups): how each value changes without a group's references."""
     if not len(values):

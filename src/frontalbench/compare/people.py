@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.kernel import group_of
-from frontalbench.types import Float, Int
+from frontalbench.types import Float, Float32, Int
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def of_sums(sums: Float, numbers: Float) -> list[People]:
     return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
 
 
-def sums_by(code: Int, columns: Float) -> tuple[Int, Float]:
+def sums_by(code: Int, columns: npt.NDArray[np.floating[Any]]) -> tuple[Int, Float]:
     """(codes that occur, rising (P,); sums of ``columns`` (n, K) over the rows of each (P, K))."""
     if not len(code):
         return code, np.zeros((0, columns.shape[1]))
@@ -58,7 +59,7 @@ def sums_by(code: Int, columns: Float) -> tuple[Int, Float]:
         order = np.argsort(code, kind="stable")
         code, columns = code[order], columns[order]
     present, starts = np.unique(code, return_index=True)
-    return present, np.add.reduceat(columns, starts, axis=0)
+    return present, np.add.reduceat(columns, starts, axis=0).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,9 @@ class Moved:
     sums: Float
 
     @staticmethod
-    def of(person: Int, moves: Float) -> Moved:
+    def of(person: Int, moves: Float | Float32) -> Moved:
         """``person`` (n,) and ``moves`` (n, G) of images."""
-        present, sums = sums_by(person, moves)
+        present, sums = sums_by(person, np.asarray(moves, np.float32))
         return Moved(present, np.bincount(person, minlength=int(present.max(initial=-1)) + 1)[present].astype(np.float64), sums)
 
     @property
@@ -83,10 +84,14 @@ class Moved:
     def by_group(self, weight: Float) -> tuple[Float, Float]:
         """(sums (G, G), numbers (G,)) of groups of people, each person's sums and number counting ``weight`` (P,) times."""
         groups = self.sums.shape[1]
-        sums, numbers = np.zeros((groups, groups)), np.zeros(groups)
-        np.add.at(sums, self.group, self.sums * weight[:, None])
-        np.add.at(numbers, self.group, self.numbers * weight)
+        sums: Float = np.zeros((groups, groups))
+        numbers: Float = np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
+        present, found = sums_by(self.group, self.sums * weight[:, None])
+        sums[present] = found
         return sums, numbers
+
+    def __neg__(self) -> Moved:
+        return Moved(self.person, self.numbers, -self.sums)
 
 
 @dataclass(frozen=True)
