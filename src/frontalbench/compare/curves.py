@@ -96,7 +96,8 @@ class _Kernel:
     @property
     def without(self) -> FloatArray:
         """(people, 5 K): the sums without each person."""
-        return self.sums.sum(axis=0) - self.sums + self.moved
+        rest: FloatArray = self.sums.sum(axis=0) - self.sums + self.moved
+        return rest
 
     @staticmethod
     def of(
