@@ -47,7 +47,7 @@ def main() -> int:
     start = time.process_time()
     made = 0
     for cell in range(arguments.cells):
-        made += len(groups.summarise_cell(rows(cell), original, is_original=False, bins=bins, resamples=arguments.resamples))
+        made += len(groups.summarize_cell(rows(cell), original, is_original=False, bins=bins, resamples=arguments.resamples))
     ours = (time.process_time() - start) * 200 / arguments.cells
     per_cell = made // arguments.cells
     counts = bootstrap.draw_counts(arguments.people, arguments.resamples)

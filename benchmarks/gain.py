@@ -15,22 +15,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import images
 from frontalbench.catalogue import cards
 from frontalbench.compare import bootstrap, feature, stats
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector
-from frontalbench.detect.ahead import aligned_for
+from frontalbench.detect.yaw_alignment import aligned_for
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import View
 from frontalbench.geometry.similarity import align
 from frontalbench.pose import load_pose
+from frontalbench.types import Bool, Float, Float32, Int, UInt8, Words
 
-Float32 = npt.NDArray[np.float32]
 DETECTOR, POSE = "scrfd_500m", "tddfa_pose"
 CFP_VALIDATION = 30
 FMR = 1e-3
@@ -58,14 +57,14 @@ class Embedder:
         self.rows, self.cache, self.backbones = rows, cache, backbones
         self.detector = load_detector(cards.find("detector", DETECTOR))
 
-    def pose(self) -> npt.NDArray[np.float64]:
+    def pose(self) -> Float:
         """(n, 3) measured angles of the pictures; NaN without a face."""
         return self._kept("pose", self._measure)
 
-    def embeddings(self, variant: str, backbone: str, needed: npt.NDArray[np.bool_]) -> Float32:
+    def embeddings(self, variant: str, backbone: str, needed: Bool) -> Float32:
         """Unit-length (n, D) of the ``needed`` pictures through frontalizer ``variant`` ("original": as they are); zero without a face."""
 
-        def make() -> npt.NDArray[np.float64]:
+        def make() -> Float:
             crops, found = self._crops(variant, needed)
             rows = normalise(load_backbone(cards.find("backbone", backbone)).embed(crops))[0]
             result = np.zeros((len(self.rows), rows.shape[1]))
@@ -74,7 +73,7 @@ class Embedder:
 
         return self._kept(f"{variant}-{int(needed.sum())}-{backbone}", make).astype(np.float32)
 
-    def _crops(self, variant: str, needed: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]:
+    def _crops(self, variant: str, needed: Bool) -> tuple[UInt8, Bool]:
         path = self.cache / f"{variant}-{int(needed.sum())}.npz"
         if not path.is_file():
             made = list(self._detect(variant, needed))
@@ -82,19 +81,19 @@ class Embedder:
         with np.load(path) as kept:
             return kept["crops"], kept["found"]
 
-    def _detect(self, variant: str, needed: npt.NDArray[np.bool_]) -> Iterator[tuple[npt.NDArray[np.uint8], bool]]:
+    def _detect(self, variant: str, needed: Bool) -> Iterator[tuple[UInt8, bool]]:
         card = None if variant == "original" else cards.find("frontalizer", variant)
         model = None if card is None else load_frontalizer(card)
         aligner = self.detector if card is None else aligned_for(card, self.detector)
         for place in np.flatnonzero(needed):
-            image: npt.NDArray[np.uint8] | None = images.decode(self.rows[place][3].read_bytes())
+            image: UInt8 | None = images.decode(self.rows[place][3].read_bytes())
             if model is not None and image is not None:
                 face = choose(self.detector.detect(image), (image.shape[1], image.shape[0]))
                 image = model.frontalize([View(image, face)])[0].image
             face = None if image is None else choose(aligner.detect(image), (image.shape[1], image.shape[0]))
             yield (np.zeros((112, 112, 3), np.uint8), False) if image is None or face is None else (align(image, face.points), True)
 
-    def _measure(self) -> npt.NDArray[np.float64]:
+    def _measure(self) -> Float:
         estimator, result = load_pose(cards.find("pose", POSE)), np.full((len(self.rows), 3), np.nan)
         for place, row in enumerate(self.rows):
             image = images.decode(row[3].read_bytes())
@@ -103,18 +102,16 @@ class Embedder:
                 result[place] = estimator.estimate(image, face)[:3]
         return result
 
-    def _kept(self, name: str, make: Callable[[], npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    def _kept(self, name: str, make: Callable[[], Float]) -> Float:
         path = self.cache / f"{name}.npy"
         if not path.is_file():
             self.cache.mkdir(parents=True, exist_ok=True)
             np.save(path, make())
-        kept: npt.NDArray[np.float64] = np.load(path)
+        kept: Float = np.load(path)
         return kept
 
 
-def roles(
-    rows: list[tuple[str, str, str, Path]], pose: npt.NDArray[np.float64], name: str
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def roles(rows: list[tuple[str, str, str, Path]], pose: Float, name: str) -> tuple[Int, Int]:
     """(probes, references) of a condition, as places in ``rows``."""
     if name == "LFW":
         people: dict[str, list[int]] = {}
@@ -130,7 +127,7 @@ def roles(
     return np.array(probes), np.array([place for place, row in enumerate(rows) if row[0] == kind and row[2] == front])
 
 
-def moments(scores: Float32, same: npt.NDArray[np.bool_]) -> stats.PairMoments:
+def moments(scores: Float32, same: Bool) -> stats.PairMoments:
     """Mean, spread and number of genuine and impostor pairs per probe."""
     columns = []
     for where in (same, ~same):
@@ -145,8 +142,8 @@ def line(
     name: str,
     scores: tuple[Float32, Float32, Float32],
     missing: float,
-    who: npt.NDArray[np.str_],
-    other: npt.NDArray[np.str_],
+    who: Words,
+    other: Words,
     resamples: int,
 ) -> str:
     """One row of the table; ``scores`` (probes, references) of the picture alone, of flip fusion and of the view;

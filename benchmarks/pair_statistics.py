@@ -41,7 +41,8 @@ def pairs(arguments: argparse.Namespace) -> int:
 
     from frontalbench.compare.derived import normalised
     from frontalbench.compare.kernel import BATCH, BLOCK, Batch, Gallery, ImpostorSums, add_impostors, by_columns, genuine_pairs, n_groups
-    from frontalbench.compare.scores import Float32Array, ImpostorSink
+    from frontalbench.compare.scores import ImpostorSink
+    from frontalbench.types import Float32
 
     rng = np.random.default_rng(0)
     n, d = arguments.images, arguments.dimension
@@ -55,7 +56,7 @@ def pairs(arguments: argparse.Namespace) -> int:
 
     out = np.empty(BATCH * BLOCK, np.float32)
 
-    def bare(i: int, references: Float32Array) -> None:
+    def bare(i: int, references: Float32) -> None:
         rows = vectors[i : i + BATCH]
         for j in range(0, n, BLOCK):
             columns = references[j : j + BLOCK]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 NEEDS = ("weight", "shared")
 """Fixtures that ask for real weights or for the test photographs."""
 MARKER = "weights"
-STRICT = False
+STRICT = True
 """Whether a test in the wrong folder fails the run; else it is named in the last lines."""
 
 

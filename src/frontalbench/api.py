@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status, tables
 from frontalbench.catalogue import cards
@@ -25,6 +24,7 @@ from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.types import Float32
 
 Picture = str | os.PathLike[str] | bytes
 """A file, or the bytes of one."""
@@ -73,7 +73,7 @@ class Verifier:
         self._detector = load_detector(cards.find("detector", detector), device=device)
         self._backbone = load_backbone(cards.find("backbone", backbone), threads=threads, device=device)
 
-    def embed(self, picture: Picture) -> npt.NDArray[np.float32]:
+    def embed(self, picture: Picture) -> Float32:
         """The embedding (D,), of length 1, of the face in a picture (of several faces the one that ``policy`` chooses).
 
         Raises :class:`~frontalbench.errors.BadInput` when the picture cannot be read or shows no face.
@@ -89,7 +89,7 @@ class Verifier:
         vectors, norms = normalise(self._backbone.embed(found.crop[None]))
         if not np.isfinite(norms[0]) or norms[0] == 0:
             raise BadInput(f"{name}: {self.names[1]} gave no usable embedding")
-        one: npt.NDArray[np.float32] = vectors[0]
+        one: Float32 = vectors[0]
         return one
 
     def similarity(self, first: Picture, second: Picture) -> float:
@@ -115,8 +115,9 @@ def verify(
 ) -> Verification:
     """Compare the faces in two pictures and say whether they are one person.
 
-    ``threshold``: yours; without it the one that kept the false match rate at ``fmr`` (0.1, 0.01, ...) on ``dataset`` in the tables of ``master``, of
-    several datasets the highest. Where nothing was measured for this detector and backbone, ``same`` is None and ``basis`` says what to do.
+    ``threshold``: yours; without it the one that kept the false match rate at ``fmr`` (0.1, 0.01, ...) on ``dataset`` in the tables of ``master``
+    (the folder of a run, or the one that holds a single run), of several datasets the highest. Where nothing was measured for this detector and
+    backbone, ``same`` is None and ``basis`` says what to do.
     Raises :class:`~frontalbench.errors.BadInput` for a picture without a face, an unknown ``fmr`` or ``dataset``, and a damaged table.
     """
     point = Point(threshold, None, None, None, None, "the threshold that was given") if threshold is not None else None
@@ -128,13 +129,19 @@ def verify(
 
 def find_threshold(master: str | os.PathLike[str], detector: str, backbone: str, fmr: float, dataset: str = "") -> Point:
     """The threshold of a judge for unchanged photographs at a false match rate, from the tables of a run. As :func:`verify` says."""
+    from frontalbench.tabulate import run_folder
     from frontalbench.tabulate.columns import schema
 
     if not any(np.isclose(fmr, target, rtol=1e-6) for target in FMR_TARGETS):
         raise BadInput(f"fmr {fmr:g}: not measured; use one of {', '.join(f'{target:g}' for target in FMR_TARGETS)}")
-    path = Path(master, "error_rates.parquet")
     judge = f"{detector} + {backbone}"
     unknown = f"no threshold is known for {judge}: give one, or run the benchmark on your kind of pictures (looked in {master})"
+    if Path(master).is_dir():
+        try:
+            master = run_folder(master)
+        except BadInput as several:
+            return Point(None, None, None, None, None, f"which run's threshold? {several}")
+    path = Path(master, "error_rates.parquet")
     if not path.is_file():
         return Point(None, None, None, None, None, unknown)
     rows = [row for row in tables.read(path, schema("error_rates")).to_pylist() if row["variant"] == ORIGINAL]

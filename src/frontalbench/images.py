@@ -19,6 +19,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from frontalbench.errors import Unreadable, raise_if_memory_ran_out
+from frontalbench.types import UInt8
 
 RGB = npt.NDArray[np.uint8]
 """``uint8 (H, W, 3)``, red first."""
@@ -92,7 +93,7 @@ _SLACK: Final = 0.05
 """Resampling in floating point overshoots black and white by this share at most."""
 
 
-def to_bytes(values: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
+def to_bytes(values: npt.NDArray[Any]) -> tuple[UInt8, str]:
     """Values of more than 8 bits, any shape, as bytes, and a note where not all bits are used.
 
     Whole numbers up to 255 stay; up to 1,023 and 4,095 they are values of 10 and 12 bits in a wider file, above that of 16 bits (a picture whose

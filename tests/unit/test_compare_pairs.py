@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 import subprocess
 import sys
@@ -236,6 +237,8 @@ def test_views_are_compared_by_picture_over_the_photographs_that_all_methods_gav
     lines = paired.report_lines(list(rows.values()))
     assert lines[1].startswith("fails vs GT: N 14, FTA 7 (33.3 %)") and "over the 14 photographs that all gave" in lines[1]
     assert sum(line.startswith("warning: ") for line in lines) == 3
+    few = {**rows["works vs GT"], "identity_gain_low": math.nan, "identity_gain_high": math.nan, "n_common_identities": 3}
+    assert paired.report_lines([few])[0].endswith("(no interval: 3 people)")
 
 
 def test_intervals_against_strangers_leave_people_out_on_both_sides(tmp_path: Path) -> None:

@@ -7,22 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 
-from frontalbench import images
 from frontalbench.catalogue import cards, families
-from frontalbench.catalogue.cards import ModelCard, Resources
-from frontalbench.detect import choose, load_detector
+from frontalbench.catalogue.cards import Resources
 from frontalbench.errors import BadConfig
-from frontalbench.frontalize import load_frontalizer
-from frontalbench.frontalize.base import View
-from frontalbench.plan.plan import LOADING_MINUTES, Plan
-from frontalbench.weights import store
+from frontalbench.plan.plan import Plan
+from frontalbench.plan.resources import LOADING_MINUTES
 
 ALL = {card.name: card for card in cards.all_cards("frontalizer")}
-FOLDER = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
 GRID: dict[str, Any] = {
     "datasets": ["synthetic"],
     "detectors": ["scrfd_500m"],
@@ -30,22 +24,6 @@ GRID: dict[str, Any] = {
     "enhancements": ["none"],
     "quality": {"measures": []},
 }
-
-
-@pytest.fixture(scope="module")
-def views() -> list[View]:
-    detector = load_detector(cards.find("detector", "scrfd_500m"))
-    found = []
-    for path in sorted(FOLDER.rglob("*.jpg"))[:2]:
-        image = images.decode(path.read_bytes())
-        faces = detector.detect(image)
-        face = choose(faces, image.shape[:2], "largest_central")
-        found.append(View(image, face))
-    return found
-
-
-def _here(card: ModelCard) -> bool:
-    return store.available(card) and all(_here(used) for used in card.used_cards())
 
 
 def test_every_shipped_frontalizer_says_its_contract_and_what_its_jobs_ask_for() -> None:
@@ -66,29 +44,6 @@ def test_a_contract_says_what_the_classes_of_its_family_say(name: str) -> None:
     assert not said or (card.contract.target_pose == "any") in said
 
 
-@pytest.mark.weights
-@pytest.mark.parametrize("name", sorted(name for name, card in ALL.items() if card.contract is not None))
-def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View]) -> None:
-    card = ALL[name]
-    assert card.contract is not None
-    if not _here(card):
-        pytest.skip(f"weight file of {name}: not here")
-    model = load_frontalizer(card, threads=1, device="cpu")
-    assert (model.needs_face, model.takes_target_pose) == (card.contract.face, card.contract.target_pose == "any")
-    outcomes = model.frontalize(views)
-    assert [one.status for one in outcomes] == ["ok"] * len(views)
-    for view, one in zip(views, outcomes, strict=True):
-        assert one.image is not None
-        assert (one.place is not None) == (card.contract.gives == "crop")
-        if card.contract.gives == "crop":
-            assert one.image.shape[0] == one.image.shape[1] == (card.contract.size or one.image.shape[0])
-        else:
-            assert one.image.shape[0] == view.image.shape[0]
-    if card.contract.deterministic:
-        for one, again in zip(outcomes, load_frontalizer(card, threads=1, device="cpu").frontalize(views), strict=True):
-            assert one.image is not None and again.image is not None and np.array_equal(one.image, again.image)
-
-
 def test_references_are_turned_only_by_cards_that_take_any_pose() -> None:
     Plan({**GRID, "frontalizers": ["mesh"], "derived": ["pose_matched:mesh.none"]})
     with pytest.raises(BadConfig) as caught:
@@ -106,15 +61,15 @@ def test_a_malformed_derived_name_is_one_line_with_the_key() -> None:
 
 def test_a_job_asks_for_what_the_card_says() -> None:
     plan = Plan({**GRID, "frontalizers": ["mirror", "liveportrait", "mesh"]})
-    assert plan.mem_mb("mirror") < plan.mem_mb("liveportrait")
+    assert plan.resources.mem_mb("mirror") < plan.resources.mem_mb("liveportrait")
     images_there = 200
     for name in ("mirror", "liveportrait"):
         rate = ALL[name].resources.minutes_per_1000
-        assert plan.minutes(name, "synthetic", "0000") == LOADING_MINUTES + -(-rate * images_there // 1000)
+        assert plan.resources.minutes(name, "synthetic", "0000") == LOADING_MINUTES + -(-rate * images_there // 1000)
     bins = len(plan.datasets["synthetic"].yaw_bins) - 1
-    turning = plan.minutes("mesh", "synthetic", "0000", turning=True)
+    turning = plan.resources.minutes("mesh", "synthetic", "0000", turning=True)
     assert turning == LOADING_MINUTES + -(-ALL["mesh"].resources.minutes_per_1000 * images_there * (bins - 1) // 1000)
-    assert plan.gpus("liveportrait") == 0
+    assert plan.resources.gpus("liveportrait") == 0
 
 
 @pytest.fixture

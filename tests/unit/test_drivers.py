@@ -82,24 +82,6 @@ def test_a_shipped_driver_is_labelled_synthetic_and_starts_near_any_yaw(name: st
         assert abs(nearest[0] - yaw) == min(abs(pose[0] - yaw) for pose in found.poses)
 
 
-@pytest.mark.weights
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_poses_on_the_card_are_what_the_estimator_measures(name: str, weight: Callable[..., Path]) -> None:
-    from frontalbench.detect import load_detector
-    from frontalbench.landmarks import tddfa
-
-    for kind, used in (("detector", "scrfd_500m"), ("landmarks", "tddfa_mb1")):
-        for key in cards.find(kind, used).weights:
-            weight(kind, used, key)
-    detector, fitter = load_detector(cards.find("detector", "scrfd_500m")), tddfa.load(cards.find("landmarks", "tddfa_mb1"), dense=False)
-    found = driver.load(cards.find("driver", name))
-    for key, pose, picture in zip(found.keys, found.poses, found.pictures, strict=True):
-        measured = drivers.measured(picture, detector, fitter)
-        assert np.abs(np.subtract(measured, pose)).max() < 0.3, f"{key}: {measured}, the card says {pose}"
-        if key == "front":
-            assert np.abs(measured).max() < cards.FRONTAL_WITHIN
-
-
 def with_file(tmp_path: Path, key: str, data: bytes) -> ModelCard:
     card = cards.find("driver", SHIPPED[0])
     path = tmp_path / f"{key}.jpg"

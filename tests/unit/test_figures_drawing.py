@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import dataset, grids, inputs, palette, plots, report, series, style
+from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, series, style
 from frontalbench.plan.plan import Plan
 from frontalbench.tabulate import TABLES
 from frontalbench.tabulate.paper import wide_csv
@@ -255,13 +255,57 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
-def test_every_declared_figure_has_its_maker_its_caption_and_its_lines_in_the_documentation(project_root: Path) -> None:
-    page = (project_root / "docs" / "figures.md").read_text(encoding="utf-8")
+def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path) -> None:
     asked = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
     for plot in dataset.PLOTS:
         assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
-        assert (project_root / "reports" / "captions" / f"{plot.name}.rst").is_file() and f"`{plot.name}" in page, plot.name
+        assert plot.kilobytes or plot.per_variant, f"{plot.name}: the report must know what it weighs"
     assert len(dataset.NAMES) == len(dataset.PLOTS)
+    page, captions = project_root / "docs" / "figures.md", project_root / "reports" / "captions"
+    assert documented.write(page, captions, check=True) == [], "run: python workflow/scripts/figure_pages.py"
+
+
+@pytest.mark.parametrize(
+    ("changed", "stems"),
+    [
+        ({"about": "judge"}, ["toy/toy.d.b", "toy/toy.d.c"]),
+        ({"about": "variant"}, ["toy/m.none", "toy/m.sharp", "toy/fuse_mean-m.none"]),
+        ({"about": "variant", "faces": True, "judged": True}, ["toy/m.none.d.b", "toy/m.sharp.d.b"]),
+        ({"about": "variant", "values": ("net_gain",), "values_of_photographs": ("rank1",)}, ["toy/original.rank1", "toy/m.none.net_gain"]),
+        ({"about": "dataset"}, ["toy/toy"]),
+    ],
+)
+def test_a_new_figure_is_one_declaration(
+    changed: dict[str, Any], stems: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What docs/add_a_figure.md promises: files, the report's entries, the table of the docs and the caption follow from the entry."""
+    about = {"needs": "tables | more", "shows": "a toy", "caption": f"A toy of {dataset.NAME}.", "kilobytes": 1}
+    plot = dataset.Plot("toy", "a toy, nothing else", "7 Toys", **{**about, **changed})
+    monkeypatch.setattr(dataset, "PLOTS", (*dataset.PLOTS, plot))
+    variants, judges = ["original", "m.none", "m.sharp", "fuse_mean:m.none"], [("d", "b"), ("d", "c")]
+    found = [request.stem for request in dataset.requests(variants, judges) if request.name == "toy"]
+    assert found[: len(stems)] == stems and (len(found) == len(stems) or plot.values)
+    assert [request.name for request in dataset.requests(["original"], judges) if request.name == "toy"] == ["toy"] * bool(
+        plot.values_of_photographs
+    )
+    entries = [entry for entry in dataset.report_entries(variants, judges) if entry.path.startswith("toy/")]
+    assert {entry.subcategory for entry in entries} == {"7 Toys"} and "toy" in {entry.caption for entry in entries}
+    assert documented.captions((plot,)) == {"toy.rst": "A toy of {{ snakemake.wildcards.dataset }}.\n"}
+    assert documented.table((plot,)).splitlines()[2] == r"| `toy` | tables \| more | a toy |"
+    with pytest.raises(BadInput, match="figure 'tot' is not known; known: distributions"):
+        dataset.named("tot")
+
+
+def test_pages_about_figures_are_brought_up_to_date_and_only_those_that_are_not(tmp_path: Path) -> None:
+    page = tmp_path / "figures.md"
+    page.write_text(f"before\n{documented.BEGIN}\nold\n{documented.END}\nbehind\n", encoding="utf-8")
+    late = documented.write(page, tmp_path, check=True)
+    assert late[0] == page and len(late) == 1 + len(dataset.PLOTS) and not list(tmp_path.glob("*.rst"))
+    assert documented.write(page, tmp_path) == late and documented.write(page, tmp_path, check=True) == []
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("\nbehind\n") and "old" not in text and "`heatmap`" in text
+    (tmp_path / "cost.rst").write_text("by hand", encoding="utf-8")
+    assert documented.write(page, tmp_path) == [tmp_path / "cost.rst"]
 
 
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:

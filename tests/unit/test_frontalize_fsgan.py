@@ -1,12 +1,11 @@
-"""``fsgan``: own landmarks turned to the front, views mixed, files as published, and what becomes of faces that cannot be turned."""
+"""``fsgan``: own landmarks turned to the front, views mixed, and files as published."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,25 +16,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from frontalbench import images, status  # noqa: E402
 from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # noqa: E402
-from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput  # noqa: E402
 from frontalbench.frontalize import framing, load_frontalizer  # noqa: E402
-from frontalbench.frontalize.base import View  # noqa: E402
-from frontalbench.frontalize.fsgan import FsganFamily, FsganFrontalizer, Landmarks98  # noqa: E402
-from frontalbench.fsgan import heatmaps, turning, views  # noqa: E402
+from frontalbench.frontalize.fsgan import Landmarks98  # noqa: E402
+from frontalbench.fsgan import heatmaps, lifting, views  # noqa: E402
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles  # noqa: E402
-from frontalbench.landmarks import tddfa  # noqa: E402
 from frontalbench.landmarks.base import Landmarks  # noqa: E402
-from frontalbench.landmarks.tddfa import DenseFit, DenseFitter  # noqa: E402
+from frontalbench.landmarks.tddfa import DenseFit  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
 Weight = Callable[..., Path]
 Float = npt.NDArray[np.float64]
-DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_01"
-PHOTOGRAPH = DEMO / "Angle" / "synth_01_l39.jpg"
 CPU = torch.device("cpu")
 
 
@@ -45,12 +38,12 @@ CPU = torch.device("cpu")
 def test_the_98_places_are_those_of_the_68_points_and_their_mirror_images() -> None:
     rng = np.random.default_rng(0)
     usual = rng.normal(size=(68, 2))
-    assert np.allclose(turning.PLACES.sum(axis=1), 1.0)
-    assert np.allclose(Landmarks(turning.PLACES @ usual, "wflw98").to("ibug68").points, usual), "as our schemes have it"
+    assert np.allclose(lifting.PLACES.sum(axis=1), 1.0)
+    assert np.allclose(Landmarks(lifting.PLACES @ usual, "wflw98").to("ibug68").points, usual), "as our schemes have it"
     swap = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
     swap += [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
     mirrored = np.column_stack([1.0 - usual[:, 0], usual[:, 1]])[swap]
-    assert np.allclose(turning.PLACES @ mirrored, heatmaps.mirrored(turning.PLACES @ usual)), "both orders of the mirror image agree"
+    assert np.allclose(lifting.PLACES @ mirrored, heatmaps.mirrored(lifting.PLACES @ usual)), "both orders of the mirror image agree"
 
 
 def made_up_fit(rotation: Float, *, scale: float = 0.001) -> tuple[DenseFit, npt.NDArray[np.int64]]:
@@ -63,16 +56,16 @@ def made_up_fit(rotation: Float, *, scale: float = 0.001) -> tuple[DenseFit, npt
 def test_points_turned_to_the_pose_they_have_lie_where_they_were_seen(pose: tuple[float, float, float]) -> None:
     rotation = matrix_from_angles(*pose)
     fit, keypoints = made_up_fit(rotation)
-    seen = turning.PLACES @ fit.vertices[:, :2] + np.random.default_rng(2).normal(scale=3.0, size=(98, 2))
-    head = turning.lift(fit, keypoints, seen)
+    seen = lifting.PLACES @ fit.vertices[:, :2] + np.random.default_rng(2).normal(scale=3.0, size=(98, 2))
+    head = lifting.lift(fit, keypoints, seen)
     tilted = matrix_from_angles(0.0, 0.0, head.tilt)
     back = head.middle + head.turned(tilted @ head.rotation)
-    share = turning.facing(turning.PLACES @ fit.model, rotation)
+    share = lifting.facing(lifting.PLACES @ fit.model, rotation)
     full = share == 1.0
     assert full.sum() >= 40 and np.allclose(back[full], seen[full])
-    placed = turning.PLACES @ fit.vertices[:, :2]
+    placed = lifting.PLACES @ fit.vertices[:, :2]
     assert np.allclose(back, placed + share[:, None] * (seen - placed))
-    assert np.allclose(turning.lift(fit, keypoints).turned(np.eye(3)), (turning.PLACES @ (fit.model - turning.PIVOT))[:, :2] * fit.scale), (
+    assert np.allclose(lifting.lift(fit, keypoints).turned(np.eye(3)), (lifting.PLACES @ (fit.model - lifting.PIVOT))[:, :2] * fit.scale), (
         "the fit alone: its own face from the front"
     )
 
@@ -80,19 +73,19 @@ def test_points_turned_to_the_pose_they_have_lie_where_they_were_seen(pose: tupl
 def test_a_landmark_network_that_looks_elsewhere_is_told_apart_from_a_face() -> None:
     fit, keypoints = made_up_fit(np.eye(3))
     with pytest.raises(ValueError, match=r"points lie \d+ pixels from the fitted face"):
-        turning.lift(fit, keypoints, np.full((98, 2), 128.0))
+        lifting.lift(fit, keypoints, np.full((98, 2), 128.0))
     with pytest.raises(ValueError, match="no size"):
-        turning.lift(dataclasses.replace(fit, scale=0.0), keypoints)
+        lifting.lift(dataclasses.replace(fit, scale=0.0), keypoints)
 
 
 @pytest.mark.parametrize(("degrees", "count"), [(0.0, 1), (15.0, 4), (60.0, 1), (100.0, 1)])
 def test_no_step_is_larger_than_asked_and_the_last_is_the_wanted_pose(degrees: float, count: int) -> None:
     start = matrix_from_angles(60.0)
-    way = turning.steps(start, np.eye(3), degrees)
+    way = lifting.steps(start, np.eye(3), degrees)
     assert len(way) == count and np.array_equal(way[-1], np.eye(3))
     turns = [float(geodesic_degrees(a, b)) for a, b in zip([start, *way[:-1]], way, strict=True)]
     assert max(turns) <= (degrees or 60.0) + 1e-6 and sum(turns) == pytest.approx(60.0)
-    assert len(turning.steps(np.eye(3), np.eye(3), 15.0)) == 1, "a frontal face is drawn once"
+    assert len(lifting.steps(np.eye(3), np.eye(3), 15.0)) == 1, "a frontal face is drawn once"
 
 
 # Views ------------------------------------------------------------------------------------------------------------------------------------
@@ -125,124 +118,6 @@ def test_the_crop_is_that_of_the_official_code_up_to_its_rounding() -> None:
         assert np.abs(edges - [x - 0.5, y - 0.5]).max() <= 0.5 + 0.5 + 0.25
 
 
-# The family -------------------------------------------------------------------------------------------------------------------------------
-
-
-class Shows(torch.nn.Module):
-    """Draws the source it is given, and keeps what it was shown."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.shown: list[torch.Tensor] = []
-
-    def forward(self, levels: Sequence[torch.Tensor]) -> torch.Tensor:
-        assert [tuple(level.shape[1:]) for level in levels] == [(101, 256, 256), (101, 128, 128)]
-        self.shown.append(levels[0])
-        return levels[0][:, :3]
-
-
-@pytest.fixture(scope="module")
-def fitter(weight: Weight) -> DenseFitter:
-    card = cards.find("landmarks", "tddfa_mb1")
-    for key in card.weights:
-        weight("landmarks", "tddfa_mb1", key)
-    return tddfa.load(card)
-
-
-@pytest.fixture(scope="module")
-def view(weight: Weight) -> View:
-    weight("detector", "scrfd_500m")
-    return seen(PHOTOGRAPH)
-
-
-def seen(path: Path) -> View:
-    image = images.decode(path.read_bytes())
-    face = choose(load_detector(cards.find("detector", "scrfd_500m")).detect(image), (image.shape[1], image.shape[0]))
-    assert face is not None
-    return View(image, face)
-
-
-def model_of(fitter: DenseFitter, network: torch.nn.Module, *, interpolated: bool = False, step: float = 0.0) -> FsganFrontalizer:
-    family = FsganFamily(network, fitter, None, interpolated=interpolated, step=step, device=CPU)  # type: ignore[arg-type]
-    return FsganFrontalizer("fsgan", family, takes_target_pose=not interpolated, batch=4)
-
-
-def places(maps: torch.Tensor) -> Float:
-    """Where the discs of heat maps (98, n, n) lie, in shares."""
-    return np.asarray(heatmaps.located(maps[None])[0].double().numpy())
-
-
-@pytest.mark.weights
-def test_the_wanted_view_is_frontal_symmetric_and_framed_as_a_detector_frames_it(fitter: DenseFitter, view: View) -> None:
-    network = Shows()
-    outcome, none = model_of(fitter, network).frontalize([view, View(view.image, None)])
-    assert outcome.status == status.OK and outcome.image is not None and outcome.image.shape == (256, 256, 3), outcome.detail
-    assert none.status == status.NO_FACE
-    points = places(network.shown[0][0, 3:])
-    assert np.abs(points - heatmaps.mirrored(points)).max() < 0.03, "a frontal face is about its own mirror image"
-    assert abs(points[54, 0] - 0.5) < 0.02 and 0.35 < points[[96, 97], 1].mean() < 0.5 and 0.85 < points[16, 1] < 0.99
-    assert outcome.place is not None
-    reference = seen(DEMO / "GT" / "synth_01_front.jpg").face
-    assert reference is not None
-    box = framing.detection(reference.box, 256)
-    own = (reference.points @ box[:, :2].T + box[:, 2] + 0.5) / 256
-    drawn = np.stack([points[96], points[97], points[54], points[76], points[82]])
-    assert np.abs(own - drawn).max() < 0.06, "the same person, photographed from the front and framed by the detector, has them there"
-
-
-@pytest.mark.weights
-def test_each_step_starts_from_the_picture_before_it(fitter: DenseFitter, view: View) -> None:
-    network = Shows()
-    batch = [view, seen(DEMO / "Angle" / "synth_01_r26.jpg")]
-    once = model_of(fitter, network).frontalize(batch)
-    assert len(network.shown) == 1 and len(network.shown[0]) == 2, "one call for the batch"
-    network = Shows()
-    stepped = model_of(fitter, network, step=10.0).frontalize(batch)
-    assert len(network.shown) >= 4 and all(outcome.status == status.OK for outcome in stepped)
-    noses = [places(shown[0, 3:])[54, 0] - places(shown[0, 3:])[[60, 72], 0].mean() for shown in network.shown]
-    assert all(abs(b) < abs(a) + 1e-6 for a, b in pairwise(noses)) and abs(noses[0]) > 5 * abs(noses[-1]), (
-        "the nose comes to the middle step by step"
-    )
-    for one, other in zip(once, stepped, strict=True):
-        assert one.place is not None and other.place is not None and np.allclose(one.place.matrix, other.place.matrix)
-        assert one.image is not None and other.image is not None and np.abs(one.image.astype(int) - other.image).max() <= 1
-
-
-@pytest.mark.weights
-def test_another_pose_keeps_the_expression_and_moves_the_head(fitter: DenseFitter, view: View) -> None:
-    network = Shows()
-    model = model_of(fitter, network)
-    for pose in ((30.0, 0.0, 0.0), (-30.0, 0.0, 0.0), (0.0, 0.0, 20.0)):
-        assert model.frontalize([view], pose)[0].status == status.OK
-    left, right, tilted = (places(shown[0, 3:]) for shown in network.shown)
-    assert left[54, 0] < left[[60, 72], 0].mean() - 0.03 and right[54, 0] > right[[60, 72], 0].mean() + 0.03, "yaw > 0 looks to the left"
-    across = tilted[97] - tilted[96]
-    assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(20.0, abs=4.0)
-
-
-@pytest.mark.weights
-def test_without_three_dimensions_landmarks_and_pictures_are_those_of_both_sides_mixed(fitter: DenseFitter, view: View) -> None:
-    network = Shows()
-    model = model_of(fitter, network, interpolated=True)
-    outcome = model.frontalize([view])[0]
-    first, second = network.shown[0]
-    assert np.array_equal(first[:3], second[:3].flip(2)), "the photograph and its mirror image"
-    points = places(first[3:])
-    assert np.abs(points - heatmaps.mirrored(points)).max() < 2e-3
-    assert outcome.image is not None
-    flipped = outcome.image[:, ::-1]
-    assert np.abs(outcome.image.astype(int) - flipped).max() <= 1, "half of each"
-    with pytest.raises(ValueError, match="does not take a target pose"):
-        model.frontalize([view], (10.0, 0.0, 0.0))
-
-
-@pytest.mark.weights
-def test_a_network_that_only_copies_fails_the_self_test(fitter: DenseFitter, view: View) -> None:
-    checks = {check.name: check for check in model_of(fitter, Shows()).selftest([view])}
-    assert checks["own pose"].passed, "copying is right where nothing turns"
-    assert not checks["|yaw| left (degrees)"].passed
-
-
 # Weights ----------------------------------------------------------------------------------------------------------------------------------
 
 
@@ -271,21 +146,6 @@ def card_of(paths: Mapping[str, Path], name: str = "fsgan", **params: Any) -> Mo
     card = cards.find("frontalizer", name)
     weights = MappingProxyType({key: pinned(key, path) for key, path in paths.items()})
     return dataclasses.replace(card, weights=weights, params=MappingProxyType({**card.params, **params}))
-
-
-@pytest.mark.weights
-@pytest.mark.parametrize("name", ["fsgan", "fsgan_iterative", "fsgan_interpolated"])
-def test_files_as_published_load_by_every_card(name: str, fitter: DenseFitter, tmp_path: Path) -> None:
-    assert load_frontalizer(card_of(files(tmp_path), name)).takes_target_pose == (name != "fsgan_interpolated")  # type: ignore[attr-defined]
-
-
-@pytest.mark.weights
-def test_numbers_that_mean_nothing_draw_a_picture_and_no_landmarks(fitter: DenseFitter, view: View, tmp_path: Path) -> None:
-    paths = files(tmp_path)
-    drawn = load_frontalizer(card_of(paths, landmarks="fit")).frontalize([view])[0]
-    assert drawn.status == status.OK and drawn.image is not None and drawn.image.shape == (256, 256, 3), drawn.detail
-    lost = load_frontalizer(card_of(paths)).frontalize([view])[0]
-    assert lost.status == status.MODEL_ERROR and "another face or other weights" in lost.detail
 
 
 @pytest.mark.parametrize("damage", ["other", "cut", "code"])
@@ -320,8 +180,7 @@ def test_params_that_make_no_sense_are_named(params: dict[str, Any], message: st
         load_frontalizer(card_of(files(tmp_path), **params))
 
 
-@pytest.mark.weights
-def test_the_landmark_network_sees_the_crop_normalised_and_answers_in_its_pixels(view: View) -> None:
+def test_the_landmark_network_sees_the_crop_normalised_and_answers_in_its_pixels() -> None:
     class Peaks(torch.nn.Module):
         def forward(self, pictures: torch.Tensor) -> torch.Tensor:
             self.shown = pictures

@@ -12,7 +12,7 @@ from scipy import stats as reference
 
 from frontalbench import tables
 from frontalbench.compare import curves, groups, jackknife, stats
-from frontalbench.compare.groups import YawBins, read_rows, summarise_cell
+from frontalbench.compare.groups import YawBins, read_rows, summarize_cell
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.people import PersonMeans
 from frontalbench.compare.scores import Impostors, from_table
@@ -124,7 +124,7 @@ def test_impostor_intervals_equal_a_jackknife_by_brute_force(tmp_path: Path) -> 
 
     def means(of: World, folder: Path) -> dict[tuple[str, str], dict[str, Any]]:
         frontal, angled = rows_of(of, "turned.none", folder / "t.parquet"), rows_of(of, "original", folder / "o.parquet")
-        found = summarise_cell(frontal, angled, is_original=False, bins=YawBins())
+        found = summarize_cell(frontal, angled, is_original=False, bins=YawBins())
         return {(r["group"], r["subset"]): r for r in found if r["yaw_axis"] == "all"}
 
     full = means(world, tmp_path)

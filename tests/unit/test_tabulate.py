@@ -16,7 +16,7 @@ from frontalbench.catalogue.modeltable import put_all
 from frontalbench.compare import curves
 from frontalbench.errors import BadInput
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarise, tables_of, write
+from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarize, tables_of, write
 from frontalbench.tabulate.columns import schema
 from frontalbench.tabulate.facts import from_cards, models_of
 from frontalbench.tabulate.paper import net_gain_markdown
@@ -78,8 +78,8 @@ def line(rows: list[dict[str, Any]], **keys: Any) -> dict[str, Any]:
 
 def test_every_file_is_the_same_byte_for_byte_and_order_of_inputs_does_not_matter(run: list[Path], tmp_path: Path) -> None:
     cells = [cell_of(p) for p in run]
-    first = summarise(cells, tmp_path / "one", facts=facts(), settings=QUICK)
-    second = summarise(cells[::-1], tmp_path / "two", facts=facts(), settings=QUICK)
+    first = summarize(cells, tmp_path / "one", facts=facts(), settings=QUICK)
+    second = summarize(cells[::-1], tmp_path / "two", facts=facts(), settings=QUICK)
     assert [p.name for p in first] == [p.name for p in second] and len(first) > 25
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
@@ -101,7 +101,7 @@ def test_yaw_bins_of_the_configuration_replace_the_cards() -> None:
 
 
 def test_loaded_tables_hold_the_documented_columns(run: list[Path], tmp_path: Path) -> None:
-    summarise([cell_of(p) for p in run], tmp_path, facts=facts(), settings=QUICK)
+    summarize([cell_of(p) for p in run], tmp_path, facts=facts(), settings=QUICK)
     frames = load_master(tmp_path)
     assert set(frames) == set(TABLES)
     for name, frame in frames.items():
@@ -156,7 +156,7 @@ def test_leaking_backbone_is_marked_and_left_out_of_rankings(run: list[Path]) ->
 
 
 def test_synthetic_people_are_called_so_in_every_table(run: list[Path], tmp_path: Path) -> None:
-    summarise([cell_of(p) for p in run], tmp_path, facts=Facts(synthetic=frozenset({"frl"})), settings=QUICK)
+    summarize([cell_of(p) for p in run], tmp_path, facts=Facts(synthetic=frozenset({"frl"})), settings=QUICK)
     for name in ("table1_net_gain.md", "table2_enhancement.md", "table3_backbones.md"):
         assert "synthetic people" in (tmp_path / name).read_text()
     for name, columns in TABLES.items():

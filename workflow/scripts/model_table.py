@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the model table of README.md from the cards (--check: only say whether it is up to date)."""
+"""Write the tables of README.md and docs/ that are made from cards and code (--check: only say whether they are up to date)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.catalogue.modeltable import model_table, put_into
+from frontalbench.catalogue.modeltable import pages, put_all
 
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("readme", nargs="?", type=Path, default=Path("README.md"))
-    parser.add_argument("--check", action="store_true", help="change nothing; exit with 2 when the table is out of date")
+    parser.add_argument("--root", type=Path, default=Path(), metavar="DIR", help="folder of README.md and docs/; default: this one")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit with 2 when a table is out of date")
     args = parser.parse_args()
-    current = put_into(args.readme, model_table(), check=args.check)
-    if args.check and not current:
-        print(f"{args.readme}: the model table is out of date; run: python workflow/scripts/model_table.py", file=sys.stderr)
+    stale = [name for name, parts in pages().items() if not put_all(args.root / name, parts, check=args.check)]
+    if args.check and stale:
+        print(f"{', '.join(stale)}: a table is out of date; run: python workflow/scripts/model_table.py", file=sys.stderr)
         return cli.EXIT_BAD_INPUT
     return cli.EXIT_OK
 

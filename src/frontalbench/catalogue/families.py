@@ -1,13 +1,20 @@
 """Which class loads a card of which family.
 
-The only place that knows all families (those of quality stand beside their measures). Modules are named, not imported: a job that runs SCRFD never
-imports torch, and the code fingerprint of a cell (see :mod:`frontalbench.plan.fingerprint`) holds its own family alone, so adding one here reruns
-nothing.
+A family is called like the module that loads its cards, in the room of its kind: cards of family ``ffwm`` and kind frontalizer are loaded by
+``frontalize/ffwm.py``, because it has a function ``load(card, ...)``. So a new family is a module and no line anywhere else. What is called otherwise
+stands in :data:`NAMED` (the families of quality stand beside their measures).
+
+Modules are named, not imported: a job that runs SCRFD never imports torch, and the code fingerprint of a cell (see
+:mod:`frontalbench.plan.fingerprint`) holds its own family alone, so adding one reruns nothing.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frontalbench.errors import BadConfig
@@ -16,68 +23,51 @@ from frontalbench.quality import measures
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-FAMILIES: dict[str, dict[str, str]] = {
-    "detector": {
-        "scrfd": "frontalbench.detect.scrfd:load",
-        "retinaface": "frontalbench.detect.retinaface:load",
-        "yunet": "frontalbench.detect.yunet:load",
-    },
-    "backbone": {
-        "arcface_onnx": "frontalbench.embed.arcface:load",
-    },
-    "frontalizer": {
-        "identity": "frontalbench.frontalize.identity:load",
-        "made_elsewhere": "frontalbench.frontalize.made_elsewhere:load",
-        "mirror": "frontalbench.frontalize.mirror:load",
-        "stretch": "frontalbench.frontalize.stretch:load",
-        "ahead": "frontalbench.frontalize.ahead:load",
-        "mesh": "frontalbench.frontalize.mesh:load",
-        "tddfa": "frontalbench.frontalize.tddfa:load",
-        "rnr": "frontalbench.frontalize.rnr:load",
-        "scaleway": "frontalbench.frontalize.scaleway:load",
-        "scaleway_published": "frontalbench.frontalize.scaleway_published:load",
-        "ffwm": "frontalbench.frontalize.ffwm:load",
-        "gan_inversion": "frontalbench.frontalize.gan_inversion:load",
-        "fsgan": "frontalbench.frontalize.fsgan:load",
-        "hassner": "frontalbench.frontalize.hassner:load",
-        "liveportrait": "frontalbench.frontalize.liveportrait:load",
-        "first_order": "frontalbench.frontalize.first_order:load",
-        "fsrt": "frontalbench.frontalize.fsrt:load",
-    },
-    "driver": {
-        "pictures": "frontalbench.frontalize.driver:load",
-    },
-    "enhancement": {
-        "keep": "frontalbench.enhance.keep:load",
-        "unsharp": "frontalbench.enhance.unsharp:load",
-        "background": "frontalbench.enhance.background:load",
-        "gfpgan": "frontalbench.enhance.gfpgan:load",
-        "super_resolution": "frontalbench.enhance.super_resolution:load",
-    },
-    "landmarks": {
-        "face_landmarker": "frontalbench.landmarks.face_landmarker:load",
-        "tddfa": "frontalbench.landmarks.tddfa:load",
-    },
+PACKAGE = Path(__file__).resolve().parents[1]
+
+ROOMS: Mapping[str, str] = {
+    "detector": "detect",
+    "backbone": "embed",
+    "frontalizer": "frontalize",
+    "enhancement": "enhance",
+    "landmarks": "landmarks",
+    "pose": "pose",
+}
+"""Kind -> the room in which every module with a function ``load`` is a family, unless :data:`NAMED` knows it under another name."""
+
+NAMED: Mapping[str, Mapping[str, str]] = {
+    "backbone": {"arcface_onnx": "frontalbench.embed.arcface:load"},
+    "driver": {"pictures": "frontalbench.frontalize.driver:load"},
     "pose": {
         "face_landmarker_pose": "frontalbench.pose.face_landmarker:load",
-        "fsanet": "frontalbench.pose.fsanet:load",
         "tddfa_pose": "frontalbench.pose.tddfa:load",
     },
-    "matting": {
-        "modnet": "frontalbench.enhance.matting:load",
-    },
-    "feature": {
-        "wiener": "frontalbench.compare.feature:load",
-    },
-    "quality": dict(measures.FAMILIES),
+    "matting": {"modnet": "frontalbench.enhance.matting:load"},
+    "feature": {"wiener": "frontalbench.compare.feature:load"},
+    "quality": measures.FAMILIES,
 }
+"""Kind -> family -> ``module:function`` where the family is not called like its module."""
+
+_LOAD = re.compile(r"^def load\(", re.MULTILINE)
+
+
+@functools.cache
+def of_kind(kind: str) -> Mapping[str, str]:
+    """The families of a kind in the order of their names: family -> ``module:function``. Modules are read as text, not imported."""
+    found = dict(NAMED.get(kind, {}))
+    taken = {target for named in NAMED.values() for target in named.values()}
+    for path in (PACKAGE / ROOMS[kind]).glob("*.py") if kind in ROOMS else ():
+        name = f"{PACKAGE.name}.{ROOMS[kind]}.{path.stem}:load"
+        if name not in taken and _LOAD.search(path.read_text(encoding="utf-8")):
+            found[path.stem] = name
+    return dict(sorted(found.items()))
 
 
 def target(kind: str, family: str) -> tuple[str, str]:
     """(module, attribute) that loads cards of ``family``; raises :class:`BadConfig` with the known families."""
-    known = FAMILIES.get(kind, {})
+    known = of_kind(kind)
     if family not in known:
-        raise BadConfig(f"family '{family}' of kind '{kind}' is not known; known: {', '.join(sorted(known)) or 'none'}")
+        raise BadConfig(f"family '{family}' of kind '{kind}' is not known; known: {', '.join(known) or 'none'}")
     module, _, attribute = known[family].partition(":")
     return module, attribute
 

@@ -10,31 +10,29 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.compare import jackknife
-
-FloatArray = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 RESAMPLES = 2000
 
 
 @lru_cache(maxsize=8)
-def draw_counts(n: int, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+def draw_counts(n: int, resamples: int = RESAMPLES, seed: int = 0) -> Float:
     """float64 (resamples, n): how often each of ``n`` subjects is drawn. The same for the same arguments, so that cells share their draws."""
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1.0 / n), size=resamples).astype(np.float64)
     counts.setflags(write=False)
     return counts
 
 
-def percentile_interval(draws: FloatArray, level: float = 0.95) -> tuple[FloatArray, FloatArray]:
+def percentile_interval(draws: Float, level: float = 0.95) -> tuple[Float, Float]:
     """(low, high), each (M,): the central ``level`` of the draws (B, M). NaN draws are left out; all NaN gives NaN."""
     ordered = np.sort(draws, axis=0)  # NaN last
     ends = (np.full(draws.shape[1], (1 - level) / 2), np.full(draws.shape[1], (1 + level) / 2))
     return _quantiles(ordered, ends[0]), _quantiles(ordered, ends[1])
 
 
-def _quantiles(ordered: FloatArray, share: FloatArray) -> FloatArray:
+def _quantiles(ordered: Float, share: Float) -> Float:
     """Linear-interpolated quantile of each sorted column (NaN last), its own ``share`` (M,) each; np.nanpercentile is a loop, this is not."""
     n = np.isfinite(ordered).sum(axis=0)
     place = np.where(np.isfinite(share), share, 0.0) * np.maximum(n - 1, 0)
@@ -45,7 +43,7 @@ def _quantiles(ordered: FloatArray, share: FloatArray) -> FloatArray:
     return np.where((n > 0) & np.isfinite(share), value, np.nan)
 
 
-def ratio_draws(sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0) -> FloatArray:
+def ratio_draws(sums: Float, numbers: Float, *, resamples: int = RESAMPLES, seed: int = 0) -> Float:
     """float64 (B, M): bootstrap draws of the ratios ``sum(sums) / sum(numbers)`` from sums per subject (n, M); a mean is such a ratio."""
     counts = draw_counts(len(sums), resamples, seed)
     # many statistics are taken over the same images: their denominators are made once
@@ -56,8 +54,8 @@ def ratio_draws(sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAM
 
 
 def mean_intervals(
-    sums: FloatArray, numbers: FloatArray, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95, method: str = "t"
-) -> tuple[FloatArray, FloatArray]:
+    sums: Float, numbers: Float, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95, method: str = "t"
+) -> tuple[Float, Float]:
     """Confidence intervals of M means from sums and numbers per subject, each (n, M).
 
     ``method``: "t" (Student's, from leaving people out: :mod:`.jackknife`; NaN below six people's worth) or "percentile" (the bootstrap's, too narrow

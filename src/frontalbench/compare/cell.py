@@ -19,11 +19,12 @@ from frontalbench.compare import derived as recipes
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, read_gallery, shares, turned_galleries
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, group_of, n_groups
-from frontalbench.compare.metadata import Metadata, Path, Words, read_metadata
-from frontalbench.compare.scores import SCORES, TAIL, Float32Array, FloatArray, Genuine, ImpostorSink, IntArray, to_table
+from frontalbench.compare.metadata import Metadata, Path, read_metadata
+from frontalbench.compare.scores import SCORES, TAIL, Genuine, ImpostorSink, to_table
 from frontalbench.compare.shards import Originals, Shard, derive, mean_shift_of, plain_shards
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import MATCHED, parse
+from frontalbench.types import Bool, Float, Float32, Int, Words
 
 _ROLES = ("probe", "reference")
 _SAMPLE = (
@@ -45,9 +46,9 @@ class CellResult:
 class _SubjectSums:
     """Sums of the probes' embeddings per subject, for means over all other probes of the subject without forming the pairs."""
 
-    total: FloatArray
-    count: IntArray
-    repeated: dict[tuple[int, int], list[tuple[int, Float32Array]]]  # (subject, photo) of photographs with several names -> (row, vector)
+    total: Float
+    count: Int
+    repeated: dict[tuple[int, int], list[tuple[int, Float32]]]  # (subject, photo) of photographs with several names -> (row, vector)
 
     @staticmethod
     def over(meta: Metadata, shards: Iterator[Shard]) -> _SubjectSums | None:
@@ -72,7 +73,7 @@ class _SubjectSums:
                 sums.repeated.setdefault((int(meta.subject_code[row]), int(meta.photo[row])), []).append((row, vectors[i]))
         return sums
 
-    def within(self, meta: Metadata, rows: IntArray, vectors: Float32Array) -> tuple[FloatArray, IntArray]:
+    def within(self, meta: Metadata, rows: Int, vectors: Float32) -> tuple[Float, Int]:
         """(mean similarity to the other probes of the subject, their number) of probes that are part of the sums; NaN where there are none."""
         wide = vectors.astype(np.float64)
         code = meta.subject_code[rows]
@@ -94,14 +95,14 @@ class _Scores:
     meta: Metadata
     combine: str
     sums: _SubjectSums | None
-    value: dict[str, FloatArray]
-    count: dict[str, IntArray]
-    pairs: dict[str, list[tuple[IntArray, IntArray, Float32Array]]]
+    value: dict[str, Float]
+    count: dict[str, Int]
+    pairs: dict[str, list[tuple[Int, Int, Float32]]]
     sinks: dict[str, ImpostorSink]
     groups: int
     moves: npt.NDArray[np.float16]  # (N, groups)
-    sampled: npt.NDArray[np.bool_]
-    people: dict[str, npt.NDArray[np.bool_]]  # (subjects,): those whose probes were compared with strangers
+    sampled: Bool
+    people: dict[str, Bool]  # (subjects,): those whose probes were compared with strangers
 
     @staticmethod
     def of(meta: Metadata, combine: str, sums: _SubjectSums | None, tail: int, n_references: int) -> _Scores:
@@ -125,7 +126,7 @@ class _Scores:
             {role: np.zeros(n_subjects, np.bool_) for role in _ROLES},
         )
 
-    def add(self, shard: Shard, take: IntArray, role: str, gallery: Gallery, gallery_rows: IntArray) -> None:
+    def add(self, shard: Shard, take: Int, role: str, gallery: Gallery, gallery_rows: Int) -> None:
         """Compare the rows ``take`` of a shard, all of one role, with a gallery whose references stand at ``gallery_rows`` of the metadata."""
         rows = shard.rows[take]
         vectors = tuple(v[take] for v in shard.vectors)
@@ -138,7 +139,7 @@ class _Scores:
             near = np.einsum("ij,ij->i", shard.vectors[0][take].astype(np.float64), shard.original[take].astype(np.float64))
             self.value["to_original"][rows] = np.where(shard.original_ok[take], near, np.nan)
 
-    def _add_genuine(self, batch: Batch, rows: IntArray, role: str, gallery: Gallery, gallery_rows: IntArray) -> Float32Array:
+    def _add_genuine(self, batch: Batch, rows: Int, role: str, gallery: Gallery, gallery_rows: Int) -> Float32:
         """Returns each row's best genuine similarity, NaN without a pair."""
         at, column, score = genuine_pairs(batch, gallery)
         first = np.searchsorted(at, np.arange(len(rows) + 1, dtype=at.dtype))  # pairs come sorted by row
@@ -156,7 +157,7 @@ class _Scores:
             best[some] = np.maximum.reduceat(score, first[:-1][some])
         return best
 
-    def _add_strangers(self, batch: Batch, rows: IntArray, role: str, gallery: Gallery, best: Float32Array) -> None:
+    def _add_strangers(self, batch: Batch, rows: Int, role: str, gallery: Gallery, best: Float32) -> None:
         strangers = ImpostorSums.zeros(len(rows), self.groups)
         add_impostors(batch, gallery, best, strangers, self.sinks[role])
         of_probes = np.bincount(group_of(batch.subject, self.groups), strangers.count, minlength=self.groups)
@@ -208,7 +209,7 @@ class _Scores:
         return _scores_table(self.meta, role, self.pairs[role], self.sinks[role], pairs)
 
 
-def _sample(meta: Metadata, n_references: int) -> npt.NDArray[np.bool_]:
+def _sample(meta: Metadata, n_references: int) -> Bool:
     """(N,): the images whose impostor scores are counted person by person: every k-th of each person and role, beginning with the first."""
     chosen = np.isin(meta.role, _ROLES)
     step = max(1, -(-int(chosen.sum()) * n_references // _SAMPLE))
@@ -216,7 +217,7 @@ def _sample(meta: Metadata, n_references: int) -> npt.NDArray[np.bool_]:
     order = np.argsort(key, kind="stable")
     place = np.empty(len(key), np.int64)
     place[order] = np.arange(len(key)) - np.searchsorted(key[order], key[order], "left")
-    sampled: npt.NDArray[np.bool_] = chosen & (place % step == 0)
+    sampled: Bool = chosen & (place % step == 0)
     return sampled
 
 
@@ -256,7 +257,7 @@ def compare_cell(
     galleries = turned_galleries(meta, plain, turned, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
     is_original = recipe is None and [str(p) for p in embeddings] == [str(p) for p in references]
     originals = None if is_original else Originals(references)
-    shift: FloatArray | None = None
+    shift: Float | None = None
     if recipe is not None and recipe.recipe == "control_meanshift":
         shift = mean_shift_of(meta, plain_shards(meta, embeddings, originals))
 
@@ -302,7 +303,7 @@ def compare_cell(
     return CellResult(similarity, pa.concat_tables([*(scores.table(role, plain[0]) for role in _ROLES), *scores.uncommon()]), report)
 
 
-def _finish(meta: Metadata, words: Words, detail: Words, n_references: IntArray, gallery: Gallery) -> dict[str, int]:
+def _finish(meta: Metadata, words: Words, detail: Words, n_references: Int, gallery: Gallery) -> dict[str, int]:
     """Set the statuses that only a whole cell can know; returns the counts."""
     ok = words == status.OK
     unused = ok & (meta.role != "probe") & (meta.role != "reference")
@@ -363,9 +364,7 @@ def _similarity_table(meta: Metadata, words: Words, detail: Words, scores: _Scor
     return pa.table([columns[field.name] for field in tables.SIMILARITY], schema=tables.SIMILARITY)
 
 
-def _scores_table(
-    meta: Metadata, role: str, pairs: Sequence[tuple[IntArray, IntArray, Float32Array]], sink: ImpostorSink, n: int
-) -> pa.Table:
+def _scores_table(meta: Metadata, role: str, pairs: Sequence[tuple[Int, Int, Float32]], sink: ImpostorSink, n: int) -> pa.Table:
     nothing = np.zeros(0, np.int64)
     rows = np.concatenate([nothing, *(p[0] for p in pairs)])
     others = np.concatenate([nothing, *(p[1] for p in pairs)])

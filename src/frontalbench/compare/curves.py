@@ -10,16 +10,13 @@ import numpy.typing as npt
 
 from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate, LeftOut
-
-FloatArray = npt.NDArray[np.float64]
+from frontalbench.types import Bool, Float, Int
 
 BANDWIDTH = 7.5
 """Standard deviation in degrees of the Gaussian kernel of :func:`smooth`."""
 
 
-def _known(
-    yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0
-) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64], int]:
+def _known(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> tuple[Float, Float, Int, int]:
     """(x, y, person, number of people) of the images with both; ``people``: ``subject`` holds so many codes already."""
     x, y = np.asarray(yaw, np.float64), np.asarray(value, np.float64)
     keep = np.isfinite(x) & np.isfinite(y)
@@ -29,11 +26,11 @@ def _known(
     return x[keep], y[keep], code.astype(np.int64), int(code.max(initial=-1)) + 1
 
 
-def _per_subject(code: npt.NDArray[np.int64], n: int, columns: FloatArray) -> FloatArray:
+def _per_subject(code: Int, n: int, columns: Float) -> Float:
     """Sums per subject (n, K) of ``columns`` (images, K)."""
     order = np.argsort(code, kind="stable")
     present, starts = np.unique(code[order], return_index=True)
-    sums: FloatArray = np.zeros((n, columns.shape[1]))
+    sums: Float = np.zeros((n, columns.shape[1]))
     if len(present):
         sums[present] = np.add.reduceat(columns[order], starts, axis=0)
     return sums
@@ -42,13 +39,13 @@ def _per_subject(code: npt.NDArray[np.int64], n: int, columns: FloatArray) -> Fl
 _NONE = np.zeros(0)
 
 
-def _slope_sums(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> FloatArray:
+def _slope_sums(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> Float:
     r"""(people, 5): number, sums of x, y, xx, xy of each person; x is \|yaw\| in steps of 10 degrees."""
     x, y, code, n = _known(np.abs(np.asarray(yaw, np.float64)) / 10.0, value, subject, people)
     return _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
 
 
-def _slope_of(sums: FloatArray) -> FloatArray:
+def _slope_of(sums: Float) -> Float:
     number, sx, sy, sxx, sxy = (sums[..., i] for i in range(5))
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = sxx - sx**2 / number
@@ -76,11 +73,11 @@ class Curve:
     """A smooth curve over ``yaw`` (K,) in degrees: ``mean``, pointwise 95 % band ``low`` and ``high``, ``weight``: images' worth of data behind
     each point; ``area``: mean height of the curve over its range (a similarity again). NaN where fewer than five images' worth."""
 
-    yaw: FloatArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
-    weight: FloatArray
+    yaw: Float
+    mean: Float
+    low: Float
+    high: Float
+    weight: Float
     area: LeftOut
 
 
@@ -89,14 +86,14 @@ class _Kernel:
     """Kernel sums (people, 5 K) of a local-linear regression at K points: everything it needs is linear in the people. ``moved``: how the sums of
     everybody else's images change when a person's references are gone."""
 
-    points: FloatArray
-    sums: FloatArray
-    moved: FloatArray
+    points: Float
+    sums: Float
+    moved: Float
 
     @property
-    def without(self) -> FloatArray:
+    def without(self) -> Float:
         """(people, 5 K): the sums without each person."""
-        rest: FloatArray = self.sums.sum(axis=0) - self.sums + self.moved
+        rest: Float = self.sums.sum(axis=0) - self.sums + self.moved
         return rest
 
     @staticmethod
@@ -107,7 +104,7 @@ class _Kernel:
         grid: npt.ArrayLike,
         bandwidth: float,
         people: int = 0,
-        moves: FloatArray | None = None,
+        moves: Float | None = None,
     ) -> _Kernel:
         x, y, code, n = _known(yaw, value, subject, people)
         points = np.asarray(grid, np.float64)
@@ -125,17 +122,17 @@ class _Kernel:
         return _Kernel(points, sums, moved)
 
     @property
-    def weights(self) -> FloatArray:
+    def weights(self) -> Float:
         """(people, K): images' worth of data of each person at each point."""
         return self.sums[:, : len(self.points)]
 
     @property
-    def enough(self) -> npt.NDArray[np.bool_]:
+    def enough(self) -> Bool:
         """(K,): points with at least five images' worth of data."""
-        there: npt.NDArray[np.bool_] = self.weights.sum(axis=0) >= 5.0
+        there: Bool = self.weights.sum(axis=0) >= 5.0
         return there
 
-    def fit(self, total: FloatArray) -> FloatArray:
+    def fit(self, total: Float) -> Float:
         """Heights (..., K) from sums (..., 5 K); NaN where there is not enough data."""
         k = len(self.points)
         s0, s1, s2, t0, t1 = (total[..., i * k : (i + 1) * k] for i in range(5))
@@ -155,7 +152,7 @@ def smooth(
     *,
     bandwidth: float = BANDWIDTH,
     people: int = 0,
-    moves: FloatArray | None = None,
+    moves: Float | None = None,
     **_: int,
 ) -> Curve:
     """Local-linear regression with a Gaussian kernel (Fan and Gijbels 1996, section 2.3) of ``value`` over ``yaw`` at the points ``grid``.
@@ -177,7 +174,7 @@ def smooth(
     return Curve(points, mean, low, high, kernel.weights.sum(axis=0), area)
 
 
-def near(yaw: npt.ArrayLike, grid: npt.ArrayLike, within: float = BANDWIDTH) -> npt.NDArray[np.bool_]:
+def near(yaw: npt.ArrayLike, grid: npt.ArrayLike, within: float = BANDWIDTH) -> Bool:
     """(K,): which points of ``grid`` have a value of ``yaw`` (n,) at most ``within`` degrees away: elsewhere a curve is only carried over a gap."""
     known = np.sort(np.asarray(yaw, np.float64)[np.isfinite(yaw)])
     points = np.asarray(grid, np.float64)
@@ -185,16 +182,16 @@ def near(yaw: npt.ArrayLike, grid: npt.ArrayLike, within: float = BANDWIDTH) -> 
     return np.asarray(first < np.searchsorted(known, points + within, "right"), np.bool_)
 
 
-def _height(points: FloatArray, curve: FloatArray) -> float:
+def _height(points: Float, curve: Float) -> float:
     known = np.isfinite(curve)
     return float(_heights(points[known], curve[None, known])[0]) if known.any() else math.nan
 
 
-def _heights(points: FloatArray, curves: FloatArray) -> FloatArray:
+def _heights(points: Float, curves: Float) -> Float:
     """Area under each curve (B, K) divided by the width of its range (B,)."""
     if len(points) == 0:
         return np.full(len(curves), np.nan)
     if len(points) == 1:
         return curves[:, 0]
-    areas: FloatArray = np.trapezoid(curves, points, axis=1) / (points[-1] - points[0])
+    areas: Float = np.trapezoid(curves, points, axis=1) / (points[-1] - points[0])
     return areas

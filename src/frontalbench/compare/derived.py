@@ -24,7 +24,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
+from frontalbench.types import Float, Float32, Int
 
 ALONE = ("original alone", "frontal alone")
 """How the ``detail`` of a row begins whose fusion fell back to one of the two pictures."""
@@ -41,7 +41,7 @@ TURNED_REFERENCES = 4
 """At most so many references per person are turned: each is drawn once for every angle."""
 
 
-def matched_angles(yaw: npt.ArrayLike, edges: Sequence[float]) -> IntArray:
+def matched_angles(yaw: npt.ArrayLike, edges: Sequence[float]) -> Int:
     """(n,): the yaw in whole degrees at which references meet a probe of this yaw: the middle of its bin, 0 (as they are) in the first bin.
 
     ``edges``: of the \\|yaw\\| bins; what lies beyond the last edge goes to the last bin. An unknown yaw gives 0.
@@ -63,18 +63,18 @@ def split_turned_id(name: str) -> tuple[str, int]:
     return image_id, int(yaw)
 
 
-def normalised(vectors: Float32Array | FloatArray) -> Float32Array:
+def normalised(vectors: Float32 | Float) -> Float32:
     """Rows scaled to length 1 (zero rows stay zero), float32."""
     values = np.asarray(vectors, np.float64)
     length = np.linalg.norm(values, axis=-1, keepdims=True)
     return (values / np.where(length > 0, length, 1.0)).astype(np.float32)
 
 
-def fuse_mean(original: Float32Array, frontal: Float32Array, weight: float = HALF) -> Float32Array:
+def fuse_mean(original: Float32, frontal: Float32, weight: float = HALF) -> Float32:
     """Weighted mean of two sets of embeddings (n, D), normalised again; ``weight`` is the frontal's."""
     return normalised((1.0 - weight) * original.astype(np.float64) + weight * frontal.astype(np.float64))
 
 
-def mean_shift(original: Float32Array, shift: FloatArray) -> Float32Array:
+def mean_shift(original: Float32, shift: Float) -> Float32:
     """``original`` (n, D) moved by ``shift`` (D,), the mean frontal minus the mean angled embedding, normalised again."""
     return normalised(original.astype(np.float64) + shift)

@@ -23,12 +23,11 @@ import numpy.typing as npt
 from frontalbench.compare.derived import fuse_mean, normalised
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.files import arrays
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
 
 RECIPE = "feature_frontal"
 KIND = "feature"
@@ -89,7 +88,10 @@ def save(path: str | os.PathLike[str], found: FeatureMap, about: dict[str, str])
 
 
 def load(card: ModelCard, **_: Any) -> FeatureMap:
-    """The map of a card of family ``wiener``; params: ``dimension``. Raises :class:`BadConfig`."""
+    """The map of a card of family ``wiener``. Raises :class:`BadConfig`.
+
+    Params: ``dimension``.
+    """
     from safetensors import SafetensorError, safe_open
 
     from frontalbench.catalogue.params import Params

@@ -11,12 +11,12 @@ from frontalbench import status
 from frontalbench.compare import derived as recipes
 from frontalbench.compare.kernel import Gallery, by_columns
 from frontalbench.compare.metadata import Metadata, Path, places_of
-from frontalbench.compare.scores import IntArray
 from frontalbench.compare.shards import Shard, read_embeddings
 from frontalbench.errors import BadInput
+from frontalbench.types import Int
 
 
-def read_gallery(meta: Metadata, references: Sequence[Path]) -> tuple[Gallery, IntArray]:
+def read_gallery(meta: Metadata, references: Sequence[Path]) -> tuple[Gallery, Int]:
     """The usable references (role ``reference``, status ok, original pictures) sorted by subject, and their places in ``meta``."""
     vectors, rows = [], []
     for path in references:
@@ -40,12 +40,12 @@ class Galleries:
     ``missing``: why there are no turned references at all, "" when there are some.
     """
 
-    each: list[tuple[Gallery, IntArray]]
-    which: IntArray
+    each: list[tuple[Gallery, Int]]
+    which: Int
     missing: str = ""
 
 
-def turned_galleries(meta: Metadata, plain: tuple[Gallery, IntArray], turned: Sequence[Path], edges: Sequence[float]) -> Galleries:
+def turned_galleries(meta: Metadata, plain: tuple[Gallery, Int], turned: Sequence[Path], edges: Sequence[float]) -> Galleries:
     """Galleries of references turned to the middles of the yaw's bins; a reference that could not be turned is left out of them."""
     parts = [read_embeddings(path) for path in turned]
     if not parts:
@@ -58,7 +58,7 @@ def turned_galleries(meta: Metadata, plain: tuple[Gallery, IntArray], turned: Se
     place = places_of(meta, np.array([name for name, _ in named], dtype=np.str_), turned[0]) if named else np.zeros(0, np.int64)
     angle = np.array([yaw for _, yaw in named], np.int64)
     ok = words == status.OK
-    missing = str(details[0]) if len(words) and (words == status.WEIGHTS_MISSING).all() else ""
+    missing = str(details[0]) if len(words) and words[0] in status.CANNOT_RUN_HERE and (words == words[0]).all() else ""
     wanted = np.where(meta.role == "probe", recipes.matched_angles(meta.yaw, edges), 0)
     angles = sorted(set(wanted.tolist()) - {0})
     galleries = [plain]
@@ -71,7 +71,7 @@ def turned_galleries(meta: Metadata, plain: tuple[Gallery, IntArray], turned: Se
     return Galleries(galleries, which, missing)
 
 
-def shares(meta: Metadata, shard: Shard, galleries: Galleries) -> Iterator[tuple[tuple[Gallery, IntArray], str, IntArray]]:
+def shares(meta: Metadata, shard: Shard, galleries: Galleries) -> Iterator[tuple[tuple[Gallery, Int], str, Int]]:
     """(gallery, role, rows of the shard) for every part of a shard that is compared with one gallery."""
     which = galleries.which[shard.rows]
     for number, gallery in enumerate(galleries.each):

@@ -15,7 +15,7 @@
 ``identity gain``        Net Gain - impostor gain, paired per probe
 =======================  ====================================================================================================
 
-Every group is summarised over images; an image's value is the mean over its pairs. Three subsets are kept apart:
+Every group is summarized over images; an image's value is the mean over its pairs. Three subsets are kept apart:
 
 * ``own``: all images that this variant gave an embedding for;
 * ``common``: images that gave one both in the variant and in ``original``: the only ones whose means may be compared;
@@ -41,12 +41,7 @@ from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.people import Moved, PersonMeans
 from frontalbench.errors import BadInput
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.object_]
-Moves = npt.NDArray[np.float32]
+from frontalbench.types import Bool, Float, Float32, Int, Objects
 
 GAINS = ("Net Gain", "impostor gain", "identity gain")
 _NUMBERS = (
@@ -63,17 +58,17 @@ class Rows:
     each, while there are few enough) are gone; 0 for the own group. None where the table does not say.
     """
 
-    image_id: Words
-    identity: Words
-    subject: Words
-    role: Words
-    status: Words
-    detail: Words
-    yaw_source: Words
-    numbers: dict[str, FloatArray]
+    image_id: Objects
+    identity: Objects
+    subject: Objects
+    role: Objects
+    status: Objects
+    detail: Objects
+    yaw_source: Objects
+    numbers: dict[str, Float]
     moves: npt.NDArray[np.float16] | None = None
 
-    def __getattr__(self, name: str) -> FloatArray:
+    def __getattr__(self, name: str) -> Float:
         try:
             return self.numbers[name]
         except KeyError:
@@ -83,27 +78,27 @@ class Rows:
         return len(self.image_id)
 
     @property
-    def subject_code(self) -> IntArray:
+    def subject_code(self) -> Int:
         """(n,): each row's person, as a place in the sorted names of all people of the table."""
-        code: IntArray = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+        code: Int = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
         return code
 
     @property
-    def ok(self) -> BoolArray:
+    def ok(self) -> Bool:
         """Rows with an embedding and something to compare it with."""
-        usable: BoolArray = self.status == status.OK
+        usable: Bool = self.status == status.OK
         return usable
 
     @property
-    def fallback(self) -> BoolArray:
+    def fallback(self) -> Bool:
         """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
         alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
         return self.ok & alone
 
     @property
-    def fta(self) -> BoolArray:
+    def fta(self) -> Bool:
         """Rows that count as failure to acquire."""
-        failed: BoolArray = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
+        failed: Bool = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
         return failed
 
 
@@ -111,10 +106,10 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     """Read a similarity table; raises :class:`BadInput` when it is not one."""
     table = tables.read(path, tables.SIMILARITY).combine_chunks()
 
-    def words(name: str) -> Words:
+    def words(name: str) -> Objects:
         coded = table.column(name).combine_chunks().dictionary_encode()
         pool = np.array([*coded.dictionary.to_pylist(), ""], dtype=object)
-        found: Words = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        found: Objects = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
         return found
 
     numbers = {name: table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS}
@@ -132,7 +127,7 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     )
 
 
-def read_moves(column: pa.ChunkedArray, subject: Words, path: str | os.PathLike[str] = "table") -> npt.NDArray[np.float16] | None:
+def read_moves(column: pa.ChunkedArray, subject: Objects, path: str | os.PathLike[str] = "table") -> npt.NDArray[np.float16] | None:
     """The column ``impostor_moves`` of a whole table as :attr:`Rows.moves`; ``subject`` (n,)."""
     lists = column.combine_chunks()
     there = np.flatnonzero(np.asarray(lists.is_valid()))
@@ -165,7 +160,7 @@ class YawBins:
         right = [("signed", _label(a, b), a, b) for a, b in steps]
         return [("all", "all", float("nan"), float("nan")), *absolute, *left, *right, ("abs", "unknown", float("nan"), float("nan"))]
 
-    def codes(self, yaw: FloatArray) -> tuple[IntArray, IntArray]:
+    def codes(self, yaw: Float) -> tuple[Int, Int]:
         """For each yaw its place in :attr:`labels` among the \\|yaw\\| bins and among the signed ones (-1: in none)."""
         n = len(self.edges)
         known = np.isfinite(yaw)
@@ -188,48 +183,48 @@ def _label(low: float, high: float) -> str:
 class _Kind:
     group: str
     subset: str
-    values: FloatArray  # NaN where an image has no part in it
-    pairs: FloatArray  # pairs behind each value
-    eligible: BoolArray  # images that should have had a value
-    failed: BoolArray  # FTA among them
-    moves: Moves | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    values: Float  # NaN where an image has no part in it
+    pairs: Float  # pairs behind each value
+    eligible: Bool  # images that should have had a value
+    failed: Bool  # FTA among them
+    moves: Float32 | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
     sign: int = 1  # of the moves
 
 
-def _penalised(values: FloatArray, failed: BoolArray, stranger: float) -> FloatArray:
+def _penalised(values: Float, failed: Bool, stranger: float) -> Float:
     return np.where(failed, stranger, values)
 
 
-def _mean(values: FloatArray) -> float:
+def _mean(values: Float) -> float:
     known = np.isfinite(values)
     return float(values[known].mean()) if known.any() else float("nan")
 
 
-def _where(mask: BoolArray, values: FloatArray) -> FloatArray:
+def _where(mask: Bool, values: Float) -> Float:
     return np.where(mask, values, np.nan)
 
 
-def eligible_probes(rows: Rows, original: Rows) -> BoolArray:
+def eligible_probes(rows: Rows, original: Rows) -> Bool:
     """Probes whose subject has a usable reference and that were not left out: the denominator of the FTA rate."""
     referenced = set(original.subject[(original.role == "reference") & original.ok])
     has = np.fromiter((s in referenced for s in rows.subject), np.bool_, len(rows))
-    counted: BoolArray = (rows.role == "probe") & has & (rows.ok | rows.fta)
+    counted: Bool = (rows.role == "probe") & has & (rows.ok | rows.fta)
     return counted
 
 
-def _moves(rows: Rows, groups: int) -> Moves:
+def _moves(rows: Rows, groups: int) -> Float32:
     """(n, groups) as numbers; NaN where the table does not say, so that no interval is made of it."""
     known = rows.moves is not None and rows.moves.shape[1] == groups
     return rows.moves.astype(np.float32) if known and rows.moves is not None else np.full((len(rows), groups), np.nan, np.float32)
 
 
-def moves_between(rows: Rows, other: Rows) -> Moves:
+def moves_between(rows: Rows, other: Rows) -> Float32:
     """(n, groups): how ``rows.impostor - other.impostor`` changes without each group's references; NaN where a table does not say."""
     groups = next((r.moves.shape[1] for r in (rows, other) if r.moves is not None), 1)
     return _moves(rows, groups) - _moves(other, groups)
 
 
-def _stranger_moves(rows: Rows, ok: BoolArray, moves: Moves) -> FloatArray:
+def _stranger_moves(rows: Rows, ok: Bool, moves: Float32) -> Float:
     """(groups,): how the mean impostor similarity of the images ``ok`` changes when a group is gone, its images and its references."""
     group = group_of(rows.subject_code, moves.shape[1])
     known = ok & np.isfinite(rows.impostor)
@@ -238,11 +233,11 @@ def _stranger_moves(rows: Rows, ok: BoolArray, moves: Moves) -> FloatArray:
     sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1]).astype(np.float64)
     numbers = np.bincount(group[known], minlength=moves.shape[1]).astype(np.float64)
     value, without, _ = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves[known].sum(axis=0)[:, None])
-    changed: FloatArray = without[:, 0] - value[0]
+    changed: Float = without[:, 0] - value[0]
     return changed
 
 
-def references_by_group(original: Rows, groups: int) -> FloatArray:
+def references_by_group(original: Rows, groups: int) -> Float:
     """(groups,): usable references of each group of people."""
     usable = (original.role == "reference") & original.ok
     return np.bincount(group_of(original.subject_code[usable], groups), minlength=groups).astype(np.float64)
@@ -257,8 +252,8 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     groups = next((r.moves.shape[1] for r in (rows, original) if r.moves is not None), 1)
     own = group_of(rows.subject_code, groups)
 
-    def of_failures(which: BoolArray, changed: FloatArray) -> Moves:
-        """Moves of images that count as a stranger's similarity."""
+    def of_failures(which: Bool, changed: Float) -> Float32:
+        """Float32 of images that count as a stranger's similarity."""
         moves = np.where(which[:, None], changed, 0.0).astype(np.float32)
         moves[np.arange(len(moves)), own] = 0.0
         return moves
@@ -296,7 +291,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     refs, strangers = rows.n_references, rows.n_impostors
     base_moves = _moves(original, groups)
     base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
-    net_lost: Moves | None = None
+    net_lost: Float32 | None = None
     if lost is not None or base_lost is not None:
         net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
     other_moves = moves - base_moves
@@ -332,7 +327,7 @@ def check_same_images(rows: Rows, original: Rows, where: str) -> None:
         raise BadInput(f"{where}: not the same images as the table of variant 'original'; compare both from the same dataset again")
 
 
-def summarise_cell(
+def summarize_cell(
     rows: Rows, original: Rows, *, is_original: bool, bins: YawBins, resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.
@@ -440,8 +435,8 @@ def summarise_cell(
         return out
     low, high = _mean_intervals(sums, numbers, sided, used)
     whose = people.of_sums(np.stack(sums, axis=1), np.stack(numbers, axis=1))
-    for row, a, b, who in zip(out, low, high, whose, strict=True):
-        row |= {"mean_people": who.mean, "n_effective": who.effective, "largest": who.largest}
+    for row, a, b, those in zip(out, low, high, whose, strict=True):
+        row |= {"mean_people": those.mean, "n_effective": those.effective, "largest": those.largest}
         row["ci_low"], row["ci_high"] = float(a), float(b)
         row["both_low"], row["both_high"] = float(a), float(b)
     if mixed:
@@ -471,7 +466,7 @@ def not_below(p: float, sided: float | None, n_people: int) -> float:
     return p if sided is None or n_people < jackknife.MIN_PEOPLE else max(p, sided) if np.isfinite(sided) else np.nan
 
 
-def mean_estimate(values: FloatArray, person: IntArray, moves: FloatArray | Moves) -> jackknife.Estimate:
+def mean_estimate(values: Float, person: Int, moves: Float | Float32) -> jackknife.Estimate:
     """The mean of ``values`` (n,) of images of ``person`` (n,; codes as in the table) and its interval, people left out on both sides; ``moves``
     (n, groups): how each value changes without a group's references."""
     if not len(values):
@@ -482,9 +477,7 @@ def mean_estimate(values: FloatArray, person: IntArray, moves: FloatArray | Move
     return jackknife.Estimate(float(values.mean()), float(low[0]), float(high[0]))
 
 
-def _mean_intervals(
-    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, Moved]], used: IntArray
-) -> tuple[FloatArray, FloatArray]:
+def _mean_intervals(sums: Sequence[Float], numbers: Sequence[Float], sided: Sequence[tuple[int, Moved]], used: Int) -> tuple[Float, Float]:
     """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, what strangers' references do to its images),
     for those that both sides are drawn for."""
     low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
@@ -509,7 +502,7 @@ def _flips(n: int, seed: int) -> npt.NDArray[np.float32]:
     return signs
 
 
-def sign_flip_columns(means: FloatArray, *, seed: int = 0) -> FloatArray:
+def sign_flip_columns(means: Float, *, seed: int = 0) -> Float:
     """Two-sided sign-flip p values (M,) of M columns of subject means (n, M), NaN where a subject has no part; as :func:`.stats.sign_flip_p`.
 
     Columns with few subjects are tested exactly, the others share 9,999 random flips.

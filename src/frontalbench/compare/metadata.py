@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare.scores import Float32Array, IntArray
 from frontalbench.errors import BadInput
+from frontalbench.types import Float32, Int, Words
 
 Path = str | os.PathLike[str]
-Words = npt.NDArray[np.str_]
 
 _COLUMNS = [name for name in tables.IMAGES.names if name != "image"]
 
@@ -31,13 +29,13 @@ class Metadata:
     role: Words
     status: Words
     detail: Words
-    photo: IntArray  # equal where the file's bytes are equal
-    subject_code: IntArray
-    yaw: Float32Array
-    pitch: Float32Array
-    roll: Float32Array
+    photo: Int  # equal where the file's bytes are equal
+    subject_code: Int
+    yaw: Float32
+    pitch: Float32
+    roll: Float32
     yaw_source: Words
-    nominal_yaw: Float32Array
+    nominal_yaw: Float32
 
     def __len__(self) -> int:
         return len(self.image_id)
@@ -48,7 +46,7 @@ def words_of(table: pa.Table, name: str) -> Words:
     return np.array([value or "" for value in table.column(name).to_pylist()], dtype=np.str_)
 
 
-def _floats(table: pa.Table, name: str) -> Float32Array:
+def _floats(table: pa.Table, name: str) -> Float32:
     return np.array([np.nan if value is None else value for value in table.column(name).to_pylist()], dtype=np.float32)
 
 
@@ -113,7 +111,7 @@ def read_metadata(images: Sequence[Path], pose: Sequence[Path] = (), roles: Mapp
     )
 
 
-def places_of(meta: Metadata, ids: Words, path: Path) -> IntArray:
+def places_of(meta: Metadata, ids: Words, path: Path) -> Int:
     """Where the images ``ids`` of the table ``path`` stand in ``meta``. Raises :class:`BadInput` for one that is not there."""
     places = np.minimum(np.searchsorted(meta.image_id, ids), len(meta) - 1)
     unknown = np.flatnonzero(meta.image_id[places] != ids)

@@ -13,18 +13,17 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.compare import bootstrap
 from frontalbench.compare import groups as pair_groups
 from frontalbench.errors import BadInput
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.plain.pairs import Embedded, Group
 
 Row = dict[str, Any]
-FloatArray = npt.NDArray[np.float64]
 
 
 def pair_rows(groups: Sequence[Group], data: Embedded, rows: Mapping[str, list[Row]], where: str) -> list[str]:
@@ -183,11 +182,11 @@ def _others(good: Mapping[str, Mapping[str, Any]], name: str) -> str:
     return ", ".join(str(number) for number in sorted({len(found) for other, found in good.items() if other != name}))
 
 
-def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
+def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> Float:
     return np.array([row[key] for row in rows], dtype=np.float64)
 
 
-def moves_of(rows: Sequence[Mapping[str, Any]]) -> FloatArray | None:
+def moves_of(rows: Sequence[Mapping[str, Any]]) -> Float | None:
     """(n, groups): how each row's mean similarity to strangers changes without each group's references; None where a row does not say."""
     lengths = {len(row["impostor_moves"]) for row in rows}
     return np.array([row["impostor_moves"] for row in rows], dtype=np.float64) if len(lengths) == 1 and lengths != {0} else None
@@ -202,12 +201,12 @@ def sides_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def interval(
-    values: FloatArray,
+    values: Float,
     rows: Sequence[Mapping[str, Any]],
     resamples: int,
     seed: int,
     *,
-    moves: FloatArray | None = None,
+    moves: Float | None = None,
     strangers: bool = False,
 ) -> tuple[float, float, float]:
     """(mean, low, high) of ``values`` (n,) of ``rows``, interval over people; NaN without values, or where one is not known.
@@ -240,6 +239,8 @@ def report_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             text += f"; over the {row['n_common']} photographs that all gave: mean {_short(row['mean_common'])}"
             if "net_gain" in row:
                 span = f"[{_short(row['identity_gain_low'], '+')}, {_short(row['identity_gain_high'], '+')}]"
+                if not math.isfinite(row["identity_gain_low"]):
+                    span = f"(no interval: {row['n_common_identities']} people)"
                 text += f", Net Gain {_short(row['net_gain'], '+')}, identity gain {_short(row['identity_gain'], '+')} {span}"
         lines.append(text)
         if row.get("note"):

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-FloatArray = npt.NDArray[np.float64]
-Float32Array = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
+from frontalbench.types import Bool, Float, Float32, Int, Objects
 
 BINS = 8192
 """Bins over [-1, 1]; the width, 0.00024, is the resolution of thresholds outside the exact tail."""
@@ -53,7 +51,7 @@ of ``original`` and of this variant, to compare the two over common images.
 holds the number of groups (``person``) and of ordered pairs of different people behind the impostor pairs (``count``)."""
 
 
-def bin_edges() -> FloatArray:
+def bin_edges() -> Float:
     """float64 (BINS + 1,): edges of the impostor histogram."""
     return np.linspace(-1.0, 1.0, BINS + 1)
 
@@ -63,7 +61,7 @@ class People:
     """Whose the impostor pairs are: ``counts`` int64 (groups, PERSON_BINS) the pairs that a group has on either side; ``tail`` int16 (K, 2) the
     groups of probe and reference of every score of the tail; ``pairs`` the ordered pairs of different people behind all impostor pairs."""
 
-    counts: IntArray
+    counts: Int
     tail: npt.NDArray[np.int16]
     pairs: int
 
@@ -78,8 +76,8 @@ class Impostors:
     """The impostor distribution: ``counts`` int64 (BINS,) over :func:`bin_edges`, ``tail`` float32 (K,) the highest scores, descending;
     ``people``: whose they are, None where that was not recorded."""
 
-    counts: IntArray
-    tail: Float32Array
+    counts: Int
+    tail: Float32
     people: People | None = None
 
     @property
@@ -111,25 +109,25 @@ class ImpostorSink:
     """Counts impostor scores block by block; memory stays flat whatever the number of pairs."""
 
     keep: int = TAIL
-    _counters: IntArray = field(default_factory=lambda: np.zeros(_COUNTERS, np.int64), init=False)
-    _kept: list[Float32Array] = field(default_factory=list, init=False)
+    _counters: Int = field(default_factory=lambda: np.zeros(_COUNTERS, np.int64), init=False)
+    _kept: list[Float32] = field(default_factory=list, init=False)
     _whose: list[npt.NDArray[np.int16]] = field(default_factory=list, init=False)
-    _rows: IntArray | None = field(default=None, init=False)  # (groups, PERSON_BINS): sampled pairs by the probe's group
-    _columns: IntArray | None = field(default=None, init=False)
-    _numbers: IntArray | None = field(default=None, init=False)  # (groups, 2): all pairs by the group of probe and of reference
+    _rows: Int | None = field(default=None, init=False)  # (groups, PERSON_BINS): sampled pairs by the probe's group
+    _columns: Int | None = field(default=None, init=False)
+    _numbers: Int | None = field(default=None, init=False)  # (groups, 2): all pairs by the group of probe and of reference
     _n_kept: int = field(default=0, init=False)
     _floor: float = field(default=-1.5, init=False)  # only scores above it can still belong to the tail
     _seen: int = field(default=0, init=False)
     _next: int = field(default=0, init=False)  # when so many scores have been seen, the floor is looked at again
-    _scaled: Float32Array = field(default_factory=lambda: np.empty(_PART, np.float32), init=False)
+    _scaled: Float32 = field(default_factory=lambda: np.empty(_PART, np.float32), init=False)
     _indices: npt.NDArray[np.uint16] = field(default_factory=lambda: np.empty(_PART, np.uint16), init=False)
 
     def add(
         self,
-        block: Float32Array,
-        row_max: Float32Array | None = None,
-        row_group: IntArray | None = None,
-        column_group: IntArray | None = None,
+        block: Float32,
+        row_max: Float32 | None = None,
+        row_group: Int | None = None,
+        column_group: Int | None = None,
     ) -> None:
         """Count float32 (n, m) scores; entries equal to :data:`MASKED` are left out. ``row_max``: the rows' maxima when already known;
         ``row_group`` (n,), ``column_group`` (m,): the people's groups, recorded for the tail."""
@@ -146,7 +144,7 @@ class ImpostorSink:
         self._seen += flat.size
         self._add_tail(block, block.max(axis=1) if row_max is None else row_max, row_group, column_group)
 
-    def add_people(self, block: Float32Array, row_group: IntArray, column_group: IntArray, groups: int) -> None:
+    def add_people(self, block: Float32, row_group: Int, column_group: Int, groups: int) -> None:
         """Count scores (n, m), a sample of the rows given to :meth:`add`, by the groups of people of rows (n,) and columns (m,)."""
         if self._rows is None or self._columns is None:
             self._rows, self._columns = (np.zeros((groups, PERSON_BINS), np.int64) for _ in range(2))
@@ -169,11 +167,11 @@ class ImpostorSink:
         self._rows[present] += np.add.reduceat(_inner(of_rows)[order], first, axis=0)
         self._columns += _inner(of_columns.reshape(groups, width))
 
-    def add_numbers(self, numbers: IntArray) -> None:
+    def add_numbers(self, numbers: Int) -> None:
         """Add the numbers of all pairs (groups, 2) by the group of the probe and of the reference, to which samples are scaled."""
         self._numbers = numbers if self._numbers is None else self._numbers + numbers
 
-    def _add_tail(self, block: Float32Array, row_max: Float32Array, row_group: IntArray | None, column_group: IntArray | None) -> None:
+    def _add_tail(self, block: Float32, row_max: Float32, row_group: Int | None, column_group: Int | None) -> None:
         if float(row_max.max()) <= self._floor:
             return
         # The counters already know how high the tail begins at least: below the lower edge of the bin that holds the keep-th highest score
@@ -220,12 +218,10 @@ class ImpostorSink:
         return Impostors(counts, tail[order], People(sides[0] + sides[1], whose[order], pairs_of_people))
 
 
-def _unmatched(
-    tail: Float32Array, whose: npt.NDArray[np.int16] | None, part: Float32Array, part_whose: npt.NDArray[np.int16] | None
-) -> npt.NDArray[np.bool_]:
+def _unmatched(tail: Float32, whose: npt.NDArray[np.int16] | None, part: Float32, part_whose: npt.NDArray[np.int16] | None) -> Bool:
     """(K,): scores of ``tail`` that are left when for each of ``part`` the nearest one of the same people is taken out."""
 
-    def key(scores: Float32Array, people: npt.NDArray[np.int16] | None) -> FloatArray:
+    def key(scores: Float32, people: npt.NDArray[np.int16] | None) -> Float:
         pair = np.zeros(len(scores)) if people is None else people[:, 0].astype(np.float64) * 1024 + people[:, 1]
         return pair * 4.0 + scores
 
@@ -243,26 +239,26 @@ def _unmatched(
     return keep
 
 
-def _inner(counted: IntArray) -> IntArray:
+def _inner(counted: Int) -> Int:
     """The bins of [-1, 1] among the counters (n, PERSON_BINS + 4): masked pairs left out, rounding beyond the ends put into the last bins."""
-    inner: IntArray = counted[:, 2 : 2 + PERSON_BINS].copy()
+    inner: Int = counted[:, 2 : 2 + PERSON_BINS].copy()
     inner[:, -1] += counted[:, 2 + PERSON_BINS :].sum(axis=1)
     return inner
 
 
-def _scaled(counts: IntArray, numbers: IntArray) -> IntArray:
+def _scaled(counts: Int, numbers: Int) -> Int:
     """Counts of a sample (groups, bins), made to add up to ``numbers`` (groups,)."""
     seen = counts.sum(axis=1)
-    scaled: IntArray = np.rint(counts * (numbers / np.maximum(seen, 1))[:, None]).astype(np.int64)
+    scaled: Int = np.rint(counts * (numbers / np.maximum(seen, 1))[:, None]).astype(np.int64)
     return scaled
 
 
-def _above(values: Float32Array, floor: np.float32) -> IntArray:
+def _above(values: Float32, floor: np.float32) -> Int:
     """Where ``values`` (n,) are above ``floor``; they are few, so eight at a time are looked at."""
     whole = len(values) // 8 * 8
     some = np.flatnonzero((values[:whole] > floor).view(np.uint64) != 0)
     near = np.concatenate([(some[:, None] * 8 + np.arange(8)).reshape(-1), np.arange(whole, len(values))])
-    found: IntArray = near[values[near] > floor]
+    found: Int = near[values[near] > floor]
     return found
 
 
@@ -270,10 +266,10 @@ def _above(values: Float32Array, floor: np.float32) -> IntArray:
 class Genuine:
     """Genuine pairs: ``scores`` float32 (n,), ``subject``, ``image_id``, ``reference_id`` object arrays (n,)."""
 
-    scores: Float32Array
-    subject: npt.NDArray[np.object_]
-    image_id: npt.NDArray[np.object_]
-    reference_id: npt.NDArray[np.object_]
+    scores: Float32
+    subject: Objects
+    image_id: Objects
+    reference_id: Objects
 
 
 def to_table(role: str, genuine: Genuine, impostors: Impostors) -> pa.Table:
@@ -323,9 +319,9 @@ def from_table(table: pa.Table, role: str = "probe") -> tuple[Genuine, Impostors
     lower = np.asarray(bins.column("score"), dtype=np.float64)
     counts[np.rint((lower + 1.0) * (BINS / 2)).astype(np.int64)] = np.asarray(bins.column("count"))
 
-    def words(name: str) -> npt.NDArray[np.object_]:
+    def words(name: str) -> Objects:
         coded = pairs.column(name).combine_chunks().dictionary_encode()
-        pool: npt.NDArray[np.object_] = np.array(coded.dictionary.to_pylist(), dtype=object)
+        pool: Objects = np.array(coded.dictionary.to_pylist(), dtype=object)
         return pool[np.asarray(coded.indices, dtype=np.int64)] if len(pool) else np.zeros(0, object)
 
     genuine = Genuine(np.asarray(pairs.column("score"), dtype=np.float32), words("subject"), words("image_id"), words("reference_id"))

@@ -6,34 +6,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
 from frontalbench.compare.feature import FeatureMap
-from frontalbench.compare.metadata import Metadata, Path, Words, places_of, words_of
-from frontalbench.compare.scores import Float32Array, FloatArray, IntArray
+from frontalbench.compare.metadata import Metadata, Path, places_of, words_of
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import Variant
+from frontalbench.types import Bool, Float, Float32, Int, Words
 
 
 @dataclass(frozen=True)
 class Shard:
-    rows: IntArray  # places in the metadata
+    rows: Int  # places in the metadata
     status: Words
     detail: Words
-    vectors: tuple[Float32Array, ...]
-    original: Float32Array | None  # the same images in variant `original`
-    original_ok: npt.NDArray[np.bool_]
+    vectors: tuple[Float32, ...]
+    original: Float32 | None  # the same images in variant `original`
+    original_ok: Bool
 
     @property
-    def ok(self) -> npt.NDArray[np.bool_]:
-        usable: npt.NDArray[np.bool_] = self.status == status.OK
+    def ok(self) -> Bool:
+        usable: Bool = self.status == status.OK
         return usable
 
 
-def read_embeddings(path: Path) -> tuple[Words, Words, Words, Float32Array]:
+def read_embeddings(path: Path) -> tuple[Words, Words, Words, Float32]:
     """(image_id, status, detail, vectors (n, D)) of one embeddings shard; rows that are not ok are zero.
 
     A row whose embedding is not finite becomes ``model_error``. Raises :class:`BadInput` when the vectors are not L2-normalised.
@@ -65,9 +64,9 @@ class Originals:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
-        self._all: tuple[Words, npt.NDArray[np.bool_], Float32Array] | None = None
+        self._all: tuple[Words, Bool, Float32] | None = None
 
-    def take(self, number: int, n_shards: int, ids: Words) -> tuple[Float32Array, npt.NDArray[np.bool_]]:
+    def take(self, number: int, n_shards: int, ids: Words) -> tuple[Float32, Bool]:
         """(vectors, ok) of the images ``ids`` of shard ``number``."""
         if self._all is None and n_shards == len(self._paths):
             found, words, _, vectors = read_embeddings(self._paths[number])
@@ -96,7 +95,7 @@ def plain_shards(meta: Metadata, paths: Sequence[Path], originals: Originals | N
             yield Shard(rows, words, detail, (vectors,), original, there)
 
 
-def derive(shard: Shard, recipe: Variant, shift: FloatArray | None, feature: FeatureMap | None, yaw: Float32Array) -> Shard:
+def derive(shard: Shard, recipe: Variant, shift: Float | None, feature: FeatureMap | None, yaw: Float32) -> Shard:
     original, frontal, ok, there = shard.original, shard.vectors[0], shard.ok, shard.original_ok
     assert original is not None
     words, detail = shard.status.copy(), shard.detail.copy()
@@ -104,7 +103,7 @@ def derive(shard: Shard, recipe: Variant, shift: FloatArray | None, feature: Fea
         assert shift is not None
         keep = ok & there
         words[ok & ~there], detail[ok & ~there] = status.NO_FACE, "no embedding of the original"
-        vectors: tuple[Float32Array, ...] = (np.where(keep[:, None], recipes.mean_shift(original, shift), np.float32(0.0)),)
+        vectors: tuple[Float32, ...] = (np.where(keep[:, None], recipes.mean_shift(original, shift), np.float32(0.0)),)
         return Shard(shard.rows, words, detail, vectors, original, there)
     words[there] = status.OK
     detail[there & ~ok] = f"{recipes.ALONE[0]}: the frontal has no embedding"
@@ -123,9 +122,9 @@ def derive(shard: Shard, recipe: Variant, shift: FloatArray | None, feature: Fea
     return Shard(shard.rows, words, detail, vectors, original, there)
 
 
-def mean_shift_of(meta: Metadata, shards: Iterator[Shard]) -> FloatArray:
+def mean_shift_of(meta: Metadata, shards: Iterator[Shard]) -> Float:
     """Mean frontal minus mean angled embedding over the probes that have both."""
-    total: FloatArray | None = None
+    total: Float | None = None
     n = 0
     for shard in shards:
         assert shard.original is not None

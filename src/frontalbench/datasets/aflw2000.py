@@ -12,12 +12,12 @@ import math
 import os
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.datasets.card import DatasetCard, shard_of_identity
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import GROUND_TRUTH, UNUSED, Listing, Member, find_base, look, plural, relative, some, text_of
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from frontalbench.types import Float
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
@@ -95,7 +95,7 @@ def pose_of(data: bytes) -> list[float] | str:
     return [float(yaw), float(pitch), float(roll)]
 
 
-def rotation(pitch: float, yaw: float, roll: float) -> npt.NDArray[np.float64]:
+def rotation(pitch: float, yaw: float, roll: float) -> Float:
     """``(3, 3)`` head -> camera of this project from the file's three angles in degrees (also the convention of 300W-LP)."""
-    combined: npt.NDArray[np.float64] = matrix_from_angles(0, -pitch, 0) @ matrix_from_angles(yaw, 0, 0) @ matrix_from_angles(0, 0, roll)
+    combined: Float = matrix_from_angles(0, -pitch, 0) @ matrix_from_angles(yaw, 0, 0) @ matrix_from_angles(0, 0, roll)
     return combined

@@ -42,8 +42,7 @@ from frontalbench.datasets.members import (
 )
 from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import angles_from_matrix, geodesic_degrees
-
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 SUBJECTS: Mapping[str, str] = {
     **{f"{n:02d}": f"F{n:02d}" for n in range(1, 7)},

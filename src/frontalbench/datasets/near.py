@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import images
 from frontalbench.errors import Unreadable
+from frontalbench.types import Float32
 
 SIDE = 48
 COARSE = 3.0
@@ -49,7 +49,7 @@ class Found:
 MOST_PAIRS = 10_000
 
 
-def signature(data: bytes) -> npt.NDArray[np.float32]:
+def signature(data: bytes) -> Float32:
     """Unit vector ``(SIDE * SIDE,)`` of an encoded picture; zeros for one without any detail. Raises :class:`Unreadable`."""
     grey = cv2.cvtColor(images.decode(data, max_side=256), cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -60,7 +60,7 @@ def signature(data: bytes) -> npt.NDArray[np.float32]:
     return np.zeros_like(fine) if flat else np.asarray(fine / length, np.float32)
 
 
-def signature_or_reason(data: bytes) -> npt.NDArray[np.float32] | str:
+def signature_or_reason(data: bytes) -> Float32 | str:
     """:func:`signature`, or why the picture cannot be decoded."""
     try:
         return signature(data)
@@ -68,7 +68,7 @@ def signature_or_reason(data: bytes) -> npt.NDArray[np.float32] | str:
         return str(error)
 
 
-def pairs(signatures: npt.NDArray[np.float32], people: Sequence[str], alike: float = ALIKE) -> Found:
+def pairs(signatures: Float32, people: Sequence[str], alike: float = ALIKE) -> Found:
     """The near-identical pairs among ``signatures (N, SIDE * SIDE)``; ``people`` says who is on each picture."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(people))}
     who = np.array([numbers[name] for name in people], np.int64)

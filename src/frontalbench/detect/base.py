@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.images import RGB
-
-Float32 = npt.NDArray[np.float32]
+from frontalbench.types import Float32
 
 
 @dataclass(frozen=True)

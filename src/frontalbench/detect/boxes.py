@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
-from frontalbench.detect.base import Detections, Float32
+from frontalbench.detect.base import Detections
 from frontalbench.images import RGB
+from frontalbench.types import Float32
 
 MOST_CANDIDATES: Final = 5000
 """Boxes above the threshold that enter the suppression of overlaps, best first (a crowd of 1,000 faces stays below it)."""

@@ -11,13 +11,14 @@ import numpy.typing as npt
 import torch
 
 from frontalbench.catalogue.params import Params
-from frontalbench.detect.base import Detections, Float32
+from frontalbench.detect.base import Detections
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.retinaface import BACKBONES, RetinaFaceNet
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -31,8 +32,7 @@ VARIANCES: Final = (0.1, 0.2)
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RetinaFace:
     """The detector of a card of family ``retinaface``.
 
-    Params: ``backbone`` (resnet50 | mobilenet0.25), ``threshold`` 0.5, ``overlap`` 0.4, and those of
-    :class:`~frontalbench.detect.boxes.Sizing`.
+    Params: ``backbone``: resnet50 or mobilenet0.25; ``threshold`` 0.5, ``overlap`` 0.4, and the sizing below.
     """
     from frontalbench.weights import store
 

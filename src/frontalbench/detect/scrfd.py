@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
-from frontalbench.detect.base import Detections, Float32
+from frontalbench.detect.base import Detections
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -33,8 +34,7 @@ _KINDS: Final = {1: "score", 4: "box", 10: "points"}
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Scrfd:
     """The detector of a card of family ``scrfd``.
 
-    Params: ``mean`` 127.5, ``std`` 128, ``threshold`` 0.5, ``overlap`` 0.4 (suppression), and those of
-    :class:`~frontalbench.detect.boxes.Sizing`.
+    Params: ``threshold`` 0.5, ``overlap`` 0.4 (suppression), ``mean`` 127.5, ``std`` 128, and the sizing below.
     """
     from frontalbench.weights import store
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from frontalbench.detect.base import Detections, Float32
+from frontalbench.detect.base import Detections
 from frontalbench.errors import BadConfig
-
-Values = npt.NDArray[np.float64]
+from frontalbench.types import Float, Float32
 
 
 @dataclass(frozen=True)
@@ -25,26 +23,26 @@ class Face:
     n_faces: int
 
 
-def _areas(faces: Detections) -> Values:
+def _areas(faces: Detections) -> Float:
     sides = np.maximum(faces.boxes[:, 2:].astype(np.float64) - faces.boxes[:, :2], 0.0)
-    areas: Values = sides[:, 0] * sides[:, 1]
+    areas: Float = sides[:, 0] * sides[:, 1]
     return areas
 
 
-def _squared_distances(faces: Detections, size: tuple[int, int]) -> Values:
+def _squared_distances(faces: Detections, size: tuple[int, int]) -> Float:
     centres = (faces.boxes[:, :2].astype(np.float64) + faces.boxes[:, 2:]) / 2
     offsets = centres - np.array(size, np.float64) / 2
-    distances: Values = (offsets**2).sum(axis=1)
+    distances: Float = (offsets**2).sum(axis=1)
     return distances
 
 
-def _largest_central(faces: Detections, size: tuple[int, int]) -> Values:
+def _largest_central(faces: Detections, size: tuple[int, int]) -> Float:
     # Area against twice the squared distance from the image centre, the usual rule of the field: a big face at the border of a group
     # picture loses to a somewhat smaller one in the middle, a tiny one in the middle does not win against a portrait.
     return _areas(faces) - 2.0 * _squared_distances(faces, size)
 
 
-POLICIES: Final[dict[str, Callable[[Detections, tuple[int, int]], Values]]] = {
+POLICIES: Final[dict[str, Callable[[Detections, tuple[int, int]], Float]]] = {
     "largest_central": _largest_central,
     "largest": lambda faces, size: _areas(faces),
     "highest_score": lambda faces, size: faces.scores.astype(np.float64),

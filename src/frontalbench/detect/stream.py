@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from frontalbench import images, status
-from frontalbench.detect.base import Detector, Float32
+from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
 from frontalbench.detect.upright import find_face
 from frontalbench.errors import BadConfig, Unreadable, one_line, raise_if_memory_ran_out
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
+from frontalbench.types import Float32
 
 IN_FLIGHT: Final = 3
 """Images per worker that are read ahead or wait to be handed out."""

@@ -13,10 +13,11 @@ from typing import Final, overload
 import cv2
 import numpy as np
 
-from frontalbench.detect.base import Detections, Detector, Float32
+from frontalbench.detect.base import Detections, Detector
 from frontalbench.detect.select import Face, choose
 from frontalbench.geometry.crop import roll_of_face
 from frontalbench.images import RGB
+from frontalbench.types import Float32
 
 NOTE: Final = "upside down: turned by 180 degrees"
 """The ``detail`` of a face that was turned."""

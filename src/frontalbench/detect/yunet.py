@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> YuNet:
-    """The detector of a card of family ``yunet``. Params: ``threshold`` 0.6, ``overlap`` 0.3, and those of :class:`Sizing`."""
+    """The detector of a card of family ``yunet``.
+
+    Params: ``threshold`` 0.6, ``overlap`` 0.3, and the sizing below.
+    """
     from frontalbench.weights import store
 
     params = Params(card)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS
@@ -18,6 +17,7 @@ from frontalbench.embed.graph import fast_graph
 from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32, UInt8
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -32,9 +32,9 @@ _SAME: Final = 1e-4
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOnnx:
     """The backbone of a card of family ``arcface_onnx``.
 
-    Params: ``dimension``; ``height`` and ``width`` 112 (another size: the crop is cut or resized, see ``fit``); ``fit`` resize | centre (the middle
-    columns and rows); ``mean`` and ``std`` 127.5 (a number, or three in the network's colour order); ``colour`` rgb | bgr; ``layout`` nchw | nhwc;
-    ``fast_prelu`` true (CPU only, see :mod:`frontalbench.embed.graph`); ``precision`` float32 | float16 (GPU only: a CPU always computes in float32).
+    Params: ``dimension``; ``height``, ``width`` 112; ``fit`` resize or centre (when the size is another); ``mean``, ``std`` 127.5 (a number, or
+    three in the network's colour order); ``colour`` rgb or bgr; ``layout`` nchw or nhwc; ``fast_prelu`` true (the same function, faster on a
+    CPU; false where a file does not stand it); ``precision`` float32 or float16 (GPU only).
     """
     from frontalbench.weights import store
 
@@ -98,7 +98,7 @@ class ArcFaceOnnx:
         self.batched = self._check_outputs(model)
         self._chunk = (CHUNK_GPU if gpu else CHUNK_CPU) if self.batched else 1
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         """See :meth:`frontalbench.embed.base.Backbone.embed`."""
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (ARCFACE_SIZE, ARCFACE_SIZE, 3):
             raise BadInput(f"{self.name}: crops should be uint8 (N, {ARCFACE_SIZE}, {ARCFACE_SIZE}, 3), are {crops.dtype} {crops.shape}")
@@ -117,7 +117,7 @@ class ArcFaceOnnx:
                 list(pool.map(piece, starts))
         return result
 
-    def _prepare(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _prepare(self, crops: UInt8) -> Float32:
         height, width = self._size
         if (height, width) != crops.shape[1:3]:
             if self._fit == "centre":
@@ -128,15 +128,15 @@ class ArcFaceOnnx:
         if self._bgr:
             crops = crops[..., ::-1]
         if self._nhwc:
-            scaled: npt.NDArray[np.float32] = np.multiply(crops - self._mean, self._factor, dtype=np.float32, order="C")
+            scaled: Float32 = np.multiply(crops - self._mean, self._factor, dtype=np.float32, order="C")
             return scaled
-        blob: npt.NDArray[np.float32] = np.subtract(crops.transpose(0, 3, 1, 2), self._mean[:, None, None], dtype=np.float32, order="C")
+        blob: Float32 = np.subtract(crops.transpose(0, 3, 1, 2), self._mean[:, None, None], dtype=np.float32, order="C")
         blob *= self._factor[:, None, None]
         return blob
 
-    def _run(self, blob: npt.NDArray[np.float32], options: Any = None) -> npt.NDArray[np.float32]:
-        output: npt.NDArray[np.float32] = runtime.run(self._session, [self._output], {self._input: blob}, options)[0]
-        rows: npt.NDArray[np.float32] = output.reshape(len(blob), -1)
+    def _run(self, blob: Float32, options: Any = None) -> Float32:
+        output: Float32 = runtime.run(self._session, [self._output], {self._input: blob}, options)[0]
+        rows: Float32 = output.reshape(len(blob), -1)
         return rows
 
     def _check_input(self, model: str | os.PathLike[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
+
+from frontalbench.types import Float32, UInt8
 
 PRECISIONS: Final = ("float32", "float16")
 """What a card may ask for; a CPU always computes in float32."""
@@ -20,7 +21,7 @@ class Backbone(Protocol):
     dimension: int
     """Length of an embedding."""
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def embed(self, crops: UInt8) -> Float32:
         """Embeddings float32 (N, D), **not** normalised, of aligned crops uint8 (N, 112, 112, 3) RGB; N may be 0.
 
         An embedding does not depend on which crops share its batch beyond rounding (1e-5).
@@ -28,7 +29,7 @@ class Backbone(Protocol):
         ...
 
 
-def normalise(embeddings: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def normalise(embeddings: Float32) -> tuple[Float32, Float32]:
     """(unit-length rows float32 (N, D), their lengths before float32 (N,)); a zero row stays zero."""
-    norms: npt.NDArray[np.float32] = np.linalg.norm(embeddings, axis=1).astype(np.float32)
+    norms: Float32 = np.linalg.norm(embeddings, axis=1).astype(np.float32)
     return (embeddings / np.where(norms > 0, norms, 1)[:, None]).astype(np.float32), norms

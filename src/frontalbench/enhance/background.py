@@ -26,7 +26,7 @@ class Matting(Protocol):
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> OmitBackground:
     """The enhancement of a card of family ``background``; its ``uses`` names one matting card.
 
-    Params: ``colour`` R, G, B (0..255) of the new background; ``smallest``: a matte that covers less than this share of the picture is called empty.
+    Params: ``colour`` R, G, B (0..255); ``smallest``: a matte that covers less than this share is empty.
     """
     from frontalbench.catalogue import families
 

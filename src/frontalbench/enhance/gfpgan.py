@@ -27,6 +27,7 @@ from frontalbench.geometry.crop import paste_back
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +44,7 @@ MODES: Final = ("full", "detail")
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
     """The enhancement of a card of family ``gfpgan``; its ``uses`` names one detector card.
 
-    Params: ``mode`` full or detail, ``sigma`` of the Gaussian in pixels of the 512-pixel face (detail only), ``feather``: share of the face's
-    side over which it is blended into the picture.
+    Params: ``mode`` full or detail; ``sigma`` in pixels of the 512-pixel face (detail only); ``feather``: share of the face's side.
     """
     from frontalbench.catalogue import families
     from frontalbench.weights import store
@@ -102,34 +102,34 @@ class Restore:
             restored = swap_detail(np.asarray(aligned, np.float32), restored, self._sigma)
         return _put_back(image, to_bytes(restored), matrix, self._mask)
 
-    def _run(self, aligned: RGB) -> npt.NDArray[np.float32]:
+    def _run(self, aligned: RGB) -> Float32:
         """Restored pixels float32 (512, 512, 3) on the scale 0..255."""
         import torch
 
         blob = torch.from_numpy(aligned.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0).to(self._device)
         with torch.inference_mode():
             output = self._network(blob)[0].float().clamp(-1, 1).cpu().numpy()
-        pixels: npt.NDArray[np.float32] = (output.transpose(1, 2, 0) + 1.0) * np.float32(127.5)
+        pixels: Float32 = (output.transpose(1, 2, 0) + 1.0) * np.float32(127.5)
         if not np.isfinite(pixels).all():
             raise Refused("the network gave values that are not numbers")
         return pixels
 
 
-def swap_detail(own: npt.NDArray[np.float32], restored: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
+def swap_detail(own: Float32, restored: Float32, sigma: float) -> Float32:
     """``own`` with the luminance detail of ``restored`` in place of its own; both float32 (H, W, 3) on the scale 0..255.
 
     Detail is what a Gaussian of ``sigma`` pixels takes away. The difference is added to all three channels alike, so colours stay.
     """
 
-    def detail(pixels: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+    def detail(pixels: Float32) -> npt.NDArray[Any]:
         luma = cv2.transform(pixels, _LUMA)
         return np.asarray(luma - cv2.GaussianBlur(luma, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101))
 
-    result: npt.NDArray[np.float32] = own + (detail(restored) - detail(own)).reshape(*own.shape[:2], 1)
+    result: Float32 = own + (detail(restored) - detail(own)).reshape(*own.shape[:2], 1)
     return result
 
 
-def _put_back(image: RGB, face: RGB, matrix: npt.NDArray[np.float64], mask: npt.NDArray[np.float32]) -> RGB:
+def _put_back(image: RGB, face: RGB, matrix: Float, mask: Float32) -> RGB:
     """``face`` (512 x 512) back into ``image``; reduced by area first where the picture has fewer pixels, so that it does not alias."""
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale > 1.0:

@@ -27,7 +27,7 @@ Matte = npt.NDArray[np.float32]
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Modnet:
     """The matting model of a card of family ``modnet``.
 
-    Params: ``side``, the shorter side that a picture is scaled to (the network saw about 512).
+    Params: ``side``: shorter side that a picture is scaled to.
     """
     from frontalbench.weights import store
 

@@ -17,18 +17,17 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float32 = npt.NDArray[np.float32]
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SuperResolution:
     """The enhancement of a card of family ``super_resolution``.
 
-    Params: ``scale`` of the network, ``longest``: pictures with a longer side are first reduced to it, ``tile``: what is larger than this many pixels
-    a side goes through the network in tiles, ``overlap``: pixels of surroundings that every tile sees besides its own.
+    Params: ``scale`` of the network; ``longest``: pictures with a longer side are first reduced to it; ``tile``: what is larger than this many
+    pixels a side goes through in tiles; ``overlap``: pixels of surroundings that every tile sees besides its own.
     """
     from frontalbench.weights import store
 

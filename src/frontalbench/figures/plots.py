@@ -27,13 +27,13 @@ from frontalbench.figures.series import (
     METRICS,
     Bin,
     CellValue,
-    Floats,
     Gains,
     Group,
     Interval,
     curve_drawable,
 )
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.types import Float
 
 _MOST_FOR_DENSITY = 20_000
 
@@ -257,7 +257,7 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
         return _finish(made, title, notice)
 
 
-def _curve(gains: Gains, key: str, degrees: Floats) -> curves.Curve:
+def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
     """Smooth curve of Net Gain or identity gain; the band of the latter leaves strangers' references out too, none where they are not known."""
     yaw, values = np.abs(gains.yaw), getattr(gains, key)
     if key != "identity":
@@ -316,7 +316,7 @@ def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice:
         return _finish(made, title, notice)
 
 
-def cost(seconds: Mapping[str, Floats], *, title: str = "", notice: str = "") -> Figure:
+def cost(seconds: Mapping[str, Float], *, title: str = "", notice: str = "") -> Figure:
     """Seconds per image of each frontalizer or variant: median (mark), 5th to 95th percentile (bar), n; fastest on top, logarithmic axis."""
     shown = {name: values[values > 0] for name, values in seconds.items() if (values > 0).any()}
     if not shown:

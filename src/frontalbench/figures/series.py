@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
@@ -23,9 +22,7 @@ from frontalbench.compare import groups as pair_groups
 from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
-
-Floats = npt.NDArray[np.float64]
-Strings = npt.NDArray[np.object_]
+from frontalbench.types import Bool, Float, Int, Objects
 
 YAW_EDGES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 RESAMPLES = bootstrap.RESAMPLES
@@ -56,7 +53,7 @@ class Group:
     label: str
     variant: str
     kind: str  # reference | original | within | variant | to_original | impostor
-    values: Floats
+    values: Float
     interval: Interval
 
 
@@ -70,23 +67,23 @@ class Gains:
     """
 
     variant: str
-    image_id: Strings
-    subject: Strings
-    yaw: Floats
-    net: Floats
-    impostor: Floats
+    image_id: Objects
+    subject: Objects
+    yaw: Float
+    net: Float
+    impostor: Float
     lost: int  # probes that had an embedding in the original and none in the variant
     probes: int  # probes with an embedding in the original
-    alone: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))  # nothing given: none is
-    person: npt.NDArray[np.int64] | None = None
-    moves: Floats | None = None
+    alone: Bool = field(default_factory=lambda: np.zeros(0, np.bool_))  # nothing given: none is
+    person: Int | None = None
+    moves: Float | None = None
 
     def __post_init__(self) -> None:
         if len(self.alone) != len(self.net):
             object.__setattr__(self, "alone", np.zeros(len(self.net), np.bool_))
 
     @property
-    def identity(self) -> Floats:
+    def identity(self) -> Float:
         """Net Gain - impostor gain, float64 (N,)."""
         return self.net - self.impostor
 
@@ -94,10 +91,11 @@ class Gains:
         """Without the probes whose fusion had one picture only: what charts over yaw show."""
         keep = ~self.alone
         parts = (self.image_id[keep], self.subject[keep], self.yaw[keep], self.net[keep], self.impostor[keep])
-        person, moves = (None if part is None else part[keep] for part in (self.person, self.moves))
+        person = None if self.person is None else self.person[keep]
+        moves = None if self.moves is None else self.moves[keep]
         return Gains(self.variant, *parts, lost=self.lost, probes=self.probes, person=person, moves=moves)
 
-    def identity_interval(self, keep: npt.NDArray[np.bool_] | slice = slice(None)) -> Interval:
+    def identity_interval(self, keep: Bool | slice = slice(None)) -> Interval:
         """Mean identity gain of the probes ``keep`` (N,), strangers' references left out too."""
         return _both_sides(self.identity[keep], self.subject[keep], self.person, None if self.moves is None else -self.moves, keep)
 
@@ -184,13 +182,13 @@ def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
     )
 
 
-def _person(subject: Strings) -> npt.NDArray[np.int64]:
+def _person(subject: Objects) -> Int:
     """(N,): places of the people of a whole table in the sorted names."""
-    code: npt.NDArray[np.int64] = np.unique(subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+    code: Int = np.unique(subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
     return code
 
 
-def _moves(table: pa.Table) -> Floats | None:
+def _moves(table: pa.Table) -> Float | None:
     """How the impostor mean of every row of a whole table changes without each group's references (N, groups); None where it does not say."""
     if "impostor_moves" not in table.column_names:
         return None
@@ -199,11 +197,11 @@ def _moves(table: pa.Table) -> Floats | None:
 
 
 def _both_sides(
-    values: Floats,
-    subject: Strings,
-    person: npt.NDArray[np.int64] | None,
-    moves: Floats | None,
-    keep: npt.NDArray[np.bool_] | slice,
+    values: Float,
+    subject: Objects,
+    person: Int | None,
+    moves: Float | None,
+    keep: Bool | slice,
 ) -> Interval:
     """Mean of ``values`` of ``subject`` (both of the rows ``keep`` only); ``person`` and ``moves`` of all rows."""
     if not len(values):
@@ -241,7 +239,7 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = 
     return bins
 
 
-def mean_interval(values: Floats, subjects: Strings, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+def mean_interval(values: Float, subjects: Objects, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
     """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`)."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
@@ -298,7 +296,7 @@ def cell_value(
     return CellValue(detector, backbone, mean_interval(scored, people, resamples=resamples, seed=seed), fta)
 
 
-def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Floats]:
+def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Float]:
     """Seconds per image of every frontalizer or variant (rows with status ok), from its shards."""
     made = {}
     for name, shards in paths.items():
@@ -311,12 +309,12 @@ def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Floats]:
     return made
 
 
-def strings(table: pa.Table, column: str) -> Strings:
+def strings(table: pa.Table, column: str) -> Objects:
     """A string column as an object array (null: empty string)."""
     return np.array([value or "" for value in table.column(column).to_pylist()], dtype=object)
 
 
-def numbers(table: pa.Table, column: str) -> Floats:
+def numbers(table: pa.Table, column: str) -> Float:
     """A number column as float64 (null: NaN)."""
     values: Any = table.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
     return np.asarray(values, dtype=np.float64)

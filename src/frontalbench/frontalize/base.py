@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-import numpy as np
-import numpy.typing as npt
-
 from frontalbench.geometry.masks import Mask
 from frontalbench.images import RGB
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.detect.select import Face
@@ -40,7 +38,7 @@ class Place:
     pasted back.
     """
 
-    matrix: npt.NDArray[np.float64]
+    matrix: Float
     mask: Mask
 
 

@@ -41,7 +41,11 @@ class Driver:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Driver:
     """The driver of a card of family ``pictures``; its poses were checked with the card. Raises :class:`BadInput` for a file that is no square
-    picture, or not of the others' size."""
+    picture, or not of the others' size.
+
+    Params: ``synthetic`` true or false; ``measured_with``: the pose card that measured; ``poses``: ``{front: [yaw, pitch, roll], ...}`` in
+    degrees, one for every picture under ``weights``, ``front`` within 1 degree of 0.
+    """
     del threads, device  # pictures need neither
     from frontalbench.catalogue.params import Params
     from frontalbench.weights import store

@@ -67,10 +67,11 @@ def _at(keypoints: Keypoints, indices: list[int]) -> Keypoints:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBatched:
-    """The frontalizer of a card of family ``first_order``, which ``uses`` a driver card and the dense fit. Weights: the published file, of which the
-    parts ``generator`` and ``kp_detector`` are read.
+    """The frontalizer of a card of family ``first_order``, which ``uses`` a driver card and the dense fit. Weights: the published file, of which
+    the parts ``generator`` and ``kp_detector`` are read.
 
-    Params: ``recipe`` relative or absolute; ``adapt_scale``: a relative movement is scaled by the faces' sizes.
+    Params: ``recipe`` relative or absolute ([frontalizers.md](frontalizers.md#drivers)); ``adapt_scale`` true: a relative movement grows with
+    the face.
     """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import driver

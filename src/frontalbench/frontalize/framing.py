@@ -22,11 +22,11 @@ from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import apply, estimate_similarity, invert
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
-    from frontalbench.frontalize.turning import Placement
+    from frontalbench.frontalize.drawing import Placement
 
-Float = npt.NDArray[np.float64]
 
 SMALLEST = 8.0
 """Photograph pixels that a square must have at least."""
@@ -160,6 +160,15 @@ def detection(box: npt.ArrayLike, side: int = 256, *, scale: float = 1.2, tilt: 
     return _square(np.array([(x1 + x2) / 2.0, (y1 + y2) / 2.0]), scale * max(x2 - x1, y2 - y1), tilt, side)
 
 
+def landmark_square(landmarks: Landmarks, side: int = 224) -> Float:
+    """DECA's crop, not turned: the box around 68 points, the mean of its sides 1.1 times as large, and a quarter more, rounded down to pixels; the
+    middles of the border pixels lie on that square's edge."""
+    points = landmarks.to("ibug68").flat
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = float(int(1.25 * 1.1 * float((high - low).sum()) / 2.0))
+    return _square((low + high) / 2.0, size * side / (side - 1), 0.0, side)
+
+
 def head_square(placement: Placement, cm: float, side: int, *, offset: npt.ArrayLike = (0.0, 0.0), lean: float = 0.0) -> Float:
     """A square of ``cm`` centimetres of the fitted head. ``offset``: of its middle from the head's middle, (right, down) in cm in the upright head;
     ``lean``: how far the head's upright axis leans clockwise in the crop, degrees."""
@@ -167,6 +176,13 @@ def head_square(placement: Placement, cm: float, side: int, *, offset: npt.Array
     upright = matrix_from_angles(0.0, 0.0, angle)[:2, :2]
     centre = placement.middle[:2] + upright @ np.asarray(offset, np.float64) * placement.scale
     return _square(centre, cm * placement.scale, angle, side)
+
+
+def moved(matrix: Float, there: Float, here: Float, scale: float, lean: float) -> Float:
+    """Photograph -> result pixels (2, 3), where a fitted head is drawn anew: what the crop (``matrix``: photograph -> crop) has at ``there`` (2,)
+    lies at ``here`` (2,), ``scale`` times as large, turned back by ``lean`` degrees."""
+    turned = scale * matrix_from_angles(0.0, 0.0, -lean)[:2, :2]
+    return np.column_stack([turned @ matrix[:, :2], turned @ (matrix[:, 2] - there) + here])
 
 
 def resized_points(points: Float, side: int, new: int) -> Float:

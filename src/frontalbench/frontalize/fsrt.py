@@ -79,8 +79,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBat
     """The frontalizer of a card of family ``fsrt``, which ``uses`` a driver card and the dense fit. Weights: ``kp_detector`` and ``model``, of
     which the parts ``encoder``, ``decoder`` and ``expression_encoder`` are read.
 
-    Params: ``recipe`` relative or absolute; ``adapt_scale``: a relative movement is scaled by the faces' sizes; ``expression``: whose the result has,
-    the ``driver``'s (published) or the ``source``'s own; ``side``: pixels of the result, 256 unless given (every pixel is asked for by itself).
+    Params: ``recipe`` relative or absolute ([frontalizers.md](frontalizers.md#drivers)); ``adapt_scale`` true: a relative movement grows with
+    the face; ``expression`` driver or source; ``side`` 256: pixels of the result.
     """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import driver

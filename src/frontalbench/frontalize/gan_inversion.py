@@ -52,8 +52,10 @@ class GanInversionFamily:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
-    """The frontalizer of a card of family ``gan_inversion``; it ``uses`` a landmarks card. Params: ``size``: 256, 512 or 1024 pixels; the network
-    draws 1024, smaller ones are averaged from that."""
+    """The frontalizer of a card of family ``gan_inversion``; it ``uses`` a landmarks card.
+
+    Params: ``size`` 256, 512 or 1024: pixels of the result (the network draws 1024, smaller ones are averaged from that).
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store

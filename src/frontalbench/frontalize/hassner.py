@@ -22,23 +22,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.errors import BadConfig, BadInput, one_line, raise_if_memory_ran_out
+from frontalbench.errors import BadConfig, BadInput
+from frontalbench.files.matlab import variables
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
+from frontalbench.frontalize.drawing import guarded
 from frontalbench.frontalize.points68 import Locate
-from frontalbench.frontalize.turning import guarded
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.raster import rasterize
 from frontalbench.geometry.rotation import geodesic_degrees
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
+from frontalbench.types import Bool, Float, Float32, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-Bool = npt.NDArray[np.bool_]
 
 SIDE = 320
 """Side of the reference view in pixels, and of the result."""
@@ -75,7 +74,7 @@ class Reference:
 
 def read_reference(model: Path, eyes: Path) -> Reference:
     """From ``model3Ddlib.mat`` and ``eyemask.mat``. Raises :class:`BadInput`."""
-    record = _matlab(model, "model_dlib")
+    record = variables(model, ["model_dlib"])["model_dlib"]
     fields = {"refU": (SIDE, SIDE, 3), "outA": (3, 3), "threedee": (68, 3), "ref_XY": (68, 2)}
     found: dict[str, Float] = {}
     for name, shape in fields.items():
@@ -86,7 +85,7 @@ def read_reference(model: Path, eyes: Path) -> Reference:
         if value.shape != shape or not np.isfinite(value).all():
             raise BadInput(f"{model}: '{name}' should be {shape} finite numbers, is {value.shape}; use the file of the card")
         found[name] = value
-    mask = np.asarray(_matlab(eyes, "eyemask"))
+    mask = variables(eyes, ["eyemask"])["eyemask"]
     if mask.shape != (SIDE, SIDE, 3) or mask.dtype != np.uint8:
         raise BadInput(f"{eyes}: 'eyemask' should be {(SIDE, SIDE, 3)} bytes, is {mask.shape}; use the file of the card")
     rotation, translation = pose_of(found["ref_XY"], found["threedee"], found["outA"])
@@ -184,7 +183,7 @@ def visibility(surface: Float, pixels: Float, rotation: Float, translation: Floa
     return np.where(free, facing, 0.0).astype(np.float32)
 
 
-def _grid(rows: int, columns: int) -> npt.NDArray[np.int64]:
+def _grid(rows: int, columns: int) -> Int:
     corner = (np.arange(rows - 1)[:, None] * columns + np.arange(columns - 1)).ravel()
     first = np.column_stack([corner, corner + 1, corner + columns])
     return np.concatenate([first, np.column_stack([corner + 1, corner + columns + 1, corner + columns])])
@@ -272,25 +271,12 @@ def _blurred(values: Float32, size: int, sigma: float) -> Float32:
     return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(values), (size, size), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _matlab(path: Path, name: str) -> npt.NDArray[Any]:
-    """One variable of a MATLAB 5 file, as data. Raises :class:`BadInput`."""
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(path, variable_names=[name])
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; fetch the model's weights first") from None
-    except Exception as error:  # scipy raises ValueError, TypeError, OSError, zlib.error, ... on broken files
-        raise_if_memory_ran_out(error)
-        raise BadInput(f"{path}: not a readable MATLAB file ({one_line(error)}); use the file of the card") from error
-    if name not in found:
-        raise BadInput(f"{path}: no '{name}' in it; use the file of the card")
-    return np.asarray(found[name])
-
-
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HassnerFrontalizer:
-    """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card. Params: ``hidden``, ``limit``: see
-    :class:`HassnerFrontalizer`."""
+    """The frontalizer of a card of family ``hassner``; it ``uses`` one landmarks card.
+
+    Params: ``hidden`` counts (the paper), depth (ours) or keep (nothing is filled); ``limit`` 180: degrees from the front beyond which a face
+    is refused.
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import points68
     from frontalbench.weights import store

@@ -17,9 +17,7 @@ import numpy.typing as npt
 
 from frontalbench.geometry.masks import smoothstep
 from frontalbench.geometry.rotation import matrix_from_angles
-
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
+from frontalbench.types import Float, Int
 
 MIDDLE = np.array([0.0, -1.0, 5.0])
 """The middle of the head in the canonical face's own coordinates (cm): between the ears. Turning about it keeps the head's outline in place."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.errors import BadConfig, BadInput, FrontalbenchError, one_line, raise_if_memory_ran_out
@@ -21,16 +20,15 @@ from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
 from frontalbench.liveportrait import crop as crops
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
-from frontalbench.liveportrait.pipeline import PRECISIONS, LivePortrait, Precision, Settings
+from frontalbench.liveportrait.pipeline import PRECISIONS, Driving, LivePortrait, Precision
 from frontalbench.liveportrait.selftest import looks_left, selftest
 from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
 from frontalbench.runtime.sessions import torch_device
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,7 @@ class Params:
     ``crop_scale``, ``crop_shift``, ``level``: see :func:`frontalbench.liveportrait.crop.crop_matrix`.
     ``output``: ``crop`` (the 512 square) or ``photograph`` (pasted back).
     ``precision``: float32, float16 or bfloat16 on a GPU; ``precision_cpu``: the same on a CPU, where the half ones need matrix tiles.
-    ``batch``: pictures at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Settings`.
+    ``batch``: pictures at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Driving`.
     """
 
     landmarks: int = 106
@@ -54,18 +52,18 @@ class Params:
     batch: int = 8
     batch_cpu: int = 1
     compiled: bool = False
-    settings: Settings = field(default_factory=Settings)
+    settings: Driving = field(default_factory=Driving)
 
     @classmethod
     def from_card(cls, params: Mapping[str, Any], name: str) -> Params:
         """Raises :class:`BadConfig` for what is not known or does not fit."""
         values = dict(params)
         own = {key: values.pop(key) for key in list(values) if key in cls.__dataclass_fields__ and key != "settings"}
-        unknown = sorted(set(values) - set(Settings.__dataclass_fields__))
+        unknown = sorted(set(values) - set(Driving.__dataclass_fields__))
         if unknown:
             raise BadConfig(f"frontalizer card '{name}': params {unknown} are not known; see docs/liveportrait.md")
         try:
-            chosen = cls(**own, settings=Settings(**values))
+            chosen = cls(**own, settings=Driving(**values))
         except TypeError as error:
             raise BadConfig(f"frontalizer card '{name}': {error}") from error
         if chosen.landmarks not in (5, 106):
@@ -209,7 +207,11 @@ def precision_on(card: ModelCard, device: str) -> str:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortraitFrontalizer:
-    """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here."""
+    """The frontalizer of a card of family ``liveportrait``. Raises :class:`BadConfig`, and WeightsMissing naming the first file that is not here.
+
+    Params: ``landmarks`` 106 or 5; ``crop_scale``, ``crop_shift``, ``level``; ``output`` crop or photograph; ``precision``, ``precision_cpu``;
+    ``batch`` 8, ``batch_cpu`` 1; ``compiled`` false; and the settings of [liveportrait.md](liveportrait.md).
+    """
     import torch
 
     from frontalbench.weights import store

@@ -38,7 +38,11 @@ class MadeElsewhere:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MadeElsewhere:
-    """What a card of family ``made_elsewhere`` says; its one param is ``size``. Raises :class:`BadConfig` when the card names no folder."""
+    """What a card of family ``made_elsewhere`` says. Raises :class:`BadConfig` when the card names no folder.
+
+    Params: ``size``: what a result of another size than its photograph gets: ``noted`` (default: a sentence in its row), ``any`` (nothing),
+    ``same`` (it is a ``model_error``).
+    """
     params = Params(card)
     size = params.choice(SIZE, SIZES, SIZES[0])
     params.finish()

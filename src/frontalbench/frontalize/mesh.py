@@ -7,22 +7,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
+from frontalbench.frontalize.drawing import Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-
-Float = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,11 @@ class MeshFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFrontalizer:
-    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``."""
+    """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``.
+
+    Params: ``min_presence`` 0.5: below it the landmark network sees no face; ``skirt`` and ``filling`` as in ``tddfa``; ``shape: {symmetry:
+    0.5, canonical_depth: 0.5}``.
+    """
     from frontalbench.landmarks import load_landmarks
 
     Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()

@@ -11,17 +11,13 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.frontalize.head import Frame, Head, posed, vertex_normals
 from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import feather, smoothstep
 from frontalbench.geometry.raster import interpolate, rasterize
 from frontalbench.images import RGB
-
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
-
+from frontalbench.types import Bool, Float, Float32, Int
 
 TURNING = 0.15
 """Parts of the head whose ``still`` is below this count as turning."""
@@ -130,9 +126,7 @@ def _doubled(maps: Float32, side: int) -> Float32:
     return np.ascontiguousarray(double[:side, :side], dtype=np.float32)
 
 
-def _spill(
-    texture: RGB, places: Float, outwards: Float, grazing: Float, triangles: npt.NDArray[np.int64], reach: float, steps: int = 5
-) -> Float:
+def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, triangles: Int, reach: float, steps: int = 5) -> Float:
     """How far (pixels, (N, 2)) vertices must be moved inwards so as not to take the background for skin.
 
     At the outline of a face a fit is easily some millimetres too wide, and what was seen edge-on is what the front shows largest. So each
@@ -206,7 +200,7 @@ def _what_is_seen(source: Float, head: Head, side: int, reach: float) -> Float32
     return np.dstack([found[..., :3], carried, near.astype(np.float32)])
 
 
-def _carried(places: Float32, inside: npt.NDArray[np.bool_], reach: float) -> tuple[Float32, npt.NDArray[np.bool_]]:
+def _carried(places: Float32, inside: Bool, reach: float) -> tuple[Float32, Bool]:
     """``places`` (H, W, 3) where ``inside``, carried on ``reach`` pixels beyond; and where they are known (H, W, 1)."""
     size = 2 * max(1, round(reach)) + 1
     share = cv2.blur(inside.astype(np.float32), (size, size))[..., None]
@@ -237,7 +231,7 @@ def _sample(texture: RGB, places: Float32) -> RGB:
     return np.asarray(sampled, dtype=np.uint8)
 
 
-def _inpaint(picture: RGB, holes: npt.NDArray[np.bool_], pixels_per_cm: float) -> RGB:
+def _inpaint(picture: RGB, holes: Bool, pixels_per_cm: float) -> RGB:
     """Fill ``holes`` (half resolution) from around them."""
     if not holes.any():
         return picture

@@ -13,24 +13,23 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Place, View
 from frontalbench.frontalize.batches import Batched, batch_on
-from frontalbench.frontalize.rnr_inputs import SPAN, level_pitch
+from frontalbench.frontalize.refiner_inputs import SPAN, level_pitch
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
 from frontalbench.networks.scaleway import SIDE, Scaleway
+from frontalbench.types import Float, UInt8
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.frontalize.tddfa import TddfaFrontalizer
 
-Float = npt.NDArray[np.float64]
 
 SQUARE = 15.0
 """Side of the square in cm of the head: from the eyes to the chin are four fifths of it."""
@@ -48,7 +47,7 @@ def middle(yaw: float, pitch: float) -> Float:
     return np.array([FOLLOWS * x, y + (0.5 - 0.2) * SQUARE])
 
 
-def to_network(pictures: npt.NDArray[np.uint8]) -> torch.Tensor:
+def to_network(pictures: UInt8) -> torch.Tensor:
     """uint8 (N, H, W, 3) -> the network's input (N, 3, H, W)."""
     return (torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() - 128.0) / 128.0
 

@@ -65,8 +65,11 @@ def git_blob(path: Path) -> str:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
-    """The frontalizer of a card of family ``scaleway_published``; it ``uses`` a landmarks card. Params: ``git_blob``: id of the weight file in its
-    repository. Raises :class:`BadInput` where the file is another one."""
+    """The frontalizer of a card of family ``scaleway_published``; it ``uses`` a landmarks card. Raises :class:`BadInput` where the file is
+    another one.
+
+    Params: ``git_blob``: id of the weight file in its repository.
+    """
     from frontalbench.catalogue.params import Params
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store

@@ -17,7 +17,7 @@ import numpy as np
 
 from frontalbench.catalogue.params import Params
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
-from frontalbench.frontalize.turning import guarded
+from frontalbench.frontalize.drawing import guarded
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:
@@ -50,7 +50,10 @@ class StretchFrontalizer:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> StretchFrontalizer:
-    """The frontalizer of a card of family ``stretch``; it ``uses`` one pose card. Params: ``strength`` 0..1, ``mirrored`` false."""
+    """The frontalizer of a card of family ``stretch``; it ``uses`` one pose card.
+
+    Params: ``strength`` 0..1; ``mirrored`` false.
+    """
     from frontalbench.pose import load_pose
 
     pose = card.the("pose")

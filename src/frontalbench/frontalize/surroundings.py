@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.frontalize.head import Frame, Head
 from frontalbench.geometry.crop import Crop
@@ -18,9 +17,7 @@ from frontalbench.geometry.masks import Mask, smoothstep
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
-
-Float = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
+from frontalbench.types import Float, Float32
 
 SKULL_MIDDLE = np.array([0.0, -2.0, 0.0])
 SKULL_RADII = np.array([9.0, 11.5, 11.5])

@@ -6,23 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
+from frontalbench.frontalize.drawing import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.turning import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
+from frontalbench.types import Bool, Float, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
 
 SHARED_POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 27: 168, 30: 1, 33: 2, 48: 61, 54: 291, 51: 0, 57: 17, 8: 152}
 """The usual 68 points (numbered from 0) -> points of the canonical face: corners of eyes and mouth, bridge, tip and base of the nose, lips, chin."""
@@ -126,7 +124,7 @@ def _apply(pose: HeadPose, points: Float) -> Float:
     return moved
 
 
-def _within(points: Float, ring: Float) -> npt.NDArray[np.bool_]:
+def _within(points: Float, ring: Float) -> Bool:
     """Which ``points`` (N, 3) lie inside ``ring`` (M, 3) seen from the middle of the head (even-odd rule on angles)."""
 
     def angles(values: Float) -> Float:
@@ -145,7 +143,12 @@ def _within(points: Float, ring: Float) -> npt.NDArray[np.bool_]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFrontalizer:
-    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read."""
+    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read.
+
+    Params: ``skirt``: head around the face, in cm and shares (``depth`` 6.5, ``bend_side`` 0.45, ``bend_top`` 3.5, ``bend_chin`` 0.2, ``back``
+    7, ``back_from`` 0.9, ``back_to`` 2, ``still_from`` 1, ``still_to`` 5.5); ``filling``: the hidden side from the seen one (``strength`` 1,
+    ``better`` 0.3, ``smooth`` 0.9, ``feather`` 0.25).
+    """
     from frontalbench.landmarks import face_landmarker, tddfa
     from frontalbench.weights import store
 

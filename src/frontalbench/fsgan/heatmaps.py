@@ -8,11 +8,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 
 def _flip() -> tuple[int, ...]:

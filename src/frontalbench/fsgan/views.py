@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float, Int
 
 RADIUS = 2.0
 """Views nearer than this to a kept one, in degrees of yaw and pitch, are left out."""
@@ -23,7 +22,7 @@ CORNER = 75.0
 class Mixture:
     """``kept`` int64 (K,): indices of the views that count; ``weights`` (T, K): their share in each wanted pose, rows sum to 1."""
 
-    kept: npt.NDArray[np.int64]
+    kept: Int
     weights: Float
 
 
@@ -59,7 +58,7 @@ def mixture(views: Float, wanted: Float, *, radius: float = RADIUS) -> Mixture:
     return Mixture(kept, weights)
 
 
-def spread(points: Float, radius: float) -> npt.NDArray[np.int64]:
+def spread(points: Float, radius: float) -> Int:
     """Indices of ``points`` (V, 2) of which none is within ``radius`` of another: those with the most neighbours stay first."""
     near = np.hypot(*(points[:, None] - points[None]).transpose(2, 0, 1)) <= radius
     dropped = np.zeros(len(points), bool)

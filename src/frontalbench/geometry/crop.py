@@ -15,8 +15,7 @@ import numpy.typing as npt
 
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
-
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 MAX_SIDE = 512
 """Crops are at most this large where nothing else is said."""

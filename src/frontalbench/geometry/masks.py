@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.types import Bool
+
 Mask = npt.NDArray[np.float32]
 """``float32 (H, W)`` in 0..1."""
 
@@ -31,7 +33,7 @@ def border_mask(side: int, feather: float = 0.12) -> Mask:
     return smoothstep(distance, 1.0, 0.0).astype(np.float32)
 
 
-def feather(mask: npt.NDArray[np.bool_] | Mask, sigma: float) -> Mask:
+def feather(mask: Bool | Mask, sigma: float) -> Mask:
     """A Gaussian-softened copy of a mask."""
     soft: Mask = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), sigma)
     return np.clip(soft, 0.0, 1.0)

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
-Int = npt.NDArray[np.int64]
+from frontalbench.types import Float, Float32, Int
 
 SUBPIXEL = 256
 REACH = 1 << 20
@@ -30,8 +29,8 @@ class Raster:
     """
 
     triangle: npt.NDArray[np.int32]
-    weights: npt.NDArray[np.float32]
-    depth: npt.NDArray[np.float32]
+    weights: Float32
+    depth: Float32
 
 
 def rasterize(
@@ -139,7 +138,7 @@ def _counting(counts: Int) -> Int:
     return counting
 
 
-def _sortable(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
+def _sortable(values: Float32) -> npt.NDArray[np.uint32]:
     """Unsigned integers in the same order as the floats."""
     bits = (values + np.float32(0.0)).view(np.uint32)
     ordered: npt.NDArray[np.uint32] = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
@@ -170,7 +169,7 @@ def _resolve(buffer: npt.NDArray[np.uint64], points: Float, faces: Int, shape: t
     return Raster(triangle.reshape(shape), weights.reshape(height, width, 3), depth.reshape(shape))
 
 
-def interpolate(raster: Raster, triangles: npt.ArrayLike, attributes: npt.ArrayLike) -> npt.NDArray[np.float32]:
+def interpolate(raster: Raster, triangles: npt.ArrayLike, attributes: npt.ArrayLike) -> Float32:
     """Vertex ``attributes`` (N, C) in every pixel: float32 (H, W, C), 0 where no triangle is seen."""
     values = np.asarray(attributes, dtype=np.float32)
     faces = np.asarray(triangles, dtype=np.int64).reshape(-1, 3)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 GIMBAL_COSINE = 1e-7
 """Below this cosine of the yaw, pitch and roll turn about the same axis; roll is then called 0."""
@@ -60,6 +60,12 @@ def nearest_rotation(matrix: npt.ArrayLike) -> Float:
     sign = np.sign(np.linalg.det(u @ vt))
     rotation: Float = u @ np.diag([1.0, 1.0, sign]) @ vt
     return rotation
+
+
+def tilt(rotation: Float) -> float:
+    """How far the upright axis of a head leans clockwise in the picture, degrees; ``rotation`` (3, 3): head -> camera. Defined in profiles too, where
+    roll and pitch exchange their roles."""
+    return float(np.degrees(np.arctan2(-rotation[0, 1], rotation[1, 1])))
 
 
 def mirrored(yaw: float, pitch: float, roll: float) -> tuple[float, float, float]:

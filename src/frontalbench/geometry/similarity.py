@@ -16,11 +16,12 @@ import numpy.typing as npt
 
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
+from frontalbench.types import Float
 
 ARCFACE_SIZE: Final = 112
 """Side of the crop that :data:`ARCFACE_TEMPLATE` belongs to, in pixels."""
 
-ARCFACE_TEMPLATE: Final[npt.NDArray[np.float64]] = np.array(
+ARCFACE_TEMPLATE: Final[Float] = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], dtype=np.float64
 )
 """Where the five points lie in a 112 x 112 ArcFace crop: ``float64 (5, 2)``, x, y in pixels (Deng et al. 2019, released template)."""
@@ -34,7 +35,7 @@ class DegeneratePoints(BadInput):
     """Points that determine no similarity: not finite, all in one place, or without any common orientation with the target."""
 
 
-def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> Float:
     """The similarity that takes ``source`` nearest to ``target`` in the least-squares sense, never a reflection.
 
     Both are ``(N, 2)`` with N >= 2, any unit. Returns ``float64 (2, 3)``: ``target ~ matrix[:, :2] @ source + matrix[:, 2]``; the
@@ -61,21 +62,21 @@ def estimate_similarity(source: npt.ArrayLike, target: npt.ArrayLike) -> npt.NDA
     return np.array([[factor.real, -factor.imag, shift.real], [factor.imag, factor.real, shift.imag]], dtype=np.float64)
 
 
-def apply(matrix: npt.ArrayLike, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def apply(matrix: npt.ArrayLike, points: npt.ArrayLike) -> Float:
     """Points ``(..., 2)`` through an affine ``matrix (2, 3)``."""
     m = np.asarray(matrix, np.float64)
-    moved: npt.NDArray[np.float64] = np.asarray(points, np.float64) @ m[:, :2].T + m[:, 2]
+    moved: Float = np.asarray(points, np.float64) @ m[:, :2].T + m[:, 2]
     return moved
 
 
-def invert(matrix: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def invert(matrix: npt.ArrayLike) -> Float:
     """The inverse ``(2, 3)`` of an affine ``matrix (2, 3)``. Raises numpy.linalg.LinAlgError when it is singular."""
     m = np.asarray(matrix, np.float64)
     left = np.linalg.inv(m[:, :2])
     return np.hstack([left, -(left @ m[:, 2:])])
 
 
-def alignment_matrix(points: npt.ArrayLike, size: int = ARCFACE_SIZE) -> npt.NDArray[np.float64]:
+def alignment_matrix(points: npt.ArrayLike, size: int = ARCFACE_SIZE) -> Float:
     """The similarity from image pixels to a ``size`` x ``size`` ArcFace crop, ``float64 (2, 3)``.
 
     ``points`` are the five points ``(5, 2)`` of the face. Raises :class:`DegeneratePoints` when they determine no alignment.
@@ -99,7 +100,7 @@ def align(image: RGB, points: npt.ArrayLike, size: int = ARCFACE_SIZE) -> RGB:
     return crop
 
 
-def _points(values: npt.ArrayLike, name: str) -> npt.NDArray[np.float64]:
+def _points(values: npt.ArrayLike, name: str) -> Float:
     array: npt.NDArray[Any] = np.asarray(values, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != 2 or len(array) < 2:
         raise BadInput(f"{name} should be (N, 2) with N >= 2, is {array.shape}")

@@ -14,11 +14,10 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.errors import BadInput
+from frontalbench.types import Float
 
-Float = npt.NDArray[np.float64]
 Indices = tuple[int, ...]
 
 

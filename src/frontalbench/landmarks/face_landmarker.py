@@ -23,12 +23,12 @@ from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
+from frontalbench.types import Float, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
-Float = npt.NDArray[np.float64]
 
 INPUT_SIDE = 256
 POINTS = 478
@@ -52,7 +52,7 @@ class Canonical:
     points: Float
     triangles: npt.NDArray[np.int32]
     weights: Float
-    mirror: npt.NDArray[np.int64]
+    mirror: Int
 
 
 @dataclass(frozen=True)
@@ -216,9 +216,11 @@ def _fields(data: bytes) -> list[tuple[int, Any]]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandmarker:
-    """The model of a card of family ``face_landmarker``; params: ``passes`` 2. LiteRT runs on the CPU whatever ``device`` says.
+    """The model of a card of family ``face_landmarker``. LiteRT runs on the CPU whatever ``device`` says.
 
     Raises :class:`~frontalbench.errors.BadConfig` for other params.
+
+    Params: ``passes`` 2: the second looks at the square around the points of the first.
     """
     from frontalbench.weights import store
 

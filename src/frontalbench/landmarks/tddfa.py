@@ -23,12 +23,12 @@ from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import nearest_rotation
 from frontalbench.images import RGB
 from frontalbench.runtime.sessions import onnx_session, run
+from frontalbench.types import Float, Float32, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
-Float = npt.NDArray[np.float64]
 
 INPUT_SIDE = 120
 N_SHAPE = 40
@@ -46,9 +46,9 @@ class Basis:
     points."""
 
     mean: Float
-    shape: npt.NDArray[np.float32]
-    expression: npt.NDArray[np.float32]
-    keypoints: npt.NDArray[np.int64]
+    shape: Float32
+    expression: Float32
+    keypoints: Int
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class DenseFitter:
             parameters = self.parameters(image, roi)
         return self._decode(parameters, roi, None)
 
-    def _decode(self, parameters: Float, roi: tuple[float, float, float, float], rows: npt.NDArray[np.int64] | None) -> DenseFit:
+    def _decode(self, parameters: Float, roi: tuple[float, float, float, float], rows: Int | None) -> DenseFit:
         basis = self.basis
         mean, shape, expression = basis.mean, basis.shape, basis.expression
         if rows is not None:
@@ -255,9 +255,11 @@ def triangulate(mean: Float, *, longest: float = 8000.0) -> npt.NDArray[np.int32
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu", dense: bool = True) -> DenseFitter:
-    """The model of a card of family ``tddfa``; params: ``passes`` 2. ``dense`` False leaves the basis out (poses only).
+    """The model of a card of family ``tddfa``. ``dense`` False leaves the basis out (poses only).
 
     Raises :class:`~frontalbench.errors.BadConfig` for other params.
+
+    Params: ``passes`` 2: the second looks at the square around the points of the first.
     """
     from frontalbench.weights import store
 

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float, Float32
 
 SIDE = 512
 SCALE = 2.3
@@ -89,18 +88,18 @@ def shrink(image: RGB, limit: int = MAX_SIDE) -> tuple[RGB, float]:
     return small, factor
 
 
-def network_input(crop: RGB) -> npt.NDArray[np.float32]:
+def network_input(crop: RGB) -> Float32:
     """512 crop -> float32 (256, 256, 3) RGB in 0..1."""
     small = cv2.resize(crop, (NETWORK_SIDE, NETWORK_SIDE), interpolation=cv2.INTER_AREA)
     return np.asarray(small, dtype=np.float32) / np.float32(255.0)
 
 
 @functools.cache
-def paste_mask(side: int = SIDE) -> npt.NDArray[np.float32]:
+def paste_mask(side: int = SIDE) -> Float32:
     """(side, side) in 0..1: 1 inside, fading to 0 over :data:`FEATHER` pixels at the border (the released mask picture, to the last bit)."""
     ramp = np.arange(side, dtype=np.float64)
     outside = np.maximum(np.maximum(FEATHER - ramp, ramp - (side - FEATHER)), 0.0)
     distance = np.hypot(outside[None, :], outside[:, None])
-    mask: npt.NDArray[np.float32] = (np.floor(255.0 * np.clip(1.0 - distance / FEATHER, 0.0, 1.0)) / 255.0).astype(np.float32)
+    mask: Float32 = (np.floor(255.0 * np.clip(1.0 - distance / FEATHER, 0.0, 1.0)) / 255.0).astype(np.float32)
     mask.flags.writeable = False
     return mask

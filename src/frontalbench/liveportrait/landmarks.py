@@ -15,8 +15,7 @@ from frontalbench.geometry.similarity import apply, invert
 from frontalbench.images import RGB
 from frontalbench.liveportrait.crop import crop_matrix, cut
 from frontalbench.runtime.sessions import onnx_session, run
-
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 RATIO_EPS = 1e-6
 

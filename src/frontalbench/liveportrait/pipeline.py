@@ -1,7 +1,7 @@
 """From square crops to frontal (or otherwise posed) square pictures.
 
 The order of steps: volume and motion of the crop; source keypoints; driving keypoints with the target rotation;
-optional eye and lip retargeting, stitching and damping; warp and decode. :class:`Settings` holds every choice that changes the picture.
+optional eye and lip retargeting, stitching and damping; warp and decode. :class:`Driving` holds every choice that changes the picture.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -24,6 +23,7 @@ from frontalbench.liveportrait.crop import SIDE, network_input
 from frontalbench.liveportrait.motion import Motion
 from frontalbench.networks.liveportrait import files as official
 from frontalbench.networks.liveportrait import keys, networks
+from frontalbench.types import UInt8
 
 Precision = Literal["float32", "float16", "bfloat16"]
 Pose = tuple[float, float, float]
@@ -32,7 +32,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Driving:
     """How the driving keypoints are made.
 
     ``stitching``: let the stitching network fit the head to the shoulders (LivePortrait's default; its authors advise it for small turns).
@@ -132,7 +132,7 @@ class LivePortrait:
         self,
         source: Source,
         target: Pose = (0.0, 0.0, 0.0),
-        settings: Settings | None = None,
+        settings: Driving | None = None,
         *,
         eyes: Sequence[tuple[float, float]] | None = None,
         lips: Sequence[float] | None = None,
@@ -141,7 +141,7 @@ class LivePortrait:
 
         ``eyes``, ``lips``: the opening ratios measured in each source, needed where ``settings`` asks for retargeting.
         """
-        chosen = settings or Settings()
+        chosen = settings or Driving()
         m, x_s = source.motion, source.keypoints
         yaw, pitch, roll = (torch.full((len(m),), float(angle)) for angle in target)
         turn = motions.rotation(yaw, pitch, m.roll if chosen.keep_roll else roll)
@@ -174,6 +174,6 @@ class LivePortrait:
             ]
             pictures = torch.cat(parts)
             finite = torch.isfinite(pictures).flatten(1).all(1).tolist()
-            pixels: npt.NDArray[np.uint8] = (pictures.clamp(0, 1) * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            pixels: UInt8 = (pictures.clamp(0, 1) * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         assert pixels.shape[1:] == (SIDE, SIDE, 3)
         return [picture if good else None for picture, good in zip(pixels, finite, strict=True)]

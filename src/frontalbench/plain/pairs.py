@@ -20,16 +20,15 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.catalogue import validation
 from frontalbench.compare import bootstrap
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, n_groups
-from frontalbench.compare.scores import Float32Array, IntArray
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.files import atomic
+from frontalbench.types import Bool, Float32, Int, Words
 
 METRICS = (
     *("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "impostor", "n_impostors"),
@@ -43,8 +42,6 @@ REPORT_PAIRED = (
     *("net_gain", "net_gain_low", "net_gain_high", "impostor_gain"),
     *("identity_gain", "identity_gain_low", "identity_gain_high", "note"),
 )
-
-Words = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -113,13 +110,13 @@ class Embedded:
     identity: Words
     status: Words
     detail: Words
-    vectors: Float32Array
+    vectors: Float32
     photo: Words
-    made: npt.NDArray[np.bool_]
+    made: Bool
 
     @property
-    def ok(self) -> npt.NDArray[np.bool_]:
-        usable: npt.NDArray[np.bool_] = self.status == status.OK
+    def ok(self) -> Bool:
+        usable: Bool = self.status == status.OK
         return usable
 
 
@@ -244,7 +241,7 @@ def _identities(file: Path) -> Words:
     return np.array([value or "" for value in tables.read(file, columns=["identity"]).column("identity").to_pylist()], dtype=np.str_)
 
 
-def _chosen(data: Embedded, patterns: Sequence[str], where: str) -> IntArray:
+def _chosen(data: Embedded, patterns: Sequence[str], where: str) -> Int:
     rows = np.flatnonzero([any(fnmatch.fnmatchcase(str(name), pattern) for pattern in patterns) for name in data.image_id])
     if not len(rows):
         example = f"; the first is '{data.image_id[0]}'" if len(data.image_id) else ""
@@ -298,7 +295,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
             reason = "no other usable picture to compare it with" if group.within else "no usable reference to compare it with"
             out.append({**line, "n_pairs": 0, "status": status.NO_REFERENCE, "detail": reason})
         else:
-            values = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
+            values: dict[str, Any] = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
             if group.people == "same" and strangers.count[i] > 0:
                 values |= {"impostor": float(strangers.total[i] / strangers.count[i]), "n_impostors": int(strangers.count[i])}
             if strangers.count[i] > 0:

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.catalogue.params import Params
 from frontalbench.geometry import crop
 from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.runtime.sessions import onnx_session, run
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -48,7 +48,7 @@ class FsaNet:
         return float(yaw), float(pitch), float(roll), face.score
 
 
-def matrix_of_300w_lp(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.float64]:
+def matrix_of_300w_lp(yaw: float, pitch: float, roll: float) -> Float:
     """The rotation (3, 3), head -> camera in camera axes, of angles as 300W-LP and AFLW2000-3D give them (degrees here).
 
     There ``R = Rx(pitch) Ry(yaw) Rz(roll)`` of left-handed factors in a frame with y up and z towards the viewer, which is another order
@@ -58,14 +58,16 @@ def matrix_of_300w_lp(yaw: float, pitch: float, roll: float) -> npt.NDArray[np.f
     about_x = np.array([[1.0, 0.0, 0.0], [0.0, np.cos(p), np.sin(p)], [0.0, -np.sin(p), np.cos(p)]])
     about_y = np.array([[np.cos(y), 0.0, -np.sin(y)], [0.0, 1.0, 0.0], [np.sin(y), 0.0, np.cos(y)]])
     about_z = np.array([[np.cos(r), np.sin(r), 0.0], [-np.sin(r), np.cos(r), 0.0], [0.0, 0.0, 1.0]])
-    matrix: npt.NDArray[np.float64] = FLIP_YZ @ about_x @ about_y @ about_z @ FLIP_YZ
+    matrix: Float = FLIP_YZ @ about_x @ about_y @ about_z @ FLIP_YZ
     return matrix
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsaNet:
-    """The estimator of a card of family ``fsanet``; all its weight files are averaged. Params: ``box_scale``, see :class:`FsaNet`.
+    """The estimator of a card of family ``fsanet``; all its weight files are averaged.
 
     Raises :class:`~frontalbench.errors.BadConfig` for other params.
+
+    Params: ``box_scale`` 1.3: side of the square in sides of the detector's box.
     """
     from frontalbench.weights import store
 

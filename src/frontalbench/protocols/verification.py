@@ -10,10 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.errors import BadInput
-
-Float = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
-Int = npt.NDArray[np.int64]
+from frontalbench.types import Bool, Float, Float32
 
 
 class Pair(NamedTuple):
@@ -127,7 +124,7 @@ def equal_error_rate(scores: Float, same: Bool) -> float:
     return float(rejects[right - 1] + weight * (rejects[right] - rejects[right - 1]))
 
 
-def scores_of(pairs: Sequence[Pair], image_ids: Sequence[str], embeddings: npt.NDArray[np.float32]) -> Float:
+def scores_of(pairs: Sequence[Pair], image_ids: Sequence[str], embeddings: Float32) -> Float:
     """Dot product of the (L2-normalised) embeddings ``(N, D)`` of each pair, NaN where an image is not in ``image_ids`` or its row is
     zero."""
     place = {image_id: index for index, image_id in enumerate(image_ids)}

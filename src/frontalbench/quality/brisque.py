@@ -15,18 +15,17 @@ from typing import TYPE_CHECKING, Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from scipy.special import gammaln
 
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
-Float = npt.NDArray[np.float64]
 
 LENGTH: Final = 36
 _SHIFTS: Final = ((0, 1), (1, 0), (1, 1), (-1, 1))
@@ -138,7 +137,10 @@ def read_model(path: Path) -> Regression:
 
 
 def load(card: ModelCard) -> Brisque:
-    """The score of a card of family ``brisque``; params ``lowest`` and ``highest``: the 36 ranges. Raises WeightsMissing."""
+    """The score of a card of family ``brisque``. Raises WeightsMissing.
+
+    Params: ``lowest``, ``highest``: 36 numbers each.
+    """
     from frontalbench.weights import store
 
     params = Params(card)

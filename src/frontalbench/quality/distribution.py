@@ -13,9 +13,7 @@ import numpy.typing as npt
 
 from frontalbench.compare.bootstrap import draw_counts, percentile_interval
 from frontalbench.errors import BadInput
-
-Float = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.int64]
+from frontalbench.types import Float, Int
 
 _CHUNK: Final = 512
 
@@ -58,9 +56,7 @@ def fid(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     return max(0.0, float(shift @ shift + np.trace(s1) + np.trace(s2) - 2.0 * cross))
 
 
-def kid(
-    first: npt.ArrayLike, second: npt.ArrayLike, people_first: Codes, people_second: Codes, *, resamples: int = 2000, seed: int = 0
-) -> Kid:
+def kid(first: npt.ArrayLike, second: npt.ArrayLike, people_first: Int, people_second: Int, *, resamples: int = 2000, seed: int = 0) -> Kid:
     """Kernel Inception distance: the unbiased squared maximum mean discrepancy under ``(x.y / D + 1)^3`` (Binkowski et al. 2018, equation 4) of all
     rows (which is what the mean over all random subsets would be). Unbiased for any count, and may be below 0.
 
@@ -81,14 +77,14 @@ def kid(
     return Kid(float(value), float(low[0]), float(high[0]))
 
 
-def _within(x: Float, people: Codes, n: int) -> tuple[Float, Float]:
+def _within(x: Float, people: Int, n: int) -> tuple[Float, Float]:
     """Kernel sums (n, n) and numbers of pairs of different rows, by person and person."""
     own = np.bincount(people, (np.square(x).sum(1) / x.shape[1] + 1.0) ** 3, minlength=n)  # a row with itself
     counts = np.bincount(people, minlength=n).astype(np.float64)
     return _sums(x, x, people, people, n) - np.diag(own), np.outer(counts, counts) - np.diag(counts)
 
 
-def _sums(a: Float, b: Float, p: Codes, q: Codes, n: int) -> Float:
+def _sums(a: Float, b: Float, p: Int, q: Int, n: int) -> Float:
     """float64 (n, n): sum of the kernel over the rows of ``a`` of one person and the rows of ``b`` of another; never all pairs at once."""
     out = np.zeros((n, n))
     order = np.argsort(q, kind="stable")

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.select import Face
 
-Float = npt.NDArray[np.float64]
 
 MEMBER = "face_blendshapes.tflite"
 MEMBER_LIMIT = 16 * 1024 * 1024

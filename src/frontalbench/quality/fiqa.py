@@ -40,7 +40,10 @@ class FaceQuality:
 
 
 def load(card: ModelCard, *, threads: int = 1) -> FaceQuality:
-    """The measure of a card of family ``fiqa_onnx``; params ``side`` 112, ``mean`` and ``std`` 127.5. Raises WeightsMissing."""
+    """The measure of a card of family ``fiqa_onnx``. Raises WeightsMissing.
+
+    Params: ``side`` 112, ``mean`` 127.5, ``std`` 127.5.
+    """
     from frontalbench.weights import store
 
     params = Params(card)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from frontalbench.catalogue.params import Params
@@ -13,6 +12,7 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.inception import LENGTH, Inception
 from frontalbench.networks.torchscript import read_torchscript
 from frontalbench.runtime import sessions as runtime
+from frontalbench.types import Float32, UInt8
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -27,7 +27,7 @@ class Features:
         self._device = runtime.torch_device(device)
         self._network = network.eval().requires_grad_(False).to(self._device)
 
-    def of(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def of(self, crops: UInt8) -> Float32:
         """float32 (N, 2048) of crops uint8 (N, H, W, 3) RGB; N may be 0."""
         found = [np.zeros((0, LENGTH), np.float32)]
         # no TF32: a GPU gives the CPU's features

@@ -12,11 +12,11 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
+from frontalbench.types import Bool, UInt8
 
 FACE_CENTRE = (56.0, 72.0)
 FACE_AXES = (36.0, 44.0)
@@ -34,10 +34,10 @@ class Likeness:
 
 
 @lru_cache(maxsize=4)
-def face_mask(side: int) -> npt.NDArray[np.bool_]:
+def face_mask(side: int) -> Bool:
     """bool (side, side): the pixels of an aligned crop that belong to the face of the template."""
     y, x = np.mgrid[:side, :side] * (112.0 / side)
-    mask: npt.NDArray[np.bool_] = ((x - FACE_CENTRE[0]) / FACE_AXES[0]) ** 2 + ((y - FACE_CENTRE[1]) / FACE_AXES[1]) ** 2 <= 1.0
+    mask: Bool = ((x - FACE_CENTRE[0]) / FACE_AXES[0]) ** 2 + ((y - FACE_CENTRE[1]) / FACE_AXES[1]) ** 2 <= 1.0
     mask.setflags(write=False)
     return mask
 
@@ -68,7 +68,7 @@ def likeness(picture: RGB, reference: RGB) -> Likeness:
     )
 
 
-def _psnr(reference: npt.NDArray[np.uint8], picture: npt.NDArray[np.uint8]) -> float:
+def _psnr(reference: UInt8, picture: UInt8) -> float:
     if np.array_equal(reference, picture):
         return float("nan")
     return float(peak_signal_noise_ratio(reference, picture, data_range=255))

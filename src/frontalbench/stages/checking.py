@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.datasets import counting, listing, near
@@ -18,6 +17,7 @@ from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import Member, plural
 from frontalbench.stages.prepare import MAX_BYTES, Report, report_of
+from frontalbench.types import Float32
 
 MOST_NAMED = 20
 """Broken files that are named one by one."""
@@ -103,7 +103,7 @@ def _compare(
 ) -> tuple[Pixels, dict[str, str]]:
     """Near-identical pictures, and why others cannot be decoded."""
     kept: list[Member] = []
-    signatures: list[npt.NDArray[np.float32]] = []
+    signatures: list[Float32] = []
     undecodable: dict[str, str] = {}
     for member, read in zip(progress(used), _signatures(used), strict=True):
         if isinstance(read, str):
@@ -122,13 +122,13 @@ def _compare(
     return Pixels(across, found.apart - len(found.across) + len(across), found.within, len(kept)), undecodable
 
 
-def _signatures(used: Sequence[Member]) -> Iterator[npt.NDArray[np.float32] | str]:
+def _signatures(used: Sequence[Member]) -> Iterator[Float32 | str]:
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding lets go of the interpreter
         for start in range(0, len(used), 256):
             yield from pool.map(_signature_of, used[start : start + 256])
 
 
-def _signature_of(member: Member) -> npt.NDArray[np.float32] | str:
+def _signature_of(member: Member) -> Float32 | str:
     path = Path(member.path)
     try:
         if not path.is_file():

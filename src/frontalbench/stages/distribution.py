@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import images, status, tables
 from frontalbench.compare.metadata import Metadata, read_metadata
@@ -16,10 +15,9 @@ from frontalbench.errors import WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.quality import distribution
 from frontalbench.stages.common import PICTURES, Row, provenance
+from frontalbench.types import Float32, Int, UInt8
 
 Path = str | os.PathLike[str]
-Float32 = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int64]
 
 FEWEST_FID: Final = 2048
 """Below this many pictures on either side the covariance of 2,048 features has no full rank, and the bias of FID is as large as what it shows."""
@@ -30,12 +28,12 @@ _BATCH: Final = 64
 class Network(Protocol):
     """Features of crops."""
 
-    def of(self, crops: npt.NDArray[np.uint8]) -> Float32:
+    def of(self, crops: UInt8) -> Float32:
         """float32 (N, D) of crops uint8 (N, H, W, 3) RGB."""
         ...
 
 
-def judge_distribution(
+def measure_distribution(
     images_tables: Sequence[Path],
     crops: Sequence[Path],
     original_crops: Sequence[Path],
@@ -65,7 +63,7 @@ def judge_distribution(
     tables.write(out, tables.from_rows(rows, tables.DISTRIBUTION), record)
 
 
-def _features(paths: Sequence[Path], role: str, meta: Metadata, network: Network) -> tuple[Float32, Codes]:
+def _features(paths: Sequence[Path], role: str, meta: Metadata, network: Network) -> tuple[Float32, Int]:
     """Features (n, D) of the usable crops of ``role`` in ``image_id`` order, and the person of each."""
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
     at: list[int] = []
@@ -88,7 +86,7 @@ def _batches(paths: Sequence[Path], role: str, meta: Metadata, place: Mapping[st
                 yield [i for i, _ in usable], [images.decode(data) for _, data in usable]
 
 
-def _row(measure: str, a: Float32, p: Codes, b: Float32, q: Codes, *, resamples: int, seed: int) -> Row:
+def _row(measure: str, a: Float32, p: Int, b: Float32, q: Int, *, resamples: int, seed: int) -> Row:
     fewest = FEWEST_FID if measure == "fid" else FEWEST_KID
     row: Row = {"measure": measure, "status": status.OK, "detail": "", "n_images": len(a), "n_subjects": len(np.unique(p))}
     row |= {"n_references": len(b), "n_reference_subjects": len(np.unique(q))}

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import images, status, tables
@@ -17,9 +16,9 @@ from frontalbench.errors import raise_if_memory_ran_out
 from frontalbench.images import RGB
 from frontalbench.runtime.sessions import limit_threads, real_precision
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance, run_shard
+from frontalbench.types import Float32
 
 BATCH = 64
-Vector = npt.NDArray[np.float32]
 _COLUMNS = pa.schema([tables.CROPS.field(name) for name in ("image_id", "identity", "role", "status", "detail", "score", "image")])
 
 
@@ -49,7 +48,7 @@ def embed_shard(
     return run_shard(crops, out, tables.embeddings_schema(dimension), record, make, work, batch=BATCH, columns=_COLUMNS)
 
 
-def _embed(backbone: Backbone, crops: list[RGB]) -> list[Vector | str]:
+def _embed(backbone: Backbone, crops: list[RGB]) -> list[Float32 | str]:
     """An embedding (not normalised) per crop, or what the network said when it failed on it.
 
     Networks take a whole batch or refuse it; after a refusal each crop is tried by itself, so that one bad crop costs one row.
@@ -63,7 +62,7 @@ def _embed(backbone: Backbone, crops: list[RGB]) -> list[Vector | str]:
     return [result for crop in crops for result in _embed(backbone, [crop])]
 
 
-def _row(row: Row, result: Vector | str) -> Row:
+def _row(row: Row, result: Float32 | str) -> Row:
     if isinstance(result, str):
         return failed(row, status.MODEL_ERROR, result)
     vectors, norms = normalise(result[None])

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import images
 from frontalbench.errors import BadInput
 from frontalbench.synth.people import Instruments
 from frontalbench.synth.picture_set import COLUMNS
-
-Float = npt.NDArray[np.float64]
+from frontalbench.types import Float32
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ def read_index(folder: str | os.PathLike[str]) -> list[dict[str, str]]:
 def check(folder: str | os.PathLike[str], instruments: Instruments) -> Check:
     """Measure every picture of a set anew. Raises :class:`BadInput` for a broken index or a frontal picture without a face."""
     root = Path(folder)
-    found: dict[tuple[str, str], tuple[float, tuple[npt.NDArray[np.float32], ...]] | None] = {}
+    found: dict[tuple[str, str], tuple[float, tuple[Float32, ...]] | None] = {}
     for row in read_index(root):
         measured = instruments.measure(images.decode((root / row["image"]).read_bytes()))
         found[row["identity"], row["nominal_step"]] = None if measured is None else (measured.pose[0], measured.embeddings)
@@ -73,9 +71,7 @@ def check(folder: str | os.PathLike[str], instruments: Instruments) -> Check:
     return Check(tuple(_line(step, [found.get((who, step)) for who in people], gallery) for step in steps), tuple(map(_impostor, gallery)))
 
 
-def _line(
-    step: str, views: Sequence[tuple[float, tuple[npt.NDArray[np.float32], ...]] | None], gallery: Sequence[npt.NDArray[np.float32]]
-) -> Line:
+def _line(step: str, views: Sequence[tuple[float, tuple[Float32, ...]] | None], gallery: Sequence[Float32]) -> Line:
     kept = [(place, view) for place, view in enumerate(views) if view is not None]
     if not kept:
         nothing = (float("nan"),) * len(gallery)
@@ -90,7 +86,7 @@ def _line(
     return Line(step, len(kept), len(views) - len(kept), (float(yaws.mean()), float(yaws.std())), tuple(genuine), tuple(rank1))
 
 
-def _impostor(frontal: npt.NDArray[np.float32]) -> tuple[float, float]:
+def _impostor(frontal: Float32) -> tuple[float, float]:
     scores = (frontal @ frontal.T)[np.triu_indices(len(frontal), 1)]
     return (float(scores.mean()), float(scores.max())) if len(scores) else (0.0, 0.0)
 

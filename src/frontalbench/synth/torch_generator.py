@@ -19,6 +19,7 @@ from frontalbench.images import RGB
 from frontalbench.networks.mobilestylegan import Mapping, Synthesis
 from frontalbench.networks.openvino_ir import Graph
 from frontalbench.synth.mobilestylegan import CARD, COARSE_LAYERS, LATENT
+from frontalbench.types import Float32
 
 
 class TorchGenerator(nn.Module):
@@ -53,7 +54,7 @@ class TorchDraws:
         self._device = torch.device(device)
         self._generator = TorchGenerator().to(self._device)
 
-    def style(self, noise: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def style(self, noise: npt.NDArray[Any]) -> Float32:
         """The style (512,) of a noise vector (512,)."""
         with torch.inference_mode():
             return np.asarray(self._generator.styles(self._tensor(noise))[0].cpu().numpy(), np.float32)

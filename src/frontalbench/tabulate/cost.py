@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
-from frontalbench.detect.ahead import KEY
+from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.files import atomic
 from frontalbench.plan.variant import parse
 from frontalbench.tabulate.columns import INT, REAL, TEXT, Column
 from frontalbench.tabulate.facts import LEVELS
 from frontalbench.tabulate.write import csv_text, markdown, number, signed, tidy
+from frontalbench.types import Float
 from frontalbench.weights import store
 
 Row = dict[str, Any]
@@ -184,10 +184,10 @@ def _gpu(runs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any]]
     return {"device": "cpu", "gpu_mb": None, "gpu": "no GPU"}
 
 
-def _seconds(path: Path) -> npt.NDArray[np.float64]:
+def _seconds(path: Path) -> Float:
     table = tables.read(path, tables.FRONTALS, ["status", "seconds"])
     ok = np.array([word == status.OK for word in table.column("status").to_pylist()], np.bool_)
-    values: npt.NDArray[np.float64] = table.column("seconds").to_numpy().astype(np.float64)[ok]
+    values: Float = table.column("seconds").to_numpy().astype(np.float64)[ok]
     return values[np.isfinite(values)]
 
 
@@ -209,7 +209,7 @@ def parameters(used: Iterable[ModelCard]) -> int | None:
     total = 0
     for need in store.requirements(used):
         path = store.stored_path(need.weight)
-        counted = None if path is None else count_parameters(path)
+        counted = None if path is None or not path.is_file() else count_parameters(path)
         if counted is None:
             return None
         total += counted

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from frontalbench.compare import bootstrap, groups, stats
-from frontalbench.compare.groups import BoolArray, Rows
+from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import People
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.types import Bool
 
 Row = dict[str, Any]
 
@@ -61,7 +62,7 @@ def read_datasets(cells: Sequence[Cell]) -> Iterator[Dataset]:
         yield dataset
 
 
-def usable(rows: Rows, original: Rows) -> BoolArray:
+def usable(rows: Rows, original: Rows) -> Bool:
     """Probes with a similarity to their own references."""
     return groups.eligible_probes(rows, original) & rows.ok
 

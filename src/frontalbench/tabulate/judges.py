@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from frontalbench.compare import curves, groups, jackknife, kernel, stats, verdict
-from frontalbench.compare.groups import FloatArray, IntArray, Rows
+from frontalbench.compare.groups import Rows
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.verification import YAW_GRID, Scored, moments, read_scores
+from frontalbench.types import Bool, Float, Int
 
 Row = dict[str, Any]
 
@@ -108,7 +109,7 @@ def judge_rows(dataset: Dataset, facts: Facts, settings: Settings) -> tuple[list
     return rows_out, pairs
 
 
-def _measure(judge: tuple[str, str], rows: Rows, common: groups.BoolArray, scored: Scored | None, target: float | None) -> _Measured:
+def _measure(judge: tuple[str, str], rows: Rows, common: Bool, scored: Scored | None, target: float | None) -> _Measured:
     cell = moments(rows, common, rows)
     n_groups = cell.moves.shape[1] if cell.moves is not None else int(rows.subject_code.max()) + 1
     who = kernel.group_of(rows.subject_code, n_groups)
@@ -138,7 +139,7 @@ def _in_sds(value: LeftOut, mean: LeftOut | None, sd: LeftOut, collapsed: bool) 
         return LeftOut(above / sd.value, without / sd.without, value.share)
 
 
-def _mean(values: FloatArray, who: IntArray, n: int) -> LeftOut:
+def _mean(values: Float, who: Int, n: int) -> LeftOut:
     known = np.isfinite(values)
     sums, numbers = np.bincount(who[known], values[known], minlength=n), np.bincount(who[known], minlength=n)
     value, without, share = jackknife.mean_left_out(sums[:, None].astype(np.float64), numbers[:, None].astype(np.float64))

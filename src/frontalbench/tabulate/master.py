@@ -12,7 +12,6 @@ import numpy as np
 
 from frontalbench import status
 from frontalbench.compare import bootstrap, groups, stats, verdict
-from frontalbench.compare.groups import BoolArray, FloatArray
 from frontalbench.compare.people import People, people_of
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
@@ -32,6 +31,7 @@ from frontalbench.tabulate.dataset import (
     weight_note,
 )
 from frontalbench.tabulate.facts import Facts
+from frontalbench.types import Bool, Float
 
 STRANGERS = ("GT vs other GT", "Angled vs other GT", "Frontal vs other GT", "impostor gain", "identity gain")
 """Groups that need another person's reference."""
@@ -51,7 +51,7 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
                 continue
             head = facts.head(cell)
             standing = standing_notes(head)
-            found = groups.summarise_cell(
+            found = groups.summarize_cell(
                 rows, original, is_original=cell.variant == ORIGINAL, bins=bins, resamples=settings.resamples, seed=settings.seed
             )
             whole = {(r["group"], r["subset"]): r for r in found if r["yaw_axis"] == "all"}
@@ -122,9 +122,9 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
             failed = np.bincount(code[eligible & rows.fta], minlength=len(names))
             alone = np.bincount(code[both & rows.fallback], minlength=len(names))
 
-            def per_person(values: FloatArray, code: Any = code, both: BoolArray = both, n: Any = n) -> FloatArray:
+            def per_person(values: Float, code: Any = code, both: Bool = both, n: Any = n) -> Float:
                 with np.errstate(invalid="ignore", divide="ignore"):
-                    means: FloatArray = np.bincount(code[both], values[both], minlength=len(n)) / n
+                    means: Float = np.bincount(code[both], values[both], minlength=len(n)) / n
                 return means
 
             angled, frontal = per_person(original.genuine), per_person(rows.genuine)
@@ -162,8 +162,8 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         _, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
         n_subjects = int(code.max(initial=-1)) + 1
         found: list[Row] = []
-        sums: list[FloatArray] = []
-        numbers: list[FloatArray] = []
+        sums: list[Float] = []
+        numbers: list[Float] = []
         who: list[People] = []
         for (a, left, left_alone), (b, right, right_alone) in itertools.combinations(cells, 2):
             difference = left - right
@@ -295,7 +295,7 @@ def missing_rows(dataset: Dataset) -> list[Row]:
         reasons = Counter(zip(rows.status[used].tolist(), rows.detail[used].tolist(), strict=True))
         if not reasons:
             continue
-        (word, detail), _ = min(reasons.items(), key=lambda item: (item[0][0] != status.WEIGHTS_MISSING, -item[1], item[0]))
+        (word, detail), _ = min(reasons.items(), key=lambda item: (item[0][0] not in status.CANNOT_RUN_HERE, -item[1], item[0]))
         out.append(
             {
                 **{"dataset": cell.dataset, "variant": cell.variant, "detector": cell.detector, "backbone": cell.backbone},

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench.compare import bootstrap, groups, verdict
-from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import people_of
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
@@ -27,6 +27,7 @@ from frontalbench.tabulate.dataset import (
 )
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.write import csv_text, interval, markdown, number, signed
+from frontalbench.types import Bool, Float
 
 Row = dict[str, Any]
 _LEAVE = -1
@@ -108,8 +109,8 @@ def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings
         assert base is not None
         original = base[1]
         leave = np.where(usable(original, original), 0.0, np.nan)
-        values: dict[int, FloatArray] = {}
-        moves: dict[int, FloatArray] = {}
+        values: dict[int, Float] = {}
+        moves: dict[int, Float] = {}
         for cell, table in dataset.of_judge(judge):
             place = at.get((cell.variant, *judge))
             if place is not None and not facts.leak(cell):
@@ -142,14 +143,14 @@ class _Ranked:
     None where that is no choice; ``subject`` (n,); ``names``: what the notes call the rows; ``moves``: how each image's value changes without the
     references of each group of people (n, groups), where strangers are part of it."""
 
-    values: Mapping[int, FloatArray]
-    leave: FloatArray | None
+    values: Mapping[int, Float]
+    leave: Float | None
     subject: Any
     names: Mapping[int, str]
-    moves: Mapping[int, FloatArray] | None = None
+    moves: Mapping[int, Float] | None = None
 
     @property
-    def all_values(self) -> dict[int, FloatArray]:
+    def all_values(self) -> dict[int, Float]:
         return {**self.values, **({} if self.leave is None else {_LEAVE: self.leave})}
 
 
@@ -228,16 +229,14 @@ def _against_mirror(low: float, high: float) -> str:
 # Tables 2 and 3: several cells over the same images -------------------------------------------------------------------------
 
 
-def _compare(cells: Sequence[tuple[Row, FloatArray, BoolArray, BoolArray]], subject: Any, settings: Settings) -> list[Row]:
+def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, settings: Settings) -> list[Row]:
     """Mean of each cell over the images that every cell gave. ``cells``: (head, values or NaN, eligible, failed), all (n,)."""
     everywhere = np.all([np.isfinite(values) for _, values, _, _ in cells], axis=0)
     code = np.unique(subject, return_inverse=True)[1]
     here = np.flatnonzero(everywhere)
     used, place = np.unique(code[here], return_inverse=True)
     counted = np.bincount(place, minlength=len(used)).astype(np.float64)
-    sums: FloatArray = np.stack([np.bincount(place, values[here], minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(
-        np.float64
-    )
+    sums: Float = np.stack([np.bincount(place, values[here], minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
     low, high = bootstrap.mean_intervals(
         sums, np.repeat(counted[:, None], len(cells), axis=1), resamples=settings.resamples, seed=settings.seed
     )

@@ -1,4 +1,4 @@
-"""Quality of the pictures, summarised: a mean per variant and measure, its interval over people, and its change against the photographs."""
+"""Quality of the pictures, summarized: a mean per variant and measure, its interval over people, and its change against the photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap
@@ -20,10 +19,9 @@ from frontalbench.quality import measures
 from frontalbench.quality.measures import Measure
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes, sign_note, weight_note
 from frontalbench.tabulate.facts import Facts
+from frontalbench.types import Bool, Float, Words
 
 Row = dict[str, Any]
-Floats = npt.NDArray[np.float64]
-Words = npt.NDArray[np.str_]
 
 MEASURES = measures.columns()
 """Measure of pictures -> which way is better, and what it is."""
@@ -38,7 +36,7 @@ NOT_MEASURED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class Measured:
     """One quality table. ``role``, ``subject``, ``status`` (n,); ``values``: measure -> float64 (n,), NaN where it was not measured; ``missing``: the
     words of measures that were asked for in vain."""
 
@@ -49,25 +47,25 @@ class Judged:
     role: Words
     subject: Words
     status: Words
-    values: Mapping[str, Floats]
+    values: Mapping[str, Float]
     missing: frozenset[str]
 
 
-def read(path: Path) -> Judged:
+def read(path: Path) -> Measured:
     """The table ``.../<dataset>/<variant>/<detector>.parquet``. Raises :class:`BadInput` when it is none."""
     table = tables.read(path, tables.QUALITY)
 
     def words(name: str) -> Words:
         return np.array([value or "" for value in table.column(name).to_pylist()], dtype=np.str_)
 
-    def numbers(name: str) -> Floats:
-        values: Floats = table.column(name).to_numpy().astype(np.float64)
+    def numbers(name: str) -> Float:
+        values: Float = table.column(name).to_numpy().astype(np.float64)
         return values
 
     values = {name: np.abs(numbers(c.magnitude_of)) if c.magnitude_of else numbers(name) for name, c in MEASURES.items()}
     dataset, variant = path.parts[-3:-1]
     missing = frozenset(tables.provenance(path).get("missing", {}))
-    return Judged(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
+    return Measured(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
 
 
 def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: Iterable[Path] = ()) -> list[Row]:
@@ -82,7 +80,9 @@ def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: 
     for one in sorted(found, key=lambda j: (j.dataset, j.detector, j.variant != ORIGINAL, j.variant)):
         base = bases.get((one.dataset, one.detector))
         if base is None or len(base.image_id) != len(one.image_id) or (base.image_id != one.image_id).any():
-            raise BadInput(f"quality of {one.dataset}, {one.variant}: not the same images as that of variant 'original'; judge both again")
+            raise BadInput(
+                f"quality of {one.dataset}, {one.variant}: not the same images as that of variant 'original'; measure both again"
+            )
         for role in ("probe", "reference") if one.variant == ORIGINAL else ("probe",):
             chosen = (one.role == role) & ((one.status == status.OK) | np.isin(one.status, sorted(status.FAILURE_TO_ACQUIRE)))
             for measure in MEASURES:
@@ -129,7 +129,7 @@ def _set_row(row: Row, *, synthetic: bool) -> Row:
     }
 
 
-def _head(one: Judged, facts: Facts) -> Row:
+def _head(one: Measured, facts: Facts) -> Row:
     of = parse(one.variant)
     return {
         "dataset": one.dataset,
@@ -141,7 +141,7 @@ def _head(one: Judged, facts: Facts) -> Row:
     }
 
 
-def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_], settings: Settings, *, synthetic: bool) -> Row | None:
+def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Settings, *, synthetic: bool) -> Row | None:
     """None when the measure was not taken."""
     values = np.where(chosen, one.values[measure], np.nan)
     if not np.isfinite(values).any():
@@ -175,7 +175,7 @@ def _row(one: Judged, base: Judged, measure: str, chosen: npt.NDArray[np.bool_],
     return row
 
 
-def _interval(values: Floats, subject: Words, settings: Settings) -> tuple[float, float, int]:
+def _interval(values: Float, subject: Words, settings: Settings) -> tuple[float, float, int]:
     """(low, high, people): 95 % interval of the mean over people; NaN below two."""
     here = np.isfinite(values)
     names, code = np.unique(subject[here], return_inverse=True)

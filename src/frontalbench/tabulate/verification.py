@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import tables
 from frontalbench.compare import curves, groups, scores, stats
-from frontalbench.compare.groups import BoolArray, FloatArray, Rows
+from frontalbench.compare.groups import Rows
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
 from frontalbench.tabulate.facts import Facts
+from frontalbench.types import Bool, Float, Float32, Int
 
 YAW_GRID = np.arange(0.0, 91.0, 2.5)
 """Points of the smooth curves, degrees of \\|yaw\\|."""
@@ -25,12 +25,12 @@ RANKS = 20
 """Highest rank of the cumulative match characteristic."""
 
 
-def moments(rows: Rows, chosen: BoolArray, original: Rows) -> stats.PairMoments:
+def moments(rows: Rows, chosen: Bool, original: Rows) -> stats.PairMoments:
     """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
     moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
     references = None if moves is None else groups.references_by_group(original, moves.shape[1])
 
-    def of(name: str) -> FloatArray:
+    def of(name: str) -> Float:
         return np.where(chosen, getattr(rows, name), np.nan)
 
     return stats.PairMoments(
@@ -50,9 +50,9 @@ class Scored:
     """Genuine pair scores with their probes' places and people (codes), and the impostor distribution; ``lost``, ``gained``: its part of the probes
     that only `original`, or only this variant, gave."""
 
-    genuine: npt.NDArray[np.float32]
-    image: npt.NDArray[np.int64]  # place of each pair's probe in the dataset's rows
-    subject: npt.NDArray[np.int64]
+    genuine: Float32
+    image: Int  # place of each pair's probe in the dataset's rows
+    subject: Int
     impostors: scores.Impostors
     lost: scores.Impostors
     gained: scores.Impostors
@@ -174,14 +174,14 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
     return out
 
 
-def _both(scored: Scored, inside: BoolArray | slice, threshold: float, alone: BoolArray) -> Row:
+def _both(scored: Scored, inside: Bool | slice, threshold: float, alone: Bool) -> Row:
     """Fallbacks among the images of the genuine pairs ``inside``, and FNMR without them."""
     image, genuine = scored.image[inside], scored.genuine[inside]
     single = alone[image]
     return {"n_fallback": len(np.unique(image[single])), "fnmr_both": stats.fnmr(genuine[~single], threshold)}
 
 
-def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate: float, alone: BoolArray) -> Iterator[Row]:
+def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: float, alone: Bool) -> Iterator[Row]:
     """Error rates at every FMR target; ``base``: the originals' scores and which images both gave; ``alone``: fallbacks."""
     for target in stats.FMR_TARGETS:
         point = stats.operating_point(scored.impostors, target)
@@ -208,7 +208,7 @@ def _error_rates(scored: Scored, base: tuple[Scored, BoolArray] | None, fta_rate
         yield row
 
 
-def _fnmr_by_yaw(scored: Scored, yaw: FloatArray, bins: groups.YawBins, alone: BoolArray) -> Iterator[Row]:
+def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: groups.YawBins, alone: Bool) -> Iterator[Row]:
     """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
     labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
     absolute, _ = bins.codes(yaw)

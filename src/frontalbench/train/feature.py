@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench.embed.base import Backbone, normalise
 from frontalbench.geometry.similarity import align
 from frontalbench.synth.pairs import Shot, tint, weathered
+from frontalbench.types import Bool, Float32, Int
 
 
-def observations(
-    people: Iterable[tuple[int, Sequence[Shot]]], backbone: Backbone, *, seed: int = 0
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+def observations(people: Iterable[tuple[int, Sequence[Shot]]], backbone: Backbone, *, seed: int = 0) -> tuple[Float32, Int, Bool]:
     """(unit-length embeddings (n, D), person (n,), whether it is the frontal picture (n,)) of every shot.
 
     Twice per shot: the mean of picture and mirror image, as the map meets them, and the picture alone in another light and worn; the frontal
     picture counts as frontal only the first time.
     """
-    rows: list[npt.NDArray[np.float32]] = []
+    rows: list[Float32] = []
     who: list[int] = []
     frontal: list[bool] = []
     for number, shots in people:

@@ -1,6 +1,6 @@
 """A training run in slices: every step is decided by (seed, step) alone, so a run that stops goes on as if it had not.
 
-What is trained (the network, what it sees of a pair, its losses) is said by the subclasses in :mod:`frontalbench.train.rnr` and
+What is trained (the network, what it sees of a pair, its losses) is said by the subclasses in :mod:`frontalbench.train.refiner` and
 :mod:`frontalbench.train.scaleway`. A small patch discriminator (hinge) plays along when its weight is above 0.
 """
 
@@ -29,6 +29,7 @@ from frontalbench.networks import checkpoints
 from frontalbench.networks.discriminator import Discriminator
 from frontalbench.networks.recognizer import Recognizer
 from frontalbench.synth.pairs import LATENT_SOURCE
+from frontalbench.types import Int
 
 Arrays = dict[str, npt.NDArray[Any]]
 Draw = Callable[[Tensor], Tensor]
@@ -84,7 +85,7 @@ def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0,
 
 @dataclass(frozen=True)
 class Score:
-    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per judge (pairs with trust only)."""
+    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per recognizer (pairs with trust only)."""
 
     pixels: float
     identity: tuple[float, ...]
@@ -96,8 +97,8 @@ class Trainer(ABC, Generic[S]):
     weights: str
     """File name of the trained weights."""
 
-    def __init__(self, settings: S, judges: Sequence[Recognizer], *, device: str = "cpu", bfloat16: bool = False) -> None:
-        self.settings, self.judges, self.bfloat16 = settings, judges, bfloat16
+    def __init__(self, settings: S, recognizers: Sequence[Recognizer], *, device: str = "cpu", bfloat16: bool = False) -> None:
+        self.settings, self.recognizers, self.bfloat16 = settings, recognizers, bfloat16
         self.device = torch.device(device)
         torch.manual_seed(settings.seed)
         self.network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -105,8 +106,8 @@ class Trainer(ABC, Generic[S]):
         self.rival = Discriminator().to(self.device) if settings.adversarial else None
         self.rival_optimizer = None if self.rival is None else torch.optim.Adam(self.rival.parameters(), settings.rate, betas=(0.5, 0.99))
         self.step = 0
-        for judge in judges:
-            judge.to(self.device)
+        for recognizer in recognizers:
+            recognizer.to(self.device)
 
     # What is trained ----------------------------------------------------------------------------------------------------------------------
 
@@ -119,7 +120,7 @@ class Trainer(ABC, Generic[S]):
         return data
 
     @abstractmethod
-    def pictures(self, data: Arrays, rows: npt.NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         """(network input, wanted pictures (N, 3, S, S) in -1..1) of some pairs, on the device."""
 
     @abstractmethod
@@ -138,7 +139,7 @@ class Trainer(ABC, Generic[S]):
     def baselines(self, data: Arrays) -> dict[str, Draw]:
         """What the network must beat, by name; ``data``: the training pairs."""
 
-    def trust(self, data: Arrays, rows: npt.NDArray[np.int64]) -> Tensor:
+    def trust(self, data: Arrays, rows: Int) -> Tensor:
         """(N,): how far the embedding of a wanted picture says who is to be drawn: 1; of a pair turned in style space its measured similarity."""
         trust = np.where(data["kind"][rows] == LATENT_SOURCE, np.clip(data["similarity"][rows], 0.0, 1.0), 1.0)
         return torch.from_numpy(trust.astype(np.float32)).to(self.device)
@@ -196,9 +197,11 @@ class Trainer(ABC, Generic[S]):
                 seen, wanted = self.pictures(data, rows)
                 drawn, known = draw(seen), self.trust(data, rows) > 0
                 pixels += ((drawn - wanted).abs() * self.weight(drawn.shape[-1])).mean((1, 2, 3)).tolist()
-                if self.judges and bool(known.any()):
+                if self.recognizers and bool(known.any()):
                     mine, goal = self.faces(drawn[known]), self.faces(wanted[known])
-                    identity.append(torch.stack([(judge(mine)[0] * judge(goal)[0]).sum(1) for judge in self.judges], 1).cpu())
+                    identity.append(
+                        torch.stack([(recognizer(mine)[0] * recognizer(goal)[0]).sum(1) for recognizer in self.recognizers], 1).cpu()
+                    )
         return Score(float(np.mean(pixels)), tuple(torch.cat(identity).mean(0).tolist()) if identity else ())
 
     # Checkpoints --------------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,124 @@
+"""What ``mesh`` and ``tddfa`` share: where the head is in the photograph, the crop that is drawn, settings of cards, one bad image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from frontalbench import status
+from frontalbench.errors import BadConfig, one_line, raise_if_memory_ran_out
+from frontalbench.frontalize import framing
+from frontalbench.frontalize.base import NoFace, Outcome, Place, View
+from frontalbench.frontalize.head import MIDDLE, Frame, Head
+from frontalbench.frontalize.render import Filling, render_seen
+from frontalbench.frontalize.surroundings import surrounded
+from frontalbench.geometry import crop
+from frontalbench.geometry.masks import border_mask
+from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.images import RGB
+from frontalbench.landmarks.face_landmarker import HeadPose
+from frontalbench.types import Float, Float32, Int
+
+T = TypeVar("T")
+
+CROP_CM = (26.0, 36.0)
+"""Side of the result in centimetres of the head (a face is about 18 high): that of the photograph, within these bounds."""
+CROP_SHIFT = (-0.5, -2.0)
+"""The result's middle lies this far (cm, down > 0) from the head's in the smallest and the largest result, so that hair fits in."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the head is in the photograph: ``middle`` (3,): its middle in photograph pixels; ``scale``: photograph pixels per cm;
+    ``tilt``: how far its upright axis leans clockwise in the image, degrees; ``rotation`` (3, 3): its pose with that tilt taken out."""
+
+    middle: Float
+    scale: float
+    tilt: float
+    rotation: Float
+
+    def to_head_frame(self, points: Float) -> Float:
+        """Photograph points (N, 3) -> cm about the head's middle, upright."""
+        untilt = matrix_from_angles(0.0, 0.0, -self.tilt)
+        turned: Float = (points - self.middle) @ untilt.T / self.scale
+        return turned
+
+
+def placement_of(pose: HeadPose) -> Placement:
+    """The placement of a head whose canonical face was fitted by ``pose`` (cm -> photograph pixels). Raises ValueError when it is degenerate."""
+    if not (np.isfinite(pose.scale) and pose.scale > 1e-3 and np.isfinite(pose.rotation).all()):
+        raise ValueError("the fitted head has no size")
+    # Not the roll angle: near a profile roll and pitch exchange their roles, while the image of the head's upright axis stays well defined.
+    tilt = float(np.degrees(np.arctan2(-pose.rotation[0, 1], pose.rotation[1, 1])))
+    untilted = matrix_from_angles(0.0, 0.0, -tilt) @ pose.rotation
+    return Placement(pose.translation + pose.scale * pose.rotation @ MIDDLE, pose.scale, tilt, untilted)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """``picture`` (side, side, 3): the head in its new pose; ``texture``: the photograph in the same frame; ``seen`` float32 (side, side): how well
+    the photograph shows what the picture shows, 0 to 1; ``frame``: where the head is in all three; ``place``: where they are in the photograph."""
+
+    picture: RGB
+    texture: RGB
+    seen: Float32
+    frame: Frame
+    place: Place
+
+
+def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
+    """Cut the crop out of the photograph and draw the head in the target pose."""
+    yaw, pitch, roll = target_pose
+    cm = float(np.clip(min(image.shape[:2]) / placement.scale, *CROP_CM))
+    shift = float(np.interp(cm, CROP_CM, CROP_SHIFT))
+    size = cm * placement.scale
+    side = max(1, min(crop.MAX_SIDE, round(size)))
+    if side < 16:
+        raise ValueError(f"the head is only {side} pixels large")
+    pixels_per_cm = side / cm
+    # The crop is cut so that the head's upright axis leans by the target roll in it; the head then turns within that leaning frame.
+    matrix = framing.head_square(placement, cm, side, offset=(0.0, shift), lean=roll)
+    texture = crop.Crop(crop.warp(image, matrix, side), matrix)
+    frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), roll)
+    pixels, plate = surrounded(texture, image.shape[0], image.shape[1], head, placement.rotation, frame)
+    picture, seen = render_seen(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)
+    return Drawing(picture, pixels, seen, frame, Place(texture.matrix, border_mask(side)))
+
+
+def facing_camera(points: Float, triangles: npt.NDArray[np.int32]) -> Int:
+    """``triangles`` wound so that the normals of most look at the camera."""
+    faces = triangles.astype(np.int64)
+    a, b, c = (points[faces[:, k]] for k in range(3))
+    return faces if float(np.cross(b - a, c - a)[:, 2].sum()) < 0.0 else faces[:, [0, 2, 1]]
+
+
+def settings(kind: type[T], values: object, name: str) -> T:
+    """A dataclass of numbers from a card's mapping. Raises :class:`BadConfig` for unknown keys and values that are no numbers."""
+    known = {field.name: field.default for field in fields(kind) if field.default is not MISSING}  # type: ignore[arg-type]
+    if not isinstance(values, Mapping) or set(values) - set(known):
+        raise BadConfig(f"frontalizer card '{name}': {kind.__name__.lower()} should hold only {', '.join(known)}")
+    try:
+        return kind(**{key: type(known[key])(value) for key, value in values.items()})
+    except (TypeError, ValueError) as error:
+        raise BadConfig(f"frontalizer card '{name}': {kind.__name__.lower()}: {error}") from error
+
+
+def guarded(
+    action: Callable[[View, tuple[float, float, float]], tuple[RGB, Place | None]], view: View, target_pose: tuple[float, float, float]
+) -> Outcome:
+    """Run ``action`` on one view; a missing face and anything that goes wrong become an outcome."""
+    if view.face is None:
+        return Outcome(None, status.NO_FACE, "no face was detected in the photograph")
+    started = time.perf_counter()
+    try:
+        image, place = action(view, target_pose)
+    except Exception as error:  # noqa: BLE001 - one bad image must never end a batch; the sentence goes into its row
+        raise_if_memory_ran_out(error)
+        word = status.NO_FACE if isinstance(error, NoFace) else status.MODEL_ERROR
+        return Outcome(None, word, one_line(error), time.perf_counter() - started)
+    return Outcome(image, status.OK, "", time.perf_counter() - started, place)

@@ -1,0 +1,59 @@
+"""The contract on a frontalizer's card, beside the loaded model: what the plan asks before anything is loaded is what it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from frontalbench import images
+from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import ModelCard
+from frontalbench.detect import choose, load_detector
+from frontalbench.frontalize import load_frontalizer
+from frontalbench.frontalize.base import View
+from frontalbench.weights import store
+from tests.unit.test_contracts import ALL
+
+FOLDER = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
+
+
+@pytest.fixture(scope="module")
+def views(weight: Callable[..., Path]) -> list[View]:
+    weight("detector", "scrfd_500m")
+    detector = load_detector(cards.find("detector", "scrfd_500m"))
+    found = []
+    for path in sorted(FOLDER.rglob("*.jpg"))[:2]:
+        image = images.decode(path.read_bytes())
+        faces = detector.detect(image)
+        face = choose(faces, image.shape[:2], "largest_central")
+        found.append(View(image, face))
+    return found
+
+
+def _here(card: ModelCard) -> bool:
+    return store.available(card) and all(_here(used) for used in card.used_cards())
+
+
+@pytest.mark.parametrize("name", sorted(n for n, card in ALL.items() if card.contract is not None and card.family != "external"))
+def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View]) -> None:
+    card = ALL[name]
+    assert card.contract is not None
+    if not _here(card):
+        pytest.skip(f"weight file of {name}: not here")
+    model = load_frontalizer(card, threads=1, device="cpu")
+    assert (model.needs_face, model.takes_target_pose) == (card.contract.face, card.contract.target_pose == "any")
+    outcomes = model.frontalize(views)
+    assert [one.status for one in outcomes] == ["ok"] * len(views)
+    for view, one in zip(views, outcomes, strict=True):
+        assert one.image is not None
+        assert (one.place is not None) == (card.contract.gives == "crop")
+        if card.contract.gives == "crop":
+            assert one.image.shape[0] == one.image.shape[1] == (card.contract.size or one.image.shape[0])
+        else:
+            assert one.image.shape[0] == view.image.shape[0]
+    if card.contract.deterministic:
+        for one, again in zip(outcomes, load_frontalizer(card, threads=1, device="cpu").frontalize(views), strict=True):
+            assert one.image is not None and again.image is not None and np.array_equal(one.image, again.image)
