@@ -6,7 +6,7 @@ shard; what stays in memory are the references, one sum per subject and some num
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from frontalbench.compare.metadata import Metadata, Path, places_of, read_metada
 from frontalbench.compare.scores import SCORES, TAIL, Genuine, ImpostorSink, to_table
 from frontalbench.compare.shards import Originals, Shard, derive, mean_shift_of, plain_shards
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import GATES, LEARNED, MATCHED, parse
+from frontalbench.plan.variant import GATES, LEARNED, MATCHED, Variant, parse
 from frontalbench.types import Bool, Float, Float32, Int, Words
 
 _ROLES = ("probe", "reference")
@@ -222,6 +222,38 @@ def _sample(meta: Metadata, n_references: int) -> Bool:
     return sampled
 
 
+def variant_shards(
+    meta: Metadata,
+    variant: Variant,
+    embeddings: Sequence[Path],
+    references: Sequence[Path],
+    gallery: Gallery,
+    feature: FeatureMap | None = None,
+    *,
+    original: bool = False,
+) -> Callable[[], Iterator[Shard]]:
+    """What gives the shards of a variant, derived ones derived, as often as it is called. ``embeddings``, ``references``, ``feature`` as in
+    :func:`compare_cell`; ``original``: the variant is `original` itself."""
+    originals = None if original else Originals(references)
+    plain = variant.has_pixels or variant.recipe == MATCHED
+    shift: Float | None = None
+    gate: gates.Gate | None = None
+    if variant.recipe == "control_meanshift":
+        shift = mean_shift_of(meta, plain_shards(meta, embeddings, originals))
+    elif variant.recipe in GATES:
+        gate = gates.by_yaw(meta.yaw, variant.angle or 0.0)
+    elif variant.recipe == LEARNED:
+        gain = _identity_gain(meta, gallery, plain_shards(meta, embeddings, originals))
+        chance = gates.cross_fitted(_seen(meta, references), gain, meta.subject_code)
+        gate = gates.learned(np.where(meta.role == "probe", chance, np.nan))
+
+    def shards() -> Iterator[Shard]:
+        for shard in plain_shards(meta, embeddings, originals):
+            yield shard if plain else derive(shard, variant, shift, feature, meta.yaw, gate)
+
+    return shards
+
+
 def compare_cell(
     images: Sequence[Path],
     embeddings: Sequence[Path],
@@ -257,24 +289,7 @@ def compare_cell(
     matched = recipe is not None and recipe.recipe == MATCHED
     galleries = turned_galleries(meta, plain, turned, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
     is_original = recipe is None and [str(p) for p in embeddings] == [str(p) for p in references]
-    originals = None if is_original else Originals(references)
-    shift: Float | None = None
-    if recipe is not None and recipe.recipe == "control_meanshift":
-        shift = mean_shift_of(meta, plain_shards(meta, embeddings, originals))
-
-    gate: gates.Gate | None = None
-    if recipe is not None and recipe.recipe in GATES:
-        gate = gates.by_yaw(meta.yaw, recipe.angle or 0.0)
-    elif recipe is not None and recipe.recipe == LEARNED:
-        chance = gates.cross_fitted(
-            _seen(meta, references), _identity_gain(meta, plain[0], plain_shards(meta, embeddings, originals)), meta.subject_code
-        )
-        gate = gates.learned(np.where(meta.role == "probe", chance, np.nan))
-
-    def shards() -> Iterator[Shard]:
-        for shard in plain_shards(meta, embeddings, originals):
-            yield shard if recipe is None or matched else derive(shard, recipe, shift, feature, meta.yaw, gate)
-
+    shards = variant_shards(meta, named, embeddings, references, plain[0], feature, original=is_original)
     combine = recipes.combine(named.recipe)
     sums = None if combine else _SubjectSums.over(meta, shards())
 
