@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap
+from frontalbench.compare import bootstrap, gates
 from frontalbench.compare import groups as pair_groups
 from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
@@ -155,6 +155,23 @@ def groups(original: pa.Table, variants: Mapping[str, pa.Table], *, resamples: i
     for name, table in variants.items():
         made.append(group(f"impostor, {name}", name, "impostor", table, "impostor"))
     return [one for one in made if len(one.values)]
+
+
+SWEEP = tuple(float(angle) for angle in range(0, 95, 5))
+"""Angles of gates in degrees, in :func:`gate_steps`."""
+
+
+def gate_steps(original: pa.Table, table: pa.Table, angles: Sequence[float] = SWEEP) -> list[gates.Step]:
+    """What gates at ``angles`` give between the photograph and one variant (:func:`frontalbench.compare.gates.sweep`), over all probes whose
+    photograph has an embedding; a probe without a frontal keeps the photograph."""
+    made = gains("", original, table)
+    before = _usable(original)
+    role, subject, yaw = strings(original, "role"), strings(original, "subject"), numbers(original, "yaw")
+    rows = [row for row in before.values() if role[row] == "probe"]
+    value = dict(zip(made.image_id.tolist(), made.identity.tolist(), strict=True))
+    names = strings(original, "image_id")
+    gain = np.array([value.get(names[row], np.nan) for row in rows], np.float64)
+    return gates.sweep(yaw[rows], gain, subject[rows].astype(np.str_), angles)
 
 
 def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
