@@ -89,7 +89,7 @@ def used(network: nn.Module) -> nn.Module:
     if isinstance(network, CvtHead):
         network.network = cvthead.ready(network.network)
         return network
-    return folded(network)
+    return network.eval() if isinstance(network, hrn.Refiner) else folded(network)
 
 
 NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
