@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,9 +25,12 @@ from frontalbench.frontalize import hassner, hrn, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched  # noqa: E402
 from frontalbench.frontalize.deca import DecaFamily, Surface  # noqa: E402
+from frontalbench.frontalize.eg3d import Eg3dFamily  # noqa: E402
 from frontalbench.frontalize.ffwm import FfwmFamily  # noqa: E402
 from frontalbench.frontalize.fsgan import FsganFamily  # noqa: E402
 from frontalbench.frontalize.gan_inversion import GanInversionFamily  # noqa: E402
+from frontalbench.frontalize.headgan import HeadGanFamily  # noqa: E402
+from frontalbench.frontalize.inversion import Target  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
@@ -64,6 +68,31 @@ def fsgan(*, interpolated: bool, step: float) -> Frontalizer:
     fitter = load_landmarks(cards.find("landmarks", "tddfa_mb1"))
     family = FsganFamily(SameFinest(), fitter, None, interpolated=interpolated, step=step, device=CPU)  # type: ignore[arg-type]
     return Batched("fsgan", family, takes_target_pose=not interpolated, batch=2)
+
+
+class Shown:
+    """In place of an inversion: the head as it was shown."""
+
+    def turned(self, target: Target) -> Tensor:
+        assert target.label.shape == target.wanted.shape == (25,) and np.isfinite(target.points).all()
+        return torch.from_numpy(target.pixels.copy()).permute(2, 0, 1) / 127.5 - 1.0
+
+
+def eg3d() -> Frontalizer:
+    family = Eg3dFamily(load_landmarks(cards.find("landmarks", "tddfa_mb1")), Shown())
+    return Batched("eg3d", family, takes_target_pose=True, batch=1)
+
+
+class Redrawn(nn.Module):
+    """In place of HeadGAN: the photograph where the wanted head is."""
+
+    def forward(self, driving: Tensor, reference: Tensor) -> SimpleNamespace:
+        return SimpleNamespace(picture=reference[:, 3:] * (driving[:, :1] > 0.0))
+
+
+def headgan() -> Frontalizer:
+    family = HeadGanFamily(load_landmarks(cards.find("landmarks", "tddfa_mb1")), Redrawn(), CPU)  # type: ignore[arg-type]
+    return Batched("headgan", family, takes_target_pose=True, batch=2)
 
 
 def real_hassner(locate: points68.Locate, hidden: str) -> Frontalizer:
@@ -135,6 +164,8 @@ FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     ),
     "hassner": (320, lambda locate: real_hassner(locate, "counts")),
     "hassner_depth": (320, lambda locate: real_hassner(locate, "depth")),
+    "eg3d": (512, lambda _: eg3d()),
+    "headgan": (256, lambda _: headgan()),
     "deca": (224, deca),
     "hrn": (512, made_up_hrn),
     "fsgan": (256, lambda _: fsgan(interpolated=False, step=30.0)),

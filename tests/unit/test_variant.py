@@ -103,5 +103,5 @@ def test_the_word_original_stands_once_in_the_code() -> None:
 
 
 def test_a_new_recipe_s_name_reruns_nothing() -> None:
-    used = fingerprint.closure(["frontalbench.stages.compare", "frontalbench.stages.turn", "frontalbench.stages.embed"])
+    used = fingerprint.closure(["frontalbench.stages.compare", "frontalbench.stages.turned", "frontalbench.stages.embed"])
     assert "frontalbench.compare.derived" in used and "frontalbench.plan.variant" not in used

@@ -25,7 +25,7 @@ from frontalbench.landmarks.base import Landmarks
 from frontalbench.types import Float
 
 if TYPE_CHECKING:
-    from frontalbench.frontalize.turning import Placement
+    from frontalbench.frontalize.drawing import Placement
 
 
 SMALLEST = 8.0

@@ -21,7 +21,7 @@ from frontalbench.frontalize.base import NoFace, Place, View
 from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
 from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.fsgan import heatmaps
-from frontalbench.fsgan.turning import Lifted, lift, steps
+from frontalbench.fsgan.lifting import Lifted, lift, steps
 from frontalbench.fsgan.views import mixture
 from frontalbench.geometry.crop import square_matrix
 from frontalbench.geometry.masks import border_mask

@@ -25,8 +25,8 @@ import numpy.typing as npt
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.files.matlab import variables
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
+from frontalbench.frontalize.drawing import guarded
 from frontalbench.frontalize.points68 import Locate
-from frontalbench.frontalize.turning import guarded
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.raster import rasterize

@@ -34,10 +34,10 @@ _STORAGES: Final = {
 }
 
 
-class _Shell:
+class Shell:
     """What stands for a layer: it holds its attributes and does nothing."""
 
-    def __new__(cls, *_: Any, **__: Any) -> _Shell:
+    def __new__(cls, *_: Any, **__: Any) -> Shell:
         return super().__new__(cls)
 
     def __setstate__(self, state: Any) -> None:
@@ -86,7 +86,7 @@ def _nothing(*_: Any) -> None:
     return None
 
 
-_FUNCTIONS: Final = {
+FUNCTIONS: Final = {
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_parameter"): _parameter,
@@ -102,13 +102,13 @@ class _Reader(pickle.Unpickler):
         self._classes, self._storages = frozenset(classes), storages
 
     def find_class(self, module: str, name: str) -> Any:
-        known = _FUNCTIONS.get((module, name))
+        known = FUNCTIONS.get((module, name))
         if known is not None:
             return known
         if module == "torch" and name in _STORAGES:
             return _Kind(_STORAGES[name])
         if (module, name) in self._classes or (module.startswith("torch.nn.modules.") and name.isidentifier()):
-            return _Shell
+            return Shell
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
     def persistent_load(self, pid: Any) -> Any:
@@ -125,22 +125,9 @@ def read(path: Path, classes: Collection[tuple[str, str]]) -> dict[str, Tensor]:
     Check the file's hash first all the same. Raises :class:`BadInput` for a file of another kind, one that is cut off, and one that asks for anything
     else than layers and tensors: nothing of it was run.
     """
-    storages = _Storages(path.stat().st_size)
-    nothing = _Storages(0)
     try:
         with path.open("rb") as handle:
-            for wanted, what in ((MAGIC, "magic number"), (PROTOCOL, "protocol")):
-                if _Reader(handle, (), nothing).load() != wanted:
-                    raise pickle.UnpicklingError(f"another {what}")
-            machine = _Reader(handle, (), nothing).load()
-            if not isinstance(machine, dict) or machine.get("little_endian") is not True:
-                raise pickle.UnpicklingError("written by a machine of another byte order")
-            whole = _Reader(handle, classes, storages).load()
-            keys = _Reader(handle, (), nothing).load()
-            if not isinstance(keys, list) or set(keys) != set(storages.by_key):
-                raise pickle.UnpicklingError("its list of storages is another")
-            for key in keys:
-                _fill(handle, storages.by_key[key])
+            whole = unpickled(handle, classes, path.stat().st_size)
     except pickle.UnpicklingError as error:
         raise BadInput(
             f"{path}: refused, not a pickled network of layers and tensors only ({one_line(error)}); fetch the official file"
@@ -148,6 +135,30 @@ def read(path: Path, classes: Collection[tuple[str, str]]) -> dict[str, Tensor]:
     except Exception as error:  # a damaged pickle raises nearly anything
         raise_if_memory_ran_out(error)
         raise BadInput(f"{path}: not a readable checkpoint ({one_line(error)}); fetch the file again") from error
+    return tensors(whole, path)
+
+
+def unpickled(handle: io.BufferedIOBase, classes: Collection[tuple[str, str]], limit: int) -> Any:
+    """The object in such a file, layers as :class:`Shell`; ``limit``: bytes that its numbers may take. Raises UnpicklingError, and what else a
+    damaged pickle raises."""
+    storages, nothing = _Storages(limit), _Storages(0)
+    for wanted, what in ((MAGIC, "magic number"), (PROTOCOL, "protocol")):
+        if _Reader(handle, (), nothing).load() != wanted:
+            raise pickle.UnpicklingError(f"another {what}")
+    machine = _Reader(handle, (), nothing).load()
+    if not isinstance(machine, dict) or machine.get("little_endian") is not True:
+        raise pickle.UnpicklingError("written by a machine of another byte order")
+    whole = _Reader(handle, classes, storages).load()
+    keys = _Reader(handle, (), nothing).load()
+    if not isinstance(keys, list) or set(keys) != set(storages.by_key):
+        raise pickle.UnpicklingError("its list of storages is another")
+    for key in keys:
+        _fill(handle, storages.by_key[key])
+    return whole
+
+
+def tensors(whole: Any, path: Path) -> dict[str, Tensor]:
+    """The state dict of a :class:`Shell` and the layers in it. Raises :class:`BadInput` where it is none or holds none."""
     found: dict[str, Tensor] = {}
     _collect(whole, "", found, path)
     if not found:
@@ -168,7 +179,7 @@ def _fill(handle: io.BufferedIOBase, storage: Tensor) -> None:
 
 
 def _collect(part: Any, prefix: str, found: dict[str, Tensor], path: Path, depth: int = 0) -> None:
-    if not isinstance(part, _Shell) or depth > 32:
+    if not isinstance(part, Shell) or depth > 32:
         raise BadInput(f"{path}: {prefix or 'the whole'} is no network layer; fetch the official file")
     for kind in ("_parameters", "_buffers"):
         for name, value in dict(getattr(part, kind, {}) or {}).items():

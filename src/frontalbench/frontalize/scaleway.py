@@ -18,7 +18,7 @@ import torch
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Place, View
 from frontalbench.frontalize.batches import Batched, batch_on
-from frontalbench.frontalize.rnr_inputs import SPAN, level_pitch
+from frontalbench.frontalize.refiner_inputs import SPAN, level_pitch
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB

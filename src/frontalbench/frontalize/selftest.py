@@ -24,7 +24,7 @@ from frontalbench.images import RGB
 from frontalbench.types import Float
 
 T = TypeVar("T")
-Judge = Callable[[RGB, Face], tuple[float, float, float, float]]
+PoseEstimate = Callable[[RGB, Face], tuple[float, float, float, float]]
 """(picture, where its face should be) -> (yaw, pitch, roll in degrees, presence 0..1)."""
 
 _SMALL = 64
@@ -36,7 +36,7 @@ class SelfTestedBatched(Batched[T]):
     """A network's frontalizer with the self-test of :func:`frontal_checks`; see :class:`~frontalbench.frontalize.base.SelfTested`."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        return frontal_checks(self, views, landmark_judge())
+        return frontal_checks(self, views, landmark_pose())
 
 
 class Posed(Family[T], Protocol[T]):
@@ -59,15 +59,15 @@ class PoseTestedBatched(SelfTestedBatched[T]):
         return [*checks, own_pose(self, views, self._posed.pose)] if self.takes_target_pose else checks
 
 
-def landmark_judge() -> Judge:
+def landmark_pose() -> PoseEstimate:
     """FaceLandmarker, by the card ``face_landmarker_pose``."""
     from frontalbench.catalogue import cards, families
 
-    judge: Judge = families.load(cards.find("pose", "face_landmarker_pose")).estimate
-    return judge
+    estimate: PoseEstimate = families.load(cards.find("pose", "face_landmarker_pose")).estimate
+    return estimate
 
 
-def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> list[Check]:
+def frontal_checks(model: Frontalizer, views: Sequence[View], estimate: PoseEstimate) -> list[Check]:
     """Checks of ``model`` on ``views``, each the worst over them. Raises :class:`BadInput` where no view has a face."""
     seen = [view for view in views if view.face is not None]
     if not seen:
@@ -83,7 +83,7 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> l
     checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same picture"))
     grey = [_small(picture).mean(axis=2).std() for *_, picture in drawn]
     checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least picture)"))
-    poses = [judge(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
+    poses = [estimate(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
     checks.append(Check("presence", min(pose[3] for pose in poses), 0.5, 1.0, "a landmark network sees a face in every result"))
     checks.append(Check("|yaw| left (degrees)", max(abs(pose[0]) for pose in poses), 0.0, 15.0, "the results look ahead"))
     checks.append(Check("|roll| left (degrees)", max(abs(pose[2]) for pose in poses), 0.0, 12.0, "the results stand upright"))

@@ -66,10 +66,10 @@ def _fold(module: nn.Module) -> None:
 
 def _plain(conv: SpectralConv) -> nn.Conv2d:
     outputs, inputs, kernel, _ = conv.weight_orig.shape
-    plain = unfilled(lambda: nn.Conv2d(inputs, outputs, kernel, conv.stride, conv.padding))
+    plain = unfilled(lambda: nn.Conv2d(inputs, outputs, kernel, conv.stride, conv.padding, bias=conv.bias is not None))
     plain.weight.copy_(conv.weight)
-    assert plain.bias is not None
-    plain.bias.copy_(conv.bias)
+    if plain.bias is not None and conv.bias is not None:
+        plain.bias.copy_(conv.bias)
     return plain.eval().requires_grad_(False)
 
 

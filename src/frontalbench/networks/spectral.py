@@ -10,9 +10,9 @@ from torch.nn import functional
 class SpectralConv(nn.Module):
     """A convolution whose weight is divided by its largest singular value, u^T W v with the stored u and v (Miyato et al. 2018)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, *, bias: bool = True) -> None:
         super().__init__()
-        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if bias else None
         self.weight_orig = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
         self.register_buffer("weight_u", torch.zeros(outputs))
         self.register_buffer("weight_v", torch.zeros(inputs * kernel * kernel))
