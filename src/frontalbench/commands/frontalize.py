@@ -13,20 +13,21 @@ synthetic person, or those of --in.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.catalogue import cards
-from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.catalogue.external import FAMILY
+from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
 from frontalbench.plain import folders
-from frontalbench.stages.frontalize import frontalize_shard
 from frontalbench.stages.external import frontalize_external
-
+from frontalbench.stages.frontalize import frontalize_shard
 from frontalbench.weights import foreign
+
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
 """The self-test's own pictures: one person, turned to the left and to the right."""
 
@@ -60,8 +61,8 @@ def main() -> int:
 
     if args.source is None or args.out is None:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
+    turn: Callable[..., dict[str, int]] = frontalize_external if card.family == FAMILY else frontalize_shard
     if folders.is_shard(args.source):
-    turn = frontalize_external if card.family == FAMILY else frontalize_shard
         return cli.report(turn(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
     folders.need_weights(card)
     if card.family == FAMILY:

@@ -71,7 +71,7 @@ class Moved:
     sums: Float
 
     @staticmethod
-    def of(person: Int, moves: Float) -> Moved:
+    def of(person: Int, moves: Float | Float32) -> Moved:
         """``person`` (n,) and ``moves`` (n, G) of images."""
         present, sums = sums_by(person, np.asarray(moves, np.float32))
         return Moved(present, np.bincount(person, minlength=int(present.max(initial=-1)) + 1)[present].astype(np.float64), sums)
@@ -83,7 +83,8 @@ class Moved:
     def by_group(self, weight: Float) -> tuple[Float, Float]:
         """(sums (G, G), numbers (G,)) of groups of people, each person's sums and number counting ``weight`` (P,) times."""
         groups = self.sums.shape[1]
-        sums, numbers = np.zeros((groups, groups)), np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
+        sums: Float = np.zeros((groups, groups))
+        numbers: Float = np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
         present, found = sums_by(self.group, self.sums * weight[:, None])
         sums[present] = found
         return sums, numbers
@@ -100,7 +101,7 @@ class PersonMeans:
     moved: Moved
 
     @staticmethod
-    def of(values: Float, person: Int, moves: Float) -> PersonMeans:
+    def of(values: Float, person: Int, moves: Float | Float32) -> PersonMeans:
         """Of ``values`` (n,) of images of ``person`` (n,), with how they change without a group's references (n, G)."""
         moved = Moved.of(person, moves)
         return PersonMeans(sums_by(person, values[:, None])[1][:, 0] / moved.numbers, moved)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from frontalbench.compare import groups, stats
 from frontalbench.compare.people import PersonMeans
-from frontalbench.types import Float, Int
+from frontalbench.types import Float, Float32, Int
 
 SIGNIFICANT = 0.05
 """A p value (after the family is counted) below this is called a difference."""
@@ -119,7 +119,12 @@ def complete_enough(values: Mapping[Key, Float]) -> list[Key]:
 
 
 def rank(
-    values: Mapping[Key, Float], subject: npt.ArrayLike, *, family: int, moves: Mapping[Key, Float] | None = None, seed: int = 0
+    values: Mapping[Key, Float],
+    subject: npt.ArrayLike,
+    *,
+    family: int,
+    moves: Mapping[Key, Float] | Mapping[Key, Float32] | None = None,
+    seed: int = 0,
 ) -> Ranking[Key] | None:
     """Rank candidates; ``values``: each one's value per image (n,), higher is better, NaN where it gave none; ``subject`` (n,) of the whole table.
     ``family``: how many comparisons of a leader with a rival are made in all. ``moves``: how each value changes without the references of each group
@@ -175,7 +180,7 @@ class Place:
 def _both_sides(
     p: Float,
     pairs: Sequence[tuple[int, int]],
-    moves: Sequence[Float | None],
+    moves: Sequence[Float | Float32 | None],
     table: Float,
     here: Int,
     subject: npt.ArrayLike,
@@ -186,7 +191,7 @@ def _both_sides(
     if not shape:
         return p
     person = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)[here]
-    still = np.zeros((len(here), shape))
+    still: Float32 = np.zeros((len(here), shape), np.float32)
     means = [PersonMeans.of(table[here, i], person, still if m is None else m[here]) for i, m in enumerate(moves)]
     n_people = len(means[0].means)
     return np.array(
@@ -195,7 +200,7 @@ def _both_sides(
 
 
 def places(
-    values: Mapping[Key, Float], subject: npt.ArrayLike, *, moves: Mapping[Key, Float] | None = None, seed: int = 0
+    values: Mapping[Key, Float], subject: npt.ArrayLike, *, moves: Mapping[Key, Float] | Mapping[Key, Float32] | None = None, seed: int = 0
 ) -> dict[Key, Place]:
     """Places of candidates (arguments as :func:`rank`), over the images that all of them gave, by the mean of the people's means.
 

@@ -93,5 +93,5 @@ def high_net() -> Refiner:
 
 def split(coefficients: Tensor) -> Coefficients:
     """The output (N, 257) of ``net_recon`` by meaning."""
-    identity, expression, albedo, angles, light, across, near = torch.split(coefficients, WIDTHS, dim=1)
+    identity, expression, albedo, angles, light, across, near = torch.split(coefficients, list(WIDTHS), dim=1)
     return Coefficients(identity, expression, albedo, angles, light.reshape(-1, 3, 9), torch.cat([across, near], dim=1))
