@@ -13,6 +13,7 @@ PROJECT = (
     "constraints.txt",
     "config",
     "demo",
+    "docs",
     "envs",
     "profiles",
     "reports/captions",

@@ -1,4 +1,5 @@
-"""molesq (moving least squares, Schaefer et al. 2006): warps the photograph in the plane so that its five points lie as in a face from the front.
+"""molesq (moving least squares, Schaefer et al. 2006): warps the photograph in the plane so that its five points lie as in a face from the
+front.
 
 A warp in the plane shows no side of a head that the photograph does not show. It is here to prove that a stranger's package works.
 """

@@ -1,4 +1,5 @@
-"""The tddfa frontalizer of Frontalbench itself, played as a stranger: in an environment without torch, behind the same files as everybody else.
+"""The tddfa frontalizer of Frontalbench itself, played as a stranger: in an environment without torch, behind the same files as everybody
+else.
 
 This adapter alone imports frontalbench, because here that is the foreign system; of our environment it sees nothing else.
 """
@@ -16,13 +17,13 @@ if not (job / "foreign" / "frontalbench").is_symlink():
     os.symlink(manifest["package"], job / "foreign" / "frontalbench")
 sys.path.insert(0, str(job / "foreign"))
 
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
+import cv2
+import numpy as np
 
-from frontalbench.detect.select import Face  # noqa: E402
-from frontalbench.frontalize.base import View  # noqa: E402
-from frontalbench.frontalize.tddfa import TddfaFrontalizer  # noqa: E402
-from frontalbench.landmarks import face_landmarker, tddfa  # noqa: E402
+from frontalbench.detect.select import Face
+from frontalbench.frontalize.base import View
+from frontalbench.frontalize.tddfa import TddfaFrontalizer
+from frontalbench.landmarks import face_landmarker, tddfa
 
 cv2.setNumThreads(manifest["threads"])
 weights = {key: Path(path) for key, path in manifest["weights"].items()}

@@ -43,7 +43,7 @@ def test_a_foreign_system_is_a_frontalizer_like_any_other(fresh: Fresh) -> None:
     assert words(project) == {status.ENVIRONMENT_MISSING}
     table = (project.master / "missing.csv").read_text()
     assert "environment_missing" in table and "stranger" in table
-    assert project.planned() == {"check_weights": 1}
+    assert project.planned() == {"check_weights": 1, "all": 1}
 
     # Its own Python with the packages of this one: made by hand, as no network is needed to see what follows.
     made = subprocess.run(

@@ -44,6 +44,15 @@ def test_every_layout_is_loaded_by_its_name_and_allowed_in_cards(tmp_path: Path)
         layouts.scan_of("vgg")
 
 
+@pytest.mark.parametrize("layout", layouts.LAYOUTS)
+def test_every_layout_refuses_an_option_that_it_does_not_know(layout: str, tmp_path: Path) -> None:
+    """Also a new one, of which the schema says nothing."""
+    head = {"name": "mine", "layout": layout, "title": "Mine", "root": "x", "licence": {"terms": "mine", "publish": False}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**head, "options": {"folderz": ["a"]}}))
+    with pytest.raises(BadConfig, match=r"options\.folderz: unknown key"):
+        datasets.load(tmp_path / "mine.yaml")
+
+
 def test_unknown_names_options_and_values_are_explained() -> None:
     with pytest.raises(BadConfig, match="did you mean 'lfw'"):
         datasets.find("lwf")

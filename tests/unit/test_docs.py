@@ -83,6 +83,14 @@ def test_every_file_of_this_project_that_a_page_names_is_there(page: str) -> Non
     assert sorted(name for name in named if not re.search(r"[A-Z]{4}|\.\.\.", name) and not (ROOT / name).exists()) == []
 
 
+def test_every_page_that_a_message_or_a_card_names_is_there() -> None:
+    files = [path for top in ("src", "workflow", "rules", "config", "profiles") for path in (ROOT / top).rglob("*.*") if path.is_file()]
+    files = [path for path in files if path.suffix in (".py", ".smk", ".yaml", ".sh", ".html", ".rst")]
+    named = {name for path in files for name in re.findall(r"\bdocs/\w+\.md", path.read_text(encoding="utf-8"))}
+    assert len(named) > 10
+    assert sorted(name for name in named if not (ROOT / name).is_file()) == []
+
+
 def lines_under(text: str, heading: str) -> list[str]:
     return text.split(f"{heading}\n")[1].split("\n## ")[0].split("\n### ")[0].splitlines()
 

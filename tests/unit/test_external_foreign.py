@@ -106,7 +106,7 @@ def test_what_is_missing_is_said_in_the_order_in_which_one_mends_it(tmp_path: Pa
     made_environment(one)
     foreign.fetch_repository(external.read(one))
     (line,) = [line for _, line in foreign.lacks(one)]
-    assert "net.pth is not there; the authors' page" in line
+    assert "net.pth is not there; it comes from: the authors' page" in line
     place = foreign.assets_folder(external.read(one)) / "net.pth"
     place.parent.mkdir(parents=True)
     place.write_text("12345")

@@ -98,7 +98,9 @@ def test_the_jobs_of_a_group_are_asked_for_in_turn(profile: dict[str, Any]) -> N
 
 def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it(rules: dict[str, str], project_root: Path) -> None:
     """One that does not would start on the first GPU beside another job's."""
-    scripts = {path.name for path in (project_root / "workflow" / "scripts").glob("*.py") if "add_machine_options" in path.read_text()}
+    scripts = {
+        path.name for path in (project_root / "src" / "frontalbench" / "commands").glob("*.py") if "add_machine_options" in path.read_text()
+    }
     using = {name for name, text in rules.items() if scripts & set(re.findall(r"(\w+\.py) ", text))}
     assert using == {"detect", "embed", "measure_pose", "frontalize", "enhance", "turn_references", "measure_distribution"}
     for name in using:

@@ -23,7 +23,6 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from frontalbench import images, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.compare.bootstrap import mean_intervals
-from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
@@ -39,21 +38,18 @@ from frontalbench.weights import checksums
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
 
 
+SHOWN = {
+    "synth_01/GT/synth_01_b.jpg": [[95.8, 119.1], [161.7, 121.3], [124.0, 159.5], [95.2, 186.4], [156.9, 188.4]],
+    "synth_01/GT/synth_01_front.jpg": [[96.0, 119.1], [162.1, 120.6], [128.5, 159.1], [96.5, 187.8], [156.9, 189.1]],
+    "synth_01/Angle/synth_01_l13.jpg": [[95.6, 118.7], [161.5, 120.4], [118.4, 157.5], [96.4, 188.0], [157.6, 189.5]],
+    "synth_02/GT/synth_02_b.jpg": [[96.2, 119.6], [161.7, 121.2], [125.7, 158.8], [94.2, 182.0], [159.9, 183.7]],
+}
+"""Pictures and the five points that `scrfd_500m` finds in them, so that no detector is needed."""
+
+
 def crops() -> list[RGB]:
     """Aligned crops of two synthetic people: two references of the first, one probe of it, a reference of the second."""
-    detector = load_detector(cards.find("detector", "scrfd_500m"))
-    found = []
-    people = sorted(p for p in DEMO.iterdir() if p.is_dir())
-    for path in (
-        *sorted((people[0] / "GT").glob("*"))[:2],
-        sorted((people[0] / "Angle").glob("*"))[0],
-        sorted((people[1] / "GT").glob("*"))[0],
-    ):
-        picture = images.decode(path.read_bytes())
-        face = choose(detector.detect(picture), picture.shape[:2])
-        assert face is not None
-        found.append(align(picture, face.points))
-    return found
+    return [align(images.decode((DEMO / name).read_bytes()), np.array(points, np.float32)) for name, points in SHOWN.items()]
 
 
 def ssim_by_hand(a: RGB, b: RGB) -> tuple[float, float]:

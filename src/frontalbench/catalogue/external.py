@@ -23,6 +23,8 @@ ADAPTERS = "adapters"
 PROGRAM = "run.py"
 REQUIREMENTS = "requirements.txt"
 CONDA = "environment.yaml"
+SPOKEN = "command_line.yaml"
+"""What the official command line knows: for the README and the contract test, so it changes no picture."""
 TO_BE_PINNED = "to be pinned by you"
 """What a card says instead of a commit that nobody could verify."""
 _PYTHON = re.compile(r"^# python: ([0-9]+\.[0-9]+)\s*$", re.MULTILINE)
@@ -83,14 +85,14 @@ class External:
     def digest(self) -> str:
         """sha256 (hex) of everything that decides a picture beside the card: the commit, the environment's files, the adapter's bytes.
 
-        Texts for people (``*.md``) do not count.
+        Texts for people (``*.md``, :data:`SPOKEN`) do not count.
         """
         files = (path for path in sorted(self.folder.rglob("*")) if path.is_file() and _counts(path))
         return hashlib.sha256(f"{self.commit}\n{_digest(files, self.folder)}".encode()).hexdigest()
 
 
 def _counts(path: Path) -> bool:
-    return path.suffix != ".md" and "__pycache__" not in path.parts and not path.name.startswith(".")
+    return path.suffix != ".md" and path.name != SPOKEN and "__pycache__" not in path.parts and not path.name.startswith(".")
 
 
 def _digest(paths: Any, top: Path | None = None) -> str:

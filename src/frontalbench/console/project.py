@@ -21,6 +21,7 @@ LAID_OUT = (
     "constraints.txt",
     "config",
     "demo",
+    "docs",
     "envs",
     "profiles",
     "reports/captions",

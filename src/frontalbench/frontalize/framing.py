@@ -178,6 +178,13 @@ def head_square(placement: Placement, cm: float, side: int, *, offset: npt.Array
     return _square(centre, cm * placement.scale, angle, side)
 
 
+def moved(matrix: Float, there: Float, here: Float, scale: float, lean: float) -> Float:
+    """Photograph -> result pixels (2, 3), where a fitted head is drawn anew: what the crop (``matrix``: photograph -> crop) has at ``there`` (2,)
+    lies at ``here`` (2,), ``scale`` times as large, turned back by ``lean`` degrees."""
+    turned = scale * matrix_from_angles(0.0, 0.0, -lean)[:2, :2]
+    return np.column_stack([turned @ matrix[:, :2], turned @ (matrix[:, 2] - there) + here])
+
+
 def resized_points(points: Float, side: int, new: int) -> Float:
     """Points of a crop of ``side`` pixels in one of ``new`` pixels."""
     return (points + 0.5) * (new / side) - 0.5

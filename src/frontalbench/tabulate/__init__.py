@@ -23,7 +23,7 @@ from frontalbench.tabulate.facts import Facts
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "summarize", "tables_of"]
+__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "run_folder", "summarize", "tables_of"]
 
 _SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study's shape
 
@@ -101,6 +101,19 @@ def summarize(
     return paths
 
 
+def run_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder with a run's tables: ``path`` itself, or the only run in it. Raises :class:`BadInput` where there is none, or more than one."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, such as results/master/demo")
+    of_runs = sorted(path.parent for path in folder.glob("*/master.parquet"))
+    loose = (folder / "master.parquet").is_file()
+    if len(of_runs) + loose > 1:
+        beside = " beside tables of an older version" if loose else ""
+        raise BadInput(f"{folder}: tables of {len(of_runs)} run(s){beside}; give one: {', '.join(map(str, of_runs))}")
+    return of_runs[0] if of_runs else folder
+
+
 def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     """The tables of a run (``results/master/RUN``) as tidy pandas frames, by name; columns as in :data:`TABLES`.
 
@@ -110,14 +123,5 @@ def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     from frontalbench import tables
     from frontalbench.tabulate.columns import schema
 
-    folder = Path(path)
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, such as results/master/demo")
-    of_runs = sorted(path.parent for path in folder.glob("*/master.parquet"))
-    loose = (folder / "master.parquet").is_file()
-    if len(of_runs) + loose > 1:
-        beside = " beside tables of an older version" if loose else ""
-        raise BadInput(f"{folder}: tables of {len(of_runs)} run(s){beside}; give one: {', '.join(map(str, of_runs))}")
-    if of_runs:
-        (folder,) = of_runs
+    folder = run_folder(path)
     return {name: tables.read(folder / f"{name}.parquet", schema(name)).to_pandas() for name in TABLES}

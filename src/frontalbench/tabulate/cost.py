@@ -209,7 +209,7 @@ def parameters(used: Iterable[ModelCard]) -> int | None:
     total = 0
     for need in store.requirements(used):
         path = store.stored_path(need.weight)
-        counted = None if path is None else count_parameters(path)
+        counted = None if path is None or not path.is_file() else count_parameters(path)
         if counted is None:
             return None
         total += counted

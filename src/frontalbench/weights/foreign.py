@@ -92,7 +92,9 @@ def assets(external: External) -> Path | None:
     for asset in external.assets:
         problem = asset_problem(folder / asset.file, asset.bytes, asset.sha256)
         if problem:
-            raise WeightsMissing(f"{external.card}: {folder / asset.file} {problem}; {asset.origin} (adapters/{external.name}/README.md)")
+            raise WeightsMissing(
+                f"{external.card}: {folder / asset.file} {problem}; it comes from: {asset.origin} (adapters/{external.name}/README.md)"
+            )
     return folder
 
 
