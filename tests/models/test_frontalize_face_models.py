@@ -15,6 +15,7 @@ from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, SelfTested, View  # noqa: E402
+from tests.unit import test_frontalize_cvthead as cvthead  # noqa: E402
 from tests.unit import test_frontalize_deca as deca  # noqa: E402
 from tests.unit import test_frontalize_hrn as hrn  # noqa: E402
 
@@ -35,6 +36,7 @@ def view(weight: Weight) -> View:
 
 MADE: dict[str, tuple[int, Callable[[Path], Frontalizer]]] = {
     "deca_fine": (224, lambda folder: load_frontalizer(deca.card_of(deca.files(folder, fine=True), "deca_fine"))),
+    "cvthead": (256, lambda folder: load_frontalizer(cvthead.card_of(cvthead.files(folder)))),
     "hrn": (512, lambda folder: load_frontalizer(hrn.card_of(hrn.files(folder)))),
 }
 """Card -> side of its result, and the model from made-up files of the official names, keys and shapes in a folder."""

@@ -137,3 +137,21 @@ def write_basel(path: Path, arrays: Mapping[str, Array]) -> Path:
 
     savemat(path, {key: value for key, value in arrays.items() if key != "places"})
     return path
+
+
+def mesh_levels() -> dict[str, Any]:
+    """What is in CVTHead's ``transform.pkl`` of a made-up head: lists by level, matrices sparse."""
+    from tests.golden.faces import tube
+
+    rng = np.random.default_rng(4)
+    fine, middle, coarse = 5023, 1256, 314
+    loose = np.array([[4989 + k, 4988 + k, 5017 + k] for k in range(6)])
+    triangles = [np.concatenate([tube(), loose]), tube(157, 8), tube(157, 2)]
+    down, up = [], []
+    for many, few in ((fine, middle), (middle, coarse)):
+        kept = np.sort(rng.choice(many, few, replace=False))
+        down.append(scipy.sparse.csc_matrix((np.ones(few), (np.arange(few), kept)), shape=(few, many)))
+        rows, columns = np.repeat(np.arange(many), 3), rng.integers(0, few, 3 * many)
+        up.append(scipy.sparse.csc_matrix((np.full(3 * many, 1 / 3), (rows, columns)), shape=(many, few)))
+    vertices = [rng.normal(size=(count, 3)) for count in (fine, middle, coarse)]
+    return {"vertices": vertices, "face": triangles, "adj": [], "down_transform": down, "up_transform": up}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ def of_sums(sums: Float, numbers: Float) -> list[People]:
     return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
 
 
-def sums_by(code: Int, columns: npt.NDArray[np.floating[Any]]) -> tuple[Int, Float]:
+def sums_by(code: Int, columns: Float | Float32) -> tuple[Int, Float]:
     """(codes that occur, rising (P,); sums of ``columns`` (n, K) over the rows of each (P, K))."""
     if not len(code):
         return code, np.zeros((0, columns.shape[1]))
@@ -84,8 +83,7 @@ class Moved:
     def by_group(self, weight: Float) -> tuple[Float, Float]:
         """(sums (G, G), numbers (G,)) of groups of people, each person's sums and number counting ``weight`` (P,) times."""
         groups = self.sums.shape[1]
-        sums: Float = np.zeros((groups, groups))
-        numbers: Float = np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
+        sums, numbers = np.zeros((groups, groups)), np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
         present, found = sums_by(self.group, self.sums * weight[:, None])
         sums[present] = found
         return sums, numbers
@@ -102,7 +100,7 @@ class PersonMeans:
     moved: Moved
 
     @staticmethod
-    def of(values: Float, person: Int, moves: Float) -> PersonMeans:
+    def of(values: Float, person: Int, moves: Float | Float32) -> PersonMeans:
         """Of ``values`` (n,) of images of ``person`` (n,), with how they change without a group's references (n, G)."""
         moved = Moved.of(person, moves)
         return PersonMeans(sums_by(person, values[:, None])[1][:, 0] / moved.numbers, moved)

@@ -191,7 +191,7 @@ def _both_sides(
     if not shape:
         return p
     person = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)[here]
-    still = np.zeros((len(here), shape))
+    still: Float32 = np.zeros((len(here), shape), np.float32)
     means = [PersonMeans.of(table[here, i], person, still if m is None else m[here]) for i, m in enumerate(moves)]
     n_people = len(means[0].means)
     return np.array(

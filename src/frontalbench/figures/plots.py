@@ -258,6 +258,18 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
         return _finish(made, title, notice)
 
 
+def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
+    """Smooth curve of Net Gain or identity gain; the band of the latter leaves strangers' references out too, none where they are not known."""
+    yaw, values = np.abs(gains.yaw), getattr(gains, key)
+    if key != "identity":
+        return curves.smooth(yaw, values, gains.subject, degrees)
+    if gains.moves is None or gains.person is None:
+        curve, nothing = curves.smooth(yaw, values, gains.subject, degrees), np.full(len(degrees), np.nan)
+        return replace(curve, low=nothing, high=nothing)
+    people = gains.moves.shape[1]
+    return curves.smooth(yaw, values, group_of(gains.person, people), degrees, people=people, moves=-gains.moves)
+
+
 def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] = (), *, title: str = "", notice: str = "") -> Figure:
     """Mean identity gain over all probes, with a band of 95 % over people, against the share of them whose frontal is taken: one gate per point.
 
@@ -298,18 +310,6 @@ def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] =
             keys.append(Line2D([], [], color=ink, label="the control: the same gates over mirror", **_LOOKS["net"][0]))
         made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
         return _finish(made, title, notice)
-
-
-def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
-    """Smooth curve of Net Gain or identity gain; the band of the latter leaves strangers' references out too, none where they are not known."""
-    yaw, values = np.abs(gains.yaw), getattr(gains, key)
-    if key != "identity":
-        return curves.smooth(yaw, values, gains.subject, degrees)
-    if gains.moves is None or gains.person is None:
-        curve, nothing = curves.smooth(yaw, values, gains.subject, degrees), np.full(len(degrees), np.nan)
-        return replace(curve, low=nothing, high=nothing)
-    people = gains.moves.shape[1]
-    return curves.smooth(yaw, values, group_of(gains.person, people), degrees, people=people, moves=-gains.moves)
 
 
 def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice: str = "") -> Figure:

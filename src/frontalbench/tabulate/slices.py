@@ -194,7 +194,7 @@ def _left_out(values: Float, person: Int, moves: Any) -> LeftOut:
 def of_results(
     results: str | os.PathLike[str], by: str, *, index: Path | None = None, dataset: str = ""
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """:func:`slices` of the finished cells below a folder of results. ``index``: the dataset's table, needed unless ``by`` is a key of :data:`EDGES`."""
+    """:func:`slices` of the finished cells below a folder of results. ``index``: the dataset's table; without it ``by`` is a key of :data:`EDGES`."""
     cells = [cell for cell in beside.cells_in(results) if not dataset or cell.dataset == dataset]
     found = sorted({cell.dataset for cell in cells})
     if not cells:
