@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from frontalbench.plan.plan import checked_configuration
+from frontalbench.plan.configuration import checked_configuration
 from snakemake.utils import min_version
 
 min_version("9.20")
@@ -30,11 +30,11 @@ include: "rules/weights.smk"
 include: "rules/prepare.smk"
 include: "rules/detect.smk"
 include: "rules/pose.smk"
-include: "rules/people.smk"
+include: "rules/metadata.smk"
 include: "rules/frontalize.smk"
 include: "rules/enhance.smk"
 include: "rules/embed.smk"
-include: "rules/turn.smk"
+include: "rules/turned.smk"
 include: "rules/compare.smk"
 include: "rules/quality.smk"
 include: "rules/figures.smk"

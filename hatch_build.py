@@ -9,9 +9,11 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # What `frontalbench init` lays out; frontalbench/console/project.py has the same list, and a test compares them.
 PROJECT = (
     "Snakefile",
+    "adapters",
     "constraints.txt",
     "config",
     "demo",
+    "docs",
     "envs",
     "profiles",
     "reports/captions",

@@ -21,7 +21,7 @@ from frontalbench.catalogue import cards
 from frontalbench.compare import bootstrap, feature, stats
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector
-from frontalbench.detect.ahead import aligned_for
+from frontalbench.detect.yaw_alignment import aligned_for
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
 from frontalbench.frontalize import load_frontalizer

@@ -6,12 +6,12 @@ import sys
 
 from frontalbench.errors import FrontalbenchError
 from frontalbench.plan import grid, runs, variant
-from frontalbench.plan.plan import (
-    Plan,
+from frontalbench.plan.configuration import (
     asks_for_everything,
     configuration_layers,
     script_command,
 )
+from frontalbench.plan.plan import Plan
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.runtime import devices
 from snakemake.exceptions import WorkflowError
@@ -50,10 +50,18 @@ SCRIPT = script_command(
 )
 
 
+# The same with the interpreter that runs Snakemake, also where a conda environment is activated: for jobs that start a foreign one themselves.
+HERE = script_command(
+    Path(workflow.basedir),
+    deployed="apptainer"
+    in {str(method) for method in workflow.deployment_settings.deployment_method},
+)
+
+
 # Told at once: from a function of a rule Snakemake would wrap its stack trace around the line that says what to do.
 if workflow.is_main_process and asks_for_everything(sys.argv[1:]):
     try:
-        PLAN.check_datasets()
+        PLAN.sources.check()
     except FrontalbenchError as error:
         raise WorkflowError(str(error)) from None
 
@@ -64,7 +72,7 @@ OWN = PLAN.places
 
 
 onstart:
-    for note in PLAN.notes():
+    for note in PLAN.sources.notes():
         logger.warning(note)
 
 

@@ -3,27 +3,27 @@
 
 rule compare:
     input:
-        images="results/people/{dataset}/images.parquet",
-        pose="results/people/{dataset}/pose.parquet",
-        embeddings=lambda wildcards: PLAN.embeddings(
+        images="results/metadata/{dataset}/images.parquet",
+        pose="results/metadata/{dataset}/pose.parquet",
+        embeddings=lambda wildcards: PLAN.files.embeddings(
             wildcards.dataset,
             variant.parse(wildcards.judged).probes,
             wildcards.detector,
             wildcards.backbone,
         ),
-        turned=lambda wildcards: PLAN.turned(
+        turned=lambda wildcards: PLAN.files.turned(
             wildcards.dataset,
             wildcards.judged,
             wildcards.detector,
             wildcards.backbone,
         ),
-        references=lambda wildcards: PLAN.embeddings(
+        references=lambda wildcards: PLAN.files.embeddings(
             wildcards.dataset, ORIGINAL, wildcards.detector, wildcards.backbone
         ),
         feature=lambda wildcards: [
             receipt
-            for name in PLAN.features(wildcards.judged, wildcards.backbone)
-            for receipt in PLAN.receipt("feature", name)
+            for name in PLAN.cards.features(wildcards.judged, wildcards.backbone)
+            for receipt in PLAN.cards.receipt("feature", name)
         ],
     output:
         similarity="results/similarity/{dataset}/{judged}/{detector}/{backbone}.parquet",
@@ -37,20 +37,22 @@ rule compare:
         mem_mb=2000,
         runtime=5,
     params:
-        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
-        matched=lambda wildcards: PLAN.matched_options(
-            wildcards.dataset, wildcards.judged
+        roles=lambda wildcards: PLAN.sources.roles(wildcards.dataset),
+        matched=lambda wildcards: (
+            [f"--yaw-bins {PLAN.sources.yaw_edges(wildcards.dataset)}"]
+            if variant.parse(wildcards.judged).turned
+            else []
         ),
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "compare", "compare_cell.py", schema="similarity"
         ),
         feature=lambda wildcards: [
             f"--feature {name}"
-            for name in PLAN.features(wildcards.judged, wildcards.backbone)
+            for name in PLAN.cards.features(wildcards.judged, wildcards.backbone)
         ],
         card=lambda wildcards: [
-            PLAN.digest("feature", name)
-            for name in PLAN.features(wildcards.judged, wildcards.backbone)
+            PLAN.reruns.digest("feature", name)
+            for name in PLAN.cards.features(wildcards.judged, wildcards.backbone)
         ],
     shell:
         SCRIPT

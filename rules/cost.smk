@@ -3,8 +3,8 @@
 
 rule cost:
     input:
-        pictures=PLAN.made_pictures(),
-        crops=PLAN.timed_crops(),
+        pictures=PLAN.files.made_pictures(),
+        crops=PLAN.files.timed_crops(),
         gains=f"{OWN.master}/table1_net_gain.parquet",
         quality=f"{OWN.master}/quality.parquet",
     output:
@@ -27,8 +27,8 @@ rule cost:
         folder=lambda wildcards, output: Path(output[0]).parent,
         grid=PLAN.selection().to_json(),
         locator=PLAN.config.locator,
-        cards=PLAN.card_texts(),
-        code=lambda wildcards: PLAN.summary_code("cost.py"),
+        cards=PLAN.reruns.card_texts(),
+        code=lambda wildcards: PLAN.reruns.summary_code("cost.py"),
     shell:
         SCRIPT
         + "cost.py --grid {params.grid:q} --locator {params.locator:q} --master {params.master:q} --out {params.folder:q} > {log:q}"

@@ -7,7 +7,7 @@ rule detect:
             wildcards.dataset, wildcards.variant, wildcards.shard
         ),
         weights="results/weights/detector/{detector}.json",
-        alignment=lambda wildcards: PLAN.alignment_receipts(wildcards.variant),
+        alignment=lambda wildcards: PLAN.cards.alignment_receipts(wildcards.variant),
     output:
         "results/crops/{dataset}/{variant}/{detector}/{shard}.parquet",
     log:
@@ -23,12 +23,15 @@ rule detect:
         runtime=60,
     params:
         policy=PLAN.config.face_policy,
-        options=lambda wildcards: PLAN.alignment_options(wildcards.variant),
-        code=lambda wildcards: PLAN.code(
+        options=lambda wildcards: [
+            f"--aligned-for {name}"
+            for _, name in PLAN.cards.aligning(wildcards.variant)
+        ],
+        code=lambda wildcards: PLAN.reruns.code(
             "detect",
             "preprocess.py",
             ("detector", wildcards.detector),
-            *PLAN.aligning(wildcards.variant),
+            *PLAN.cards.aligning(wildcards.variant),
             schema="crops",
         ),
     shell:

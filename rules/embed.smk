@@ -19,7 +19,7 @@ rule embed:
         mem_mb=1500,
         runtime=10,
     params:
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "embed", "extract_embeddings.py", ("backbone", wildcards.backbone)
         ),
     shell:

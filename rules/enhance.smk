@@ -4,7 +4,9 @@
 rule enhance:
     input:
         pictures="results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
-        weights=lambda wildcards: PLAN.receipt("enhancement", wildcards.enhancement),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "enhancement", wildcards.enhancement
+        ),
     output:
         "results/variants/{dataset}/{frontalizer}.{enhancement}/{shard}.parquet",
     log:
@@ -19,7 +21,7 @@ rule enhance:
         mem_mb=3000,
         runtime=240,
     params:
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "enhance",
             "enhance.py",
             ("enhancement", wildcards.enhancement),

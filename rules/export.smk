@@ -3,8 +3,8 @@
 
 rule export_references:
     input:
-        tables=lambda wildcards: PLAN.images(wildcards.dataset),
-        roles=lambda wildcards: str(PLAN.first_cell(wildcards.dataset).similarity),
+        tables=lambda wildcards: PLAN.files.images(wildcards.dataset),
+        roles=lambda wildcards: str(PLAN.files.first_cell(wildcards.dataset).similarity),
     output:
         directory(f"{OWN.references}/{{dataset}}"),
     log:
@@ -17,7 +17,7 @@ rule export_references:
     params:
         role="reference",
         limit=PLAN.config.examples,
-        code=lambda wildcards: PLAN.summary_code("export.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("export.py"),
     shell:
         SCRIPT
         + "export.py --in {input.tables:q} --roles-from {input.roles:q} --role {params.role}"
@@ -32,13 +32,15 @@ use rule export_references as export_probes with:
     params:
         role="probe",
         limit=PLAN.config.examples,
-        code=lambda wildcards: PLAN.summary_code("export.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("export.py"),
 
 
 use rule export_probes as export_frontals with:
     input:
-        tables=lambda wildcards: PLAN.frontals(wildcards.dataset, wildcards.frontalizer),
-        roles=lambda wildcards: str(PLAN.first_cell(wildcards.dataset).similarity),
+        tables=lambda wildcards: PLAN.files.frontals(
+            wildcards.dataset, wildcards.frontalizer
+        ),
+        roles=lambda wildcards: str(PLAN.files.first_cell(wildcards.dataset).similarity),
     output:
         directory(f"{OWN.frontals}/{{dataset}}/{{frontalizer}}"),
     log:

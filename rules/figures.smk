@@ -32,9 +32,14 @@ rule figures:
     params:
         folder=lambda wildcards: f"{OWN.figures}/{wildcards.dataset}",
         grid=lambda wildcards: PLAN.selection(wildcards.dataset).to_json(),
-        options=lambda wildcards: PLAN.figure_options(wildcards.dataset),
-        code=lambda wildcards: PLAN.summary_code("viz.py"),
-        looks=PLAN.looks(),
+        notice=lambda wildcards: PLAN.notice(wildcards.dataset),
+        credit=lambda wildcards: PLAN.credit(wildcards.dataset),
+        edges=lambda wildcards: PLAN.sources.yaw_edges(wildcards.dataset),
+        resamples=PLAN.config.statistics.resamples,
+        seed=PLAN.config.statistics.seed,
+        code=lambda wildcards: PLAN.reruns.summary_code("viz.py"),
+        looks=PLAN.reruns.looks(),
     shell:
         SCRIPT
-        + "viz.py --all --grid {params.grid:q} {params.options} --out {params.folder:q} 2> {log:q}"
+        + "viz.py --all --grid {params.grid:q} --notice {params.notice} --credit={params.credit:q} --yaw-bins {params.edges}"
+        " --resamples {params.resamples} --seed {params.seed} --out {params.folder:q} 2> {log:q}"

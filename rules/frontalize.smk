@@ -7,7 +7,9 @@ rule frontalize:
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
-        weights=lambda wildcards: PLAN.receipt("frontalizer", wildcards.frontalizer),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "frontalizer", wildcards.frontalizer
+        ),
     output:
         "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
     log:
@@ -18,12 +20,15 @@ rule frontalize:
         "../envs/core.yaml"
     threads: 1
     resources:
-        gpu=lambda wildcards: PLAN.gpus(wildcards.frontalizer),
-        mem_mb=lambda wildcards, attempt: attempt * PLAN.mem_mb(wildcards.frontalizer),
+        gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt
+        * PLAN.resources.mem_mb(wildcards.frontalizer),
         runtime=lambda wildcards, attempt: attempt
-        * PLAN.minutes(wildcards.frontalizer, wildcards.dataset, wildcards.shard),
+        * PLAN.resources.minutes(
+            wildcards.frontalizer, wildcards.dataset, wildcards.shard
+        ),
     params:
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "frontalize",
             "frontalize.py",
             ("frontalizer", wildcards.frontalizer),
@@ -40,23 +45,23 @@ rule take_delivery:
     input:
         pictures="results/images/{dataset}/{shard}.parquet",
         # Only for the names of all photographs; a new person in another shard changes nothing here.
-        listed=ancient("results/people/{dataset}/images.parquet"),
+        listed=ancient("results/metadata/{dataset}/images.parquet"),
     output:
         "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
     log:
         "logs/take_delivery/{dataset}/{frontalizer}/{shard}.log",
     wildcard_constraints:
-        frontalizer=PLAN.elsewhere_pattern(),
+        frontalizer=PLAN.cards.elsewhere_pattern(),
     conda:
         "../envs/core.yaml"
     resources:
         mem_mb=1500,
         runtime=30,
     params:
-        delivered=lambda wildcards: PLAN.delivered(
+        delivered=lambda wildcards: PLAN.sources.delivered(
             wildcards.dataset, wildcards.frontalizer, wildcards.shard
         ),
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "delivery",
             "take_delivery.py",
             ("frontalizer", wildcards.frontalizer),
@@ -68,4 +73,61 @@ rule take_delivery:
         " --listed {input.listed:q} --out {output:q} 2> {log:q}"
 
 
-ruleorder: take_delivery > frontalize
+# the same by a foreign system in its own environment (cards of family external): one start for the whole shard
+rule frontalize_external:
+    input:
+        pictures="results/images/{dataset}/{shard}.parquet",
+        faces=lambda wildcards: grid.crops_path(
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
+        ),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "frontalizer", wildcards.frontalizer
+        ),
+    output:
+        "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+    log:
+        "logs/frontalize/{dataset}/{frontalizer}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/frontalize/{dataset}/{frontalizer}/{shard}.tsv"
+    wildcard_constraints:
+        frontalizer=PLAN.cards.external_pattern(),
+    # Made before by prepare_environments; our side runs with Snakemake's own interpreter, and starts that of the environment itself.
+    conda:
+        lambda wildcards: PLAN.cards.conda_environment(wildcards.frontalizer)
+    threads: 1
+    resources:
+        gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt
+        * PLAN.resources.mem_mb(wildcards.frontalizer),
+        runtime=lambda wildcards, attempt: attempt
+        * PLAN.resources.minutes(
+            wildcards.frontalizer, wildcards.dataset, wildcards.shard
+        ),
+    params:
+        made_of=lambda wildcards: PLAN.reruns.made_of(wildcards.frontalizer),
+        code=lambda wildcards: PLAN.reruns.code(
+            "external",
+            "frontalize_external.py",
+            ("frontalizer", wildcards.frontalizer),
+            schema="frontals",
+        ),
+    shell:
+        HERE
+        + "frontalize_external.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --made-of {params.made_of}"
+        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
+
+
+# Environments and repositories of the foreign systems of the grid, on a machine with a network; asked for by name, before a run:
+#   snakemake --cores 1 prepare_environments
+rule prepare_environments:
+    log:
+        "logs/prepare_environments.log",
+    localrule: True
+    params:
+        names=" ".join(PLAN.cards.external()),
+    shell:
+        HERE
+        + "prepare_environments.py {params.names} 2> {log:q} || (cat {log:q} >&2; exit 1)"
+
+
+ruleorder: take_delivery > frontalize_external > frontalize

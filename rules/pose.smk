@@ -9,7 +9,7 @@ rule measure_pose:
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, wildcards.variant, PLAN.config.locator, wildcards.shard
         ),
-        weights=PLAN.receipt("pose", PLAN.config.pose),
+        weights=PLAN.cards.receipt("pose", PLAN.config.pose),
     output:
         "results/pose/{dataset}/{variant}/{shard}.parquet",
     log:
@@ -25,7 +25,7 @@ rule measure_pose:
         runtime=60,
     params:
         estimator=PLAN.config.pose,
-        code=lambda wildcards: PLAN.code(
+        code=lambda wildcards: PLAN.reruns.code(
             "pose", "measure_pose.py", ("pose", PLAN.config.pose), schema="pose"
         ),
     shell:

@@ -28,10 +28,12 @@ rule prepare:
         mem_mb=1000,
         runtime=30,
     params:
-        options=lambda wildcards: PLAN.dataset_options(wildcards.dataset),
+        options=lambda wildcards: PLAN.sources.options(wildcards.dataset),
         card=lambda wildcards: PLAN.datasets[wildcards.dataset].digest(),
-        members=lambda wildcards: PLAN.members(wildcards.dataset, wildcards.shard),
-        code=lambda wildcards: PLAN.code(
+        members=lambda wildcards: PLAN.sources.members(
+            wildcards.dataset, wildcards.shard
+        ),
+        code=lambda wildcards: PLAN.reruns.code(
             "prepare",
             "prepare_dataset.py",
             schema="images",

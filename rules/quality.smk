@@ -1,21 +1,26 @@
 # aligned crops of a variant and of `original` -> quality of the pictures
 
 
-rule judge_quality:
+rule measure_quality:
     input:
-        images="results/people/{dataset}/images.parquet",
-        original_pose="results/people/{dataset}/pose.parquet",
-        crops=lambda wildcards: PLAN.crops(
+        unpack(
+            lambda wildcards: PLAN.files.beyond_crops(
+                wildcards.dataset, wildcards.variant
+            )
+        ),
+        images="results/metadata/{dataset}/images.parquet",
+        original_pose="results/metadata/{dataset}/pose.parquet",
+        crops=lambda wildcards: PLAN.files.crops(
             wildcards.dataset, wildcards.variant, wildcards.detector
         ),
-        original_crops=lambda wildcards: PLAN.crops(
+        original_crops=lambda wildcards: PLAN.files.crops(
             wildcards.dataset, ORIGINAL, wildcards.detector
         ),
-        more=lambda wildcards: PLAN.quality_inputs(wildcards.dataset, wildcards.variant),
+        weights=lambda wildcards: PLAN.cards.quality_receipts(wildcards.variant),
     output:
         "results/quality/{dataset}/{variant}/{detector}.parquet",
     log:
-        "logs/judge_quality/{dataset}/{variant}/{detector}.log",
+        "logs/measure_quality/{dataset}/{variant}/{detector}.log",
     conda:
         "../envs/core.yaml"
     threads: 1
@@ -23,41 +28,41 @@ rule judge_quality:
         mem_mb=2000,
         runtime=60,
     params:
-        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
-        more=lambda wildcards: PLAN.quality_options(
-            wildcards.dataset, wildcards.variant
+        roles=lambda wildcards: PLAN.sources.roles(wildcards.dataset),
+        learned=[f"--measure {word}" for word in PLAN.learned_measures()],
+        code=lambda wildcards: PLAN.reruns.code(
+            "quality", "measure_quality.py", *PLAN.cards.of_quality(), schema="quality"
         ),
-        code=lambda wildcards: PLAN.code(
-            "quality", "judge_quality.py", *PLAN.quality_cards(), schema="quality"
-        ),
-        measures=PLAN.quality_meaning(),
+        measures=PLAN.reruns.quality_meaning(),
     shell:
         SCRIPT
-        + "judge_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
+        + "measure_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
-        " --original-crops {input.original_crops:q} {params.more} --out {output:q} 2> {log:q}"
+        " --original-crops {input.original_crops:q} --pose {input.pose:q}"
+        " --pictures {input.pictures:q} --faces {input.faces:q} --original-pictures {input.original_pictures:q}"
+        " --original-faces {input.original_faces:q} {params.learned} --out {output:q} 2> {log:q}"
 
 
 # The same crops as a set: FID and KID against the photographed references.
-rule judge_distribution:
+rule measure_distribution:
     input:
-        images=lambda wildcards: PLAN.images(wildcards.dataset),
-        original_pose=lambda wildcards: PLAN.pose(wildcards.dataset, ORIGINAL),
-        crops=lambda wildcards: PLAN.crops(
+        images=lambda wildcards: PLAN.files.images(wildcards.dataset),
+        original_pose=lambda wildcards: PLAN.files.pose(wildcards.dataset, ORIGINAL),
+        crops=lambda wildcards: PLAN.files.crops(
             wildcards.dataset, wildcards.variant, wildcards.detector
         ),
-        original_crops=lambda wildcards: PLAN.crops(
+        original_crops=lambda wildcards: PLAN.files.crops(
             wildcards.dataset, ORIGINAL, wildcards.detector
         ),
         weights=[
             path
-            for kind, name in PLAN.quality_cards(of_sets=True)
-            for path in PLAN.receipt(kind, name)
+            for kind, name in PLAN.cards.of_quality(of_sets=True)
+            for path in PLAN.cards.receipt(kind, name)
         ],
     output:
         "results/distribution/{dataset}/{variant}/{detector}.parquet",
     log:
-        "logs/judge_distribution/{dataset}/{variant}/{detector}.log",
+        "logs/measure_distribution/{dataset}/{variant}/{detector}.log",
     conda:
         "../envs/core.yaml"
     threads: 2
@@ -66,19 +71,19 @@ rule judge_distribution:
         mem_mb=4000,
         runtime=240,
     params:
-        roles=lambda wildcards: PLAN.roles(wildcards.dataset),
+        roles=lambda wildcards: PLAN.sources.roles(wildcards.dataset),
         resamples=PLAN.config.statistics.resamples,
         seed=PLAN.config.statistics.seed,
-        measures=PLAN.quality_meaning(of_sets=True),
-        code=lambda wildcards: PLAN.code(
+        measures=PLAN.reruns.quality_meaning(of_sets=True),
+        code=lambda wildcards: PLAN.reruns.code(
             "distribution",
-            "judge_distribution.py",
-            *PLAN.quality_cards(of_sets=True),
+            "measure_distribution.py",
+            *PLAN.cards.of_quality(of_sets=True),
             schema="distribution",
         ),
     shell:
         SCRIPT
-        + "judge_distribution.py --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
+        + "measure_distribution.py --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
         " --resamples {params.resamples} --seed {params.seed}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} --out {output:q} 2> {log:q}"

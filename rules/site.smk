@@ -3,7 +3,7 @@
 
 rule site:
     input:
-        master=expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.master_tables()),
+        master=expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.files.master_tables()),
         cost=rules.cost.output,
         figures=expand(rules.figures.output[0], dataset=PLAN.datasets),  # one job makes all of a dataset
         similarity=[str(cell.similarity) for cell in PLAN.cells],
@@ -22,8 +22,8 @@ rule site:
         figures=lambda wildcards: OWN.figures,
         cost=lambda wildcards, input: Path(input.cost[0]).parent,
         grid=PLAN.selection().to_json(),
-        cards=PLAN.card_texts(),
-        code=lambda wildcards: PLAN.summary_code("build_site.py"),
+        cards=PLAN.reruns.card_texts(),
+        code=lambda wildcards: PLAN.reruns.summary_code("build_site.py"),
     shell:
         SCRIPT
         + "build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} --out {output:q} > {log:q}"

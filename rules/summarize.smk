@@ -5,14 +5,14 @@ rule summarize:
     input:
         similarity=[str(cell.similarity) for cell in PLAN.cells],
         scores=[str(cell.scores) for cell in PLAN.cells],
-        quality=PLAN.quality_tables(),
-        distribution=PLAN.distribution_tables(),
+        quality=PLAN.files.quality_tables(),
+        distribution=PLAN.files.distribution_tables(),
     output:
-        expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.master_tables()),
-        expand(f"{OWN.master}/{{name}}.md", name=PLAN.paper_tables()),
-        expand(f"{OWN.master}/{{name}}.csv", name=PLAN.working_tables()),
+        expand(f"{OWN.master}/{{name}}.parquet", name=PLAN.files.master_tables()),
+        expand(f"{OWN.master}/{{name}}.md", name=PLAN.files.paper_tables()),
+        expand(f"{OWN.master}/{{name}}.csv", name=PLAN.files.working_tables()),
         report(
-            expand(f"{OWN.master}/{{name}}.csv", name=PLAN.report_tables()),
+            expand(f"{OWN.master}/{{name}}.csv", name=PLAN.files.report_tables()),
             caption="../reports/captions/tables.rst",
             category="Tables",
         ),
@@ -29,8 +29,8 @@ rule summarize:
         grid=PLAN.selection().to_json(),
         resamples=PLAN.config.statistics.resamples,
         seed=PLAN.config.statistics.seed,
-        facts=PLAN.facts(),
-        code=lambda wildcards: PLAN.summary_code("summarize.py"),
+        facts=PLAN.reruns.facts(),
+        code=lambda wildcards: PLAN.reruns.summary_code("summarize.py"),
     shell:
         SCRIPT
         + "summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
@@ -42,4 +42,4 @@ rule results:
         rules.summarize.output,
         rules.cost.output,
         expand(rules.figures.output, dataset=PLAN.datasets),
-        PLAN.examples(),
+        PLAN.files.examples(),

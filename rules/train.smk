@@ -1,8 +1,8 @@
 # Training, on people who do not exist. Nothing of a run of the grid needs these rules; ask for them by their targets:
 #   snakemake --cores 2 train_features      the feature maps of the backbones in config/models/features
-#   snakemake --cores 2 train_rnr_tiny      frontalbench_rnr in minutes, to see that it learns
-#   snakemake --cores 2 train_rnr           frontalbench_rnr as it is shipped: an hour where the processor multiplies bfloat16 matrices
-#   snakemake --cores 2 train_rnr_256       the same at 256 pixels, begun with the other's weights
+#   snakemake --cores 2 train_refiner_tiny      frontalbench_rnr in minutes, to see that it learns
+#   snakemake --cores 2 train_refiner           frontalbench_rnr as it is shipped: an hour where the processor multiplies bfloat16 matrices
+#   snakemake --cores 2 train_refiner_256       the same at 256 pixels, begun with the other's weights
 #   snakemake --cores 2 train_scaleway      scaleway_synth, the configuration for a processor
 # On a GPU: docs/gpu.md.
 
@@ -11,9 +11,9 @@ TRAINED_FEATURES = ["w600k_mbf", "sface", "arcface_y1"]
 
 localrules:
     train_features,
-    train_rnr_tiny,
-    train_rnr,
-    train_rnr_256,
+    train_refiner_tiny,
+    train_refiner,
+    train_refiner_256,
     train_scaleway,
 
 
@@ -25,19 +25,19 @@ rule train_features:
         ),
 
 
-rule train_rnr_tiny:
+rule train_refiner_tiny:
     input:
-        "results/train/rnr_tiny/frontalbench_rnr.safetensors",
+        "results/train/refiner_tiny/frontalbench_rnr.safetensors",
 
 
-rule train_rnr:
+rule train_refiner:
     input:
-        "results/train/rnr/frontalbench_rnr.safetensors",
+        "results/train/refiner/frontalbench_rnr.safetensors",
 
 
-rule train_rnr_256:
+rule train_refiner_256:
     input:
-        "results/train/rnr_256/frontalbench_rnr.safetensors",
+        "results/train/refiner_256/frontalbench_rnr.safetensors",
 
 
 rule train_scaleway:
@@ -58,7 +58,7 @@ rule draw_people:
         runtime=240,
     params:
         people=900,
-        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("make_pairs.py"),
     shell:
         SCRIPT
         + "make_pairs.py --shots {output:q} --people {params.people} --threads {threads} 2> {log:q}"
@@ -80,7 +80,7 @@ rule make_pairs:
     params:
         people=rules.draw_people.params.people,
         size=128,
-        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("make_pairs.py"),
     shell:
         SCRIPT
         + "make_pairs.py --shots {input:q} --out {output:q} --people {params.people} --size {params.size} --threads {threads} 2> {log:q}"
@@ -94,7 +94,7 @@ use rule make_pairs as make_pairs_256 with:
     params:
         people=rules.draw_people.params.people,
         size=256,
-        code=lambda wildcards: PLAN.summary_code("make_pairs.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("make_pairs.py"),
 
 
 rule train_feature:
@@ -111,7 +111,7 @@ rule train_feature:
         runtime=120,
     params:
         numbers="--people 260 --shrinkage 8 --gate 30 70",
-        code=lambda wildcards: PLAN.summary_code("train_feature.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_feature.py"),
     shell:
         SCRIPT
         + "train_feature.py --shots {input:q} --backbone {wildcards.backbone:q} --out {output:q} {params.numbers} > {log:q} 2>&1"
@@ -121,10 +121,10 @@ rule train_network_tiny:
     input:
         pairs="results/train/pairs",
     output:
-        "results/train/rnr_tiny/frontalbench_rnr.safetensors",
-        "results/train/rnr_tiny/report.json",
+        "results/train/refiner_tiny/frontalbench_rnr.safetensors",
+        "results/train/refiner_tiny/report.json",
     log:
-        "logs/train/rnr_tiny.log",
+        "logs/train/refiner_tiny.log",
     conda:
         "../envs/core.yaml"
     threads: 2
@@ -132,45 +132,45 @@ rule train_network_tiny:
         mem_mb=4000,
         runtime=60,
     params:
-        run="rnr --preset tiny",
+        run="refiner --preset tiny",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),
     shell:
         SCRIPT
         + "train_network.py {params.run} --pairs {input.pairs:q} --out {params.folder:q} --threads {threads} > {log:q} 2>&1"
 
 
-use rule train_network_tiny as train_network_rnr with:
+use rule train_network_tiny as train_network_refiner with:
     output:
-        "results/train/rnr/frontalbench_rnr.safetensors",
-        "results/train/rnr/report.json",
+        "results/train/refiner/frontalbench_rnr.safetensors",
+        "results/train/refiner/report.json",
     log:
-        "logs/train/rnr.log",
+        "logs/train/refiner.log",
     resources:
         mem_mb=6000,
         runtime=240,
     params:
-        run="rnr --preset short --bfloat16",
+        run="refiner --preset short --bfloat16",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),
 
 
-use rule train_network_tiny as train_network_rnr_256 with:
+use rule train_network_tiny as train_network_refiner_256 with:
     input:
         pairs="results/train/pairs_256",
-        begin_with="results/train/rnr/frontalbench_rnr.safetensors",
+        begin_with="results/train/refiner/frontalbench_rnr.safetensors",
     output:
-        "results/train/rnr_256/frontalbench_rnr.safetensors",
-        "results/train/rnr_256/report.json",
+        "results/train/refiner_256/frontalbench_rnr.safetensors",
+        "results/train/refiner_256/report.json",
     log:
-        "logs/train/rnr_256.log",
+        "logs/train/refiner_256.log",
     resources:
         mem_mb=8000,
         runtime=240,
     params:
-        run=lambda wildcards, input: f"rnr --preset short_256 --bfloat16 --begin-with {input.begin_with}",
+        run=lambda wildcards, input: f"refiner --preset short_256 --bfloat16 --begin-with {input.begin_with}",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),
 
 
 use rule train_network_tiny as train_network_scaleway with:
@@ -185,4 +185,4 @@ use rule train_network_tiny as train_network_scaleway with:
     params:
         run="scaleway --preset tiny",
         folder=lambda wildcards, output: Path(output[0]).parent,
-        code=lambda wildcards: PLAN.summary_code("train_network.py"),
+        code=lambda wildcards: PLAN.reruns.summary_code("train_network.py"),

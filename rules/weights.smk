@@ -13,17 +13,19 @@ rule fetch_weights:
         mem_mb=500,
         runtime=60,
     params:
-        digest=lambda wildcards: PLAN.digest(wildcards.kind, wildcards.card),
-        state=lambda wildcards: PLAN.weights_state(wildcards.kind, wildcards.card),
+        digest=lambda wildcards: PLAN.reruns.digest(wildcards.kind, wildcards.card),
+        state=lambda wildcards: PLAN.reruns.weights_state(
+            wildcards.kind, wildcards.card
+        ),
     shell:
         SCRIPT
         + "fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
-        " 2> {log:q}"
+        " --state={params.state} 2> {log:q}"
 
 
 rule check_weights:
     input:
-        receipts=PLAN.receipts(),
+        receipts=PLAN.cards.receipts(),
         # Everything else first: its failure ends the run, and what waits then is never made.
         rest=lambda wildcards: [*rules.results.input, *rules.site.output],
     output:

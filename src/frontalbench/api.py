@@ -31,22 +31,29 @@ Picture = str | os.PathLike[str] | bytes
 
 
 @dataclass(frozen=True)
-class Verification:
-    """What :func:`verify` found.
+class Point:
+    """A threshold with what is known of it.
 
-    ``similarity``: cosine, -1 .. 1. ``same``: at or above ``threshold``; None where no threshold is known. ``fmr``: false match rate of the
-    threshold, ``fnmr``: its false non-match rate, None where they are not known. ``own`` and ``strangers``: mean similarity of two photographs of
-    one person and of two people where the threshold was measured, so that the number has a scale. ``basis``: where all this comes from, in words.
+    ``fmr``: its false match rate, ``fnmr``: its false non-match rate, None where they are not known. ``own`` and ``strangers``: mean similarity of
+    two photographs of one person and of two people where the threshold was measured, so that a number has a scale. ``basis``: where all this comes
+    from, in words.
     """
 
-    similarity: float
-    same: bool | None
     threshold: float | None
     fmr: float | None
     fnmr: float | None
     own: float | None
     strangers: float | None
     basis: str
+
+
+@dataclass(frozen=True)
+class Verification(Point):
+    """What :func:`verify` found: a :class:`Point`, and ``similarity``: cosine, -1 .. 1. ``same``: at or above ``threshold``; None where none is
+    known."""
+
+    similarity: float
+    same: bool | None
 
 
 class Verifier:
@@ -108,38 +115,33 @@ def verify(
 ) -> Verification:
     """Compare the faces in two pictures and say whether they are one person.
 
-    ``threshold``: yours; without it the one that kept the false match rate at ``fmr`` (0.1, 0.01, ...) on ``dataset`` in the tables of ``master``, of
-    several datasets the highest. Where nothing was measured for this detector and backbone, ``same`` is None and ``basis`` says what to do.
+    ``threshold``: yours; without it the one that kept the false match rate at ``fmr`` (0.1, 0.01, ...) on ``dataset`` in the tables of ``master``
+    (the folder of a run, or the one that holds a single run), of several datasets the highest. Where nothing was measured for this detector and
+    backbone, ``same`` is None and ``basis`` says what to do.
     Raises :class:`~frontalbench.errors.BadInput` for a picture without a face, an unknown ``fmr`` or ``dataset``, and a damaged table.
     """
     point = Point(threshold, None, None, None, None, "the threshold that was given") if threshold is not None else None
     point = point or find_threshold(master, detector, backbone, fmr, dataset)
     similarity = _verifier(detector, backbone, threads=threads, device=device).similarity(first, second)
     same = None if point.threshold is None else similarity >= point.threshold
-    return Verification(similarity, same, point.threshold, point.fmr, point.fnmr, point.own, point.strangers, point.basis)
-
-
-@dataclass(frozen=True)
-class Point:
-    """A threshold with what is known of it; the fields are those of :class:`Verification`."""
-
-    threshold: float | None
-    fmr: float | None
-    fnmr: float | None
-    own: float | None
-    strangers: float | None
-    basis: str
+    return Verification(**vars(point), similarity=similarity, same=same)
 
 
 def find_threshold(master: str | os.PathLike[str], detector: str, backbone: str, fmr: float, dataset: str = "") -> Point:
     """The threshold of a judge for unchanged photographs at a false match rate, from the tables of a run. As :func:`verify` says."""
+    from frontalbench.tabulate import run_folder
     from frontalbench.tabulate.columns import schema
 
     if not any(np.isclose(fmr, target, rtol=1e-6) for target in FMR_TARGETS):
         raise BadInput(f"fmr {fmr:g}: not measured; use one of {', '.join(f'{target:g}' for target in FMR_TARGETS)}")
-    path = Path(master, "error_rates.parquet")
     judge = f"{detector} + {backbone}"
     unknown = f"no threshold is known for {judge}: give one, or run the benchmark on your kind of pictures (looked in {master})"
+    if Path(master).is_dir():
+        try:
+            master = run_folder(master)
+        except BadInput as several:
+            return Point(None, None, None, None, None, f"which run's threshold? {several}")
+    path = Path(master, "error_rates.parquet")
     if not path.is_file():
         return Point(None, None, None, None, None, unknown)
     rows = [row for row in tables.read(path, schema("error_rates")).to_pylist() if row["variant"] == ORIGINAL]

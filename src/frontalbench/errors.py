@@ -24,7 +24,21 @@ class NotEnoughMemory(FrontalbenchError):
 
 
 class WeightsMissing(FrontalbenchError):
-    """A weight file could not be found or fetched from any of its sources."""
+    """A weight file could not be found or fetched from any of its sources. ``word``: the status of the rows that come of it."""
+
+    word = "weights_missing"
+
+
+class EnvironmentMissing(WeightsMissing):
+    """The environment that a foreign system runs in was not made on this machine."""
+
+    word = "environment_missing"
+
+
+class RepositoryMissing(WeightsMissing):
+    """The code of a foreign system is not on this machine, or its commit was not pinned."""
+
+    word = "repository_missing"
 
 
 class Unreadable(FrontalbenchError):

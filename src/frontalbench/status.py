@@ -15,6 +15,10 @@ NOT_USED = "not_used"
 """Left out on purpose by the dataset card (``detail`` says which rule)."""
 WEIGHTS_MISSING = "weights_missing"
 """The model's weights are out of reach on this machine."""
+ENVIRONMENT_MISSING = "environment_missing"
+"""The environment that a foreign system runs in was not made on this machine."""
+REPOSITORY_MISSING = "repository_missing"
+"""The code of a foreign system is not on this machine."""
 MODEL_ERROR = "model_error"
 """The model failed on this image; ``detail`` carries the message."""
 NOT_DELIVERED = "not_delivered"
@@ -25,5 +29,8 @@ NO_REFERENCE = "no_reference"
 FAILURE_TO_ACQUIRE = frozenset({UNREADABLE, NO_FACE, MODEL_ERROR, NOT_DELIVERED})
 """Counted as failure to acquire (FTA): an image was there, no embedding came out of it."""
 
-ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, WEIGHTS_MISSING, MODEL_ERROR, NOT_DELIVERED})
+CANNOT_RUN_HERE = frozenset({WEIGHTS_MISSING, ENVIRONMENT_MISSING, REPOSITORY_MISSING})
+"""The model cannot run on this machine: no failure of an image."""
+
+ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, *CANNOT_RUN_HERE, MODEL_ERROR, NOT_DELIVERED})
 """What a row of a table of pictures can say."""

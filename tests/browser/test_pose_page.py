@@ -25,12 +25,12 @@ webdriver = pytest.importorskip("selenium.webdriver")
 @pytest.fixture(scope="module")
 def address(weight: Callable[..., Path], project_root: Path) -> Iterator[str]:
     from frontalbench.page import blocks
-    from frontalbench.page.turner import Turner
+    from frontalbench.page.session import Session
 
     chromium.needed()
     for kind, name in (("detector", "scrfd_500m"), ("landmarks", "face_landmarker"), ("backbone", "w600k_mbf")):
         weight(kind, name)
-    page = blocks.build(Turner(threads=2), [project_root / "demo/synthetic/synth_12/Angle/synth_12_r39.jpg"])
+    page = blocks.build(Session(threads=2), [project_root / "demo/synthetic/synth_12/Angle/synth_12_r39.jpg"])
     yield blocks.launch(page, "127.0.0.1", 0, wait=False)
     page.close()
 

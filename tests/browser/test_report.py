@@ -48,7 +48,7 @@ TOLD = {
     "notices": {"toy": "research"},
     "credits": ["Pictures: DeBruine_Lisa (CC BY 4.0)"],
 }
-"""As :meth:`frontalbench.workflow.Plan.told` says it."""
+"""As :meth:`frontalbench.plan.plan.Plan.told` says it."""
 
 
 @pytest.fixture(scope="module")

@@ -54,7 +54,7 @@ def test_files_made_elsewhere_are_judged_as_the_same_pictures_made_here(fresh: F
     grid = [*TINY["frontalizers"], {"name": "tool", "enhancements": ["none", "sharp"]}]
     project.configure(frontalizers=grid, derived=["fuse_mean:tool.none"])
     jobs = project.planned("summarize")
-    assert jobs == {"enhance": 2, "detect": 2, "embed": 2, "compare": 2, "judge_quality": 1, "summarize": 1}
+    assert jobs == {"enhance": 2, "detect": 2, "embed": 2, "compare": 2, "measure_quality": 1, "summarize": 1}
     project.snakemake("results")
     assert (
         "tool.sharp" in (project.master / "master.csv").read_text() and "fuse_mean:tool.none" in (project.master / "master.csv").read_text()

@@ -78,7 +78,7 @@ def test_a_new_enhancement_runs_its_own_variants_only(fresh: Fresh) -> None:
     project = fresh()
     project.configure(enhancements=["none", "sharp"])
     # identity gets it (mirror has its own list): one new variant.
-    assert models(project.planned()) == {"enhance": 2, "detect": 2, "embed": 2, "compare": 1, "judge_quality": 1}
+    assert models(project.planned()) == {"enhance": 2, "detect": 2, "embed": 2, "compare": 1, "measure_quality": 1}
 
 
 def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
@@ -86,15 +86,15 @@ def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
     project.configure(frontalizers=["identity", {"name": "mirror", "enhancements": ["none"]}, "mesh"])
     jobs = models(project.planned())
     assert jobs.pop("fetch_weights", 0) <= 1
-    assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "judge_quality": 1}
+    assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "measure_quality": 1}
 
 
 def test_a_new_measure_of_quality_judges_the_pictures_again_and_nothing_else(fresh: Fresh) -> None:
     project = fresh()
     project.configure(quality={"measures": ["pixels", "pose", "distribution"]})
-    assert models(project.planned()) == {"fetch_weights": 1, "judge_distribution": 3}
+    assert models(project.planned()) == {"fetch_weights": 1, "measure_distribution": 3}
     project.configure(quality={"measures": ["pixels", "pose", "no_reference"]})
-    assert models(project.planned()) == {"fetch_weights": 1, "judge_quality": 3}
+    assert models(project.planned()) == {"fetch_weights": 1, "measure_quality": 3}
 
 
 def test_a_pose_matched_variant_turns_references_and_leaves_the_other_cells_alone(fresh: Fresh) -> None:
@@ -104,7 +104,7 @@ def test_a_pose_matched_variant_turns_references_and_leaves_the_other_cells_alon
     jobs = models(project.planned())
     assert jobs.pop("fetch_weights", 0) <= 1
     # mesh itself (2 shards), its references turned (2 shards), one cell of each
-    assert jobs == {"frontalize": 2, "turn_references": 2, "measure_pose": 2, "judge_quality": 1, "detect": 4, "embed": 4, "compare": 2}
+    assert jobs == {"frontalize": 2, "turn_references": 2, "measure_pose": 2, "measure_quality": 1, "detect": 4, "embed": 4, "compare": 2}
 
 
 def test_a_new_dataset_leaves_the_old_one_alone(fresh: Fresh) -> None:
@@ -126,7 +126,7 @@ def test_a_new_image_runs_the_chain_of_its_shard_only(fresh: Fresh) -> None:
     person = sorted((project.folder / "data" / "tiny").iterdir())[0]
     shutil.copyfile(next((person / "Angle").glob("*.jpg")), person / "Angle" / "one more.jpg")
     jobs = models(project.planned())
-    of_the_dataset = {"list_people": 1, "compare": 3, "judge_quality": 3}
+    of_the_dataset = {"collect_metadata": 1, "compare": 3, "measure_quality": 3}
     assert jobs == {"prepare": 1, "detect": 3, "measure_pose": 3, "frontalize": 2, "embed": 3, **of_the_dataset}
 
 

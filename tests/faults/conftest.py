@@ -46,7 +46,7 @@ class Stages:
             "detect": ["preprocess.py", *shard, made["prepare"], "--out", *target],
             "pose": ["measure_pose.py", "--estimator", "tddfa_pose", *shard, made["prepare"], "--faces", made["detect"], "--out", *target],
             "people": [
-                *("list_people.py", "--images", made["prepare"], "--pose", made["pose"]),
+                *("collect_metadata.py", "--images", made["prepare"], "--pose", made["pose"]),
                 *("--images-out", target[0], "--pose-out", target[-1]),
             ],
             "frontalize": ["frontalize.py", "--model", "mirror", *shard, made["prepare"], "--faces", made["detect"], "--out", *target],
@@ -57,7 +57,7 @@ class Stages:
                 *("--references", made["embed"], "--out", target[0], "--scores-out", target[-1]),
             ],
             "quality": [
-                *("judge_quality.py", "--images", made["people"], "--crops", made["detect"], "--original-crops", made["detect"]),
+                *("measure_quality.py", "--images", made["people"], "--crops", made["detect"], "--original-crops", made["detect"]),
                 *("--out", *target),
             ],
             "summarize": ["summarize.py", "--in", made["compare"], "--resamples", "200", "--out", *target],

@@ -13,7 +13,7 @@ import pytest
 from frontalbench import images
 from frontalbench.catalogue import cards
 from frontalbench.detect import choose, load_detector
-from frontalbench.detect.ahead import aligned_for
+from frontalbench.detect.yaw_alignment import aligned_for
 from frontalbench.geometry.similarity import alignment_matrix
 
 

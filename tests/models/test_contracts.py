@@ -37,7 +37,7 @@ def _here(card: ModelCard) -> bool:
     return store.available(card) and all(_here(used) for used in card.used_cards())
 
 
-@pytest.mark.parametrize("name", sorted(name for name, card in ALL.items() if card.contract is not None))
+@pytest.mark.parametrize("name", sorted(n for n, card in ALL.items() if card.contract is not None and card.family != "external"))
 def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View]) -> None:
     card = ALL[name]
     assert card.contract is not None

@@ -16,7 +16,7 @@ from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import SelfTested, View  # noqa: E402
 from frontalbench.frontalize.eg3d import Eg3dGenerator, head_checks  # noqa: E402
-from frontalbench.frontalize.selftest import landmark_judge  # noqa: E402
+from frontalbench.frontalize.selftest import landmark_pose  # noqa: E402
 from frontalbench.geometry.similarity import apply  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
 from tests.golden import fills  # noqa: E402
@@ -60,5 +60,5 @@ def test_a_file_of_the_official_names_is_inverted_kept_and_drawn(fetched: None, 
 def test_numbers_that_mean_nothing_fail_the_self_test(fetched: None) -> None:
     network = fills.filled(Eg3dGenerator, "EG3D_ffhq512", "C")
     basis = load_landmarks(cards.find("landmarks", "tddfa_mb1")).basis
-    checks = head_checks(network, basis, 16, landmark_judge())
+    checks = head_checks(network, basis, 16, landmark_pose())
     assert not all(check.passed for check in checks)

@@ -18,7 +18,7 @@ from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import SelfTested, View  # noqa: E402
 from frontalbench.frontalize.headgan import HeadGanFamily  # noqa: E402
-from frontalbench.frontalize.selftest import frontal_checks, landmark_judge  # noqa: E402
+from frontalbench.frontalize.selftest import frontal_checks, landmark_pose  # noqa: E402
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
 from tests.models.test_frontalize_published import Again  # noqa: E402
@@ -65,5 +65,5 @@ def test_a_file_of_the_official_names_draws_a_square_and_fails_the_self_test(vie
     outcome, without = model.frontalize([view, View(view.image, None)])
     assert outcome.status == status.OK and outcome.image is not None and outcome.image.shape == (256, 256, 3), outcome.detail
     assert without.status == status.NO_FACE and isinstance(model, SelfTested)
-    checks = frontal_checks(Again(model, outcome), [view], landmark_judge())
+    checks = frontal_checks(Again(model, outcome), [view], landmark_pose())
     assert not all(check.passed for check in checks), "numbers that mean nothing fail the self-test"

@@ -14,7 +14,7 @@ from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import FRONTAL, Frontalizer, Outcome, SelfTested, View  # noqa: E402
-from frontalbench.frontalize.selftest import frontal_checks, landmark_judge  # noqa: E402
+from frontalbench.frontalize.selftest import frontal_checks, landmark_pose  # noqa: E402
 from frontalbench.geometry.similarity import apply  # noqa: E402
 from tests.unit.test_frontalize_published import SIDES, card_of, files  # noqa: E402
 
@@ -59,5 +59,5 @@ def test_a_file_as_published_loads_and_draws_a_square_of_the_published_size(name
     with pytest.raises(ValueError, match="does not take a target pose"):
         model.frontalize([view], (10.0, 0.0, 0.0))
     assert isinstance(model, SelfTested)
-    checks = frontal_checks(Again(model, outcome), [view], landmark_judge())
+    checks = frontal_checks(Again(model, outcome), [view], landmark_pose())
     assert not all(check.passed for check in checks), "numbers that mean nothing fail the self-test"

@@ -23,7 +23,7 @@ from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import View
 from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
-from frontalbench.train import rnr
+from frontalbench.train import refiner
 from tests.unit.test_frontalize_rnr import card_with
 
 Weight = Callable[..., Path]
@@ -37,11 +37,11 @@ PHOTOGRAPH = PEOPLE / "synth_01" / "Angle" / "synth_01_l39.jpg"
 
 def trained(folder: Path, opened: float) -> ModelCard:
     """Weights of a network that adds ``opened`` to every pixel (0: as it starts)."""
-    trainer = rnr.Trainer(dataclasses.replace(rnr.TINY, width=4, levels=2), [])
+    trainer = refiner.Trainer(dataclasses.replace(refiner.TINY, width=4, levels=2), [])
     with torch.no_grad():
         trainer.network.exit.bias += opened
     trainer.save(folder)
-    return card_with(folder / rnr.WEIGHTS)
+    return card_with(folder / refiner.WEIGHTS)
 
 
 @pytest.mark.weights

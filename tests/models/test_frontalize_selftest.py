@@ -16,7 +16,7 @@ from frontalbench.frontalize import load_frontalizer, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.check import Check  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
-from frontalbench.frontalize.selftest import SelfTestedBatched, frontal_checks, landmark_judge  # noqa: E402
+from frontalbench.frontalize.selftest import SelfTestedBatched, frontal_checks, landmark_pose  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 from frontalbench.plain import folders  # noqa: E402
 from tests.golden import fills  # noqa: E402
@@ -46,18 +46,18 @@ def published_scaleway(network: nn.Module) -> Frontalizer:
 
 @pytest.mark.parametrize("name", ["scaleway_synth", "tddfa", "mesh", "frontalbench_rnr"])
 def test_frontalizers_with_real_weights_pass(name: str, views: list[View]) -> None:
-    assert failed(frontal_checks(load_frontalizer(cards.find("frontalizer", name)), views, landmark_judge())) == []
+    assert failed(frontal_checks(load_frontalizer(cards.find("frontalizer", name)), views, landmark_pose())) == []
 
 
 @pytest.mark.parametrize("name", ["identity", "mirror"])
 def test_a_control_that_turns_nothing_fails_by_the_yaw_that_is_left(name: str, views: list[View]) -> None:
-    assert failed(frontal_checks(load_frontalizer(cards.find("frontalizer", name)), views, landmark_judge())) == ["|yaw| left (degrees)"]
+    assert failed(frontal_checks(load_frontalizer(cards.find("frontalizer", name)), views, landmark_pose())) == ["|yaw| left (degrees)"]
 
 
 @pytest.mark.parametrize("scheme", ["A", "B"])
 def test_synthetic_weights_fail(scheme: str, views: list[View]) -> None:
     network = fills.filled(Scaleway, "scaleway_frontalization", scheme)
-    assert failed(frontal_checks(published_scaleway(network), views, landmark_judge()))
+    assert failed(frontal_checks(published_scaleway(network), views, landmark_pose()))
 
 
 def test_swapped_colours_and_a_network_that_gives_the_input_back_fail(views: list[View]) -> None:
@@ -65,5 +65,5 @@ def test_swapped_colours_and_a_network_that_gives_the_input_back_fail(views: lis
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return x.flip(1)
 
-    found = failed(frontal_checks(published_scaleway(Swapped()), views, landmark_judge()))
+    found = failed(frontal_checks(published_scaleway(Swapped()), views, landmark_pose()))
     assert "|yaw| left (degrees)" in found and "tone (levels)" in found

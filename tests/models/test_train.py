@@ -20,15 +20,15 @@ from frontalbench.catalogue import cards
 from frontalbench.detect import choose, load_detector
 from frontalbench.embed import load_backbone
 from frontalbench.embed.base import normalise
-from frontalbench.embed.gradient import load_judge
+from frontalbench.embed.gradient import load_recognizer
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import View
 from frontalbench.frontalize.batches import Batched
-from frontalbench.frontalize.rnr_inputs import SPAN, cut, sample
+from frontalbench.frontalize.refiner_inputs import SPAN, cut, sample
 from frontalbench.frontalize.scaleway import ScalewayFamily, to_network
 from frontalbench.synth import pairs, quality
-from frontalbench.train import rnr, scaleway
+from frontalbench.train import refiner, scaleway
 from frontalbench.train.trainer import face_crop, split
 
 Weight = Callable[..., Path]
@@ -84,7 +84,7 @@ def test_a_judge_equals_its_onnx_file_and_has_a_gradient(name: str, weight: Weig
     crops = np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), dtype=np.uint8)
     crops[1] = np.linspace(0, 255, 112, dtype=np.uint8)[:, None, None]
     wanted, _ = normalise(load_backbone(cards.find("backbone", name)).embed(crops))
-    judge = load_judge(cards.find("backbone", name))
+    judge = load_recognizer(cards.find("backbone", name))
     pixels = torch.from_numpy(crops.transpose(0, 3, 1, 2).astype(np.float32)).requires_grad_()
     units, maps = judge(pixels)
     np.testing.assert_allclose(units.detach().numpy(), wanted, atol=1e-4)
@@ -107,7 +107,7 @@ def test_pairs_are_what_they_say(shards: Path) -> None:
     rendered = np.abs(data["pose"][~latent, 0])
     assert rendered.min() < 50 < rendered.max() and front[~latent].all()
     # The frame puts the wanted face where the training crop expects it: the judge knows the person in it.
-    judge = load_judge(cards.find("backbone", "w600k_mbf"))
+    judge = load_recognizer(cards.find("backbone", "w600k_mbf"))
     first = np.array([np.flatnonzero((data["person"] == person) & front)[0] for person in np.unique(data["person"])[:8]])
     wanted = torch.from_numpy(data["wanted"][first].transpose(0, 3, 1, 2).astype(np.float32)) / 127.5 - 1.0
     with torch.no_grad():
@@ -129,10 +129,10 @@ def test_pairs_are_what_they_say(shards: Path) -> None:
 @pytest.mark.parametrize(
     ("training_of", "settings"),
     [
-        (rnr, replace(rnr.TINY, width=4, levels=2, batch=2, steps=4, adversarial=0.02, adversarial_from=1)),
+        (refiner, replace(refiner.TINY, width=4, levels=2, batch=2, steps=4, adversarial=0.02, adversarial_from=1)),
         (scaleway, replace(scaleway.TINY, batch=2, steps=4)),
     ],
-    ids=["rnr", "scaleway"],
+    ids=["refiner", "scaleway"],
 )
 def test_a_run_that_stops_goes_on_as_if_it_had_not(training_of: Any, settings: Any, shards: Path, tmp_path: Path) -> None:
     whole = training_of.Trainer(settings, [])
@@ -155,7 +155,7 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not(training_of: Any, settings: A
 def test_some_seconds_of_training_beat_the_copy_on_people_never_seen(shards: Path) -> None:
     training, held_out = split(pairs.read_shards(shards))
     assert not set(training["person"]) & set(held_out["person"])
-    trainer = rnr.Trainer(replace(rnr.TINY, steps=300, batch=6, warmup=10, features=0.0, identity=0.0), [])
+    trainer = refiner.Trainer(replace(refiner.TINY, steps=300, batch=6, warmup=10, features=0.0, identity=0.0), [])
     trainer.run(training, 300)
     trainer.network.eval()
     network, mesh, photograph = (

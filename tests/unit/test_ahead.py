@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from frontalbench.catalogue import cards
 from frontalbench.detect import Detections
-from frontalbench.detect.ahead import Ahead, aligned_for, change
 from frontalbench.detect.select import Face
+from frontalbench.detect.yaw_alignment import YawAligned, aligned_for, change
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, alignment_matrix
@@ -57,7 +57,7 @@ class Says:
 def test_the_crop_of_moved_points_is_the_moved_crop(yaw: float, ahead: float, nearer: float, tilt: float) -> None:
     angle = np.radians(tilt)
     points = POINTS @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    found = Ahead(Finds(points), Says(yaw), ahead=ahead, nearer=nearer).detect(IMAGE)
+    found = YawAligned(Finds(points), Says(yaw), ahead=ahead, nearer=nearer).detect(IMAGE)
     step = change(ahead * np.sin(np.radians(yaw)), 1.0 + (nearer - 1.0) * (1.0 - np.cos(np.radians(yaw))))
     wanted = np.vstack([step, [0, 0, 1]]) @ np.vstack([alignment_matrix(points), [0, 0, 1]])
     np.testing.assert_allclose(alignment_matrix(found.points[0]), wanted[:2], atol=1e-3)
@@ -65,15 +65,15 @@ def test_the_crop_of_moved_points_is_the_moved_crop(yaw: float, ahead: float, ne
 
 def test_what_looks_left_moves_right_and_a_frontal_face_stays() -> None:
     def shift(yaw: float) -> float:
-        found = Ahead(Finds(POINTS), Says(yaw), ahead=4.0, nearer=1.0).detect(IMAGE)
+        found = YawAligned(Finds(POINTS), Says(yaw), ahead=4.0, nearer=1.0).detect(IMAGE)
         return float((alignment_matrix(found.points[0]) - alignment_matrix(POINTS))[0, 2])
 
     assert shift(90.0) == pytest.approx(4.0, abs=1e-3) and shift(-90.0) == pytest.approx(-4.0, abs=1e-3) and shift(0.0) == 0.0
 
 
 def test_without_a_pose_points_stay_and_without_a_face_nothing_is_found() -> None:
-    assert np.array_equal(Ahead(Finds(POINTS), Says(None), ahead=4.0, nearer=1.1).detect(IMAGE).points[0], POINTS)
-    assert len(Ahead(Finds(), Says(None), ahead=4.0, nearer=1.1).detect(IMAGE)) == 0
+    assert np.array_equal(YawAligned(Finds(POINTS), Says(None), ahead=4.0, nearer=1.1).detect(IMAGE).points[0], POINTS)
+    assert len(YawAligned(Finds(), Says(None), ahead=4.0, nearer=1.1).detect(IMAGE)) == 0
 
 
 def test_cards_that_ask_for_nothing_keep_their_detector_and_wrong_ones_are_refused() -> None:
@@ -97,6 +97,6 @@ def test_only_its_own_cells_depend_on_it() -> None:
         }
     )
     for other in ("original", "mirror.none"):
-        assert plan.aligning(other) == () and plan.alignment_options(other) == "" and plan.alignment_receipts(other) == []
-    assert plan.alignment_options("mirror_ahead.unsharp") == "--aligned-for mirror_ahead"
-    assert plan.alignment_receipts("mirror_ahead.none") == plan.receipt("frontalizer", "mirror_ahead") != []
+        assert plan.cards.aligning(other) == () and plan.cards.alignment_receipts(other) == []
+    assert plan.cards.aligning("mirror_ahead.unsharp") == (("frontalizer", "mirror_ahead"),)
+    assert plan.cards.alignment_receipts("mirror_ahead.none") == plan.cards.receipt("frontalizer", "mirror_ahead") != []

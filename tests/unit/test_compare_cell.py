@@ -17,7 +17,7 @@ from frontalbench.compare.cell import compare_cell
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.scores import Impostors, from_table
 from frontalbench.errors import BadConfig, BadInput
-from frontalbench.stages.people import list_people
+from frontalbench.stages.metadata import collect_metadata
 
 ROOT = Path(__file__).resolve().parents[2]
 D = 32
@@ -387,7 +387,7 @@ def test_the_small_tables_of_a_dataset_stand_for_its_shards(tmp_path: Path) -> N
     shards = world._write("pose", pose, tables.POSE)
     listed = [tmp_path / "people" / f"{name}.parquet" for name in ("images", "pose")]
     # Handed over in the wrong order, which changes nothing.
-    assert list_people(world.images()[::-1], shards[::-1], *listed) == {"ok": len(world.rows)}
+    assert collect_metadata(world.images()[::-1], shards[::-1], *listed) == {"ok": len(world.rows)}
     assert tables.read(listed[0], tables.LISTED).schema.names == tables.LISTED.names
     assert list(tables.provenance(listed[1])["inputs"]) == [str(path) for path in shards]
     embeddings = world.embeddings("original")

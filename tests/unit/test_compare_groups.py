@@ -11,7 +11,7 @@ import pytest
 
 from frontalbench import tables
 from frontalbench.compare import groups, stats
-from frontalbench.compare.groups import Rows, YawBins, read_rows, summarise_cell
+from frontalbench.compare.groups import Rows, YawBins, read_rows, summarize_cell
 
 from .test_compare_cell import World, crowd, unit
 
@@ -72,7 +72,7 @@ def example(folder: Path) -> tuple[Rows, Rows]:
 
 def test_gains_are_paired_and_taken_over_the_images_that_both_gave(tmp_path: Path) -> None:
     frontal, angled = example(tmp_path)
-    found = summarise_cell(frontal, angled, is_original=False, bins=YawBins())
+    found = summarize_cell(frontal, angled, is_original=False, bins=YawBins())
     assert pick(found, "Angled vs GT", "common")["mean"] == pytest.approx(0.6)
     assert pick(found, "Frontal vs GT", "common")["mean"] == pytest.approx(1.6 / 3)
     net = pick(found, "Net Gain", "common")
@@ -86,7 +86,7 @@ def test_gains_are_paired_and_taken_over_the_images_that_both_gave(tmp_path: Pat
 
 def test_penalised_counts_a_failure_as_a_stranger(tmp_path: Path) -> None:
     frontal, angled = example(tmp_path)
-    found = summarise_cell(frontal, angled, is_original=False, bins=YawBins())
+    found = summarize_cell(frontal, angled, is_original=False, bins=YawBins())
     stranger = np.mean([0.15, 0.30, 0.20])
     assert pick(found, "Frontal vs GT", "penalised")["mean"] == pytest.approx((0.4 + 0.5 + 0.7 + stranger) / 4, abs=1e-6)
     assert pick(found, "Angled vs GT", "penalised")["mean"] == pytest.approx((0.5 + 0.6 + 0.7 + 0.1) / 4, abs=1e-6)
@@ -95,8 +95,8 @@ def test_penalised_counts_a_failure_as_a_stranger(tmp_path: Path) -> None:
 
 def test_losing_the_hard_image_raises_the_own_mean_but_not_the_common_one(tmp_path: Path) -> None:
     frontal, angled = example(tmp_path)
-    own = pick(summarise_cell(angled, angled, is_original=True, bins=YawBins()), "Angled vs GT", "own")["mean"]
-    found = summarise_cell(frontal, angled, is_original=False, bins=YawBins())
+    own = pick(summarize_cell(angled, angled, is_original=True, bins=YawBins()), "Angled vs GT", "own")["mean"]
+    found = summarize_cell(frontal, angled, is_original=False, bins=YawBins())
     assert pick(found, "Frontal vs GT", "own")["mean"] > own
     assert pick(found, "Net Gain", "common")["mean"] < 0
 
@@ -104,7 +104,7 @@ def test_losing_the_hard_image_raises_the_own_mean_but_not_the_common_one(tmp_pa
 def test_yaw_bins_take_every_probe_once(tmp_path: Path) -> None:
     _, angled = example(tmp_path)
     found = [
-        r for r in summarise_cell(angled, angled, is_original=True, bins=YawBins()) if (r["group"], r["subset"]) == ("Angled vs GT", "own")
+        r for r in summarize_cell(angled, angled, is_original=True, bins=YawBins()) if (r["group"], r["subset"]) == ("Angled vs GT", "own")
     ]
     assert {r["yaw_bin"]: r["n_images"] for r in found if r["yaw_axis"] == "abs"} == {
         "0 to 15": 1,
@@ -143,7 +143,7 @@ def test_probes_without_reference_and_left_out_images_do_not_count(tmp_path: Pat
         row("y1", "y", 0.3, status="no_reference"),
     ]
     rows = rows_of(lines, tmp_path)
-    found = pick(summarise_cell(rows, rows, is_original=True, bins=YawBins()), "Angled vs GT", "own")
+    found = pick(summarize_cell(rows, rows, is_original=True, bins=YawBins()), "Angled vs GT", "own")
     assert (found["n_images"], found["n_eligible"], found["n_fta"]) == (1, 1, 0)
 
 
@@ -152,9 +152,9 @@ def test_interval_is_over_people(tmp_path: Path) -> None:
     refs = [reference(f"s{i:02d}") for i in range(12)]
     lines = [row(f"s{i:02d}_{j}", f"s{i:02d}", float(0.5 + 0.1 * rng.normal()) if j == 0 else 0.5) for i in range(12) for j in range(3)]
     rows = rows_of([*refs, *lines], tmp_path)
-    found = pick(summarise_cell(rows, rows, is_original=True, bins=YawBins()), "Angled vs GT", "own")
+    found = pick(summarize_cell(rows, rows, is_original=True, bins=YawBins()), "Angled vs GT", "own")
     assert found["ci_low"] < found["mean"] < found["ci_high"] and found["n_subjects"] == 12
-    again = pick(summarise_cell(rows, rows, is_original=True, bins=YawBins()), "Angled vs GT", "own")
+    again = pick(summarize_cell(rows, rows, is_original=True, bins=YawBins()), "Angled vs GT", "own")
     np.testing.assert_equal(again, found)
 
 
@@ -174,7 +174,7 @@ def summary(world: World, variant: str, tmp_path: Path) -> list[dict[str, Any]]:
     for name in (variant, "original"):
         paths.append(tmp_path / f"{name.replace(':', '_')}.parquet")
         tables.write(paths[-1], world.cell(name).similarity)
-    return summarise_cell(read_rows(paths[0]), read_rows(paths[1]), is_original=False, bins=YawBins())
+    return summarize_cell(read_rows(paths[0]), read_rows(paths[1]), is_original=False, bins=YawBins())
 
 
 def test_drifting_towards_one_face_is_net_gain_but_no_identity_gain(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from snakemake.utils import update_config
 
 from frontalbench.catalogue import cards, config, families, validation
 from frontalbench.errors import BadConfig, FrontalbenchError
-from frontalbench.plan import grid
-from frontalbench.plan import plan as workflow
+from frontalbench.plan import configuration, grid
+from frontalbench.plan.plan import Plan
 from frontalbench.quality import measures
 
 SMALL: dict[str, Any] = {
@@ -59,15 +60,14 @@ def test_every_measure_of_quality_may_be_asked_for_and_an_unknown_one_names_them
 
 
 def test_a_plan_hands_on_the_measures_that_were_asked_for_and_what_decides_their_values() -> None:
-    plan = workflow.Plan(
-        {**SMALL, "derived": [], "if_npm": {}, "quality": {"measures": ["no_reference", "pixels", "distribution", "perceptual"]}}
-    )
-    assert plan.quality_options("synthetic", "original") == "--measure perceptual --measure no_reference"
-    assert plan.quality_cards() == [("quality", "st_lpips_alex"), ("quality", "brisque_live")]
-    assert plan.quality_cards(of_sets=True) == [("quality", "inception_2015")] and len(plan.distribution_tables()) == 8
-    _, perceptual, no_reference = plan.quality_meaning()
+    plan = Plan({**SMALL, "derived": [], "if_npm": {}, "quality": {"measures": ["no_reference", "pixels", "distribution", "perceptual"]}})
+    assert plan.learned_measures() == ["perceptual", "no_reference"]
+    assert not any(plan.files.beyond_crops("synthetic", "original").values()), "neither pose nor expression was asked for"
+    assert plan.cards.of_quality() == [("quality", "st_lpips_alex"), ("quality", "brisque_live")]
+    assert plan.cards.of_quality(of_sets=True) == [("quality", "inception_2015")] and len(plan.files.distribution_tables()) == 8
+    _, perceptual, no_reference = plan.reruns.quality_meaning()
     assert perceptual.startswith("perceptual: distance(quality/st_lpips_alex) -> st_lpips_alex, st_lpips_alex_face ")
-    assert no_reference.endswith(plan.digest("quality", "brisque_live"))
+    assert no_reference.endswith(plan.reruns.digest("quality", "brisque_live"))
 
 
 def test_every_measure_stands_on_a_card_that_exists_and_no_column_stands_twice() -> None:
@@ -130,13 +130,13 @@ SHIPPED = sorted(path.name for path in (Path(__file__).parents[2] / "config").gl
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_name_in_a_shipped_configuration_has_a_card(project_root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow.shutil, "which", lambda _: "npm")  # so that the part for machines with npm counts
-    plan = workflow.Plan(merged(project_root, name), where=name)
+    monkeypatch.setattr(shutil, "which", lambda _: "npm")  # so that the part for machines with npm counts
+    plan = Plan(merged(project_root, name), where=name)
     assert plan.config == shipped(project_root, name)
     assert len(plan.cells) == len(plan.datasets) * len({*plan.variants, *plan.config.derived}) * len(plan.config.detectors) * len(
         plan.config.backbones
     )
-    assert all(Path(path).suffix for path in plan.receipts())
+    assert all(Path(path).suffix for path in plan.cards.receipts())
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -145,7 +145,7 @@ def test_a_misspelt_name_in_a_shipped_configuration_is_refused(project_root: Pat
     data = merged(project_root, name)
     wrong = "fuse_mean:mehs.none" if kind == "derived" else "mehs"
     with pytest.raises(BadConfig, match="mehs"):
-        workflow.Plan({**data, kind: [*data.get(kind, []), wrong]}, where=name)
+        Plan({**data, kind: [*data.get(kind, []), wrong]}, where=name)
 
 
 def test_the_demo_is_a_first_look_for_which_pip_is_enough_and_one_file_adds_the_rest(project_root: Path) -> None:
@@ -231,7 +231,7 @@ def test_what_cannot_be_read_as_wanted_is_named_with_what_is(change: dict[str, A
 
 def _lists(*layers: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """(backbones, enhancements of mesh) where the layers are laid over one another and npm is there."""
-    chosen = config.parse(workflow.merged(layers), npm=True, layers=layers)
+    chosen = config.parse(configuration.merged(layers), npm=True, layers=layers)
     return chosen.backbones, chosen.frontalizers[0].enhancements
 
 
@@ -265,9 +265,9 @@ def test_a_plan_reads_the_layers_from_files_and_names_a_broken_one(tmp_path: Pat
     broken = tmp_path / "mine.yaml"
     broken.write_text("datasets: [a\nbackbones: []\n", encoding="utf-8")
     with pytest.raises(BadConfig, match=r"mine\.yaml: line 2, column 10"):
-        workflow.configuration_layers([broken], {})
+        configuration.configuration_layers([broken], {})
     with pytest.raises(BadConfig, match=r"nowhere\.yaml: No such file"):
-        workflow.configuration_layers([tmp_path / "nowhere.yaml"], {})
+        configuration.configuration_layers([tmp_path / "nowhere.yaml"], {})
 
 
 @pytest.mark.parametrize(
@@ -279,25 +279,25 @@ def test_a_plan_reads_the_layers_from_files_and_names_a_broken_one(tmp_path: Pat
         (["site", "--cores", "2"], True),
         (["fetch_datasets", "--cores", "1"], False),
         (["clean_pictures"], False),
-        (["--cores", "2", "train_rnr_tiny"], False),
+        (["--cores", "2", "train_refiner_tiny"], False),
         (["results/figures/lfw/failures.png"], False),
         (["--unlock"], False),
         (["--lint"], False),
     ],
 )
 def test_datasets_are_asked_for_where_the_whole_grid_runs(command: list[str], everything: bool) -> None:
-    assert workflow.asks_for_everything(command) is everything
+    assert configuration.asks_for_everything(command) is everything
 
 
 def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    plan = workflow.Plan({**SMALL, "datasets": [{"name": "folder", "root": str(tmp_path / "gone")}], "derived": [], "if_npm": {}})
+    plan = Plan({**SMALL, "datasets": [{"name": "folder", "root": str(tmp_path / "gone")}], "derived": [], "if_npm": {}})
     with pytest.raises(FrontalbenchError) as error:
-        plan.check_datasets()
+        plan.sources.check()
     assert "gone: the folder of dataset folder is not there; put the pictures into" in str(error.value)
     assert "\n" not in str(error.value)
 
 
 def test_jobs_run_by_the_interpreter_that_runs_snakemake_unless_an_environment_is_deployed(tmp_path: Path) -> None:
-    assert workflow.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts/"
-    assert workflow.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts/'"
-    assert workflow.script_command(tmp_path / "{a}", deployed=True).count("{{a}}") == 1, "Snakemake fills in single braces"
+    assert configuration.script_command(tmp_path, deployed=False) == f"{shlex.quote(sys.executable)} {tmp_path}/workflow/scripts/"
+    assert configuration.script_command(tmp_path / "a b", deployed=True) == f"python '{tmp_path}/a b/workflow/scripts/'"
+    assert configuration.script_command(tmp_path / "{a}", deployed=True).count("{{a}}") == 1, "Snakemake fills in single braces"

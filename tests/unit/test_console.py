@@ -12,6 +12,7 @@ import pytest
 from frontalbench import errors
 from frontalbench.catalogue import cards
 from frontalbench.console import doctor, listing, main, project
+from frontalbench.plan import fingerprint
 from frontalbench.weights import store
 
 
@@ -31,8 +32,12 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_script_has_a_door_and_every_door_says_what_it_does(project_root: Path) -> None:
     known = main.doors()
-    scripts = {path.stem for path in (project_root / "workflow" / "scripts").iterdir() if path.suffix in (".py", ".sh")}
-    assert {path.stem for path in known.values()} == scripts - set(main.NO_DOOR)
+    scripts = {path.stem: path for path in (project_root / "workflow" / "scripts").iterdir() if path.suffix in (".py", ".sh")}
+    assert {path.stem for path in known.values()} == set(scripts) - set(main.NO_DOOR)
+    for path in known.values():
+        script = scripts[path.stem]
+        assert script == path or fingerprint.commands(script) == (f"frontalbench.commands.{path.stem}",), "both call the same function"
+        assert script == path or len(script.read_text().splitlines()) < 10, f"{script} is a door and no more"
     assert not set(known) & set(main.OWN)
     text = main.overview()
     for command in (*known, *main.OWN):
@@ -154,6 +159,18 @@ def test_weights_out_of_reach_are_named_with_who_did_not_answer(
     assert last.word == doctor.ADVICE and "w600k_mbf" in last.text and doctor.PIP in last.text
     monkeypatch.setattr(doctor, "_answers", lambda place: True)
     assert list(doctor._weights(None, network=True))[-1].word == doctor.OK
+
+
+def test_files_that_everybody_gets_from_their_makers_are_named_with_what_to_accept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, project_root: Path
+) -> None:
+    monkeypatch.setenv(store.STORE_VARIABLE, str(tmp_path))
+    monkeypatch.chdir(project_root)
+    (tmp_path / "mine.yaml").write_text("frontalizers: [deca, tp_gan]\nderived: []\n")
+    lines = [check.text for check in doctor._weights(tmp_path / "mine.yaml", network=False) if check.name == "licences"]
+    assert len(lines) == 5 and all(check.word != doctor.BROKEN for check in doctor._weights(tmp_path / "mine.yaml", network=False))
+    assert any(line.startswith("generic_model.pkl (of deca): ") and "flame.is.tue.mpg.de" in line for line in lines)
+    assert any("no generator was ever published" in line for line in lines)
 
 
 def test_what_a_check_stumbles_over_is_a_line_and_not_a_stack_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

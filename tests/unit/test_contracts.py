@@ -13,7 +13,8 @@ import yaml
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import Resources
 from frontalbench.errors import BadConfig
-from frontalbench.plan.plan import LOADING_MINUTES, Plan
+from frontalbench.plan.plan import Plan
+from frontalbench.plan.resources import LOADING_MINUTES
 
 ALL = {card.name: card for card in cards.all_cards("frontalizer")}
 GRID: dict[str, Any] = {
@@ -60,15 +61,15 @@ def test_a_malformed_derived_name_is_one_line_with_the_key() -> None:
 
 def test_a_job_asks_for_what_the_card_says() -> None:
     plan = Plan({**GRID, "frontalizers": ["mirror", "liveportrait", "mesh"]})
-    assert plan.mem_mb("mirror") < plan.mem_mb("liveportrait")
+    assert plan.resources.mem_mb("mirror") < plan.resources.mem_mb("liveportrait")
     images_there = 200
     for name in ("mirror", "liveportrait"):
         rate = ALL[name].resources.minutes_per_1000
-        assert plan.minutes(name, "synthetic", "0000") == LOADING_MINUTES + -(-rate * images_there // 1000)
+        assert plan.resources.minutes(name, "synthetic", "0000") == LOADING_MINUTES + -(-rate * images_there // 1000)
     bins = len(plan.datasets["synthetic"].yaw_bins) - 1
-    turning = plan.minutes("mesh", "synthetic", "0000", turning=True)
+    turning = plan.resources.minutes("mesh", "synthetic", "0000", turning=True)
     assert turning == LOADING_MINUTES + -(-ALL["mesh"].resources.minutes_per_1000 * images_there * (bins - 1) // 1000)
-    assert plan.gpus("liveportrait") == 0
+    assert plan.resources.gpus("liveportrait") == 0
 
 
 @pytest.fixture

@@ -107,6 +107,13 @@ def test_parameters_are_counted_in_files(tmp_path: Path) -> None:
     assert cost.count_parameters(tmp_path / "m.task") is None
 
 
+def test_parameters_of_weights_that_are_not_at_hand_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables of a cluster are summed up on a laptop that has no weights."""
+    monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path))
+    (card,) = (card for card in cards.all_cards("detector") if card.name == "scrfd_500m")
+    assert cost.parameters([card]) is None
+
+
 def test_the_comparison_joins_speed_quality_and_installation(made: cost.Made, tmp_path: Path) -> None:
     def gain(backbone: str, value: float, leak: bool = False) -> cost.Row:
         same = {"dataset": "synthetic", "variant": "mesh.none", "detector": "d", "backbone": backbone}

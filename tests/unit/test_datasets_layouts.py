@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from frontalbench import datasets
+from frontalbench.catalogue import cards
 from frontalbench.datasets import aflw2000, layouts, listing
 from frontalbench.errors import BadConfig, BadInput
 from tests.unit import datasetkit as kit
@@ -42,6 +43,15 @@ def test_every_layout_is_loaded_by_its_name_and_allowed_in_cards(tmp_path: Path)
         datasets.load(tmp_path / "mine.yaml")
     with pytest.raises(BadConfig, match="layout 'vgg' is not known; known: aflw2000"):
         layouts.scan_of("vgg")
+
+
+@pytest.mark.parametrize("layout", layouts.LAYOUTS)
+def test_every_layout_refuses_an_option_that_it_does_not_know(layout: str, tmp_path: Path) -> None:
+    """Also a new one, of which the schema says nothing."""
+    head = {"name": "mine", "layout": layout, "title": "Mine", "root": "x", "licence": {"terms": "mine", "publish": False}}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**head, "options": {"folderz": ["a"]}}))
+    with pytest.raises(BadConfig, match=r"options\.folderz: unknown key"):
+        datasets.load(tmp_path / "mine.yaml")
 
 
 def test_unknown_names_options_and_values_are_explained() -> None:
@@ -83,6 +93,16 @@ def test_environment_says_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch
     assert card.root == Path("/else/where")
     assert card.with_options({"limit": 2}).root == Path("/else/where")
     assert card.with_options({"root": "/mine"}).root == Path("/mine")
+
+
+def test_a_relative_folder_in_the_environment_means_the_project_s_wherever_the_command_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = cards.project_root()
+    monkeypatch.setattr(cards, "project_root", lambda: root)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "pictures/lfw")
+    assert datasets.find("lfw").root == root / "pictures" / "lfw"
 
 
 @pytest.mark.parametrize("nested", ["", "lfw", "lfw-deepfunneled/lfw-deepfunneled"])

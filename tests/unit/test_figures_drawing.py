@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import subprocess
 import sys
 import types
@@ -19,10 +20,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import dataset, grids, inputs, palette, plots, series, style
+from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, series, style
 from frontalbench.plan.plan import Plan
+from frontalbench.tabulate import TABLES
+from frontalbench.tabulate.paper import wide_csv
+from frontalbench.tabulate.write import csv_text
 from tests.unit import figure_tables as made
 
 
@@ -68,6 +73,7 @@ def test_a_frontalizer_has_one_colour_whatever_its_variant_and_company() -> None
 
 def test_known_frontalizers_differ_in_colour_or_mark() -> None:
     looks = [(palette.colour(name), palette.marker(name)) for name in palette.known()]
+    assert set(palette.known()) <= {card.name for card in cards.all_cards("frontalizer")}, "a colour is kept for a card that there is"
     assert len(set(looks)) == len(looks)
     hues = {look[0] for look in looks}
     assert all(np.linalg.norm(np.subtract(to_rgb(a), to_rgb(b))) > 0.2 for a, b in itertools.combinations(hues, 2))
@@ -209,7 +215,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     yaw = np.linspace(-80, 80, 120)
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
-    figure = plots.gain_curve({"tddfa.none": gains}, resamples=100)
+    figure = plots.gain_curve({"tddfa.none": gains})
     (axes,) = figure.axes
     for key, value in (("_net", 0.25), ("_identity", 0.125)):
         line = next(line for line in axes.lines if line.get_label() == key)
@@ -251,13 +257,57 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
-def test_every_declared_figure_has_its_maker_its_caption_and_its_lines_in_the_documentation(project_root: Path) -> None:
-    page = (project_root / "docs" / "figures.md").read_text(encoding="utf-8")
+def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path) -> None:
     asked = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
     for plot in dataset.PLOTS:
         assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
-        assert (project_root / "reports" / "captions" / f"{plot.name}.rst").is_file() and f"`{plot.name}" in page, plot.name
+        assert plot.kilobytes or plot.per_variant, f"{plot.name}: the report must know what it weighs"
     assert len(dataset.NAMES) == len(dataset.PLOTS)
+    page, captions = project_root / "docs" / "figures.md", project_root / "reports" / "captions"
+    assert documented.write(page, captions, check=True) == [], "run: python workflow/scripts/figure_pages.py"
+
+
+@pytest.mark.parametrize(
+    ("changed", "stems"),
+    [
+        ({"about": "judge"}, ["toy/toy.d.b", "toy/toy.d.c"]),
+        ({"about": "variant"}, ["toy/m.none", "toy/m.sharp", "toy/fuse_mean-m.none"]),
+        ({"about": "variant", "faces": True, "judged": True}, ["toy/m.none.d.b", "toy/m.sharp.d.b"]),
+        ({"about": "variant", "values": ("net_gain",), "values_of_photographs": ("rank1",)}, ["toy/original.rank1", "toy/m.none.net_gain"]),
+        ({"about": "dataset"}, ["toy/toy"]),
+    ],
+)
+def test_a_new_figure_is_one_declaration(
+    changed: dict[str, Any], stems: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What docs/add_a_figure.md promises: files, the report's entries, the table of the docs and the caption follow from the entry."""
+    about = {"needs": "tables | more", "shows": "a toy", "caption": f"A toy of {dataset.NAME}.", "kilobytes": 1}
+    plot = dataset.Plot("toy", "a toy, nothing else", "7 Toys", **{**about, **changed})
+    monkeypatch.setattr(dataset, "PLOTS", (*dataset.PLOTS, plot))
+    variants, judges = ["original", "m.none", "m.sharp", "fuse_mean:m.none"], [("d", "b"), ("d", "c")]
+    found = [request.stem for request in dataset.requests(variants, judges) if request.name == "toy"]
+    assert found[: len(stems)] == stems and (len(found) == len(stems) or plot.values)
+    assert [request.name for request in dataset.requests(["original"], judges) if request.name == "toy"] == ["toy"] * bool(
+        plot.values_of_photographs
+    )
+    entries = [entry for entry in dataset.report_entries(variants, judges) if entry.path.startswith("toy/")]
+    assert {entry.subcategory for entry in entries} == {"7 Toys"} and "toy" in {entry.caption for entry in entries}
+    assert documented.captions((plot,)) == {"toy.rst": "A toy of {{ snakemake.wildcards.dataset }}.\n"}
+    assert documented.table((plot,)).splitlines()[2] == r"| `toy` | tables \| more | a toy |"
+    with pytest.raises(BadInput, match="figure 'tot' is not known; known: distributions"):
+        dataset.named("tot")
+
+
+def test_pages_about_figures_are_brought_up_to_date_and_only_those_that_are_not(tmp_path: Path) -> None:
+    page = tmp_path / "figures.md"
+    page.write_text(f"before\n{documented.BEGIN}\nold\n{documented.END}\nbehind\n", encoding="utf-8")
+    late = documented.write(page, tmp_path, check=True)
+    assert late[0] == page and len(late) == 1 + len(dataset.PLOTS) and not list(tmp_path.glob("*.rst"))
+    assert documented.write(page, tmp_path) == late and documented.write(page, tmp_path, check=True) == []
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n") and text.endswith("\nbehind\n") and "old" not in text and "`heatmap`" in text
+    (tmp_path / "cost.rst").write_text("by hand", encoding="utf-8")
+    assert documented.write(page, tmp_path) == [tmp_path / "cost.rst"]
 
 
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
@@ -327,3 +377,65 @@ def test_first_page_of_the_report_names_what_ran_and_the_licence_asks_for(projec
         page = docutils.core.publish_parts(source, writer="html")["body"]
         assert "System Message" not in page and "{" not in page
         assert ("DeBruine" in page and "fuse_mean:mesh.none" in page) == bool(said) and "must not be published" not in page
+
+
+def test_charts_of_jobs_in_a_report_of_a_large_grid_keep_every_rule_and_few_points() -> None:
+    points = [
+        {"rule": "many", "starttime": "2026-01-01T00:00:00", "endtime": f"2026-01-01T00:{i // 60 % 60:02}:{i % 60:02}"} for i in range(3000)
+    ]
+    points.append({"rule": "once", "starttime": "2026-01-02T00:00:00", "endtime": "2026-01-02T00:00:00"})
+    runtimes = [{"rule": "many", "runtime": float(i)} for i in range(17389)]
+
+    def page(timeline: list[dict[str, object]], runtimes: list[dict[str, object]]) -> str:
+        charts = [
+            {"$schema": "https://x", "description": words, "data": {"values": values}, "mark": "point"}
+            for words, values in (("Timeline of jobs.", timeline), ("Runtimes of jobs.", runtimes))
+        ]
+        return (
+            f"<p>{{before}}</p>\n<script>var a = {json.dumps(charts[0])};</script>\n<script>var b = {json.dumps(charts[1])};</script> after"
+        )
+
+    whole = page(points, runtimes)
+    thinned = report.thin(whole, 100)
+    assert thinned.startswith("<p>{before}</p>") and thinned.endswith("</script> after")
+    kept = [json.JSONDecoder().raw_decode(thinned, thinned.index("{", thinned.index(f"var {name} =")))[0] for name in "ab"]
+    assert all(len(chart["data"]["values"]) <= 104 for chart in kept)
+    assert {point["rule"] for point in kept[0]["data"]["values"]} == {"many", "once"}
+    assert kept[1]["data"]["values"][-1]["runtime"] == 17388.0 and "of 17,389 jobs" in kept[1]["title"]
+    assert report.thin(page(points[:50], [])) == page(points[:50], []) and report.thin("nothing") == "nothing"
+
+
+def test_a_report_of_the_studys_grid_stays_below_eight_megabytes() -> None:
+    """Tables as large as that grid makes them, every number there and a note of 300 letters, beside the figures that are let in."""
+    note, names = "n" * 300, {"dataset": "biwi", "synthetic": False, "frontalizer": "liveportrait", "enhancement": "gfpgan_detail"}
+    judge = {"detector": "retinaface_r50", "backbone": "w600k_r50"}
+    variants, judges, datasets = 37, 8, 2
+    columns = TABLES["table1_net_gain"]
+    row = [
+        names.get(key) or judge.get(key) or ("yes" if key in ("leak", "best") else note if key == "note" else "-0.123456")
+        for key in columns
+    ]
+    letters = 4 / 3 * len(csv_text(list(columns), [row] * (variants * judges * datasets)))
+    cell = {
+        "mean": -0.123456,
+        "ci_low": -0.1,
+        "ci_high": 0.1,
+        "mean_own": 0.1,
+        "n_own": 15678,
+        "n_fta": 1200,
+        "best": False,
+        "n_images": 15678,
+    }
+    wide = [
+        {**names, "dataset": d, "enhancement": f"e{i}", "detector": f"d{j}", "backbone": "glintr100", **cell, "note": note[:60]}
+        for d in ("biwi", "lfw")
+        for i in range(32)
+        for j in range(judges)
+    ]
+    letters += 4 / 3 * len(wide_csv(wide, ("dataset", "synthetic", "frontalizer", "enhancement")))
+    cells = variants * judges * datasets
+    assert letters / 1000 <= dataset._CELL_KILOBYTES * cells
+    charts = 2 * report.JOBS * 0.12
+    assert 3100 + charts + letters / 1000 + dataset.figure_kilobytes(cells) * 4 / 3 < 8000
+    assert 2000 < dataset.figure_kilobytes(cells) < dataset.figure_kilobytes(10) <= dataset.REPORT_KILOBYTES
+    assert dataset.figure_kilobytes(100_000) == 0

@@ -14,6 +14,7 @@ from frontalbench.catalogue import cards
 from frontalbench.datasets import layouts
 from frontalbench.plan import fingerprint
 from frontalbench.plan.plan import Plan
+from frontalbench.plan.reruns import Reruns
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_embed_stage_does_not_depend_on_detectors_or_frontalizers() -> None:
 
 
 def test_the_frontalize_stage_does_not_depend_on_any_family() -> None:
-    modules = fingerprint.closure(["frontalbench.stages.frontalize", "frontalbench.stages.turn", "frontalbench.frontalize.base"])
+    modules = fingerprint.closure(["frontalbench.stages.frontalize", "frontalbench.stages.turned", "frontalbench.frontalize.base"])
     assert not [m for m in modules if ".liveportrait" in m or ".mesh" in m]
 
 
@@ -60,16 +61,16 @@ def test_a_plan_counts_the_layout_of_each_dataset(monkeypatch: pytest.MonkeyPatc
     plan = Plan({**data, "datasets": ["biwi", "lfw", "lfw_funneled"]})
 
     def codes() -> dict[str, str]:
-        return {name: plan.code("prepare", "prepare_dataset.py", schema="images", dataset=name) for name in plan.datasets}
+        return {name: plan.reruns.code("prepare", "prepare_dataset.py", schema="images", dataset=name) for name in plan.datasets}
 
     before = codes()
     assert before["lfw"] == before["lfw_funneled"] != before["biwi"]
     hashed = fingerprint._module_hash
     monkeypatch.setattr(fingerprint, "_module_hash", lambda name: "edited" if name == "frontalbench.datasets.biwi" else hashed(name))
-    Plan.code.cache_clear()
+    Reruns.code.cache_clear()
     after = codes()
     assert {name for name in before if before[name] != after[name]} == {"biwi"}
-    Plan.code.cache_clear()
+    Reruns.code.cache_clear()
 
 
 def test_a_script_counts_by_its_meaning(tmp_path: Path) -> None:
@@ -101,16 +102,31 @@ def test_templates_and_styles_of_a_package_count(tmp_path: Path, monkeypatch: py
 
 def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: Path) -> None:
     rules = "\n".join(path.read_text() for path in (project_root / "rules").glob("*.smk"))
-    stages = re.findall(r'PLAN\.code\(\s*"(\w+)",\s*"(\w+\.py)"', rules)
+    stages = re.findall(r'PLAN\.reruns\.code\(\s*"(\w+)",\s*"(\w+\.py)"', rules)
     assert len(stages) >= 10
     # Used for plain folders, or by way of a card, whose family counts.
-    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.ahead"])
+    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.yaw_alignment"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
     elsewhere |= {"frontalbench.quality.measures"}  # what decides a value is a param of both rules, see below
     for stage, script in stages:
-        used = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / script))
+        (command,) = fingerprint.commands(project_root / "workflow" / "scripts" / script)
+        used = fingerprint.closure([command]) - {command, "frontalbench.commands"}  # whose own code counts as the script's does
+        if stage == "frontalize":  # a foreign system has a rule of its own; the command takes one for a plain folder
+            used -= fingerprint.closure(["frontalbench.stages.external"])
         missed = used - fingerprint.closure([f"frontalbench.stages.{stage}"]) - elsewhere
         assert not missed, f"{script}: a change of {sorted(missed)} reruns nothing"
+
+
+def test_a_command_that_takes_another_option_reruns_the_jobs_that_its_script_is_the_door_of(
+    project_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = project_root / "workflow" / "scripts" / "preprocess.py"
+    before = fingerprint.code_fingerprint(["frontalbench.stages.detect"], script)
+    hashed = fingerprint._module_hash
+    monkeypatch.setattr(fingerprint, "_module_hash", lambda name: "edited" if name == "frontalbench.commands.preprocess" else hashed(name))
+    assert fingerprint.code_fingerprint(["frontalbench.stages.detect"], script) != before
+    monkeypatch.setattr(fingerprint, "_module_hash", lambda name: "edited" if name == "frontalbench.commands.enhance" else hashed(name))
+    assert fingerprint.code_fingerprint(["frontalbench.stages.detect"], script) == before
 
 
 def test_a_summary_s_fingerprint_follows_its_script_s_imports(project_root: Path) -> None:
@@ -222,7 +238,7 @@ def test_a_sentence_about_a_measure_makes_summaries_anew_and_no_cell(project_roo
     scripts = project_root / "workflow" / "scripts"
     assert "frontalbench.quality.measures" in fingerprint.closure(fingerprint.imports(scripts / "summarize.py"))
     rules = (project_root / "rules" / "quality.smk").read_text()
-    assert rules.count("measures=PLAN.quality_meaning()") == rules.count("measures=PLAN.quality_meaning(of_sets=True)") == 1
+    assert rules.count("measures=PLAN.reruns.quality_meaning()") == rules.count("measures=PLAN.reruns.quality_meaning(of_sets=True)") == 1
     for stage in (fingerprint.ROOT / "stages").glob("*.py"):
         if stage.stem not in ("__init__", "summarize"):
             assert "frontalbench.quality.measures" not in fingerprint.closure([f"frontalbench.stages.{stage.stem}"]), stage.stem
@@ -234,6 +250,6 @@ def test_every_network_and_every_loss_counts_for_the_training_that_uses_it(proje
         f"frontalbench.train.{path.stem}" for path in (fingerprint.ROOT / "train").glob("*.py") if path.stem not in ("__init__", "feature")
     }
     assert wanted <= used, f"a change of {sorted(wanted - used)} reruns no training"
-    assert {"frontalbench.networks.rnr", "frontalbench.networks.scaleway", "frontalbench.networks.discriminator"} <= used
+    assert {"frontalbench.networks.refiner", "frontalbench.networks.scaleway", "frontalbench.networks.discriminator"} <= used
     maps = fingerprint.closure(fingerprint.imports(project_root / "workflow" / "scripts" / "train_feature.py"))
     assert "frontalbench.train.feature" in maps

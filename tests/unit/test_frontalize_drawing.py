@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from frontalbench.frontalize.drawing import Drawing, draw, placement_of
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.turning import Drawing, draw, placement_of
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import apply
 from frontalbench.landmarks.face_landmarker import HeadPose

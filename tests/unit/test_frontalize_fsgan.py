@@ -21,7 +21,7 @@ from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # no
 from frontalbench.errors import BadConfig, BadInput  # noqa: E402
 from frontalbench.frontalize import framing, load_frontalizer  # noqa: E402
 from frontalbench.frontalize.fsgan import Landmarks98  # noqa: E402
-from frontalbench.fsgan import heatmaps, turning, views  # noqa: E402
+from frontalbench.fsgan import heatmaps, lifting, views  # noqa: E402
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles  # noqa: E402
 from frontalbench.landmarks.base import Landmarks  # noqa: E402
 from frontalbench.landmarks.tddfa import DenseFit  # noqa: E402
@@ -38,12 +38,12 @@ CPU = torch.device("cpu")
 def test_the_98_places_are_those_of_the_68_points_and_their_mirror_images() -> None:
     rng = np.random.default_rng(0)
     usual = rng.normal(size=(68, 2))
-    assert np.allclose(turning.PLACES.sum(axis=1), 1.0)
-    assert np.allclose(Landmarks(turning.PLACES @ usual, "wflw98").to("ibug68").points, usual), "as our schemes have it"
+    assert np.allclose(lifting.PLACES.sum(axis=1), 1.0)
+    assert np.allclose(Landmarks(lifting.PLACES @ usual, "wflw98").to("ibug68").points, usual), "as our schemes have it"
     swap = [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, *range(35, 30, -1), 45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
     swap += [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65]
     mirrored = np.column_stack([1.0 - usual[:, 0], usual[:, 1]])[swap]
-    assert np.allclose(turning.PLACES @ mirrored, heatmaps.mirrored(turning.PLACES @ usual)), "both orders of the mirror image agree"
+    assert np.allclose(lifting.PLACES @ mirrored, heatmaps.mirrored(lifting.PLACES @ usual)), "both orders of the mirror image agree"
 
 
 def made_up_fit(rotation: Float, *, scale: float = 0.001) -> tuple[DenseFit, npt.NDArray[np.int64]]:
@@ -56,16 +56,16 @@ def made_up_fit(rotation: Float, *, scale: float = 0.001) -> tuple[DenseFit, npt
 def test_points_turned_to_the_pose_they_have_lie_where_they_were_seen(pose: tuple[float, float, float]) -> None:
     rotation = matrix_from_angles(*pose)
     fit, keypoints = made_up_fit(rotation)
-    seen = turning.PLACES @ fit.vertices[:, :2] + np.random.default_rng(2).normal(scale=3.0, size=(98, 2))
-    head = turning.lift(fit, keypoints, seen)
+    seen = lifting.PLACES @ fit.vertices[:, :2] + np.random.default_rng(2).normal(scale=3.0, size=(98, 2))
+    head = lifting.lift(fit, keypoints, seen)
     tilted = matrix_from_angles(0.0, 0.0, head.tilt)
     back = head.middle + head.turned(tilted @ head.rotation)
-    share = turning.facing(turning.PLACES @ fit.model, rotation)
+    share = lifting.facing(lifting.PLACES @ fit.model, rotation)
     full = share == 1.0
     assert full.sum() >= 40 and np.allclose(back[full], seen[full])
-    placed = turning.PLACES @ fit.vertices[:, :2]
+    placed = lifting.PLACES @ fit.vertices[:, :2]
     assert np.allclose(back, placed + share[:, None] * (seen - placed))
-    assert np.allclose(turning.lift(fit, keypoints).turned(np.eye(3)), (turning.PLACES @ (fit.model - turning.PIVOT))[:, :2] * fit.scale), (
+    assert np.allclose(lifting.lift(fit, keypoints).turned(np.eye(3)), (lifting.PLACES @ (fit.model - lifting.PIVOT))[:, :2] * fit.scale), (
         "the fit alone: its own face from the front"
     )
 
@@ -73,19 +73,19 @@ def test_points_turned_to_the_pose_they_have_lie_where_they_were_seen(pose: tupl
 def test_a_landmark_network_that_looks_elsewhere_is_told_apart_from_a_face() -> None:
     fit, keypoints = made_up_fit(np.eye(3))
     with pytest.raises(ValueError, match=r"points lie \d+ pixels from the fitted face"):
-        turning.lift(fit, keypoints, np.full((98, 2), 128.0))
+        lifting.lift(fit, keypoints, np.full((98, 2), 128.0))
     with pytest.raises(ValueError, match="no size"):
-        turning.lift(dataclasses.replace(fit, scale=0.0), keypoints)
+        lifting.lift(dataclasses.replace(fit, scale=0.0), keypoints)
 
 
 @pytest.mark.parametrize(("degrees", "count"), [(0.0, 1), (15.0, 4), (60.0, 1), (100.0, 1)])
 def test_no_step_is_larger_than_asked_and_the_last_is_the_wanted_pose(degrees: float, count: int) -> None:
     start = matrix_from_angles(60.0)
-    way = turning.steps(start, np.eye(3), degrees)
+    way = lifting.steps(start, np.eye(3), degrees)
     assert len(way) == count and np.array_equal(way[-1], np.eye(3))
     turns = [float(geodesic_degrees(a, b)) for a, b in zip([start, *way[:-1]], way, strict=True)]
     assert max(turns) <= (degrees or 60.0) + 1e-6 and sum(turns) == pytest.approx(60.0)
-    assert len(turning.steps(np.eye(3), np.eye(3), 15.0)) == 1, "a frontal face is drawn once"
+    assert len(lifting.steps(np.eye(3), np.eye(3), 15.0)) == 1, "a frontal face is drawn once"
 
 
 # Views ------------------------------------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import pytest
 
 from frontalbench.errors import BadConfig
+from frontalbench.frontalize.drawing import facing_camera, placement_of, settings
 from frontalbench.frontalize.head import Head, Skirt, outline, posed, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling, Frame, render
-from frontalbench.frontalize.turning import facing_camera, placement_of, settings
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import HeadPose

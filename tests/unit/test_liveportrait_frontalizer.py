@@ -20,7 +20,7 @@ from frontalbench.frontalize.liveportrait import LivePortraitFrontalizer, Params
 from frontalbench.frontalize.pasting import Pasting  # noqa: E402
 from frontalbench.liveportrait import motion as motions  # noqa: E402
 from frontalbench.liveportrait.motion import Motion  # noqa: E402
-from frontalbench.liveportrait.pipeline import LivePortrait, Settings, Source  # noqa: E402
+from frontalbench.liveportrait.pipeline import Driving, LivePortrait, Source  # noqa: E402
 from frontalbench.liveportrait.selftest import looks_left, selftest  # noqa: E402
 from frontalbench.networks import layers  # noqa: E402
 
@@ -132,7 +132,7 @@ def motion(yaw: float = 30.0, roll: float = 8.0) -> Source:
     return Source(torch.zeros(1), m, motions.source_keypoints(m))
 
 
-RAW = Settings(stitching=False)
+RAW = Driving(stitching=False)
 
 
 def test_driving_to_the_sources_own_pose_changes_nothing() -> None:
@@ -150,23 +150,23 @@ def test_frontal_driving_uses_the_identity_and_keeps_the_expression() -> None:
 def test_each_setting_does_what_it_says() -> None:
     source, puppet = motion(), Puppet()
     m, front = source.motion, Puppet().drive(motion(), settings=RAW)
-    torch.testing.assert_close(puppet.drive(source, settings=Settings(stitching=True)), front + torch.tensor([0.02, 0.02, 0.01]))
-    half = puppet.drive(source, settings=Settings(stitching=False, multiplier=0.5))
+    torch.testing.assert_close(puppet.drive(source, settings=Driving(stitching=True)), front + torch.tensor([0.02, 0.02, 0.01]))
+    half = puppet.drive(source, settings=Driving(stitching=False, multiplier=0.5))
     torch.testing.assert_close(half, (front + source.keypoints) / 2)
-    assert torch.equal(puppet.drive(source, settings=Settings(stitching=False, multiplier=0.0)), source.keypoints)
-    rolled = puppet.drive(source, settings=Settings(stitching=False, keep_roll=True))
+    assert torch.equal(puppet.drive(source, settings=Driving(stitching=False, multiplier=0.0)), source.keypoints)
+    rolled = puppet.drive(source, settings=Driving(stitching=False, keep_roll=True))
     torch.testing.assert_close(rolled, puppet.drive(source, (0.0, 0.0, 8.0), RAW))
-    poke = puppet.drive(source, settings=Settings(stitching=False, expression="neutral", depth_shift=True))
+    poke = puppet.drive(source, settings=Driving(stitching=False, expression="neutral", depth_shift=True))
     torch.testing.assert_close(poke, 1.4 * m.kp + m.t[:, None])
-    eyes = puppet.drive(source, settings=Settings(stitching=False, eyes=0.3), eyes=[(0.2, 0.2)])
-    lips = puppet.drive(source, settings=Settings(stitching=False, lips=0.0), lips=[0.1])
+    eyes = puppet.drive(source, settings=Driving(stitching=False, eyes=0.3), eyes=[(0.2, 0.2)])
+    lips = puppet.drive(source, settings=Driving(stitching=False, lips=0.0), lips=[0.1])
     torch.testing.assert_close(eyes, front + 0.01)
     torch.testing.assert_close(lips, front + 0.01)
 
 
 def test_retargeting_without_measured_ratios_is_refused() -> None:
     with pytest.raises(BadConfig, match="203"):
-        Puppet().drive(motion(), settings=Settings(eyes=0.3))
+        Puppet().drive(motion(), settings=Driving(eyes=0.3))
     with pytest.raises(BadConfig, match="203"):
         LivePortraitFrontalizer("x", Puppet(), Params.from_card({"landmarks": 5, "lips": 0.1}, "x"))
 

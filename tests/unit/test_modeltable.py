@@ -12,7 +12,6 @@ import pytest
 from frontalbench.catalogue import cards, families, modeltable
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.frontalize import liveportrait
-from frontalbench.liveportrait.pipeline import Settings
 
 CARDS = cards.all_cards()
 
@@ -62,7 +61,12 @@ def test_every_param_that_a_family_takes_is_explained_in_the_docs(card: cards.Mo
         known = [key for key in found[1].split(", ") if key != "none"]
     else:
         assert "see docs/liveportrait.md" in str(refused.value)
-        known = [field.name for kind in (liveportrait.Params, Settings) for field in fields(kind) if field.name != "settings"]
+        known = [
+            field.name
+            for part in (liveportrait.Params(), liveportrait.Params().settings)
+            for field in fields(part)
+            if field.name != "settings"
+        ]
     words = modeltable.params_words(card.kind, card.family)
     text = words + (project_root / "docs/cards.md").read_text().split("The sizing, of all three:")[1].split("\n")[0] * ("sizing" in words)
     for page in re.findall(r"\((\w+\.md)\)", words):

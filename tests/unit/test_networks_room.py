@@ -43,12 +43,12 @@ def test_the_room_is_not_empty() -> None:
 
 
 def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another() -> None:
-    uses = {name: fingerprint.closure([f"frontalbench.{name}"]) for name in ("detect.retinaface", "enhance.gfpgan", "frontalize.rnr")}
+    uses = {name: fingerprint.closure([f"frontalbench.{name}"]) for name in ("detect.retinaface", "enhance.gfpgan", "frontalize.refiner")}
     room = {
         name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
     }
     assert room == {
         "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints"},
         "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints"},
-        "frontalize.rnr": {"rnr", "checkpoints"},
+        "frontalize.refiner": {"refiner", "checkpoints"},
     }

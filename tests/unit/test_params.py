@@ -13,7 +13,7 @@ import pytest
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.tryout import try_out
-from frontalbench.embed.gradient import load_judge
+from frontalbench.embed.gradient import load_recognizer
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.stages.embed import embed_shard
 from frontalbench.weights import store
@@ -35,9 +35,9 @@ def test_a_misspelt_param_is_refused_by_every_family_before_any_file_is_fetched(
 
 def test_a_misspelt_param_of_a_judge_in_training_is_refused() -> None:
     with pytest.raises(BadConfig, match=r"params\.meen is not known.*did you mean 'mean'"):
-        load_judge(changed(cards.find("backbone", "w600k_mbf"), meen=127.5))
+        load_recognizer(changed(cards.find("backbone", "w600k_mbf"), meen=127.5))
     with pytest.raises(BadConfig, match="takes RGB"):
-        load_judge(changed(cards.find("backbone", "w600k_mbf"), colour="bgr"))
+        load_recognizer(changed(cards.find("backbone", "w600k_mbf"), colour="bgr"))
 
 
 @pytest.mark.parametrize("params", [{}, {"dimension": "512"}, {"dimension": 512, "precision": "half"}])

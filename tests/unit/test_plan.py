@@ -28,7 +28,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]
     plan = Plan(SMALL)
     monkeypatch.chdir(tmp_path)
     card = weightkit.make_card(weightkit.new_project(tmp_path / "project", monkeypatch))
-    monkeypatch.setattr(plan, "card", lambda kind, name: card)
+    monkeypatch.setattr(plan.cards, "card", lambda kind, name: card)
     monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path / "store"))
     monkeypatch.setenv("FRONTALBENCH_WEIGHTS", str(tmp_path / "mirror"))
 
@@ -37,7 +37,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]
             receipt = Path(grid.RESULTS, "weights", "backbone", "toy.json")
             receipt.parent.mkdir(parents=True, exist_ok=True)
             receipt.write_text(json.dumps({"status": status}), encoding="utf-8")
-        return plan.weights_state("backbone", "toy")
+        return plan.reruns.weights_state("backbone", "toy")
 
     return state
 
@@ -47,6 +47,16 @@ def test_a_weight_brought_by_hand_reruns_the_fetch_that_failed(toy: Callable[[st
     (tmp_path / "mirror").mkdir()
     (tmp_path / "mirror" / "toy.onnx").write_bytes(weightkit.TOY)
     assert toy("weights_missing") != before
+
+
+def test_what_a_fetch_was_made_anew_for_stays_so_once_it_worked(toy: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "toy.onnx").write_bytes(weightkit.TOY)
+    asked = toy("weights_missing")
+    toy("ok")
+    receipt = Path(grid.RESULTS, "weights", "backbone", "toy.json")
+    receipt.write_text(json.dumps({"status": "ok", "state": asked}), encoding="utf-8")
+    assert asked == "present" and toy("") == asked, "another text would rerun what has just run"
 
 
 def test_a_weight_that_is_still_missing_reruns_nothing(toy: Callable[[str], str], tmp_path: Path) -> None:
@@ -63,19 +73,31 @@ def test_a_fetch_that_worked_or_never_ran_is_not_asked_for_again(toy: Callable[[
     assert toy("") == never == toy("ok")
 
 
-def notice(plan: Plan, dataset: str) -> str:
-    words = plan.figure_options(dataset).split()
-    return words[words.index("--notice") + 1]
-
-
 def test_figures_of_people_who_must_not_be_published_and_of_people_who_do_not_exist_say_so() -> None:
     plan = Plan(SMALL)
     assert plan.datasets["lfw"].data["licence"]["publish"] is False
-    assert (notice(plan, "lfw"), notice(plan, "synthetic")) == ("research", "synthetic")
+    assert (plan.notice("lfw"), plan.notice("synthetic")) == ("research", "synthetic")
 
 
 def test_figures_that_may_be_published_have_no_notice(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = Plan(SMALL)
     licence = {**plan.datasets["lfw"].data["licence"], "publish": True}
     monkeypatch.setitem(plan.datasets["lfw"].data, "licence", licence)
-    assert notice(plan, "lfw") == "none"
+    assert plan.notice("lfw") == "none"
+
+
+def test_a_measure_beyond_the_crops_asks_for_its_tables_and_an_enhancement_for_no_pose_of_its_own() -> None:
+    chosen = [{"name": "mirror", "enhancements": ["none", "sharp"]}]
+    plan = Plan({**SMALL, "datasets": ["synthetic"], "frontalizers": chosen, "quality": {"measures": ["pose", "expression"]}})
+    plain, sharp, original = (plan.files.beyond_crops("synthetic", name) for name in ("mirror.none", "mirror.sharp", "original"))
+    assert plain["pose"] == plan.files.pose("synthetic", "mirror.none") != []
+    assert sharp["pose"] == [] and sharp["pictures"] == ["results/variants/synthetic/mirror.sharp/0000.parquet"]
+    assert original["pose"] == plan.files.pose("synthetic", "original") and original["pictures"] == original["faces"] == []
+    assert plain["original_pictures"] == plan.files.images("synthetic") and plain["original_faces"] == sharp["original_faces"] != []
+
+
+def test_what_a_job_reruns_for_is_asked_of_one_part_and_that_part_makes_no_path() -> None:
+    plan = Plan(SMALL)
+    assert plan.reruns.digest("backbone", "edgeface_s") == plan.cards.card("backbone", "edgeface_s").digest()[:16]
+    assert plan.resources.gpus("mirror") == 0 and plan.resources.mem_mb("mirror") > 0
+    assert plan.files.crops("synthetic", "original", "yunet") == ["results/crops/synthetic/original/yunet/0000.parquet"]

@@ -18,7 +18,7 @@ from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Outcome, View
 from frontalbench.plan import grid
 from frontalbench.plan.variant import parse
-from frontalbench.stages.turn import turn_references
+from frontalbench.stages.turned import turn_references
 
 from .test_compare_cell import D, World, crowd, unit
 

@@ -23,14 +23,13 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from frontalbench import images, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.compare.bootstrap import mean_intervals
-from frontalbench.detect import choose, load_detector
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
 from frontalbench.networks import torchscript
 from frontalbench.quality import brisque, distribution, measures, pixels
 from frontalbench.stages import distribution as stage
-from frontalbench.stages.quality import Learned, Shards, angle_from_front, judge_quality
+from frontalbench.stages.quality import Learned, Shards, angle_from_front, measure_quality
 from frontalbench.tabulate import quality
 from frontalbench.tabulate.dataset import Settings
 from frontalbench.tabulate.facts import Facts
@@ -39,21 +38,18 @@ from frontalbench.weights import checksums
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
 
 
+SHOWN = {
+    "synth_01/GT/synth_01_b.jpg": [[95.8, 119.1], [161.7, 121.3], [124.0, 159.5], [95.2, 186.4], [156.9, 188.4]],
+    "synth_01/GT/synth_01_front.jpg": [[96.0, 119.1], [162.1, 120.6], [128.5, 159.1], [96.5, 187.8], [156.9, 189.1]],
+    "synth_01/Angle/synth_01_l13.jpg": [[95.6, 118.7], [161.5, 120.4], [118.4, 157.5], [96.4, 188.0], [157.6, 189.5]],
+    "synth_02/GT/synth_02_b.jpg": [[96.2, 119.6], [161.7, 121.2], [125.7, 158.8], [94.2, 182.0], [159.9, 183.7]],
+}
+"""Pictures and the five points that `scrfd_500m` finds in them, so that no detector is needed."""
+
+
 def crops() -> list[RGB]:
     """Aligned crops of two synthetic people: two references of the first, one probe of it, a reference of the second."""
-    detector = load_detector(cards.find("detector", "scrfd_500m"))
-    found = []
-    people = sorted(p for p in DEMO.iterdir() if p.is_dir())
-    for path in (
-        *sorted((people[0] / "GT").glob("*"))[:2],
-        sorted((people[0] / "Angle").glob("*"))[0],
-        sorted((people[1] / "GT").glob("*"))[0],
-    ):
-        picture = images.decode(path.read_bytes())
-        face = choose(detector.detect(picture), picture.shape[:2])
-        assert face is not None
-        found.append(align(picture, face.points))
-    return found
+    return [align(images.decode((DEMO / name).read_bytes()), np.array(points, np.float32)) for name, points in SHOWN.items()]
 
 
 def ssim_by_hand(a: RGB, b: RGB) -> tuple[float, float]:
@@ -192,7 +188,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tables.write(pose, tables.from_rows(angles, tables.POSE))
     for variant, path in (("original", original), ("mesh.none", mesh)):
         shards = Shards([path], [pose] if variant != "original" else [])
-        judge_quality([root / "images.parquet"], shards, Shards([original]), root / "quality/toy" / variant / "scrfd_500m.parquet")
+        measure_quality([root / "images.parquet"], shards, Shards([original]), root / "quality/toy" / variant / "scrfd_500m.parquet")
     return root
 
 
@@ -232,7 +228,7 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: 
     assert found["original", "reference", "ssim"]["n_images"] == 2
     for name in quality.NOT_MEASURED:
         assert "mean" not in found["original", "probe", name] and found["original", "probe", name]["note"]
-    with pytest.raises(BadInput, match="judge both again"):
+    with pytest.raises(BadInput, match="measure both again"):
         quality.quality_rows([p for p in paths if "original" not in str(p)], Facts(), Settings())
     reasons = {measure: found["original", "probe", measure]["note"] for measure in quality.ASKED}
     assert reasons["brisque"] == "not asked for: add no_reference to quality.measures in the configuration"
@@ -263,7 +259,7 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     path = tmp_path / "quality/toy/original/scrfd_500m.parquet"
     shards = Shards([judged / "original.parquet"])
     models = learned(perceptual=Difference, no_reference=Difference, face_quality=missing)
-    judge_quality([judged / "images.parquet"], shards, shards, path, models=models)
+    measure_quality([judged / "images.parquet"], shards, shards, path, models=models)
     rows = {r["image_id"]: r for r in tables.read(path, tables.QUALITY).to_pylist()}
     first, _, probe, stranger = crops()
     assert rows["a/p1"]["st_lpips_alex"] == pytest.approx(np.abs(probe.astype(float) - first).mean(), rel=1e-5)
@@ -272,7 +268,7 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     assert rows["b/gt1"]["brisque"] == pytest.approx(stranger.mean(), rel=1e-5) and rows["a/p1"]["ediffiqa_tiny"] is None
     assert tables.provenance(path)["asked"] == ["face_quality", "no_reference", "perceptual"]
     turned = tmp_path / "mesh.parquet"
-    judge_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
+    measure_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
     seen = {r["image_id"]: r["brisque"] for r in tables.read(turned, tables.QUALITY).to_pylist()}
     assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are judged by networks"
     found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings(resamples=200))}
@@ -289,7 +285,7 @@ def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills
 
     shards = Shards([judged / "original.parquet"])
     with pytest.raises(ValueError, match="zip"):
-        judge_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
+        measure_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -446,7 +442,7 @@ def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Pa
     def rows(variant: str, make: Any = Colours) -> dict[str, Any]:
         out = tmp_path / "distribution/toy" / variant / "scrfd_500m.parquet"
         crops_of = judged / f"{variant.removesuffix('.none')}.parquet"
-        stage.judge_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
+        stage.measure_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
         return {row["measure"]: row for row in tables.read(out, tables.DISTRIBUTION).to_pylist()}
 
     few = rows("original")

@@ -18,7 +18,7 @@ from frontalbench import tables
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadInput
 from frontalbench.figures import inputs
-from frontalbench.site import build, charts, labels, master, people
+from frontalbench.site import browser, build, charts, labels, master
 from frontalbench.tabulate.columns import MASTER, schema
 from tests.unit import figure_tables as made
 from tests.unit import site_run
@@ -264,9 +264,9 @@ def test_a_dataset_of_which_nothing_could_be_judged_has_a_page_that_says_so_and_
     site.master = master.read(tmp_path / "master")
     assert site.master.datasets == (site_run.NAME, "lost")
     site.inputs = {**site.inputs, "lost": site.inputs[site_run.NAME]}
-    browse = build.people.browse
+    browse = build.browser.browse
     monkeypatch.setattr(
-        build.people, "browse", lambda files, out, folder, people: [] if "lost" in folder else browse(files, out, folder, people=people)
+        build.browser, "browse", lambda files, out, folder, people: [] if "lost" in folder else browse(files, out, folder, people=people)
     )
     written = site.build()
     assert "datasets/lost.html" in written
@@ -366,7 +366,7 @@ def test_the_judge_of_the_page_is_the_first_of_the_configuration(root: Path) -> 
 def test_derived_variants_are_in_the_browser_of_probes_without_a_picture(root: Path, tmp_path: Path) -> None:
     (files,) = inputs.by_dataset(_files(root)).values()
     more = {dataclasses.replace(c, variant="fuse_mean:tddfa.none"): p for c, p in files.similarity.items() if c.variant == "tddfa.none"}
-    shown = people.browse(dataclasses.replace(files, similarity={**files.similarity, **more}), tmp_path, "people", people=2)
+    shown = browser.browse(dataclasses.replace(files, similarity={**files.similarity, **more}), tmp_path, "people", people=2)
     tiles = [p for person in shown for probe in person.probes for p in probe.pictures if p.name == "fuse_mean:tddfa.none"]
     assert tiles and all(not t.file and t.similarity[0] is not None and "embeddings" in t.why for t in tiles)
 

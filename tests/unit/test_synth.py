@@ -17,9 +17,9 @@ from frontalbench import images
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.synth import check, people, picture_set, turn
+from frontalbench.synth import check, directions, people, picture_set
+from frontalbench.synth.directions import Directions
 from frontalbench.synth.people import Bands, Instruments, Measured, Rejected, make_person, too_alike
-from frontalbench.synth.turn import Turn
 
 SHIPPED = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
 D = 512
@@ -34,7 +34,7 @@ def axis(place: int) -> np.ndarray:
     return vector
 
 
-TURN = Turn(mean=np.zeros(D), yaw=axis(0), pitch=axis(1), level=5.0)
+TURN = Directions(mean=np.zeros(D), yaw=axis(0), pitch=axis(1), level=5.0)
 
 
 class World:
@@ -99,7 +99,7 @@ def test_the_fitted_direction_turns_by_one_degree_and_does_not_nod() -> None:
     reading = random.standard_normal((dimension, 3)) * 8
     styles = random.standard_normal((3000, dimension)) @ root.T
     poses = styles @ reading + random.standard_normal((3000, 3)) + (0.0, 5.0, 0.0)
-    fitted = turn.fit(styles, poses, np.zeros(dimension), covariance)
+    fitted = directions.fit(styles, poses, np.zeros(dimension), covariance)
     assert np.allclose(reading.T @ fitted.yaw, [1, 0, 0], atol=0.03)
     assert np.allclose(reading.T @ fitted.pitch, [0, 1, 0], atol=0.03)
     # Of all directions that do this, none is less unusual (Lagrange: C^-1 d is a combination of the readings).
@@ -110,8 +110,8 @@ def test_the_fitted_direction_turns_by_one_degree_and_does_not_nod() -> None:
 
 
 def test_directions_survive_writing_and_reading(tmp_path: Path) -> None:
-    turn.save(tmp_path / "turn.npz", TURN)
-    read = turn.load(tmp_path / "turn.npz")
+    directions.save(tmp_path / "directions.npz", TURN)
+    read = directions.load(tmp_path / "directions.npz")
     assert np.array_equal(read.yaw, TURN.yaw)
     assert read.level == 5.0
 
@@ -121,11 +121,11 @@ def test_a_file_that_holds_no_directions_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("no")
     for name in ("other.npz", "text.npz"):
         with pytest.raises(BadInput, match=f"{name}: not a file of turning directions"):
-            turn.load(tmp_path / name)
+            directions.load(tmp_path / name)
 
 
 def test_the_shipped_directions_are_those_of_this_generator() -> None:
-    shipped = turn.load()
+    shipped = directions.load()
     assert shipped.mean.shape == shipped.yaw.shape == shipped.pitch.shape == (D,)
     assert 0.05 < np.linalg.norm(shipped.yaw) < 0.5  # per degree; styles have a length of about 21
     assert 0 < shipped.level < 10

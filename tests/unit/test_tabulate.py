@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from frontalbench.catalogue.modeltable import put_all
 from frontalbench.compare import curves
 from frontalbench.errors import BadInput
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarise, tables_of, write
+from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarize, tables_of, write
 from frontalbench.tabulate.columns import schema
 from frontalbench.tabulate.facts import from_cards, models_of
 from frontalbench.tabulate.paper import net_gain_markdown
@@ -77,8 +78,8 @@ def line(rows: list[dict[str, Any]], **keys: Any) -> dict[str, Any]:
 
 def test_every_file_is_the_same_byte_for_byte_and_order_of_inputs_does_not_matter(run: list[Path], tmp_path: Path) -> None:
     cells = [cell_of(p) for p in run]
-    first = summarise(cells, tmp_path / "one", facts=facts(), settings=QUICK)
-    second = summarise(cells[::-1], tmp_path / "two", facts=facts(), settings=QUICK)
+    first = summarize(cells, tmp_path / "one", facts=facts(), settings=QUICK)
+    second = summarize(cells[::-1], tmp_path / "two", facts=facts(), settings=QUICK)
     assert [p.name for p in first] == [p.name for p in second] and len(first) > 25
     for a, b in zip(first, second, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
@@ -100,7 +101,7 @@ def test_yaw_bins_of_the_configuration_replace_the_cards() -> None:
 
 
 def test_loaded_tables_hold_the_documented_columns(run: list[Path], tmp_path: Path) -> None:
-    summarise([cell_of(p) for p in run], tmp_path, facts=facts(), settings=QUICK)
+    summarize([cell_of(p) for p in run], tmp_path, facts=facts(), settings=QUICK)
     frames = load_master(tmp_path)
     assert set(frames) == set(TABLES)
     for name, frame in frames.items():
@@ -155,7 +156,7 @@ def test_leaking_backbone_is_marked_and_left_out_of_rankings(run: list[Path]) ->
 
 
 def test_synthetic_people_are_called_so_in_every_table(run: list[Path], tmp_path: Path) -> None:
-    summarise([cell_of(p) for p in run], tmp_path, facts=Facts(synthetic=frozenset({"frl"})), settings=QUICK)
+    summarize([cell_of(p) for p in run], tmp_path, facts=Facts(synthetic=frozenset({"frl"})), settings=QUICK)
     for name in ("table1_net_gain.md", "table2_enhancement.md", "table3_backbones.md"):
         assert "synthetic people" in (tmp_path / name).read_text()
     for name, columns in TABLES.items():
@@ -310,7 +311,22 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert first["identity_gain_both_low"] <= first["identity_gain_both"] <= first["identity_gain_both_high"]
     plain = line(made["table1_net_gain"], variant="mesh.none")
     assert plain["n_fallback"] == 0 and plain["identity_gain_both"] == plain["identity_gain"]
-    assert line(made["verification"], **fused)["n_fallback"] == len(hard)
+    verified = line(made["verification"], **fused)
+    assert verified["n_fallback"] == len(hard)
+    scored = [r for r in after.values() if r["role"] == "probe" and r["image_id"] not in hard]
+    assert verified["rank1_both"] == pytest.approx(np.mean([r["rank"] == 1 for r in scored]))
+    assert all(math.isfinite(verified[f"{name}_both"]) for name in ("dprime", "eer", "rank5", "slope", "area"))
+    assert verified["dprime_both"] != pytest.approx(verified["dprime"]), "the hard ones lower it"
+    unfused = line(made["verification"], variant="mesh.none")
+    assert all(unfused[f"{name}_both"] == unfused[name] for name in ("dprime", "eer", "rank1", "rank5", "slope", "area"))
+    first_rank = line(made["cmc"], **fused, rank=1)
+    assert (first_rank["n_fallback"], first_rank["share_both"]) == (len(hard), verified["rank1_both"])
+    pair = line(made["wins"], variant_a="original", variant_b=fused["variant"])
+    assert pair["n_fallback"] == pair["ties"] == len(hard) and pair["difference_both"] == pytest.approx(-row["mean_both"], abs=1e-6)
+    assert f"{len(hard)} of {len(probes)} images rest on one picture alone" in pair["note"]
+    for name in ("error_rates", "fnmr_by_yaw"):
+        found = [r for r in made[name] if r["variant"] == fused["variant"] and r.get("supported", True)]
+        assert all(0 <= r["fnmr_both"] <= 1 or r["n_fallback"] == r["n_images"] for r in found)
     assert sum(r["n_fallback"] for r in made["identities"] if r["variant"] == fused["variant"]) == len(hard)
     text = net_gain_markdown(made["table1_net_gain"])
     assert f"{len(probes)} ({len(hard)} alone)" in text

@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize.head import Head  # noqa: E402
-from frontalbench.frontalize.rnr_inputs import SPAN  # noqa: E402
+from frontalbench.frontalize.refiner_inputs import SPAN  # noqa: E402
 from frontalbench.geometry.similarity import apply, estimate_similarity  # noqa: E402
 from frontalbench.networks.recognizer import Prelu  # noqa: E402
-from frontalbench.networks.rnr import Rnr  # noqa: E402
+from frontalbench.networks.refiner import Refiner  # noqa: E402
 from frontalbench.synth import pairs  # noqa: E402
-from frontalbench.train import rnr  # noqa: E402
+from frontalbench.train import refiner  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop  # noqa: E402
 
 torch.set_num_threads(1)  # small pictures: a second thread only waits
@@ -26,12 +26,12 @@ torch.set_num_threads(1)  # small pictures: a second thread only waits
 
 def test_an_untrained_network_gives_the_mesh_back() -> None:
     planes = torch.rand(2, 11, 32, 32) * 2 - 1
-    assert torch.equal(Rnr(8, 3)(planes), planes[:, 3:6])
+    assert torch.equal(Refiner(8, 3)(planes), planes[:, 3:6])
 
 
 @pytest.mark.parametrize("fold", [2, 4])
 def test_a_folded_network_is_made_of_the_same_blocks_and_begins_with_the_mesh_too(fold: int) -> None:
-    plain, folded = Rnr(8, 2), Rnr(8, 2, fold)
+    plain, folded = Refiner(8, 2), Refiner(8, 2, fold)
     planes = torch.rand(1, 11, 32, 64) * 2 - 1
     assert torch.equal(folded(planes), planes[:, 3:6])
     mine, theirs = plain.state_dict(), folded.state_dict()
@@ -39,17 +39,17 @@ def test_a_folded_network_is_made_of_the_same_blocks_and_begins_with_the_mesh_to
 
 
 def test_a_run_begins_with_the_weights_of_another_size(tmp_path: Path) -> None:
-    settings = replace(rnr.TINY, width=4, levels=2)
-    small = rnr.Trainer(settings, [])
+    settings = replace(refiner.TINY, width=4, levels=2)
+    small = refiner.Trainer(settings, [])
     small.save(tmp_path)
-    large = rnr.Trainer(replace(settings, fold=2, seed=1), [])
-    assert large.begin_with(tmp_path / rnr.WEIGHTS) == ["entry.weight", "exit.bias", "exit.weight"]
+    large = refiner.Trainer(replace(settings, fold=2, seed=1), [])
+    assert large.begin_with(tmp_path / refiner.WEIGHTS) == ["entry.weight", "exit.bias", "exit.weight"]
     assert torch.equal(large.network.state_dict()["down.0.first.weight"], small.network.state_dict()["down.0.first.weight"])
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="no tensor fits"):
         large.begin_with(tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="no tensor fits"):
-        rnr.Trainer(replace(settings, width=8, fold=2), []).begin_with(_without_norms(tmp_path / rnr.WEIGHTS))
+        refiner.Trainer(replace(settings, width=8, fold=2), []).begin_with(_without_norms(tmp_path / refiner.WEIGHTS))
 
 
 def _without_norms(path: Path) -> Path:
@@ -62,7 +62,7 @@ def _without_norms(path: Path) -> Path:
 def test_the_loss_of_identity_gains_nothing_from_drawing_everybody_alike() -> None:
     wanted = torch.nn.functional.normalize(torch.randn(8, 16, generator=torch.Generator().manual_seed(0)))
     mean = torch.nn.functional.normalize(wanted.mean(0, keepdim=True)).expand(8, -1)
-    perfect, alike = rnr.identity_loss(wanted, wanted), rnr.identity_loss(mean, wanted)
+    perfect, alike = refiner.identity_loss(wanted, wanted), refiner.identity_loss(mean, wanted)
     others = ((wanted @ wanted.T).sum(1) - 1.0) / 7
     torch.testing.assert_close(perfect, others)  # 1 - (1 - others)
     # The mean face resembles everybody, itself no more than the others: nothing is gained, while similarity alone would go up.
@@ -107,7 +107,7 @@ def test_a_misfit_moves_what_turns_with_the_head_and_nothing_else() -> None:
 
 
 def test_a_full_checkpoint_stays_below_16_mb(tmp_path: Path) -> None:
-    trainer = rnr.Trainer(replace(rnr.FULL, batch=1, adversarial_from=0), [])
+    trainer = refiner.Trainer(replace(refiner.FULL, batch=1, adversarial_from=0), [])
     blank = {name: np.zeros((1, 32, 32, 3), np.uint8) for name in ("photograph", "turned", "wanted")}
     angles = {name: np.zeros((1, 2), np.float32) for name in ("pose", "target")}
     one = {"seen": np.zeros((1, 32, 32), np.uint8), "kind": np.zeros(1), "person": np.ones(1), "similarity": np.ones(1)}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from frontalbench.compare import groups, stats, verdict
+from frontalbench.compare import stats, verdict
+from frontalbench.compare.people import people_of
 from frontalbench.tabulate import Facts, master, paper
 from frontalbench.tabulate.dataset import Dataset
 
@@ -220,12 +221,6 @@ def test_more_draws_refine_a_small_p_and_keep_a_large_one() -> None:
     assert many[0] == pytest.approx(reference.ttest_1samp(d[:, 0], 0).pvalue, rel=2.0)
 
 
-def test_paired_t_is_the_one_of_the_textbook() -> None:
-    d = np.random.default_rng(1).normal(0.3, 1.0, 12)
-    assert verdict.paired_t(d) == pytest.approx(reference.ttest_1samp(d, 0).pvalue)
-    assert verdict.paired_t(np.zeros(5)) == 1.0 and np.isnan(verdict.paired_t([1.0]))
-
-
 def test_a_family_that_can_never_be_small_says_so() -> None:
     """8 people and 48 variants; 12 people and 296 of the paper, in one judge; 5 people alone."""
     for n, family, able in ((8, 48, False), (8, 6, True), (12, 296, False), (12, 37, True), (5, 1, False), (35, 296, True)):
@@ -252,9 +247,9 @@ def test_too_few_people_leave_the_bold_undecided_in_words() -> None:
 
 
 def test_people_behind_a_mean_per_image() -> None:
-    found = verdict.people_of([1.0, 1.0, 1.0, -2.0, np.nan], ["a", "a", "a", "b", "c"])
+    found = people_of([1.0, 1.0, 1.0, -2.0, np.nan], ["a", "a", "a", "b", "c"])
     assert found.mean == pytest.approx(-0.5) and found.effective == pytest.approx(16 / 10) and found.largest == 0.75
-    assert np.isnan(verdict.people_of([np.nan], ["a"]).mean)
+    assert np.isnan(people_of([np.nan], ["a"]).mean)
 
 
 def test_master_rows_stand_beside_the_mean_over_people_and_say_what_it_means() -> None:
@@ -276,21 +271,6 @@ def test_master_rows_stand_beside_the_mean_over_people_and_say_what_it_means() -
     bins = {r["yaw_bin"]: r for r in rows if (r["variant"], r["group"], r["yaw_axis"]) == ("mesh.none", "Net Gain", "abs")}
     steep = probe & (np.abs(base[1].yaw) >= 60) & (np.abs(base[1].yaw) < 75)
     assert bins["60 to 75"]["mean_people"] == pytest.approx(stats.subject_means(gain[steep], cell.subject[steep]).mean())
-
-
-def test_people_of_a_cell_stand_behind_the_very_rows_of_its_summary() -> None:
-    made, _ = kit.lost_the_hard_ones(np.random.default_rng(2), 9)
-    base, cell = made.original(kit.JUDGE), made.rows[kit.cell("mesh.sharp")]
-    assert base is not None
-    bins = groups.YawBins((0.0, 30.0, 60.0))
-    found = verdict.people_of_cell(cell, base[1], is_original=False, bins=bins)
-    rows = groups.summarise_cell(cell, base[1], is_original=False, bins=bins)
-    with_images = {(r["group"], r["subset"], r["yaw_axis"], r["yaw_bin"]) for r in rows if r["n_images"]}
-    assert set(found) == with_images
-    for row in rows:
-        place = (row["group"], row["subset"], row["yaw_axis"], row["yaw_bin"])
-        if place in found and row["n_subjects"] == row["n_images"]:
-            assert found[place].mean == pytest.approx(row["mean"])
 
 
 def test_p_and_interval_that_disagree_say_so() -> None:

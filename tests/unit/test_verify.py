@@ -50,6 +50,17 @@ def test_a_threshold_comes_from_the_photographs_of_a_run_and_of_several_datasets
     assert named.threshold == 0.2 and "do not exist" in named.basis
 
 
+def test_the_folder_of_all_runs_stands_for_the_only_one_in_it_and_of_several_one_must_be_named(tmp_path: Path) -> None:
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+    write_master(tmp_path / "mine")
+    assert api.find_threshold(tmp_path, **JUDGE, fmr=1e-3).threshold == 0.3
+    write_master(tmp_path / "other")
+    several = api.find_threshold(tmp_path, **JUDGE, fmr=1e-3)
+    assert several.threshold is None and "give one: " in several.basis and str(tmp_path / "other") in several.basis
+    assert api.find_threshold(tmp_path / "other", **JUDGE, fmr=1e-3).threshold == 0.3
+
+
 def test_what_was_not_measured_gives_no_threshold_and_says_what_to_do(master: Path, tmp_path: Path) -> None:
     assert api.find_threshold(tmp_path / "nowhere", **JUDGE, fmr=1e-3).threshold is None
     other = api.find_threshold(master, "yunet", "sface", 1e-3)

@@ -73,13 +73,15 @@ Source = UrlSource | PackageSource | FileSource
 
 @dataclass(frozen=True)
 class WeightFile:
-    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden)."""
+    """One weight file of a card. ``bytes`` and ``sha256`` are None only where the official values are unknown (``verified.level``: none, golden).
+    ``terms``: of a file that everybody must get from its makers: where, and what to accept there."""
 
     key: str
     file: str
     bytes: int | None
     sha256: str | None
     sources: tuple[Source, ...]
+    terms: str = ""
 
 
 @dataclass(frozen=True)
@@ -306,6 +308,11 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         lines.append("delivered: missing; a card of family made_elsewhere names the folder of results and who made them")
     if not elsewhere and "delivered" in data:
         lines.append("delivered: only for frontalizers of family made_elsewhere; leave it out")
+    foreign = kind == "frontalizer" and data.get("family") == "external"
+    if foreign and "external" not in data:
+        lines.append("external: missing; a card of family external names the adapter of its system")
+    if not foreign and "external" in data:
+        lines.append("external: only for frontalizers of family external; leave it out")
     verified = data.get("verified")
     level = verified.get("level") if isinstance(verified, Mapping) else None
     weights = data.get("weights")
@@ -391,7 +398,9 @@ def _build(data: Mapping[str, Any], file: Path, root: Path) -> ModelCard:
 
 def _weight(key: str, entry: Mapping[str, Any], root: Path) -> WeightFile:
     sources = tuple(_source(source, root) for source in entry["sources"])
-    return WeightFile(key=key, file=entry["file"], bytes=entry["bytes"], sha256=entry["sha256"], sources=sources)
+    return WeightFile(
+        key=key, file=entry["file"], bytes=entry["bytes"], sha256=entry["sha256"], sources=sources, terms=entry.get("terms", "")
+    )
 
 
 def _source(entry: Mapping[str, Any], root: Path) -> Source:

@@ -117,6 +117,9 @@ def model_table(root: Path | None = None) -> str:
 
 def weights_words(card: cards.ModelCard) -> str:
     """How much there is to fetch and by which ways, in a few words."""
+    assets = card.data.get("external", {}).get("assets", ())
+    if assets:
+        return f"{len(assets)} {'file' if len(assets) == 1 else 'files'} by hand"
     if not card.weights:
         return "of " + ", ".join(card.uses) if card.uses else "none"
     ways = sorted({_way(source) for weight in card.weights.values() for source in weight.sources})

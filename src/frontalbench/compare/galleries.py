@@ -58,7 +58,7 @@ def turned_galleries(meta: Metadata, plain: tuple[Gallery, Int], turned: Sequenc
     place = places_of(meta, np.array([name for name, _ in named], dtype=np.str_), turned[0]) if named else np.zeros(0, np.int64)
     angle = np.array([yaw for _, yaw in named], np.int64)
     ok = words == status.OK
-    missing = str(details[0]) if len(words) and (words == status.WEIGHTS_MISSING).all() else ""
+    missing = str(details[0]) if len(words) and words[0] in status.CANNOT_RUN_HERE and (words == words[0]).all() else ""
     wanted = np.where(meta.role == "probe", recipes.matched_angles(meta.yaw, edges), 0)
     angles = sorted(set(wanted.tolist()) - {0})
     galleries = [plain]

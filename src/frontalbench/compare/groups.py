@@ -15,7 +15,7 @@
 ``identity gain``        Net Gain - impostor gain, paired per probe
 =======================  ====================================================================================================
 
-Every group is summarised over images; an image's value is the mean over its pairs. Three subsets are kept apart:
+Every group is summarized over images; an image's value is the mean over its pairs. Three subsets are kept apart:
 
 * ``own``: all images that this variant gave an embedding for;
 * ``common``: images that gave one both in the variant and in ``original``: the only ones whose means may be compared;
@@ -36,15 +36,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, jackknife, stats
+from frontalbench.compare import bootstrap, jackknife, people, stats
 from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
+from frontalbench.compare.people import Moved, PersonMeans
 from frontalbench.errors import BadInput
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.object_]
+from frontalbench.types import Bool, Float, Float32, Int, Objects
 
 GAINS = ("Net Gain", "impostor gain", "identity gain")
 _NUMBERS = (
@@ -61,17 +58,17 @@ class Rows:
     each, while there are few enough) are gone; 0 for the own group. None where the table does not say.
     """
 
-    image_id: Words
-    identity: Words
-    subject: Words
-    role: Words
-    status: Words
-    detail: Words
-    yaw_source: Words
-    numbers: dict[str, FloatArray]
+    image_id: Objects
+    identity: Objects
+    subject: Objects
+    role: Objects
+    status: Objects
+    detail: Objects
+    yaw_source: Objects
+    numbers: dict[str, Float]
     moves: npt.NDArray[np.float16] | None = None
 
-    def __getattr__(self, name: str) -> FloatArray:
+    def __getattr__(self, name: str) -> Float:
         try:
             return self.numbers[name]
         except KeyError:
@@ -81,27 +78,27 @@ class Rows:
         return len(self.image_id)
 
     @property
-    def subject_code(self) -> IntArray:
+    def subject_code(self) -> Int:
         """(n,): each row's person, as a place in the sorted names of all people of the table."""
-        code: IntArray = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+        code: Int = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
         return code
 
     @property
-    def ok(self) -> BoolArray:
+    def ok(self) -> Bool:
         """Rows with an embedding and something to compare it with."""
-        usable: BoolArray = self.status == status.OK
+        usable: Bool = self.status == status.OK
         return usable
 
     @property
-    def fallback(self) -> BoolArray:
+    def fallback(self) -> Bool:
         """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
         alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
         return self.ok & alone
 
     @property
-    def fta(self) -> BoolArray:
+    def fta(self) -> Bool:
         """Rows that count as failure to acquire."""
-        failed: BoolArray = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
+        failed: Bool = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
         return failed
 
 
@@ -109,10 +106,10 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     """Read a similarity table; raises :class:`BadInput` when it is not one."""
     table = tables.read(path, tables.SIMILARITY).combine_chunks()
 
-    def words(name: str) -> Words:
+    def words(name: str) -> Objects:
         coded = table.column(name).combine_chunks().dictionary_encode()
         pool = np.array([*coded.dictionary.to_pylist(), ""], dtype=object)
-        found: Words = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        found: Objects = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
         return found
 
     numbers = {name: table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS}
@@ -126,11 +123,12 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         detail=words("detail"),
         yaw_source=words("yaw_source"),
         numbers=numbers,
-        moves=_read_moves(table.column("impostor_moves"), subject, path),
+        moves=read_moves(table.column("impostor_moves"), subject, path),
     )
 
 
-def _read_moves(column: pa.ChunkedArray, subject: Words, path: str | os.PathLike[str]) -> npt.NDArray[np.float16] | None:
+def read_moves(column: pa.ChunkedArray, subject: Objects, path: str | os.PathLike[str] = "table") -> npt.NDArray[np.float16] | None:
+    """The column ``impostor_moves`` of a whole table as :attr:`Rows.moves`; ``subject`` (n,)."""
     lists = column.combine_chunks()
     there = np.flatnonzero(np.asarray(lists.is_valid()))
     if not len(there):
@@ -162,7 +160,7 @@ class YawBins:
         right = [("signed", _label(a, b), a, b) for a, b in steps]
         return [("all", "all", float("nan"), float("nan")), *absolute, *left, *right, ("abs", "unknown", float("nan"), float("nan"))]
 
-    def codes(self, yaw: FloatArray) -> tuple[IntArray, IntArray]:
+    def codes(self, yaw: Float) -> tuple[Int, Int]:
         """For each yaw its place in :attr:`labels` among the \\|yaw\\| bins and among the signed ones (-1: in none)."""
         n = len(self.edges)
         known = np.isfinite(yaw)
@@ -185,41 +183,48 @@ def _label(low: float, high: float) -> str:
 class _Kind:
     group: str
     subset: str
-    values: FloatArray  # NaN where an image has no part in it
-    pairs: FloatArray  # pairs behind each value
-    eligible: BoolArray  # images that should have had a value
-    failed: BoolArray  # FTA among them
-    moves: FloatArray | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    values: Float  # NaN where an image has no part in it
+    pairs: Float  # pairs behind each value
+    eligible: Bool  # images that should have had a value
+    failed: Bool  # FTA among them
+    moves: Float32 | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    sign: int = 1  # of the moves
 
 
-def _penalised(values: FloatArray, failed: BoolArray, stranger: float) -> FloatArray:
+def _penalised(values: Float, failed: Bool, stranger: float) -> Float:
     return np.where(failed, stranger, values)
 
 
-def _mean(values: FloatArray) -> float:
+def _mean(values: Float) -> float:
     known = np.isfinite(values)
     return float(values[known].mean()) if known.any() else float("nan")
 
 
-def _where(mask: BoolArray, values: FloatArray) -> FloatArray:
+def _where(mask: Bool, values: Float) -> Float:
     return np.where(mask, values, np.nan)
 
 
-def eligible_probes(rows: Rows, original: Rows) -> BoolArray:
+def eligible_probes(rows: Rows, original: Rows) -> Bool:
     """Probes whose subject has a usable reference and that were not left out: the denominator of the FTA rate."""
     referenced = set(original.subject[(original.role == "reference") & original.ok])
     has = np.fromiter((s in referenced for s in rows.subject), np.bool_, len(rows))
-    counted: BoolArray = (rows.role == "probe") & has & (rows.ok | rows.fta)
+    counted: Bool = (rows.role == "probe") & has & (rows.ok | rows.fta)
     return counted
 
 
-def _moves(rows: Rows, groups: int) -> FloatArray:
+def _moves(rows: Rows, groups: int) -> Float32:
     """(n, groups) as numbers; NaN where the table does not say, so that no interval is made of it."""
     known = rows.moves is not None and rows.moves.shape[1] == groups
-    return rows.moves.astype(np.float64) if known and rows.moves is not None else np.full((len(rows), groups), np.nan)
+    return rows.moves.astype(np.float32) if known and rows.moves is not None else np.full((len(rows), groups), np.nan, np.float32)
 
 
-def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
+def moves_between(rows: Rows, other: Rows) -> Float32:
+    """(n, groups): how ``rows.impostor - other.impostor`` changes without each group's references; NaN where a table does not say."""
+    groups = next((r.moves.shape[1] for r in (rows, other) if r.moves is not None), 1)
+    return _moves(rows, groups) - _moves(other, groups)
+
+
+def _stranger_moves(rows: Rows, ok: Bool, moves: Float32) -> Float:
     """(groups,): how the mean impostor similarity of the images ``ok`` changes when a group is gone, its images and its references."""
     group = group_of(rows.subject_code, moves.shape[1])
     known = ok & np.isfinite(rows.impostor)
@@ -228,11 +233,11 @@ def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
     sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1]).astype(np.float64)
     numbers = np.bincount(group[known], minlength=moves.shape[1]).astype(np.float64)
     value, without, _ = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves[known].sum(axis=0)[:, None])
-    changed: FloatArray = without[:, 0] - value[0]
+    changed: Float = without[:, 0] - value[0]
     return changed
 
 
-def references_by_group(original: Rows, groups: int) -> FloatArray:
+def references_by_group(original: Rows, groups: int) -> Float:
     """(groups,): usable references of each group of people."""
     usable = (original.role == "reference") & original.ok
     return np.bincount(group_of(original.subject_code[usable], groups), minlength=groups).astype(np.float64)
@@ -247,9 +252,9 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     groups = next((r.moves.shape[1] for r in (rows, original) if r.moves is not None), 1)
     own = group_of(rows.subject_code, groups)
 
-    def of_failures(which: BoolArray, changed: FloatArray) -> FloatArray:
-        """Moves of images that count as a stranger's similarity."""
-        moves = np.where(which[:, None], changed, 0.0)
+    def of_failures(which: Bool, changed: Float) -> Float32:
+        """Float32 of images that count as a stranger's similarity."""
+        moves = np.where(which[:, None], changed, 0.0).astype(np.float32)
         moves[np.arange(len(moves)), own] = 0.0
         return moves
 
@@ -286,7 +291,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     refs, strangers = rows.n_references, rows.n_impostors
     base_moves = _moves(original, groups)
     base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
-    net_lost: FloatArray | None = None
+    net_lost: Float32 | None = None
     if lost is not None or base_lost is not None:
         net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
     other_moves = moves - base_moves
@@ -295,7 +300,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
         frontal_lost = moves if lost is None else np.where(failed[:, None], lost, moves)
         angled_lost = base_moves if base_lost is None else np.where(base_failed[:, None], base_lost, base_moves)
         other_lost = frontal_lost - angled_lost
-    full_lost = -other_lost if net_lost is None else net_lost - other_lost
+    full_lost, sign = (other_lost, -1) if net_lost is None else (net_lost - other_lost, 1)
     return [
         _Kind("Frontal vs GT", "own", _where(ok, rows.genuine), refs, probes, failed),
         _Kind("Frontal vs GT", "common", _where(both, rows.genuine), refs, probes, failed),
@@ -309,10 +314,10 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
         _Kind("Angled vs other GT", "common", _where(both, original.impostor), original.n_impostors, probes, failed, base_moves),
         _Kind("Net Gain", "common", net, refs, probes, failed),
         _Kind("impostor gain", "common", other, strangers, probes, failed, other_moves),
-        _Kind("identity gain", "common", net - other, refs, probes, failed, -other_moves),
+        _Kind("identity gain", "common", net - other, refs, probes, failed, other_moves, -1),
         _Kind("Net Gain", "penalised", net_full, refs, probes, failed, net_lost),
         _Kind("impostor gain", "penalised", other_full, strangers, probes, failed, other_lost),
-        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost),
+        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost, sign),
     ]
 
 
@@ -322,15 +327,17 @@ def check_same_images(rows: Rows, original: Rows, where: str) -> None:
         raise BadInput(f"{where}: not the same images as the table of variant 'original'; compare both from the same dataset again")
 
 
-def summarise_cell(
+def summarize_cell(
     rows: Rows, original: Rows, *, is_original: bool, bins: YawBins, resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.
 
     ``original``: the table of variant ``original`` of the same dataset, detector and backbone (``rows`` itself when ``is_original``).
-    Keys are the columns of the master table from ``group`` on (docs/statistics.md). The 95 % interval is Student's, from leaving people out
-    (:mod:`.jackknife`), as references too where strangers are part of the value; ``p_value`` (gains only) the sign-flip permutation test on
-    subject means. ``resamples`` and ``seed`` are those of the random sign flips.
+    Keys are the columns of the master table from ``group`` on (docs/statistics.md), and ``largest``, the share of the person with the most images.
+    The 95 % interval is Student's, from leaving people out (:mod:`.jackknife`), as references too where strangers are part of the value;
+    ``p_value`` (gains only) the sign-flip permutation test on people's means, and where strangers are part of them not below that of Student's t with
+    both sides left out: sign flips do not know that a reference person moves all of them at once. ``resamples`` and ``seed`` are those of the random
+    sign flips.
     """
     kinds = _kinds(rows, original, is_original)
     labels = bins.labels
@@ -346,11 +353,13 @@ def summarise_cell(
 
     out: list[dict[str, Any]] = []
     sums, numbers, tested, gaining = [], [], [], []
-    sided: list[tuple[int, FloatArray]] = []  # (row, how its sum changes without each group's references)
+    sided: list[tuple[int, Moved]] = []  # (row, what strangers' references do to its images)
     alone = rows.fallback
     mixed: list[int] = []  # rows with fallbacks, and their sums, numbers and changes without those
     rest_sums, rest_numbers = [], []
-    rest_sided: list[tuple[int, FloatArray]] = []
+    rest_sided: list[tuple[int, Moved]] = []
+    sided_p: dict[int, float] = {}
+    seen: dict[tuple[int, bytes], Moved] = {}
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -376,10 +385,15 @@ def summarise_cell(
                 numbers.append(number)
                 single = alone[here]
                 if kind.moves is not None:
-                    sided.append((len(out), kind.moves[here].sum(axis=0)))
+                    key = id(kind.moves), here.tobytes()
+                    if key not in seen:  # several groups move alike over the same images
+                        seen[key] = Moved.of(code[here], kind.moves[here])
+                    moved = seen[key] if kind.sign > 0 else -seen[key]
+                    sided.append((len(out), moved))
                 if single.any():
                     if kind.moves is not None:
-                        rest_sided.append((len(mixed), kind.moves[here[~single]].sum(axis=0)))
+                        rest = Moved.of(code[here[~single]], kind.moves[here[~single]])
+                        rest_sided.append((len(mixed), rest if kind.sign > 0 else -rest))
                     mixed.append(len(out))
                     rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
                     rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
@@ -388,6 +402,8 @@ def summarise_cell(
                     gaining.append((len(out), np.bincount(who, values > stats.TIE, minlength=n_subjects).astype(np.float64)))
                 if gain and labels[b][0] != "signed":
                     tested.append(len(out))
+                    if kind.moves is not None and len(here):
+                        sided_p[len(out)] = PersonMeans(total[number > 0] / number[number > 0], moved).left_out().p_value()
                 out.append(
                     {
                         "group": kind.group,
@@ -418,7 +434,9 @@ def summarise_cell(
     if not out:
         return out
     low, high = _mean_intervals(sums, numbers, sided, used)
-    for row, a, b in zip(out, low, high, strict=True):
+    whose = people.of_sums(np.stack(sums, axis=1), np.stack(numbers, axis=1))
+    for row, a, b, those in zip(out, low, high, whose, strict=True):
+        row |= {"mean_people": those.mean, "n_effective": those.effective, "largest": those.largest}
         row["ci_low"], row["ci_high"] = float(a), float(b)
         row["both_low"], row["both_high"] = float(a), float(b)
     if mixed:
@@ -435,25 +453,45 @@ def summarise_cell(
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)
         for i, p, mean in zip(tested, sign_flip_columns(means, seed=seed), means.T, strict=True):
-            out[i]["p_value"] = float(p)
+            out[i]["p_value"] = not_below(float(p), sided_p.get(i), out[i]["n_subjects"])
             out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
     return out
 
 
-def _mean_intervals(
-    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, FloatArray]], used: IntArray
-) -> tuple[FloatArray, FloatArray]:
-    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, how its sum changes without each group's
-    references), for those that both sides are drawn for."""
+def not_below(p: float, sided: float | None, n_people: int) -> float:
+    """``p`` of a sign-flip test, not below that of Student's t with both sides left out (None: no strangers are part of the value).
+
+    With too few people for Student's t no sign-flip test can decide anything either (:func:`.verdict.decidable`).
+    """
+    return p if sided is None or n_people < jackknife.MIN_PEOPLE else max(p, sided) if np.isfinite(sided) else np.nan
+
+
+def mean_estimate(values: Float, person: Int, moves: Float | Float32) -> jackknife.Estimate:
+    """The mean of ``values`` (n,) of images of ``person`` (n,; codes as in the table) and its interval, people left out on both sides; ``moves``
+    (n, groups): how each value changes without a group's references."""
+    if not len(values):
+        return jackknife.Estimate(np.nan, np.nan, np.nan)
+    moved = Moved.of(person, moves)
+    sums, numbers = people.sums_by(person, values[:, None])[1][:, 0], moved.numbers
+    low, high = _mean_intervals([sums], [numbers], [(0, moved)], moved.person)
+    return jackknife.Estimate(float(values.mean()), float(low[0]), float(high[0]))
+
+
+def _mean_intervals(sums: Sequence[Float], numbers: Sequence[Float], sided: Sequence[tuple[int, Moved]], used: Int) -> tuple[Float, Float]:
+    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, what strangers' references do to its images),
+    for those that both sides are drawn for."""
     low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
     if sided:
-        group = group_of(used, len(sided[0][1]))
-        merged = np.zeros((2, len(sided[0][1]), len(sided)))
-        for k, (i, _) in enumerate(sided):
+        groups = sided[0][1].sums.shape[1]
+        group = group_of(used, groups)
+        merged, moved, excess = np.zeros((2, groups, len(sided))), np.zeros((groups, len(sided))), np.zeros(len(sided))
+        for k, (i, what) in enumerate(sided):
             np.add.at(merged[0, :, k], group, sums[i])
             np.add.at(merged[1, :, k], group, numbers[i])
+            moves, images = what.by_group(np.ones(len(what.person)))
+            moved[:, k], excess[k] = moves.sum(axis=0), jackknife.counted_twice(moves, images)
         places = [i for i, _ in sided]
-        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], np.stack([moved for _, moved in sided], axis=1))
+        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], moved, excess)
     return low, high
 
 
@@ -464,7 +502,7 @@ def _flips(n: int, seed: int) -> npt.NDArray[np.float32]:
     return signs
 
 
-def sign_flip_columns(means: FloatArray, *, seed: int = 0) -> FloatArray:
+def sign_flip_columns(means: Float, *, seed: int = 0) -> Float:
     """Two-sided sign-flip p values (M,) of M columns of subject means (n, M), NaN where a subject has no part; as :func:`.stats.sign_flip_p`.
 
     Columns with few subjects are tested exactly, the others share 9,999 random flips.

@@ -4,7 +4,12 @@ Pictures of one person are not independent of each other; people are. So a stati
 where strangers' references are part of it, from the references too), and the spread of these values is the spread of the statistic
 (Efron and Tibshirani 1993, chapter 11; with unequal people it is the CR3 estimator of Bell and McCaffrey 2002). Student's t has as many degrees
 of freedom as the people's shares of the data leave (Satterthwaite's rule with the working model of equal people; Bell and McCaffrey 2002, section 4):
-people - 1 when all bring the same, fewer when a few bring most. Below :data:`MIN_FREEDOM` nothing is said.
+people - 1 when all bring the same, fewer when a few bring most, and fewer again because people are not normal (:data:`KURTOSIS`). Below
+:data:`MIN_FREEDOM` nothing is said.
+
+Where strangers' references are part of a value, leaving people out on both sides counts what is particular to a *pair* of people twice, once for each
+of them; :func:`counted_twice` is taken off again (the bias of Efron and Stein 1981; for sums over pairs it is the correction of Aronow, Samii and
+Assenova 2015).
 """
 
 from __future__ import annotations
@@ -13,14 +18,17 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 LEVEL = 0.95
 MIN_PEOPLE = 6
 """Below so many people, or unequal ones that are worth fewer, there is no interval."""
 MIN_FREEDOM = MIN_PEOPLE - 1
+KURTOSIS = 1.0
+"""Excess kurtosis that people are taken to have. Some are hard to recognise, so their values have a long tail, and a spread from few of them is known
+less well than that of normal people. They are too few to estimate it. With 1, a mean of ten people of whom each is a goat with a chance of .1, or
+whose values are exponential, is covered in 92 %, that of normal people in 96."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,14 @@ class Estimate:
 class LeftOut:
     """A value, what it is ``without`` each person (n,), and each person's ``share`` (n,) of the data behind it.
 
-    The people of two of them stand in the same order when they are compared; a person without data leaves the value as it is.
+    The people of two of them stand in the same order when they are compared; a person without data leaves the value as it is. ``excess``: what
+    the variance counts twice (:func:`counted_twice`).
     """
 
     value: float
-    without: FloatArray
-    share: FloatArray
+    without: Float
+    share: Float
+    excess: float = 0.0
 
     def __sub__(self, other: LeftOut) -> LeftOut:
         """The difference, paired by person; the share is the larger one, made to add up to 1 again."""
@@ -50,18 +60,16 @@ class LeftOut:
         return LeftOut(self.value - other.value, self.without - other.without, share / total if total > 0 else share)
 
     def __truediv__(self, factor: float) -> LeftOut:
-        return LeftOut(self.value / factor, self.without / factor, self.share)
+        return LeftOut(self.value / factor, self.without / factor, self.share, self.excess / factor**2)
 
     def spread(self) -> tuple[float, float]:
         """(standard error, degrees of freedom); NaN where a person cannot be left out."""
-        error, freedom = spread(np.array([self.value]), self.without[:, None], self.share[:, None])
+        error, freedom = spread(np.array([self.value]), self.without[:, None], self.share[:, None], np.array([self.excess]))
         return float(error[0]), float(freedom[0])
 
-    def estimate(self, level: float = LEVEL, least: int = MIN_PEOPLE) -> Estimate:
-        """With Student's interval; none below ``least`` people's worth."""
-        low, high = t_intervals(np.array([self.value]), self.without[:, None], self.share[:, None], level)
-        if not self.spread()[1] >= least - 1 - 1e-9:
-            return Estimate(self.value, math.nan, math.nan)
+    def estimate(self, level: float = LEVEL) -> Estimate:
+        """With Student's interval."""
+        low, high = t_intervals(np.array([self.value]), self.without[:, None], self.share[:, None], np.array([self.excess]), level)
         return Estimate(self.value, float(low[0]), float(high[0]))
 
     def p_value(self) -> float:
@@ -73,23 +81,24 @@ class LeftOut:
             return math.nan
         if error == 0:
             return 1.0 if self.value == 0 else 0.0
-        return float(2.0 * stdtr(freedom, -abs(self.value) / error))
+        degrees = float(of_people(np.array([freedom]), self.share[:, None])[0])
+        return float(2.0 * stdtr(degrees, -abs(self.value) / error))
 
 
-def shares(numbers: FloatArray) -> FloatArray:
+def shares(numbers: Float) -> Float:
     """``numbers`` of data per person (n, M), made to add up to 1 in every column (0 where there are none)."""
     total = numbers.sum(axis=0)
     return numbers / np.where(total > 0, total, 1.0)
 
 
-def carriers_of(counts: FloatArray) -> FloatArray:
+def carriers_of(counts: Float) -> Float:
     """(M,): the effective number of people among whom ``counts`` (n, M) are spread (Kish 1965); 0 where there are none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        effective: FloatArray = np.nan_to_num(counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0))
+        effective: Float = np.nan_to_num(counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0))
     return effective
 
 
-def freedom(share: FloatArray) -> tuple[FloatArray, FloatArray]:
+def freedom(share: Float) -> tuple[Float, Float]:
     """(degrees of freedom, factor of the variance), each (M,), of a mean with the people's ``share`` (n, M).
 
     With people of one spread and the weights w, leaving p out moves the mean by u_p (x_p - mean), u = w / (1 - w), and the products of these moves
@@ -107,53 +116,86 @@ def freedom(share: FloatArray) -> tuple[FloatArray, FloatArray]:
         return trace**2 / square, q / trace
 
 
-def spread(value: FloatArray, without: FloatArray, share: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """(standard errors, degrees of freedom), each (M,), of values (M,) from what they are without each person (n, M)."""
+def of_people(degrees: Float, share: Float) -> Float:
+    """Degrees of freedom (M,) of :func:`freedom` for people whose values have the excess kurtosis :data:`KURTOSIS`, not 0.
+
+    The spread is a sum of squares with the expected parts b (sum 1); its relative variance 2 / degrees grows by kurtosis x sum b^2.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        part = (share / (1.0 - share)) ** 2 * (1.0 - 2.0 * share + (share**2).sum(axis=0))
+        fewer: Float = 2.0 / (2.0 / degrees + KURTOSIS * (part**2).sum(axis=0) / part.sum(axis=0) ** 2)
+    return fewer
+
+
+def spread(value: Float, without: Float, share: Float, excess: Float | float = 0.0) -> tuple[Float, Float]:
+    """(standard errors, degrees of freedom of normal people), each (M,), of values (M,) from what they are without each person (n, M).
+
+    ``excess`` (M,) is taken off the variances, never more than half of them: more cannot have been counted twice.
+    """
     degrees, factor = freedom(share)
     with np.errstate(invalid="ignore"):
-        error = np.sqrt(factor * ((value - without) ** 2).sum(axis=0))
+        variance = factor * ((value - without) ** 2).sum(axis=0)
+        error = np.sqrt(np.maximum(variance - excess, variance / 2))
     return error, degrees
 
 
-def t_intervals(value: FloatArray, without: FloatArray, share: FloatArray, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
-    """(low, high), each (M,): Student's intervals; NaN below :data:`MIN_FREEDOM` degrees of freedom."""
+def counted_twice(moves: Float, numbers: Float) -> float:
+    """What the variance of a mean over images counts twice: the sum of squares of what is particular to each pair of people.
+
+    ``moves`` (n, n): by how much the sum over the images of each person (row) changes when the references of another one (column) are gone;
+    ``numbers`` (n,) of images. What a person's references do to everybody alike is no matter of a pair and is taken out first, which takes a little
+    of the rest along: (n - 2) / (n - 1) of it stays, on either side.
+    """
+    total, people = numbers.sum(), int((numbers > 0).sum())
+    if people < 3:
+        return 0.0
+    share = numbers / total
+    part = moves / total
+    others = 1.0 - share
+    alike = (part.sum(axis=0) - np.diagonal(part)) / np.where(others > 0, others, 1.0)
+    part = part - share[:, None] * alike
+    np.fill_diagonal(part, 0.0)
+    return float(((part + part.T) ** 2).sum() / 2.0 * ((people - 1.0) / (people - 2.0)) ** 2)
+
+
+def t_intervals(value: Float, without: Float, share: Float, excess: Float | float = 0.0, level: float = LEVEL) -> tuple[Float, Float]:
+    """(low, high), each (M,): Student's intervals; NaN below :data:`MIN_FREEDOM` degrees of freedom (of normal people)."""
     from scipy.special import stdtrit
 
-    error, degrees = spread(value, without, share)
+    error, degrees = spread(value, without, share, excess)
     enough = np.isfinite(error) & (degrees >= MIN_FREEDOM - 1e-9)
-    half = np.where(enough, stdtrit(np.where(enough, degrees, 1.0), (1.0 + level) / 2) * error, np.nan)
+    half = np.where(enough, stdtrit(np.where(enough, of_people(degrees, share), 1.0), (1.0 + level) / 2) * error, np.nan)
     return value - half, value + half
 
 
-def logit_intervals(
-    rate: FloatArray, error: FloatArray, share: FloatArray, carriers: FloatArray, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def logit_intervals(rate: Float, error: Float, share: Float, carriers: Float, level: float = LEVEL) -> tuple[Float, Float]:
     """(low, high), each (M,), of rates (M,) with their standard errors: Student's on the scale of log odds.
 
     A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So there are no more degrees of freedom than
     ``carriers`` (M,), the effective number of people who bring the rarer outcome (:func:`carriers_of`), and one more. Where the rate is 0 or 1
     the spread is not known at all: exact ends over people (Clopper and Pearson 1934).
     """
-    from scipy.special import stdtrit
+    from scipy.special import expit, stdtrit
 
     degrees, _ = freedom(share)
-    with np.errstate(divide="ignore"):
-        people = 1.0 / (share**2).sum(axis=0)
+    squares = (share**2).sum(axis=0)
+    people = 1.0 / np.where(squares > 0, squares, 1.0)
     enough = np.isfinite(error) & np.isfinite(rate) & (degrees >= MIN_FREEDOM - 1e-9)
+    degrees = of_people(degrees, share)
     tail = (1.0 - level) / 2
     inside = enough & (rate > 0) & (rate < 1)
     p = np.where(inside, rate, 0.5)
     degrees = np.where(inside, np.minimum(degrees, np.maximum(carriers, 1.0) + 1.0), degrees)
     half = stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail) * np.where(inside, error, 0.0) / (p * (1.0 - p))
     odds = np.log(p / (1.0 - p))
-    low, high = 1.0 / (1.0 + np.exp(half - odds)), 1.0 / (1.0 + np.exp(-half - odds))
+    low, high = expit(odds - half), expit(odds + half)
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(inside, low, np.where(rate >= 1, tail ** (1.0 / people), 0.0))
         high = np.where(inside, high, np.where(rate <= 0, 1.0 - tail ** (1.0 / people), 1.0))
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
-def mean_left_out(sums: FloatArray, numbers: FloatArray, moved: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:
+def mean_left_out(sums: Float, numbers: Float, moved: Float | None = None) -> tuple[Float, Float, Float]:
     """(values (M,), without (n, M), share (n, M)) of means from sums and numbers per person, each (n, M).
 
     ``moved`` (n, M): by how much the sum over everybody else's images changes when this person's references are gone.
@@ -168,17 +210,18 @@ def mean_left_out(sums: FloatArray, numbers: FloatArray, moved: FloatArray | Non
 
 
 def mean_intervals(
-    sums: FloatArray, numbers: FloatArray, moved: FloatArray | None = None, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
-    """(low, high), each (M,), of means; see :func:`mean_left_out`. A person may matter as a reference only: then ``numbers`` is 0, ``moved`` not."""
+    sums: Float, numbers: Float, moved: Float | None = None, excess: Float | float = 0.0, level: float = LEVEL
+) -> tuple[Float, Float]:
+    """(low, high), each (M,), of means; see :func:`mean_left_out` and :func:`counted_twice`.
+
+    A person may matter as a reference only: then ``numbers`` is 0, ``moved`` not.
+    """
     if not len(sums):
         return np.full(sums.shape[1], np.nan), np.full(sums.shape[1], np.nan)
-    return t_intervals(*mean_left_out(sums, numbers, moved), level)
+    return t_intervals(*mean_left_out(sums, numbers, moved), excess, level)
 
 
-def rate_intervals(
-    hits: FloatArray, numbers: FloatArray, error: FloatArray | None = None, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def rate_intervals(hits: Float, numbers: Float, error: Float | None = None, level: float = LEVEL) -> tuple[Float, Float]:
     """(low, high), each (M,), of rates ``sum(hits) / sum(numbers)`` from counts per person (n, M); see :func:`logit_intervals`.
 
     ``error`` (M,): standard errors, if not the jackknife's.

@@ -2,6 +2,7 @@
 
 Pictures of one person hang together, so every person gives **one value per question**: the mean of the paired differences of the own images.
 The place in a ranking, its test and the sign that must agree all stand on these values; a mean per image beside them must have the same sign.
+Where strangers are part of the values, people are drawn as references too: p is then not below that of Student's t with both sides left out.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare import groups, stats
-from frontalbench.compare.groups import FloatArray
+from frontalbench.compare.people import PersonMeans
+from frontalbench.types import Float, Float32, Int
 
 SIGNIFICANT = 0.05
 """A p value (after the family is counted) below this is called a difference."""
@@ -30,65 +32,6 @@ away; but nothing is called best that is not above it on the images that both ga
 _CHUNK = 5000  # sign patterns at once
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-# How many people there are, really ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class People:
-    """Whose images a mean per image stands on. ``mean``: of the people's means, everybody counts once; ``effective``: (sum n)^2 / sum n^2 of their
-    numbers of images (Kish 1965), as many people as that if all had equally many; ``largest``: share of the one with the most images, 0 .. 1."""
-
-    mean: float
-    effective: float
-    largest: float
-
-
-NOBODY = People(math.nan, math.nan, math.nan)
-
-
-def people_of(values: npt.ArrayLike, subject: npt.ArrayLike) -> People:
-    """Of ``values`` (n,) of images of ``subject`` (n,); NaN values are left out."""
-    array = np.asarray(values, np.float64)
-    known = np.isfinite(array)
-    if not known.any():
-        return NOBODY
-    code = np.unique(np.asarray(subject)[known], return_inverse=True)[1]
-    return _people(np.bincount(code, array[known])[:, None].astype(np.float64), np.bincount(code)[:, None].astype(np.float64))[0]
-
-
-def _people(sums: FloatArray, numbers: FloatArray) -> list[People]:
-    """From sums and numbers of images per person (S, M), one each per column."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        total = numbers.sum(axis=0)
-        mean = np.nansum(sums / numbers, axis=0) / (numbers > 0).sum(axis=0)
-        effective, largest = total**2 / (numbers**2).sum(axis=0), numbers.max(axis=0) / total
-    return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
-
-
-RowKey = tuple[str, str, str, str]
-
-
-def people_of_cell(rows: groups.Rows, original: groups.Rows, *, is_original: bool, bins: groups.YawBins) -> dict[RowKey, People]:
-    """(group, subset, yaw axis, yaw bin) -> the people behind that row of :func:`.groups.summarise_cell` (same arguments)."""
-    labels = bins.labels
-    absolute, signed = bins.codes(original.yaw)
-    everywhere = np.zeros(len(rows), np.int64)
-    code = np.unique(original.subject.astype(np.str_), return_inverse=True)[1]
-    n, m = int(code.max(initial=-1)) + 1, len(labels)
-    out: dict[RowKey, People] = {}
-    for kind in groups._kinds(rows, original, is_original):
-        known = np.isfinite(kind.values)
-        for place in (everywhere, absolute, signed):
-            here = known & (place >= 0)
-            cell = code[here] * m + place[here]
-            sums = np.bincount(cell, kind.values[here], minlength=n * m).reshape(n, m).astype(np.float64)
-            numbers = np.bincount(cell, minlength=n * m).reshape(n, m).astype(np.float64)
-            for label, found in zip(labels, _people(sums, numbers), strict=True):
-                if math.isfinite(found.effective):
-                    out[kind.group, kind.subset, label[0], label[1]] = found
-    return out
 
 
 # What a test can decide ------------------------------------------------------------------------------------------------------
@@ -120,7 +63,7 @@ def undecidable_note(n_people: int, family: int) -> str:
     return f"not decidable with {n_people} {who} ({tests}): the smallest possible p of one is {lowest:.2g}"
 
 
-def sign_flip(differences: FloatArray, *, family: int = 1, seed: int = 0) -> FloatArray:
+def sign_flip(differences: Float, *, family: int = 1, seed: int = 0) -> Float:
     """Two-sided sign-flip p values (M,) of people's differences (S, M), NaN where a person has no part; the draws follow the size of the family."""
     p = groups.sign_flip_columns(differences, seed=seed)
     flips = enough_flips(family)
@@ -139,19 +82,6 @@ def sign_flip(differences: FloatArray, *, family: int = 1, seed: int = 0) -> Flo
             beyond += (np.abs(signs @ d) >= observed).sum(axis=0)
         p[close] = (beyond + 1) / (flips + 1)
     return p
-
-
-def paired_t(differences: npt.ArrayLike) -> float:
-    """Two-sided p of Student's paired t test of people's differences (S,), S - 1 degrees of freedom. 1 when all are 0, NaN below two people."""
-    d = np.asarray(differences, np.float64)
-    if len(d) < 2:
-        return math.nan
-    spread = float(d.std(ddof=1))
-    if spread <= 1e-15:
-        return 1.0 if abs(float(d.mean())) <= 1e-15 else 0.0
-    from scipy.special import stdtr
-
-    return float(2 * stdtr(len(d) - 1, -abs(float(d.mean())) / (spread / math.sqrt(len(d)))))
 
 
 # Who is best -----------------------------------------------------------------------------------------------------------------
@@ -181,16 +111,25 @@ class Ranking(Generic[Key]):
         return self.order[0]
 
 
-def complete_enough(values: Mapping[Key, FloatArray]) -> list[Key]:
+def complete_enough(values: Mapping[Key, Float]) -> list[Key]:
     """Candidates that gave at least :data:`FEW` of the most complete one's images, in the given order."""
     counts = {key: int(np.isfinite(v).sum()) for key, v in values.items()}
     most = max(counts.values(), default=0)
     return [key for key, n in counts.items() if n > 0 and n >= FEW * most]
 
 
-def rank(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, family: int, seed: int = 0) -> Ranking[Key] | None:
-    """Rank candidates; ``values``: each one's value per image (n,), higher is better, NaN where it gave none; ``subject`` (n,). ``family``: how many
-    comparisons of a leader with a rival are made in all. None where fewer than two candidates have an image in common."""
+def rank(
+    values: Mapping[Key, Float],
+    subject: npt.ArrayLike,
+    *,
+    family: int,
+    moves: Mapping[Key, Float] | Mapping[Key, Float32] | None = None,
+    seed: int = 0,
+) -> Ranking[Key] | None:
+    """Rank candidates; ``values``: each one's value per image (n,), higher is better, NaN where it gave none; ``subject`` (n,) of the whole table.
+    ``family``: how many comparisons of a leader with a rival are made in all. ``moves``: how each value changes without the references of each group
+    of people (n, groups), where strangers are part of it; a candidate without any is not moved. None where fewer than two candidates have an image in
+    common."""
     chosen = complete_enough(values)
     if len(chosen) < 2:
         return None
@@ -205,7 +144,8 @@ def rank(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, family: in
     order = sorted(range(len(chosen)), key=lambda i: (-overall[i], i))
     first, rest = order[0], order[1:]
     p = sign_flip(means[:, [first]] - means[:, rest], family=family, seed=seed)
-    hardest = int(np.argmax(p))
+    p = _both_sides(p, [(first, i) for i in rest], [(moves or {}).get(key) for key in chosen], table, here, people)
+    hardest = int(np.argmax(np.nan_to_num(p, nan=1.0)))
     per_image = table[here].mean(axis=0)
     above = [overall[first] > overall[i] and per_image[first] > per_image[i] for i in rest]
     left_out = tuple(key for key in values if key not in chosen)
@@ -237,11 +177,35 @@ class Place:
     last: int
 
 
-def places(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, seed: int = 0) -> dict[Key, Place]:
+def _both_sides(
+    p: Float,
+    pairs: Sequence[tuple[int, int]],
+    moves: Sequence[Float | Float32 | None],
+    table: Float,
+    here: Int,
+    subject: npt.ArrayLike,
+) -> Float:
+    """``p`` (M,) of sign flips on the differences of ``pairs`` of columns of ``table`` (n, K) over the images ``here``, not below those of Student's
+    t with both sides left out; ``moves`` of each column (n, groups), None: no strangers in it."""
+    shape = next((m.shape[1] for m in moves if m is not None), 0)
+    if not shape:
+        return p
+    person = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)[here]
+    still: Float32 = np.zeros((len(here), shape), np.float32)
+    means = [PersonMeans.of(table[here, i], person, still if m is None else m[here]) for i, m in enumerate(moves)]
+    n_people = len(means[0].means)
+    return np.array(
+        [groups.not_below(float(q), (means[a] - means[b]).left_out().p_value(), n_people) for q, (a, b) in zip(p, pairs, strict=True)]
+    )
+
+
+def places(
+    values: Mapping[Key, Float], subject: npt.ArrayLike, *, moves: Mapping[Key, Float] | Mapping[Key, Float32] | None = None, seed: int = 0
+) -> dict[Key, Place]:
     """Places of candidates (arguments as :func:`rank`), over the images that all of them gave, by the mean of the people's means.
 
-    One is behind another where the sign-flip test on people says so (Holm over all pairs) and the mean over images has the same sign. Empty where no
-    image was given by all.
+    One is behind another where the test on people says so (Holm over all pairs) and the mean over images has the same sign. Empty where no image
+    was given by all.
     """
     chosen = complete_enough(values)
     table = np.stack([values[key] for key in chosen], axis=1) if chosen else np.zeros((0, 0))
@@ -254,7 +218,9 @@ def places(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, seed: in
     left, right = np.triu_indices(len(chosen), 1)
     ahead, behind = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.int64)
     if len(left):
-        adjusted = stats.holm(sign_flip(means[:, left] - means[:, right], family=len(left), seed=seed))
+        p = sign_flip(means[:, left] - means[:, right], family=len(left), seed=seed)
+        pairs = list(zip(left.tolist(), right.tolist(), strict=True))
+        adjusted = stats.holm(_both_sides(p, pairs, [(moves or {}).get(key) for key in chosen], table, here, subject))
         for a, b, p in zip(left, right, adjusted, strict=True):
             better, worse = (a, b) if overall[a] > overall[b] else (b, a)
             if p < SIGNIFICANT and per_image[better] > per_image[worse]:
@@ -262,7 +228,7 @@ def places(values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, seed: in
     return {chosen[i]: Place(1 + at, 1 + int(ahead[i]), len(chosen) - int(behind[i])) for at, i in enumerate(order)}
 
 
-def _means(table: FloatArray, code: npt.NDArray[np.int64]) -> FloatArray:
+def _means(table: Float, code: npt.NDArray[np.int64]) -> Float:
     """Means per person (S, K) of the columns of (n, K)."""
     numbers = np.bincount(code)
     return np.stack([np.bincount(code, column) / numbers for column in table.T], axis=1)

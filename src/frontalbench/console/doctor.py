@@ -8,7 +8,7 @@ import platform
 import runpy
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from frontalbench.catalogue.cards import PackageSource, Source, UrlSource
 from frontalbench.console import project
 from frontalbench.errors import FrontalbenchError
 from frontalbench.plan.plan import Plan
-from frontalbench.weights import packages, store
+from frontalbench.weights import foreign, packages, store
 from frontalbench.weights.faults import SourceFault
 
 OK, ADVICE, BROKEN = "ok", "note", "MEND"
@@ -168,9 +168,19 @@ def _disk() -> Iterator[Check]:
             yield Check("disk", OK, f"{free:.0f} GB free at {there} for {what}")
 
 
-def _gpu() -> Iterator[Check]:
+def _gpus() -> str:
+    """Names and memory of the NVIDIA GPUs, a line each; empty where there is none."""
     tool = shutil.which("nvidia-smi")
-    cards_seen = _output([tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]) if tool else ""
+    return _output([tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]) if tool else ""
+
+
+def has_gpu() -> bool:
+    """Whether this machine has an NVIDIA GPU."""
+    return bool(_gpus())
+
+
+def _gpu() -> Iterator[Check]:
+    cards_seen = _gpus()
     if not cards_seen:
         yield Check("gpu", OK, "no NVIDIA GPU seen; everything runs on the CPU (LivePortrait takes about a minute a picture there)")
         return
@@ -205,11 +215,15 @@ def _cluster() -> Iterator[Check]:
 
 def _weights(configuration: Path | None, *, network: bool) -> Iterator[Check]:
     plan = Plan(*_configuration(configuration))
-    receipts = [Path(receipt) for receipt in plan.receipts()]
-    models = [plan.card(receipt.parent.name, receipt.stem) for receipt in receipts]
+    receipts = [Path(receipt) for receipt in plan.cards.receipts()]
+    models = [plan.cards.card(receipt.parent.name, receipt.stem) for receipt in receipts]
     needed = {(need.card.kind, need.card.name): need.card for need in store.requirements(models)}
     absent = [card for card in needed.values() if store.status(card).state == store.ABSENT]
     yield from _pictures(plan)
+    for name in plan.cards.external():
+        for word, line in foreign.lacks(plan.cards.card("frontalizer", name)):
+            yield Check("external", ADVICE, f"{line} (until then its cells become {word})")
+    yield from (Check("licences", ADVICE, line) for line in _to_accept(absent))
     if not absent:
         yield Check("weights", OK, f"all {len(needed)} models with weights have them, in {store.folder()}")
         return
@@ -234,6 +248,12 @@ def _weights(configuration: Path | None, *, network: bool) -> Iterator[Check]:
         )
     else:
         yield Check("weights", OK, f"{start} at the first run, all within reach" + (f" (no answer: {silent})" if silent else ""))
+
+
+def _to_accept(absent: Iterable[cards.ModelCard]) -> list[str]:
+    """Of files that are not here and come from their makers alone: where, and what to accept there."""
+    found = {weight.file: (card.name, weight.terms) for card in absent for weight in card.weights.values() if weight.terms}
+    return [f"{file} (of {name}): {terms}" for file, (name, terms) in found.items()]
 
 
 def _configuration(path: Path | None) -> tuple[dict[str, object], str]:

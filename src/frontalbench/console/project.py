@@ -17,9 +17,11 @@ from frontalbench.weights import checksums
 
 LAID_OUT = (
     "Snakefile",
+    "adapters",
     "constraints.txt",
     "config",
     "demo",
+    "docs",
     "envs",
     "profiles",
     "reports/captions",

@@ -23,6 +23,7 @@ LAYOUTS: Mapping[str, str] = {
     "biwi": "frontalbench.datasets.biwi:scan",
     "cfp": "frontalbench.datasets.cfp:scan",
     "csv": "frontalbench.datasets.index:scan",
+    "flat": "frontalbench.datasets.flat:scan",
     "folder": "frontalbench.datasets.folder:scan",
     "frll": "frontalbench.datasets.frll:scan",
     "lfw": "frontalbench.datasets.lfw:scan",

@@ -8,7 +8,7 @@ from frontalbench.errors import BadConfig
 from frontalbench.networks.recognizer import Recognizer
 
 
-def load_judge(card: ModelCard) -> Recognizer:
+def load_recognizer(card: ModelCard) -> Recognizer:
     """The network of a backbone card, fetched if need be.
 
     Raises :class:`~frontalbench.errors.BadConfig` for params that the card's family does not know, or that this network cannot follow.
@@ -18,5 +18,5 @@ def load_judge(card: ModelCard) -> Recognizer:
     params = read_params(card)
     mean, std = set(params["mean"]), set(params["std"])
     if len(mean) > 1 or len(std) > 1 or (params["colour"], params["layout"]) != ("rgb", "nchw"):
-        raise BadConfig(f"{card.path}: a judge with a gradient takes RGB, nchw, and one mean and std for all three colours")
+        raise BadConfig(f"{card.path}: a recognizer with a gradient takes RGB, nchw, and one mean and std for all three colours")
     return Recognizer(store.fetch(card), mean=mean.pop(), std=std.pop())

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pyarrow as pa
 
@@ -19,7 +19,7 @@ from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
-from frontalbench.plan.variant import ORIGINAL, parse
+from frontalbench.plan.variant import MIRRORED, ORIGINAL, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,34 +28,193 @@ if TYPE_CHECKING:
     from frontalbench.images import RGB
 
 
+NAME = "{{ snakemake.wildcards.dataset }}"
+"""The dataset's name in a caption, which Snakemake fills in."""
+
+
 @dataclass(frozen=True)
 class Plot:
-    """One kind of figure, declared once. ``text``: what it shows; ``subcategory``: where it stands in the report, its caption being
-    ``reports/captions/NAME.rst``; ``faces``: it shows faces, so it is a JPEG (a tenth of the bytes of PNG, because the report carries them all);
-    ``of_a_variant``: a sheet about one variant with pixels. :class:`Workshop` draws it by its method ``_NAME``; :func:`requests` says when."""
+    """One kind of figure, declared once; :class:`Workshop` draws it by its method ``_NAME``.
+
+    ``text``: what it shows, up to a comma its title; ``subcategory``: where it stands in the report. ``about``: drawn for every ``judge``, for every
+    ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized. ``faces``: it shows
+    faces, so it is a JPEG, a tenth of the bytes of PNG, because the report carries them all. ``judged``: the first judge chooses its pictures.
+    ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
+    ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
+    ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).
+    From these two workflow/scripts/figure_pages.py makes both pages.
+    """
 
     name: str
     text: str
     subcategory: str
+    about: Literal["judge", "variant", "dataset"]
+    needs: str
+    shows: str
+    caption: str
+    frontals: bool = True
     faces: bool = False
-    of_a_variant: bool = False
+    judged: bool = False
+    values: tuple[str, ...] = ()
+    values_of_photographs: tuple[str, ...] = ()
+    kilobytes: int = 0
+    per_variant: int = 0
 
 
 PLOTS = (
-    Plot("distributions", "similarity distributions of all groups, one row per variant", "1 Similarity"),
-    Plot("gain_by_yaw", "Net Gain and identity gain in bins of |yaw|", "2 Gain"),
-    Plot("gain_curve", "Net Gain and identity gain as smooth curves over |yaw|", "2 Gain"),
-    Plot("heatmap", "detector x backbone, one value per cell with n and FTA", "3 Detectors and backbones"),
-    Plot("cost", "seconds per image of every frontalizer and enhancement", "4 Cost"),
-    Plot("triples", "angled, frontal, GT: best, median and worst probes of a variant", "5 Pictures", faces=True, of_a_variant=True),
-    Plot("variants", "one probe through every variant, with its similarity", "5 Pictures", faces=True),
-    Plot("ordered", "a frontal beside the gallery, sorted by similarity", "5 Pictures", faces=True, of_a_variant=True),
-    Plot("failures", "what failed, where and why", "6 Failures", faces=True),
+    Plot(
+        "distributions",
+        "similarity distributions of all groups, one row per variant",
+        "1 Similarity",
+        about="judge",
+        frontals=False,
+        per_variant=12,
+        needs="similarity of `original` and the variants",
+        shows="a row for GT vs GT, the angled photos and each variant; filled: against the own GT, outlined: against the angled "
+        "photo, grey: impostors",
+        caption=f"How similar two pictures of the same person are, as {NAME} is judged by the detector and backbone named in the "
+        "title: each row is one kind of probe (GT against GT, the angled photos, every variant), filled against the "
+        "person's own GT, outlined against the angled photo itself, grey against other people. The diamond is the mean "
+        "with its 95 % interval (over people; none with fewer than six) and n counts pictures: a frontalizer keeps "
+        "identity where its filled hill lies right of the one of the angled photos while its grey hill does not move.",
+    ),
+    Plot(
+        "gain_by_yaw",
+        "Net Gain and identity gain in bins of |yaw|",
+        "2 Gain",
+        about="judge",
+        per_variant=11,
+        needs="the same",
+        shows="identity gain (full colour) and Net Gain (pale, dashed) in bins of |yaw|, a panel per variant on common axes",
+        caption=f"What frontalization changes in {NAME}, by how far the head is turned: Net Gain is similarity(frontal, GT) minus "
+        "similarity(angled, GT) of the same probe, identity gain takes away what the same picture gains on other people's "
+        "GT. Above zero the frontal view is better than the photo it was made from; a panel per variant, all on the same "
+        "axes; bars are 95 % intervals over people, n is the number of probes in the bin, a hollow mark has too few people "
+        "for an interval, and probes that lost their face are counted as failures and not here.",
+    ),
+    Plot(
+        "gain_curve",
+        "Net Gain and identity gain as smooth curves over |yaw|",
+        "2 Gain",
+        about="judge",
+        per_variant=11,
+        needs="the same",
+        shows="the same as smooth curves; drawn only where probes cover at least 8 different degrees",
+        caption=rf"Net Gain and identity gain in {NAME} as a smooth function of the measured \|yaw\| (local linear fit), with a band "
+        "of 95 % over people. Only drawn where probes cover enough different angles; between two nominal angles a curve "
+        "would be invented, and the bins of the other figure are all there is.",
+    ),
+    Plot(
+        "gate_sweep",
+        "identity gain of gates against the share of probes turned",
+        "2 Gain",
+        about="judge",
+        per_variant=9,
+        needs="the same; for the control `mirror.none`",
+        shows="mean identity gain over *all* probes when only those from some |yaw| on are turned, against the share turned; a panel per "
+        "variant, the control `mirror.none` dashed in each; the best gate's angle is written at its point",
+        caption=rf"What turning only some pictures of {NAME} gains: each point is a gate that takes the frontal from some \|yaw\| on and the "
+        "photograph below it, and its height is the mean identity gain over all probes, turned or not, with a band of 95 % over "
+        "people. Where the curve is highest left of its right end, selective frontalization beats turning every picture; the "
+        "best angle is chosen on the pictures that are shown, so its height is a little flattered. The dashed line is the "
+        "same gate over mirror images.",
+    ),
+    Plot(
+        "heatmap",
+        "detector x backbone, one value per cell with n and FTA",
+        "3 Detectors and backbones",
+        about="variant",
+        values=("identity_gain",),
+        values_of_photographs=("genuine", "rank1"),
+        kilobytes=28,
+        needs="similarity of every judge",
+        shows="detector x backbone; the gain of a variant, or similarity and rank-1 share of `original`; n and FTA in every field",
+        caption=f"Every combination of detector (row) and backbone (column) judging the same pictures of {NAME}; the variant and "
+        "the value are in the title. Each field gives the mean, its 95 % interval over people, the number n of pictures "
+        "behind it and FTA, the share of probes for which no embedding could be made: a high value with a high FTA is a "
+        "detector that gave up on the hard pictures.",
+    ),
+    Plot(
+        "cost",
+        "seconds per image of every frontalizer and enhancement",
+        "4 Cost",
+        about="dataset",
+        per_variant=3,
+        needs="frontals and variants",
+        shows="seconds per image in the model: median, 5th to 95th percentile; finding faces and poses for it is in `results/cost`",
+        caption=f"Seconds per picture of {NAME} for every frontalizer and enhancement, model time only (loading and decoding left "
+        "out), fastest on top. The mark is the median, the bar runs from the 5th to the 95th percentile; the times belong "
+        "to the machine that ran this workflow and to nothing else.",
+    ),
+    Plot(
+        "triples",
+        "angled, frontal, GT: best, median and worst probes of a variant",
+        "5 Pictures",
+        about="variant",
+        faces=True,
+        judged=True,
+        kilobytes=220,
+        needs="similarity, images, the variant's pictures (and crops, for a method that moves the crop)",
+        shows="angled, what the variant made of it, GT: the best, the most ordinary and the worst by Net Gain",
+        caption=f"Angled photo, what the variant made of it, and GT of the probes of {NAME} with the best, the most ordinary and "
+        "the worst Net Gain, with their similarity to the person's GT. The rows are chosen by the numbers alone, ties by "
+        "name, and of different people as far as there are enough: nobody picked them.",
+    ),
+    Plot(
+        "variants",
+        "one probe through every variant, with its similarity",
+        "5 Pictures",
+        about="dataset",
+        faces=True,
+        judged=True,
+        per_variant=26,
+        needs="the same, all variants",
+        shows="one probe through every variant",
+        caption=f"One probe of {NAME} in every variant, from a slightly to a strongly turned head, beside the person's GT (framed); "
+        "the number is the similarity to the GT. Where a variant failed its status stands in place of the number.",
+    ),
+    Plot(
+        "ordered",
+        "a frontal beside the gallery, sorted by similarity",
+        "5 Pictures",
+        about="variant",
+        faces=True,
+        judged=True,
+        kilobytes=320,
+        needs="the same and embeddings",
+        shows="a frontal beside the gallery, most similar first, the own GT framed",
+        caption=f"What a variant made of a photo, beside the gallery of {NAME}, the most similar GT first: the person's own GT is "
+        "framed wherever it lands, and that photo is shown at its own similarity. Identity is kept where the framed "
+        "picture comes first and well before the next; one picture (the most similar one) is shown per person.",
+    ),
+    Plot(
+        "failures",
+        "what failed, where and why",
+        "6 Failures",
+        about="dataset",
+        faces=True,
+        frontals=False,
+        kilobytes=110,
+        needs="images, frontals, variants, crops",
+        shows='every picture that failed, once, at the first step where it did; "also" names later steps at which the same '
+        "picture failed. The counts above count every step",
+        caption=f'Pictures of {NAME} for which no embedding came out, each once, at the first step where it failed; "also" names '
+        "the later steps at which the same picture failed. They are counted as failures to acquire (FTA) in every table; a "
+        "selection over all kinds of failure is shown, the line above gives all counts.",
+    ),
 )
 """Every figure of a dataset, in the order of the report and the site."""
 NAMES = {plot.name: plot.text for plot in PLOTS}
 GRIDS = frozenset(plot.name for plot in PLOTS if plot.faces)
-SHEETS = tuple(plot.name for plot in PLOTS if plot.of_a_variant)
+SHEETS = tuple(plot.name for plot in PLOTS if plot.faces and plot.about == "variant")
+
+
+def named(name: str) -> Plot:
+    """The declaration of a figure; raises :class:`BadInput` for a name that is none."""
+    found = next((plot for plot in PLOTS if plot.name == name), None)
+    if found is None:
+        raise BadInput(f"figure '{name}' is not known; known: {', '.join(NAMES)}")
+    return found
 
 
 @dataclass(frozen=True)
@@ -94,19 +253,24 @@ class ReportEntry:
     labels: dict[str, str]
 
 
-_SUBCATEGORY = {plot.name: plot.subcategory for plot in PLOTS}
-
-
 REPORT_KILOBYTES = 3400
 """What the figures of a report may weigh in all: the file also holds 3 MB of Snakemake's own, and everything as letters (4 for 3 bytes), and should
 stay below 8 MB, so that it opens on any machine and fits a mail. The site has every figure."""
+_CELL_KILOBYTES = 1.5
+"""What the tables in the report weigh for each cell, in letters; its rows of table 1, of `missing` where it failed, its part of table 2."""
+_REST_KILOBYTES = 7900 - 3100 - 400
+"""For figures and tables, in letters: less Snakemake's own and the charts of jobs (:data:`.report.JOBS`)."""
+
+
+def figure_kilobytes(cells: int) -> float:
+    """What the figures of a report of so many cells may weigh in all."""
+    return max(0.0, min(REPORT_KILOBYTES, 0.75 * (_REST_KILOBYTES - _CELL_KILOBYTES * cells)))
 
 
 def _kilobytes(request: Request, variants: int) -> int:
     """About how much a figure of so many variants weighs (measured on the demo)."""
-    each = {"triples": 220, "ordered": 320, "heatmap": 28, "failures": 110}
-    parts = {"distributions": 12, "gain_by_yaw": 11, "gain_curve": 11, "variants": 26, "cost": 3}
-    return each[request.name] if request.name in each else parts[request.name] * (variants + 2)
+    plot = named(request.name)
+    return plot.kilobytes + plot.per_variant * (variants + 2)
 
 
 def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> set[Request]:
@@ -128,42 +292,41 @@ def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> s
 
 
 def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], datasets: int = 1) -> list[ReportEntry]:
-    """Every file of :func:`stems` with its place in the report, as far as :data:`REPORT_KILOBYTES`, shared by so many ``datasets``, allow."""
+    """Every file of :func:`stems` with its place in the report, as far as :func:`figure_kilobytes`, shared by so many ``datasets``, allow."""
     entries = []
     wanted = list(requests(variants, judges))
-    chosen = _for_report(wanted, len(variants), REPORT_KILOBYTES / max(1, datasets))
+    datasets = max(1, datasets)
+    chosen = _for_report(wanted, len(variants), figure_kilobytes(len(variants) * len(judges) * datasets) / datasets)
     for request in wanted:
+        plot = named(request.name)
         labels = {"figure": request.name.replace("_", " ")}
-        if request.name == "heatmap":
+        if plot.values:
             labels |= {"variant": request.variant, "value": series.METRICS[request.metric]}
         elif request.judge[0]:
-            labels |= {"variant": request.variant} if request.name in SHEETS else {"variant": "all"} if request.name == "variants" else {}
+            labels |= {"judge": {}, "variant": {"variant": request.variant}, "dataset": {"variant": "all"}}[plot.about]
             labels |= {"detector": request.judge[0], "backbone": request.judge[1]}
         for kind in request.formats:
             shown = request in chosen and kind == request.formats[0]  # of a plot the PNG, a third of the SVG's bytes
-            entries.append(ReportEntry(f"{request.stem}.{kind}", request.name if shown else "", _SUBCATEGORY[request.name], labels))
+            entries.append(ReportEntry(f"{request.stem}.{kind}", request.name if shown else "", plot.subcategory, labels))
     return entries
 
 
 def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iterator[Request]:
     """The figures of a dataset with these variants (without ``original``) and these (detector, backbone) pairs; the first pair chooses pictures."""
     made = [v for v in variants if v != ORIGINAL]
+    drawn = [plot for plot in PLOTS if made or not plot.frontals]
     for judge in judges:
-        yield Request("distributions", judge=judge)
-        if made:
-            yield Request("gain_by_yaw", judge=judge)
-            yield Request("gain_curve", judge=judge)
-    for metric in ("genuine", "rank1"):
-        yield Request("heatmap", variant=ORIGINAL, metric=metric)
+        yield from (Request(plot.name, judge=judge) for plot in drawn if plot.about == "judge")
+    for plot in PLOTS:
+        yield from (Request(plot.name, variant=ORIGINAL, metric=metric) for metric in plot.values_of_photographs)
     for variant in made:
-        yield Request("heatmap", variant=variant, metric="identity_gain")
-        if parse(variant).has_pixels:
-            yield Request("triples", variant=variant, judge=judges[0])
-            yield Request("ordered", variant=variant, judge=judges[0])
-    if made:
-        yield Request("cost")
-        yield Request("variants", judge=judges[0])
-    yield Request("failures")
+        for plot in drawn:
+            if plot.about == "variant" and (parse(variant).has_pixels or not plot.faces):
+                judge = judges[0] if plot.judged else ("", "")
+                yield from (Request(plot.name, variant, judge, metric) for metric in plot.values or ("",))
+    for plot in drawn:
+        if plot.about == "dataset":
+            yield Request(plot.name, judge=judges[0] if plot.judged else ("", ""))
 
 
 def stems(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> list[str]:
@@ -190,9 +353,7 @@ class Workshop:
 
     def draw(self, request: Request) -> Figure:
         """The figure; raises :class:`BadInput` when its inputs are missing or hold nothing to draw."""
-        if request.name not in NAMES:
-            raise BadInput(f"figure '{request.name}' is not known; known: {', '.join(NAMES)}")
-        maker: Callable[[Request], Figure] = getattr(self, f"_{request.name}")
+        maker: Callable[[Request], Figure] = getattr(self, f"_{named(request.name).name}")
         return maker(request)
 
     def make(self, out: Path, requests: Sequence[Request]) -> Iterator[tuple[Request, str]]:
@@ -264,7 +425,17 @@ class Workshop:
         from frontalbench.figures import plots
 
         gains = {variant: self._gains(variant, request.judge) for variant in self._judged(request.judge)}
-        return plots.gain_curve(gains, resamples=self.resamples, seed=self.seed, title=self._title(request), notice=self._notice(request))
+        return plots.gain_curve(gains, title=self._title(request), notice=self._notice(request))
+
+    def _gate_sweep(self, request: Request) -> Figure:
+        from frontalbench.figures import plots
+
+        original = self._table(ORIGINAL, request.judge)
+        judged = {name: table for name, table in self._judged(request.judge).items() if not parse(name).is_gate}
+        steps = {name: series.gate_steps(original, table) for name, table in judged.items()}
+        control = steps.get(MIRRORED, ())
+        shown = {name: found for name, found in steps.items() if name != MIRRORED} or steps
+        return plots.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,14 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from frontalbench.compare import curves
+from frontalbench.compare.gates import Step
+from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
 from frontalbench.figures import palette, style
 from frontalbench.figures.series import (
     FEWEST_PLACES,
     FEWEST_PROBES,
     METRICS,
-    RESAMPLES,
-    SEED,
     Bin,
     CellValue,
     Gains,
@@ -228,7 +229,7 @@ def _gain_line(
         axes.plot([place], [interval.mean], marker=palette.marker(name), color=tint, markerfacecolor=face, alpha=look.get("alpha"))
 
 
-def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "", resamples: int = RESAMPLES, seed: int = SEED) -> Figure:
+def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "") -> Figure:
     """Identity gain (with a band of 95 % over people) and Net Gain (pale, dashed) as smooth curves over \\|yaw\\|, a panel per variant on common axes
     (:func:`frontalbench.compare.curves.smooth`).
 
@@ -246,7 +247,7 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
         for axes, (name, gains) in zip(panels, usable.items(), strict=True):
             near = curves.near(np.abs(gains.yaw), degrees)
             for key, (look, _) in _LOOKS.items():
-                curve = curves.smooth(np.abs(gains.yaw), getattr(gains, key), gains.subject, degrees, resamples=resamples, seed=seed)
+                curve = _curve(gains, key, degrees)
                 if key == "identity":
                     axes.fill_between(
                         curve.yaw, curve.low, curve.high, color=palette.colour(name), where=near.tolist(), alpha=0.18, linewidth=0
@@ -254,6 +255,60 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
                 axes.plot(curve.yaw, np.where(near, curve.mean, np.nan), color=palette.colour(name), label=f"_{key}", **look)
             _panel_title(axes, f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,})", int(variants[name].alone.sum()))
         _panel_words(made, panels, "|yaw| of the probe in degrees", band=True)
+        return _finish(made, title, notice)
+
+
+def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
+    """Smooth curve of Net Gain or identity gain; the band of the latter leaves strangers' references out too, none where they are not known."""
+    yaw, values = np.abs(gains.yaw), getattr(gains, key)
+    if key != "identity":
+        return curves.smooth(yaw, values, gains.subject, degrees)
+    if gains.moves is None or gains.person is None:
+        curve, nothing = curves.smooth(yaw, values, gains.subject, degrees), np.full(len(degrees), np.nan)
+        return replace(curve, low=nothing, high=nothing)
+    people = gains.moves.shape[1]
+    return curves.smooth(yaw, values, group_of(gains.person, people), degrees, people=people, moves=-gains.moves)
+
+
+def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] = (), *, title: str = "", notice: str = "") -> Figure:
+    """Mean identity gain over all probes, with a band of 95 % over people, against the share of them whose frontal is taken: one gate per point.
+
+    ``variants``: name -> steps (:func:`frontalbench.figures.series.gate_steps`); ``control``: the control's, pale and dashed in every panel.
+    Raises :class:`BadInput` when no gate turns anything.
+    """
+    usable = {name: list(steps) for name, steps in variants.items() if any(step.share > 0 for step in steps)}
+    if not usable:
+        raise BadInput("gate sweep: no probe of known yaw has an embedding both before and after frontalization")
+    with style.drawing():
+        made, panels = _panels(len(usable))
+        for axes, (name, steps) in zip(panels, usable.items(), strict=True):
+            share = [100 * step.share for step in steps]
+            tint = palette.colour(name)
+            axes.fill_between(share, [step.low for step in steps], [step.high for step in steps], color=tint, alpha=0.18, linewidth=0)
+            if control:
+                axes.plot([100 * s.share for s in control], [s.gain for s in control], color=palette.ORIGINAL_COLOUR, **_LOOKS["net"][0])
+            axes.plot(share, [step.gain for step in steps], color=tint, marker=palette.marker(name), markersize=3)
+            best = max(steps, key=lambda step: (step.gain, step.angle))
+            axes.annotate(
+                f"{best.angle:g}°", (100 * best.share, best.gain), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
+            )
+            axes.set_title("\n".join(textwrap.wrap(style.readable(name), 38)[:2]), fontsize=9)
+        for i, axes in enumerate(panels):
+            if i % _ACROSS == 0:
+                axes.set_ylabel("identity gain over all probes", fontsize=9)
+            if i + _ACROSS >= len(panels):
+                axes.set_xlabel("% of the probes turned", fontsize=9)
+            axes.set_xlim(-4, 104)
+            axes.set_xticks(range(0, 101, 25))
+        low, high = panels[0].get_ylim()
+        panels[0].set_yticks([tick for tick in panels[0].get_yticks() if low <= tick <= high])
+        ink = palette.ORIGINAL_COLOUR
+        keys = [
+            Line2D([], [], color=ink, marker="o", markersize=3, label="gates from 90° (left) to 0° in steps of 5° (band: 95 % interval)")
+        ]
+        if control:
+            keys.append(Line2D([], [], color=ink, label="the control: the same gates over mirror", **_LOOKS["net"][0]))
+        made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
         return _finish(made, title, notice)
 
 

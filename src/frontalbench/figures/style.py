@@ -22,7 +22,7 @@ DPI = 100
 """Pixels per inch of every figure on screen; PNG files have :data:`PNG_DPI`."""
 PNG_DPI = 160
 JPG_DPI = 100
-"""Grids of faces have hundreds of pictures in all; this is sharp enough to judge a face by, and half the bytes."""
+"""Grids of faces have hundreds of pictures in all; this is sharp enough to tell a face by, and half the bytes."""
 FORMATS = ("png", "svg", "jpg")
 
 REFERENCE_COLOUR = "#000000"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ from frontalbench.frontalize.batches import Batched, to_picture
 from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.inversion import Inverter, Recipe, Target
-from frontalbench.frontalize.selftest import Judge, landmark_judge
+from frontalbench.frontalize.selftest import PoseEstimate, landmark_pose
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles
 from frontalbench.geometry.similarity import apply, estimate_similarity
@@ -101,10 +101,10 @@ class Eg3dFrontalizer(Batched[tuple[Framed, Target]]):
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
         """Checks of the average head from three cameras; ``views`` are not looked at."""
-        return head_checks(self._generator, self._fitter.basis, self._side, landmark_judge())
+        return head_checks(self._generator, self._fitter.basis, self._side, landmark_pose())
 
 
-def head_checks(generator: Eg3dGenerator, basis: Basis, side: int, judge: Judge) -> list[Check]:
+def head_checks(generator: Eg3dGenerator, basis: Basis, side: int, estimate: PoseEstimate) -> list[Check]:
     """Do the weights draw a head that stands where the cameras think? Of the average style, from the front and from 25 degrees to both sides."""
     average = generator.backbone.mapping.get_buffer("w_avg")
     poses, pictures = [], []
@@ -121,7 +121,7 @@ def head_checks(generator: Eg3dGenerator, basis: Basis, side: int, judge: Judge)
         five = Landmarks(np.column_stack([flat, np.zeros(len(flat))]), "ibug68").to("five").flat
         box = np.concatenate([flat.min(axis=0), flat.max(axis=0)])
         pictures.append(to_picture(drawn, -1.0, 1.0))
-        poses.append(judge(pictures[-1], Face(box.astype(np.float32), 1.0, five.astype(np.float32), 1)))
+        poses.append(estimate(pictures[-1], Face(box.astype(np.float32), 1.0, five.astype(np.float32), 1)))
     contrast = min(float(picture.mean(axis=2).std()) for picture in pictures)
     off = [abs(pose[0] - yaw) for pose, yaw in zip(poses, SELFTEST_YAWS, strict=True)]
     return [
@@ -194,20 +194,19 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[t
     """
     from frontalbench.catalogue import cards
     from frontalbench.catalogue.params import Params
-    from frontalbench.embed.gradient import load_judge
+    from frontalbench.embed.gradient import load_recognizer
     from frontalbench.landmarks import tddfa
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
     params = Params(card)
     default = Recipe()
-    read = {field.name: getattr(default, field.name) for field in fields(Recipe)}
-    recipe = Recipe(
-        **{
-            name: params.integer(name, value, low=0) if isinstance(value, int) else params.number(name, value, low=0.0)
-            for name, value in read.items()
-        }
-    )
+    read: dict[str, Any] = {field.name: getattr(default, field.name) for field in fields(Recipe)}
+    asked: dict[str, Any] = {
+        name: params.integer(name, value, low=0) if isinstance(value, int) else params.number(name, value, low=0.0)
+        for name, value in read.items()
+    }
+    recipe = Recipe(**asked)
     keep = params.text("keep", "")
     params.finish()
     if not 1 <= recipe.rays <= SIDE or recipe.samples < 2:
@@ -222,9 +221,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[t
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     network.eval().requires_grad_(False).to(place)
-    recogniser = load_judge(identity).to(place)
+    recognizer = load_recognizer(identity).to(place)
     folder = cards.state_root() / Path(keep) if keep else None
-    inverter = Inverter(network, recogniser, recipe, place, keep=folder, about=f"{card.digest()} {_code()}")
+    inverter = Inverter(network, recognizer, recipe, place, keep=folder, about=f"{card.digest()} {_code()}")
     fitter = tddfa.load(card.the("landmarks", "tddfa"), threads=threads, device=device)
     return Eg3dFrontalizer(card.name, Eg3dFamily(fitter, inverter), network, recipe.rays)
 

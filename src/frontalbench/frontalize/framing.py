@@ -25,7 +25,7 @@ from frontalbench.landmarks.base import Landmarks
 from frontalbench.types import Float
 
 if TYPE_CHECKING:
-    from frontalbench.frontalize.turning import Placement
+    from frontalbench.frontalize.drawing import Placement
 
 
 SMALLEST = 8.0
@@ -148,6 +148,16 @@ def inner_eyes(landmarks: Landmarks, side: int = 128) -> Float:
     return _square(between + (0.5 - 0.2) * size * down, size, tilt, side)
 
 
+def eyes_to_mouth(landmarks: Landmarks, side: int = 128) -> Float:
+    """TP-GAN's crop: the face upright (as in :func:`nose_bridge`), 48 of 128 pixels from the middle of the eyes down to that of the mouth, the eyes
+    in row 40 and half way across."""
+    tilt, down = _upright(landmarks)
+    right, left, _, mouth_right, mouth_left = landmarks.to("five").flat
+    eyes = (right + left) / 2.0
+    size = float(((mouth_right + mouth_left) / 2.0 - eyes) @ down) * 128.0 / 48.0
+    return _square(eyes + (0.5 - 40.5 / 128.0) * size * down, size, tilt, side)
+
+
 def five_point(points: npt.ArrayLike, side: int = 512) -> Float:
     """Five points (5, 2) brought to :data:`FIVE_512` by least squares. Raises BadInput for degenerate points."""
     return estimate_similarity(points, resized_points(FIVE_512, 512, side))
@@ -160,13 +170,29 @@ def detection(box: npt.ArrayLike, side: int = 256, *, scale: float = 1.2, tilt: 
     return _square(np.array([(x1 + x2) / 2.0, (y1 + y2) / 2.0]), scale * max(x2 - x1, y2 - y1), tilt, side)
 
 
+def landmark_square(landmarks: Landmarks, side: int = 224) -> Float:
+    """DECA's crop, not turned: the box around 68 points, the mean of its sides 1.1 times as large, and a quarter more, rounded down to pixels; the
+    middles of the border pixels lie on that square's edge."""
+    points = landmarks.to("ibug68").flat
+    low, high = points.min(axis=0), points.max(axis=0)
+    size = float(int(1.25 * 1.1 * float((high - low).sum()) / 2.0))
+    return _square((low + high) / 2.0, size * side / (side - 1), 0.0, side)
+
+
 def head_square(placement: Placement, cm: float, side: int, *, offset: npt.ArrayLike = (0.0, 0.0), lean: float = 0.0) -> Float:
-    """A square of ``cm`` centimetres of the fitted head. ``offset``: of its middle from the head's middle, (right, down) in cm in the upright head;
-    ``lean``: how far the head's upright axis leans clockwise in the crop, degrees."""
+    """A square of ``cm`` centimetres of the fitted head. ``lean``: how far the head's upright axis leans clockwise in the crop, degrees; ``offset``:
+    of its middle from the head's middle, (right, down) in cm along the crop's axes, which are the upright head's where ``lean`` is 0."""
     angle = placement.tilt - lean
     upright = matrix_from_angles(0.0, 0.0, angle)[:2, :2]
     centre = placement.middle[:2] + upright @ np.asarray(offset, np.float64) * placement.scale
     return _square(centre, cm * placement.scale, angle, side)
+
+
+def moved(matrix: Float, there: Float, here: Float, scale: float, lean: float) -> Float:
+    """Photograph -> result pixels (2, 3), where a fitted head is drawn anew: what the crop (``matrix``: photograph -> crop) has at ``there`` (2,)
+    lies at ``here`` (2,), ``scale`` times as large, turned back by ``lean`` degrees."""
+    turned = scale * matrix_from_angles(0.0, 0.0, -lean)[:2, :2]
+    return np.column_stack([turned @ matrix[:, :2], turned @ (matrix[:, 2] - there) + here])
 
 
 def resized_points(points: Float, side: int, new: int) -> Float:

@@ -19,12 +19,11 @@ from torch import Tensor
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Place, View
 from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
-from frontalbench.frontalize.check import Check
-from frontalbench.frontalize.selftest import SelfTestedBatched
+from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.fsgan import heatmaps
-from frontalbench.fsgan.turning import Lifted, lift, steps
+from frontalbench.fsgan.lifting import Lifted, lift, steps
 from frontalbench.fsgan.views import mixture
-from frontalbench.geometry.crop import square_matrix, warp
+from frontalbench.geometry.crop import square_matrix
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.geometry.similarity import apply, invert
@@ -154,35 +153,8 @@ class FsganFamily:
         return to_picture(drawn, -1.0, 1.0), Place(item.matrix, border_mask(SIDE))
 
 
-class FsganFrontalizer(SelfTestedBatched[Prepared]):
-    """The family, with the self-test of networks and one more check where it can turn: turned to its own pose a face is what it was."""
-
-    def __init__(self, name: str, family: FsganFamily, *, takes_target_pose: bool, batch: int) -> None:
-        super().__init__(name, family, takes_target_pose=takes_target_pose, batch=batch)
-        self._fsgan = family
-
-    def selftest(self, views: Sequence[View]) -> list[Check]:
-        """See :class:`~frontalbench.frontalize.base.SelfTested`. Raises :class:`BadInput` where no view has a face."""
-        checks = super().selftest(views)
-        if self.takes_target_pose:
-            seen = [view for view in views if view.face is not None]
-            alike = min(self._alike(view) for view in seen)
-            checks.append(
-                Check("own pose", alike, 0.8, 1.0, "turned to the pose it has, a face is what it was (correlation of light, worst)")
-            )
-        return checks
-
-    def _alike(self, view: View) -> float:
-        """Correlation of light between the middle of ``view``'s face and the same drawn in its own pose; -1 where nothing is drawn."""
-        outcome = self.frontalize([view], self._fsgan.pose(view))[0]
-        if outcome.image is None or outcome.place is None:
-            return -1.0
-        middle = slice(SIDE // 4, 3 * SIDE // 4)
-        shown = warp(view.image, outcome.place.matrix, SIDE)
-        a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[middle, middle].ravel() for picture in (shown, outcome.image))
-        a, b = a - a.mean(), b - b.mean()
-        length = float(np.linalg.norm(a) * np.linalg.norm(b))
-        return float(a @ b) / length if length > 0.0 else -1.0
+class FsganFrontalizer(PoseTestedBatched[Prepared]):
+    """The family, with the self-test of networks, and where it can turn that of the own pose."""
 
 
 def framed(points: Float) -> tuple[Float, float]:

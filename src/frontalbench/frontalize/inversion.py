@@ -142,7 +142,7 @@ class Inverter:
 
     def _find(self, target: Target, state: _State) -> None:
         recipe, generator = self.recipe, self._generator
-        judge = _Judge(target, self._recogniser, recipe, self._device)
+        losses = _Losses(target, self._recogniser, recipe, self._device)
         label = torch.from_numpy(target.label).to(self._device)
         mean, spread = self.start(label)
         style = nn.Parameter((mean if state.style is None else torch.from_numpy(state.style).to(self._device)).clone())
@@ -158,7 +158,7 @@ class Inverter:
             strength = spread * recipe.noise * max(0.0, 1.0 - passed / _NOISY) ** 2
             noise = torch.randn(512, generator=torch.Generator().manual_seed(recipe.seed * 1_000_003 + step + 1)).to(self._device)
             noisy = (style + noise * strength).expand(1, generator.layers, -1)
-            loss = judge(generator.look(noisy, moved(label, moves)[None], recipe.rays).picture) + recipe.still * moves.square().sum()
+            loss = losses(generator.look(noisy, moved(label, moves)[None], recipe.rays).picture) + recipe.still * moves.square().sum()
             _sound(loss, f"step {step}")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -174,7 +174,7 @@ class Inverter:
     def _tune_and_draw(self, target: Target, state: _State) -> npt.NDArray[np.float32]:
         recipe, generator = self.recipe, self._generator
         assert state.style is not None
-        judge = _Judge(target, self._recogniser, recipe, self._device)
+        losses = _Losses(target, self._recogniser, recipe, self._device)
         label, wanted = (torch.from_numpy(one).to(self._device) for one in (target.label, target.wanted))
         styles = torch.from_numpy(state.style).to(self._device).expand(1, generator.layers, -1)
         camera = moved(label, torch.from_numpy(state.moves).to(self._device))[None].detach()
@@ -185,7 +185,7 @@ class Inverter:
                 weight.requires_grad_(True)
             optimizer = torch.optim.Adam(weights, lr=recipe.tuning_rate)
             for step in range(recipe.tuning_steps):
-                loss = judge(generator.look(styles, camera, recipe.rays).picture)
+                loss = losses(generator.look(styles, camera, recipe.rays).picture)
                 _sound(loss, f"tuning step {step}")
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -200,7 +200,7 @@ class Inverter:
                     weight.copy_(old)
 
 
-class _Judge:
+class _Losses:
     """How far a picture is from the target: colours where the photograph is known, feature maps and embedding of the aligned face."""
 
     def __init__(self, target: Target, recogniser: Recogniser, recipe: Recipe, device: torch.device) -> None:

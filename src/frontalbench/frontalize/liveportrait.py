@@ -20,7 +20,7 @@ from frontalbench.geometry.crop import paste_back
 from frontalbench.images import RGB
 from frontalbench.liveportrait import crop as crops
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
-from frontalbench.liveportrait.pipeline import PRECISIONS, LivePortrait, Precision, Settings
+from frontalbench.liveportrait.pipeline import PRECISIONS, Driving, LivePortrait, Precision
 from frontalbench.liveportrait.selftest import looks_left, selftest
 from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
@@ -39,7 +39,7 @@ class Params:
     ``crop_scale``, ``crop_shift``, ``level``: see :func:`frontalbench.liveportrait.crop.crop_matrix`.
     ``output``: ``crop`` (the 512 square) or ``photograph`` (pasted back).
     ``precision``: float32, float16 or bfloat16 on a GPU; ``precision_cpu``: the same on a CPU, where the half ones need matrix tiles.
-    ``batch``: pictures at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Settings`.
+    ``batch``: pictures at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Driving`.
     """
 
     landmarks: int = 106
@@ -52,18 +52,18 @@ class Params:
     batch: int = 8
     batch_cpu: int = 1
     compiled: bool = False
-    settings: Settings = field(default_factory=Settings)
+    settings: Driving = field(default_factory=Driving)
 
     @classmethod
     def from_card(cls, params: Mapping[str, Any], name: str) -> Params:
         """Raises :class:`BadConfig` for what is not known or does not fit."""
         values = dict(params)
         own = {key: values.pop(key) for key in list(values) if key in cls.__dataclass_fields__ and key != "settings"}
-        unknown = sorted(set(values) - set(Settings.__dataclass_fields__))
+        unknown = sorted(set(values) - set(Driving.__dataclass_fields__))
         if unknown:
             raise BadConfig(f"frontalizer card '{name}': params {unknown} are not known; see docs/liveportrait.md")
         try:
-            chosen = cls(**own, settings=Settings(**values))
+            chosen = cls(**own, settings=Driving(**values))
         except TypeError as error:
             raise BadConfig(f"frontalizer card '{name}': {error}") from error
         if chosen.landmarks not in (5, 106):

@@ -11,9 +11,9 @@ import numpy as np
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
+from frontalbench.frontalize.drawing import Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.turning import Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker

@@ -7,7 +7,7 @@ frontalizers whose weights are at hand (``tests/unit/test_frontalize_selftest.py
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from frontalbench import status
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import Frontalizer, Outcome, View
-from frontalbench.frontalize.batches import Batched
+from frontalbench.frontalize.batches import Batched, Family
 from frontalbench.frontalize.check import Check
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.similarity import apply
@@ -24,7 +24,7 @@ from frontalbench.images import RGB
 from frontalbench.types import Float
 
 T = TypeVar("T")
-Judge = Callable[[RGB, Face], tuple[float, float, float, float]]
+PoseEstimate = Callable[[RGB, Face], tuple[float, float, float, float]]
 """(picture, where its face should be) -> (yaw, pitch, roll in degrees, presence 0..1)."""
 
 _SMALL = 64
@@ -36,18 +36,38 @@ class SelfTestedBatched(Batched[T]):
     """A network's frontalizer with the self-test of :func:`frontal_checks`; see :class:`~frontalbench.frontalize.base.SelfTested`."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        return frontal_checks(self, views, landmark_judge())
+        return frontal_checks(self, views, landmark_pose())
 
 
-def landmark_judge() -> Judge:
+class Posed(Family[T], Protocol[T]):
+    """A family that says how a face is turned."""
+
+    def pose(self, view: View) -> tuple[float, float, float]:
+        """(yaw, pitch, roll) in degrees that the model gives the face of ``view``. Raises ValueError where it gives none."""
+        ...
+
+
+class PoseTestedBatched(SelfTestedBatched[T]):
+    """The same, and where any target pose is taken one more check: turned to its own pose a face is what it was."""
+
+    def __init__(self, name: str, family: Posed[T], *, takes_target_pose: bool, batch: int) -> None:
+        super().__init__(name, family, takes_target_pose=takes_target_pose, batch=batch)
+        self._posed = family
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        checks = super().selftest(views)
+        return [*checks, own_pose(self, views, self._posed.pose)] if self.takes_target_pose else checks
+
+
+def landmark_pose() -> PoseEstimate:
     """FaceLandmarker, by the card ``face_landmarker_pose``."""
     from frontalbench.catalogue import cards, families
 
-    judge: Judge = families.load(cards.find("pose", "face_landmarker_pose")).estimate
-    return judge
+    estimate: PoseEstimate = families.load(cards.find("pose", "face_landmarker_pose")).estimate
+    return estimate
 
 
-def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> list[Check]:
+def frontal_checks(model: Frontalizer, views: Sequence[View], estimate: PoseEstimate) -> list[Check]:
     """Checks of ``model`` on ``views``, each the worst over them. Raises :class:`BadInput` where no view has a face."""
     seen = [view for view in views if view.face is not None]
     if not seen:
@@ -63,7 +83,7 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> l
     checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same picture"))
     grey = [_small(picture).mean(axis=2).std() for *_, picture in drawn]
     checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least picture)"))
-    poses = [judge(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
+    poses = [estimate(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
     checks.append(Check("presence", min(pose[3] for pose in poses), 0.5, 1.0, "a landmark network sees a face in every result"))
     checks.append(Check("|yaw| left (degrees)", max(abs(pose[0]) for pose in poses), 0.0, 15.0, "the results look ahead"))
     checks.append(Check("|roll| left (degrees)", max(abs(pose[2]) for pose in poses), 0.0, 12.0, "the results stand upright"))
@@ -75,6 +95,29 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], judge: Judge) -> l
         Check("mirror", min(alike, default=-1.0), 0.7, 1.0, "the mirrored photograph gives about the mirrored result (correlation)")
     )
     return checks
+
+
+def own_pose(model: Frontalizer, views: Sequence[View], pose_of: Callable[[View], tuple[float, float, float]]) -> Check:
+    """The check of models that take a target pose: ``views`` turned to the pose that they have (``pose_of``, degrees), the least alike."""
+    alike = min(_alike(model, view, pose_of) for view in views if view.face is not None)
+    return Check("own pose", alike, 0.8, 1.0, "turned to the pose it has, a face is what it was (correlation of light, worst)")
+
+
+def _alike(model: Frontalizer, view: View, pose_of: Callable[[View], tuple[float, float, float]]) -> float:
+    """Correlation of light between the middle of ``view``'s face and the same drawn in its own pose; -1 where nothing is drawn."""
+    try:
+        outcome = model.frontalize([view], pose_of(view))[0]
+    except ValueError:  # no pose: weights that mean nothing
+        return -1.0
+    if outcome.image is None or outcome.place is None:
+        return -1.0
+    side = outcome.image.shape[0]
+    middle = slice(side // 4, 3 * side // 4)
+    shown = warp(view.image, outcome.place.matrix, side)
+    a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[middle, middle].ravel() for picture in (shown, outcome.image))
+    a, b = a - a.mean(), b - b.mean()
+    length = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / length if length > 0.0 else -1.0
 
 
 def _share(outcomes: Sequence[Outcome]) -> float:

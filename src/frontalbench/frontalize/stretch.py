@@ -17,7 +17,7 @@ import numpy as np
 
 from frontalbench.catalogue.params import Params
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
-from frontalbench.frontalize.turning import guarded
+from frontalbench.frontalize.drawing import guarded
 from frontalbench.images import RGB
 
 if TYPE_CHECKING:

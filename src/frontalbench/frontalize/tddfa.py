@@ -10,9 +10,9 @@ import numpy as np
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
+from frontalbench.frontalize.drawing import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.turning import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate

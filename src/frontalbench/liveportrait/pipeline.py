@@ -1,7 +1,7 @@
 """From square crops to frontal (or otherwise posed) square pictures.
 
 The order of steps: volume and motion of the crop; source keypoints; driving keypoints with the target rotation;
-optional eye and lip retargeting, stitching and damping; warp and decode. :class:`Settings` holds every choice that changes the picture.
+optional eye and lip retargeting, stitching and damping; warp and decode. :class:`Driving` holds every choice that changes the picture.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Driving:
     """How the driving keypoints are made.
 
     ``stitching``: let the stitching network fit the head to the shoulders (LivePortrait's default; its authors advise it for small turns).
@@ -132,7 +132,7 @@ class LivePortrait:
         self,
         source: Source,
         target: Pose = (0.0, 0.0, 0.0),
-        settings: Settings | None = None,
+        settings: Driving | None = None,
         *,
         eyes: Sequence[tuple[float, float]] | None = None,
         lips: Sequence[float] | None = None,
@@ -141,7 +141,7 @@ class LivePortrait:
 
         ``eyes``, ``lips``: the opening ratios measured in each source, needed where ``settings`` asks for retargeting.
         """
-        chosen = settings or Settings()
+        chosen = settings or Driving()
         m, x_s = source.motion, source.keypoints
         yaw, pitch, roll = (torch.full((len(m),), float(angle)) for angle in target)
         turn = motions.rotation(yaw, pitch, m.roll if chosen.keep_roll else roll)

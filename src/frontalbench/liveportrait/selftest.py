@@ -16,9 +16,9 @@ from frontalbench.frontalize.check import Check
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.liveportrait.motion import Motion
-from frontalbench.liveportrait.pipeline import LivePortrait, Settings
+from frontalbench.liveportrait.pipeline import Driving, LivePortrait
 
-RAW = Settings(stitching=False)
+RAW = Driving(stitching=False)
 
 
 def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[bool | None] | None = None) -> list[Check]:
@@ -67,7 +67,7 @@ def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[
         right = np.mean([(yaw > 0) == left for left, yaw in known])
         add("sign of yaw", float(right), 1.0, 1.0, "faces turned to the picture's left have a yaw above 0")
 
-    offsets = [portrait.drive(source, _pose(source.motion), Settings()) - source.keypoints for source in sources]
+    offsets = [portrait.drive(source, _pose(source.motion), Driving()) - source.keypoints for source in sources]
     add("stitching at rest", float(torch.stack(offsets).abs().max()), 0.0, 0.1, "with nothing to move, stitching hardly moves keypoints")
     errors = []
     for source in sources:

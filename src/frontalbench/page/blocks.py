@@ -15,7 +15,7 @@ import gradio as gr
 from frontalbench.errors import FrontalbenchError
 from frontalbench.frontalize.base import FRONTAL
 from frontalbench.images import RGB
-from frontalbench.page.turner import Photo, Pose, Turned, Turner
+from frontalbench.page.session import NewView, Photo, Pose, Session
 
 TITLE = "Pose page"
 KEPT_SECONDS = 600
@@ -38,14 +38,14 @@ leans clockwise. Nothing leaves this machine."""
 Shown = tuple[RGB | None, str]
 
 
-def build(turner: Turner, examples: Sequence[Path] = (), *, frontalizer: str = "mesh") -> gr.Blocks:
+def build(session: Session, examples: Sequence[Path] = (), *, frontalizer: str = "mesh") -> gr.Blocks:
     """The page; ``examples``: pictures of synthetic people that can be taken instead of one's own. Its models run one at a time."""
 
     def opened(path: str | None, name: str, *pose: float) -> tuple[Any, ...]:
         if path is None:
             return (None, None, *show(None, name, pose))
         try:
-            photo = turner.open(Path(path).read_bytes())
+            photo = session.open(Path(path).read_bytes())
         except FrontalbenchError as error:
             return (None, None, None, problem(error))
         return (photo, photo.view.image, *show(photo, name, pose))
@@ -54,10 +54,10 @@ def build(turner: Turner, examples: Sequence[Path] = (), *, frontalizer: str = "
         if photo is None:
             return None, ""
         try:
-            turned = turner.turn(photo, name, _pose(pose))
+            turned = session.turn(photo, name, _pose(pose))
         except FrontalbenchError as error:
             return None, problem(error)
-        return turned.image, numbers(turned, turner.titles)
+        return turned.image, numbers(turned, session.titles)
 
     def moved(photo: Photo | None, name: str, *pose: float) -> Shown:
         return show(photo, name, pose)
@@ -81,7 +81,7 @@ def build(turner: Turner, examples: Sequence[Path] = (), *, frontalizer: str = "
                     for angle, limit in (("Yaw", 90), ("Pitch", 45), ("Roll", 45))
                 ]
                 reset = gr.Button("Face the front", variant="primary", elem_id="front")
-                names = turner.choices()
+                names = session.choices()
                 known = [name for _, name in names]
                 model = gr.Dropdown(names, value=frontalizer if frontalizer in known else known[0], label="Frontalizer", elem_id="model")
         text = gr.HTML("", elem_id="numbers")
@@ -113,7 +113,7 @@ def launch(page: gr.Blocks, host: str, port: int, *, wait: bool = True) -> str:
     return str(address)
 
 
-def numbers(turned: Turned, titles: dict[str, str]) -> str:
+def numbers(turned: NewView, titles: dict[str, str]) -> str:
     """HTML of what is said about a new view: its likeness to the original by backbone, and the time it took."""
     rows = "".join(
         f'<tr><td>{escape(name)}</td><td>{"-" if value is None else f"{value:.3f}"}</td><td class="title">{escape(titles[name])}</td></tr>'

@@ -285,24 +285,24 @@ def with_faces(
     policy: str = DEFAULT_POLICY,
     threads: int = 1,
     device: str = "cpu",
-    judged: bool = False,
+    for_backbone: bool = False,
     aligned_for: str = "",
 ) -> Iterator[tuple[Path, Path, Path]]:
     """``source`` as a shard with its faces: (table of its pictures, crops table of the card ``detector``, the temporary folder they lie in).
 
-    ``judged``: the crops are for a backbone, so pictures of a frontalizer whose card asks for an alignment of its own (``mirror_ahead``) get it;
+    ``for_backbone``: crops for a backbone, so pictures of a frontalizer whose card asks for an alignment of its own (``mirror_ahead``) get it;
     which pictures those are their ``rows.csv`` says, or ``aligned_for`` for all of them.
     """
     from frontalbench.detect import load_detector
-    from frontalbench.detect.ahead import KEY
-    from frontalbench.detect.ahead import aligned_for as aligned
+    from frontalbench.detect.yaw_alignment import KEY
+    from frontalbench.detect.yaw_alignment import aligned_for as aligned
 
     card = cards.find("detector", detector)
     need_weights(card)
     with as_shard(source, pattern) as (shard, temporary):
         crops = temporary / "crops.parquet"
-        known = {one.name: one for one in cards.all_cards("frontalizer")} if judged or aligned_for else {}
-        made = frontalizers_of(shard) if judged else {}
+        known = {one.name: one for one in cards.all_cards("frontalizer")} if for_backbone or aligned_for else {}
+        made = frontalizers_of(shard) if for_backbone else {}
         if aligned_for:
             named = cards.find("frontalizer", aligned_for)
             made = dict.fromkeys(photos_of(shard), named.name)
@@ -356,7 +356,11 @@ def need_weights(*wanted: ModelCard) -> None:
         lines = [
             *str(error).splitlines(),
             f"looked in {store.folder()}, in {mirrors} and at the sources of the card; nothing was written",
-            *(f"to fetch it: python workflow/scripts/fetch_weights.py --card {card.kind}/{card.name}" for card in wanted),
+            *(
+                f"to fetch it: python workflow/scripts/fetch_weights.py --card {card.kind}/{card.name}"
+                for card in wanted
+                if all(weight.sha256 for weight in card.weights.values())  # else the line above says what to do first
+            ),
         ]
         raise WeightsMissing("\n".join(lines)) from None
 

@@ -10,22 +10,28 @@ from frontalbench.errors import BadInput
 from frontalbench.protocols.lists import Line, read_lines
 from frontalbench.protocols.verification import Pair
 
-NAME = "pairs.txt"
-VERSIONS = ("lfw", "images")
+NAMES = {"lfw": "pairs.txt", "xqlfw": "xqlfw_pairs.txt"}
+GET = {
+    "lfw": "https://umass-vis-lfw.github.io/",
+    "xqlfw": "https://github.com/Martlgap/xqlfw/releases/download/1.0/xqlfw_pairs.txt",
+}
+VERSIONS = ("lfw", "xqlfw", "images")
 """How the folders begin in which copies of the dataset keep the pictures, and some the list."""
 
 
-def find_pairs(root: str | os.PathLike[str]) -> Path:
-    """``pairs.txt`` in the dataset's folder, in the folder of a version inside it (``lfw_funneled``), or beside it. Raises
-    :class:`BadInput` that says where it was looked for and where it comes from."""
-    folder = Path(root)
+def find_pairs(root: str | os.PathLike[str], protocol: str = "lfw") -> Path:
+    """``pairs.txt`` (XQLFW: ``xqlfw_pairs.txt``) in the dataset's folder, in the folder of a version inside it (``lfw_funneled``), or beside it;
+    ``root`` may be the list itself. Raises :class:`BadInput` that says where it was looked for and where it comes from."""
+    folder, name = Path(root), NAMES[protocol]
+    if folder.is_file():
+        return folder
     inside = sorted(path for path in folder.iterdir() if path.name.startswith(VERSIONS) and path.is_dir()) if folder.is_dir() else []
     places = [folder, *inside, folder.parent]
     for place in places:
-        if (place / NAME).is_file():
-            return place / NAME
+        if (place / name).is_file():
+            return place / name
     looked = ", ".join(str(place) for place in places[1:])
-    raise BadInput(f"{folder / NAME}: not there (nor in {looked}); fetch it from https://umass-vis-lfw.github.io/ into this folder")
+    raise BadInput(f"{folder / name}: not there (nor in {looked}); fetch it from {GET[protocol]} into this folder")
 
 
 def read_pairs(path: str | os.PathLike[str]) -> list[Pair]:

@@ -28,7 +28,7 @@ from frontalbench.figures.inputs import Inputs
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
 from frontalbench.plan.variant import ORIGINAL
-from frontalbench.site import charts, faces, people
+from frontalbench.site import browser, charts, faces
 from frontalbench.site.labels import labelled
 from frontalbench.site.master import Master, Row, Verdict, ranking, verdict
 from frontalbench.tabulate.columns import MASTER
@@ -82,7 +82,7 @@ class Site:
     def _render(self) -> None:
         for name in ("style.css", "site.js"):
             self._write(f"static/{name}", (HERE / "static" / name).read_text(encoding="utf-8"))
-        browsers = {d: people.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
+        browsers = {d: browser.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
         self._browsers = sorted(d for d, shown in browsers.items() if shown)
         self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _pictures(one) if p.file})
         self._page(
@@ -220,8 +220,8 @@ class Site:
             "credit": self._credit(name),
             "counts": self.master.rows("counts", dataset=name),
             "ranked": self._overview(name),
-            "plots": self._by_judge(self._figures(name, ("distributions", "gain_by_yaw", "gain_curve"))),
-            "pictures": self._figures(name, ("variants", "failures")),
+            "plots": self._by_judge(self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "judge"])),
+            "pictures": self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "dataset" and plot.faces]),
             "missing": self.master.rows("missing", dataset=name),
         }
 
@@ -381,7 +381,14 @@ def _environment() -> jinja2.Environment:
     made.filters.update(
         breakable=_breakable, slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions
     )
-    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, tag=_tag, verdict_tag=_verdict_tag)
+    made.globals.update(
+        interval_bar=charts.interval_bar,
+        look=charts.look,
+        frontalizer_of=palette.frontalizer_of,
+        shade=charts.shade,
+        tag=_tag,
+        verdict_tag=_verdict_tag,
+    )
     return made
 
 
@@ -455,7 +462,7 @@ def _crossed(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _pictures(person: people.Person) -> list[people.Picture]:
+def _pictures(person: browser.Person) -> list[browser.Picture]:
     return [person.reference, *(p for probe in person.probes for p in probe.pictures)]
 
 

@@ -10,7 +10,7 @@ from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
 from frontalbench.plan.variant import ORIGINAL
-from frontalbench.site import people
+from frontalbench.site import browser
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def choose(files: Inputs, judge: tuple[str, str], variant: str, out: Path, folde
 
     def file(of: str, image_id: str) -> str:
         pixels = (before if of == ORIGINAL else after).get(image_id)
-        return "" if pixels is None else people.write(pixels, out, folder, f"{of}/{image_id}")
+        return "" if pixels is None else browser.write(pixels, out, folder, f"{of}/{image_id}")
 
     return [
         Face(

@@ -86,21 +86,21 @@ def run_shard(
     """The frame of a model stage: read a shard in batches, let ``work`` turn rows into rows, write them. Returns rows by status.
 
     ``make`` builds the model; when it raises WeightsMissing the shard is still written, every row that was ``ok`` with status
-    ``weights_missing`` and the one line that says what to do.
+    ``weights_missing`` (or what else the error calls it) and the one line that says what to do.
     """
     began = time.perf_counter()
-    missing, model = "", None
+    missing, word, model = "", "", None
     try:
         model = make()
     except WeightsMissing as error:
-        missing = str(error)
+        missing, word = str(error), error.word
     loaded = time.perf_counter()
     # Now, when the model's libraries are imported.
     record = {**record, "software": environment.union([environment.of_record(record), environment.software()])}
     with tables.Writer(out, schema, record) as writer:
         if model is None:
             for rows in tables.iterate(pictures, columns):
-                writer.add(failed(r, status.WEIGHTS_MISSING, missing) if r["status"] == status.OK else passed_through(r) for r in rows)
+                writer.add(failed(r, word, missing) if r["status"] == status.OK else passed_through(r) for r in rows)
             return writer.counts
         for rows in tables.iterate(pictures, columns, batch=batch):
             writer.add(work(model, rows))

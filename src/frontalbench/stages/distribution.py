@@ -33,7 +33,7 @@ class Network(Protocol):
         ...
 
 
-def judge_distribution(
+def measure_distribution(
     images_tables: Sequence[Path],
     crops: Sequence[Path],
     original_crops: Sequence[Path],

@@ -56,7 +56,7 @@ class Shards:
     faces: Sequence[Path] = ()
 
 
-def judge_quality(
+def measure_quality(
     images_tables: Sequence[Path],
     variant: Shards,
     original: Shards,
@@ -85,8 +85,8 @@ def judge_quality(
         rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
         taken = [(made[word], model.method, model.columns) for word, model in models.items() if word in made]
         learned = {"probe": taken, "reference": taken if list(variant.crops) == list(original.crops) else []}
-        judged = [_judge(row, meta, place[row["image_id"]], references, turned, faces, learned) for row in rows]
-        writer.add(sorted(judged, key=lambda row: str(row["image_id"])))
+        measured = [_row(row, meta, place[row["image_id"]], references, turned, faces, learned) for row in rows]
+        writer.add(sorted(measured, key=lambda row: str(row["image_id"])))
     return writer.counts
 
 
@@ -140,7 +140,7 @@ def _read(shards: Shards, reader: Reader) -> Iterator[tuple[str, Float]]:
                     continue  # no expression: the row's column stays empty and its count says so
 
 
-def _judge(
+def _row(
     row: Row,
     meta: Metadata,
     at: int,
@@ -149,7 +149,7 @@ def _judge(
     faces: Mapping[str, float],
     learned: Mapping[str, Sequence[Taken]],
 ) -> Row:
-    """``learned``: role -> the models that judge it."""
+    """``learned``: role -> the models that measure it."""
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
     if row["status"] != status.OK:

@@ -18,14 +18,14 @@ def summarize(
     settings: Settings | None = None,
     expected: Iterable[str | os.PathLike[str]] = (),
     yaw_bins: Mapping[str, Sequence[float]] | None = None,
-    judged: Iterable[str | os.PathLike[str]] = (),
+    measured: Iterable[str | os.PathLike[str]] = (),
     sets: Iterable[str | os.PathLike[str]] = (),
 ) -> list[Path]:
     """Write ``results/master/RUN`` from similarity tables named ``.../<dataset>/<variant>/<detector>/<backbone>.parquet`` (scores beside them).
 
     ``expected``: tables that the grid asks for; those that do not exist are listed in the table ``missing``. ``yaw_bins``: dataset -> edges in
-    degrees that replace the card's. ``judged``: quality tables named ``.../<dataset>/<variant>/<detector>.parquet``; ``sets``: tables of FID and KID
-    named alike. Returns the files written.
+    degrees that replace the card's. ``measured``: quality tables named ``.../<dataset>/<variant>/<detector>.parquet``; ``sets``: tables of FID and
+    KID named alike. Returns the files written.
     """
     cells = sorted({tabulate.cell_of(path) for path in similarity})
     known = set(cells)
@@ -39,12 +39,12 @@ def summarize(
         for cell in sorted({tabulate.cell_of(path) for path in expected})
         if cell not in known
     ]
-    return tabulate.summarise(
+    return tabulate.summarize(
         cells,
         out,
         facts=from_cards(cells, yaw_bins),
         settings=settings,
         missing=missing,
-        judged=[Path(p) for p in judged],
+        measured=[Path(p) for p in measured],
         sets=[Path(p) for p in sets],
     )

@@ -23,8 +23,8 @@ from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.synth import people
+from frontalbench.synth.directions import Directions
 from frontalbench.synth.people import Draws
-from frontalbench.synth.turn import Turn
 
 if TYPE_CHECKING:
     from frontalbench.detect.base import Detector
@@ -67,7 +67,7 @@ def label(step: int) -> str:
 
 def make(
     generator: Draws,
-    turn: Turn,
+    directions: Directions,
     detector: Detector,
     fitter: DenseFitter,
     *,
@@ -82,7 +82,7 @@ def make(
     """
 
     def draw(a: float, b: float, tilt: float) -> tuple[bytes, Pose]:
-        whole = people.draw(generator, turn, seed=seed, number=number, a=a, b=b, size=DRAWN)
+        whole = people.draw(generator, directions, seed=seed, number=number, a=a, b=b, size=DRAWN)
         data = images.encode_jpeg(framed(whole, detector, fitter, tilt), quality=QUALITY)
         return data, measured(images.decode(data), detector, fitter)
 

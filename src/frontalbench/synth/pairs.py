@@ -26,14 +26,14 @@ from frontalbench.embed.base import normalise
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
 from frontalbench.frontalize.base import View
+from frontalbench.frontalize.drawing import draw
 from frontalbench.frontalize.head import Head
-from frontalbench.frontalize.rnr_inputs import Sample, sample
-from frontalbench.frontalize.turning import draw
+from frontalbench.frontalize.refiner_inputs import Sample, sample
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
+from frontalbench.synth.directions import Directions
 from frontalbench.synth.people import Draws, Instruments, noise
-from frontalbench.synth.turn import Turn
 from frontalbench.types import Float
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ PICTURE = 512
 
 @dataclass(frozen=True)
 class Bands:
-    """What a shot must keep to. Degrees; similarities are means over the judges."""
+    """What a shot must keep to. Degrees; similarities are means over the backbones."""
 
     base: float = 40.0
     """Largest yaw of a person as drawn, before any turning."""
@@ -84,7 +84,7 @@ class Shot:
 @dataclass(frozen=True)
 class Pair:
     """``sample``: what the network sees; ``wanted`` uint8 (S, S, 3): what it should draw; ``kind``: see :data:`LATENT_SOURCE`; ``similarity``: mean
-    of the judges between the angled and the frontal picture (1 for the second source)."""
+    of the backbones between the angled and the frontal picture (1 for the second source)."""
 
     sample: Sample
     wanted: RGB = field(repr=False)
@@ -93,7 +93,9 @@ class Pair:
     similarity: float
 
 
-def shoot(generator: Draws, turn: Turn, instruments: Instruments, *, seed: int, number: int, bands: Bands = Bands()) -> list[Shot]:
+def shoot(
+    generator: Draws, directions: Directions, instruments: Instruments, *, seed: int, number: int, bands: Bands = Bands()
+) -> list[Shot]:
     """Person ``number`` of ``seed``: ``base`` as drawn, ``front``, ``front2`` (another light and mouth), ``left``, ``right`` (20 to 60 degrees) and
     ``far`` (45 to 75 degrees, another light).
 
@@ -102,12 +104,12 @@ def shoot(generator: Draws, turn: Turn, instruments: Instruments, *, seed: int, 
     random = np.random.default_rng([seed, number, 99])
     truncation = random.uniform(0.6, 0.85)
     person, second, third = (
-        turn.mean + truncation * (generator.style(noise(seed, number, k)).astype(np.float64) - turn.mean) for k in (0, 1, 2)
+        directions.mean + truncation * (generator.style(noise(seed, number, k)).astype(np.float64) - directions.mean) for k in (0, 1, 2)
     )
     taken: list[Shot] = []
 
     def shot(name: str, a: float, b: float, coarse: Float, fine: Float) -> Shot | None:
-        image = generator.render(coarse + a * turn.yaw + b * turn.pitch, fine, PICTURE)
+        image = generator.render(coarse + a * directions.yaw + b * directions.pitch, fine, PICTURE)
         face = choose(instruments.detector.detect(image), (image.shape[1], image.shape[0]))
         if face is None or face.n_faces > 1:
             return None
@@ -118,7 +120,7 @@ def shoot(generator: Draws, turn: Turn, instruments: Instruments, *, seed: int, 
     base = shot("base", 0.0, 0.0, person, person)
     if base is None or abs(base.pose[0]) > bands.base:
         return []
-    offset, nod = base.pose[0], 0.8 * (turn.level - base.pose[1])
+    offset, nod = base.pose[0], 0.8 * (directions.level - base.pose[1])
     front = shot("front", -offset, nod, person, person)
     if front is None or abs(front.pose[0]) > bands.front:
         return []
@@ -166,11 +168,11 @@ def _shot(picture: Path, row: dict[str, Any]) -> Shot:
     return Shot(row["name"], images.decode(picture.read_bytes()), face, (float(row["yaw"]), float(row["pitch"]), float(row["roll"])))
 
 
-def similarities(shots: Sequence[Shot], judges: Sequence[Backbone]) -> list[float]:
-    """Mean over the judges of the similarity of every shot to the frontal one."""
+def similarities(shots: Sequence[Shot], backbones: Sequence[Backbone]) -> list[float]:
+    """Mean over the backbones of the similarity of every shot to the frontal one."""
     crops = np.stack([align(shot.image, shot.face.points) for shot in shots])
     front = next(place for place, shot in enumerate(shots) if shot.name == "front")
-    found = [normalise(judge.embed(crops))[0] for judge in judges]
+    found = [normalise(backbone.embed(crops))[0] for backbone in backbones]
     return [float(value) for value in np.mean([units @ units[front] for units in found], axis=0)]
 
 
@@ -178,7 +180,7 @@ def pairs(
     shots: Sequence[Shot],
     mesh: TddfaFrontalizer,
     detector: Detector,
-    judges: Sequence[Backbone],
+    backbones: Sequence[Backbone],
     *,
     person: int,
     size: int,
@@ -197,7 +199,7 @@ def pairs(
     if ahead is None:
         return
     pair = functools.partial(_pair, mesh, person=person, random=random, misfit=misfit)
-    for shot, similarity in zip(shots, similarities(shots, judges), strict=True):
+    for shot, similarity in zip(shots, similarities(shots, backbones), strict=True):
         if shot.name not in ("left", "right", "far") or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
             continue
         view = View(weathered(tone(shot.image), random), shot.face)

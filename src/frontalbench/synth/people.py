@@ -16,8 +16,8 @@ from frontalbench.detect.select import Face, choose
 from frontalbench.embed.base import normalise
 from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
+from frontalbench.synth.directions import Directions
 from frontalbench.synth.mobilestylegan import LATENT
-from frontalbench.synth.turn import Turn
 from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
@@ -131,34 +131,36 @@ def noise(seed: int, number: int, purpose: int = 0) -> Float32:
     return np.random.default_rng([seed, number, purpose]).standard_normal(LATENT).astype(np.float32)
 
 
-def mixed_styles(generator: Draws, turn: Turn, seed: int, number: int, mix: int) -> tuple[Float, Float]:
+def mixed_styles(generator: Draws, directions: Directions, seed: int, number: int, mix: int) -> tuple[Float, Float]:
     """Candidate ``number``'s styles for the coarse and the fine layers before any turning, mixed with a stranger's by ``MIXES[mix]``."""
-    base = _truncated(generator, turn, noise(seed, number))
+    base = _truncated(generator, directions, noise(seed, number))
     if mix == 0:
         return base, base
-    stranger = _truncated(generator, turn, noise(seed, number, mix))
+    stranger = _truncated(generator, directions, noise(seed, number, mix))
     coarse, fine = MIXES[mix]
     return base + coarse * (stranger - base), base + fine * (stranger - base)
 
 
-def draw(generator: Draws, turn: Turn, *, seed: int, number: int, a: float = 0.0, b: float = 0.0, mix: int = 0, size: int = 256) -> RGB:
+def draw(
+    generator: Draws, directions: Directions, *, seed: int, number: int, a: float = 0.0, b: float = 0.0, mix: int = 0, size: int = 256
+) -> RGB:
     """Candidate ``number`` of ``seed`` turned by ``a`` yaw directions and ``b`` pitch directions, ``size`` pixels square."""
-    return _render(generator, turn, mixed_styles(generator, turn, seed, number, mix), a, b, size)
+    return _render(generator, directions, mixed_styles(generator, directions, seed, number, mix), a, b, size)
 
 
-def _truncated(generator: Draws, turn: Turn, values: Float32) -> Float:
-    result: Float = turn.mean + TRUNCATION * (generator.style(values).astype(np.float64) - turn.mean)
+def _truncated(generator: Draws, directions: Directions, values: Float32) -> Float:
+    result: Float = directions.mean + TRUNCATION * (generator.style(values).astype(np.float64) - directions.mean)
     return result
 
 
-def _render(generator: Draws, turn: Turn, styles: tuple[Float, Float], a: float, b: float, size: int) -> RGB:
+def _render(generator: Draws, directions: Directions, styles: tuple[Float, Float], a: float, b: float, size: int) -> RGB:
     # Four decimals are what a recipe keeps.
-    return generator.render(styles[0] + round(a, 4) * turn.yaw + round(b, 4) * turn.pitch, styles[1], size)
+    return generator.render(styles[0] + round(a, 4) * directions.yaw + round(b, 4) * directions.pitch, styles[1], size)
 
 
 def make_person(
     generator: Draws,
-    turn: Turn,
+    directions: Directions,
     instruments: Instruments,
     *,
     seed: int,
@@ -174,16 +176,16 @@ def make_person(
     """
 
     def attempt(mix: int) -> Attempt:
-        styles = mixed_styles(generator, turn, seed, number, mix)
+        styles = mixed_styles(generator, directions, seed, number, mix)
 
         def run(a: float, b: float) -> tuple[RGB, Measured | None]:
-            image = _render(generator, turn, styles, a, b, size)
+            image = _render(generator, directions, styles, a, b, size)
             return image, instruments.measure(image)
 
         return run
 
     draw_person = attempt(0)
-    frontal = _aim(draw_person, 0, turn.level, 0.0, 0.0, bands)
+    frontal = _aim(draw_person, 0, directions.level, 0.0, 0.0, bands)
     doubles = too_alike(frontal, others, bands)
     if doubles:
         raise Rejected(doubles)
@@ -191,7 +193,7 @@ def make_person(
     for side in ([s for s in sorted(steps) if s > 0], [s for s in sorted(steps, reverse=True) if s < 0]):
         last, slope = frontal, 1.0
         for step in side:
-            view = _aim(draw_person, step, turn.level, last.a + slope * (step - last.measured.pose[0]), last.b, bands)
+            view = _aim(draw_person, step, directions.level, last.a + slope * (step - last.measured.pose[0]), last.b, bands)
             likeness = float(np.mean(view.measured.similarity(frontal.measured)))
             floor = bands.near if step == side[0] else bands.genuine
             if likeness < floor:
@@ -200,7 +202,7 @@ def make_person(
             turned = view.measured.pose[0] - last.measured.pose[0]
             slope = float(np.clip((view.a - last.a) / turned, 0.6, 1.6)) if abs(turned) > bands.yaw else 1.0
             views[step] = last = view
-    second = _second_reference(attempt, turn, frontal, bands)
+    second = _second_reference(attempt, directions, frontal, bands)
     return Person(number, tuple(views[step] for step in sorted(views)), second)
 
 
@@ -244,11 +246,11 @@ SECOND_YAW: Final = 5
 """The second reference is turned by this many degrees (left or right), so that it is not the same geometry again."""
 
 
-def _second_reference(attempt: Callable[[int], Attempt], turn: Turn, frontal: Picture, bands: Bands) -> Picture:
+def _second_reference(attempt: Callable[[int], Attempt], directions: Directions, frontal: Picture, bands: Bands) -> Picture:
     """A second near-frontal picture: another light, other colours, a little other expression, the same person by ``bands.near``."""
     for mix in range(1, len(MIXES)):
         try:
-            found = _aim(attempt(mix), SECOND_YAW if mix % 2 else -SECOND_YAW, turn.level, frontal.a, frontal.b, bands)
+            found = _aim(attempt(mix), SECOND_YAW if mix % 2 else -SECOND_YAW, directions.level, frontal.a, frontal.b, bands)
         except Rejected:
             continue
         if np.mean(found.measured.similarity(frontal.measured)) >= bands.near:

@@ -19,9 +19,9 @@ from frontalbench import images
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
 from frontalbench.synth import people
+from frontalbench.synth.directions import Directions
 from frontalbench.synth.mobilestylegan import CARD, COARSE_LAYERS, PACKAGE
 from frontalbench.synth.people import Draws, Person, Picture
-from frontalbench.synth.turn import Turn
 
 QUALITY: Final = 90
 COLUMNS: Final = ("image", "identity", "role", "yaw", "pitch", "roll", "nominal_step")
@@ -130,13 +130,13 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
     return content
 
 
-def draw(generator: Draws, turn: Turn, content: Mapping[str, Any], only: str | None = None) -> Iterator[tuple[str, bytes]]:
+def draw(generator: Draws, directions: Directions, content: Mapping[str, Any], only: str | None = None) -> Iterator[tuple[str, bytes]]:
     """The pictures of a recipe, one by one, as (path, JPEG bytes); ``only``: those of one identity."""
     for image, item in content["pictures"].items():
         if only is None or image.startswith(f"{only}/"):
             pixels = people.draw(
                 generator,
-                turn,
+                directions,
                 seed=content["seed"],
                 number=int(item["number"]),
                 mix=int(item["mix"]),

@@ -1,6 +1,6 @@
 """The master table and the paper tables.
 
-:func:`summarise` turns the similarity tables of a run into ``results/master/RUN``; :func:`load_master` reads that folder into pandas.
+:func:`summarize` turns the similarity tables of a run into ``results/master/RUN``; :func:`load_master` reads that folder into pandas.
 Every column is listed in :mod:`.columns` and explained in ``docs/statistics.md``.
 """
 
@@ -23,7 +23,7 @@ from frontalbench.tabulate.facts import Facts
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "summarise", "tables_of"]
+__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "run_folder", "summarize", "tables_of"]
 
 _SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study's shape
 
@@ -33,13 +33,13 @@ def tables_of(
     facts: Facts | None = None,
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
-    judged: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
     sets: Sequence[Path] = (),
 ) -> dict[str, list[dict[str, Any]]]:
     """Rows of every table of :data:`TABLES` for the given cells.
 
     ``facts``: what the cards say (read from the cards when None); ``missing``: further rows for the table ``missing`` (cells that were never
-    made); ``judged``: quality tables; ``sets``: tables of FID and KID. Raises :class:`BadInput` when cells do not fit together.
+    made); ``measured``: quality tables; ``sets``: tables of FID and KID. Raises :class:`BadInput` when cells do not fit together.
     """
     if not cells:
         raise BadInput("summarize: no similarity table given; run the comparison first")
@@ -65,24 +65,24 @@ def tables_of(
         out["counts"] += master.count_rows(dataset, facts, settings.edges)
         out["missing"] += master.missing_rows(dataset)
     out["missing"] += [dict(row) for row in missing]
-    out["quality"] = quality.quality_rows(judged, facts, settings, sets)
+    out["quality"] = quality.quality_rows(measured, facts, settings, sets)
     out["software"] = software.software_rows(cells)
     out["published"] = published.published_rows(out["master"])
     return out
 
 
-def summarise(
+def summarize(
     cells: Sequence[Cell],
     out: str | os.PathLike[str],
     *,
     facts: Facts | None = None,
     settings: Settings | None = None,
     missing: Sequence[dict[str, Any]] = (),
-    judged: Sequence[Path] = (),
+    measured: Sequence[Path] = (),
     sets: Sequence[Path] = (),
 ) -> list[Path]:
     """Write every table into the folder ``out`` (.parquet and .csv, the paper tables also as .md); returns the paths."""
-    rows = tables_of(cells, facts, settings, missing, judged, sets)
+    rows = tables_of(cells, facts, settings, missing, measured, sets)
     folder = Path(out)
     paths: list[Path] = []
     record = write.record(cell.similarity for cell in cells)
@@ -101,6 +101,19 @@ def summarise(
     return paths
 
 
+def run_folder(path: str | os.PathLike[str]) -> Path:
+    """The folder with a run's tables: ``path`` itself, or the only run in it. Raises :class:`BadInput` where there is none, or more than one."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, such as results/master/demo")
+    of_runs = sorted(path.parent for path in folder.glob("*/master.parquet"))
+    loose = (folder / "master.parquet").is_file()
+    if len(of_runs) + loose > 1:
+        beside = " beside tables of an older version" if loose else ""
+        raise BadInput(f"{folder}: tables of {len(of_runs)} run(s){beside}; give one: {', '.join(map(str, of_runs))}")
+    return of_runs[0] if of_runs else folder
+
+
 def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     """The tables of a run (``results/master/RUN``) as tidy pandas frames, by name; columns as in :data:`TABLES`.
 
@@ -110,14 +123,5 @@ def load_master(path: str | os.PathLike[str]) -> dict[str, pd.DataFrame]:
     from frontalbench import tables
     from frontalbench.tabulate.columns import schema
 
-    folder = Path(path)
-    if not folder.is_dir():
-        raise BadInput(f"{folder}: not a folder; give the folder that summarize.py wrote, such as results/master/demo")
-    of_runs = sorted(path.parent for path in folder.glob("*/master.parquet"))
-    loose = (folder / "master.parquet").is_file()
-    if len(of_runs) + loose > 1:
-        beside = " beside tables of an older version" if loose else ""
-        raise BadInput(f"{folder}: tables of {len(of_runs)} run(s){beside}; give one: {', '.join(map(str, of_runs))}")
-    if of_runs:
-        (folder,) = of_runs
+    folder = run_folder(path)
     return {name: tables.read(folder / f"{name}.parquet", schema(name)).to_pandas() for name in TABLES}

@@ -19,7 +19,7 @@ import pyarrow as pa
 from frontalbench import status, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.catalogue.cards import ModelCard
-from frontalbench.detect.ahead import KEY
+from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.files import atomic
 from frontalbench.plan.variant import parse
 from frontalbench.tabulate.columns import INT, REAL, TEXT, Column
@@ -209,7 +209,7 @@ def parameters(used: Iterable[ModelCard]) -> int | None:
     total = 0
     for need in store.requirements(used):
         path = store.stored_path(need.weight)
-        counted = None if path is None else count_parameters(path)
+        counted = None if path is None or not path.is_file() else count_parameters(path)
         if counted is None:
             return None
         total += counted

@@ -9,7 +9,8 @@ from typing import Any
 
 from frontalbench.compare import bootstrap, groups, stats
 from frontalbench.compare.groups import Rows
-from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT, People
+from frontalbench.compare.people import People
+from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL

@@ -12,6 +12,7 @@ import numpy as np
 
 from frontalbench import status
 from frontalbench.compare import bootstrap, groups, stats, verdict
+from frontalbench.compare.people import People, people_of
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
     LEAK_NOTE,
@@ -50,7 +51,7 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
                 continue
             head = facts.head(cell)
             standing = standing_notes(head)
-            found = groups.summarise_cell(
+            found = groups.summarize_cell(
                 rows, original, is_original=cell.variant == ORIGINAL, bins=bins, resamples=settings.resamples, seed=settings.seed
             )
             whole = {(r["group"], r["subset"]): r for r in found if r["yaw_axis"] == "all"}
@@ -60,18 +61,16 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
             own, net = whole.get(("Frontal vs GT", "own")), whole.get(("Net Gain", "common"))
             if own is not None and net is not None:
                 lost = lost_note("it", ORIGINAL, own["mean"], angled_own, net["mean"], net["n_images"], own["n_fta"])
-            people = verdict.people_of_cell(rows, original, is_original=cell.variant == ORIGINAL, bins=bins)
             for row in found:
                 about = lost if row["yaw_axis"] == "all" and row["group"] in ("Frontal vs GT", "Net Gain") else ""
                 if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
                     about = join_notes(about, fallback_note(row))
-                who = people.get((row["group"], row["subset"], row["yaw_axis"], row["yaw_bin"]), verdict.NOBODY)
-                weights = {"mean_people": who.mean, "n_effective": who.effective}
-                out.append({**head, **row, **weights, "note": join_notes(about, _about_people(row, who, original), standing)})
+                who = People(row["mean_people"], row["n_effective"], row.pop("largest"))
+                out.append({**head, **row, "note": join_notes(about, _about_people(row, who, original), standing)})
     return out
 
 
-def _about_people(row: Row, who: verdict.People, original: groups.Rows) -> str:
+def _about_people(row: Row, who: People, original: groups.Rows) -> str:
     """Notes that follow from whose images a row stands on."""
     if row["group"] in STRANGERS and row["n_images"] == 0:
         others = len(set(original.subject[(original.role == "reference") & original.ok]))
@@ -156,25 +155,28 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         assert base is not None
         original = base[1]
         cells = [
-            (cell, np.where(usable(rows, original), rows.genuine, np.nan)) for cell, rows in dataset.of_judge(judge) if not is_missing(rows)
+            (cell, np.where(usable(rows, original), rows.genuine, np.nan), rows.fallback)
+            for cell, rows in dataset.of_judge(judge)
+            if not is_missing(rows)
         ]
         _, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
         n_subjects = int(code.max(initial=-1)) + 1
         found: list[Row] = []
         sums: list[Float] = []
         numbers: list[Float] = []
-        who: list[verdict.People] = []
-        for (a, left), (b, right) in itertools.combinations(cells, 2):
+        who: list[People] = []
+        for (a, left, left_alone), (b, right, right_alone) in itertools.combinations(cells, 2):
             difference = left - right
             here = np.isfinite(difference)
             d = difference[here]
+            alone = (left_alone | right_alone)[here]
             number = np.bincount(code[here], minlength=n_subjects).astype(np.float64)
             total = np.bincount(code[here], d, minlength=n_subjects)
             means = total[number > 0] / number[number > 0]
             wins = [int((d > stats.TIE).sum()), int((d < -stats.TIE).sum())]
             people = [int((means > stats.TIE).sum()), int((means < -stats.TIE).sum())]
             leak = facts.leak(a) or facts.leak(b)
-            who.append(verdict.people_of(difference, code))
+            who.append(people_of(difference, code))
             sums.append(total.astype(np.float64))
             numbers.append(number)
             found.append(
@@ -201,6 +203,8 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
                     "n_effective": who[-1].effective,
                     "winner": "",
                     "mean_difference": float(d.mean()) if len(d) else math.nan,
+                    "n_fallback": int(alone.sum()),
+                    "difference_both": float(d[~alone].mean()) if not alone.all() else math.nan,
                     "leak": leak,
                     "note": join_notes(LEAK_NOTE if leak else "", SYNTHETIC_NOTE if dataset.name in facts.synthetic else ""),
                 }
@@ -215,11 +219,12 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.stack(sums, axis=1)[part] / np.stack(numbers, axis=1)[part]
         p_values = verdict.sign_flip(means, family=len(ranked), seed=settings.seed)
-        for row, a_end, b_end, p, people_of in zip(found, low, high, p_values, who, strict=True):
+        for row, a_end, b_end, p, of_whom in zip(found, low, high, p_values, who, strict=True):
             row["ci_low"], row["ci_high"], row["p_value"] = float(a_end), float(b_end), float(p)
-            signs = sign_note("the difference", row["mean_difference"], people_of)
+            signs = sign_note("the difference", row["mean_difference"], of_whom)
             disagree = disagreement_note("the difference", row["ci_low"], row["ci_high"], row["p_value"])
-            row["note"] = join_notes(weight_note(people_of), signs, disagree, row["note"])
+            fallbacks = fallback_note({**row, "group": "difference", "mean_both": row["difference_both"]})
+            row["note"] = join_notes(weight_note(of_whom), signs, disagree, fallbacks, row["note"])
         adjust(ranked, verdict.enough_flips(len(ranked)))
         for row in ranked:
             row["winner"] = _winner(row)
@@ -290,7 +295,7 @@ def missing_rows(dataset: Dataset) -> list[Row]:
         reasons = Counter(zip(rows.status[used].tolist(), rows.detail[used].tolist(), strict=True))
         if not reasons:
             continue
-        (word, detail), _ = min(reasons.items(), key=lambda item: (item[0][0] != status.WEIGHTS_MISSING, -item[1], item[0]))
+        (word, detail), _ = min(reasons.items(), key=lambda item: (item[0][0] not in status.CANNOT_RUN_HERE, -item[1], item[0]))
         out.append(
             {
                 **{"dataset": cell.dataset, "variant": cell.variant, "detector": cell.detector, "backbone": cell.backbone},

@@ -11,6 +11,7 @@ import numpy as np
 
 from frontalbench.compare import bootstrap, groups, verdict
 from frontalbench.compare.groups import Rows
+from frontalbench.compare.people import people_of
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
@@ -26,7 +27,7 @@ from frontalbench.tabulate.dataset import (
 )
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.write import csv_text, interval, markdown, number, signed
-from frontalbench.types import Bool, Float
+from frontalbench.types import Bool, Float, Float32
 
 Row = dict[str, Any]
 _LEAVE = -1
@@ -109,15 +110,17 @@ def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings
         original = base[1]
         leave = np.where(usable(original, original), 0.0, np.nan)
         values: dict[int, Float] = {}
+        moves: dict[int, Float32] = {}
         for cell, table in dataset.of_judge(judge):
             place = at.get((cell.variant, *judge))
             if place is not None and not facts.leak(cell):
                 gain = (table.genuine - original.genuine) - (table.impostor - original.impostor)
                 values[place] = np.where(usable(table, original), gain + leave, np.nan)
+                moves[place] = -groups.moves_between(table, original)
         names = {place: str(rows[place]["variant"]) for place in values}
-        found = _mark(rows, [_Ranked(values, leave, original.subject.astype(np.str_), names)], settings)
         subject = original.subject.astype(np.str_)
-        for place, open_ in verdict.places(values, subject, seed=settings.seed).items():
+        found = _mark(rows, [_Ranked(values, leave, subject, names, moves)], settings)
+        for place, open_ in verdict.places(values, subject, moves=moves, seed=settings.seed).items():
             rows[place] |= {"place": open_.place, "first": open_.first, "last": open_.last}
         for ranking in found:
             for place in set(ranking.order) - {_LEAVE}:
@@ -137,12 +140,14 @@ def _behind(ranking: verdict.Ranking[int], place: int, names: Mapping[int, str])
 @dataclass(frozen=True)
 class _Ranked:
     """What is ranked together: place of a row -> values per image (n,), NaN where it gave none; ``leave``: the same of leaving the picture as it is,
-    None where that is no choice; ``subject`` (n,); ``names``: what the notes call the rows."""
+    None where that is no choice; ``subject`` (n,); ``names``: what the notes call the rows; ``moves``: how each image's value changes without the
+    references of each group of people (n, groups), where strangers are part of it."""
 
     values: Mapping[int, Float]
     leave: Float | None
     subject: Any
     names: Mapping[int, str]
+    moves: Mapping[int, Float32] | None = None
 
     @property
     def all_values(self) -> dict[int, Float]:
@@ -157,7 +162,7 @@ def _mark(rows: Sequence[Row], ranked: Sequence[_Ranked], settings: Settings) ->
     family = sum(max(0, len(verdict.complete_enough(one.all_values)) - 1) for one in ranked)
     made = []
     for one in ranked:
-        ranking = verdict.rank(one.all_values, one.subject, family=family, seed=settings.seed)
+        ranking = verdict.rank(one.all_values, one.subject, family=family, moves=one.moves, seed=settings.seed)
         if ranking is None:
             if len(one.values) > 1:
                 for place in one.values:
@@ -207,11 +212,9 @@ def hold_against_mirror(rows: Sequence[Row], dataset: Dataset, settings: Setting
         change = (fused.genuine - fused.impostor - (control.genuine - control.impostor))[both]
         if not len(change):
             continue
-        _, code = np.unique(original.subject[both].astype(np.str_), return_inverse=True)
-        sums, numbers = np.bincount(code, change).astype(np.float64)[:, None], np.bincount(code).astype(np.float64)[:, None]
-        low, high = bootstrap.mean_intervals(sums, numbers, resamples=settings.resamples, seed=settings.seed)
-        row |= {"over_mirror": float(change.mean()), "over_mirror_low": float(low[0]), "over_mirror_high": float(high[0])}
-        row["note"] = join_notes(_against_mirror(float(low[0]), float(high[0])), row["note"])
+        found = groups.mean_estimate(change, original.subject_code[both], -groups.moves_between(fused, control)[both])
+        row |= {"over_mirror": found.value, "over_mirror_low": found.low, "over_mirror_high": found.high}
+        row["note"] = join_notes(_against_mirror(found.low, found.high), row["note"])
 
 
 def _against_mirror(low: float, high: float) -> str:
@@ -240,7 +243,7 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     out = []
     for (head, values, eligible, failed), a, b in zip(cells, low, high, strict=True):
         own = values[np.isfinite(values)]
-        who = verdict.people_of(values[here], subject[here])
+        who = people_of(values[here], subject[here])
         n_eligible, n_failed = int(eligible.sum()), int(failed.sum())
         out.append(
             {

@@ -1,4 +1,4 @@
-"""Quality of the pictures, summarised: a mean per variant and measure, its interval over people, and its change against the photographs."""
+"""Quality of the pictures, summarized: a mean per variant and measure, its interval over people, and its change against the photographs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, verdict
+from frontalbench.compare import bootstrap
+from frontalbench.compare.people import people_of
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
@@ -35,7 +36,7 @@ NOT_MEASURED: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class Measured:
     """One quality table. ``role``, ``subject``, ``status`` (n,); ``values``: measure -> float64 (n,), NaN where it was not measured; ``missing``: the
     words of measures that were asked for in vain."""
 
@@ -50,7 +51,7 @@ class Judged:
     missing: frozenset[str]
 
 
-def read(path: Path) -> Judged:
+def read(path: Path) -> Measured:
     """The table ``.../<dataset>/<variant>/<detector>.parquet``. Raises :class:`BadInput` when it is none."""
     table = tables.read(path, tables.QUALITY)
 
@@ -64,7 +65,7 @@ def read(path: Path) -> Judged:
     values = {name: np.abs(numbers(c.magnitude_of)) if c.magnitude_of else numbers(name) for name, c in MEASURES.items()}
     dataset, variant = path.parts[-3:-1]
     missing = frozenset(tables.provenance(path).get("missing", {}))
-    return Judged(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
+    return Measured(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
 
 
 def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: Iterable[Path] = ()) -> list[Row]:
@@ -79,7 +80,9 @@ def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: 
     for one in sorted(found, key=lambda j: (j.dataset, j.detector, j.variant != ORIGINAL, j.variant)):
         base = bases.get((one.dataset, one.detector))
         if base is None or len(base.image_id) != len(one.image_id) or (base.image_id != one.image_id).any():
-            raise BadInput(f"quality of {one.dataset}, {one.variant}: not the same images as that of variant 'original'; judge both again")
+            raise BadInput(
+                f"quality of {one.dataset}, {one.variant}: not the same images as that of variant 'original'; measure both again"
+            )
         for role in ("probe", "reference") if one.variant == ORIGINAL else ("probe",):
             chosen = (one.role == role) & ((one.status == status.OK) | np.isin(one.status, sorted(status.FAILURE_TO_ACQUIRE)))
             for measure in MEASURES:
@@ -126,7 +129,7 @@ def _set_row(row: Row, *, synthetic: bool) -> Row:
     }
 
 
-def _head(one: Judged, facts: Facts) -> Row:
+def _head(one: Measured, facts: Facts) -> Row:
     of = parse(one.variant)
     return {
         "dataset": one.dataset,
@@ -138,14 +141,14 @@ def _head(one: Judged, facts: Facts) -> Row:
     }
 
 
-def _row(one: Judged, base: Judged, measure: str, chosen: Bool, settings: Settings, *, synthetic: bool) -> Row | None:
+def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Settings, *, synthetic: bool) -> Row | None:
     """None when the measure was not taken."""
     values = np.where(chosen, one.values[measure], np.nan)
     if not np.isfinite(values).any():
         return None
     own = values[np.isfinite(values)]
     low, high, n_subjects = _interval(values, one.subject, settings)
-    who = verdict.people_of(values, one.subject)
+    who = people_of(values, one.subject)
     n_fta = int((chosen & (one.status != status.OK)).sum())
     row: Row = {
         "measure": measure,
@@ -167,7 +170,7 @@ def _row(one: Judged, base: Judged, measure: str, chosen: Bool, settings: Settin
         low, high, _ = _interval(change, one.subject, settings)
         both = change[np.isfinite(change)]
         row |= {"n_common": len(both), "change": float(both.mean()), "change_low": low, "change_high": high}
-        signs = sign_note("the change", row["change"], verdict.people_of(change, one.subject))
+        signs = sign_note("the change", row["change"], people_of(change, one.subject))
     row["note"] = join_notes(MEASURES[measure].what, weight_note(who), signs, SYNTHETIC_NOTE if synthetic else "")
     return row
 

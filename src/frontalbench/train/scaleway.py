@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.frontalize.rnr_inputs import SPAN
+from frontalbench.frontalize.refiner_inputs import SPAN
 from frontalbench.frontalize.scaleway import DETAIL, SQUARE, enlarged, middle, to_network
 from frontalbench.geometry.crop import square_matrix
 from frontalbench.images import RGB
@@ -26,19 +26,19 @@ SHIFT, ZOOM, GAIN = 0.04, 0.05, 0.15
 
 
 @dataclass(frozen=True)
-class Settings(Schedule):
+class ScalewaySchedule(Schedule):
     """``squares``: the weight of L2."""
 
     squares: float = 1.0
 
 
-TINY = Settings(batch=16, steps=6000, rate=1e-3)
+TINY = ScalewaySchedule(batch=16, steps=6000, rate=1e-3)
 """Half an hour on a free core (0.27 s a step), without the discriminator."""
-FULL = Settings(batch=64, steps=60000, rate=5e-4, adversarial=0.001)
+FULL = ScalewaySchedule(batch=64, steps=60000, rate=5e-4, adversarial=0.001)
 """Minutes on a GPU."""
 
 
-class Trainer(trainer.Trainer[Settings]):
+class Trainer(trainer.Trainer[ScalewaySchedule]):
     """See the module. ``prepared`` pairs hold ``photograph`` and ``wanted`` as uint8 (n, 128, 128, 3)."""
 
     weights = WEIGHTS

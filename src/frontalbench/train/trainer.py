@@ -1,6 +1,6 @@
 """A training run in slices: every step is decided by (seed, step) alone, so a run that stops goes on as if it had not.
 
-What is trained (the network, what it sees of a pair, its losses) is said by the subclasses in :mod:`frontalbench.train.rnr` and
+What is trained (the network, what it sees of a pair, its losses) is said by the subclasses in :mod:`frontalbench.train.refiner` and
 :mod:`frontalbench.train.scaleway`. A small patch discriminator (hinge) plays along when its weight is above 0.
 """
 
@@ -85,7 +85,7 @@ def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0,
 
 @dataclass(frozen=True)
 class Score:
-    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per judge (pairs with trust only)."""
+    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per recognizer (pairs with trust only)."""
 
     pixels: float
     identity: tuple[float, ...]
@@ -97,8 +97,8 @@ class Trainer(ABC, Generic[S]):
     weights: str
     """File name of the trained weights."""
 
-    def __init__(self, settings: S, judges: Sequence[Recognizer], *, device: str = "cpu", bfloat16: bool = False) -> None:
-        self.settings, self.judges, self.bfloat16 = settings, judges, bfloat16
+    def __init__(self, settings: S, recognizers: Sequence[Recognizer], *, device: str = "cpu", bfloat16: bool = False) -> None:
+        self.settings, self.recognizers, self.bfloat16 = settings, recognizers, bfloat16
         self.device = torch.device(device)
         torch.manual_seed(settings.seed)
         self.network = self.build().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -106,8 +106,8 @@ class Trainer(ABC, Generic[S]):
         self.rival = Discriminator().to(self.device) if settings.adversarial else None
         self.rival_optimizer = None if self.rival is None else torch.optim.Adam(self.rival.parameters(), settings.rate, betas=(0.5, 0.99))
         self.step = 0
-        for judge in judges:
-            judge.to(self.device)
+        for recognizer in recognizers:
+            recognizer.to(self.device)
 
     # What is trained ----------------------------------------------------------------------------------------------------------------------
 
@@ -197,9 +197,11 @@ class Trainer(ABC, Generic[S]):
                 seen, wanted = self.pictures(data, rows)
                 drawn, known = draw(seen), self.trust(data, rows) > 0
                 pixels += ((drawn - wanted).abs() * self.weight(drawn.shape[-1])).mean((1, 2, 3)).tolist()
-                if self.judges and bool(known.any()):
+                if self.recognizers and bool(known.any()):
                     mine, goal = self.faces(drawn[known]), self.faces(wanted[known])
-                    identity.append(torch.stack([(judge(mine)[0] * judge(goal)[0]).sum(1) for judge in self.judges], 1).cpu())
+                    identity.append(
+                        torch.stack([(recognizer(mine)[0] * recognizer(goal)[0]).sum(1) for recognizer in self.recognizers], 1).cpu()
+                    )
         return Score(float(np.mean(pixels)), tuple(torch.cat(identity).mean(0).tolist()) if identity else ())
 
     # Checkpoints --------------------------------------------------------------------------------------------------------------------------

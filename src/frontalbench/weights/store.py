@@ -385,12 +385,16 @@ def how_to_provide(needed: Requirement) -> str:
     if weight.sha256 is None:
         return _unpinned_line(card, weight)
     sources = ", ".join(_label(source) for source in weight.sources if not isinstance(source, FileSource))
-    return f"weight file {describe(weight)} is missing [{f'from {sources}' if sources else 'no source'}]; {_remedy(card)}"
+    return f"weight file {describe(weight)} is missing [{f'from {sources}' if sources else 'no source'}]{_terms(weight)}; {_remedy(card)}"
 
 
 def _missing_line(card: ModelCard, weight: WeightFile, reasons: Iterable[str]) -> str:
     why = "; ".join(" ".join(reason.split()) for reason in reasons)
-    return f"{card.kind} {card.name}: weight file {describe(weight)} is missing [{why}]; {_remedy(card)}"
+    return f"{card.kind} {card.name}: weight file {describe(weight)} is missing [{why}]{_terms(weight)}; {_remedy(card)}"
+
+
+def _terms(weight: WeightFile) -> str:
+    return f" ({weight.terms})" if weight.terms else ""
 
 
 def _remedy(card: ModelCard) -> str:
@@ -405,6 +409,6 @@ def _unpinned_line(card: ModelCard, weight: WeightFile) -> str:
     place = _card_place(card)
     return (
         f"{card.kind} {card.name}: {weight.file} has no known sha256, so it cannot be checked and is not loaded; get the file from a source "
-        f"you trust and write its bytes and sha256 into {place} (weights.{weight.key}); "
+        f"you trust{_terms(weight)} and write its bytes and sha256 into {place} (weights.{weight.key}); "
         f"fetch_weights.py --from {weight.file} --card {card.kind}/{card.name} says both"
     )
