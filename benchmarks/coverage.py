@@ -34,8 +34,8 @@ from frontalbench.stages.compare import compare
 from frontalbench.tabulate import Facts, Settings, cell_of
 from frontalbench.tabulate.dataset import read_datasets
 from frontalbench.tabulate.verification import verification_tables
+from frontalbench.types import Float
 
-Floats = npt.NDArray[np.float64]
 PEOPLE = (10, 20, 35, 68, 200)
 DIMENSION = 64
 EDGES = (0.0, 30.0, 60.0, 90.0)
@@ -83,6 +83,12 @@ WORLDS = {
     "tails": World("heavy tails of people and pictures", tails=3, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0), spread=0.1),
     "steps": World("similarities in coarse steps", steps=2, dimension=16),
     "mixed": World("helps goats, harms others", gain=(-0.05, 0.2), for_goats=0.5, goats=(0.15, 0.6)),
+    # made last, to break what had held in the others
+    "camps": World("three kinds of people, alike within; very unequal numbers of probes", camps=3, probes="lognormal"),
+    "kin": World("families: people who look alike, so that people are not independent", camps=12),
+    "easy": World(
+        "hardly an error: a goat in thirty brings them all", noise=0.25, goats=(0.03, 0.5), lambs=(0.03, 0.3), wolves=(0.03, 0.3)
+    ),
 }
 
 
@@ -92,9 +98,9 @@ class Experiment:
 
     subject: npt.NDArray[np.int64]
     reference: npt.NDArray[np.bool_]
-    yaw: Floats
-    original: Floats
-    turned: Floats
+    yaw: Float
+    original: Float
+    turned: Float
     lost: npt.NDArray[np.bool_]
     lost_originals: npt.NDArray[np.bool_]
 
@@ -126,13 +132,13 @@ def draw(name: str, people: int, seed: int) -> Experiment:
     reference = np.arange(len(subject)) < references.sum()
     n, d = len(subject), world.dimension
 
-    def noise(size: int) -> Floats:
+    def noise(size: int) -> Float:
         if not world.tails:
             return rng.normal(size=(size, d)) / math.sqrt(d)
         long = np.sqrt(rng.chisquare(world.tails, size) / (world.tails - 2.0))  # one factor per picture: whole pictures are bad
         return rng.normal(size=(size, d)) / math.sqrt(d) / long[:, None]
 
-    def wide(size: int) -> Floats:
+    def wide(size: int) -> Float:
         return rng.normal(size=size) if not world.tails else rng.standard_t(world.tails, size) * math.sqrt((world.tails - 2) / world.tails)
 
     face = noise(people)
@@ -247,7 +253,7 @@ def estimates(experiment: Experiment) -> Iterator[tuple[str, float, float, float
 BIASED = ("dprime", "eer", "fnmr")
 
 
-def run(world: str, people: int, experiments: int, first: int = 0) -> dict[str, Floats]:
+def run(world: str, people: int, experiments: int, first: int = 0) -> dict[str, Float]:
     """Name -> (experiments, 3): value, low, high; NaN where it was not there."""
     found: dict[str, list[tuple[float, float, float]]] = {}
     for i in range(experiments):
@@ -267,9 +273,7 @@ def truths(world: str, people: int, runs: int) -> dict[str, float]:
     return {name: float(np.nanmean(values[:, 0])) for name, values in found.items()}
 
 
-def coverage(
-    found: dict[str, Floats], truth: dict[str, float], experiments: int
-) -> Iterator[tuple[str, float, float, float, float, float]]:
+def coverage(found: dict[str, Float], truth: dict[str, float], experiments: int) -> Iterator[tuple[str, float, float, float, float, float]]:
     """(name, truth, coverage, mean width, share printed, spread of the estimates) of every interval."""
     for name, values in found.items():
         right = truth[name] if name.startswith(BIASED) and name in truth else float(np.nanmean(values[:, 0]))

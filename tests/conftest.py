@@ -31,6 +31,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Everything in ``tests/models``, and what asks for weights or photographs elsewhere, has the mark of tests that need them."""
     if item.nodeid.startswith("tests/models/") or not set(getattr(item, "fixturenames", ())).isdisjoint(rooms.NEEDS):
         item.add_marker(rooms.MARKER)
+    if item.get_closest_marker("xdist_group") is None and _shares_a_fixture(item):
+        item.add_marker(
+            pytest.mark.xdist_group(item.nodeid.partition("::")[0].removeprefix("tests/").removesuffix(".py").replace("/", "."))
+        )
+
+
+def _shares_a_fixture(item: pytest.Item) -> bool:
+    """Whether the test uses what is made once for its module: then the module's tests run in one worker of xdist, or each worker would make it."""
+    made = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(definitions[-1].scope == "module" for definitions in made.values())
 
 
 @pytest.hookimpl(tryfirst=True)

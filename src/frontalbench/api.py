@@ -31,22 +31,29 @@ Picture = str | os.PathLike[str] | bytes
 
 
 @dataclass(frozen=True)
-class Verification:
-    """What :func:`verify` found.
+class Point:
+    """A threshold with what is known of it.
 
-    ``similarity``: cosine, -1 .. 1. ``same``: at or above ``threshold``; None where no threshold is known. ``fmr``: false match rate of the
-    threshold, ``fnmr``: its false non-match rate, None where they are not known. ``own`` and ``strangers``: mean similarity of two photographs of
-    one person and of two people where the threshold was measured, so that the number has a scale. ``basis``: where all this comes from, in words.
+    ``fmr``: its false match rate, ``fnmr``: its false non-match rate, None where they are not known. ``own`` and ``strangers``: mean similarity of
+    two photographs of one person and of two people where the threshold was measured, so that a number has a scale. ``basis``: where all this comes
+    from, in words.
     """
 
-    similarity: float
-    same: bool | None
     threshold: float | None
     fmr: float | None
     fnmr: float | None
     own: float | None
     strangers: float | None
     basis: str
+
+
+@dataclass(frozen=True)
+class Verification(Point):
+    """What :func:`verify` found: a :class:`Point`, and ``similarity``: cosine, -1 .. 1. ``same``: at or above ``threshold``; None where none is
+    known."""
+
+    similarity: float
+    same: bool | None
 
 
 class Verifier:
@@ -117,19 +124,7 @@ def verify(
     point = point or find_threshold(master, detector, backbone, fmr, dataset)
     similarity = _verifier(detector, backbone, threads=threads, device=device).similarity(first, second)
     same = None if point.threshold is None else similarity >= point.threshold
-    return Verification(similarity, same, point.threshold, point.fmr, point.fnmr, point.own, point.strangers, point.basis)
-
-
-@dataclass(frozen=True)
-class Point:
-    """A threshold with what is known of it; the fields are those of :class:`Verification`."""
-
-    threshold: float | None
-    fmr: float | None
-    fnmr: float | None
-    own: float | None
-    strangers: float | None
-    basis: str
+    return Verification(**vars(point), similarity=similarity, same=same)
 
 
 def find_threshold(master: str | os.PathLike[str], detector: str, backbone: str, fmr: float, dataset: str = "") -> Point:

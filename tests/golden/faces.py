@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.morphable.basel import Basel
 from frontalbench.morphable.flame import ALL_SHAPES, Flame
 from frontalbench.morphable.uv import Unrolled
 from tests.golden import fills
@@ -85,3 +86,52 @@ def eye_mask() -> Array:
 def fixed_displacement() -> Array:
     y, x = np.mgrid[:256, :256].astype(np.float64)
     return 0.002 * np.sin(x / 20) * np.cos(y / 30)
+
+
+# Basel ------------------------------------------------------------------------------------------------------------------------------------
+
+GRID = (188, 189)
+VERTICES = 35709
+
+
+@functools.cache
+def basel_arrays() -> dict[str, Array]:
+    """The arrays of a ``BFM_model_front.mat``, by its keys, with its numbering from 1."""
+    i, j = (part.ravel() for part in np.meshgrid(np.arange(GRID[0]), np.arange(GRID[1]), indexing="ij"))
+    y, x = i / (GRID[0] - 1) * 2 - 1, j / (GRID[1] - 1) * 2 - 1
+    surface = np.stack([0.9 * x, -1.1 * y, 0.9 - 0.5 * x**2 - 0.4 * y**2], axis=1)
+    mean = np.concatenate([surface, np.zeros((VERTICES - len(surface), 3))]) + fills.normal("input:bfm_meanshape", 0.002, VERTICES, 3)
+    a, b = (part.ravel() for part in np.meshgrid(np.arange(GRID[0] - 1), np.arange(GRID[1] - 1), indexing="ij"))
+    p = a * GRID[1] + b
+    cells = [np.stack([p, p + GRID[1], p + 1], axis=1), np.stack([p + 1, p + GRID[1], p + GRID[1] + 1], axis=1)]
+    triangles = np.stack(cells, axis=1).reshape(-1, 3)
+    around = np.full((VERTICES, 8), len(triangles))
+    order = np.argsort(triangles.ravel(), kind="stable")
+    owner = triangles.ravel()[order]
+    first = np.searchsorted(owner, np.arange(VERTICES))
+    place = np.arange(len(owner)) - first[owner]
+    around[owner, place] = order // 3
+    return {
+        "meanshape": mean.reshape(1, -1).astype(np.float32),
+        "idBase": fills.normal("input:bfm_idBase", 0.01, 3 * VERTICES, 80).astype(np.float32),
+        "exBase": fills.normal("input:bfm_exBase", 0.01, 3 * VERTICES, 64).astype(np.float32),
+        "texBase": fills.normal("input:bfm_texBase", 2.0, 3 * VERTICES, 80).astype(np.float32),
+        "meantex": (100 + 100 * fills.random_state("input:bfm_meantex").random_sample((1, 3 * VERTICES))).astype(np.float32),
+        "tri": triangles + 1,
+        "point_buf": around + 1,
+    }
+
+
+@functools.cache
+def basel() -> Basel:
+    arrays = basel_arrays()
+    mean = arrays["meanshape"].reshape(-1, 3).astype(np.float64)
+    return Basel(
+        mean - mean.mean(axis=0),
+        arrays["idBase"].reshape(VERTICES, 3, 80),
+        arrays["exBase"].reshape(VERTICES, 3, 64),
+        (arrays["meantex"].reshape(-1, 3) / 255).astype(np.float32),
+        (arrays["texBase"] / 255).reshape(VERTICES, 3, 80).astype(np.float32),
+        arrays["tri"] - 1,
+        arrays["point_buf"] - 1,
+    )

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch")
 from frontalbench.frontalize import deca, framing  # noqa: E402
 from frontalbench.frontalize.head import vertex_normals  # noqa: E402
 from frontalbench.landmarks.base import Landmarks  # noqa: E402
+from frontalbench.morphable import texture as textures  # noqa: E402
 from frontalbench.morphable import uv as unrolling  # noqa: E402
 from frontalbench.morphable.flame import full_pose, rotations  # noqa: E402
 from frontalbench.networks.deca import CODES, DETAIL, DetailDecoder, Encoder, split  # noqa: E402
@@ -115,7 +116,7 @@ def _texture(surface: deca.Surface, which: int) -> npt.NDArray[np.float32]:
     places, _ = surface.texels(_heads(POSE)[which])
     there = deca.projected(places.reshape(-1, 3), CAMERA[which]).reshape(places.shape).astype(np.float32)
     colours = unrolling.sampled(_pictures()[which], there[..., :2]).permute(1, 2, 0).numpy()
-    return deca.masked(colours, surface.mask)
+    return textures.masked(colours, surface.mask)
 
 
 def test_what_belongs_to_vertices_is_spread_over_the_same_texels(surface: deca.Surface) -> None:

@@ -21,7 +21,7 @@ from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import WeightsMissing  # noqa: E402
-from frontalbench.frontalize import hassner, points68  # noqa: E402
+from frontalbench.frontalize import hassner, hrn, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched  # noqa: E402
 from frontalbench.frontalize.deca import DecaFamily, Surface  # noqa: E402
@@ -34,8 +34,13 @@ from frontalbench.frontalize.inversion import Target  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
+from frontalbench.morphable.basel import Basel  # noqa: E402
+from frontalbench.morphable.uv import Unrolled  # noqa: E402
+from frontalbench.types import Float32  # noqa: E402
 from frontalbench.weights import store  # noqa: E402
 from tests.golden import faces  # noqa: E402
+from tests.unit.facekit import small_basel  # noqa: E402
+from tests.unit.test_frontalize_hrn import STANDARD  # noqa: E402
 
 CPU = torch.device("cpu")
 PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_01" / "Angle" / "synth_01_l39.jpg"
@@ -119,6 +124,31 @@ def deca(locate: points68.Locate) -> Frontalizer:
     return Batched("deca", family, takes_target_pose=True, batch=2)
 
 
+def made_up_hrn(locate: points68.Locate) -> Frontalizer:
+    """A made-up face in the middle of the crop, aligned by a made-up standard."""
+    arrays = small_basel()
+    vertices = arrays["meanshape"].reshape(-1, 3)
+    none = np.zeros((len(vertices), 3, 80), np.float32)
+    basel = Basel(
+        vertices - vertices.mean(axis=0),
+        none,
+        none[..., :64],
+        np.full_like(vertices, 0.6).astype(np.float32),
+        none,
+        arrays["tri"] - 1,
+        arrays["point_buf"] - 1,
+    )
+    surface = hrn.Surface(basel, Unrolled(arrays["places"].astype(np.float64), basel.triangles, basel.triangles))
+    coefficients = torch.zeros(257)
+
+    def matte(image: RGB) -> Float32:
+        return np.ones(image.shape[:2], np.float32)
+
+    network: nn.Module = Given(coefficients)
+    family = hrn.HrnFamily(locate, matte, surface, STANDARD, network, None, hidden="model", device=CPU)  # type: ignore[arg-type]
+    return Batched("hrn", family, takes_target_pose=True, batch=2)
+
+
 FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     "ffwm": (
         128,
@@ -137,6 +167,7 @@ FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     "eg3d": (512, lambda _: eg3d()),
     "headgan": (256, lambda _: headgan()),
     "deca": (224, deca),
+    "hrn": (512, made_up_hrn),
     "fsgan": (256, lambda _: fsgan(interpolated=False, step=30.0)),
     "fsgan_interpolated": (256, lambda _: fsgan(interpolated=True, step=0.0)),
 }

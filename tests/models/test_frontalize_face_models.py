@@ -15,7 +15,9 @@ from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, SelfTested, View  # noqa: E402
+from tests.unit import test_frontalize_cvthead as cvthead  # noqa: E402
 from tests.unit import test_frontalize_deca as deca  # noqa: E402
+from tests.unit import test_frontalize_hrn as hrn  # noqa: E402
 
 Weight = Callable[..., Path]
 PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth_01" / "Angle" / "synth_01_l39.jpg"
@@ -23,7 +25,7 @@ PHOTOGRAPH = Path(__file__).resolve().parents[2] / "demo" / "synthetic" / "synth
 
 @pytest.fixture(scope="module")
 def view(weight: Weight) -> View:
-    for kind, name in (("detector", "scrfd_500m"), ("landmarks", "tddfa_mb1"), ("landmarks", "face_landmarker")):
+    for kind, name in (("detector", "scrfd_500m"), ("landmarks", "tddfa_mb1"), ("landmarks", "face_landmarker"), ("matting", "modnet")):
         for key in cards.find(kind, name).weights:
             weight(kind, name, key)
     image = images.decode(PHOTOGRAPH.read_bytes())
@@ -32,14 +34,10 @@ def view(weight: Weight) -> View:
     return View(image, face)
 
 
-def made_deca(folder: Path, *, fine: bool) -> Frontalizer:
-    paths = deca.files(folder, fine=fine)
-    return load_frontalizer(deca.card_of(paths, "deca_fine" if fine else "deca"))
-
-
 MADE: dict[str, tuple[int, Callable[[Path], Frontalizer]]] = {
-    "deca": (224, lambda folder: made_deca(folder, fine=False)),
-    "deca_fine": (224, lambda folder: made_deca(folder, fine=True)),
+    "deca_fine": (224, lambda folder: load_frontalizer(deca.card_of(deca.files(folder, fine=True), "deca_fine"))),
+    "cvthead": (256, lambda folder: load_frontalizer(cvthead.card_of(cvthead.files(folder)))),
+    "hrn": (512, lambda folder: load_frontalizer(hrn.card_of(hrn.files(folder)))),
 }
 """Card -> side of its result, and the model from made-up files of the official names, keys and shapes in a folder."""
 

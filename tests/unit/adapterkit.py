@@ -250,7 +250,7 @@ if not (MODE == "partial" and stem == BAD):
     torch.save({"flame": flame, "camera": camera, "joint_transforms": np.eye(4)[None, None].repeat(2, 1)}, place / "checkpoint" / "00000.frame")
 """,
     },
-    "cvthead": {
+    "cvthead_official": {
         "inference.py": """
 import torch
 def preprocess_image(path, points, device):
@@ -354,7 +354,7 @@ def stand_in(tmp: Path, name: str, mode: str, **params: Any) -> ModelCard:
         place = foreign.store.folder() / "external" / name / asset["file"]
         place.parent.mkdir(parents=True, exist_ok=True)
         if Path(asset["file"]).suffix in FILES:
-            place.write_bytes(_weights() if name == "cvthead" and asset["file"].endswith("cvthead.pt") else b"stand-in")
+            place.write_bytes(_weights() if name == "cvthead_official" and asset["file"].endswith("cvthead.pt") else b"stand-in")
         else:
             place.mkdir(exist_ok=True)
     if "repository" in data["external"]:

@@ -103,3 +103,55 @@ def write_obj(path: Path, unrolled: Unrolled, vertices: Array) -> Path:
         lines.append("f " + " ".join(f"{corner}/{place}" for corner, place in zip(corners, places, strict=True)))
     path.write_text("# made up\n" + "\n".join(lines) + "\n")
     return path
+
+
+def small_basel(rows: int = 41, columns: int = 41) -> dict[str, Array]:
+    """The arrays of a ``BFM_model_front.mat``, by its keys, of a face like half an egg that bulges towards the camera; and ``places``."""
+    v, u = (part.ravel() for part in np.meshgrid(np.linspace(1, -1, rows), np.linspace(-1, 1, columns), indexing="ij"))
+    x, y = 0.75 * u * np.sqrt(1 - v**2 / 2), 1.0 * v * np.sqrt(1 - u**2 / 2)
+    vertices = np.stack([x, y, 0.9 * np.sqrt(np.maximum(1 - (x / 0.8) ** 2 - (y / 1.1) ** 2, 0.0))], axis=1)
+    a, b = (part.ravel() for part in np.meshgrid(np.arange(rows - 1), np.arange(columns - 1), indexing="ij"))
+    p = a * columns + b
+    triangles = np.concatenate([np.stack([p, p + columns, p + 1], axis=1), np.stack([p + 1, p + columns, p + columns + 1], axis=1)])
+    around = np.full((len(vertices), 8), len(triangles))
+    filled = np.zeros(len(vertices), int)
+    for number, corners in enumerate(triangles):
+        for corner in corners:
+            around[corner, filled[corner]] = number
+            filled[corner] += 1
+    count = 3 * len(vertices)
+    return {
+        "meanshape": vertices.reshape(1, -1),
+        "idBase": np.zeros((count, 80), np.float32),
+        "exBase": np.zeros((count, 64), np.float32),
+        "texBase": np.zeros((count, 80), np.float32),
+        "meantex": np.tile([[200.0, 150.0, 120.0]], (1, len(vertices))),
+        "tri": triangles + 1,
+        "point_buf": around + 1,
+        "places": np.stack([(u + 1) / 2, (v + 1) / 2], axis=1).astype(np.float32),
+    }
+
+
+def write_basel(path: Path, arrays: Mapping[str, Array]) -> Path:
+    from scipy.io import savemat
+
+    savemat(path, {key: value for key, value in arrays.items() if key != "places"})
+    return path
+
+
+def mesh_levels() -> dict[str, Any]:
+    """What is in CVTHead's ``transform.pkl`` of a made-up head: lists by level, matrices sparse."""
+    from tests.golden.faces import tube
+
+    rng = np.random.default_rng(4)
+    fine, middle, coarse = 5023, 1256, 314
+    loose = np.array([[4989 + k, 4988 + k, 5017 + k] for k in range(6)])
+    triangles = [np.concatenate([tube(), loose]), tube(157, 8), tube(157, 2)]
+    down, up = [], []
+    for many, few in ((fine, middle), (middle, coarse)):
+        kept = np.sort(rng.choice(many, few, replace=False))
+        down.append(scipy.sparse.csc_matrix((np.ones(few), (np.arange(few), kept)), shape=(few, many)))
+        rows, columns = np.repeat(np.arange(many), 3), rng.integers(0, few, 3 * many)
+        up.append(scipy.sparse.csc_matrix((np.full(3 * many, 1 / 3), (rows, columns)), shape=(many, few)))
+    vertices = [rng.normal(size=(count, 3)) for count in (fine, middle, coarse)]
+    return {"vertices": vertices, "face": triangles, "adj": [], "down_transform": down, "up_transform": up}

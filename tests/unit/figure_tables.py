@@ -55,6 +55,7 @@ def similarity_rows(variant: str) -> list[dict[str, Any]]:
         elif variant == "original" or head["role"] == "probe":
             row["genuine"] = genuine(head) + NET.get(variant, 0.0)
             row["impostor"] = 0.125 + IMPOSTOR.get(variant, 0.0)
+            row["impostor_moves"] = [0.0] * len(NAMES)
             row["within"] = 0.5
             row["to_original"] = None if variant == "original" else 0.875
             if head["image_id"] == "1/1":

@@ -174,6 +174,16 @@ def equals(rng: np.random.Generator, n: int, variants: int = 2) -> tuple[Dataset
     return dataset(crowd, made), set()
 
 
+def equal_detectors(rng: np.random.Generator, n: int) -> tuple[Dataset, set[str]]:
+    """Three detectors with one backbone, none better than another: for table 3."""
+    crowd = people(rng, n)
+    found = {}
+    for detector in ("one", "two", "three"):
+        values = crowd.angled + crowd.per_person(rng, 0.02) + rng.normal(0, 0.02, len(crowd.subject))
+        found[cell("original", (detector, JUDGE[1]))] = rows(crowd, values)
+    return Dataset("toy", found), set()
+
+
 def five_equals(rng: np.random.Generator, n: int) -> tuple[Dataset, set[str]]:
     """As :func:`equals`, five of them."""
     return equals(rng, n, 5)
@@ -219,10 +229,32 @@ def two_judges(rng: np.random.Generator, n: int, folder: Path, *, probes: int = 
     return Dataset("toy", found)
 
 
+def drifting(rng: np.random.Generator, n: int, folder: Path, *, probes: int = 6, drift: float = 0.5) -> Dataset:
+    """`original` and two variants, none truly better or worse in anything: what each is shown of a face is moved into a direction of its own.
+
+    A stranger's reference lies this way or that of the direction, and so moves the values of all probes at once: people matter as references too.
+    """
+    subject = np.r_[np.repeat(np.arange(n), 2), np.repeat(np.arange(n), probes)]
+    reference = np.arange(len(subject)) < 2 * n
+    yaw = np.where(reference, 0.0, rng.uniform(-85, 85, len(subject)))
+    turn = np.abs(yaw)[:, None] / 90
+    noise, face = (rng.normal(size=(size, DIMENSION)) / np.sqrt(DIMENSION) for size in (len(subject), n))
+    vectors = face[subject] / np.linalg.norm(face[subject], axis=1, keepdims=True) + 0.6 * noise
+    vectors[:, 0] += np.where(rng.random(n) < 0.1, 0.6, 0.3)[subject]
+    found = {}
+    for variant in ("original", "mesh.none", "mesh.sharp"):
+        way = np.r_[0.0, rng.normal(size=DIMENSION - 1)]
+        moved = drift * turn * way / np.linalg.norm(way) + 0.2 * rng.normal(size=vectors.shape) / np.sqrt(DIMENSION)
+        moved += (0.05 * rng.normal(size=n))[subject][:, None] * turn * face[subject]
+        made, rows_of = compared(subject, reference, yaw, vectors + np.where(reference[:, None], 0.0, moved), folder, "one", variant)
+        found[made] = rows_of
+    return Dataset("toy", found)
+
+
 def compared(
-    subject: np.ndarray, reference: np.ndarray, yaw: np.ndarray, vectors: np.ndarray, folder: Path, backbone: str
+    subject: np.ndarray, reference: np.ndarray, yaw: np.ndarray, vectors: np.ndarray, folder: Path, backbone: str, variant: str = "original"
 ) -> tuple[Cell, Rows]:
-    """The cell and the similarity table of embeddings (n, D), as the product makes them."""
+    """The cell and the similarity table of embeddings (n, D), as the product makes them; `original` of a folder comes first."""
     n = len(subject)
     ids = [f"i{i:06d}" for i in range(n)]
     head = {
@@ -238,12 +270,13 @@ def compared(
         columns = {**head, **more}
         return pa.table([columns[f.name] if f.name in columns else pa.nulls(n, f.type) for f in schema], schema=schema)
 
-    images, embeddings = folder / "images.parquet", folder / f"{backbone}.parquet"
+    images, embeddings = folder / "images.parquet", folder / f"{variant}.{backbone}.parquet"
     known = {"subject": head["identity"], "sha256": ids, "yaw": pa.array(yaw, pa.float32()), "pose_source": ["ground_truth"] * n}
     tables.write(images, table(tables.IMAGES, **known))
     flat = pa.FixedSizeListArray.from_arrays(pa.array(unit.reshape(-1)), unit.shape[1])
     tables.write(embeddings, table(tables.embeddings_schema(unit.shape[1]), embedding=flat))
-    path = folder / "similarity" / "toy" / "original" / "detector" / f"{backbone}.parquet"
-    compare([images], [embeddings], [embeddings], path, path.with_name(f"{backbone}.scores.parquet"), variant="original")
+    path = folder / "similarity" / "toy" / variant / "detector" / f"{backbone}.parquet"
+    originals = folder / f"original.{backbone}.parquet"
+    compare([images], [embeddings], [originals], path, path.with_name(f"{backbone}.scores.parquet"), variant=variant)
     made = cell_of(path)
     return made, read_rows(path)

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy.stats import t
 
 from frontalbench import tables
-from frontalbench.compare import paired
+from frontalbench.compare import jackknife, paired
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.plain import folders, pairs
 
@@ -238,6 +239,50 @@ def test_views_are_compared_by_picture_over_the_photographs_that_all_methods_gav
     assert sum(line.startswith("warning: ") for line in lines) == 3
     few = {**rows["works vs GT"], "identity_gain_low": math.nan, "identity_gain_high": math.nan, "n_common_identities": 3}
     assert paired.report_lines([few])[0].endswith("(no interval: 3 people)")
+
+
+def test_intervals_against_strangers_leave_people_out_on_both_sides(tmp_path: Path) -> None:
+    """Of the identity gain and of a group of strangers, against comparing again without each person."""
+    rng = np.random.default_rng(5)
+    people = [f"p{i}" for i in range(8)]
+    centre = {p: rng.normal(size=D) for p in people}
+    vectors: dict[str, np.ndarray] = {}
+    for p in people:
+        vectors[f"GT/{p}.jpg"] = unit(centre[p] + 0.3 * rng.normal(size=D))
+        for i in range(2):
+            vectors[f"Angle/{p}/{i}.jpg"] = unit(centre[p] + 0.6 * rng.normal(size=D))
+            vectors[f"tool/{p}/{i}.png"] = unit(vectors[f"Angle/{p}/{i}.jpg"] + 0.4 * rng.normal(size=D) / np.sqrt(D))
+    spec = tmp_path / "pairs.yaml"
+    spec.write_text(
+        "groups:\n  - {name: angled, probe: 'Angle/*', reference: 'GT/*'}\n  - {name: others, probe: 'Angle/*', reference: 'GT/*', people: others}\n"
+        "  - {name: tool, probe: 'tool/*', reference: 'GT/*', of: angled}\n  - {name: by hand, pairs: [[GT/p0.jpg, GT/p1.jpg]]}\n"
+    )
+
+    def report(without: str = "") -> dict[str, dict[str, object]]:
+        folder = tmp_path / f"emb{without}"
+        rows = [
+            {"image_id": name, "identity": "", "role": "probe", "status": "ok", "detail": "", "embedding": vector.tolist()}
+            for name, vector in sorted(vectors.items())
+            if f"/{without}" not in name or not without
+        ]
+        tables.write(folder / "0.parquet", tables.from_rows(rows, tables.embeddings_schema(D)))
+        chosen = spec if not without else tmp_path / f"{without}.yaml"
+        if without:
+            chosen.write_text("\n".join(line for line in spec.read_text().splitlines() if "by hand" not in line))
+        pairs.write_metrics(chosen, folder, tmp_path / "m.csv")
+        return {row["group"]: row for row in pairs.write_report(tmp_path / "m.csv", tmp_path / "r.csv")}
+
+    whole, parts = report(), [report(p) for p in people]
+    student = float(t.ppf(0.975, 2 / (2 / 7 + jackknife.KURTOSIS / 8)))
+    for group, key, low, high in (
+        ("others", "mean", "ci_low", "ci_high"),
+        ("tool", "identity_gain", "identity_gain_low", "identity_gain_high"),
+    ):
+        away = np.array([whole[group][key] - part[group][key] for part in parts])
+        most = student * np.sqrt(7 / 8 * (away**2).sum())
+        half = (whole[group][high] - whole[group][low]) / 2
+        assert 0.69 * most < half < 1.02 * most, "less what is counted twice"
+    assert np.isnan(whole["by hand"]["ci_low"]), "nothing says what else the second person is compared with"
 
 
 def test_without_the_photographs_there_are_common_means_and_no_gain(

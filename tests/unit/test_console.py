@@ -12,6 +12,7 @@ import pytest
 from frontalbench import errors
 from frontalbench.catalogue import cards
 from frontalbench.console import doctor, listing, main, project
+from frontalbench.plan import fingerprint
 from frontalbench.weights import store
 
 
@@ -31,8 +32,12 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_script_has_a_door_and_every_door_says_what_it_does(project_root: Path) -> None:
     known = main.doors()
-    scripts = {path.stem for path in (project_root / "workflow" / "scripts").iterdir() if path.suffix in (".py", ".sh")}
-    assert {path.stem for path in known.values()} == scripts - set(main.NO_DOOR)
+    scripts = {path.stem: path for path in (project_root / "workflow" / "scripts").iterdir() if path.suffix in (".py", ".sh")}
+    assert {path.stem for path in known.values()} == set(scripts) - set(main.NO_DOOR)
+    for path in known.values():
+        script = scripts[path.stem]
+        assert script == path or fingerprint.commands(script) == (f"frontalbench.commands.{path.stem}",), "both call the same function"
+        assert script == path or len(script.read_text().splitlines()) < 10, f"{script} is a door and no more"
     assert not set(known) & set(main.OWN)
     text = main.overview()
     for command in (*known, *main.OWN):

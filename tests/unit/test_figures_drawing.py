@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import subprocess
 import sys
 import types
@@ -19,10 +20,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, series, style
+from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, series, style
 from frontalbench.plan.plan import Plan
+from frontalbench.tabulate import TABLES
+from frontalbench.tabulate.paper import wide_csv
+from frontalbench.tabulate.write import csv_text
 from tests.unit import figure_tables as made
 
 
@@ -68,6 +73,7 @@ def test_a_frontalizer_has_one_colour_whatever_its_variant_and_company() -> None
 
 def test_known_frontalizers_differ_in_colour_or_mark() -> None:
     looks = [(palette.colour(name), palette.marker(name)) for name in palette.known()]
+    assert set(palette.known()) <= {card.name for card in cards.all_cards("frontalizer")}, "a colour is kept for a card that there is"
     assert len(set(looks)) == len(looks)
     hues = {look[0] for look in looks}
     assert all(np.linalg.norm(np.subtract(to_rgb(a), to_rgb(b))) > 0.2 for a, b in itertools.combinations(hues, 2))
@@ -209,7 +215,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     yaw = np.linspace(-80, 80, 120)
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
-    figure = plots.gain_curve({"tddfa.none": gains}, resamples=100)
+    figure = plots.gain_curve({"tddfa.none": gains})
     (axes,) = figure.axes
     for key, value in (("_net", 0.25), ("_identity", 0.125)):
         line = next(line for line in axes.lines if line.get_label() == key)
@@ -371,3 +377,65 @@ def test_first_page_of_the_report_names_what_ran_and_the_licence_asks_for(projec
         page = docutils.core.publish_parts(source, writer="html")["body"]
         assert "System Message" not in page and "{" not in page
         assert ("DeBruine" in page and "fuse_mean:mesh.none" in page) == bool(said) and "must not be published" not in page
+
+
+def test_charts_of_jobs_in_a_report_of_a_large_grid_keep_every_rule_and_few_points() -> None:
+    points = [
+        {"rule": "many", "starttime": "2026-01-01T00:00:00", "endtime": f"2026-01-01T00:{i // 60 % 60:02}:{i % 60:02}"} for i in range(3000)
+    ]
+    points.append({"rule": "once", "starttime": "2026-01-02T00:00:00", "endtime": "2026-01-02T00:00:00"})
+    runtimes = [{"rule": "many", "runtime": float(i)} for i in range(17389)]
+
+    def page(timeline: list[dict[str, object]], runtimes: list[dict[str, object]]) -> str:
+        charts = [
+            {"$schema": "https://x", "description": words, "data": {"values": values}, "mark": "point"}
+            for words, values in (("Timeline of jobs.", timeline), ("Runtimes of jobs.", runtimes))
+        ]
+        return (
+            f"<p>{{before}}</p>\n<script>var a = {json.dumps(charts[0])};</script>\n<script>var b = {json.dumps(charts[1])};</script> after"
+        )
+
+    whole = page(points, runtimes)
+    thinned = report.thin(whole, 100)
+    assert thinned.startswith("<p>{before}</p>") and thinned.endswith("</script> after")
+    kept = [json.JSONDecoder().raw_decode(thinned, thinned.index("{", thinned.index(f"var {name} =")))[0] for name in "ab"]
+    assert all(len(chart["data"]["values"]) <= 104 for chart in kept)
+    assert {point["rule"] for point in kept[0]["data"]["values"]} == {"many", "once"}
+    assert kept[1]["data"]["values"][-1]["runtime"] == 17388.0 and "of 17,389 jobs" in kept[1]["title"]
+    assert report.thin(page(points[:50], [])) == page(points[:50], []) and report.thin("nothing") == "nothing"
+
+
+def test_a_report_of_the_studys_grid_stays_below_eight_megabytes() -> None:
+    """Tables as large as that grid makes them, every number there and a note of 300 letters, beside the figures that are let in."""
+    note, names = "n" * 300, {"dataset": "biwi", "synthetic": False, "frontalizer": "liveportrait", "enhancement": "gfpgan_detail"}
+    judge = {"detector": "retinaface_r50", "backbone": "w600k_r50"}
+    variants, judges, datasets = 37, 8, 2
+    columns = TABLES["table1_net_gain"]
+    row = [
+        names.get(key) or judge.get(key) or ("yes" if key in ("leak", "best") else note if key == "note" else "-0.123456")
+        for key in columns
+    ]
+    letters = 4 / 3 * len(csv_text(list(columns), [row] * (variants * judges * datasets)))
+    cell = {
+        "mean": -0.123456,
+        "ci_low": -0.1,
+        "ci_high": 0.1,
+        "mean_own": 0.1,
+        "n_own": 15678,
+        "n_fta": 1200,
+        "best": False,
+        "n_images": 15678,
+    }
+    wide = [
+        {**names, "dataset": d, "enhancement": f"e{i}", "detector": f"d{j}", "backbone": "glintr100", **cell, "note": note[:60]}
+        for d in ("biwi", "lfw")
+        for i in range(32)
+        for j in range(judges)
+    ]
+    letters += 4 / 3 * len(wide_csv(wide, ("dataset", "synthetic", "frontalizer", "enhancement")))
+    cells = variants * judges * datasets
+    assert letters / 1000 <= dataset._CELL_KILOBYTES * cells
+    charts = 2 * report.JOBS * 0.12
+    assert 3100 + charts + letters / 1000 + dataset.figure_kilobytes(cells) * 4 / 3 < 8000
+    assert 2000 < dataset.figure_kilobytes(cells) < dataset.figure_kilobytes(10) <= dataset.REPORT_KILOBYTES
+    assert dataset.figure_kilobytes(100_000) == 0

@@ -22,11 +22,12 @@ from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.base import View  # noqa: E402
-from frontalbench.frontalize.deca import GREY, DecaFamily, DecaFrontalizer, Surface, axis_angle, read_raised  # noqa: E402
+from frontalbench.frontalize.deca import DecaFamily, DecaFrontalizer, Surface, axis_angle, read_raised  # noqa: E402
 from frontalbench.geometry.crop import warp  # noqa: E402
 from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks.base import Landmarks  # noqa: E402
+from frontalbench.morphable.texture import GREY  # noqa: E402
 from frontalbench.types import Float  # noqa: E402
 from tests.golden import faces, fills  # noqa: E402
 from tests.unit.facekit import write_flame, write_obj  # noqa: E402
@@ -178,7 +179,9 @@ def model(surface: Surface, given: Any, *, mirrored: bool = True, fine: bool = F
         return Landmarks(SQUARE, "ibug68")
 
     raised = (Given(torch.zeros(128)), Raised()) if fine else None
-    return DecaFrontalizer("deca", DecaFamily(locate, surface, Given(given), raised, mirrored=mirrored, device=CPU), batch=2)  # type: ignore[arg-type]
+    return DecaFrontalizer(
+        "deca", DecaFamily(locate, surface, Given(given), raised, mirrored=mirrored, device=CPU), takes_target_pose=True, batch=2
+    )  # type: ignore[arg-type]
 
 
 class Raised(torch.nn.Module):

@@ -265,3 +265,19 @@ def test_slopes_and_areas_without_a_person_equal_fitting_again() -> None:
     assert slope.without[4] == pytest.approx(curves.slope(yaw[keep], value[keep], subject[keep]).value)
     assert area.without[4] == pytest.approx(curves.smooth(np.abs(yaw[keep]), value[keep], subject[keep], grid).area.value)
     assert slope.share.sum() == pytest.approx(1.0) and area.share.sum() == pytest.approx(1.0)
+
+
+def test_a_curve_of_values_with_strangers_in_them_leaves_references_out_too() -> None:
+    rng = np.random.default_rng(2)
+    yaw, person = rng.uniform(0, 80, 90), np.arange(90) % 9
+    value, moves = 0.1 * rng.normal(size=90), 0.02 * rng.normal(size=(90, 9))
+    moves[np.arange(90), person] = 0.0
+    grid = np.arange(0.0, 75.0, 5.0)
+    found = curves._Kernel.of(yaw, value, person, grid, curves.BANDWIDTH, 9, moves)
+    keep = person != 4
+    again = curves.smooth(yaw[keep], value[keep] + moves[keep, 4], person[keep], grid)
+    np.testing.assert_allclose(found.fit(found.without)[4], again.mean)
+    one_side = curves.smooth(yaw, value, person, grid, people=9)
+    both = curves.smooth(yaw, value, person, grid, people=9, moves=moves)
+    np.testing.assert_allclose(one_side.mean, both.mean)
+    assert np.nanmax(np.abs(one_side.low - both.low)) > 1e-3

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from frontalbench.compare import derived, groups, verdict
-from frontalbench.compare.verdict import NOBODY, People
+from frontalbench.compare.people import NOBODY, People
 from frontalbench.tabulate import Facts, master
 from frontalbench.tabulate.dataset import Dataset, Settings
 from tests.unit import peoplekit as kit

@@ -17,7 +17,7 @@ from frontalbench.networks import checkpoints
 
 
 class Small(nn.Module):
-    """Floats, integers and a counter."""
+    """Float, integers and a counter."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -310,7 +311,22 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert first["identity_gain_both_low"] <= first["identity_gain_both"] <= first["identity_gain_both_high"]
     plain = line(made["table1_net_gain"], variant="mesh.none")
     assert plain["n_fallback"] == 0 and plain["identity_gain_both"] == plain["identity_gain"]
-    assert line(made["verification"], **fused)["n_fallback"] == len(hard)
+    verified = line(made["verification"], **fused)
+    assert verified["n_fallback"] == len(hard)
+    scored = [r for r in after.values() if r["role"] == "probe" and r["image_id"] not in hard]
+    assert verified["rank1_both"] == pytest.approx(np.mean([r["rank"] == 1 for r in scored]))
+    assert all(math.isfinite(verified[f"{name}_both"]) for name in ("dprime", "eer", "rank5", "slope", "area"))
+    assert verified["dprime_both"] != pytest.approx(verified["dprime"]), "the hard ones lower it"
+    unfused = line(made["verification"], variant="mesh.none")
+    assert all(unfused[f"{name}_both"] == unfused[name] for name in ("dprime", "eer", "rank1", "rank5", "slope", "area"))
+    first_rank = line(made["cmc"], **fused, rank=1)
+    assert (first_rank["n_fallback"], first_rank["share_both"]) == (len(hard), verified["rank1_both"])
+    pair = line(made["wins"], variant_a="original", variant_b=fused["variant"])
+    assert pair["n_fallback"] == pair["ties"] == len(hard) and pair["difference_both"] == pytest.approx(-row["mean_both"], abs=1e-6)
+    assert f"{len(hard)} of {len(probes)} images rest on one picture alone" in pair["note"]
+    for name in ("error_rates", "fnmr_by_yaw"):
+        found = [r for r in made[name] if r["variant"] == fused["variant"] and r.get("supported", True)]
+        assert all(0 <= r["fnmr_both"] <= 1 or r["n_fallback"] == r["n_images"] for r in found)
     assert sum(r["n_fallback"] for r in made["identities"] if r["variant"] == fused["variant"]) == len(hard)
     text = net_gain_markdown(made["table1_net_gain"])
     assert f"{len(probes)} ({len(hard)} alone)" in text

@@ -15,5 +15,6 @@ if [ -f "$report" ] && [ -z "$(find "results/master/$run" "results/figures/$run"
 fi
 mkdir -p "$(dirname "$report")"
 snakemake results --cores 1 --report "$report.part.html" "$@" >logs/report.log 2>&1 || { cat logs/report.log >&2; rm -f "$report.part.html"; exit 1; }
+python workflow/scripts/thin_report.py "$report.part.html" || { rm -f "$report.part.html"; exit 1; }
 mv "$report.part.html" "$report"
 echo "wrote $report" >&2

@@ -1,28 +1,8 @@
 #!/usr/bin/env python3
-"""Where a table came from: what made it, from which inputs, back to the picture files.
-
-provenance.py results/similarity/synthetic/mesh.none/scrfd_500m/w600k_mbf.parquet
-"""
-
-from __future__ import annotations
-
-from pathlib import Path
+"""Door to :mod:`frontalbench.commands.provenance`; ``--help`` says what it does and takes."""
 
 from frontalbench import cli
-from frontalbench.upkeep.lineage import trace
-
-
-def main() -> int:
-    parser = cli.parser(__doc__)
-    parser.add_argument("file", type=Path, help="a Parquet table of any stage")
-    parser.add_argument(
-        "--root", type=Path, default=Path(), metavar="DIR", help="folder that the recorded input paths start from (default: here)"
-    )
-    args = parser.parse_args()
-    for line in trace(args.file, args.root):
-        print(line)
-    return cli.EXIT_OK
-
+from frontalbench.commands.provenance import main
 
 if __name__ == "__main__":
     cli.run(main)

@@ -1,51 +1,8 @@
 #!/usr/bin/env python3
-"""Verification accuracy of backbones on packs of pairs: lfw.bin, cfp_fp.bin, agedb_30.bin, calfw.bin, cplfw.bin, ...
-
-verify_pack.py cfp_fp.bin cplfw.bin --backbone w600k_mbf edgeface_s --flip
-
-The pictures of a pack are aligned faces, so no detector is used. Ten folds in file order, the threshold of each from the other nine. --flip adds the
-mirrored picture's embedding, as most published accuracies do. Prints one line of JSON per pack and backbone; a picture that cannot be decoded counts
-against the accuracy (its pair is decided "not the same person") and is named. A pack is a pickle and is read without running anything in it.
-
-unpack_pairs.py makes a folder of pictures and a pairs.txt of a pack.
-"""
-
-from __future__ import annotations
-
-import json
-import sys
-from dataclasses import asdict
-from pathlib import Path
+"""Door to :mod:`frontalbench.commands.verify_pack`; ``--help`` says what it does and takes."""
 
 from frontalbench import cli
-from frontalbench.catalogue import cards
-from frontalbench.embed import load_backbone
-from frontalbench.plain import folders
-from frontalbench.protocols import packs
-from frontalbench.stages import packs as work
-
-
-def main() -> int:
-    parser = cli.parser(__doc__)
-    parser.add_argument("packs", nargs="+", type=Path, metavar="PACK.bin", help="packs of pairs")
-    parser.add_argument("--backbone", nargs="+", required=True, metavar="NAME", help="backbone cards")
-    parser.add_argument("--flip", action="store_true", help="add the embedding of the mirrored picture")
-    cli.add_machine_options(parser)
-    args = parser.parse_args()
-    backbones = [cards.find("backbone", name) for name in args.backbone]
-    folders.need_weights(*backbones)
-    for path in args.packs:
-        pack = packs.read_pack(path)
-        for card in backbones:
-            backbone = load_backbone(card, threads=args.threads, device=args.device)
-            pictures = cli.progress(range(len(pack.pictures)), total=len(pack.pictures), label=f"{path.name} {card.name}")
-            result, broken = work.accuracy(pack, backbone, flip=args.flip, progress=pictures)
-            for line in broken:
-                print(f"warning: {path}: {line}", file=sys.stderr)
-            about = {"pack": path.name, "backbone": card.name, "flip": args.flip, "unreadable": len(broken)}
-            print(json.dumps({**about, **asdict(result)}), flush=True)
-    return cli.EXIT_OK
-
+from frontalbench.commands.verify_pack import main
 
 if __name__ == "__main__":
     cli.run(main)

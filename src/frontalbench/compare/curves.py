@@ -83,18 +83,33 @@ class Curve:
 
 @dataclass(frozen=True)
 class _Kernel:
-    """Kernel sums (people, 5 K) of a local-linear regression at K points: everything it needs is linear in the people."""
+    """Kernel sums (people, 5 K) of a local-linear regression at K points: everything it needs is linear in the people. ``moved``: how the sums of
+    everybody else's images change when a person's references are gone."""
 
     points: Float
     sums: Float
+    moved: Float
+
+    @property
+    def without(self) -> Float:
+        """(people, 5 K): the sums without each person."""
+        rest: Float = self.sums.sum(axis=0) - self.sums + self.moved
+        return rest
 
     @staticmethod
     def of(
-        yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, grid: npt.ArrayLike, bandwidth: float, people: int = 0
+        yaw: npt.ArrayLike,
+        value: npt.ArrayLike,
+        subject: npt.ArrayLike,
+        grid: npt.ArrayLike,
+        bandwidth: float,
+        people: int = 0,
+        moves: Float | None = None,
     ) -> _Kernel:
         x, y, code, n = _known(yaw, value, subject, people)
         points = np.asarray(grid, np.float64)
-        sums = np.zeros((n, 5 * len(points)))
+        sums, moved = np.zeros((2, n, 5 * len(points)))
+        shift = None if moves is None else moves[np.isfinite(np.asarray(yaw, np.float64)) & np.isfinite(np.asarray(value, np.float64))]
         for start in range(0, len(x), 4096):  # bounds the kernel matrix
             part = slice(start, start + 4096)
             offset = (x[part, None] - points) / bandwidth
@@ -102,7 +117,9 @@ class _Kernel:
             height = y[part, None]
             columns = np.concatenate([weight, weight * offset, weight * offset**2, weight * height, weight * offset * height], axis=1)
             sums += _per_subject(code[part], n, columns)
-        return _Kernel(points, sums)
+            if shift is not None:
+                moved[:, 3 * len(points) :] += shift[part].T @ np.concatenate([weight, weight * offset], axis=1)
+        return _Kernel(points, sums, moved)
 
     @property
     def weights(self) -> Float:
@@ -135,19 +152,21 @@ def smooth(
     *,
     bandwidth: float = BANDWIDTH,
     people: int = 0,
+    moves: Float | None = None,
     **_: int,
 ) -> Curve:
     """Local-linear regression with a Gaussian kernel (Fan and Gijbels 1996, section 2.3) of ``value`` over ``yaw`` at the points ``grid``.
 
-    ``people``: ``subject`` holds so many codes, else names. The band is pointwise, Student's, from leaving people out.
+    ``people``: ``subject`` holds so many codes, else names; ``moves`` (n, people): how each value changes without a person's references, where
+    strangers are part of it. The band is pointwise, Student's, from leaving people out.
     """
-    kernel = _Kernel.of(yaw, value, subject, grid, bandwidth, people)
+    kernel = _Kernel.of(yaw, value, subject, grid, bandwidth, people, moves)
     points, k = kernel.points, len(kernel.points)
     nothing = np.full(k, np.nan)
     if not len(kernel.sums):
         return Curve(points, nothing, nothing, nothing, np.zeros(k), LeftOut(math.nan, _NONE, _NONE))
     total = kernel.sums.sum(axis=0)
-    mean, without, share = kernel.fit(total), kernel.fit(total - kernel.sums), jackknife.shares(kernel.weights)
+    mean, without, share = kernel.fit(total), kernel.fit(kernel.without), jackknife.shares(kernel.weights)
     low, high = jackknife.t_intervals(mean, without, share)
     enough = kernel.enough
     of_area = _heights(points[enough], share[:, enough]) if enough.any() else np.zeros(len(share))

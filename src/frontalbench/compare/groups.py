@@ -41,11 +41,7 @@ from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.people import Moved, PersonMeans
 from frontalbench.errors import BadInput
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-Words = npt.NDArray[np.object_]
+from frontalbench.types import Bool, Float, Float32, Int, Objects
 
 GAINS = ("Net Gain", "impostor gain", "identity gain")
 _NUMBERS = (
@@ -62,17 +58,17 @@ class Rows:
     each, while there are few enough) are gone; 0 for the own group. None where the table does not say.
     """
 
-    image_id: Words
-    identity: Words
-    subject: Words
-    role: Words
-    status: Words
-    detail: Words
-    yaw_source: Words
-    numbers: dict[str, FloatArray]
+    image_id: Objects
+    identity: Objects
+    subject: Objects
+    role: Objects
+    status: Objects
+    detail: Objects
+    yaw_source: Objects
+    numbers: dict[str, Float]
     moves: npt.NDArray[np.float16] | None = None
 
-    def __getattr__(self, name: str) -> FloatArray:
+    def __getattr__(self, name: str) -> Float:
         try:
             return self.numbers[name]
         except KeyError:
@@ -82,27 +78,27 @@ class Rows:
         return len(self.image_id)
 
     @property
-    def subject_code(self) -> IntArray:
+    def subject_code(self) -> Int:
         """(n,): each row's person, as a place in the sorted names of all people of the table."""
-        code: IntArray = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+        code: Int = np.unique(self.subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
         return code
 
     @property
-    def ok(self) -> BoolArray:
+    def ok(self) -> Bool:
         """Rows with an embedding and something to compare it with."""
-        usable: BoolArray = self.status == status.OK
+        usable: Bool = self.status == status.OK
         return usable
 
     @property
-    def fallback(self) -> BoolArray:
+    def fallback(self) -> Bool:
         """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
         alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
         return self.ok & alone
 
     @property
-    def fta(self) -> BoolArray:
+    def fta(self) -> Bool:
         """Rows that count as failure to acquire."""
-        failed: BoolArray = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
+        failed: Bool = np.isin(self.status.astype(np.str_), sorted(status.FAILURE_TO_ACQUIRE))
         return failed
 
 
@@ -110,10 +106,10 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
     """Read a similarity table; raises :class:`BadInput` when it is not one."""
     table = tables.read(path, tables.SIMILARITY).combine_chunks()
 
-    def words(name: str) -> Words:
+    def words(name: str) -> Objects:
         coded = table.column(name).combine_chunks().dictionary_encode()
         pool = np.array([*coded.dictionary.to_pylist(), ""], dtype=object)
-        found: Words = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+        found: Objects = pool[coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
         return found
 
     numbers = {name: table.column(name).to_numpy().astype(np.float64) for name in _NUMBERS}
@@ -127,11 +123,12 @@ def read_rows(path: str | os.PathLike[str]) -> Rows:
         detail=words("detail"),
         yaw_source=words("yaw_source"),
         numbers=numbers,
-        moves=_read_moves(table.column("impostor_moves"), subject, path),
+        moves=read_moves(table.column("impostor_moves"), subject, path),
     )
 
 
-def _read_moves(column: pa.ChunkedArray, subject: Words, path: str | os.PathLike[str]) -> npt.NDArray[np.float16] | None:
+def read_moves(column: pa.ChunkedArray, subject: Objects, path: str | os.PathLike[str] = "table") -> npt.NDArray[np.float16] | None:
+    """The column ``impostor_moves`` of a whole table as :attr:`Rows.moves`; ``subject`` (n,)."""
     lists = column.combine_chunks()
     there = np.flatnonzero(np.asarray(lists.is_valid()))
     if not len(there):
@@ -163,7 +160,7 @@ class YawBins:
         right = [("signed", _label(a, b), a, b) for a, b in steps]
         return [("all", "all", float("nan"), float("nan")), *absolute, *left, *right, ("abs", "unknown", float("nan"), float("nan"))]
 
-    def codes(self, yaw: FloatArray) -> tuple[IntArray, IntArray]:
+    def codes(self, yaw: Float) -> tuple[Int, Int]:
         """For each yaw its place in :attr:`labels` among the \\|yaw\\| bins and among the signed ones (-1: in none)."""
         n = len(self.edges)
         known = np.isfinite(yaw)
@@ -186,47 +183,48 @@ def _label(low: float, high: float) -> str:
 class _Kind:
     group: str
     subset: str
-    values: FloatArray  # NaN where an image has no part in it
-    pairs: FloatArray  # pairs behind each value
-    eligible: BoolArray  # images that should have had a value
-    failed: BoolArray  # FTA among them
-    moves: FloatArray | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    values: Float  # NaN where an image has no part in it
+    pairs: Float  # pairs behind each value
+    eligible: Bool  # images that should have had a value
+    failed: Bool  # FTA among them
+    moves: Float32 | None = None  # (n, groups): how each value changes without a group's references; None: no strangers in it
+    sign: int = 1  # of the moves
 
 
-def _penalised(values: FloatArray, failed: BoolArray, stranger: float) -> FloatArray:
+def _penalised(values: Float, failed: Bool, stranger: float) -> Float:
     return np.where(failed, stranger, values)
 
 
-def _mean(values: FloatArray) -> float:
+def _mean(values: Float) -> float:
     known = np.isfinite(values)
     return float(values[known].mean()) if known.any() else float("nan")
 
 
-def _where(mask: BoolArray, values: FloatArray) -> FloatArray:
+def _where(mask: Bool, values: Float) -> Float:
     return np.where(mask, values, np.nan)
 
 
-def eligible_probes(rows: Rows, original: Rows) -> BoolArray:
+def eligible_probes(rows: Rows, original: Rows) -> Bool:
     """Probes whose subject has a usable reference and that were not left out: the denominator of the FTA rate."""
     referenced = set(original.subject[(original.role == "reference") & original.ok])
     has = np.fromiter((s in referenced for s in rows.subject), np.bool_, len(rows))
-    counted: BoolArray = (rows.role == "probe") & has & (rows.ok | rows.fta)
+    counted: Bool = (rows.role == "probe") & has & (rows.ok | rows.fta)
     return counted
 
 
-def _moves(rows: Rows, groups: int) -> FloatArray:
+def _moves(rows: Rows, groups: int) -> Float32:
     """(n, groups) as numbers; NaN where the table does not say, so that no interval is made of it."""
     known = rows.moves is not None and rows.moves.shape[1] == groups
-    return rows.moves.astype(np.float64) if known and rows.moves is not None else np.full((len(rows), groups), np.nan)
+    return rows.moves.astype(np.float32) if known and rows.moves is not None else np.full((len(rows), groups), np.nan, np.float32)
 
 
-def moves_between(rows: Rows, other: Rows) -> FloatArray:
+def moves_between(rows: Rows, other: Rows) -> Float32:
     """(n, groups): how ``rows.impostor - other.impostor`` changes without each group's references; NaN where a table does not say."""
     groups = next((r.moves.shape[1] for r in (rows, other) if r.moves is not None), 1)
     return _moves(rows, groups) - _moves(other, groups)
 
 
-def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
+def _stranger_moves(rows: Rows, ok: Bool, moves: Float32) -> Float:
     """(groups,): how the mean impostor similarity of the images ``ok`` changes when a group is gone, its images and its references."""
     group = group_of(rows.subject_code, moves.shape[1])
     known = ok & np.isfinite(rows.impostor)
@@ -235,11 +233,11 @@ def _stranger_moves(rows: Rows, ok: BoolArray, moves: FloatArray) -> FloatArray:
     sums = np.bincount(group[known], rows.impostor[known], minlength=moves.shape[1]).astype(np.float64)
     numbers = np.bincount(group[known], minlength=moves.shape[1]).astype(np.float64)
     value, without, _ = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves[known].sum(axis=0)[:, None])
-    changed: FloatArray = without[:, 0] - value[0]
+    changed: Float = without[:, 0] - value[0]
     return changed
 
 
-def references_by_group(original: Rows, groups: int) -> FloatArray:
+def references_by_group(original: Rows, groups: int) -> Float:
     """(groups,): usable references of each group of people."""
     usable = (original.role == "reference") & original.ok
     return np.bincount(group_of(original.subject_code[usable], groups), minlength=groups).astype(np.float64)
@@ -254,9 +252,9 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     groups = next((r.moves.shape[1] for r in (rows, original) if r.moves is not None), 1)
     own = group_of(rows.subject_code, groups)
 
-    def of_failures(which: BoolArray, changed: FloatArray) -> FloatArray:
-        """Moves of images that count as a stranger's similarity."""
-        moves = np.where(which[:, None], changed, 0.0)
+    def of_failures(which: Bool, changed: Float) -> Float32:
+        """Float32 of images that count as a stranger's similarity."""
+        moves = np.where(which[:, None], changed, 0.0).astype(np.float32)
         moves[np.arange(len(moves)), own] = 0.0
         return moves
 
@@ -293,7 +291,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
     refs, strangers = rows.n_references, rows.n_impostors
     base_moves = _moves(original, groups)
     base_lost = of_failures(base_failed, _stranger_moves(original, base_ok, base_moves)) if base_failed.any() else None
-    net_lost: FloatArray | None = None
+    net_lost: Float32 | None = None
     if lost is not None or base_lost is not None:
         net_lost = (np.zeros_like(moves) if lost is None else lost) - (np.zeros_like(moves) if base_lost is None else base_lost)
     other_moves = moves - base_moves
@@ -302,7 +300,7 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
         frontal_lost = moves if lost is None else np.where(failed[:, None], lost, moves)
         angled_lost = base_moves if base_lost is None else np.where(base_failed[:, None], base_lost, base_moves)
         other_lost = frontal_lost - angled_lost
-    full_lost = -other_lost if net_lost is None else net_lost - other_lost
+    full_lost, sign = (other_lost, -1) if net_lost is None else (net_lost - other_lost, 1)
     return [
         _Kind("Frontal vs GT", "own", _where(ok, rows.genuine), refs, probes, failed),
         _Kind("Frontal vs GT", "common", _where(both, rows.genuine), refs, probes, failed),
@@ -316,10 +314,10 @@ def _kinds(rows: Rows, original: Rows, is_original: bool) -> list[_Kind]:
         _Kind("Angled vs other GT", "common", _where(both, original.impostor), original.n_impostors, probes, failed, base_moves),
         _Kind("Net Gain", "common", net, refs, probes, failed),
         _Kind("impostor gain", "common", other, strangers, probes, failed, other_moves),
-        _Kind("identity gain", "common", net - other, refs, probes, failed, -other_moves),
+        _Kind("identity gain", "common", net - other, refs, probes, failed, other_moves, -1),
         _Kind("Net Gain", "penalised", net_full, refs, probes, failed, net_lost),
         _Kind("impostor gain", "penalised", other_full, strangers, probes, failed, other_lost),
-        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost),
+        _Kind("identity gain", "penalised", net_full - other_full, refs, probes, failed, full_lost, sign),
     ]
 
 
@@ -361,6 +359,7 @@ def summarize_cell(
     rest_sums, rest_numbers = [], []
     rest_sided: list[tuple[int, Moved]] = []
     sided_p: dict[int, float] = {}
+    seen: dict[tuple[int, bytes], Moved] = {}
     for kind in kinds:
         for axis, (axis_code, chosen) in enumerate(
             (
@@ -386,11 +385,15 @@ def summarize_cell(
                 numbers.append(number)
                 single = alone[here]
                 if kind.moves is not None:
-                    moved = Moved.of(code[here], kind.moves[here])
+                    key = id(kind.moves), here.tobytes()
+                    if key not in seen:  # several groups move alike over the same images
+                        seen[key] = Moved.of(code[here], kind.moves[here])
+                    moved = seen[key] if kind.sign > 0 else -seen[key]
                     sided.append((len(out), moved))
                 if single.any():
                     if kind.moves is not None:
-                        rest_sided.append((len(mixed), Moved.of(code[here[~single]], kind.moves[here[~single]])))
+                        rest = Moved.of(code[here[~single]], kind.moves[here[~single]])
+                        rest_sided.append((len(mixed), rest if kind.sign > 0 else -rest))
                     mixed.append(len(out))
                     rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
                     rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
@@ -463,7 +466,7 @@ def not_below(p: float, sided: float | None, n_people: int) -> float:
     return p if sided is None or n_people < jackknife.MIN_PEOPLE else max(p, sided) if np.isfinite(sided) else np.nan
 
 
-def mean_estimate(values: FloatArray, person: IntArray, moves: FloatArray) -> jackknife.Estimate:
+def mean_estimate(values: Float, person: Int, moves: Float | Float32) -> jackknife.Estimate:
     """The mean of ``values`` (n,) of images of ``person`` (n,; codes as in the table) and its interval, people left out on both sides; ``moves``
     (n, groups): how each value changes without a group's references."""
     if not len(values):
@@ -474,9 +477,7 @@ def mean_estimate(values: FloatArray, person: IntArray, moves: FloatArray) -> ja
     return jackknife.Estimate(float(values.mean()), float(low[0]), float(high[0]))
 
 
-def _mean_intervals(
-    sums: Sequence[FloatArray], numbers: Sequence[FloatArray], sided: Sequence[tuple[int, Moved]], used: IntArray
-) -> tuple[FloatArray, FloatArray]:
+def _mean_intervals(sums: Sequence[Float], numbers: Sequence[Float], sided: Sequence[tuple[int, Moved]], used: Int) -> tuple[Float, Float]:
     """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, what strangers' references do to its images),
     for those that both sides are drawn for."""
     low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
@@ -501,7 +502,7 @@ def _flips(n: int, seed: int) -> npt.NDArray[np.float32]:
     return signs
 
 
-def sign_flip_columns(means: FloatArray, *, seed: int = 0) -> FloatArray:
+def sign_flip_columns(means: Float, *, seed: int = 0) -> Float:
     """Two-sided sign-flip p values (M,) of M columns of subject means (n, M), NaN where a subject has no part; as :func:`.stats.sign_flip_p`.
 
     Columns with few subjects are tested exactly, the others share 9,999 random flips.

@@ -18,9 +18,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from frontalbench.types import Float
 
 LEVEL = 0.95
 MIN_PEOPLE = 6
@@ -28,8 +27,8 @@ MIN_PEOPLE = 6
 MIN_FREEDOM = MIN_PEOPLE - 1
 KURTOSIS = 1.0
 """Excess kurtosis that people are taken to have. Some are hard to recognise, so their values have a long tail, and a spread from few of them is known
-less well than that of normal people. They are too few to estimate it; with 1 a mean of ten people of whom each is a goat with a chance of .1, or
-whose values are exponential, is covered in 92 %, that of normal people in 96 (docs/statistics.md)."""
+less well than that of normal people. They are too few to estimate it. With 1, a mean of ten people of whom each is a goat with a chance of .1, or
+whose values are exponential, is covered in 92 %, that of normal people in 96."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ class LeftOut:
     """
 
     value: float
-    without: FloatArray
-    share: FloatArray
+    without: Float
+    share: Float
     excess: float = 0.0
 
     def __sub__(self, other: LeftOut) -> LeftOut:
@@ -86,20 +85,20 @@ class LeftOut:
         return float(2.0 * stdtr(degrees, -abs(self.value) / error))
 
 
-def shares(numbers: FloatArray) -> FloatArray:
+def shares(numbers: Float) -> Float:
     """``numbers`` of data per person (n, M), made to add up to 1 in every column (0 where there are none)."""
     total = numbers.sum(axis=0)
     return numbers / np.where(total > 0, total, 1.0)
 
 
-def carriers_of(counts: FloatArray) -> FloatArray:
+def carriers_of(counts: Float) -> Float:
     """(M,): the effective number of people among whom ``counts`` (n, M) are spread (Kish 1965); 0 where there are none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        effective: FloatArray = np.nan_to_num(counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0))
+        effective: Float = np.nan_to_num(counts.sum(axis=0) ** 2 / (counts**2).sum(axis=0))
     return effective
 
 
-def freedom(share: FloatArray) -> tuple[FloatArray, FloatArray]:
+def freedom(share: Float) -> tuple[Float, Float]:
     """(degrees of freedom, factor of the variance), each (M,), of a mean with the people's ``share`` (n, M).
 
     With people of one spread and the weights w, leaving p out moves the mean by u_p (x_p - mean), u = w / (1 - w), and the products of these moves
@@ -117,18 +116,18 @@ def freedom(share: FloatArray) -> tuple[FloatArray, FloatArray]:
         return trace**2 / square, q / trace
 
 
-def of_people(degrees: FloatArray, share: FloatArray) -> FloatArray:
+def of_people(degrees: Float, share: Float) -> Float:
     """Degrees of freedom (M,) of :func:`freedom` for people whose values have the excess kurtosis :data:`KURTOSIS`, not 0.
 
     The spread is a sum of squares with the expected parts b (sum 1); its relative variance 2 / degrees grows by kurtosis x sum b^2.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         part = (share / (1.0 - share)) ** 2 * (1.0 - 2.0 * share + (share**2).sum(axis=0))
-        fewer: FloatArray = 2.0 / (2.0 / degrees + KURTOSIS * (part**2).sum(axis=0) / part.sum(axis=0) ** 2)
+        fewer: Float = 2.0 / (2.0 / degrees + KURTOSIS * (part**2).sum(axis=0) / part.sum(axis=0) ** 2)
     return fewer
 
 
-def spread(value: FloatArray, without: FloatArray, share: FloatArray, excess: FloatArray | float = 0.0) -> tuple[FloatArray, FloatArray]:
+def spread(value: Float, without: Float, share: Float, excess: Float | float = 0.0) -> tuple[Float, Float]:
     """(standard errors, degrees of freedom of normal people), each (M,), of values (M,) from what they are without each person (n, M).
 
     ``excess`` (M,) is taken off the variances, never more than half of them: more cannot have been counted twice.
@@ -140,7 +139,7 @@ def spread(value: FloatArray, without: FloatArray, share: FloatArray, excess: Fl
     return error, degrees
 
 
-def counted_twice(moves: FloatArray, numbers: FloatArray) -> float:
+def counted_twice(moves: Float, numbers: Float) -> float:
     """What the variance of a mean over images counts twice: the sum of squares of what is particular to each pair of people.
 
     ``moves`` (n, n): by how much the sum over the images of each person (row) changes when the references of another one (column) are gone;
@@ -159,9 +158,7 @@ def counted_twice(moves: FloatArray, numbers: FloatArray) -> float:
     return float(((part + part.T) ** 2).sum() / 2.0 * ((people - 1.0) / (people - 2.0)) ** 2)
 
 
-def t_intervals(
-    value: FloatArray, without: FloatArray, share: FloatArray, excess: FloatArray | float = 0.0, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def t_intervals(value: Float, without: Float, share: Float, excess: Float | float = 0.0, level: float = LEVEL) -> tuple[Float, Float]:
     """(low, high), each (M,): Student's intervals; NaN below :data:`MIN_FREEDOM` degrees of freedom (of normal people)."""
     from scipy.special import stdtrit
 
@@ -171,9 +168,7 @@ def t_intervals(
     return value - half, value + half
 
 
-def logit_intervals(
-    rate: FloatArray, error: FloatArray, share: FloatArray, carriers: FloatArray, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def logit_intervals(rate: Float, error: Float, share: Float, carriers: Float, level: float = LEVEL) -> tuple[Float, Float]:
     """(low, high), each (M,), of rates (M,) with their standard errors: Student's on the scale of log odds.
 
     A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So there are no more degrees of freedom than
@@ -200,7 +195,7 @@ def logit_intervals(
     return np.where(enough, low, np.nan), np.where(enough, high, np.nan)
 
 
-def mean_left_out(sums: FloatArray, numbers: FloatArray, moved: FloatArray | None = None) -> tuple[FloatArray, FloatArray, FloatArray]:
+def mean_left_out(sums: Float, numbers: Float, moved: Float | None = None) -> tuple[Float, Float, Float]:
     """(values (M,), without (n, M), share (n, M)) of means from sums and numbers per person, each (n, M).
 
     ``moved`` (n, M): by how much the sum over everybody else's images changes when this person's references are gone.
@@ -215,8 +210,8 @@ def mean_left_out(sums: FloatArray, numbers: FloatArray, moved: FloatArray | Non
 
 
 def mean_intervals(
-    sums: FloatArray, numbers: FloatArray, moved: FloatArray | None = None, excess: FloatArray | float = 0.0, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+    sums: Float, numbers: Float, moved: Float | None = None, excess: Float | float = 0.0, level: float = LEVEL
+) -> tuple[Float, Float]:
     """(low, high), each (M,), of means; see :func:`mean_left_out` and :func:`counted_twice`.
 
     A person may matter as a reference only: then ``numbers`` is 0, ``moved`` not.
@@ -226,9 +221,7 @@ def mean_intervals(
     return t_intervals(*mean_left_out(sums, numbers, moved), excess, level)
 
 
-def rate_intervals(
-    hits: FloatArray, numbers: FloatArray, error: FloatArray | None = None, level: float = LEVEL
-) -> tuple[FloatArray, FloatArray]:
+def rate_intervals(hits: Float, numbers: Float, error: Float | None = None, level: float = LEVEL) -> tuple[Float, Float]:
     """(low, high), each (M,), of rates ``sum(hits) / sum(numbers)`` from counts per person (n, M); see :func:`logit_intervals`.
 
     ``error`` (M,): standard errors, if not the jackknife's.

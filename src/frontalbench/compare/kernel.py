@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare.scores import MASKED, ImpostorSink
-from frontalbench.types import Float as FloatArray
-from frontalbench.types import Float32 as Float32Array
-from frontalbench.types import Int as IntArray
+from frontalbench.types import Float, Float32, Int
 
 Int32Array = npt.NDArray[np.int32]
 
@@ -37,9 +35,9 @@ def n_groups(n_subjects: int) -> int:
     return min(n_subjects, GROUPS)
 
 
-def group_of(subject: IntArray, groups: int) -> IntArray:
+def group_of(subject: Int, groups: int) -> Int:
     """The group of each subject code (n,): the subject itself while there are no more than :data:`GROUPS`."""
-    grouped: IntArray = subject % groups
+    grouped: Int = subject % groups
     return grouped
 
 
@@ -51,15 +49,15 @@ class Gallery:
     equal where the photograph is the same.
     """
 
-    vectors: Float32Array
-    subject: IntArray
-    photo: IntArray
-    _sums: dict[int, tuple[Float32Array, IntArray]] = field(default_factory=dict, repr=False, compare=False)
+    vectors: Float32
+    subject: Int
+    photo: Int
+    _sums: dict[int, tuple[Float32, Int]] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.subject)
 
-    def by_group(self, groups: int) -> tuple[Float32Array, IntArray]:
+    def by_group(self, groups: int) -> tuple[Float32, Int]:
         """(sums of the references' vectors float32 (groups, D), their numbers (groups,)): a group's sum of scores is one product."""
         if groups not in self._sums:
             sums = np.zeros((groups, self.vectors.shape[1]))
@@ -86,7 +84,7 @@ class Gallery:
             start = stop
 
 
-def by_columns(vectors: Float32Array) -> Float32Array:
+def by_columns(vectors: Float32) -> Float32:
     """The same matrix, column by column in memory: products with its transpose take 3 to 7 % less time."""
     return np.asfortranarray(vectors)
 
@@ -99,23 +97,23 @@ class Batch:
     ``subject``, ``photo`` int64 (n,); ``sampled`` bool (n,): the rows whose scores are also counted person by person (None: all).
     """
 
-    vectors: tuple[Float32Array, ...]
-    subject: IntArray
-    photo: IntArray
+    vectors: tuple[Float32, ...]
+    subject: Int
+    photo: Int
     combine: str = ""
     sampled: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.subject)
 
-    def part(self, rows: IntArray | slice) -> Batch:
+    def part(self, rows: Int | slice) -> Batch:
         """The given rows."""
         sampled = None if self.sampled is None else self.sampled[rows]
         return Batch(tuple(v[rows] for v in self.vectors), self.subject[rows], self.photo[rows], self.combine, sampled)
 
-    def scores(self, vectors: Float32Array, out: Float32Array | None = None) -> Float32Array:
+    def scores(self, vectors: Float32, out: Float32 | None = None) -> Float32:
         """float32 (n, m): similarity of each probe to each of ``vectors`` (m, D)."""
-        scores: Float32Array = np.matmul(self.vectors[0], vectors.T, out=out)
+        scores: Float32 = np.matmul(self.vectors[0], vectors.T, out=out)
         if len(self.vectors) > 1:
             second = np.matmul(self.vectors[1], vectors.T)
             if self.combine == "max":
@@ -135,12 +133,12 @@ class ImpostorSums:
     ``group_total`` float64 and ``group_count`` int32 (n, groups): sum and number of the pairs with each group of people's references.
     """
 
-    total: FloatArray
-    squares: FloatArray
-    maximum: Float32Array
-    count: IntArray
-    better: IntArray
-    group_total: FloatArray
+    total: Float
+    squares: Float
+    maximum: Float32
+    count: Int
+    better: Int
+    group_total: Float
     group_count: Int32Array
 
     @staticmethod
@@ -156,7 +154,7 @@ class ImpostorSums:
         """Into how many groups people are counted; 0: not at all."""
         return int(self.group_total.shape[1])
 
-    def moves(self) -> Float32Array:
+    def moves(self) -> Float32:
         """float32 (n, groups): by how much a probe's mean changes when a group's references are gone; 0 where none are left or none were there."""
         rest = self.count[:, None] - self.group_count
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -164,7 +162,7 @@ class ImpostorSums:
         return np.where((rest > 0) & (self.group_count > 0), moved, 0.0).astype(np.float32)
 
 
-def _own_columns(batch: Batch, gallery: Gallery) -> Iterator[tuple[IntArray | slice, int, int]]:
+def _own_columns(batch: Batch, gallery: Gallery) -> Iterator[tuple[Int | slice, int, int]]:
     """(rows, first column, end column) for every subject that is in both; rows are a slice where they lie side by side."""
     rising = bool(np.all(batch.subject[1:] >= batch.subject[:-1]))
     order = np.arange(len(batch)) if rising else np.argsort(batch.subject, kind="stable")
@@ -176,7 +174,7 @@ def _own_columns(batch: Batch, gallery: Gallery) -> Iterator[tuple[IntArray | sl
         yield (slice(start, stop) if rising else order[start:stop]), int(low[i]), int(high[i])
 
 
-def _ranges(low: IntArray, count: IntArray) -> tuple[Int32Array, Int32Array]:
+def _ranges(low: Int, count: Int) -> tuple[Int32Array, Int32Array]:
     """(rows, columns), 32 bits since there are many: row i paired with the columns low[i], low[i] + 1, ... (count[i] of them)."""
     rows = np.repeat(np.arange(len(low), dtype=np.int32), count)
     columns = np.repeat((low - (np.cumsum(count) - count)).astype(np.int32), count)
@@ -184,7 +182,7 @@ def _ranges(low: IntArray, count: IntArray) -> tuple[Int32Array, Int32Array]:
     return rows, columns
 
 
-def _same_photo(batch: Batch, gallery: Gallery) -> tuple[Int32Array, IntArray]:
+def _same_photo(batch: Batch, gallery: Gallery) -> tuple[Int32Array, Int]:
     """(rows, columns) of all pairs of equal photograph."""
     order = np.argsort(gallery.photo, kind="stable")
     photos = gallery.photo[order]
@@ -193,7 +191,7 @@ def _same_photo(batch: Batch, gallery: Gallery) -> tuple[Int32Array, IntArray]:
     return rows, order[positions]
 
 
-def genuine_pairs(batch: Batch, gallery: Gallery) -> tuple[Int32Array, Int32Array, Float32Array]:
+def genuine_pairs(batch: Batch, gallery: Gallery) -> tuple[Int32Array, Int32Array, Float32]:
     """(rows, columns, scores) of all pairs of the same subject but different photographs, sorted by row, then column.
 
     One small matrix product per subject present in the batch.
@@ -218,7 +216,7 @@ def genuine_pairs(batch: Batch, gallery: Gallery) -> tuple[Int32Array, Int32Arra
     return rows[different], columns[different], scores[different]
 
 
-def add_impostors(batch: Batch, gallery: Gallery, own_best: Float32Array, sums: ImpostorSums, sink: ImpostorSink | None) -> None:
+def add_impostors(batch: Batch, gallery: Gallery, own_best: Float32, sums: ImpostorSums, sink: ImpostorSink | None) -> None:
     """Compare every probe with every reference of other subjects; updates ``sums`` (in place) and ``sink``.
 
     ``own_best`` float32 (n,): a probe's highest genuine similarity, NaN where it has none (``better`` then stays 0). Ties (:data:`TIE`) count
@@ -294,7 +292,7 @@ class _GroupSums:
         if self._alone:
             self.total[rows, self._own], self.count[rows, self._own] = 0.0, 0
 
-    def see(self, scores: Float32Array, block: Gallery, rows: Int32Array, columns: IntArray) -> None:
+    def see(self, scores: Float32, block: Gallery, rows: Int32Array, columns: Int) -> None:
         """Take out of the sums what a block of scores (n, m) holds of own references and, at (rows, columns), of strangers' same photographs."""
         if not self._linear:  # the larger of two similarities is no product with a sum
             starts = np.flatnonzero(np.r_[True, block.subject[1:] != block.subject[:-1]])

@@ -13,17 +13,17 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.compare import bootstrap
+from frontalbench.compare import groups as pair_groups
 from frontalbench.errors import BadInput
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.plain.pairs import Embedded, Group
 
 Row = dict[str, Any]
-FloatArray = npt.NDArray[np.float64]
 
 
 def pair_rows(groups: Sequence[Group], data: Embedded, rows: Mapping[str, list[Row]], where: str) -> list[str]:
@@ -154,14 +154,20 @@ def compare(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RES
             chosen = [found[photo] for photo in common]
             people = [row["identity"] for row in chosen]
             values = _numbers(chosen, "similarity")
-            mean, low, high = _interval(values, people, resamples, seed)
+            sides = sides_of(chosen)
+            mean, low, high = interval(values, chosen, resamples, seed, **sides)
             row: Row = {"base": base, "n_common": len(common), "n_common_identities": len(set(people))}
             row |= {"mean_common": mean, "mean_common_low": low, "mean_common_high": high}
             if base and name != base:
                 before = [good[base][photo] for photo in common]
                 net, other = values - _numbers(before, "similarity"), _numbers(chosen, "impostor") - _numbers(before, "impostor")
-                for key, gain in (("net_gain", net), ("identity_gain", net - other)):
-                    row[key], row[f"{key}_low"], row[f"{key}_high"] = _interval(gain, people, resamples, seed)
+                after, then = moves_of(chosen), moves_of(before)
+                moves = after - then if after is not None and then is not None and after.shape == then.shape else None
+                sides["moves"] = moves if sides["strangers"] else None
+                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(net, chosen, resamples, seed, **sides)
+                less = None if moves is None else -moves
+                found_gain = interval(net - other, chosen, resamples, seed, moves=less, strangers=True)
+                row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"] = found_gain
                 row["impostor_gain"] = float(other.mean()) if len(other) else math.nan
             row["note"] = ""
             if differ:
@@ -176,15 +182,46 @@ def _others(good: Mapping[str, Mapping[str, Any]], name: str) -> str:
     return ", ".join(str(number) for number in sorted({len(found) for other, found in good.items() if other != name}))
 
 
-def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> FloatArray:
+def _numbers(rows: Sequence[Mapping[str, Any]], key: str) -> Float:
     return np.array([row[key] for row in rows], dtype=np.float64)
 
 
-def _interval(values: FloatArray, people: Sequence[str], resamples: int, seed: int) -> tuple[float, float, float]:
-    """(mean, low, high) of ``values`` (n,), interval over ``people`` (n,); NaN without values, or where one is not known."""
+def moves_of(rows: Sequence[Mapping[str, Any]]) -> Float | None:
+    """(n, groups): how each row's mean similarity to strangers changes without each group's references; None where a row does not say."""
+    lengths = {len(row["impostor_moves"]) for row in rows}
+    return np.array([row["impostor_moves"] for row in rows], dtype=np.float64) if len(lengths) == 1 and lengths != {0} else None
+
+
+def sides_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Whether ``similarity`` of rows is one to strangers, with how it changes: arguments of :func:`interval`."""
+    if any(row["other"] for row in rows):  # listed pairs
+        return {"strangers": any(math.isfinite(row["impostor"]) for row in rows)}
+    strangers = any(row["impostor_moves"] and not math.isfinite(row["impostor"]) for row in rows)
+    return {"strangers": strangers, "moves": moves_of(rows) if strangers else None}
+
+
+def interval(
+    values: Float,
+    rows: Sequence[Mapping[str, Any]],
+    resamples: int,
+    seed: int,
+    *,
+    moves: Float | None = None,
+    strangers: bool = False,
+) -> tuple[float, float, float]:
+    """(mean, low, high) of ``values`` (n,) of ``rows``, interval over people; NaN without values, or where one is not known.
+
+    ``strangers``: they are part of the values; people are left out as references too then, by ``moves`` (n, groups), and without those there is no
+    interval.
+    """
     if not len(values) or not np.isfinite(values).all():
         return math.nan, math.nan, math.nan
-    names, code = np.unique(np.array(people, dtype=np.str_), return_inverse=True)
+    if strangers:
+        if moves is None:
+            return float(values.mean()), math.nan, math.nan
+        found = pair_groups.mean_estimate(values, np.array([row["person"] for row in rows], dtype=np.int64), moves)
+        return found.value, found.low, found.high
+    names, code = np.unique(np.array([row["identity"] for row in rows], dtype=np.str_), return_inverse=True)
     sums = np.bincount(code, values, minlength=len(names)).astype(np.float64)[:, None]
     numbers = np.bincount(code, minlength=len(names)).astype(np.float64)[:, None]
     low, high = bootstrap.mean_intervals(sums, numbers, resamples=resamples, seed=seed)

@@ -15,9 +15,7 @@ import numpy.typing as npt
 from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.kernel import group_of
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from frontalbench.types import Float, Float32, Int
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def people_of(values: npt.ArrayLike, subject: npt.ArrayLike) -> People:
     return of_sums(np.bincount(code, array[known])[:, None].astype(np.float64), np.bincount(code)[:, None].astype(np.float64))[0]
 
 
-def of_sums(sums: FloatArray, numbers: FloatArray) -> list[People]:
+def of_sums(sums: Float, numbers: Float) -> list[People]:
     """From sums and numbers of images per person (S, M), one each per column."""
     with np.errstate(invalid="ignore", divide="ignore"):
         total = numbers.sum(axis=0)
@@ -52,7 +50,7 @@ def of_sums(sums: FloatArray, numbers: FloatArray) -> list[People]:
     return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
 
 
-def sums_by(code: IntArray, columns: FloatArray) -> tuple[IntArray, FloatArray]:
+def sums_by(code: Int, columns: Float | Float32) -> tuple[Int, Float]:
     """(codes that occur, rising (P,); sums of ``columns`` (n, K) over the rows of each (P, K))."""
     if not len(code):
         return code, np.zeros((0, columns.shape[1]))
@@ -60,7 +58,7 @@ def sums_by(code: IntArray, columns: FloatArray) -> tuple[IntArray, FloatArray]:
         order = np.argsort(code, kind="stable")
         code, columns = code[order], columns[order]
     present, starts = np.unique(code, return_index=True)
-    return present, np.add.reduceat(columns, starts, axis=0)
+    return present, np.add.reduceat(columns, starts, axis=0).astype(np.float64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -68,38 +66,41 @@ class Moved:
     """What strangers' references do to the images of some people: sums (P, G) over each person's images of how they change when a group's references
     are gone; ``person`` (P,): their codes, rising; ``numbers`` (P,): of images."""
 
-    person: IntArray
-    numbers: FloatArray
-    sums: FloatArray
+    person: Int
+    numbers: Float
+    sums: Float
 
     @staticmethod
-    def of(person: IntArray, moves: FloatArray) -> Moved:
+    def of(person: Int, moves: Float | Float32) -> Moved:
         """``person`` (n,) and ``moves`` (n, G) of images."""
-        present, sums = sums_by(person, moves)
+        present, sums = sums_by(person, np.asarray(moves, np.float32))
         return Moved(present, np.bincount(person, minlength=int(present.max(initial=-1)) + 1)[present].astype(np.float64), sums)
 
     @property
-    def group(self) -> IntArray:
+    def group(self) -> Int:
         return group_of(self.person, self.sums.shape[1])
 
-    def by_group(self, weight: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def by_group(self, weight: Float) -> tuple[Float, Float]:
         """(sums (G, G), numbers (G,)) of groups of people, each person's sums and number counting ``weight`` (P,) times."""
         groups = self.sums.shape[1]
-        sums, numbers = np.zeros((groups, groups)), np.zeros(groups)
-        np.add.at(sums, self.group, self.sums * weight[:, None])
-        np.add.at(numbers, self.group, self.numbers * weight)
+        sums, numbers = np.zeros((groups, groups)), np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
+        present, found = sums_by(self.group, self.sums * weight[:, None])
+        sums[present] = found
         return sums, numbers
+
+    def __neg__(self) -> Moved:
+        return Moved(self.person, self.numbers, -self.sums)
 
 
 @dataclass(frozen=True)
 class PersonMeans:
     """One mean per person, ``means`` (P,), and what strangers' references do to it (``moved``, of the same people)."""
 
-    means: FloatArray
+    means: Float
     moved: Moved
 
     @staticmethod
-    def of(values: FloatArray, person: IntArray, moves: FloatArray) -> PersonMeans:
+    def of(values: Float, person: Int, moves: Float | Float32) -> PersonMeans:
         """Of ``values`` (n,) of images of ``person`` (n,), with how they change without a group's references (n, G)."""
         moved = Moved.of(person, moves)
         return PersonMeans(sums_by(person, values[:, None])[1][:, 0] / moved.numbers, moved)

@@ -17,9 +17,7 @@ from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.scores import PERSON_BINS, Impostors, bin_edges
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
+from frontalbench.types import Float, Int
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 MIN_FALSE_MATCHES = 30
@@ -42,7 +40,7 @@ def dprime(genuine: npt.ArrayLike, impostor: npt.ArrayLike) -> float:
 
 def dprime_of_moments(
     genuine_mean: npt.ArrayLike, genuine_variance: npt.ArrayLike, impostor_mean: npt.ArrayLike, impostor_variance: npt.ArrayLike
-) -> FloatArray:
+) -> Float:
     """d' from means and variances (arrays of one shape); NaN where nothing varies by more than rounding."""
     spread = np.sqrt((np.asarray(genuine_variance, np.float64) + np.asarray(impostor_variance, np.float64)) / 2)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -117,7 +115,7 @@ _WINDOW = (0.3, 1.5)
 """The slope of FNMR over log FMR is taken over one standard error of log FMR to either side, at least and at most so wide."""
 
 
-def _fmr_left_out(impostors: Impostors, thresholds: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _fmr_left_out(impostors: Impostors, thresholds: Float) -> tuple[Float, Float]:
     """(false match rates (K,), the same without each group of people (groups, K)) at given thresholds."""
     people = impostors.people
     assert people is not None
@@ -148,7 +146,7 @@ def _fmr_left_out(impostors: Impostors, thresholds: FloatArray) -> tuple[FloatAr
     return accepted / n, without
 
 
-def _accepted(impostors: Impostors, thresholds: FloatArray) -> FloatArray:
+def _accepted(impostors: Impostors, thresholds: Float) -> Float:
     """Impostor pairs at or above each threshold (K,): exact in the tail, interpolated in the bins."""
     edges = bin_edges()
     above = np.append(np.cumsum(impostors.counts[::-1])[::-1], 0).astype(np.float64)
@@ -163,8 +161,8 @@ def _accepted(impostors: Impostors, thresholds: FloatArray) -> FloatArray:
 class GenuinePairs:
     """Genuine scores (n,) with the group of people (n,) that each belongs to, sorted by score, so that many thresholds are looked at in one go."""
 
-    score: FloatArray
-    group: IntArray
+    score: Float
+    group: Int
     groups: int
 
     @staticmethod
@@ -177,11 +175,11 @@ class GenuinePairs:
         return GenuinePairs(scores[order], code[order], groups or int(code.max(initial=-1)) + 1)
 
     @property
-    def numbers(self) -> FloatArray:
+    def numbers(self) -> Float:
         """(groups,): pairs of each group."""
         return np.bincount(self.group, minlength=self.groups).astype(np.float64)
 
-    def misses(self, thresholds: FloatArray) -> FloatArray:
+    def misses(self, thresholds: Float) -> Float:
         """(groups, K): pairs of each group below each threshold."""
         t = np.asarray(thresholds, np.float32).astype(np.float64)
         order = np.argsort(t, kind="stable")
@@ -193,7 +191,7 @@ class GenuinePairs:
         return found
 
 
-def _threshold_of(impostors: Impostors, rate: FloatArray) -> FloatArray:
+def _threshold_of(impostors: Impostors, rate: Float) -> Float:
     """Thresholds (K,) whose false match rate is ``rate``."""
     return np.array([operating_point(impostors, float(r)).threshold for r in np.clip(rate, 0.0, 1.0)])
 
@@ -206,13 +204,13 @@ class MissRates:
     ``misses`` and ``numbers`` (groups, K): their pairs.
     """
 
-    rate: FloatArray
-    error: FloatArray
-    moves: FloatArray
-    misses: FloatArray
-    numbers: FloatArray
+    rate: Float
+    error: Float
+    moves: Float
+    misses: Float
+    numbers: Float
 
-    def intervals(self) -> tuple[FloatArray, FloatArray]:
+    def intervals(self) -> tuple[Float, Float]:
         """(low, high), each (K,)."""
         return jackknife.rate_intervals(self.misses, self.numbers, self.error)
 
@@ -347,11 +345,11 @@ def eer_estimate(genuine: npt.ArrayLike, subject: npt.ArrayLike, impostors: Impo
 class Det:
     """Points of a detection error trade-off curve, each array (K,); ``low``, ``high``: interval of ``fnmr`` over people (:func:`miss_rates`)."""
 
-    fmr: FloatArray
-    threshold: FloatArray
-    fnmr: FloatArray
-    low: FloatArray
-    high: FloatArray
+    fmr: Float
+    threshold: Float
+    fnmr: Float
+    low: Float
+    high: Float
 
 
 def det(genuine: npt.ArrayLike, subject: npt.ArrayLike, impostors: Impostors, *, points: int = 41, **_: int) -> Det:
@@ -388,14 +386,14 @@ def cmc_estimates(ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 2
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(hits.sum(axis=0) / len(values), low, high, strict=True)]
 
 
-def subject_means(values: npt.ArrayLike, subject: npt.ArrayLike) -> FloatArray:
+def subject_means(values: npt.ArrayLike, subject: npt.ArrayLike) -> Float:
     """Mean of ``values`` per subject (S,), subjects in sorted order, NaN values left out."""
     array = np.asarray(values, np.float64)
     known = np.isfinite(array)
     if not known.any():
         return np.zeros(0)
     _, code = np.unique(np.asarray(subject)[known], return_inverse=True)
-    means: FloatArray = np.bincount(code, array[known]) / np.bincount(code)
+    means: Float = np.bincount(code, array[known]) / np.bincount(code)
     return means
 
 
@@ -430,7 +428,7 @@ def cohen_dz(differences: npt.ArrayLike) -> float:
     return float(d.mean() / spread) if spread > 1e-12 else math.nan
 
 
-def holm(p_values: npt.ArrayLike) -> FloatArray:
+def holm(p_values: npt.ArrayLike) -> Float:
     """Holm's step-down adjusted p values, in the given order; NaN stays NaN and does not count."""
     p = np.asarray(p_values, np.float64)
     adjusted = np.full(p.shape, np.nan)
@@ -465,16 +463,16 @@ class PairMoments:
     references each group has. None: strangers' references are not left out, so there is no interval.
     """
 
-    genuine: FloatArray
-    genuine_sd: FloatArray
-    n_genuine: FloatArray
-    impostor: FloatArray
-    impostor_sd: FloatArray
-    n_impostor: FloatArray
+    genuine: Float
+    genuine_sd: Float
+    n_genuine: Float
+    impostor: Float
+    impostor_sd: Float
+    n_impostor: Float
     moves: npt.NDArray[np.float16] | None = None
-    references: FloatArray | None = None
+    references: Float | None = None
 
-    def sums(self, code: IntArray, n_subjects: int) -> FloatArray:
+    def sums(self, code: Int, n_subjects: int) -> Float:
         """(n_subjects, 6): number, sum, sum of squares of genuine and of impostor pairs per subject; images without pairs add nothing."""
         columns = []
         for mean, sd, number in ((self.genuine, self.genuine_sd, self.n_genuine), (self.impostor, self.impostor_sd, self.n_impostor)):
@@ -484,7 +482,7 @@ class PairMoments:
             columns += [np.bincount(code, part, minlength=n_subjects) for part in (weight, weight * value, weight * (spread**2 + value**2))]
         return np.stack(columns, axis=1)
 
-    def taken(self, group: IntArray) -> FloatArray:
+    def taken(self, group: Int) -> Float:
         """(groups, 3): number, sum, sum of squares of everybody else's pairs with the references of each group.
 
         The squares within a group of references are taken to be as far apart as those of the image's other groups.
@@ -507,7 +505,7 @@ class PairMoments:
             out += np.stack([weight.sum(axis=0), (weight * value).sum(axis=0), (weight * (value**2 + within)).sum(axis=0)], axis=1)
         return out
 
-    def left_out(self, code: IntArray) -> tuple[FloatArray, FloatArray, FloatArray] | None:
+    def left_out(self, code: Int) -> tuple[Float, Float, Float] | None:
         """(sums of everybody (6,), without each group (groups, 6), share of the genuine pairs (groups,)); None where references are not known."""
         if self.moves is None or self.references is None:
             return None
@@ -520,14 +518,14 @@ class PairMoments:
         return total, without, jackknife.shares(own[:, :1])[:, 0]
 
 
-def _dprime_of_sums(sums: FloatArray) -> FloatArray:
+def _dprime_of_sums(sums: Float) -> Float:
     with np.errstate(invalid="ignore", divide="ignore"):
         g_mean, i_mean = sums[..., 1] / sums[..., 0], sums[..., 4] / sums[..., 3]
         g_var, i_var = sums[..., 2] / sums[..., 0] - g_mean**2, sums[..., 5] / sums[..., 3] - i_mean**2
     return dprime_of_moments(g_mean, np.maximum(g_var, 0), i_mean, np.maximum(i_var, 0))
 
 
-def dprime_left_out(cell: PairMoments, code: IntArray) -> LeftOut:
+def dprime_left_out(cell: PairMoments, code: Int) -> LeftOut:
     """d' over all pairs of the images, and without each group of people on both sides; ``code`` (n,): each image's person (a place in the sorted
     names).
 
@@ -553,7 +551,7 @@ def dprime_change(after: PairMoments, before: PairMoments, subject: npt.ArrayLik
     return (dprime_left_out(after, code) - dprime_left_out(before, code)).estimate()
 
 
-def impostor_moments_left_out(cell: PairMoments, code: IntArray) -> tuple[LeftOut, LeftOut]:
+def impostor_moments_left_out(cell: PairMoments, code: Int) -> tuple[LeftOut, LeftOut]:
     """(mean, standard deviation) of the impostor similarities over all pairs, each without every group of people on both sides."""
     found = cell.left_out(code)
     if found is None:
@@ -562,7 +560,7 @@ def impostor_moments_left_out(cell: PairMoments, code: IntArray) -> tuple[LeftOu
     else:
         total, without, share = found
 
-    def moments(sums: FloatArray) -> tuple[FloatArray, FloatArray]:
+    def moments(sums: Float) -> tuple[Float, Float]:
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = sums[..., 4] / sums[..., 3]
             return mean, np.sqrt(np.maximum(sums[..., 5] / sums[..., 3] - mean**2, 0.0))
@@ -571,6 +569,6 @@ def impostor_moments_left_out(cell: PairMoments, code: IntArray) -> tuple[LeftOu
     return LeftOut(float(mean), means, share), LeftOut(float(sd), sds, share)
 
 
-def _codes(subject: npt.ArrayLike) -> IntArray:
-    code: IntArray = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)
+def _codes(subject: npt.ArrayLike) -> Int:
+    code: Int = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)
     return code

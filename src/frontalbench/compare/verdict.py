@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare import groups, stats
-from frontalbench.compare.groups import FloatArray, IntArray
 from frontalbench.compare.people import PersonMeans
+from frontalbench.types import Float, Float32, Int
 
 SIGNIFICANT = 0.05
 """A p value (after the family is counted) below this is called a difference."""
@@ -63,7 +63,7 @@ def undecidable_note(n_people: int, family: int) -> str:
     return f"not decidable with {n_people} {who} ({tests}): the smallest possible p of one is {lowest:.2g}"
 
 
-def sign_flip(differences: FloatArray, *, family: int = 1, seed: int = 0) -> FloatArray:
+def sign_flip(differences: Float, *, family: int = 1, seed: int = 0) -> Float:
     """Two-sided sign-flip p values (M,) of people's differences (S, M), NaN where a person has no part; the draws follow the size of the family."""
     p = groups.sign_flip_columns(differences, seed=seed)
     flips = enough_flips(family)
@@ -111,7 +111,7 @@ class Ranking(Generic[Key]):
         return self.order[0]
 
 
-def complete_enough(values: Mapping[Key, FloatArray]) -> list[Key]:
+def complete_enough(values: Mapping[Key, Float]) -> list[Key]:
     """Candidates that gave at least :data:`FEW` of the most complete one's images, in the given order."""
     counts = {key: int(np.isfinite(v).sum()) for key, v in values.items()}
     most = max(counts.values(), default=0)
@@ -119,7 +119,12 @@ def complete_enough(values: Mapping[Key, FloatArray]) -> list[Key]:
 
 
 def rank(
-    values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, family: int, moves: Mapping[Key, FloatArray] | None = None, seed: int = 0
+    values: Mapping[Key, Float],
+    subject: npt.ArrayLike,
+    *,
+    family: int,
+    moves: Mapping[Key, Float] | Mapping[Key, Float32] | None = None,
+    seed: int = 0,
 ) -> Ranking[Key] | None:
     """Rank candidates; ``values``: each one's value per image (n,), higher is better, NaN where it gave none; ``subject`` (n,) of the whole table.
     ``family``: how many comparisons of a leader with a rival are made in all. ``moves``: how each value changes without the references of each group
@@ -173,20 +178,20 @@ class Place:
 
 
 def _both_sides(
-    p: FloatArray,
+    p: Float,
     pairs: Sequence[tuple[int, int]],
-    moves: Sequence[FloatArray | None],
-    table: FloatArray,
-    here: IntArray,
+    moves: Sequence[Float | Float32 | None],
+    table: Float,
+    here: Int,
     subject: npt.ArrayLike,
-) -> FloatArray:
+) -> Float:
     """``p`` (M,) of sign flips on the differences of ``pairs`` of columns of ``table`` (n, K) over the images ``here``, not below those of Student's
     t with both sides left out; ``moves`` of each column (n, groups), None: no strangers in it."""
     shape = next((m.shape[1] for m in moves if m is not None), 0)
     if not shape:
         return p
     person = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)[here]
-    still = np.zeros((len(here), shape))
+    still: Float32 = np.zeros((len(here), shape), np.float32)
     means = [PersonMeans.of(table[here, i], person, still if m is None else m[here]) for i, m in enumerate(moves)]
     n_people = len(means[0].means)
     return np.array(
@@ -195,7 +200,7 @@ def _both_sides(
 
 
 def places(
-    values: Mapping[Key, FloatArray], subject: npt.ArrayLike, *, moves: Mapping[Key, FloatArray] | None = None, seed: int = 0
+    values: Mapping[Key, Float], subject: npt.ArrayLike, *, moves: Mapping[Key, Float] | Mapping[Key, Float32] | None = None, seed: int = 0
 ) -> dict[Key, Place]:
     """Places of candidates (arguments as :func:`rank`), over the images that all of them gave, by the mean of the people's means.
 
@@ -223,7 +228,7 @@ def places(
     return {chosen[i]: Place(1 + at, 1 + int(ahead[i]), len(chosen) - int(behind[i])) for at, i in enumerate(order)}
 
 
-def _means(table: FloatArray, code: npt.NDArray[np.int64]) -> FloatArray:
+def _means(table: Float, code: npt.NDArray[np.int64]) -> Float:
     """Means per person (S, K) of the columns of (n, K)."""
     numbers = np.bincount(code)
     return np.stack([np.bincount(code, column) / numbers for column in table.T], axis=1)

@@ -1,7 +1,7 @@
 """``frontalbench COMMAND ...``: the command of the installed package.
 
-``init``, ``doctor`` and ``list`` are its own; every script of the workflow has a door here under its name, so that nobody needs to know where the
-package lies. A door runs the script itself, with the same options, messages and exit codes.
+``init``, ``doctor`` and ``list`` are its own; every command of :mod:`frontalbench.commands` has a door here under its name, as it has one in
+``workflow/scripts`` for the rules. Both call the same function: the same options, messages and exit codes. ``make-report`` is a shell script alone.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import argparse
 import ast
 import difflib
+import importlib
 import os
 import sys
 import textwrap
-import types
 from pathlib import Path
 
 import frontalbench
-from frontalbench import cli
+from frontalbench import cli, commands
 from frontalbench.catalogue import cards, validation
 from frontalbench.console import doctor, lacking, listing, project
 from frontalbench.errors import BadInput, FrontalbenchError
@@ -25,6 +25,8 @@ NAMES = {
     "preprocess": "detect",
     "extract_embeddings": "embed",
     "compute_similarity": "compare",
+    "diff_results": "diff",
+    "join_results": "join",
 }
 """Scripts whose command is not simply their name with hyphens. The script's own name works too."""
 FIRST = (
@@ -42,10 +44,10 @@ FIRST = (
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""
+NO_DOOR = ("bootstrap", "column_table", "figure_pages", "model_table")
+"""Scripts for a checkout alone: what runs before anything is installed, and the tables of README and docs."""
 ALIASES = {"csim": "similarity", "identity-similarity": "similarity", "ids": "similarity", "id-retrieval": "similarity"}
 """Other names under which people look for a command."""
-NO_DOOR = ("bootstrap", "column_table", "model_table")
-"""For a checkout alone: what runs before anything is installed, and the tables of README and docs."""
 OWN = {
     "init": "Lay out a working folder: Snakefile, rules, scripts, configuration, cards, demo.",
     "doctor": "Look whether this machine has what is needed; one line per check, with what to do.",
@@ -74,8 +76,9 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def doors() -> dict[str, Path]:
-    """Command -> script, for every script that has a door; those for plain folders first."""
-    found = {path.stem: path for path in sorted(project.scripts().iterdir()) if path.suffix in (".py", ".sh") and path.stem not in NO_DOOR}
+    """Command -> the file behind it, a module of :mod:`frontalbench.commands` or a shell script; those for plain folders first."""
+    modules = Path(commands.__file__).parent.glob("[!_]*.py")
+    found = {path.stem: path for path in sorted([*modules, *project.scripts().glob("*.sh")], key=lambda path: path.stem)}
     order = [*(stem for stem in FIRST if stem in found), *(stem for stem in found if stem not in FIRST)]
     return {NAMES.get(stem, stem.replace("_", "-")): found[stem] for stem in order}
 
@@ -95,8 +98,8 @@ def overview() -> str:
         "",
         "Does turning an angled face to the front keep the person's identity? The workflow itself: frontalbench init DIR, then snakemake there.",
     ]
-    for title, commands in parts:
-        lines += ["", f"{title}:", *(f"  {command:<{width}}{text}" for command, text in commands.items())]
+    for title, entries in parts:
+        lines += ["", f"{title}:", *(f"  {command:<{width}}{text}" for command, text in entries.items())]
     return "\n".join(lines) + "\n"
 
 
@@ -114,7 +117,7 @@ def _short(text: str) -> str:
 
 
 def _open_door(name: str, arguments: list[str]) -> None:
-    """Run the script behind the command ``name``, which ends the process. Raises :class:`BadInput` when there is none."""
+    """Run the command ``name``, which ends the process. Raises :class:`BadInput` when there is none."""
     known = doors()
     spelt = {**{path.stem: command for command, path in known.items()}, **{path.stem.replace("_", "-"): c for c, path in known.items()}}
     command = name if name in known else (spelt | ALIASES).get(name)
@@ -123,12 +126,8 @@ def _open_door(name: str, arguments: list[str]) -> None:
     script = known[command]
     if script.suffix == ".sh":
         os.execvp("bash", ["bash", str(script), *arguments])
-    # As runpy.run_path does, but that puts the script's path where usage lines take the command's name from.
-    module = types.ModuleType("__main__")
-    module.__file__ = str(script)
-    sys.modules["__main__"] = module
-    sys.argv = [f"frontalbench {command}", *arguments]
-    exec(compile(script.read_bytes(), str(script), "exec"), module.__dict__)
+    sys.argv = [f"frontalbench {command}", *arguments]  # usage lines take the command's name from there
+    cli.run(importlib.import_module(f"{commands.__name__}.{script.stem}").main)
 
 
 def _init(arguments: list[str]) -> int:

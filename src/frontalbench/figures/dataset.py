@@ -241,6 +241,15 @@ class ReportEntry:
 REPORT_KILOBYTES = 3400
 """What the figures of a report may weigh in all: the file also holds 3 MB of Snakemake's own, and everything as letters (4 for 3 bytes), and should
 stay below 8 MB, so that it opens on any machine and fits a mail. The site has every figure."""
+_CELL_KILOBYTES = 1.5
+"""What the tables in the report weigh for each cell, in letters; its rows of table 1, of `missing` where it failed, its part of table 2."""
+_REST_KILOBYTES = 7900 - 3100 - 400
+"""For figures and tables, in letters: less Snakemake's own and the charts of jobs (:data:`.report.JOBS`)."""
+
+
+def figure_kilobytes(cells: int) -> float:
+    """What the figures of a report of so many cells may weigh in all."""
+    return max(0.0, min(REPORT_KILOBYTES, 0.75 * (_REST_KILOBYTES - _CELL_KILOBYTES * cells)))
 
 
 def _kilobytes(request: Request, variants: int) -> int:
@@ -268,10 +277,11 @@ def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> s
 
 
 def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], datasets: int = 1) -> list[ReportEntry]:
-    """Every file of :func:`stems` with its place in the report, as far as :data:`REPORT_KILOBYTES`, shared by so many ``datasets``, allow."""
+    """Every file of :func:`stems` with its place in the report, as far as :func:`figure_kilobytes`, shared by so many ``datasets``, allow."""
     entries = []
     wanted = list(requests(variants, judges))
-    chosen = _for_report(wanted, len(variants), REPORT_KILOBYTES / max(1, datasets))
+    datasets = max(1, datasets)
+    chosen = _for_report(wanted, len(variants), figure_kilobytes(len(variants) * len(judges) * datasets) / datasets)
     for request in wanted:
         plot = named(request.name)
         labels = {"figure": request.name.replace("_", " ")}
@@ -400,7 +410,7 @@ class Workshop:
         from frontalbench.figures import plots
 
         gains = {variant: self._gains(variant, request.judge) for variant in self._judged(request.judge)}
-        return plots.gain_curve(gains, resamples=self.resamples, seed=self.seed, title=self._title(request), notice=self._notice(request))
+        return plots.gain_curve(gains, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots

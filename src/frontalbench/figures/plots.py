@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,13 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from frontalbench.compare import curves
+from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
 from frontalbench.figures import palette, style
 from frontalbench.figures.series import (
     FEWEST_PLACES,
     FEWEST_PROBES,
     METRICS,
-    RESAMPLES,
-    SEED,
     Bin,
     CellValue,
     Gains,
@@ -228,7 +228,7 @@ def _gain_line(
         axes.plot([place], [interval.mean], marker=palette.marker(name), color=tint, markerfacecolor=face, alpha=look.get("alpha"))
 
 
-def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "", resamples: int = RESAMPLES, seed: int = SEED) -> Figure:
+def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = "") -> Figure:
     """Identity gain (with a band of 95 % over people) and Net Gain (pale, dashed) as smooth curves over \\|yaw\\|, a panel per variant on common axes
     (:func:`frontalbench.compare.curves.smooth`).
 
@@ -246,7 +246,7 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
         for axes, (name, gains) in zip(panels, usable.items(), strict=True):
             near = curves.near(np.abs(gains.yaw), degrees)
             for key, (look, _) in _LOOKS.items():
-                curve = curves.smooth(np.abs(gains.yaw), getattr(gains, key), gains.subject, degrees, resamples=resamples, seed=seed)
+                curve = _curve(gains, key, degrees)
                 if key == "identity":
                     axes.fill_between(
                         curve.yaw, curve.low, curve.high, color=palette.colour(name), where=near.tolist(), alpha=0.18, linewidth=0
@@ -255,6 +255,18 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
             _panel_title(axes, f"{name} (n = {int(np.isfinite(gains.yaw).sum()):,})", int(variants[name].alone.sum()))
         _panel_words(made, panels, "|yaw| of the probe in degrees", band=True)
         return _finish(made, title, notice)
+
+
+def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
+    """Smooth curve of Net Gain or identity gain; the band of the latter leaves strangers' references out too, none where they are not known."""
+    yaw, values = np.abs(gains.yaw), getattr(gains, key)
+    if key != "identity":
+        return curves.smooth(yaw, values, gains.subject, degrees)
+    if gains.moves is None or gains.person is None:
+        curve, nothing = curves.smooth(yaw, values, gains.subject, degrees), np.full(len(degrees), np.nan)
+        return replace(curve, low=nothing, high=nothing)
+    people = gains.moves.shape[1]
+    return curves.smooth(yaw, values, group_of(gains.person, people), degrees, people=people, moves=-gains.moves)
 
 
 def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice: str = "") -> Figure:

@@ -18,22 +18,26 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import bootstrap
+from frontalbench.compare import groups as pair_groups
 from frontalbench.compare.derived import ALONE
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
-from frontalbench.types import Bool, Float, Objects
+from frontalbench.types import Bool, Float, Int, Objects
 
 YAW_EDGES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 RESAMPLES = bootstrap.RESAMPLES
 SEED = 0
 FEWEST_PROBES, FEWEST_PLACES = 20, 8
 """A curve needs so many probes, at so many different whole degrees: between nominal angles such as 0, 45 and 90 it would be made up."""
-_COLUMNS = ["image_id", "subject", "role", "yaw", "status", "detail", "genuine", "impostor", "rank", "to_original", "within"]
+_COLUMNS = [
+    *("image_id", "subject", "role", "yaw", "status", "detail", "genuine", "impostor", "rank", "to_original", "within"),
+    "impostor_moves",
+]
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its bootstrap interval; the bounds are NaN where fewer than two subjects stand behind it."""
+    """A mean with its 95 % interval over people (:mod:`frontalbench.compare.jackknife`); the bounds are NaN where they are worth too few."""
 
     mean: float
     low: float
@@ -57,7 +61,9 @@ class Group:
 class Gains:
     """Paired differences of one variant, one entry per probe with an embedding in both: float64 (N,). ``yaw`` may be NaN.
 
-    ``alone`` bool (N,): a fusion that had only one of its two pictures; such a difference says nothing about the frontal view.
+    ``alone`` bool (N,): a fusion that had only one of its two pictures; such a difference says nothing about the frontal view. ``person`` (N,): the
+    subject as a place among all of the table, ``moves`` (N, groups): how ``impostor`` changes without the references of each group of people; None
+    where the tables do not say, then identity gain has no interval.
     """
 
     variant: str
@@ -69,6 +75,8 @@ class Gains:
     lost: int  # probes that had an embedding in the original and none in the variant
     probes: int  # probes with an embedding in the original
     alone: Bool = field(default_factory=lambda: np.zeros(0, np.bool_))  # nothing given: none is
+    person: Int | None = None
+    moves: Float | None = None
 
     def __post_init__(self) -> None:
         if len(self.alone) != len(self.net):
@@ -83,7 +91,13 @@ class Gains:
         """Without the probes whose fusion had one picture only: what charts over yaw show."""
         keep = ~self.alone
         parts = (self.image_id[keep], self.subject[keep], self.yaw[keep], self.net[keep], self.impostor[keep])
-        return Gains(self.variant, *parts, lost=self.lost, probes=self.probes, alone=np.zeros(int(keep.sum()), np.bool_))
+        person = None if self.person is None else self.person[keep]
+        moves = None if self.moves is None else self.moves[keep]
+        return Gains(self.variant, *parts, lost=self.lost, probes=self.probes, person=person, moves=moves)
+
+    def identity_interval(self, keep: Bool | slice = slice(None)) -> Interval:
+        """Mean identity gain of the probes ``keep`` (N,), strangers' references left out too."""
+        return _both_sides(self.identity[keep], self.subject[keep], self.person, None if self.moves is None else -self.moves, keep)
 
 
 @dataclass(frozen=True)
@@ -122,7 +136,11 @@ def groups(original: pa.Table, variants: Mapping[str, pa.Table], *, resamples: i
     def group(label: str, variant: str, kind: str, table: pa.Table, column: str, role: str = "probe") -> Group:
         values = numbers(table, column)
         keep = (strings(table, "role") == role) & (strings(table, "status") == status.OK) & np.isfinite(values)
-        interval = mean_interval(values[keep], strings(table, "subject")[keep], resamples=resamples, seed=seed)
+        subject = strings(table, "subject")
+        if kind == "impostor":
+            interval = _both_sides(values[keep], subject[keep], _person(subject), _moves(table), keep)
+        else:
+            interval = mean_interval(values[keep], subject[keep], resamples=resamples, seed=seed)
         return Group(label, variant, kind, values[keep], interval)
 
     made = [
@@ -147,6 +165,8 @@ def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
     subject, yaw, role = strings(original, "subject"), numbers(original, "yaw"), strings(original, "role")
     first, second = np.array([before[i] for i in ids], dtype=np.intp), np.array([after[i] for i in ids], dtype=np.intp)
     probes = {i for i, row in before.items() if role[row] == "probe"}
+    moves = [_moves(one) for one in (table, original)]
+    known = moves[0] is not None and moves[1] is not None and moves[0].shape[1] == moves[1].shape[1]
     return Gains(
         variant=variant,
         image_id=np.array(ids, dtype=object),
@@ -157,7 +177,40 @@ def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
         lost=len(probes - set(after)),
         probes=len(probes),
         alone=np.array([text.startswith(ALONE) for text in strings(table, "detail")[second]], dtype=np.bool_),
+        person=_person(subject)[first],
+        moves=moves[0][second] - moves[1][first] if known and moves[0] is not None and moves[1] is not None else None,
     )
+
+
+def _person(subject: Objects) -> Int:
+    """(N,): places of the people of a whole table in the sorted names."""
+    code: Int = np.unique(subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
+    return code
+
+
+def _moves(table: pa.Table) -> Float | None:
+    """How the impostor mean of every row of a whole table changes without each group's references (N, groups); None where it does not say."""
+    if "impostor_moves" not in table.column_names:
+        return None
+    found = pair_groups.read_moves(table.column("impostor_moves"), strings(table, "subject"))
+    return None if found is None else found.astype(np.float64)
+
+
+def _both_sides(
+    values: Float,
+    subject: Objects,
+    person: Int | None,
+    moves: Float | None,
+    keep: Bool | slice,
+) -> Interval:
+    """Mean of ``values`` of ``subject`` (both of the rows ``keep`` only); ``person`` and ``moves`` of all rows."""
+    if not len(values):
+        return Interval(np.nan, np.nan, np.nan, 0, 0)
+    people = len(np.unique(subject.astype(str)))
+    if person is None or moves is None:
+        return Interval(float(values.mean()), np.nan, np.nan, len(values), people)
+    found = pair_groups.mean_estimate(values, person[keep], moves[keep])
+    return Interval(found.value, found.low, found.high, len(values), people)
 
 
 def _usable(table: pa.Table) -> dict[str, int]:
@@ -181,13 +234,13 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = 
     for low, high in itertools.pairwise([*steps, np.inf]):
         inside = (size >= low) & (size < high)
         keep = inside & ~made.alone
-        interval = [mean_interval(v[keep], made.subject[keep], resamples=resamples, seed=seed) for v in (made.net, made.identity)]
-        bins.append(Bin(float(low), float(high), interval[0], interval[1], int((inside & made.alone).sum())))
+        net = mean_interval(made.net[keep], made.subject[keep], resamples=resamples, seed=seed)
+        bins.append(Bin(float(low), float(high), net, made.identity_interval(keep), int((inside & made.alone).sum())))
     return bins
 
 
 def mean_interval(values: Float, subjects: Objects, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
-    """Mean of ``values`` (N,) and its 95 % percentile interval by the bootstrap over subjects (:mod:`frontalbench.compare.bootstrap`)."""
+    """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`)."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     _, index = np.unique(subjects.astype(str), return_inverse=True)
@@ -232,7 +285,9 @@ def cell_value(
         if original is None:
             raise BadInput(f"heat map of {metric}: the similarity table of variant 'original' for {detector}, {backbone} is needed too")
         made = gains("", original, table)
-        scored, people = (made.net if metric == "net_gain" else made.identity), made.subject
+        if metric == "identity_gain":
+            return CellValue(detector, backbone, made.identity_interval(), fta)
+        scored, people = made.net, made.subject
     else:
         values = numbers(table, "genuine" if metric == "genuine" else "rank")
         keep = asked & (state == status.OK) & np.isfinite(values)

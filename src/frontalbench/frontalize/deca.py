@@ -23,13 +23,11 @@ from frontalbench.errors import BadInput, Unreadable, one_line
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
 from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
-from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.head import vertex_normals
-from frontalbench.frontalize.selftest import SelfTestedBatched, own_pose
-from frontalbench.geometry.masks import Mask, feather, smoothstep
+from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.geometry.raster import Raster, interpolate, rasterize
-from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix, matrix_from_angles
+from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix, matrix_from_angles, tilt
 from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
 from frontalbench.morphable import texture as textures
@@ -39,14 +37,12 @@ from frontalbench.morphable.flame import read as read_flame
 from frontalbench.networks import checkpoints
 from frontalbench.networks.deca import CODES, DETAIL, SIDE, UV_SIDE, DetailDecoder, Encoder, split
 from frontalbench.networks.inference import folded
-from frontalbench.types import Float, Float32, Int
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
 
-GREY: Final = np.float32(0.7)
-"""Of texels without a photograph."""
 FRONTAL_CAMERA: Final = np.array([8.0, 0.0, 0.0])
 """Scale and shifts of the wanted view: the head in the middle, as high as the picture."""
 BEHIND: Final = 0.006
@@ -62,7 +58,7 @@ class Surface:
     def __init__(self, flame: Flame, unrolled: unrolling.Unrolled, mask: Float32, raised: Float32 | None = None) -> None:
         self.flame, self.mask, self.raised = flame, mask, raised
         self.map = unrolling.UvMap(unrolled, UV_SIDE)
-        self.grid = grid_triangles(UV_SIDE)
+        self.grid = unrolling.grid_triangles(UV_SIDE)
         normals = vertex_normals(flame.template, flame.triangles)
         self.mirror = textures.mirror_of(self.map.over(flame.template), self.map.over(normals), self.map.covered)
         row, column = np.mgrid[:UV_SIDE, :UV_SIDE]
@@ -103,21 +99,6 @@ def projected(points: npt.ArrayLike, camera: Float) -> Float:
     moved: Float = scale * (there + np.array([right, up, 0.0])) * np.array([1.0, -1.0, -1.0]) * (SIDE / 2.0)
     moved[:, :2] += (SIDE - 1) / 2.0
     return moved
-
-
-def masked(colours: Float32, mask: Float32) -> Float32:
-    """``colours`` (256, 256, 3), grey beyond ``mask`` (256, 256)."""
-    share = mask[..., None]
-    return np.asarray(colours * share + GREY * (1.0 - share), np.float32)
-
-
-def grid_triangles(side: int) -> Int:
-    """DECA's triangles between the texels of its map, column by column, without the border: two for each cell from (row 5, column 2) on."""
-    column, row = (part.ravel() for part in np.meshgrid(np.arange(2, side - 3), np.arange(5, side - 6), indexing="ij"))
-    here = row * side + column
-    first = np.stack([here, here + side, here + 1], axis=1)
-    second = np.stack([here + 1, here + side, here + side + 1], axis=1)
-    return np.stack([first, second], axis=1).reshape(-1, 3).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -188,12 +169,16 @@ class DecaFamily:
             texture = textures.filled(texture, seen, surface.mirror, surface.map.covered)
         fine = None if raised is None else surface.texels(wanted, raised)[0]
         looked, uv = surface.looks(wanted, FRONTAL_CAMERA, fine)
-        layers = torch.from_numpy(np.ascontiguousarray(np.dstack([masked(texture, surface.mask), surface.mask]).transpose(2, 0, 1)))
+        layers = torch.from_numpy(
+            np.ascontiguousarray(np.dstack([textures.masked(texture, surface.mask), surface.mask]).transpose(2, 0, 1))
+        )
         shown = unrolling.looked_up(layers, uv) * torch.from_numpy((looked.triangle >= 0).astype(np.float32))
         alpha = torch.from_numpy((looked.triangle >= 0).astype(np.float32))
-        result = to_picture(shown[:3] + (1.0 - alpha) * float(GREY), 0.0, 1.0)
-        place = self._place(item, vertices, camera, wanted, rotations(pose[None, :3])[0], turn)
-        return result, Place(place, _pasted(shown[3].numpy()))
+        result = to_picture(shown[:3] + (1.0 - alpha) * float(textures.GREY), 0.0, 1.0)
+        here, seen_at = (projected(points, view).mean(axis=0)[:2] for points, view in ((wanted, FRONTAL_CAMERA), (vertices, camera)))
+        lean = tilt(FLIP_YZ @ rotations(pose[None, :3])[0] @ FLIP_YZ) - tilt(FLIP_YZ @ turn @ FLIP_YZ)
+        place = framing.moved(item.framed.matrix, seen_at, here, float(FRONTAL_CAMERA[0] / camera[0]), lean)
+        return result, Place(place, textures.pasted(shown[3].numpy()))
 
     def pose(self, view: View) -> tuple[float, float, float]:
         """(yaw, pitch, roll) in degrees that DECA gives the face of ``view``."""
@@ -210,36 +195,9 @@ class DecaFamily:
         if not (np.isfinite(there).all() and camera[0] > 0.0 and REACH[0] <= height <= REACH[1] and away <= 0.75):
             raise ValueError("the fitted head does not lie where the face is: a face that cannot be fitted, or other weights")
 
-    def _place(self, item: Prepared, vertices: Float, camera: Float, wanted: Float, turned: Float, turn: Float) -> Float:
-        """Photograph -> result pixels (2, 3): the head's middle stays, its size and tilt become those of the result."""
-        here, there = (projected(points, view).mean(axis=0)[:2] for points, view in ((wanted, FRONTAL_CAMERA), (vertices, camera)))
-        lean = tilt(FLIP_YZ @ turned @ FLIP_YZ) - tilt(FLIP_YZ @ turn @ FLIP_YZ)
-        scale = float(FRONTAL_CAMERA[0] / camera[0])
-        linear = scale * matrix_from_angles(0.0, 0.0, -lean)[:2, :2] @ item.framed.matrix[:, :2]
-        shift = scale * matrix_from_angles(0.0, 0.0, -lean)[:2, :2] @ (item.framed.matrix[:, 2] - there) + here
-        return np.column_stack([linear, shift])
 
-
-class DecaFrontalizer(SelfTestedBatched[Prepared]):
-    """The family, with the self-test of networks and one more check: turned to its own pose a face is what it was."""
-
-    def __init__(self, name: str, family: DecaFamily, *, batch: int) -> None:
-        super().__init__(name, family, takes_target_pose=True, batch=batch)
-        self._deca = family
-
-    def selftest(self, views: Sequence[View]) -> list[Check]:
-        """See :class:`~frontalbench.frontalize.base.SelfTested`. Raises :class:`BadInput` where no view has a face."""
-        return [*super().selftest(views), own_pose(self, views, self._deca.pose)]
-
-
-def _pasted(photographed: Float32) -> Mask:
-    """What of a result is pasted back: what comes from the photograph, softly."""
-    return np.asarray(feather(photographed > 0.95, 3.0) * smoothstep(photographed, 0.7, 1.0), np.float32)
-
-
-def tilt(rotation: Float) -> float:
-    """How far the upright axis of a head leans clockwise in the picture, degrees; ``rotation``: head -> camera."""
-    return float(np.degrees(np.arctan2(-rotation[0, 1], rotation[1, 1])))
+class DecaFrontalizer(PoseTestedBatched[Prepared]):
+    """The family, with the self-test of networks that turn a face to any pose."""
 
 
 def axis_angle(rotation: Float) -> Float:
@@ -315,4 +273,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DecaFront
     place = runtime.torch_device(device)
     locate = points68.loaded(card, threads=threads, device=device)
     family = DecaFamily(locate, surface, coarse, pair, mirrored=mirrored, device=place)
-    return DecaFrontalizer(card.name, family, batch=batch_on(place))
+    return DecaFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))

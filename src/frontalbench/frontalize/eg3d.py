@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import cv2
 import numpy as np
@@ -201,13 +201,12 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[t
 
     params = Params(card)
     default = Recipe()
-    read = {field.name: getattr(default, field.name) for field in fields(Recipe)}
-    recipe = Recipe(
-        **{
-            name: params.integer(name, value, low=0) if isinstance(value, int) else params.number(name, value, low=0.0)
-            for name, value in read.items()
-        }
-    )
+    read: dict[str, Any] = {field.name: getattr(default, field.name) for field in fields(Recipe)}
+    asked: dict[str, Any] = {
+        name: params.integer(name, value, low=0) if isinstance(value, int) else params.number(name, value, low=0.0)
+        for name, value in read.items()
+    }
+    recipe = Recipe(**asked)
     keep = params.text("keep", "")
     params.finish()
     if not 1 <= recipe.rays <= SIDE or recipe.samples < 2:

@@ -170,12 +170,19 @@ def landmark_square(landmarks: Landmarks, side: int = 224) -> Float:
 
 
 def head_square(placement: Placement, cm: float, side: int, *, offset: npt.ArrayLike = (0.0, 0.0), lean: float = 0.0) -> Float:
-    """A square of ``cm`` centimetres of the fitted head. ``offset``: of its middle from the head's middle, (right, down) in cm in the upright head;
-    ``lean``: how far the head's upright axis leans clockwise in the crop, degrees."""
+    """A square of ``cm`` centimetres of the fitted head. ``lean``: how far the head's upright axis leans clockwise in the crop, degrees; ``offset``:
+    of its middle from the head's middle, (right, down) in cm along the crop's axes, which are the upright head's where ``lean`` is 0."""
     angle = placement.tilt - lean
     upright = matrix_from_angles(0.0, 0.0, angle)[:2, :2]
     centre = placement.middle[:2] + upright @ np.asarray(offset, np.float64) * placement.scale
     return _square(centre, cm * placement.scale, angle, side)
+
+
+def moved(matrix: Float, there: Float, here: Float, scale: float, lean: float) -> Float:
+    """Photograph -> result pixels (2, 3), where a fitted head is drawn anew: what the crop (``matrix``: photograph -> crop) has at ``there`` (2,)
+    lies at ``here`` (2,), ``scale`` times as large, turned back by ``lean`` degrees."""
+    turned = scale * matrix_from_angles(0.0, 0.0, -lean)[:2, :2]
+    return np.column_stack([turned @ matrix[:, :2], turned @ (matrix[:, 2] - there) + here])
 
 
 def resized_points(points: Float, side: int, new: int) -> Float:

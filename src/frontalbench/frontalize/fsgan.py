@@ -19,8 +19,7 @@ from torch import Tensor
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Place, View
 from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
-from frontalbench.frontalize.check import Check
-from frontalbench.frontalize.selftest import SelfTestedBatched, own_pose
+from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.fsgan import heatmaps
 from frontalbench.fsgan.lifting import Lifted, lift, steps
 from frontalbench.fsgan.views import mixture
@@ -154,19 +153,8 @@ class FsganFamily:
         return to_picture(drawn, -1.0, 1.0), Place(item.matrix, border_mask(SIDE))
 
 
-class FsganFrontalizer(SelfTestedBatched[Prepared]):
-    """The family, with the self-test of networks and one more check where it can turn: turned to its own pose a face is what it was."""
-
-    def __init__(self, name: str, family: FsganFamily, *, takes_target_pose: bool, batch: int) -> None:
-        super().__init__(name, family, takes_target_pose=takes_target_pose, batch=batch)
-        self._fsgan = family
-
-    def selftest(self, views: Sequence[View]) -> list[Check]:
-        """See :class:`~frontalbench.frontalize.base.SelfTested`. Raises :class:`BadInput` where no view has a face."""
-        checks = super().selftest(views)
-        if self.takes_target_pose:
-            checks.append(own_pose(self, views, self._fsgan.pose))
-        return checks
+class FsganFrontalizer(PoseTestedBatched[Prepared]):
+    """The family, with the self-test of networks, and where it can turn that of the own pose."""
 
 
 def framed(points: Float) -> tuple[Float, float]:

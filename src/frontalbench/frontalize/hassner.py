@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.errors import BadConfig, BadInput, one_line, raise_if_memory_ran_out
+from frontalbench.errors import BadConfig, BadInput
+from frontalbench.files.matlab import variables
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View, refuse_target_pose
 from frontalbench.frontalize.drawing import guarded
 from frontalbench.frontalize.points68 import Locate
@@ -73,7 +74,7 @@ class Reference:
 
 def read_reference(model: Path, eyes: Path) -> Reference:
     """From ``model3Ddlib.mat`` and ``eyemask.mat``. Raises :class:`BadInput`."""
-    record = _matlab(model, "model_dlib")
+    record = variables(model, ["model_dlib"])["model_dlib"]
     fields = {"refU": (SIDE, SIDE, 3), "outA": (3, 3), "threedee": (68, 3), "ref_XY": (68, 2)}
     found: dict[str, Float] = {}
     for name, shape in fields.items():
@@ -84,7 +85,7 @@ def read_reference(model: Path, eyes: Path) -> Reference:
         if value.shape != shape or not np.isfinite(value).all():
             raise BadInput(f"{model}: '{name}' should be {shape} finite numbers, is {value.shape}; use the file of the card")
         found[name] = value
-    mask = np.asarray(_matlab(eyes, "eyemask"))
+    mask = variables(eyes, ["eyemask"])["eyemask"]
     if mask.shape != (SIDE, SIDE, 3) or mask.dtype != np.uint8:
         raise BadInput(f"{eyes}: 'eyemask' should be {(SIDE, SIDE, 3)} bytes, is {mask.shape}; use the file of the card")
     rotation, translation = pose_of(found["ref_XY"], found["threedee"], found["outA"])
@@ -268,22 +269,6 @@ def sampled(image: RGB, to_camera: Float, pixels: Float) -> tuple[Float32, Bool]
 
 def _blurred(values: Float32, size: int, sigma: float) -> Float32:
     return np.asarray(cv2.GaussianBlur(np.ascontiguousarray(values), (size, size), sigma, borderType=cv2.BORDER_REPLICATE), np.float32)
-
-
-def _matlab(path: Path, name: str) -> npt.NDArray[Any]:
-    """One variable of a MATLAB 5 file, as data. Raises :class:`BadInput`."""
-    from scipy.io import loadmat
-
-    try:
-        found = loadmat(path, variable_names=[name])
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; fetch the model's weights first") from None
-    except Exception as error:  # scipy raises ValueError, TypeError, OSError, zlib.error, ... on broken files
-        raise_if_memory_ran_out(error)
-        raise BadInput(f"{path}: not a readable MATLAB file ({one_line(error)}); use the file of the card") from error
-    if name not in found:
-        raise BadInput(f"{path}: no '{name}' in it; use the file of the card")
-    return np.asarray(found[name])
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HassnerFrontalizer:

@@ -103,7 +103,8 @@ def mean_face_coordinates(mean: Float) -> Float32:
     viewer, each from 0 to 1."""
     upright = mean @ FLIP_YZ
     low, high = upright.min(axis=0), upright.max(axis=0)
-    return ((upright - low) / (high - low)).astype(np.float32)
+    coordinates: Float32 = ((upright - low) / (high - low)).astype(np.float32)
+    return coordinates
 
 
 def without_holes(drawn: Float32, shown: Bool) -> Float32:

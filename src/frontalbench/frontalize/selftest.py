@@ -7,7 +7,7 @@ frontalizers whose weights are at hand (``tests/unit/test_frontalize_selftest.py
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ from frontalbench import status
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput
 from frontalbench.frontalize.base import Frontalizer, Outcome, View
-from frontalbench.frontalize.batches import Batched
+from frontalbench.frontalize.batches import Batched, Family
 from frontalbench.frontalize.check import Check
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.similarity import apply
@@ -37,6 +37,26 @@ class SelfTestedBatched(Batched[T]):
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
         return frontal_checks(self, views, landmark_pose())
+
+
+class Posed(Family[T], Protocol[T]):
+    """A family that says how a face is turned."""
+
+    def pose(self, view: View) -> tuple[float, float, float]:
+        """(yaw, pitch, roll) in degrees that the model gives the face of ``view``. Raises ValueError where it gives none."""
+        ...
+
+
+class PoseTestedBatched(SelfTestedBatched[T]):
+    """The same, and where any target pose is taken one more check: turned to its own pose a face is what it was."""
+
+    def __init__(self, name: str, family: Posed[T], *, takes_target_pose: bool, batch: int) -> None:
+        super().__init__(name, family, takes_target_pose=takes_target_pose, batch=batch)
+        self._posed = family
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        checks = super().selftest(views)
+        return [*checks, own_pose(self, views, self._posed.pose)] if self.takes_target_pose else checks
 
 
 def landmark_pose() -> PoseEstimate:
@@ -79,13 +99,16 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], estimate: PoseEsti
 
 def own_pose(model: Frontalizer, views: Sequence[View], pose_of: Callable[[View], tuple[float, float, float]]) -> Check:
     """The check of models that take a target pose: ``views`` turned to the pose that they have (``pose_of``, degrees), the least alike."""
-    alike = min(_alike(model, view, pose_of(view)) for view in views if view.face is not None)
+    alike = min(_alike(model, view, pose_of) for view in views if view.face is not None)
     return Check("own pose", alike, 0.8, 1.0, "turned to the pose it has, a face is what it was (correlation of light, worst)")
 
 
-def _alike(model: Frontalizer, view: View, pose: tuple[float, float, float]) -> float:
-    """Correlation of light between the middle of ``view``'s face and the same drawn in ``pose``; -1 where nothing is drawn."""
-    outcome = model.frontalize([view], pose)[0]
+def _alike(model: Frontalizer, view: View, pose_of: Callable[[View], tuple[float, float, float]]) -> float:
+    """Correlation of light between the middle of ``view``'s face and the same drawn in its own pose; -1 where nothing is drawn."""
+    try:
+        outcome = model.frontalize([view], pose_of(view))[0]
+    except ValueError:  # no pose: weights that mean nothing
+        return -1.0
     if outcome.image is None or outcome.place is None:
         return -1.0
     side = outcome.image.shape[0]

@@ -7,6 +7,7 @@ inert layer with the attributes, the source is dropped unread, and a name that i
 
 from __future__ import annotations
 
+import importlib
 import io
 import pickle
 from collections.abc import Mapping
@@ -82,7 +83,7 @@ class _Reader(pickle.Unpickler):
         if (module, name) in _VALUES:
             return _VALUES[module, name]
         if module.startswith("numpy") and module.endswith("core.multiarray") and name in ("scalar", "_reconstruct"):
-            return getattr(np._core.multiarray, name)
+            return getattr(importlib.import_module("numpy._core.multiarray"), name)
         if module == "torch" and isinstance(getattr(torch, name, None), torch.dtype):
             return getattr(torch, name)
         if f"{module}.".startswith(LAYERS) and name.isidentifier():

@@ -62,6 +62,12 @@ def nearest_rotation(matrix: npt.ArrayLike) -> Float:
     return rotation
 
 
+def tilt(rotation: Float) -> float:
+    """How far the upright axis of a head leans clockwise in the picture, degrees; ``rotation`` (3, 3): head -> camera. Defined in profiles too, where
+    roll and pitch exchange their roles."""
+    return float(np.degrees(np.arctan2(-rotation[0, 1], rotation[1, 1])))
+
+
 def mirrored(yaw: float, pitch: float, roll: float) -> tuple[float, float, float]:
     """The pose in the horizontally mirrored picture."""
     return -yaw, pitch, -roll

@@ -8,16 +8,14 @@ The model's frame: metres, x to the subject's left (right in the picture), y up,
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from frontalbench.errors import BadInput, one_line, raise_if_memory_ran_out
+from frontalbench.errors import BadInput
+from frontalbench.files import pickled
 from frontalbench.types import Float, Float32, Int
 
 ALL_SHAPES: Final = 300
@@ -87,72 +85,6 @@ def full_pose(head: Float, jaw: Float, eyes: Float | None = None) -> Float:
 # The file ---------------------------------------------------------------------------------------------------------------------------------
 
 
-class _Shell:
-    """What stands for an object of another library: it keeps its attributes and does nothing."""
-
-    attributes: Mapping[str, Any] = MappingProxyType({})
-
-    def __setstate__(self, state: Any) -> None:
-        if not isinstance(state, dict):
-            raise pickle.UnpicklingError("an object without attributes")
-        self.attributes = {str(key): value for key, value in state.items()}
-
-
-class _Chumpy(_Shell):
-    """An array of the chumpy library: its numbers are under ``x``."""
-
-
-class _Sparse(_Shell):
-    """A SciPy matrix in compressed columns."""
-
-
-def _reconstructor(kind: Any, *_: Any) -> _Shell:
-    """How Python 2 begins an object."""
-    if kind not in (_Chumpy, _Sparse):
-        raise pickle.UnpicklingError("an object of an unexpected kind")
-    shell: _Shell = kind()
-    return shell
-
-
-def _latin(text: Any, encoding: Any = "latin1") -> bytes:
-    """How Python 3 writes bytes for Python 2."""
-    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError("text that is no bytes")
-    return text.encode("latin1")
-
-
-def _allowed() -> dict[tuple[str, str], Any]:
-    from numpy._core.multiarray import _reconstruct, scalar
-
-    names: dict[tuple[str, str], Any] = {
-        ("chumpy.ch", "Ch"): _Chumpy,
-        ("numpy", "ndarray"): np.ndarray,
-        ("numpy", "dtype"): np.dtype,
-        ("_codecs", "encode"): _latin,
-        ("__builtin__", "object"): object,
-        ("__builtin__", "set"): set,
-        ("builtins", "object"): object,
-        ("builtins", "set"): set,
-    }
-    names |= {(module, "_reconstructor"): _reconstructor for module in ("copy_reg", "copyreg")}
-    names |= {(f"scipy.sparse.{module}", "csc_matrix"): _Sparse for module in ("csc", "_csc")}
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names |= {(module, "_reconstruct"): _reconstruct, (module, "scalar"): scalar}
-    return names
-
-
-class _Reader(pickle.Unpickler):
-    def __init__(self, handle: Any) -> None:
-        super().__init__(handle, encoding="latin1")
-        self._names = _allowed()
-
-    def find_class(self, module: str, name: str) -> Any:
-        found = self._names.get((module, name))
-        if found is None:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
-        return found
-
-
 HELP: Final = "use generic_model.pkl of FLAME 2020, as downloaded after registering with its makers"
 
 
@@ -161,29 +93,18 @@ def read(path: Path, *, shapes: int = 100, expressions: int = 50) -> Flame:
 
     Raises :class:`BadInput` in one line for a file that is missing, cut off, of another kind, or that asks for more than arrays.
     """
-    try:
-        with path.open("rb") as handle:
-            content = _Reader(handle).load()
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; {HELP}") from None
-    except pickle.UnpicklingError as error:
-        raise BadInput(f"{path}: refused, not a pickle of arrays only ({one_line(error)}); {HELP}") from error
-    except Exception as error:  # a damaged pickle raises nearly anything
-        raise_if_memory_ran_out(error)
-        raise BadInput(f"{path}: not a readable pickle ({one_line(error)}); {HELP}") from error
-    if not isinstance(content, Mapping):
-        raise BadInput(f"{path}: expected a dictionary, found a {type(content).__name__}; {HELP}")
-    template = _numbers(content, "v_template", (None, 3), path)
+    file = pickled.read(path, HELP)
+    template = file.numbers("v_template", (None, 3))
     count = len(template)
-    components = _numbers(content, "shapedirs", (count, 3, None), path)
+    components = file.numbers("shapedirs", (count, 3, None))
     if components.shape[2] < ALL_SHAPES + expressions or shapes > ALL_SHAPES:
         raise BadInput(
             f"{path}: 'shapedirs' has {components.shape[2]} components, expected {ALL_SHAPES} of shape and {expressions} more; {HELP}"
         )
-    triangles = _numbers(content, "f", (None, 3), path).astype(np.int64)
+    triangles = file.numbers("f", (None, 3)).astype(np.int64)
     if triangles.size == 0 or triangles.min() < 0 or triangles.max() >= count:
         raise BadInput(f"{path}: 'f' names vertices that are not there; {HELP}")
-    tree = _numbers(content, "kintree_table", (2, JOINTS), path)[0]
+    tree = file.numbers("kintree_table", (2, JOINTS))[0]
     parents = np.where(tree == ROOT, -1, tree).astype(np.int64)
     if parents[0] != -1 or any(not 0 <= parents[joint] < joint for joint in range(1, JOINTS)):
         raise BadInput(f"{path}: 'kintree_table' is no tree of {JOINTS} joints; {HELP}")
@@ -191,46 +112,9 @@ def read(path: Path, *, shapes: int = 100, expressions: int = 50) -> Flame:
         template,
         np.ascontiguousarray(components[..., :shapes], np.float32),
         np.ascontiguousarray(components[..., ALL_SHAPES : ALL_SHAPES + expressions], np.float32),
-        _numbers(content, "posedirs", (count, 3, 9 * (JOINTS - 1)), path).astype(np.float32),
-        _joints(content, count, path),
+        file.numbers("posedirs", (count, 3, 9 * (JOINTS - 1))).astype(np.float32),
+        file.matrix("J_regressor", (JOINTS, count)).dense(),
         parents,
-        _numbers(content, "weights", (count, JOINTS), path),
+        file.numbers("weights", (count, JOINTS)),
         triangles,
     )
-
-
-def _numbers(content: Mapping[Any, Any], key: str, shape: tuple[int | None, ...], path: Path) -> Float:
-    value = content.get(key)
-    if isinstance(value, _Chumpy):
-        value = value.attributes.get("x")
-    wanted = " x ".join("n" if side is None else str(side) for side in shape)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiu":
-        raise BadInput(f"{path}: '{key}' should be an array of {wanted} numbers, is a {type(value).__name__}; {HELP}")
-    if value.ndim != len(shape) or any(want not in (None, found) for want, found in zip(shape, value.shape, strict=True)):
-        raise BadInput(f"{path}: '{key}' should be an array of {wanted} numbers, is {value.shape}; {HELP}")
-    if not np.isfinite(value).all():
-        raise BadInput(f"{path}: '{key}' holds numbers that are not finite; {HELP}")
-    return np.asarray(value, np.float64)
-
-
-def _joints(content: Mapping[Any, Any], count: int, path: Path) -> Float:
-    value = content.get("J_regressor")
-    if not isinstance(value, _Sparse):
-        return _numbers(content, "J_regressor", (JOINTS, count), path)
-    parts = value.attributes
-    shape = parts.get("_shape", parts.get("shape"))
-    numbers = _numbers(parts, "data", (None,), path)
-    rows, ends = (_numbers(parts, key, (None,), path).astype(np.int64) for key in ("indices", "indptr"))
-    sound = tuple(shape or ()) == (JOINTS, count) and len(ends) == count + 1 and len(rows) == len(numbers)
-    steps = np.diff(ends)
-    if (
-        not sound
-        or ends[0] != 0
-        or ends[-1] != len(rows)
-        or (steps < 0).any()
-        or (len(rows) and not 0 <= rows.min() <= rows.max() < JOINTS)
-    ):
-        raise BadInput(f"{path}: 'J_regressor' should be a sparse matrix of {JOINTS} x {count}, is {shape}; {HELP}")
-    dense = np.zeros((JOINTS, count))
-    np.add.at(dense, (rows, np.repeat(np.arange(count), steps)), numbers)
-    return dense

@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.geometry.masks import smoothstep
+from frontalbench.geometry.masks import Mask, feather, smoothstep
 from frontalbench.geometry.raster import Raster
 from frontalbench.geometry.similarity import apply, invert
 from frontalbench.types import Bool, Float, Float32, Int
 
+GREY = np.float32(0.7)
+"""What everything is that shows no photograph: the colour that DECA gives texels without one."""
 FACING = (0.1, 0.45)
 """Cosine of the angle to the camera between which a texel passes from hidden to well seen."""
 BETTER = (0.2, 0.6)
@@ -82,15 +84,31 @@ def mirror_of(points: Float32, normals: Float32, covered: Bool) -> Mirror:
 
 def filled(texture: Float32, seen: Float32, mirror: Mirror, covered: Bool) -> Float32:
     """``texture`` float32 (side, side, 3), its hidden side from the other one, in the tone that both have where both are ``seen`` (side, side)."""
+    return replaced(texture, seen, mirror.of(texture), mirror.of(seen[..., None])[..., 0], covered)
+
+
+def replaced(texture: Float32, seen: Float32, other: Float32, trust: Float32, covered: Bool) -> Float32:
+    """``texture`` float32 (side, side, 3), where it is ``seen`` (side, side) less well than ``other`` is to be trusted (``trust``, the same shape)
+    that other one, in the tone that both have around the seam."""
     side = len(texture)
-    flipped, other = mirror.of(texture), mirror.of(seen[..., None])[..., 0]
-    better = (other - seen) / (other + seen + np.float32(0.02))
+    better = (trust - seen) / (trust + seen + np.float32(0.02))
     share = _spread(smoothstep(better.astype(np.float32), *BETTER), covered, SOFT * side)
-    both = np.minimum(seen, other) * covered
+    both = np.minimum(seen, trust) * covered
     weight = cv2.GaussianBlur(both, (0, 0), TONE * side)[..., None]
-    tone = cv2.GaussianBlur((texture - flipped) * both[..., None], (0, 0), TONE * side) / (weight + np.float32(0.02))
-    mixed = texture + share[..., None] * (flipped + tone - texture)
+    tone = cv2.GaussianBlur((texture - other) * both[..., None], (0, 0), TONE * side) / (weight + np.float32(0.02))
+    mixed = texture + share[..., None] * (other + tone - texture)
     return np.asarray(np.clip(mixed, 0.0, max(1.0, float(texture.max(initial=1.0)))), np.float32)
+
+
+def masked(colours: Float32, mask: Float32) -> Float32:
+    """``colours`` float32 (side, side, 3), grey beyond ``mask`` (side, side)."""
+    share = mask[..., None]
+    return np.asarray(colours * share + GREY * (1.0 - share), np.float32)
+
+
+def pasted(photographed: Float32) -> Mask:
+    """What of a result is put back into its photograph: where it comes from there (``photographed`` (H, W), 0..1), softly."""
+    return np.asarray(feather(photographed > 0.95, 3.0) * smoothstep(photographed, 0.7, 1.0), np.float32)
 
 
 def _spread(values: npt.NDArray[np.floating], covered: Bool, reach: float) -> Float32:

@@ -61,6 +61,16 @@ def _exact(drawn: Raster, flat: Float, corners: Int) -> Raster:
     return Raster(drawn.triangle, weights, drawn.depth)
 
 
+def grid_triangles(side: int) -> Int:
+    """Triangles between the texels of a map as DECA and HRN choose them: column by column, two for each cell from (row 5, column 2) on, without
+    the border."""
+    column, row = (part.ravel() for part in np.meshgrid(np.arange(2, side - 3), np.arange(5, side - 6), indexing="ij"))
+    here = row * side + column
+    first = np.stack([here, here + side, here + 1], axis=1)
+    second = np.stack([here + 1, here + side, here + side + 1], axis=1)
+    return np.stack([first, second], axis=1).reshape(-1, 3).astype(np.int64)
+
+
 def looked_up(texture: Tensor, uv: Float32) -> Tensor:
     """``texture`` float32 (C, side, side) at ``uv`` (H, W, 2): (C, H, W), bilinear, 0 beyond the square."""
     grid = torch.from_numpy(np.stack([2.0 * uv[..., 0] - 1.0, 1.0 - 2.0 * uv[..., 1]], axis=-1).astype(np.float32))

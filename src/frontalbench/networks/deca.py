@@ -74,5 +74,5 @@ class DetailDecoder(nn.Module):
 
 def split(codes: Tensor) -> Codes:
     """The output (N, 236) of ``E_flame`` by meaning."""
-    parts = torch.split(codes, [SHAPE, ALBEDO, EXPRESSION, POSE, CAMERA, LIGHT], dim=1)
-    return Codes(*parts[:-1], parts[-1].reshape(-1, 9, 3))
+    shape, albedo, expression, pose, camera, light = torch.split(codes, [SHAPE, ALBEDO, EXPRESSION, POSE, CAMERA, LIGHT], dim=1)
+    return Codes(shape, albedo, expression, pose, camera, light.reshape(-1, 9, 3))

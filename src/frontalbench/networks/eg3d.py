@@ -279,7 +279,9 @@ class Eg3d(nn.Module):
             part = slice(first, first + at_once)
             drawn = (None if numbers is None else numbers[:, part] for numbers in (jitter, quantiles))
             parts.append(self.march(planes, origins[:, part], directions[:, part], *drawn))
-        features, depth = (torch.cat(found, dim=1).transpose(1, 2).unflatten(2, (side, side)) for found in zip(*parts, strict=True))
+        features, depth = (
+            torch.cat(found, dim=1).transpose(1, 2).reshape(len(styles), -1, side, side) for found in zip(*parts, strict=True)
+        )
         raw = features[:, :3]
         picture: Tensor = self.superresolution(features, raw, styles[:, -1])
         return Seen(picture, raw, depth)

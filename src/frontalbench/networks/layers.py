@@ -257,7 +257,7 @@ def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[np
 TILE = 4
 _POINTS = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
 _BAND_FLOATS = 3_000_000
-"""Floats of transformed input or output that a band of tile rows may hold: it stays in the processor's cache."""
+"""Float of transformed input or output that a band of tile rows may hold: it stays in the processor's cache."""
 
 
 _own = threading.local()

@@ -24,7 +24,7 @@ import numpy as np
 from frontalbench import status
 from frontalbench.catalogue import validation
 from frontalbench.compare import bootstrap
-from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs
+from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, n_groups
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.files import atomic
@@ -32,7 +32,7 @@ from frontalbench.types import Bool, Float32, Int, Words
 
 METRICS = (
     *("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "impostor", "n_impostors"),
-    *("photo", "family", "base", "status", "detail"),
+    *("photo", "family", "base", "status", "detail", "impostor_moves"),
 )
 """Columns of metrics.csv: one row per picture and group (per pair, with ``other`` filled in, where pairs are listed)."""
 REPORT = ("group", "n_images", "n_pairs", "n_identities", "n_fta", "fta_rate", "n_no_reference")
@@ -262,7 +262,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
     probes = _chosen(data, group.within or group.probe, place)
     references = probes if group.within else _chosen(data, group.reference, place)
     usable = references[data.ok[references]]
-    _, code = np.unique(data.identity, return_inverse=True)
+    everybody, code = np.unique(data.identity, return_inverse=True)
     code = code.astype(np.int64)
     usable = usable[np.argsort(code[usable], kind="stable")]
     gallery = Gallery(data.vectors[usable], code[usable], usable)
@@ -270,7 +270,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
     batch = Batch((data.vectors[ready],), code[ready], ready)
     n = len(ready)
     lowest = np.full(n, np.nan)
-    strangers = ImpostorSums.zeros(n)
+    strangers = ImpostorSums.zeros(n, n_groups(len(everybody)))
     if not group.within or group.people == "others":
         add_impostors(batch, gallery, np.full(n, np.nan, np.float32), strangers, None)
     if group.people == "same":
@@ -284,6 +284,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
     else:
         number, total, highest = strangers.count, strangers.total, strangers.maximum.astype(np.float64)
     found = dict(zip(ready.tolist(), range(n), strict=True))
+    moves = strangers.moves()
     out = []
     for row in probes.tolist():
         line: dict[str, Any] = {"group": group.name, "image_id": str(data.image_id[row]), "identity": str(data.identity[row]), "other": ""}
@@ -294,9 +295,11 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
             reason = "no other usable picture to compare it with" if group.within else "no usable reference to compare it with"
             out.append({**line, "n_pairs": 0, "status": status.NO_REFERENCE, "detail": reason})
         else:
-            values = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
+            values: dict[str, Any] = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
             if group.people == "same" and strangers.count[i] > 0:
                 values |= {"impostor": float(strangers.total[i] / strangers.count[i]), "n_impostors": int(strangers.count[i])}
+            if strangers.count[i] > 0:
+                values["impostor_moves"] = f"{code[row]}: " + " ".join(f"{move:.6f}" for move in moves[i])
             out.append({**line, "n_pairs": int(number[i]), **values, "status": status.OK, "detail": ""})
     return out
 
@@ -315,7 +318,10 @@ def _listed_rows(group: Group, data: Embedded, place: str) -> list[dict[str, Any
             out.append({**line, "n_pairs": 0, "status": str(data.status[bad]), "detail": f"{data.image_id[bad]}: {data.detail[bad]}"})
         else:
             value = float(data.vectors[a].astype(np.float64) @ data.vectors[b].astype(np.float64))
-            out.append({**line, "n_pairs": 1, "similarity": value, "lowest": value, "highest": value, "status": status.OK, "detail": ""})
+            strange = {"impostor": value, "n_impostors": 1} if data.identity[a] != data.identity[b] else {}
+            out.append(
+                {**line, "n_pairs": 1, "similarity": value, "lowest": value, "highest": value, **strange, "status": status.OK, "detail": ""}
+            )
     return out
 
 
@@ -388,9 +394,12 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
                     line["n_pairs"] = int(line["n_pairs"])
                     for name in ("similarity", "lowest", "highest", "impostor"):
                         line[name] = float(line[name]) if line[name] else math.nan
+                    place, _, moves = line["impostor_moves"].partition(":")
+                    line["person"] = int(place) if place else -1
+                    line["impostor_moves"] = [float(move) for move in moves.split()]
                 except (TypeError, ValueError):
                     raise BadInput(
-                        f"{path}: line {reader.line_num}: expected numbers in n_pairs, similarity, lowest, highest, impostor"
+                        f"{path}: line {reader.line_num}: expected numbers in n_pairs, similarity, lowest, highest, impostor, impostor_moves"
                     ) from None
                 rows.append(line)
             return rows
@@ -401,17 +410,21 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> list[dict[str, Any]]:
-    """One row per group: counts, failures, mean with 95 % interval (bootstrap over identities), median, spread, extremes."""
+    """One row per group: counts, failures, mean with 95 % interval over people, median, spread, extremes.
+
+    In groups against other people's references people are left out on both sides; listed pairs of different people have no interval, since the list
+    does not say what else the second one is compared with.
+    """
+    from frontalbench.compare import paired
+
     out = []
     for name in dict.fromkeys(row["group"] for row in rows):
         chosen = [row for row in rows if row["group"] == name]
         good = [row for row in chosen if row["status"] == status.OK]
         failed = sum(row["status"] in status.FAILURE_TO_ACQUIRE for row in chosen)
         values = np.array([row["similarity"] for row in good], dtype=np.float64)
-        people, code = np.unique(np.array([row["identity"] for row in good], dtype=np.str_), return_inverse=True)
-        sums = np.bincount(code, values, minlength=len(people)).astype(np.float64)[:, None]
-        numbers = np.bincount(code, minlength=len(people)).astype(np.float64)[:, None]
-        low, high = bootstrap.mean_intervals(sums, numbers, resamples=resamples, seed=seed)
+        people = {row["identity"] for row in good}
+        mean, low, high = paired.interval(values, good, resamples, seed, **paired.sides_of(good))
         out.append(
             {
                 "group": name,
@@ -421,9 +434,9 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
                 "n_fta": failed,
                 "fta_rate": failed / len(chosen),
                 "n_no_reference": sum(row["status"] == status.NO_REFERENCE for row in chosen),
-                "mean": float(values.mean()) if len(values) else math.nan,
-                "ci_low": float(low[0]),
-                "ci_high": float(high[0]),
+                "mean": mean,
+                "ci_low": low,
+                "ci_high": high,
                 "median": float(np.median(values)) if len(values) else math.nan,
                 "sd": float(values.std(ddof=1)) if len(values) > 1 else math.nan,
                 "lowest": float(values.min()) if len(values) else math.nan,

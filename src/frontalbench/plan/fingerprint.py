@@ -31,13 +31,16 @@ _DATA = ("data", "static", "templates")
 
 
 def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, more: Iterable[str] = ()) -> str:
-    """Hash of the import closure of ``modules`` (dotted names), of the script's own code and of ``more`` texts; 16 hexadecimal digits."""
+    """Hash of the import closure of ``modules`` (dotted names), of the script's own code, the command behind it included, and of ``more`` texts; 16
+    hexadecimal digits. What the command imports counts where it is among ``modules``, too."""
     digest = hashlib.sha256()
     # Not their names: a module that only moves to another room changes nothing.
     for module in sorted(_module_hash(name) for name in _closure(frozenset(modules)) if not _is_empty(name)):
         digest.update(f"{module}\n".encode())
     if script is not None:
         digest.update(f"{Path(script).name}={_source_hash(Path(script).read_text(encoding='utf-8'))}\n".encode())
+        for name in commands(script):
+            digest.update(f"{_module_hash(name)}\n".encode())
     for text in more:
         digest.update(hashlib.sha256(text.encode()).digest())
     return digest.hexdigest()[:16]
@@ -46,6 +49,11 @@ def code_fingerprint(modules: Iterable[str], script: str | Path | None = None, m
 def imports(script: str | Path) -> tuple[str, ...]:
     """Dotted names that a script imports, wherever in it."""
     return tuple(_imports(ast.parse(Path(script).read_text(encoding="utf-8")), ""))
+
+
+def commands(script: str | Path) -> tuple[str, ...]:
+    """The modules of :mod:`frontalbench.commands` that a script is the door to."""
+    return tuple(name for name in imports(script) if name.startswith(f"{PACKAGE}.commands.") and _path(name) is not None)
 
 
 def closure(modules: Iterable[str]) -> frozenset[str]:

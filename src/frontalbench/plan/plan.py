@@ -79,7 +79,8 @@ class Plan:
         for name in self.config.derived:
             if parse(name).base not in self.variants:
                 problems.append(
-                    f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}"
+                    f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}; "
+                    "none at all: derived: []"
                 )
             elif parse(name).turned and not problems and parse(name).frontalizer in self.cards.elsewhere():
                 if not self.cards.turned_by(parse(name).frontalizer):

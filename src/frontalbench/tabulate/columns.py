@@ -63,7 +63,7 @@ _COUNTED: dict[str, Column] = {
     "n_identities": (INT, "identities (folders, sequences) among the images"),
     "n_subjects": (INT, "people among the images; the units of every interval and test"),
     "n_eligible": (INT, "images that should have had a value: not left out, and of a person with a usable reference"),
-    "n_fta": (LOST, "failures to acquire among them: unreadable, no face, model error"),
+    "n_fta": (LOST, "failures to acquire among them: unreadable, no face, model error, not delivered (pictures made elsewhere)"),
     "fta_rate": (RATE, "n_fta / n_eligible"),
 }
 _MEAN: dict[str, Column] = {
@@ -84,6 +84,7 @@ _DECIDABLE: Column = (
     YES,
     "whether p_holm could fall below 0.05 at all with so many people and tests; where it could not, p_holm is empty and the note says so",
 )
+_FALLBACKS: Column = (LOST, "fusions: images among them that rest on one of the two pictures alone, as the other gave no embedding")
 MASTER: dict[str, Column] = {
     **CELL,
     "group": (TEXT, "pair group or gain"),
@@ -102,7 +103,10 @@ MASTER: dict[str, Column] = {
     "share_gaining": (SHARE, "gains only: share of images whose gain is above zero"),
     "share_gaining_low": (SHARE, "95 % interval: lower end"),
     "share_gaining_high": (SHARE, "upper end"),
-    "p_value": (CHANCE, "gains only: sign-flip permutation test on the people's mean gains, two-sided"),
+    "p_value": (
+        CHANCE,
+        "gains only: sign-flip permutation test on the people's mean gains, two-sided; with strangers in them not below Student's t on both sides",
+    ),
     "p_holm": (CHANCE, "the same, adjusted (Holm) over all variants of dataset, judge, group, subset and bin; empty where not decidable"),
     "decidable": _DECIDABLE,
     "cohen_dz": (
@@ -201,6 +205,17 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_images": _COUNTED["n_images"],
         "n_subjects": _COUNTED["n_subjects"],
         "n_fallback": MASTER["n_fallback"],
+        **{
+            f"{name}_both": (kind, f"{words} over the images that have both pictures (fusions; else the same)")
+            for name, kind, words in (
+                ("dprime", DPRIME, "d'"),
+                ("eer", RATE, "equal error rate, genuine pairs"),
+                ("rank1", SHARE, "rank1"),
+                ("rank5", SHARE, "rank5"),
+                ("slope", SLOPE, "slope"),
+                ("area", SIMILARITY, "area"),
+            )
+        },
         "n_genuine": (INT, "genuine pairs (probe, own reference)"),
         "n_impostor": (INT, "impostor pairs (probe, other person's reference)"),
         "n_eligible": _COUNTED["n_eligible"],
@@ -240,6 +255,8 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
         "fnmr_with_fta": (RATE, "the same with failures counted as non-matches: fta + (1 - fta) fnmr"),
+        "n_fallback": _FALLBACKS,
+        "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both pictures (fusions; else the same)"),
         "fnmr_change": (RATE_CHANGE, "FNMR minus FNMR of `original` at the same FMR, pairs and thresholds of the images that both gave"),
         "fnmr_change_low": (RATE_CHANGE, "95 % interval: lower end"),
         "fnmr_change_high": (RATE_CHANGE, "upper end"),
@@ -257,6 +274,8 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr": (RATE, "share of the bin's genuine pairs below the threshold"),
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
+        "n_fallback": _FALLBACKS,
+        "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both pictures (fusions; else the same)"),
     },
     "judges": {
         **{k: CELL[k] for k in ("dataset", "synthetic", "detector", "backbone")},
@@ -300,6 +319,8 @@ TABLES: dict[str, dict[str, Column]] = {
         "share_low": (SHARE, "95 % interval: lower end"),
         "share_high": (SHARE, "upper end"),
         "share_with_fta": (SHARE, "the same with failures counted as not found: (1 - fta) share"),
+        "n_fallback": _FALLBACKS,
+        "share_both": (SHARE, "share over the images that have both pictures (fusions; else the same)"),
     },
     "det": {
         **CELL,
@@ -308,6 +329,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr": (RATE, "false non-match rate"),
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
+        "fnmr_both": (RATE, "the same over the images that have both pictures (fusions; else the same)"),
     },
     "curves": {
         **CELL,
@@ -354,6 +376,8 @@ TABLES: dict[str, dict[str, Column]] = {
         "mean_difference": (A_OVER_B, "mean of (variant_a - variant_b) over the images"),
         "ci_low": (A_OVER_B, "95 % interval: lower end"),
         "ci_high": (A_OVER_B, "upper end"),
+        "n_fallback": (LOST, "images among them for which a fusion of the two rests on one picture alone, as the other gave no embedding"),
+        "difference_both": (A_OVER_B, "mean difference over the other ones (no fusion: the same as mean_difference)"),
         "mean_people": (A_OVER_B, _PEOPLE["mean_people"][1]),
         "n_effective": _PEOPLE["n_effective"],
         "winner": (

@@ -155,7 +155,9 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         assert base is not None
         original = base[1]
         cells = [
-            (cell, np.where(usable(rows, original), rows.genuine, np.nan)) for cell, rows in dataset.of_judge(judge) if not is_missing(rows)
+            (cell, np.where(usable(rows, original), rows.genuine, np.nan), rows.fallback)
+            for cell, rows in dataset.of_judge(judge)
+            if not is_missing(rows)
         ]
         _, code = np.unique(original.subject.astype(np.str_), return_inverse=True)
         n_subjects = int(code.max(initial=-1)) + 1
@@ -163,10 +165,11 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         sums: list[Float] = []
         numbers: list[Float] = []
         who: list[People] = []
-        for (a, left), (b, right) in itertools.combinations(cells, 2):
+        for (a, left, left_alone), (b, right, right_alone) in itertools.combinations(cells, 2):
             difference = left - right
             here = np.isfinite(difference)
             d = difference[here]
+            alone = (left_alone | right_alone)[here]
             number = np.bincount(code[here], minlength=n_subjects).astype(np.float64)
             total = np.bincount(code[here], d, minlength=n_subjects)
             means = total[number > 0] / number[number > 0]
@@ -200,6 +203,8 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
                     "n_effective": who[-1].effective,
                     "winner": "",
                     "mean_difference": float(d.mean()) if len(d) else math.nan,
+                    "n_fallback": int(alone.sum()),
+                    "difference_both": float(d[~alone].mean()) if not alone.all() else math.nan,
                     "leak": leak,
                     "note": join_notes(LEAK_NOTE if leak else "", SYNTHETIC_NOTE if dataset.name in facts.synthetic else ""),
                 }
@@ -218,7 +223,8 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
             row["ci_low"], row["ci_high"], row["p_value"] = float(a_end), float(b_end), float(p)
             signs = sign_note("the difference", row["mean_difference"], of_whom)
             disagree = disagreement_note("the difference", row["ci_low"], row["ci_high"], row["p_value"])
-            row["note"] = join_notes(weight_note(of_whom), signs, disagree, row["note"])
+            fallbacks = fallback_note({**row, "group": "difference", "mean_both": row["difference_both"]})
+            row["note"] = join_notes(weight_note(of_whom), signs, disagree, fallbacks, row["note"])
         adjust(ranked, verdict.enough_flips(len(ranked)))
         for row in ranked:
             row["winner"] = _winner(row)

@@ -27,7 +27,7 @@ from frontalbench.tabulate.dataset import (
 )
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.write import csv_text, interval, markdown, number, signed
-from frontalbench.types import Bool, Float
+from frontalbench.types import Bool, Float, Float32
 
 Row = dict[str, Any]
 _LEAVE = -1
@@ -110,7 +110,7 @@ def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings
         original = base[1]
         leave = np.where(usable(original, original), 0.0, np.nan)
         values: dict[int, Float] = {}
-        moves: dict[int, Float] = {}
+        moves: dict[int, Float32] = {}
         for cell, table in dataset.of_judge(judge):
             place = at.get((cell.variant, *judge))
             if place is not None and not facts.leak(cell):
@@ -147,7 +147,7 @@ class _Ranked:
     leave: Float | None
     subject: Any
     names: Mapping[int, str]
-    moves: Mapping[int, Float] | None = None
+    moves: Mapping[int, Float32] | None = None
 
     @property
     def all_values(self) -> dict[int, Float]:

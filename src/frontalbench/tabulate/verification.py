@@ -87,6 +87,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
         assert base is not None
         base_cell, original = base
         base_scored = read_scores(base_cell, original)
+        code = original.subject_code
         for cell, rows in dataset.of_judge(judge):
             if is_missing(rows):
                 continue
@@ -100,11 +101,13 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
             ranked = ok & np.isfinite(rows.rank)
             n_gallery = len(np.unique(subject[(original.role == "reference") & original.ok]))
             cmc = stats.cmc_estimates(rows.rank[ranked], subject[ranked], RANKS)
+            alone = rows.fallback
+            with_both = cmc if not alone.any() else stats.cmc_estimates(rows.rank[ranked & ~alone], subject[ranked & ~alone], RANKS)
             yaw = np.abs(original.yaw)
             genuine = np.where(ok, rows.genuine, np.nan)
             slope = curves.slope(yaw, genuine, subject)
             curve = curves.smooth(yaw, genuine, subject, YAW_GRID)
-            drawn = genuine if not rows.fallback.any() else np.where(rows.fallback, np.nan, genuine)
+            drawn = genuine if not alone.any() else np.where(alone, np.nan, genuine)
             shown = curve if drawn is genuine else curves.smooth(yaw, drawn, subject, YAW_GRID)
             near = curves.near(yaw[np.isfinite(drawn)], YAW_GRID)
             reached = YAW_GRID[np.isfinite(curve.mean)]
@@ -112,7 +115,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 **head,
                 "n_images": int(ok.sum()),
                 "n_subjects": len(np.unique(subject[ok])),
-                "n_fallback": int((ok & rows.fallback).sum()),
+                "n_fallback": int((ok & alone).sum()),
                 "n_genuine": int(np.nansum(rows.n_references[ok])),
                 "n_impostor": int(np.nansum(rows.n_impostors[ok])),
                 "n_eligible": n_eligible,
@@ -126,6 +129,15 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
                 **_estimate("area", curve.area.estimate()),
                 "yaw_reach": float(reached.max()) if len(reached) else math.nan,
             }
+            row |= {
+                "dprime_both": row["dprime"]
+                if drawn is genuine
+                else stats.dprime_left_out(moments(rows, ok & ~alone, original), code).value,
+                "rank1_both": with_both[0].value,
+                "rank5_both": with_both[4].value,
+                "slope_both": slope.value if drawn is genuine else curves.slope(yaw, drawn, subject).value,
+                "area_both": shown.area.value,
+            }
             if cell.variant != ORIGINAL:
                 change = stats.dprime_change(moments(rows, both, original), moments(original, both, original), subject)
                 row.update(_estimate("dprime_change", change))
@@ -136,27 +148,41 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> d
             ]
             out["cmc"] += [
                 {**head, "rank": rank, "n_gallery": n_gallery, "n_images": int(ranked.sum()), **_estimate("share", share)}
-                | {"share_with_fta": (1 - rate) * share.value}
+                | {
+                    "share_with_fta": (1 - rate) * share.value,
+                    "n_fallback": int((ranked & alone).sum()),
+                    "share_both": with_both[rank - 1].value,
+                }
                 for rank, share in enumerate(cmc[:n_gallery], start=1)
                 if ranked.any()
             ]
             scored = base_scored if cell.variant == ORIGINAL else read_scores(cell, original)
             if scored is not None:
                 row |= _estimate("eer", stats.eer_estimate(scored.genuine, scored.subject, scored.impostors))
+                whole = scored.genuine[~alone[scored.image]]
+                row["eer_both"] = row["eer"] if drawn is genuine else stats.eer(whole, scored.impostors)
                 usual = stats.det(scored.genuine, scored.subject, scored.impostors)
                 out["det"] += [
                     {**head, "threshold": float(t), "fmr": float(f), "fnmr": float(m), "fnmr_low": float(a), "fnmr_high": float(b)}
+                    | {"fnmr_both": stats.fnmr(whole, float(t))}
                     for t, f, m, a, b in zip(usual.threshold, usual.fmr, usual.fnmr, usual.low, usual.high, strict=True)
                 ]
                 pair = (base_scored, both) if cell.variant != ORIGINAL and base_scored is not None else None
-                out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate)]
-                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins)]
+                out["error_rates"] += [{**head, **r} for r in _error_rates(scored, pair, rate, alone)]
+                out["fnmr_by_yaw"] += [{**head, **r} for r in _fnmr_by_yaw(scored, original.yaw, bins, alone)]
             out["verification"].append(row)
     return out
 
 
-def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: float) -> Iterator[Row]:
-    """Error rates at every FMR target; ``base``: the originals' scores and which images both gave."""
+def _both(scored: Scored, inside: Bool | slice, threshold: float, alone: Bool) -> Row:
+    """Fallbacks among the images of the genuine pairs ``inside``, and FNMR without them."""
+    image, genuine = scored.image[inside], scored.genuine[inside]
+    single = alone[image]
+    return {"n_fallback": len(np.unique(image[single])), "fnmr_both": stats.fnmr(genuine[~single], threshold)}
+
+
+def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: float, alone: Bool) -> Iterator[Row]:
+    """Error rates at every FMR target; ``base``: the originals' scores and which images both gave; ``alone``: fallbacks."""
     for target in stats.FMR_TARGETS:
         point = stats.operating_point(scored.impostors, target)
         row: Row = {"fmr_target": target, "supported": point.supported}
@@ -166,6 +192,7 @@ def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: flo
         estimate = stats.fnmr_estimate(scored.genuine, point.threshold, scored.subject, scored.impostors)
         row |= {"threshold": point.threshold, "fmr": point.fmr, **_estimate("fnmr", estimate), "note": ""}
         row["fnmr_with_fta"] = fta_rate + (1 - fta_rate) * estimate.value
+        row |= _both(scored, slice(None), point.threshold, alone)
         if base is not None:
             before, both = base
             after_strangers, strangers = scored.impostors.without(scored.gained), before.impostors.without(scored.lost)
@@ -181,7 +208,7 @@ def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: flo
         yield row
 
 
-def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: groups.YawBins) -> Iterator[Row]:
+def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: groups.YawBins, alone: Bool) -> Iterator[Row]:
     """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
     labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
     absolute, _ = bins.codes(yaw)
@@ -206,4 +233,5 @@ def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: groups.YawBins) -> Iterator[R
                 "n_pairs": int(inside.sum()),
                 "n_subjects": len(np.unique(people)),
                 **_estimate("fnmr", estimate),
+                **_both(scored, inside, point.threshold, alone),
             }
