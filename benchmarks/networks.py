@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.golden import fills  # noqa: E402
 
-from frontalbench.networks import ffwm, gan_inversion  # noqa: E402
+from frontalbench.networks import cvthead, deca, ffwm, gan_inversion, hrn  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 
@@ -67,11 +67,42 @@ def plain(network: nn.Module) -> nn.Module:
     return network
 
 
+class CvtHead(nn.Module):
+    """A photograph described and drawn with a mesh at hand; pictures alone are the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from tests.golden import test_cvthead
+
+        self.network = fills.filled(cvthead.CvtHead, "CVTHead", "cvthead", constant=["pos_embedding"])
+        self.mesh = test_cvthead.mesh()
+        self.vertices = torch.rand((1, 5023, 3), generator=torch.Generator().manual_seed(1)) - 0.5
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        vertices = self.vertices.expand(len(pictures), -1, -1)
+        drawn: Tensor = self.network(2.0 * pictures - 1.0, torch.ones_like(pictures[:, :1]), vertices, vertices, self.mesh)[0]
+        return drawn
+
+
+def used(network: nn.Module) -> nn.Module:
+    """The network as the frontalizers use it."""
+    if isinstance(network, CvtHead):
+        network.network = cvthead.ready(network.network)
+        return network
+    return network.eval() if isinstance(network, hrn.Refiner) else folded(network)
+
+
 NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "scaleway": (0.084, (3, 128, 128), lambda: fills.filled(Scaleway, "scaleway_frontalization", "B")),
     "ffwm": (54.9, (3, 128, 128), Ffwm),
     "gan_inversion.encoder": (28.7, (3, 256, 256), lambda: fills.filled(gan_inversion.Encoder, f"{GAN}_encoder", "C")),
     "gan_inversion.decoder": (75.4, (18, 512), decoder),
+    "deca.encoder": (4.1, (3, 224, 224), lambda: fills.filled(lambda: deca.Encoder(deca.CODES), "DECA_E_flame", "deca_E_flame")),
+    "deca.detail": (0.9, (181,), lambda: fills.filled(deca.DetailDecoder, "DECA_D_detail", "deca_D_detail")),
+    "hrn.recon": (4.1, (3, 224, 224), lambda: fills.filled(hrn.Reconstruction, "HRN_net_recon", "hrn_net_recon")),
+    "hrn.mid": (3.1, (6, 64, 64), lambda: fills.filled(hrn.mid_net, "HRN_mid_net", "hrn_mid_net")),
+    "hrn.high": (50.4, (9, 256, 256), lambda: fills.filled(hrn.high_net, "HRN_high_net", "hrn_high_net")),
+    "cvthead": (83.6, (3, 256, 256), CvtHead),
 }
 """Name -> billion multiply-adds of one picture, shape of its input, the plain module with synthetic weights."""
 
@@ -85,7 +116,7 @@ def work(name: str, kind: str, threads: int) -> None:
     torch.set_num_threads(threads)
     _, shape, make = NETWORKS[name]
     made = make()
-    network = plain(made) if kind == "plain" else folded(made)
+    network = plain(made) if kind == "plain" else used(made)
     with torch.inference_mode():
         for line in sys.stdin:
             batch = json.loads(line)["batch"]

@@ -161,6 +161,18 @@ def test_weights_out_of_reach_are_named_with_who_did_not_answer(
     assert list(doctor._weights(None, network=True))[-1].word == doctor.OK
 
 
+def test_files_that_everybody_gets_from_their_makers_are_named_with_what_to_accept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, project_root: Path
+) -> None:
+    monkeypatch.setenv(store.STORE_VARIABLE, str(tmp_path))
+    monkeypatch.chdir(project_root)
+    (tmp_path / "mine.yaml").write_text("frontalizers: [deca, tp_gan]\nderived: []\n")
+    lines = [check.text for check in doctor._weights(tmp_path / "mine.yaml", network=False) if check.name == "licences"]
+    assert len(lines) == 5 and all(check.word != doctor.BROKEN for check in doctor._weights(tmp_path / "mine.yaml", network=False))
+    assert any(line.startswith("generic_model.pkl (of deca): ") and "flame.is.tue.mpg.de" in line for line in lines)
+    assert any("no generator was ever published" in line for line in lines)
+
+
 def test_what_a_check_stumbles_over_is_a_line_and_not_a_stack_trace(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("frontalizers: [mesch]\n")
     monkeypatch.setattr(doctor, "_gpu", lambda: (_ for _ in ()).throw(PermissionError(13, "Permission denied", "/dev/nvidia0")))

@@ -89,6 +89,14 @@ def test_the_list_shows_every_card(project: Path) -> None:
     assert rows == [["backbone", "toy", "toy.onnx", "0.0", "MIT", "absent"], ["frontalizer", "front", "-", "MIT", "uses", "toy"]]
 
 
+def test_a_file_with_terms_of_its_own_is_listed_and_missed_with_them(project: Path) -> None:
+    make_card(project, params={"dimension": 512}, weights={"model": weight_entry() | {"terms": "register at its makers"}})
+    assert "register at its makers" in call("--list").stdout
+    receipt = project / "receipt.json"
+    done = call("--card", "toy", "--receipt", receipt, "--allow-missing")
+    assert done.returncode == 0 and "no source] (register at its makers)" in receipt.read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

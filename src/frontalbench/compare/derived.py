@@ -1,4 +1,4 @@
-"""Variants made of embeddings: fusion of the original with a frontal, the mean-shift control, references turned to the probe's pose.
+r"""Variants made of embeddings: fusion of the original with a frontal, the mean-shift control, references turned to the probe's pose.
 
 A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.plan.variant`) and stands in every table like any other variant:
 
@@ -10,6 +10,9 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
                                  that only moves everybody towards the average face
 ``feature_frontal:<variant>``    the mean of the two embeddings, mapped towards the frontal one by what was learned of this backbone on
                                  people who do not exist (:mod:`.feature`)
+``gate@30:<variant>``            the frontal where the measured \|yaw\| is at least 30 degrees, else the photograph (:mod:`.gates`)
+``gate_fuse@30:<variant>``       the same with ``fuse_mean`` in the place of the frontal
+``gate_learned:<variant>``       the frontal where it is expected to be nearer to the person
 ``pose_matched:<f>.none``        the *photograph* against references that frontalizer ``<f>`` turned to the probe's yaw (the middle of its bin)
 ===============================  ==================================================================================================
 

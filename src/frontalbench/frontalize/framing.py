@@ -148,6 +148,16 @@ def inner_eyes(landmarks: Landmarks, side: int = 128) -> Float:
     return _square(between + (0.5 - 0.2) * size * down, size, tilt, side)
 
 
+def eyes_to_mouth(landmarks: Landmarks, side: int = 128) -> Float:
+    """TP-GAN's crop: the face upright (as in :func:`nose_bridge`), 48 of 128 pixels from the middle of the eyes down to that of the mouth, the eyes
+    in row 40 and half way across."""
+    tilt, down = _upright(landmarks)
+    right, left, _, mouth_right, mouth_left = landmarks.to("five").flat
+    eyes = (right + left) / 2.0
+    size = float(((mouth_right + mouth_left) / 2.0 - eyes) @ down) * 128.0 / 48.0
+    return _square(eyes + (0.5 - 40.5 / 128.0) * size * down, size, tilt, side)
+
+
 def five_point(points: npt.ArrayLike, side: int = 512) -> Float:
     """Five points (5, 2) brought to :data:`FIVE_512` by least squares. Raises BadInput for degenerate points."""
     return estimate_similarity(points, resized_points(FIVE_512, 512, side))
