@@ -28,7 +28,7 @@ NAMES = sorted(PROGRAMS)
 BATCHED = ("cfr_gan", "goae", "hrn_full", "triplanenet")
 """One start of their program turns all pictures."""
 CLIPS = {"aniportrait": 16, "xportrait": 16, "hunyuanportrait": 25, "fantasyportrait": 33, "hrn_full": 30}
-SIZED = ("aniportrait", "xportrait", "hunyuanportrait", "headgan_official", "triplanenet", "goae", "cvthead")
+SIZED = ("aniportrait", "xportrait", "hunyuanportrait", "headgan_official", "triplanenet", "goae", "cvthead_official")
 
 
 @pytest.fixture(autouse=True)
