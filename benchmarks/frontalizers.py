@@ -3,10 +3,10 @@
 
     benchmarks/frontalizers.py --other ../before mesh tddfa [--pictures 60] [--testdata ../shared/testdata/frll]
 
-Pictures: the demo's turned faces, or FRLL's three-quarter views where --testdata is given (512 pixels, not shipped). Each side is a process of its own under its
-checkout, one thread; rounds of the two take turns, and the least processor time of a side counts, so that a busy machine disturbs both alike.
-Memory: the most that the process held, and what was added to it after loading. Similarity: mean over the pictures to the same person's frontal
-photograph, detected and embedded by this checkout for both sides; the difference with its 95 % interval over pictures.
+Pictures: the demo's turned faces, or FRLL's three-quarter views where --testdata is given (512 pixels, not shipped). Each side is a process of its
+own under its checkout, one thread; rounds of the two take turns, and the least processor time of a side counts, so that a busy machine disturbs
+both alike. Memory: the most that the process held, and what was added to it after loading. Similarity: mean over the pictures to the same
+person's frontal photograph, detected and embedded by this checkout for both sides; the difference with its 95 % interval over pictures.
 """
 
 from __future__ import annotations
