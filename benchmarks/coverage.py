@@ -83,6 +83,12 @@ WORLDS = {
     "tails": World("heavy tails of people and pictures", tails=3, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0), spread=0.1),
     "steps": World("similarities in coarse steps", steps=2, dimension=16),
     "mixed": World("helps goats, harms others", gain=(-0.05, 0.2), for_goats=0.5, goats=(0.15, 0.6)),
+    # made last, to break what had held in the others
+    "camps": World("three kinds of people, alike within; very unequal numbers of probes", camps=3, probes="lognormal"),
+    "kin": World("families: people who look alike, so that people are not independent", camps=12),
+    "easy": World(
+        "hardly an error: a goat in thirty brings them all", noise=0.25, goats=(0.03, 0.5), lambs=(0.03, 0.3), wolves=(0.03, 0.3)
+    ),
 }
 
 

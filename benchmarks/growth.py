@@ -135,13 +135,15 @@ def logged_rates(run: Path) -> dict[str, float]:
     """Seconds an image of every model, from the benchmark files of a run: its slowest job, divided by the rows of the job's table."""
     import pyarrow.parquet as pq
 
+    from frontalbench.plan import variant
+
     rates: dict[str, float] = defaultdict(float)
     for rule, kind in KINDS.items():
         for path in (run / "logs" / "benchmarks" / rule).rglob("*.tsv"):
             header, values = (line.split("\t") for line in path.read_text().splitlines()[:2])
             dataset = path.relative_to(run / "logs" / "benchmarks" / rule).parts[0]
             rows = pq.read_metadata(run / "results" / "images" / dataset / f"{path.stem}.parquet").num_rows
-            name = path.parent.name.partition(".")[2] if rule == "enhance" else "" if rule == "measure_pose" else path.parent.name
+            name = variant.parse(path.parent.name).enhancement if rule == "enhance" else "" if rule == "measure_pose" else path.parent.name
             key = f"{kind}/{name}".rstrip("/")
             rates[key] = max(rates[key], float(dict(zip(header, values, strict=True))["s"]) / rows)
     return dict(rates)

@@ -107,7 +107,7 @@ def sizes(people: int, runs: int) -> dict[str, float]:
         for name, gain in (("impostor gain", other), ("identity gain", net - other)):
             p = stats.sign_flip_p(stats.subject_means(gain[probe], subject[probe]))
             found.setdefault(f"{name}, sign flips alone", []).append(p < 0.05)
-        for row in groups.summarise_cell(turned, base, is_original=False, bins=groups.YawBins()):
+        for row in groups.summarize_cell(turned, base, is_original=False, bins=groups.YawBins()):
             if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
                 found.setdefault(f"{row['group']}, p_value", []).append(row["p_value"] < 0.05)
                 if np.isfinite(row["ci_low"]):

@@ -20,7 +20,7 @@ rule fetch_weights:
     shell:
         SCRIPT
         + "fetch_weights.py --kind {wildcards.kind:q} --card {wildcards.card:q} --receipt {output:q} --allow-missing"
-        " 2> {log:q}"
+        " --state={params.state} 2> {log:q}"
 
 
 rule check_weights:

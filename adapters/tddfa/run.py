@@ -45,7 +45,7 @@ with (job / "out" / "status.jsonl").open("a", encoding="utf-8") as said:
             line |= {"reason": outcome.detail, "status": outcome.status}
         else:
             picture = cv2.cvtColor(outcome.image, cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(job / "out" / f"{asked['name']}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+            cv2.imwrite(str(job / "out" / f"{asked['name']}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 0])
             line["ok"] = True
         said.write(json.dumps(line) + "\n")
         said.flush()

@@ -34,10 +34,9 @@ Picture = str | os.PathLike[str] | bytes
 class Point:
     """A threshold with what is known of it.
 
-    ``fmr``: its false match rate, ``fnmr``: its false non-match rate, None where they are not known. ``own`` and ``strangers``: mean similarity
-    of two
-    photographs of one person and of two people where the threshold was measured, so that a number has a scale. ``basis``: where all this comes from,
-    in words.
+    ``fmr``: its false match rate, ``fnmr``: its false non-match rate, None where they are not known. ``own`` and ``strangers``: mean similarity of
+    two photographs of one person and of two people where the threshold was measured, so that a number has a scale. ``basis``: where all this comes
+    from, in words.
     """
 
     threshold: float | None
@@ -50,8 +49,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Verification(Point):
-    """What :func:`verify` found: a :class:`Point`, and ``similarity``: cosine, -1 .. 1. ``same``: at or above ``threshold``; None where no
-    threshold is known."""
+    """What :func:`verify` found: a :class:`Point`, and ``similarity``: cosine, -1 .. 1. ``same``: at or above ``threshold``; None where none is
+    known."""
 
     similarity: float
     same: bool | None

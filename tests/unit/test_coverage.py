@@ -26,7 +26,14 @@ def test_intervals_hold_the_truth_in_a_small_world() -> None:
     script = coverage_script()
     found = script.run("base", 20, 40)  # type: ignore[attr-defined]
     shares = {name: share for name, _, share, _, printed, _ in script.coverage(found, {}, 40) if printed == 1}  # type: ignore[attr-defined]
-    assert {"Net Gain (common)", "impostor gain (common)", "Angled vs other GT (own)", "eer [original]", "slope [original]"} <= set(shares)
+    assert {
+        "Net Gain (common)",
+        "impostor gain (common)",
+        "Angled vs other GT (own)",
+        "eer [original]",
+        "slope [original]",
+        "dprime [original]",
+    } <= set(shares)
     # 40 experiments tell 95 % from 80 %; all together tell more, though they hang together
     assert min(shares.values()) >= 0.8, {name: share for name, share in shares.items() if share < 0.8}
     assert np.mean(list(shares.values())) > 0.91

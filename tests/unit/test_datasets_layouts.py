@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from frontalbench import datasets
+from frontalbench.catalogue import cards
 from frontalbench.datasets import aflw2000, layouts, listing
 from frontalbench.errors import BadConfig, BadInput
 from tests.unit import datasetkit as kit
@@ -92,6 +93,16 @@ def test_environment_says_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch
     assert card.root == Path("/else/where")
     assert card.with_options({"limit": 2}).root == Path("/else/where")
     assert card.with_options({"root": "/mine"}).root == Path("/mine")
+
+
+def test_a_relative_folder_in_the_environment_means_the_project_s_wherever_the_command_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    root = cards.project_root()
+    monkeypatch.setattr(cards, "project_root", lambda: root)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "pictures/lfw")
+    assert datasets.find("lfw").root == root / "pictures" / "lfw"
 
 
 @pytest.mark.parametrize("nested", ["", "lfw", "lfw-deepfunneled/lfw-deepfunneled"])

@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
 from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, series, style
@@ -72,6 +73,7 @@ def test_a_frontalizer_has_one_colour_whatever_its_variant_and_company() -> None
 
 def test_known_frontalizers_differ_in_colour_or_mark() -> None:
     looks = [(palette.colour(name), palette.marker(name)) for name in palette.known()]
+    assert set(palette.known()) <= {card.name for card in cards.all_cards("frontalizer")}, "a colour is kept for a card that there is"
     assert len(set(looks)) == len(looks)
     hues = {look[0] for look in looks}
     assert all(np.linalg.norm(np.subtract(to_rgb(a), to_rgb(b))) > 0.2 for a, b in itertools.combinations(hues, 2))

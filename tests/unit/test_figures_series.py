@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.stats
 
@@ -225,3 +226,17 @@ def test_bins_leave_out_fusions_that_had_one_picture_and_count_them() -> None:
     assert int(gains.alone.sum()) == sum(b.alone for b in bins) == 3
     assert sum(b.net.n for b in bins) == len(gains.net) - 3 == len(gains.drawn().net)
     assert not set(gains.drawn().image_id) & {row["image_id"] for row in probes[:3]}
+
+
+def test_the_steps_of_gates_go_from_no_picture_turned_to_all_that_have_a_frontal() -> None:
+    def table(shift: float, lost: tuple[int, ...] = ()) -> pa.Table:
+        rows = []
+        for i in range(24):
+            row = {"image_id": f"{i:02d}", "identity": f"p{i % 8}", "subject": f"p{i % 8}", "role": "probe", "yaw": 4.0 * i}
+            row |= {"status": "ok", "detail": "", "yaw_source": "", "genuine": 0.5 + shift * i, "impostor": 0.1}
+            rows.append(row | ({"status": "no_face", "genuine": None, "impostor": None} if i in lost else {}))
+        return tables.from_rows(rows, tables.SIMILARITY)
+
+    steps = series.gate_steps(table(0.0), table(0.01, lost=(23,)), [0.0, 50.0, 95.0])
+    assert [step.share for step in steps] == pytest.approx([23 / 24, 10 / 24, 0.0])
+    assert [step.gain for step in steps] == pytest.approx([0.01 * sum(range(23)) / 24, 0.01 * sum(range(13, 23)) / 24, 0.0], abs=1e-6)

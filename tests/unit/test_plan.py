@@ -49,6 +49,16 @@ def test_a_weight_brought_by_hand_reruns_the_fetch_that_failed(toy: Callable[[st
     assert toy("weights_missing") != before
 
 
+def test_what_a_fetch_was_made_anew_for_stays_so_once_it_worked(toy: Callable[[str], str], tmp_path: Path) -> None:
+    (tmp_path / "mirror").mkdir()
+    (tmp_path / "mirror" / "toy.onnx").write_bytes(weightkit.TOY)
+    asked = toy("weights_missing")
+    toy("ok")
+    receipt = Path(grid.RESULTS, "weights", "backbone", "toy.json")
+    receipt.write_text(json.dumps({"status": "ok", "state": asked}), encoding="utf-8")
+    assert asked == "present" and toy("") == asked, "another text would rerun what has just run"
+
+
 def test_a_weight_that_is_still_missing_reruns_nothing(toy: Callable[[str], str], tmp_path: Path) -> None:
     before = toy("weights_missing")
     (tmp_path / "mirror").mkdir()

@@ -42,7 +42,7 @@ def test_every_rule_of_a_cluster_asks_for_more_memory_when_it_is_tried_again(
     local = set(re.findall(r"\w+", "".join(listed))) | {name for name, text in rules.items() if "localrule: True" in text}
     assert profile["retries"] >= 1
     by_card = {name for name, text in rules.items() if re.search(r"mem_mb=lambda wildcards, attempt: attempt\s+\* PLAN", text)}
-    assert by_card == {"frontalize", "turn_references"} and not by_card & set(profile["set-resources"])
+    assert by_card == {"frontalize", "frontalize_external", "turn_references"} and not by_card & set(profile["set-resources"])
     assert all(re.search(r"runtime=lambda wildcards, attempt: attempt\s+\* PLAN", rules[name]) for name in by_card)
     for name in sorted(set(rules) - local - by_card):
         asked = str(profile["set-resources"].get(name, {}).get("mem_mb", ""))
@@ -102,7 +102,16 @@ def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it
         path.name for path in (project_root / "src" / "frontalbench" / "commands").glob("*.py") if "add_machine_options" in path.read_text()
     }
     using = {name for name, text in rules.items() if scripts & set(re.findall(r"(\w+\.py) ", text))}
-    assert using == {"detect", "embed", "measure_pose", "frontalize", "enhance", "turn_references", "measure_distribution"}
+    assert using == {
+        "detect",
+        "embed",
+        "measure_pose",
+        "frontalize",
+        "frontalize_external",
+        "enhance",
+        "turn_references",
+        "measure_distribution",
+    }
     for name in using:
         assert "--gpus {resources.gpu}" in rules[name], name
         assert "gpu=0" in rules[name] or "gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer)" in rules[name], name

@@ -45,7 +45,7 @@ def by_hand(references: Faces, probes: Faces, without: int = -1) -> tuple[float,
 
 def test_means_are_those_of_a_loop_over_all_pairs(sets: tuple[Faces, Faces, np.ndarray, np.ndarray]) -> None:
     references, probes, pair, other = sets
-    found = two_sets.summarise(two_sets.compare(references, probes, pair, other, PEOPLE), PEOPLE)
+    found = two_sets.summarize(two_sets.compare(references, probes, pair, other, PEOPLE), PEOPLE)
     mean, strangers = by_hand(references, probes)
     assert found.mean.value == pytest.approx(mean, abs=1e-6)
     assert found.strangers.value == pytest.approx(strangers, abs=1e-6)
@@ -70,7 +70,7 @@ def test_with_one_picture_of_everybody_the_interval_of_the_mean_is_students() ->
     references, probes = faces(rng, centres, everybody, 0.3), faces(rng, centres, everybody, 0.3)
     at = np.arange(20)
     scores = two_sets.compare(references, probes, at, at, 20)
-    found = two_sets.summarise(scores, 20).mean
+    found = two_sets.summarize(scores, 20).mean
     low, high = scipy_stats.t.interval(0.95, 19, scores.own.mean(), scipy_stats.sem(scores.own))
     assert found.low + found.high == pytest.approx(low + high, abs=1e-9)
     # a little wider, as people are not normal (jackknife.KURTOSIS)
@@ -84,7 +84,7 @@ def test_the_nearest_reference_decides_retrieval_and_a_tie_counts_against_it(set
     assert (scores.nearest == matrix.argmax(axis=1)).all()
     right = references.person[matrix.argmax(axis=1)] == probes.person
     assert (scores.found == right).all() and not scores.asked[-1], "nobody can find a person who has no reference"
-    assert two_sets.summarise(scores, PEOPLE).retrieved.value == pytest.approx(right[:-1].mean())
+    assert two_sets.summarize(scores, PEOPLE).retrieved.value == pytest.approx(right[:-1].mean())
     twin = Faces(np.repeat(references.vectors[:1], 2, axis=0), np.array([0, 1]))
     tied = two_sets.compare(twin, Faces(probes.vectors[:1], np.array([0])), np.array([0]), np.array([0]), PEOPLE)
     assert not tied.found[0]
@@ -94,7 +94,7 @@ def test_the_share_at_or_above_the_threshold_is_counted_over_pairs(sets: tuple[F
     references, probes, pair, other = sets
     scores = two_sets.compare(references, probes, pair, other, PEOPLE)
     threshold = float(np.sort(scores.score)[5])
-    assert two_sets.summarise(scores, PEOPLE, threshold).passed.value == pytest.approx(9 / 14)
+    assert two_sets.summarize(scores, PEOPLE, threshold).passed.value == pytest.approx(9 / 14)
 
 
 def test_a_threshold_needs_enough_people_and_passes_no_more_strangers_than_asked() -> None:
@@ -115,7 +115,7 @@ def test_nobody_in_common_gives_nothing_and_no_error() -> None:
     centres = rng.normal(size=(4, 8))
     nothing = np.zeros(0, np.int64)
     scores = two_sets.compare(faces(rng, centres, [0, 1], 0.1), faces(rng, centres, [2, 3], 0.1), nothing, nothing, 4)
-    found = two_sets.summarise(scores, 4, 0.3)
+    found = two_sets.summarize(scores, 4, 0.3)
     assert math.isnan(found.mean.value) and math.isnan(found.passed.value) and math.isnan(found.retrieved.value)
     assert found.n_probes == 0
     empty = two_sets.compare(Faces(np.zeros((0, 8), np.float32), nothing), faces(rng, centres, [2], 0.1), nothing, nothing, 4)

@@ -9,7 +9,7 @@ import pytest
 
 from frontalbench.errors import BadConfig
 from frontalbench.plan import fingerprint
-from frontalbench.plan.variant import MATCHED, ORIGINAL, RECIPES, made, parse
+from frontalbench.plan.variant import GATES, MATCHED, ORIGINAL, RECIPES, made, parse
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "frontalbench"
 
@@ -67,6 +67,11 @@ def test_a_pose_matched_cell_takes_original_probes_and_turned_references() -> No
         ("fuse_mean@0:mesh.none", "between 0 and 1"),
         ("fuse_mean@1.0:mesh.none", "between 0 and 1"),
         ("fuse_mean@0.3.3:mesh.none", "between 0 and 1"),
+        ("gate:mesh.none", "0 to 180 degrees, as in gate@30:mesh.none"),
+        ("gate@200:mesh.none", "0 to 180 degrees"),
+        ("gate_fuse@3.0.0:mesh.none", "0 to 180 degrees, as in gate_fuse@30:mesh.none"),
+        ("gate_learned@30:mesh.none", "weight is for fuse_mean"),
+        ("gate@30:fuse_mean:mesh.none", "plain variant"),
     ],
 )
 def test_a_malformed_name_is_refused_in_one_line_that_names_it(name: str, said: str) -> None:
@@ -76,7 +81,22 @@ def test_a_malformed_name_is_refused_in_one_line_that_names_it(name: str, said: 
 
 
 def test_every_recipe_can_be_read() -> None:
-    assert [parse(f"{recipe}:mesh.none").recipe for recipe in RECIPES] == list(RECIPES)
+    names = [f"{recipe}@30:mesh.none" if recipe in GATES else f"{recipe}:mesh.none" for recipe in RECIPES]
+    assert [parse(name).recipe for name in names] == list(RECIPES)
+
+
+def test_a_gate_carries_its_angle_and_no_weight() -> None:
+    one = parse("gate@30:mesh.sharp")
+    assert (one.recipe, one.prefix, one.angle, one.weight, one.base, one.probes) == (
+        "gate",
+        "gate@30",
+        30.0,
+        None,
+        "mesh.sharp",
+        "mesh.sharp",
+    )
+    assert parse("gate_fuse@22.5:mesh.none").angle == 22.5 and parse("gate_learned:mesh.none").angle is None
+    assert parse("gate@0:mesh.none").angle == 0.0, "a gate that is always open"
 
 
 def test_nobody_else_takes_a_variant_s_name_apart() -> None:

@@ -42,7 +42,8 @@ def main() -> int:
             missing = error
     if args.receipt is not None:
         lacks = foreign_lacks(chosen[0])
-        atomic.write_text(args.receipt, json.dumps(receipt(chosen[0], missing is None, lacks), indent=1, sort_keys=True) + "\n")
+        content = receipt(chosen[0], missing is None, lacks) | ({"state": args.state} if args.state else {})
+        atomic.write_text(args.receipt, json.dumps(content, indent=1, sort_keys=True) + "\n")
         for line in lacks:
             print(f"warning: {line}", file=sys.stderr)
     if missing is None:
@@ -75,6 +76,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--allow-missing", action="store_true", help="with --receipt: weights out of reach are written into it, and the exit code is 0"
     )
+    parser.add_argument("--state", default="", metavar="WORD", help="with --receipt: what the rule reran for, kept in the receipt")
     parser.add_argument("--only-fetch", action="store_true", help="do not load the models")
     args = parser.parse_args()
     if not args.card and not args.list and args.file is None:

@@ -9,12 +9,14 @@ The workflow runs this for every shard; from a folder to its row in the tables i
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.catalogue import cards
-from frontalbench.stages.delivery import take_delivery
+from frontalbench.errors import BadInput
+from frontalbench.stages.delivery import take_delivery, take_turned
 
 
 def main() -> int:
@@ -24,8 +26,20 @@ def main() -> int:
     parser.add_argument("--in", dest="source", type=Path, required=True, metavar="FILE", help="images table of the shard")
     parser.add_argument("--listed", type=Path, required=True, metavar="FILE", help="table of all images of the dataset, without pictures")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
+    turned = parser.add_argument_group("references turned to the probes' yaw, instead of frontal views of probes")
+    turned.add_argument("--turned", action="store_true", help="take those in")
+    turned.add_argument("--pose", type=Path, metavar="FILE", help="table of the measured pose of all photographs")
+    turned.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    turned.add_argument("--yaw-bins", type=float, nargs="+", metavar="DEG", help="edges of the bins of |yaw|")
     args = parser.parse_args()
-    counts, notes = take_delivery(args.source, args.listed, args.out, cards.find("frontalizer", args.model), args.dataset)
+    card = cards.find("frontalizer", args.model)
+    if args.turned:
+        if args.pose is None or args.yaw_bins is None:
+            raise BadInput("--turned needs --pose and --yaw-bins")
+        roles = json.loads(args.roles) if args.roles else None
+        counts, notes = take_turned(args.source, args.listed, args.pose, args.out, card, args.dataset, roles=roles, edges=args.yaw_bins)
+    else:
+        counts, notes = take_delivery(args.source, args.listed, args.out, card, args.dataset)
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     return cli.report(counts)

@@ -25,9 +25,18 @@ def main() -> int:
     parser.add_argument(
         "--everything", action="store_true", help="the references too (protocols of listed pairs, such as LFW's, need them)"
     )
+    parser.add_argument(
+        "--turned",
+        action="store_true",
+        help="the references instead, to be turned to the probes' yaw (for pose_matched; needs a first run)",
+    )
     args = parser.parse_args()
     card = dataset_of(args.dataset, args.config)
-    people = cards.state_root() / "results" / "people" / card.name
+    people = cards.state_root() / "results" / "metadata" / card.name
+    if args.turned:
+        done = handout.hand_out_references(card, args.out, (people / "images.parquet", people / "pose.parquet"))
+        sys.stderr.write(f"{args.out}: {done.pictures} references; {args.out / handout.README} says what to do with them\n")
+        return cli.EXIT_OK
     done = handout.hand_out(card, args.out, everything=args.everything, people=(people / "images.parquet", people / "pose.parquet"))
     if done.undecided:
         sys.stderr.write(

@@ -6,7 +6,7 @@ shard; what stays in memory are the references, one sum per subject and some num
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,14 +16,15 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
+from frontalbench.compare import gates
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, read_gallery, shares, turned_galleries
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, group_of, n_groups
-from frontalbench.compare.metadata import Metadata, Path, read_metadata
+from frontalbench.compare.metadata import Metadata, Path, places_of, read_metadata, words_of
 from frontalbench.compare.scores import SCORES, TAIL, Genuine, ImpostorSink, to_table
 from frontalbench.compare.shards import Originals, Shard, derive, mean_shift_of, plain_shards
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import MATCHED, parse
+from frontalbench.plan.variant import GATES, LEARNED, MATCHED, Variant, parse
 from frontalbench.types import Bool, Float, Float32, Int, Words
 
 _ROLES = ("probe", "reference")
@@ -221,6 +222,38 @@ def _sample(meta: Metadata, n_references: int) -> Bool:
     return sampled
 
 
+def variant_shards(
+    meta: Metadata,
+    variant: Variant,
+    embeddings: Sequence[Path],
+    references: Sequence[Path],
+    gallery: Gallery,
+    feature: FeatureMap | None = None,
+    *,
+    original: bool = False,
+) -> Callable[[], Iterator[Shard]]:
+    """What gives the shards of a variant, derived ones derived, as often as it is called. ``embeddings``, ``references``, ``feature`` as in
+    :func:`compare_cell`; ``original``: the variant is `original` itself."""
+    originals = None if original else Originals(references)
+    plain = variant.has_pixels or variant.recipe == MATCHED
+    shift: Float | None = None
+    gate: gates.Gate | None = None
+    if variant.recipe == "control_meanshift":
+        shift = mean_shift_of(meta, plain_shards(meta, embeddings, originals))
+    elif variant.recipe in GATES:
+        gate = gates.by_yaw(meta.yaw, variant.angle or 0.0)
+    elif variant.recipe == LEARNED:
+        gain = _identity_gain(meta, gallery, plain_shards(meta, embeddings, originals))
+        chance = gates.cross_fitted(_seen(meta, references), gain, meta.subject_code)
+        gate = gates.learned(np.where(meta.role == "probe", chance, np.nan))
+
+    def shards() -> Iterator[Shard]:
+        for shard in plain_shards(meta, embeddings, originals):
+            yield shard if plain else derive(shard, variant, shift, feature, meta.yaw, gate)
+
+    return shards
+
+
 def compare_cell(
     images: Sequence[Path],
     embeddings: Sequence[Path],
@@ -256,15 +289,7 @@ def compare_cell(
     matched = recipe is not None and recipe.recipe == MATCHED
     galleries = turned_galleries(meta, plain, turned, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
     is_original = recipe is None and [str(p) for p in embeddings] == [str(p) for p in references]
-    originals = None if is_original else Originals(references)
-    shift: Float | None = None
-    if recipe is not None and recipe.recipe == "control_meanshift":
-        shift = mean_shift_of(meta, plain_shards(meta, embeddings, originals))
-
-    def shards() -> Iterator[Shard]:
-        for shard in plain_shards(meta, embeddings, originals):
-            yield shard if recipe is None or matched else derive(shard, recipe, shift, feature, meta.yaw)
-
+    shards = variant_shards(meta, named, embeddings, references, plain[0], feature, original=is_original)
     combine = recipes.combine(named.recipe)
     sums = None if combine else _SubjectSums.over(meta, shards())
 
@@ -301,6 +326,38 @@ def compare_cell(
     report = _finish(meta, words, detail, scores.count["n_references"], plain[0])
     similarity = _similarity_table(meta, words, detail, scores)
     return CellResult(similarity, pa.concat_tables([*(scores.table(role, plain[0]) for role in _ROLES), *scores.uncommon()]), report)
+
+
+def _seen(meta: Metadata, references: Sequence[Path]) -> Float:
+    """(N, 4) what a learned gate sees of each photograph (:func:`.gates.design`)."""
+    score, norm = np.full(len(meta), np.nan), np.full(len(meta), np.nan)
+    for path in references:
+        table = tables.read(path, columns=["image_id", "score", "norm"])
+        rows = places_of(meta, words_of(table, "image_id"), path)
+        for name, values in (("score", score), ("norm", norm)):
+            values[rows] = [np.nan if value is None else value for value in table.column(name).to_pylist()]
+    return gates.design(meta.yaw, meta.pitch, score, norm)
+
+
+def _identity_gain(meta: Metadata, gallery: Gallery, shards: Iterator[Shard]) -> Float:
+    """(N,) of each probe with both embeddings: what its frontal gains on the own references more than on strangers'; NaN elsewhere."""
+    n_subjects = int(meta.subject_code.max(initial=-1)) + 1
+    sums = np.zeros((n_subjects, gallery.vectors.shape[1]))
+    np.add.at(sums, gallery.subject, np.asarray(gallery.vectors, np.float64))
+    number = np.bincount(gallery.subject, minlength=n_subjects)
+    everybody, n = sums.sum(axis=0), len(gallery.subject)
+    gain = np.full(len(meta), np.nan)
+    for shard in shards:
+        assert shard.original is not None
+        code = meta.subject_code[shard.rows]
+        own, others = number[code], n - number[code]
+        usable = shard.ok & shard.original_ok & (meta.role[shard.rows] == "probe") & (own > 0) & (others > 0)
+        moved = (shard.vectors[0].astype(np.float64) - shard.original)[usable]
+        mean = sums[code[usable]]
+        to_own = np.einsum("ij,ij->i", moved, mean) / own[usable]
+        to_others = np.einsum("ij,ij->i", moved, everybody - mean) / others[usable]
+        gain[shard.rows[usable]] = to_own - to_others
+    return gain
 
 
 def _finish(meta: Metadata, words: Words, detail: Words, n_references: Int, gallery: Gallery) -> dict[str, int]:

@@ -93,8 +93,8 @@ class _Kernel:
     @property
     def without(self) -> Float:
         """(people, 5 K): the sums without each person."""
-        left: Float = self.sums.sum(axis=0) - self.sums + self.moved
-        return left
+        rest: Float = self.sums.sum(axis=0) - self.sums + self.moved
+        return rest
 
     @staticmethod
     def of(

@@ -1,4 +1,4 @@
-"""Variants made of embeddings: fusion of the original with a frontal, the mean-shift control, references turned to the probe's pose.
+r"""Variants made of embeddings: fusion of the original with a frontal, the mean-shift control, references turned to the probe's pose.
 
 A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.plan.variant`) and stands in every table like any other variant:
 
@@ -10,6 +10,9 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
                                  that only moves everybody towards the average face
 ``feature_frontal:<variant>``    the mean of the two embeddings, mapped towards the frontal one by what was learned of this backbone on
                                  people who do not exist (:mod:`.feature`)
+``gate@30:<variant>``            the frontal where the measured \|yaw\| is at least 30 degrees, else the photograph (:mod:`.gates`)
+``gate_fuse@30:<variant>``       the same with ``fuse_mean`` in the place of the frontal
+``gate_learned:<variant>``       the frontal where it is expected to be nearer to the person
 ``pose_matched:<f>.none``        the *photograph* against references that frontalizer ``<f>`` turned to the probe's yaw (the middle of its bin)
 ===============================  ==================================================================================================
 
@@ -20,11 +23,16 @@ Where one of the two embeddings is missing, a fusion uses the other one alone (`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench import status
 from frontalbench.types import Float, Float32, Int
+
+if TYPE_CHECKING:
+    from frontalbench.compare.metadata import Metadata
 
 ALONE = ("original alone", "frontal alone")
 """How the ``detail`` of a row begins whose fusion fell back to one of the two pictures."""
@@ -50,6 +58,23 @@ def matched_angles(yaw: npt.ArrayLike, edges: Sequence[float]) -> Int:
     place = np.clip(np.searchsorted(steps, np.abs(known), "right") - 1, 0, len(steps) - 2)
     middles = np.rint((steps[place] + steps[place + 1]) / 2)
     return np.where(place > 0, np.sign(known) * middles, 0.0).astype(np.int64)
+
+
+def turned_references(meta: Metadata, edges: Sequence[float]) -> tuple[list[int], list[str]]:
+    """(angles, ``image_id``): the yaws in whole degrees that references are turned to, and which references: the first usable ones of each person.
+
+    The angles are the middles of the bins of \\|yaw\\| (``edges``, degrees) in which the dataset has a probe, both signs as they occur, without 0.
+    """
+    angles = sorted(set(matched_angles(meta.yaw[meta.role == "probe"], edges).tolist()) - {0})
+    taken: dict[int, int] = {}
+    names = []
+    for name, role, word, person in zip(
+        meta.image_id.tolist(), meta.role.tolist(), meta.status.tolist(), meta.subject_code.tolist(), strict=True
+    ):
+        if role == "reference" and word == status.OK and taken.get(person, 0) < TURNED_REFERENCES:
+            taken[person] = taken.get(person, 0) + 1
+            names.append(name)
+    return angles, names
 
 
 def turned_id(image_id: str, yaw: int) -> str:

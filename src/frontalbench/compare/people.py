@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +50,7 @@ def of_sums(sums: Float, numbers: Float) -> list[People]:
     return [People(float(m), float(e), float(s)) if n else NOBODY for m, e, s, n in zip(mean, effective, largest, total, strict=True)]
 
 
-def sums_by(code: Int, columns: npt.NDArray[np.floating[Any]]) -> tuple[Int, Float]:
+def sums_by(code: Int, columns: Float | Float32) -> tuple[Int, Float]:
     """(codes that occur, rising (P,); sums of ``columns`` (n, K) over the rows of each (P, K))."""
     if not len(code):
         return code, np.zeros((0, columns.shape[1]))

@@ -11,6 +11,7 @@ import pyarrow as pa
 from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
 from frontalbench.compare.feature import FeatureMap
+from frontalbench.compare.gates import Gate
 from frontalbench.compare.metadata import Metadata, Path, places_of, words_of
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import Variant
@@ -95,7 +96,7 @@ def plain_shards(meta: Metadata, paths: Sequence[Path], originals: Originals | N
             yield Shard(rows, words, detail, (vectors,), original, there)
 
 
-def derive(shard: Shard, recipe: Variant, shift: Float | None, feature: FeatureMap | None, yaw: Float32) -> Shard:
+def derive(shard: Shard, recipe: Variant, shift: Float | None, feature: FeatureMap | None, yaw: Float32, gate: Gate | None = None) -> Shard:
     original, frontal, ok, there = shard.original, shard.vectors[0], shard.ok, shard.original_ok
     assert original is not None
     words, detail = shard.status.copy(), shard.detail.copy()
@@ -111,7 +112,15 @@ def derive(shard: Shard, recipe: Variant, shift: Float | None, feature: FeatureM
     detail[ok & there] = ""
     first = np.where(there[:, None], original, frontal)
     second = np.where(ok[:, None], frontal, original)
-    if recipe.recipe == "feature_frontal":
+    if gate is not None:
+        turned, both = gate.turned[shard.rows], ok & there
+        detail[both] = gate.words[shard.rows][both]
+        # where the photograph is meant to stay, a frontal that is missing is not missed
+        stays = there & ~turned
+        detail[stays] = gate.words[shard.rows][stays]
+        taken = recipes.fuse_mean(first, second) if recipe.recipe == "gate_fuse" else second
+        vectors = (np.where(turned[:, None], taken, first),)
+    elif recipe.recipe == "feature_frontal":
         if feature is None:
             usable = words == status.OK
             words[usable], detail[usable] = status.WEIGHTS_MISSING, "no feature map of this backbone"

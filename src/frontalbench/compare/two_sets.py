@@ -148,7 +148,7 @@ class Summary:
     n_people: int
 
 
-def summarise(scores: Scores, people: int, threshold: float = math.nan) -> Summary:
+def summarize(scores: Scores, people: int, threshold: float = math.nan) -> Summary:
     """The summary of :func:`compare`'s scores. A pair is accepted when its score is at least ``threshold``."""
     mean, strangers = _mean(scores, people), _strangers_mean(scores, people)
     present = _present(mean.share, strangers.share)

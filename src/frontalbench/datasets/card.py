@@ -162,12 +162,11 @@ def _build(data: Mapping[str, Any], path: Path, where: str) -> DatasetCard:
         lines.append(f"yaw_bins: expected rising numbers, got {edges}")
     if lines:
         raise BadConfig("\n".join(f"{where}: {line}" for line in lines))
-    root = Path(data["root"]).expanduser()
     return DatasetCard(
         name=data["name"],
         layout=data["layout"],
         title=data["title"],
-        root=root if root.is_absolute() else cards.project_root() / root,
+        root=_placed(Path(data["root"])),
         shards=1 if data["shards"] == AUTO else data["shards"],
         yaw_bins=tuple(float(edge) for edge in edges),
         roles=dict(data["roles"]),
@@ -179,7 +178,13 @@ def _build(data: Mapping[str, Any], path: Path, where: str) -> DatasetCard:
 
 
 def _replace_root(card: DatasetCard, root: Path) -> DatasetCard:
-    return replace(card, root=root)
+    return replace(card, root=_placed(root))
+
+
+def _placed(root: Path) -> Path:
+    """A folder of pictures as a card or the environment names it: relative to the project, wherever the command runs."""
+    root = root.expanduser()
+    return root if root.is_absolute() else cards.project_root() / root
 
 
 @functools.lru_cache(maxsize=1)

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from frontalbench.catalogue import cards, validation
 from frontalbench.catalogue.cards import ModelCard
+from frontalbench.compare.derived import turned_id
 from frontalbench.datasets.members import relative, some, tree
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.images import EXTENSIONS
@@ -66,6 +67,21 @@ def folder_of(card: ModelCard) -> Path:
         raise BadConfig(f"{card.path}: family '{card.family}' names no folder of results; expected a card of family {FAMILY}")
     path = Path(card.data[KEY]["folder"]).expanduser()
     return path if path.is_absolute() else card.root.parent.parent / path
+
+
+def turned_by(card: ModelCard) -> ModelCard | None:
+    """The second card that brings references turned to the probes' yaw: the one of this family that ``card`` names in ``uses``, or None."""
+    found = [used for used in card.used_cards() if used.family == FAMILY]
+    if len(found) > 1:
+        raise BadConfig(f"{card.path}: uses: {found[0].name} and {found[1].name} both bring turned references; name one of them")
+    return found[0] if found else None
+
+
+def turned_photo(photo: Photo, yaw: int) -> Photo:
+    """A reference turned to ``yaw`` degrees as a photograph of its own: ``ann/GT/1.jpg`` is ``ann/GT/1@+30.jpg``."""
+    path = PurePosixPath(photo.source)
+    stem = photo.source.removesuffix(path.suffix)
+    return Photo(turned_id(photo.image_id, yaw), f"{turned_id(stem, yaw)}{path.suffix}")
 
 
 def base_of(folder: Path, dataset: str, others: Iterable[str] = ()) -> Path | None:

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from frontalbench import status
+from frontalbench.compare.derived import turned_references
 from frontalbench.compare.metadata import read_metadata
 from frontalbench.datasets import licence, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.members import AUTO, PROBE, Member, plural
-from frontalbench.elsewhere.delivery import MAPPING, RESULTS
+from frontalbench.elsewhere.delivery import MAPPING, RESULTS, Photo, turned_photo
 from frontalbench.errors import BadInput
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
 from frontalbench.plain.folders import write_rows
 
 PROBES = "probes"
+REFERENCES = "references"
 README = "README.txt"
 HEADER = ["photo", "image_id", "given", "file"]
 """Columns of the mapping: the photograph's name, its name in the tables, its copy that was handed out, and what its result is to be called."""
@@ -64,6 +66,55 @@ def hand_out(card: DatasetCard, out: Path, *, everything: bool = False, people: 
         (folder / README).write_text(readme(card, rows), encoding="utf-8")
         write_rows(folder / MAPPING, HEADER, rows)
     return HandedOut(len(chosen), undecided)
+
+
+def hand_out_references(card: DatasetCard, out: Path, people: tuple[Path, Path]) -> HandedOut:
+    """Write the references that are to be turned to the probes' yaw: ``out/references``, an empty ``out/results``, the mapping with a line for each
+    reference and angle, and a README.
+
+    ``people``: tables of all images and of their measured pose, which the workflow makes. Raises :class:`BadInput` without them, where no probe is
+    turned enough, and for an ``out`` that is somebody's.
+    """
+    if not all(path.is_file() for path in people):
+        raise BadInput(
+            f"{people[1]}: not there, and the measured pose says which angles the references are wanted at; run the workflow for this dataset first"
+        )
+    angles, names = turned_references(read_metadata([people[0]], [people[1]], card.roles), card.yaw_bins)
+    members = {member.image_id: member for member in listing.scan(card).members}
+    chosen = [members[name] for name in names if name in members]
+    if not chosen or not angles:
+        raise BadInput(f"{card.root}: dataset {card.name} has no reference to turn, or no probe that is turned enough to turn one for")
+    with folderswap.replacing(out, MAPPING, _listed) as folder:
+        (folder / RESULTS).mkdir()
+        rows = []
+        for member in chosen:
+            given = f"{REFERENCES}/{given_name(member.source)}"
+            target = folder / given
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(member.path, target)
+            for yaw in angles:
+                photo = turned_photo(Photo(member.image_id, member.source), yaw)
+                result = f"{RESULTS}/{os.path.splitext(given_name(photo.source))[0]}.png"  # noqa: PTH122 - a name with slashes, no path
+                rows.append([photo.source, photo.image_id, given, result, str(yaw)])
+        (folder / README).write_text(readme_turned(card, len(chosen), rows), encoding="utf-8")
+        write_rows(folder / MAPPING, [*HEADER, "yaw"], rows)
+    return HandedOut(len(chosen), undecided=False)
+
+
+def readme_turned(card: DatasetCard, references: int, rows: Sequence[Sequence[str]]) -> str:
+    """What to do with a folder of references."""
+    may = ""
+    if licence.notice(card.data) == "research":
+        may = "\nThese pictures, and what is made of them, must not be published or passed on.\n"
+    return (
+        f"{plural(references, 'photograph')} of the dataset '{card.name}' ({card.title}), each to be turned to some angles: {len(rows)} results.\n\n"
+        f"1. {MAPPING} has a line for each: turn the face in the column 'given' to the 'yaw' (degrees; above 0: towards the left edge of the\n"
+        "   picture; looking straight otherwise: pitch and roll 0), the same person, nothing else changed.\n"
+        f"2. The first:             {rows[0][2]}  to a yaw of {rows[0][4]}\n   under the name          {rows[0][3]}\n"
+        "3. Where no result came out, leave it out; that reference is then not compared at that angle.\n"
+        f"4. Send back {RESULTS}/ (and {MAPPING}) and say: which system, which version, when, with which settings.\n\n"
+        f"Licence: {card.data['licence']['terms']}\n{may}"
+    )
 
 
 def given_name(source: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from frontalbench import status
@@ -60,6 +60,25 @@ def survey(card: ModelCard, datasets: Mapping[str, DatasetCard], cache: FileCach
     if nobodys:
         notes.append(f"{folder}: {plural(len(nobodys), 'file')} of no photograph, not used: {some(nobodys, MOST_NAMED)}")
     return Survey(prints, numbers, counts, notes)
+
+
+def turned(card: ModelCard, datasets: Iterable[str], cache: FileCache | None = None) -> dict[str, str]:
+    """Dataset -> sha256 (hex) of every picture in the folder of a card that brings turned references: which of them are needed is known only when the
+    pose has been measured. Raises :class:`BadInput` where the folder is not there."""
+    folder = folder_of(card)
+    memory = cache or FileCache(cards.state_root() / "results" / ".cache" / f"delivered_{card.name}.json", folder)
+    known = all_datasets()
+    prints = {}
+    for name in datasets:
+        base = base_of(folder, name, known)
+        digest = hashlib.sha256()
+        files = sorted(path for path in base.rglob("*") if path.is_file()) if base is not None else []
+        memory.warm(str(path) for path in files)
+        for path in files:
+            digest.update(f"{path.relative_to(folder).as_posix()} {memory.sha256(str(path))}\n".encode())
+        prints[name] = digest.hexdigest()
+    memory.save()
+    return prints
 
 
 def counted(members: list[Member], joined: Joined) -> tuple[str, bool]:

@@ -19,7 +19,7 @@ from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
-from frontalbench.plan.variant import ORIGINAL, parse
+from frontalbench.plan.variant import MIRRORED, ORIGINAL, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,6 +103,21 @@ PLOTS = (
         caption=rf"Net Gain and identity gain in {NAME} as a smooth function of the measured \|yaw\| (local linear fit), with a band "
         "of 95 % over people. Only drawn where probes cover enough different angles; between two nominal angles a curve "
         "would be invented, and the bins of the other figure are all there is.",
+    ),
+    Plot(
+        "gate_sweep",
+        "identity gain of gates against the share of probes turned",
+        "2 Gain",
+        about="judge",
+        per_variant=9,
+        needs="the same; for the control `mirror.none`",
+        shows="mean identity gain over *all* probes when only those from some |yaw| on are turned, against the share turned; a panel per "
+        "variant, the control `mirror.none` dashed in each; the best gate's angle is written at its point",
+        caption=rf"What turning only some pictures of {NAME} gains: each point is a gate that takes the frontal from some \|yaw\| on and the "
+        "photograph below it, and its height is the mean identity gain over all probes, turned or not, with a band of 95 % over "
+        "people. Where the curve is highest left of its right end, selective frontalization beats turning every picture; the "
+        "best angle is chosen on the pictures that are shown, so its height is a little flattered. The dashed line is the "
+        "same gate over mirror images.",
     ),
     Plot(
         "heatmap",
@@ -411,6 +426,16 @@ class Workshop:
 
         gains = {variant: self._gains(variant, request.judge) for variant in self._judged(request.judge)}
         return plots.gain_curve(gains, title=self._title(request), notice=self._notice(request))
+
+    def _gate_sweep(self, request: Request) -> Figure:
+        from frontalbench.figures import plots
+
+        original = self._table(ORIGINAL, request.judge)
+        judged = {name: table for name, table in self._judged(request.judge).items() if not parse(name).is_gate}
+        steps = {name: series.gate_steps(original, table) for name, table in judged.items()}
+        control = steps.get(MIRRORED, ())
+        shown = {name: found for name, found in steps.items() if name != MIRRORED} or steps
+        return plots.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots

@@ -16,7 +16,8 @@ from frontalbench.plan.variant import ORIGINAL, PLAIN, parse
 HUES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C00", "#5C3A21")
 CONTROL_HUE = "#7A7A7A"
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-# Colours are given by hand where models are often seen side by side, so that neighbours differ; a name not listed gets its colour from its hash.
+# Colours are given by hand where models are often seen side by side, so that neighbours differ; a name not listed gets its colour from its
+# hash. Every name here has a card.
 _GIVEN = {
     "liveportrait": (0, 0),
     "tddfa": (1, 0),
@@ -25,25 +26,21 @@ _GIVEN = {
     "mesh": (4, 0),
     "fsrt": (5, 0),
     "eg3d": (6, 0),
-    "scaleway_frontalization": (7, 0),
+    "scaleway": (7, 0),
     "facepoke": (0, 1),
     "deca": (1, 1),
     "gan_inversion": (2, 1),
-    "da_gan": (3, 1),
-    "first_order_model": (4, 1),
-    "x_portrait": (5, 1),
+    "first_order": (4, 1),
+    "xportrait": (5, 1),
     "hrn": (6, 1),
-    "tp_gan": (7, 1),
-    "faster_liveportrait": (0, 2),
     "pixel3dmm": (1, 2),
     "cvthead": (2, 2),
     "fsgan": (3, 2),
     "aniportrait": (4, 2),
-    "hunyuan_portrait": (5, 2),
-    "fantasy_portrait": (6, 2),
+    "hunyuanportrait": (5, 2),
+    "fantasyportrait": (6, 2),
     "headgan": (7, 2),
 }
-_ALIASES = {"3ddfa": "tddfa", "fomm": "first_order_model", "scaleway": "scaleway_frontalization"}
 _CONTROL_MARKS = {"identity": "X", "mirror": "d"}
 HEADINGS = {"frontal": "Frontal", "mirrored": "Mirrored", "angled": "Not turned"}
 """What stands over the pictures of a frontalizer, by the ``view`` of its card."""
@@ -101,7 +98,7 @@ def dash(name: str) -> tuple[float, ...]:
     if style in ("", PLAIN):
         return ()
     styles: tuple[tuple[float, ...], ...] = ((4, 2), (6, 2, 1, 2), (1, 1.5), (6, 1, 1, 1, 1, 1), (8, 3), (3, 1))
-    given = {"gfpgan_full": 0, "gfpgan_detail": 1, "sharp": 2, "omit_bg": 3, "identity_refine": 4}
+    given = {"gfpgan_full": 0, "gfpgan_detail": 1, "sharp": 2, "omit_bg": 3}
     return styles[given.get(style, _number(style) % len(styles))]
 
 
@@ -118,9 +115,6 @@ def frontalizer_of(variant: str) -> str:
 
 def _slot(frontalizer: str) -> tuple[int, int]:
     key = re.sub(r"[^a-z0-9]+", "_", frontalizer.lower()).strip("_")
-    for short, full in _ALIASES.items():
-        if key not in _GIVEN and (key == short or key.startswith(short + "_")):
-            key = full + key[len(short) :]
     if key in _GIVEN:
         return _GIVEN[key]
     family = max((g for g in _GIVEN if key.startswith(g + "_")), key=len, default=None)

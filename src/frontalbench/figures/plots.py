@@ -18,6 +18,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from frontalbench.compare import curves
+from frontalbench.compare.gates import Step
 from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
 from frontalbench.figures import palette, style
@@ -267,6 +268,48 @@ def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
         return replace(curve, low=nothing, high=nothing)
     people = gains.moves.shape[1]
     return curves.smooth(yaw, values, group_of(gains.person, people), degrees, people=people, moves=-gains.moves)
+
+
+def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] = (), *, title: str = "", notice: str = "") -> Figure:
+    """Mean identity gain over all probes, with a band of 95 % over people, against the share of them whose frontal is taken: one gate per point.
+
+    ``variants``: name -> steps (:func:`frontalbench.figures.series.gate_steps`); ``control``: the control's, pale and dashed in every panel.
+    Raises :class:`BadInput` when no gate turns anything.
+    """
+    usable = {name: list(steps) for name, steps in variants.items() if any(step.share > 0 for step in steps)}
+    if not usable:
+        raise BadInput("gate sweep: no probe of known yaw has an embedding both before and after frontalization")
+    with style.drawing():
+        made, panels = _panels(len(usable))
+        for axes, (name, steps) in zip(panels, usable.items(), strict=True):
+            share = [100 * step.share for step in steps]
+            tint = palette.colour(name)
+            axes.fill_between(share, [step.low for step in steps], [step.high for step in steps], color=tint, alpha=0.18, linewidth=0)
+            if control:
+                axes.plot([100 * s.share for s in control], [s.gain for s in control], color=palette.ORIGINAL_COLOUR, **_LOOKS["net"][0])
+            axes.plot(share, [step.gain for step in steps], color=tint, marker=palette.marker(name), markersize=3)
+            best = max(steps, key=lambda step: (step.gain, step.angle))
+            axes.annotate(
+                f"{best.angle:g}°", (100 * best.share, best.gain), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8
+            )
+            axes.set_title("\n".join(textwrap.wrap(style.readable(name), 38)[:2]), fontsize=9)
+        for i, axes in enumerate(panels):
+            if i % _ACROSS == 0:
+                axes.set_ylabel("identity gain over all probes", fontsize=9)
+            if i + _ACROSS >= len(panels):
+                axes.set_xlabel("% of the probes turned", fontsize=9)
+            axes.set_xlim(-4, 104)
+            axes.set_xticks(range(0, 101, 25))
+        low, high = panels[0].get_ylim()
+        panels[0].set_yticks([tick for tick in panels[0].get_yticks() if low <= tick <= high])
+        ink = palette.ORIGINAL_COLOUR
+        keys = [
+            Line2D([], [], color=ink, marker="o", markersize=3, label="gates from 90° (left) to 0° in steps of 5° (band: 95 % interval)")
+        ]
+        if control:
+            keys.append(Line2D([], [], color=ink, label="the control: the same gates over mirror", **_LOOKS["net"][0]))
+        made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
+        return _finish(made, title, notice)
 
 
 def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice: str = "") -> Figure:

@@ -180,8 +180,8 @@ def landmark_square(landmarks: Landmarks, side: int = 224) -> Float:
 
 
 def head_square(placement: Placement, cm: float, side: int, *, offset: npt.ArrayLike = (0.0, 0.0), lean: float = 0.0) -> Float:
-    """A square of ``cm`` centimetres of the fitted head. ``offset``: of its middle from the head's middle, (right, down) in cm in the upright head;
-    ``lean``: how far the head's upright axis leans clockwise in the crop, degrees."""
+    """A square of ``cm`` centimetres of the fitted head. ``lean``: how far the head's upright axis leans clockwise in the crop, degrees; ``offset``:
+    of its middle from the head's middle, (right, down) in cm along the crop's axes, which are the upright head's where ``lean`` is 0."""
     angle = placement.tilt - lean
     upright = matrix_from_angles(0.0, 0.0, angle)[:2, :2]
     centre = placement.middle[:2] + upright @ np.asarray(offset, np.float64) * placement.scale

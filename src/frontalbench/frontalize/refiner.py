@@ -17,9 +17,10 @@ import torch
 
 from frontalbench.errors import BadInput, one_line
 from frontalbench.frontalize.base import Place, View
-from frontalbench.frontalize.batches import Batched, batch_on
+from frontalbench.frontalize.batches import batch_on
 from frontalbench.frontalize.drawing import Drawing
 from frontalbench.frontalize.refiner_inputs import frame_matrix, planes, sample
+from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
@@ -65,7 +66,7 @@ class RefinerFamily:
         return np.clip(np.rint(drawing.picture + change), 0, 255).astype(np.uint8), drawing.place
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTestedBatched[Prepared]:
     """The frontalizer of a card of family ``refiner``; it ``uses`` the cards of ``tddfa``.
 
     Params: ``size``: side of the network's frame in pixels.
@@ -92,4 +93,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = RefinerFamily(tddfa.load(mesh, threads=threads, device=device), network, size=size, device=place)
-    return Batched(card.name, family, takes_target_pose=True, batch=batch_on(place))
+    return SelfTestedBatched(card.name, family, takes_target_pose=True, batch=batch_on(place))

@@ -17,8 +17,9 @@ import torch
 
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Place, View
-from frontalbench.frontalize.batches import Batched, batch_on
+from frontalbench.frontalize.batches import batch_on
 from frontalbench.frontalize.refiner_inputs import SPAN, level_pitch
+from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
@@ -90,7 +91,7 @@ class ScalewayFamily:
         return pixels, Place(item.matrix, border_mask(SIDE))
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTestedBatched[Prepared]:
     """The frontalizer of a card of family ``scaleway``; it ``uses`` the card of ``tddfa`` for the crop. Weights: safetensors, any float."""
     from frontalbench.catalogue.params import Params
     from frontalbench.frontalize import tddfa
@@ -105,4 +106,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = ScalewayFamily(tddfa.load(mesh, threads=threads, device=device), network, place)
-    return Batched(card.name, family, takes_target_pose=False, batch=batch_on(place))
+    return SelfTestedBatched(card.name, family, takes_target_pose=False, batch=batch_on(place))

@@ -246,7 +246,7 @@ def judge(a: Side, b: Side, wanted: Wanted, backbones: Sequence[str]) -> Found:
             }
             for j in absent
         ]
-        made = two_sets.summarise(scores, len(names), threshold)
+        made = two_sets.summarize(scores, len(names), threshold)
         counts = Counter(row["status"] for row in rows)
         failed = sum(counts[word] for word in status.FAILURE_TO_ACQUIRE - {status.NOT_DELIVERED})
         hits = int((scores.score >= threshold).sum()) if math.isfinite(threshold) else 0

@@ -83,9 +83,11 @@ class Plan:
                     "none at all: derived: []"
                 )
             elif parse(name).turned and not problems and parse(name).frontalizer in self.cards.elsewhere():
-                problems.append(
-                    f"{where}: derived: '{name}': results made elsewhere turn no references; take a card that takes a target pose"
-                )
+                if not self.cards.turned_by(parse(name).frontalizer):
+                    problems.append(
+                        f"{where}: derived: '{name}': results made elsewhere turn no references; name a second card that brings them in 'uses' "
+                        "(docs/elsewhere.md), or take a card that takes a target pose"
+                    )
             elif parse(name).turned and not problems and not self.cards.turns(parse(name).frontalizer):
                 problems.append(
                     f"{where}: derived: '{name}': frontalizer '{parse(name).frontalizer}' turns no references, its card's contract says "

@@ -52,13 +52,14 @@ class Reruns:
         return "+".join(self._cards.card(kind, part).digest()[:16] for part in parts)
 
     def weights_state(self, kind: str, name: str) -> str:
-        """Changes when a fetch that failed before could succeed now without the network: its files have appeared on this machine."""
+        """Changes when a fetch that failed before could succeed now without the network: its files, or what a foreign system needs, have appeared on
+        this machine. A receipt says for what it was made anew, so that nothing changes again afterwards."""
         path = Path(grid.RESULTS, "weights", kind, f"{name}.json")
         if not path.is_file():
             return ""
         receipt = json.loads(path.read_text(encoding="utf-8"))
         if receipt["status"] == "ok":
-            return ""
+            return str(receipt.get("state", ""))
         card = self._cards.card(kind, name)
         lacks = foreign.lacks(card) if card.family == external.FAMILY else []
         return "present" if store.available(card) and not lacks else ""

@@ -59,6 +59,14 @@ class Sources:
         self._notes += found.notes
         return found.fingerprints
 
+    def turned(self, dataset: str, frontalizer: str) -> str:
+        """Fingerprint of the turned references that were delivered beside the results of a frontalizer."""
+        return self._turned(frontalizer)[dataset]
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def _turned(self, frontalizer: str) -> Mapping[str, str]:
+        return delivery.turned(self._cards.card("frontalizer", self._cards.turned_by(frontalizer)), self._datasets)
+
     def notes(self) -> list[str]:
         """A line for each dataset looked at so far of whose folder something was not used, and for each folder of results made elsewhere."""
         return sorted(self._notes)

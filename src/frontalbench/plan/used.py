@@ -10,6 +10,7 @@ from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.config import Config
 from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.elsewhere import survey as delivery
+from frontalbench.elsewhere.delivery import turned_by
 from frontalbench.plan import grid
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
@@ -95,6 +96,12 @@ class UsedCards:
     def elsewhere(self) -> list[str]:
         """The frontalizers of the grid that are folders of results made elsewhere."""
         return [choice.name for choice in self._config.frontalizers if self.card("frontalizer", choice.name).family == delivery.FAMILY]
+
+    def turned_by(self, frontalizer: str) -> str:
+        """The second card that brings turned references for a folder of results made elsewhere; "" for none, and for other frontalizers."""
+        card = self.card("frontalizer", frontalizer)
+        second = turned_by(card) if card.family == delivery.FAMILY else None
+        return second.name if second else ""
 
     def elsewhere_pattern(self) -> str:
         """A regular expression for their names, which matches nothing where there are none."""

@@ -1,4 +1,4 @@
-"""The name of a variant, read in one place: ``original``, ``<frontalizer>.<enhancement>[+<enhancement>...]``, ``<recipe>[@<weight>]:<variant>``.
+"""The name of a variant, read in one place: ``original``, ``<frontalizer>.<enhancement>[+<enhancement>...]``, ``<recipe>[@<number>]:<variant>``.
 
 Only names are read here; what a recipe computes is in :mod:`frontalbench.compare.derived`, so that a new recipe reruns no other variant.
 """
@@ -15,28 +15,35 @@ ORIGINAL = "original"
 """The images themselves."""
 PLAIN = "none"
 """In place of an enhancement: what the frontalizer made, as it is."""
+MIRRORED = f"mirror.{PLAIN}"
+"""The mirrored photographs: what gates and fusions are held against."""
 TURNED = "turned"
 """In place of an enhancement: the references of a dataset, turned to the probes' angles. It has crops and embeddings, but is judged in no cell."""
 WEIGHTED = "fuse_mean"
 """The recipe that may carry a weight."""
 MATCHED = "pose_matched"
 """The recipe that compares the original images with turned references."""
-RECIPES = (WEIGHTED, "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED)
-_DERIVED = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<weight>[0-9.]+))?:(?P<base>.+)")
+GATES = ("gate", "gate_fuse")
+"""The recipes that open at an angle, which their names carry: ``gate@30:mesh.none``."""
+LEARNED = "gate_learned"
+"""The gate that opens where a regression expects the frontal to be the better one."""
+RECIPES = (WEIGHTED, "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED)
+_DERIVED = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<number>[0-9.]+))?:(?P<base>.+)")
 
 
 @dataclass(frozen=True, order=True)
 class Variant:
-    """A variant by its name; :func:`parse` makes it.
+    r"""A variant by its name; :func:`parse` makes it.
 
     ``base``: the name of the variant whose pixels are meant (of a derived one what stands behind the colon, else ``name``); ``recipe``: "" where the
-    variant has pixels of its own; ``weight``: the frontal's, None where the name gives none.
+    variant has pixels of its own; ``weight``: the frontal's, None where the name gives none; ``angle``: the \|yaw\| in degrees at which a gate opens.
     """
 
     name: str
     base: str
     recipe: str = ""
     weight: float | None = None
+    angle: float | None = None
 
     @property
     def is_original(self) -> bool:
@@ -47,6 +54,11 @@ class Variant:
     def has_pixels(self) -> bool:
         """Whether there are images of this variant; a derived one is made of embeddings."""
         return not self.recipe
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether some pictures are the photograph itself on purpose."""
+        return self.recipe in GATES or self.recipe == LEARNED
 
     @property
     def prefix(self) -> str:
@@ -105,14 +117,21 @@ def parse(name: str) -> Variant:
         raise BadConfig(f"derived variant '{name}': expected a plain variant after the colon (frontalizer.enhancement)")
     if recipe == MATCHED and not base.endswith(f".{PLAIN}"):
         raise BadConfig(f"derived variant '{name}': references are turned by a frontalizer alone, as in {MATCHED}:mesh.{PLAIN}")
-    weight = None
-    if match["weight"] is not None:
-        try:
-            weight = float(match["weight"])
-        except ValueError:
-            weight = -1.0
-        if recipe != WEIGHTED or not 0.0 < weight < 1.0:
+    number = _number(match["number"])
+    if recipe in GATES:
+        if number is None or not 0.0 <= number <= 180.0:
             raise BadConfig(
-                f"derived variant '{name}': a weight is for {WEIGHTED} only and lies between 0 and 1, as in {WEIGHTED}@0.3:{base}"
+                f"derived variant '{name}': a gate says the |yaw| from which on it turns, 0 to 180 degrees, as in {recipe}@30:{base}"
             )
-    return Variant(name, base, recipe, weight)
+        return Variant(name, base, recipe, angle=number)
+    if number is not None and (recipe != WEIGHTED or not 0.0 < number < 1.0):
+        raise BadConfig(f"derived variant '{name}': a weight is for {WEIGHTED} only and lies between 0 and 1, as in {WEIGHTED}@0.3:{base}")
+    return Variant(name, base, recipe, number)
+
+
+def _number(text: str | None) -> float | None:
+    """None for none; -1, which nothing allows, for one that is none."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return -1.0

@@ -381,7 +381,14 @@ def _environment() -> jinja2.Environment:
     made.filters.update(
         breakable=_breakable, slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions
     )
-    made.globals.update(interval_bar=charts.interval_bar, look=charts.look, shade=charts.shade, tag=_tag, verdict_tag=_verdict_tag)
+    made.globals.update(
+        interval_bar=charts.interval_bar,
+        look=charts.look,
+        frontalizer_of=palette.frontalizer_of,
+        shade=charts.shade,
+        tag=_tag,
+        verdict_tag=_verdict_tag,
+    )
     return made
 
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from frontalbench import images, status, tables
 from frontalbench.catalogue.cards import ModelCard
-from frontalbench.elsewhere.delivery import Photo, all_datasets, join
+from frontalbench.compare import derived
+from frontalbench.compare.metadata import read_metadata
+from frontalbench.elsewhere.delivery import Photo, all_datasets, join, turned_photo
 from frontalbench.errors import Unreadable
 from frontalbench.frontalize import made_elsewhere
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance
@@ -44,6 +47,42 @@ def take_delivery(
     with tables.Writer(out, tables.FRONTALS, record) as writer:
         for rows in tables.iterate(pictures, _COLUMNS):
             writer.add([_row(row, joined.files.get(row["image_id"]), joined.absent.get(row["image_id"], ""), size, seen) for row in rows])
+    return writer.counts, [f"{number:,} {what}" for what, number in sorted(seen.items()) if number]
+
+
+def take_turned(
+    pictures: str | os.PathLike[str],
+    listed: str | os.PathLike[str],
+    pose: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    card: ModelCard,
+    dataset: str,
+    *,
+    roles: Mapping[str, Any] | None = None,
+    edges: Sequence[float],
+) -> tuple[dict[str, int], list[str]]:
+    """Write the references of one shard as somebody turned them to the probes' yaw (``tables.FRONTALS``, named by :func:`derived.turned_id`).
+
+    ``listed``, ``pose``: images and measured pose of all shards; ``roles``, ``edges`` as for a comparison. A reference that was not turned to one of
+    the angles is ``not_delivered`` there. Returns and raises as :func:`take_delivery`.
+    """
+    size = made_elsewhere.load(card).size
+    angles, references = derived.turned_references(read_metadata([listed], [pose], roles), edges)
+    wanted = {name: place for place, name in enumerate(references)}
+    photos = [photo for photo in photos_of(listed) if photo.image_id in wanted]
+    joined = join(card, dataset, [turned_photo(photo, yaw) for photo in photos for yaw in angles], all_datasets())
+    about = {key: str(value) for key, value in card.data["delivered"].items() if key != "folder"}
+    record = provenance("delivery", [pictures, pose], card=card.name, card_digest=card.digest(), delivered=about, angles=angles)
+    seen: Counter[str] = Counter()
+    made: list[Row] = []
+    for rows in tables.iterate(pictures, _COLUMNS):
+        for row in (row for row in rows if row["image_id"] in wanted):
+            for yaw in angles:
+                name = derived.turned_id(row["image_id"], yaw)
+                absent = joined.absent.get(name) or f"{row['source']} was not delivered turned to a yaw of {yaw:+d} degrees"
+                made.append(_row({**row, "image_id": name}, joined.files.get(name), absent, size, seen))
+    with tables.Writer(out, tables.FRONTALS, record) as writer:
+        writer.add(sorted(made, key=lambda row: str(row["image_id"])))
     return writer.counts, [f"{number:,} {what}" for what, number in sorted(seen.items()) if number]
 
 

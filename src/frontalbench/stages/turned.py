@@ -10,7 +10,7 @@ from frontalbench import images, status, tables
 from frontalbench.catalogue import families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare import derived
-from frontalbench.compare.metadata import Metadata, read_metadata
+from frontalbench.compare.metadata import read_metadata
 from frontalbench.detect.upright import upright
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
 from frontalbench.frontalize.base import Frontalizer, View
@@ -37,13 +37,13 @@ def turn_references(
 ) -> dict[str, int]:
     """Write schema ``tables.FRONTALS``: a row per chosen reference of the shard and angle, named by :func:`derived.turned_id`.
 
-    The angles are the middles of the bins of \\|yaw\\| (``edges``, degrees) in which the dataset has a probe, both signs, pitch and roll 0; the
-    references are the first usable ones of each person. ``images_tables``, ``pose``, ``roles``: as for a comparison. Returns rows by status.
+    Which references and which angles: :func:`derived.turned_references`; pitch and roll are 0. ``images_tables``, ``pose``,
+    ``roles``: as for a comparison. Returns rows by status.
     Raises :class:`BadConfig` when the frontalizer takes no target pose.
     """
     meta = read_metadata(images_tables, pose, roles)
-    angles = sorted(set(derived.matched_angles(meta.yaw[meta.role == "probe"], edges).tolist()) - {0})
-    chosen = _chosen(meta)
+    angles, references = derived.turned_references(meta, edges)
+    chosen = frozenset(references)
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
     record = provenance("turned", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
     model: Frontalizer | None = None
@@ -83,16 +83,3 @@ def _view(row: Row, face: Any) -> View | tuple[str, str]:
         return View(*upright(images.decode(row["image"]), face))
     except Unreadable as error:
         return status.UNREADABLE, str(error)
-
-
-def _chosen(meta: Metadata) -> set[str]:
-    """The first references of each person, by name."""
-    taken: dict[int, int] = {}
-    names = set()
-    for name, role, word, person in zip(
-        meta.image_id.tolist(), meta.role.tolist(), meta.status.tolist(), meta.subject_code.tolist(), strict=True
-    ):
-        if role == "reference" and word == status.OK and taken.get(person, 0) < derived.TURNED_REFERENCES:
-            taken[person] = taken.get(person, 0) + 1
-            names.add(name)
-    return names

@@ -13,7 +13,7 @@ from frontalbench.errors import BadInput
 
 PICTURES = ("crops", "frontals", "variants", "turned")
 """Stages between the pictures and the embeddings: large, and made again when something asks for them."""
-STAGES = ("images", *PICTURES, "pose", "people", "embeddings", "similarity", "quality", "distribution", "cost", "master")
+STAGES = ("images", *PICTURES, "pose", "metadata", "embeddings", "similarity", "quality", "distribution", "cost", "master")
 
 
 @dataclass(frozen=True)
