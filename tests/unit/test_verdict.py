@@ -199,9 +199,9 @@ def ranking(p: float, n_people: int = 35) -> verdict.Ranking[int]:
 
 def test_the_level_is_five_percent_after_the_family() -> None:
     names = {0: "a", 1: "b"}
-    assert verdict.judge(ranking(0.049), 1, names).best and not verdict.judge(ranking(0.051), 1, names).best
-    assert verdict.judge(ranking(0.0049), 10, names).best and not verdict.judge(ranking(0.0051), 10, names).best
-    assert verdict.judge(ranking(0.0049), 10, names).p == pytest.approx(0.049)
+    assert verdict.decide(ranking(0.049), 1, names).best and not verdict.decide(ranking(0.051), 1, names).best
+    assert verdict.decide(ranking(0.0049), 10, names).best and not verdict.decide(ranking(0.0051), 10, names).best
+    assert verdict.decide(ranking(0.0049), 10, names).p == pytest.approx(0.049)
 
 
 def test_smallest_p_is_the_one_that_a_unanimous_crowd_gets() -> None:
@@ -315,4 +315,4 @@ def test_a_ranking_needs_an_image_that_all_gave() -> None:
     left, right = np.array([1.0, np.nan]), np.array([np.nan, 1.0])
     assert verdict.rank({0: left, 1: right}, ["a", "b"], family=1) is None and verdict.rank({0: left}, ["a", "b"], family=1) is None
     same = verdict.rank({0: np.ones(4), 1: np.ones(4)}, list("abcd"), family=1)
-    assert same is not None and same.against == 1 and not verdict.judge(same, 1, {0: "x", 1: "y"}).best
+    assert same is not None and same.against == 1 and not verdict.decide(same, 1, {0: "x", 1: "y"}).best

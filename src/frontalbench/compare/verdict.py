@@ -246,7 +246,7 @@ class Verdict(Generic[Key]):
     reason: str
 
 
-def judge(ranking: Ranking[Key], family: int, name: Mapping[Key, str]) -> Verdict[Key]:
+def decide(ranking: Ranking[Key], family: int, name: Mapping[Key, str]) -> Verdict[Key]:
     """Whether the leader of a ranking is best; ``name``: what the reason calls the candidates.
 
     It was picked by its value, so its p counts once for every one of the ``family`` comparisons (Bonferroni, the first step of Holm): then a

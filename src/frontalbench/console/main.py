@@ -42,7 +42,6 @@ FIRST = (
     "similarity",
     "inference",
     "measure_pose",
-    "verify",
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""

@@ -187,7 +187,7 @@ def _settle(row: Row, ranking: verdict.Ranking[int], first: int, family: int, na
     """Write the verdict into the row of the first variant of a ranking; returns why it is not best (empty when it is)."""
     if ranking.leader == _LEAVE:
         return "first of its ranking, but not above leaving the picture as it is, so nothing is best"
-    found = verdict.judge(ranking, family, names)
+    found = verdict.decide(ranking, family, names)
     row["best"], row["p_runner_up"] = found.best, found.p
     return f"first of its ranking, but not best: {found.reason}" if found.reason else ""
 
