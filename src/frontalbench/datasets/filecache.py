@@ -97,7 +97,7 @@ class FileCache:
             return entry
         try:
             # Not a plain open: that waits for ever at a named pipe. And no end of a device is ever reached.
-            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as handle:  # noqa: PTH123
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as handle:
                 info = os.fstat(handle.fileno())
                 if not stat.S_ISREG(info.st_mode):
                     return None
