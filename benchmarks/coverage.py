@@ -50,7 +50,7 @@ class World:
     ``spread``: of people's strength; ``gain``: mean and spread over people of what the frontalization adds at 90 degrees; ``for_goats``: how much
     more for goats; ``tails``: degrees of freedom of the noise, 0 for normal; ``steps``: coordinates are rounded to so many steps, 0 for none;
     ``lost``: log odds that a frontal gets lost, at 0 and at 90 degrees (None: none does), ``lost_originals``: the same of photographs; ``noise``: of
-    every picture; ``camps``: people of so many kinds, alike within.
+    every picture; ``camps``: people of so many kinds, alike within; ``families``: so many, drawn anew.
     """
 
     about: str
@@ -68,6 +68,7 @@ class World:
     lost_originals: tuple[float, float] | None = None
     noise: float = 0.6
     camps: int = 0
+    families: int = 0
     dimension: int = DIMENSION
 
 
@@ -85,7 +86,7 @@ WORLDS = {
     "mixed": World("helps goats, harms others", gain=(-0.05, 0.2), for_goats=0.5, goats=(0.15, 0.6)),
     # made last, to break what had held in the others
     "camps": World("three kinds of people, alike within; very unequal numbers of probes", camps=3, probes="lognormal"),
-    "kin": World("families: people who look alike, so that people are not independent", camps=12),
+    "kin": World("families: people who look alike, so that people are not independent", families=12),
     "easy": World(
         "hardly an error: a goat in thirty brings them all", noise=0.25, goats=(0.03, 0.5), lambs=(0.03, 0.3), wolves=(0.03, 0.3)
     ),
@@ -143,7 +144,10 @@ def draw(name: str, people: int, seed: int) -> Experiment:
 
     face = noise(people)
     if world.camps:
-        face = face + 0.7 * noise(world.camps)[rng.integers(0, world.camps, people)]
+        kinds = np.random.default_rng(world.camps).normal(size=(world.camps, d)) / math.sqrt(d)  # the same in every experiment
+        face = face + 0.7 * kinds[rng.integers(0, world.camps, people)]
+    if world.families:
+        face = face + 0.7 * noise(world.families)[rng.integers(0, world.families, people)]
     face /= np.linalg.norm(face, axis=1, keepdims=True)
     common = np.zeros(d)
     common[0] = 1.0

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.golden import fills  # noqa: E402
 
-from frontalbench.networks import cvthead, deca, ffwm, gan_inversion, hrn  # noqa: E402
+from frontalbench.networks import cvthead, deca, eg3d, ffwm, fsgan, gan_inversion, headgan, hrn  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 
@@ -39,12 +39,63 @@ class Ffwm(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.flow = fills.filled(ffwm.FlowNet, "FFWM_flowNetF", "B")
+        self.flow = fills.filled(ffwm.FlowNet, "FFWM_flowNetF", "B").without_unused()
         self.generator = fills.filled(ffwm.Generator, "FFWM_netG", "B")
 
     def forward(self, pictures: Tensor) -> Tensor:
         drawn: Tensor = self.generator(pictures, self.flow(pictures))[0]
         return drawn
+
+
+class Fsgan(nn.Module):
+    """FSGAN's reenactment generator on one picture and its two smaller copies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = fills.filled(lambda: fsgan.Generator(fsgan.REENACTMENT), "FSGAN_Gr", "fsgan_Gr")
+
+    def forward(self, picture: Tensor) -> Tensor:
+        half = nn.functional.avg_pool2d(picture, 2)
+        drawn: Tensor = self.generator([picture, half, nn.functional.avg_pool2d(half, 2)])
+        return drawn
+
+
+class HeadGan(nn.Module):
+    """HeadGAN on one picture: its NMFC of three frames, and six channels of the reference."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = fills.filled(headgan.HeadGan, "headGAN_G", "headgan_G")
+
+    def forward(self, x: Tensor) -> Tensor:
+        drawn: Tensor = self.network(x[:, :9], x[:, 9:]).picture
+        return drawn
+
+
+class Eg3d(nn.Module):
+    """EG3D's picture of one style from the front, 128 x 128 rays."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = fills.filled(eg3d.Eg3d, "EG3D_ffhq512", "C")
+        self.register_buffer("label", torch.from_numpy(fills.golden("EG3D").arrays["frontal_label"]))
+
+    def forward(self, styles: Tensor) -> Tensor:
+        labels = self.get_buffer("label").expand(len(styles), -1)
+        return self.network.look(styles[:, None].expand(-1, eg3d.STYLES, -1), labels).picture
+
+
+class PlainLayer(eg3d.Layer):
+    """EG3D's layer as it is written in the paper."""
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        y = eg3d.modulated_conv2d(x, self.weight, self.affine(style), doubled=self.doubled)
+        if self.doubled:
+            y = eg3d.filtered(y, 4.0 * self.get_buffer("resample_filter"), padding=(1, 1))
+        if not self.clamped:
+            y = y + self.get_buffer("noise_const") * self.noise_strength
+        y = nn.functional.leaky_relu(y + self.bias[:, None, None], 0.2) * 2**0.5
+        return y.clamp(-256.0, 256.0) if self.clamped else y
 
 
 class PlainStyled(gan_inversion.Styled):
@@ -64,6 +115,8 @@ def plain(network: nn.Module) -> nn.Module:
     for module in network.modules():
         if type(module) is gan_inversion.Styled:
             module.__class__ = PlainStyled
+        if type(module) is eg3d.Layer:
+            module.__class__ = PlainLayer
     return network
 
 
@@ -89,12 +142,15 @@ def used(network: nn.Module) -> nn.Module:
     if isinstance(network, CvtHead):
         network.network = cvthead.ready(network.network)
         return network
-    return network.eval() if isinstance(network, hrn.Refiner) else folded(network)
+    return network.eval() if isinstance(network, hrn.Refiner | Eg3d) else folded(network)
 
 
 NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "scaleway": (0.084, (3, 128, 128), lambda: fills.filled(Scaleway, "scaleway_frontalization", "B")),
     "ffwm": (54.9, (3, 128, 128), Ffwm),
+    "fsgan.Gr": (305.0, (fsgan.REENACTMENT, 256, 256), Fsgan),
+    "headgan": (308.7, (15, 256, 256), HeadGan),
+    "eg3d": (152.3, (512,), Eg3d),
     "gan_inversion.encoder": (28.7, (3, 256, 256), lambda: fills.filled(gan_inversion.Encoder, f"{GAN}_encoder", "C")),
     "gan_inversion.decoder": (75.4, (18, 512), decoder),
     "deca.encoder": (4.1, (3, 224, 224), lambda: fills.filled(lambda: deca.Encoder(deca.CODES), "DECA_E_flame", "deca_E_flame")),

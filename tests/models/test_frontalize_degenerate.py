@@ -24,6 +24,8 @@ from frontalbench.errors import WeightsMissing  # noqa: E402
 from frontalbench.frontalize import hassner, hrn, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.batches import Batched  # noqa: E402
+from frontalbench.frontalize.cvthead import CvtHeadFamily  # noqa: E402
+from frontalbench.frontalize.da_gan import DaGanFamily  # noqa: E402
 from frontalbench.frontalize.deca import DecaFamily, Surface  # noqa: E402
 from frontalbench.frontalize.eg3d import Eg3dFamily  # noqa: E402
 from frontalbench.frontalize.ffwm import FfwmFamily  # noqa: E402
@@ -36,6 +38,7 @@ from frontalbench.images import RGB  # noqa: E402
 from frontalbench.landmarks import load_landmarks  # noqa: E402
 from frontalbench.morphable.basel import Basel  # noqa: E402
 from frontalbench.morphable.uv import Unrolled  # noqa: E402
+from frontalbench.networks.cvthead import Mesh  # noqa: E402
 from frontalbench.types import Float32  # noqa: E402
 from frontalbench.weights import store  # noqa: E402
 from tests.golden import faces  # noqa: E402
@@ -124,6 +127,30 @@ def deca(locate: points68.Locate) -> Frontalizer:
     return Batched("deca", family, takes_target_pose=True, batch=2)
 
 
+class Finest(nn.Module):
+    def forward(self, pictures: Sequence[Tensor], noise: Tensor) -> tuple[Tensor]:
+        return (pictures[0],)
+
+
+class Drawn(nn.Module):
+    def forward(self, picture: Tensor, mask: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+        return picture, mask
+
+
+def made_up_cvthead(locate: points68.Locate) -> Frontalizer:
+    """A made-up head in the middle of the crop, and a network that gives the photograph back."""
+    codes = torch.zeros(236)
+    codes[206] = 8.0
+    nothing = torch.zeros(1, dtype=torch.long)
+    mesh = Mesh(nothing, nothing, nothing, nothing, nothing, nothing)
+
+    def matte(image: RGB) -> Float32:
+        return np.ones(image.shape[:2], np.float32)
+
+    family = CvtHeadFamily(locate, matte, faces.flame(), mesh, Given(codes), Drawn(), CPU)  # type: ignore[arg-type]
+    return Batched("cvthead", family, takes_target_pose=True, batch=2)
+
+
 def made_up_hrn(locate: points68.Locate) -> Frontalizer:
     """A made-up face in the middle of the crop, aligned by a made-up standard."""
     arrays = small_basel()
@@ -166,6 +193,8 @@ FAMILIES: dict[str, tuple[int, Callable[[points68.Locate], Frontalizer]]] = {
     "hassner_depth": (320, lambda locate: real_hassner(locate, "depth")),
     "eg3d": (512, lambda _: eg3d()),
     "headgan": (256, lambda _: headgan()),
+    "cvthead": (256, made_up_cvthead),
+    "da_gan": (128, lambda locate: Batched("da_gan", DaGanFamily(locate, Finest(), seed=0, device=CPU), takes_target_pose=False, batch=2)),  # type: ignore[arg-type]
     "deca": (224, deca),
     "hrn": (512, made_up_hrn),
     "fsgan": (256, lambda _: fsgan(interpolated=False, step=30.0)),

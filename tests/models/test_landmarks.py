@@ -73,6 +73,9 @@ def test_the_points_meet_the_detectors_five(
         assert np.linalg.norm(mouth - face.points[3:], axis=1).max() < 0.06 * size
         dense = fitter.fit(picture, face)
         assert dense.vertices.shape == (38365, 3)
+        few = fitter.fit(picture, face, fitter.basis.keypoints)
+        for name in ("vertices", "model"):
+            np.testing.assert_allclose(getattr(few, name), getattr(dense, name)[fitter.basis.keypoints], rtol=1e-6, atol=1e-2)
         corners = dense.vertices[fitter.basis.keypoints[[48, 54]], :2]
         assert np.linalg.norm(corners - mouth, axis=1).max() < 0.06 * size
 

@@ -254,8 +254,10 @@ def test_intervals_against_strangers_leave_people_out_on_both_sides(tmp_path: Pa
             vectors[f"tool/{p}/{i}.png"] = unit(vectors[f"Angle/{p}/{i}.jpg"] + 0.4 * rng.normal(size=D) / np.sqrt(D))
     spec = tmp_path / "pairs.yaml"
     spec.write_text(
-        "groups:\n  - {name: angled, probe: 'Angle/*', reference: 'GT/*'}\n  - {name: others, probe: 'Angle/*', reference: 'GT/*', people: others}\n"
-        "  - {name: tool, probe: 'tool/*', reference: 'GT/*', of: angled}\n  - {name: by hand, pairs: [[GT/p0.jpg, GT/p1.jpg]]}\n"
+        "groups:\n  - {name: angled, probe: 'Angle/*', reference: 'GT/*'}\n  "
+        "- {name: others, probe: 'Angle/*', reference: 'GT/*', people: others}\n"
+        "  - {name: tool, probe: 'tool/*', reference: 'GT/*', of: angled}\n"
+        "  - {name: by hand, pairs: [[GT/p0.jpg, GT/p1.jpg], [GT/p2.jpg, GT/p3.jpg]]}\n"
     )
 
     def report(without: str = "") -> dict[str, dict[str, object]]:

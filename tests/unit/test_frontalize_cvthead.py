@@ -146,9 +146,8 @@ class Drawn(torch.nn.Module):
         return torch.zeros_like(picture), torch.ones_like(mask)
 
 
-def family(given: Any, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[cvthead.CvtHeadFrontalizer, Drawn]:
+def family(given: Any, whole: dict[str, Path]) -> tuple[cvthead.CvtHeadFrontalizer, Drawn]:
     network = Drawn()
-    monkeypatch.setattr(cvthead, "ready", lambda made: made)
     made = cvthead.CvtHeadFamily(
         lambda _: Landmarks(POINTS, "ibug68"),
         lambda image: np.ones(image.shape[:2], np.float32),
@@ -161,8 +160,8 @@ def family(given: Any, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch) 
     return cvthead.CvtHeadFrontalizer("cvthead", made, takes_target_pose=True, batch=2), network
 
 
-def test_the_head_lies_where_deca_sees_it_and_turns_to_the_front(whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    model, network = family(codes((30.0, 0.0, 0.0)), whole, monkeypatch)
+def test_the_head_lies_where_deca_sees_it_and_turns_to_the_front(whole: dict[str, Path]) -> None:
+    model, network = family(codes((30.0, 0.0, 0.0)), whole)
     outcome, none = model.frontalize([view(), View(photograph(), None)])
     assert outcome.status == "ok" and outcome.image is not None and outcome.image.shape == (256, 256, 3), outcome.detail
     assert none.status == "no_face" and outcome.place is not None
@@ -179,7 +178,7 @@ def test_the_head_lies_where_deca_sees_it_and_turns_to_the_front(whole: dict[str
 def test_a_head_that_lies_elsewhere_is_a_row_and_never_a_picture(
     given: Any, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, _ = family(given, whole, monkeypatch)
+    model, _ = family(given, whole)
     found = model.frontalize([view(), view()])
     assert [one.status for one in found] == ["model_error"] * 2 and "does not lie where the face is" in found[0].detail
 

@@ -149,10 +149,10 @@ def test_what_lies_beyond_the_photograph_does_not_count(target: Target) -> None:
     spoilt = target.pixels.copy()
     spoilt[:, SIDE // 2 :] = 255 - spoilt[:, SIDE // 2 :]
     recipe = dataclasses.replace(RECIPE, features=0.0, identity=0.0)
-    judge = inversion._Judge(dataclasses.replace(target, known=half, pixels=spoilt), recogniser, recipe, CPU)
+    losses = inversion._Losses(dataclasses.replace(target, known=half, pixels=spoilt), recogniser, recipe, CPU)
     picture = torch.from_numpy(target.pixels).permute(2, 0, 1)[None] / 127.5 - 1.0
-    assert float(judge(picture)) < 1e-6
-    assert float(inversion._Judge(dataclasses.replace(target, pixels=spoilt), recogniser, recipe, CPU)(picture)) > 0.01
+    assert float(losses(picture)) < 1e-6
+    assert float(inversion._Losses(dataclasses.replace(target, pixels=spoilt), recogniser, recipe, CPU)(picture)) > 0.01
 
 
 def test_a_camera_moves_about_the_world_and_stays_one() -> None:

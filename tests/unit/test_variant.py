@@ -9,7 +9,7 @@ import pytest
 
 from frontalbench.errors import BadConfig
 from frontalbench.plan import fingerprint
-from frontalbench.plan.variant import GATES, MATCHED, ORIGINAL, RECIPES, made, parse
+from frontalbench.plan.variant import GATES, MATCHED, ORIGINAL, RECIPES, control_of, made, parse
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "frontalbench"
 
@@ -97,6 +97,11 @@ def test_a_gate_carries_its_angle_and_no_weight() -> None:
     )
     assert parse("gate_fuse@22.5:mesh.none").angle == 22.5 and parse("gate_learned:mesh.none").angle is None
     assert parse("gate@0:mesh.none").angle == 0.0, "a gate that is always open"
+
+
+def test_the_control_of_a_variant_is_the_same_made_of_mirror_images() -> None:
+    names = ("mesh.sharp", "fuse_mean@0.3:mesh.none", "gate@30:mesh.none", "mirror.none")
+    assert [control_of(name) for name in names] == ["mirror.none", "fuse_mean@0.3:mirror.none", "gate@30:mirror.none", "mirror.none"]
 
 
 def test_nobody_else_takes_a_variant_s_name_apart() -> None:

@@ -83,7 +83,8 @@ class Moved:
     def by_group(self, weight: Float) -> tuple[Float, Float]:
         """(sums (G, G), numbers (G,)) of groups of people, each person's sums and number counting ``weight`` (P,) times."""
         groups = self.sums.shape[1]
-        sums, numbers = np.zeros((groups, groups)), np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
+        sums: Float = np.zeros((groups, groups))
+        numbers: Float = np.bincount(self.group, self.numbers * weight, minlength=groups).astype(np.float64)
         present, found = sums_by(self.group, self.sums * weight[:, None])
         sums[present] = found
         return sums, numbers

@@ -28,6 +28,7 @@ NAMES = {
     "diff_results": "diff",
     "join_results": "join",
     "search_results": "search",
+    "slice_results": "slices",
 }
 """Scripts whose command is not simply their name with hyphens. The script's own name works too."""
 FIRST = (

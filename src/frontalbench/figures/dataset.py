@@ -19,7 +19,7 @@ from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
-from frontalbench.plan.variant import MIRRORED, ORIGINAL, parse
+from frontalbench.plan.variant import ORIGINAL, control_of, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -112,7 +112,7 @@ PLOTS = (
         per_variant=9,
         needs="the same; for the control `mirror.none`",
         shows="mean identity gain over *all* probes when only those from some |yaw| on are turned, against the share turned; a panel per "
-        "variant, the control `mirror.none` dashed in each; the best gate's angle is written at its point",
+        "variant, its control (`mirror.none`, or the same fusion of it) dashed in each; the best gate's angle is written at its point",
         caption=rf"What turning only some pictures of {NAME} gains: each point is a gate that takes the frontal from some \|yaw\| on and the "
         "photograph below it, and its height is the mean identity gain over all probes, turned or not, with a band of 95 % over "
         "people. Where the curve is highest left of its right end, selective frontalization beats turning every picture; the "
@@ -433,8 +433,9 @@ class Workshop:
         original = self._table(ORIGINAL, request.judge)
         judged = {name: table for name, table in self._judged(request.judge).items() if not parse(name).is_gate}
         steps = {name: series.gate_steps(original, table) for name, table in judged.items()}
-        control = steps.get(MIRRORED, ())
-        shown = {name: found for name, found in steps.items() if name != MIRRORED} or steps
+        controls = {name: control_of(name) for name in steps}
+        shown = {name: found for name, found in steps.items() if name not in controls.values()} or steps
+        control = {name: steps[controls[name]] for name in shown if controls[name] in steps and controls[name] != name}
         return plots.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:

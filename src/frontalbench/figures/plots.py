@@ -270,10 +270,12 @@ def _curve(gains: Gains, key: str, degrees: Float) -> curves.Curve:
     return curves.smooth(yaw, values, group_of(gains.person, people), degrees, people=people, moves=-gains.moves)
 
 
-def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] = (), *, title: str = "", notice: str = "") -> Figure:
+def gate_sweep(
+    variants: Mapping[str, Sequence[Step]], control: Mapping[str, Sequence[Step]] | None = None, *, title: str = "", notice: str = ""
+) -> Figure:
     """Mean identity gain over all probes, with a band of 95 % over people, against the share of them whose frontal is taken: one gate per point.
 
-    ``variants``: name -> steps (:func:`frontalbench.figures.series.gate_steps`); ``control``: the control's, pale and dashed in every panel.
+    ``variants``: name -> steps (:func:`frontalbench.figures.series.gate_steps`); ``control``: the same of each one's control, pale and dashed.
     Raises :class:`BadInput` when no gate turns anything.
     """
     usable = {name: list(steps) for name, steps in variants.items() if any(step.share > 0 for step in steps)}
@@ -285,8 +287,9 @@ def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] =
             share = [100 * step.share for step in steps]
             tint = palette.colour(name)
             axes.fill_between(share, [step.low for step in steps], [step.high for step in steps], color=tint, alpha=0.18, linewidth=0)
-            if control:
-                axes.plot([100 * s.share for s in control], [s.gain for s in control], color=palette.ORIGINAL_COLOUR, **_LOOKS["net"][0])
+            beside = (control or {}).get(name, ())
+            if beside:
+                axes.plot([100 * s.share for s in beside], [s.gain for s in beside], color=palette.ORIGINAL_COLOUR, **_LOOKS["net"][0])
             axes.plot(share, [step.gain for step in steps], color=tint, marker=palette.marker(name), markersize=3)
             best = max(steps, key=lambda step: (step.gain, step.angle))
             axes.annotate(
@@ -307,7 +310,7 @@ def gate_sweep(variants: Mapping[str, Sequence[Step]], control: Sequence[Step] =
             Line2D([], [], color=ink, marker="o", markersize=3, label="gates from 90° (left) to 0° in steps of 5° (band: 95 % interval)")
         ]
         if control:
-            keys.append(Line2D([], [], color=ink, label="the control: the same gates over mirror", **_LOOKS["net"][0]))
+            keys.append(Line2D([], [], color=ink, label="the control: the same over mirror images", **_LOOKS["net"][0]))
         made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
         return _finish(made, title, notice)
 

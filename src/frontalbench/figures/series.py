@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -163,15 +163,26 @@ SWEEP = tuple(float(angle) for angle in range(0, 95, 5))
 
 def gate_steps(original: pa.Table, table: pa.Table, angles: Sequence[float] = SWEEP) -> list[gates.Step]:
     """What gates at ``angles`` give between the photograph and one variant (:func:`frontalbench.compare.gates.sweep`), over all probes whose
-    photograph has an embedding; a probe without a frontal keeps the photograph."""
+    photograph has an embedding; a probe without a frontal keeps the photograph. Strangers' references are left out too, no interval without them."""
     made = gains("", original, table)
     before = _usable(original)
     role, subject, yaw = strings(original, "role"), strings(original, "subject"), numbers(original, "yaw")
     rows = [row for row in before.values() if role[row] == "probe"]
-    value = dict(zip(made.image_id.tolist(), made.identity.tolist(), strict=True))
+    place = {name: i for i, name in enumerate(made.image_id.tolist())}
     names = strings(original, "image_id")
-    gain = np.array([value.get(names[row], np.nan) for row in rows], np.float64)
-    return gates.sweep(yaw[rows], gain, subject[rows].astype(np.str_), angles)
+    at = np.array([place.get(names[row], -1) for row in rows], np.int64)
+    gain = np.where(at >= 0, made.identity[np.maximum(at, 0)], np.nan) if len(made.identity) else np.full(len(rows), np.nan)
+    steps = gates.sweep(yaw[rows], gain, subject[rows].astype(np.str_), angles)
+    if made.moves is None or not len(made.identity):
+        return [replace(step, low=np.nan, high=np.nan) for step in steps]
+    person, turn = _person(subject)[rows], np.nan_to_num(np.abs(yaw[rows]), nan=-1.0)
+    moves = np.where((at >= 0)[:, None], -made.moves[np.maximum(at, 0)], 0.0)
+    found = []
+    for step in steps:
+        taken = (turn >= step.angle) & np.isfinite(gain)
+        one = pair_groups.mean_estimate(np.where(taken, np.nan_to_num(gain), 0.0), person, np.where(taken[:, None], moves, 0.0))
+        found.append(replace(step, low=one.low, high=one.high))
+    return found
 
 
 def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:

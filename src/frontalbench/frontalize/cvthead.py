@@ -80,9 +80,10 @@ class CvtHeadFamily:
     def __init__(
         self, locate: points68.Locate, matte: Matte, flame: Flame, mesh: Mesh, fit: fitting.Encoder, network: CvtHead, device: torch.device
     ) -> None:
+        """``network``: made ready for use (:func:`~frontalbench.networks.cvthead.ready`)."""
         self._locate, self._matte, self._flame, self._device = locate, matte, flame, device
         self._mesh = Mesh(*(getattr(mesh, name).to(device) for name in Mesh.__dataclass_fields__))
-        self._fit, self._network = folded(fit).to(device), ready(network).to(device)
+        self._fit, self._network = folded(fit).to(device), network.to(device)
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crops do."""
@@ -205,5 +206,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> CvtHeadFr
     place = runtime.torch_device(device)
     matte = matting.load(cut_out, threads=threads, device=device).matte
     locate = points68.loaded(card, threads=threads, device=device)
-    family = CvtHeadFamily(locate, matte, flame, mesh, fit, network, place)
+    family = CvtHeadFamily(locate, matte, flame, mesh, fit, ready(network), place)
     return CvtHeadFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))

@@ -59,6 +59,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[F
     flow_net, generator = checkpoints.unfilled(FlowNet), checkpoints.unfilled(Generator)
     for network, key in ((flow_net, "flow"), (generator, "generator")):
         checkpoints.fill(network, checkpoints.load(paths[key]), paths[key])
+    flow_net.without_unused()
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = FfwmFamily(points68.loaded(card, threads=threads, device=device), flow_net, generator, place)

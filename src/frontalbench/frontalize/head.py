@@ -52,7 +52,7 @@ class Head:
     ``shape`` (N, 3): vertices without pose; ``source`` (N, 3): the same vertices as the photograph shows them (its tilt taken out); ``still`` (N,): 0
     where a vertex turns with the head, 1 where it stands still; ``mirror`` (N, 3) and ``mirror_weights`` (N, 3): each vertex's mirror image as a mean
     of three vertices; ``triangles`` (T, 3), wound so that normals of a frontal face have negative z; ``occluders`` (O, 3): fewer triangles that
-    hide as much.
+    hide as much; ``detail``: samples per cm that say its form, at most half of the picture's resolution is used.
     """
 
     shape: Float
@@ -62,6 +62,7 @@ class Head:
     mirror_weights: Float
     triangles: Int
     occluders: Int
+    detail: float = 4.0
 
 
 @dataclass(frozen=True)
@@ -184,12 +185,13 @@ def symmetrised(shape: Float, mirror: Int, seen: Float, strength: float) -> Floa
 
 def vertex_normals(vertices: Float, triangles: Int) -> Float:
     """Unit normals (N, 3), area-weighted; (0, 0, -1) faces the camera; zero for vertices without triangles."""
-    a, b, c = vertices[triangles[:, 0]], vertices[triangles[:, 1]], vertices[triangles[:, 2]]
-    normals = np.cross(b - a, c - a)
+    i, j, k = np.ascontiguousarray(triangles.T)
+    # Written out by column: np.cross and sums over rows of three take three times as long.
+    (ux, vx), (uy, vy), (uz, vz) = ((line[j] - line[i], line[k] - line[i]) for line in np.ascontiguousarray(vertices.T))
+    corners = np.concatenate([i, j, k])
     total = np.zeros_like(vertices)
-    for axis in range(3):
-        weights = np.repeat(normals[:, axis], 3)
-        total[:, axis] = np.bincount(triangles.reshape(-1), weights=weights, minlength=len(vertices))
+    for axis, normal in enumerate((uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)):
+        total[:, axis] = np.bincount(corners, weights=np.tile(normal, 3), minlength=len(vertices))
     length = np.linalg.norm(total, axis=1, keepdims=True)
     unit: Float = total / np.maximum(length, 1e-12)
     return unit

@@ -17,7 +17,7 @@ from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import feather, smoothstep
 from frontalbench.geometry.raster import interpolate, rasterize
 from frontalbench.images import RGB
-from frontalbench.types import Bool, Float, Float32, Int
+from frontalbench.types import Bool, Float, Float32
 
 TURNING = 0.15
 """Parts of the head whose ``still`` is below this count as turning."""
@@ -68,65 +68,82 @@ def render_seen(
     # How much of the surface that the result shows the photograph shows: 1 where both look at it alike, 0 where it turned away.
     ratio = np.clip(facing / np.maximum(wanted, 0.15), 0.0, 1.0)
     grazing = smoothstep(facing, 0.45, 0.2) * smoothstep(wanted - facing, 0.2, 0.4) * (head.still == 0.0)
-    inwards = _spill(texture, source[:, :2], normals[:, :2], grazing, head.triangles, filling.spill * unit)
+    inwards = _spill(texture, source[:, :2], normals[:, :2], grazing, head, filling.spill * unit)
     here = np.column_stack([source[:, :2] - inwards, ratio, head.shape])
     there = (here[head.mirror] * head.mirror_weights[..., None]).sum(axis=1)
-    # The maps are smooth, so half the resolution is enough for them; colours are taken through them at the full one.
-    half = (side + 1) // 2
-    drawn = rasterize(_halved(target), head.triangles, (half, half))
+    # The maps are as smooth as the head, so a few samples a centimetre are enough; colours are taken through them at the full resolution.
+    grid = max(2, round(unit / head.detail))
+    small, unit_small = -(-side // grid), unit / grid
+    drawn = rasterize(_thinned(target, grid), head.triangles, (small, small))
     maps = interpolate(drawn, head.triangles, np.column_stack([here, there, head.still]))
     still = maps[..., 12]
-    reach = filling.clear * unit / 2.0
-    seen = _what_is_seen(_halved(source), head, half, reach)
+    reach = filling.clear * unit_small
+    seen = _what_is_seen(_thinned(source, grid), head, small, reach)
     beside, near = _carried(maps[..., 3:6], (still < TURNING) & (drawn.triangle >= 0), reach)
-    quality = _quality(maps[..., :6], np.where(near, beside, maps[..., 3:6]), still, seen, filling)
+    quality = _quality(maps[..., :6], np.where(near, beside, maps[..., 3:6]), still, seen, filling, grid)
     flipped_beside = np.where(near, beside * np.array([-1.0, 1.0, 1.0], dtype=np.float32), maps[..., 9:12])
-    mirrored_quality = _quality(maps[..., 6:12], flipped_beside, still, seen, filling)
+    mirrored_quality = _quality(maps[..., 6:12], flipped_beside, still, seen, filling, grid)
     if plate is not None:
-        at = _halved_maps(maps[..., 6:8])
-        mirrored_quality *= cv2.remap(_half(plate.inside, half), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    seen_directly = _doubled(quality * (drawn.triangle >= 0), side)
-    share = _share(quality, mirrored_quality, still, filling, unit / 2.0)
-    result = _sample(texture, _doubled(maps[..., :2], side))
+        at = _thinned_maps(maps[..., 6:8], grid)
+        mirrored_quality *= cv2.remap(_averaged(plate.inside, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    seen_directly = _filled_in(quality * (drawn.triangle >= 0), grid, side)
+    share = _share(quality, mirrored_quality, still, filling, unit_small)
+    result = _sample(texture, _filled_in(maps[..., :2], grid, side))
     if share is not None:
         coarse, flipped = _sample(texture, maps[..., :2]), _sample(texture, maps[..., 6:8])
-        tone = _tone(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit / 2.0)
-        blend = _doubled(np.dstack([tone, share]), side)
-        mirrored = _sample(texture, _doubled(maps[..., 6:8], side)) + blend[..., :3]
-        mixed = result + blend[..., 3:] * (mirrored - result)
-        result = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+        tone = _tone(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
+        # Only the part of the picture that shows something of the mirror image.
+        rows, columns = (_span(share.max(axis=axis) > 0.0) for axis in (1, 0))
+        part = (slice(grid * rows.start, min(side, grid * rows.stop)), slice(grid * columns.start, min(side, grid * columns.stop)))
+        height, width = part[0].stop - part[0].start, part[1].stop - part[1].start
+        mirrored = _sample(texture, _filled_in(maps[..., 6:8], grid, side)[part])
+        blend = _filled_in(np.dstack([tone, share]), grid, side)[part]
+        mirrored = cv2.add(mirrored, np.ascontiguousarray(blend[..., :3]), dtype=cv2.CV_8U)
+        much = np.ascontiguousarray(blend[..., 3])
+        result[part] = cv2.blendLinear(np.ascontiguousarray(result[part]), mirrored, 1.0 - much, much).reshape(height, width, 3)
         quality = np.maximum(quality, share * mirrored_quality)
     if plate is not None:
         lost = smoothstep(quality, 0.4, 0.1) * smoothstep(still, 0.05, 0.4)
-        weight = _doubled(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * unit / 2.0)), side)[..., None]
-        result = np.clip(np.rint(result + weight * (plate.behind - result)), 0, 255).astype(np.uint8)
+        weight = np.clip(_filled_in(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * unit_small)), grid, side), 0.0, 1.0)
+        result = np.asarray(cv2.blendLinear(result, plate.behind, 1.0 - weight, weight), dtype=np.uint8)
     holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
-    return _inpaint(result, holes, unit), seen_directly
+    return _inpaint(result, holes, unit, grid), seen_directly
 
 
-def _halved(pixels: Float) -> Float:
-    """Points (N, 3) in pixels of a picture -> pixels of the same picture at half resolution; depth halves with them."""
-    halved = pixels / 2.0
-    halved[:, :2] -= 0.25
-    return halved
+def _span(there: Bool) -> slice:
+    """From the first to the last that is there."""
+    places = np.flatnonzero(there)
+    return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)
 
 
-def _halved_maps(places: Float32) -> Float32:
-    """Places (H, W, 2) in pixels of a picture -> pixels of the same picture at half resolution."""
-    return np.ascontiguousarray(places) * np.float32(0.5) - np.float32(0.25)
+def _thinned(pixels: Float, grid: int) -> Float:
+    """Points (N, 3) in pixels of a picture -> pixels of the same picture with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
+    thinned = pixels / grid
+    thinned[:, :2] += 0.5 / grid - 0.5
+    return thinned
 
 
-def _half(mask: Float32, side: int) -> Float32:
-    return np.asarray(cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA), dtype=np.float32)
+def _thinned_maps(places: Float32, grid: int) -> Float32:
+    """The same for places (H, W, 2)."""
+    return np.ascontiguousarray(places) * np.float32(1.0 / grid) + np.float32(0.5 / grid - 0.5)
 
 
-def _doubled(maps: Float32, side: int) -> Float32:
-    """Fields at half resolution -> the full one, ``side`` pixels."""
-    double = cv2.resize(np.ascontiguousarray(maps), (2 * maps.shape[1], 2 * maps.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(double[:side, :side], dtype=np.float32)
+def _averaged(mask: Float32, grid: int) -> Float32:
+    """A mask with one pixel for ``grid`` x ``grid``; beyond its border it goes on."""
+    beyond = [-side % grid for side in mask.shape]
+    whole = cv2.copyMakeBorder(mask, 0, beyond[0], 0, beyond[1], cv2.BORDER_REPLICATE)
+    size = (whole.shape[1] // grid, whole.shape[0] // grid)
+    return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, triangles: Int, reach: float, steps: int = 5) -> Float:
+def _filled_in(maps: Float32, grid: int, side: int) -> Float32:
+    """Fields with one pixel for ``grid`` x ``grid`` -> the full resolution, ``side`` pixels."""
+    size = (grid * maps.shape[1], grid * maps.shape[0])
+    whole = cv2.resize(np.ascontiguousarray(maps), size, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(whole[:side, :side], dtype=np.float32)
+
+
+def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, head: Head, reach: float, steps: int = 5) -> Float:
     """How far (pixels, (N, 2)) vertices must be moved inwards so as not to take the background for skin.
 
     At the outline of a face a fit is easily some millimetres too wide, and what was seen edge-on is what the front shows largest. So each
@@ -156,9 +173,13 @@ def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, triangl
     total = np.zeros(len(places))
     total[rim] = depth
     # Neighbours move alike, or the outline would fray.
+    triangles = head.triangles
     corners = np.maximum(np.bincount(triangles.reshape(-1), minlength=len(places)), 1)
     for _ in range(4):
-        total = np.bincount(triangles.reshape(-1), weights=np.repeat(total[triangles].mean(axis=1), 3), minlength=len(places)) / corners
+        some = total != 0.0
+        i, j, k = triangles[some[triangles[:, 0]] | some[triangles[:, 1]] | some[triangles[:, 2]]].T
+        mean = (total[i] + total[j] + total[k]) / 3.0
+        total = np.bincount(np.concatenate([i, j, k]), weights=np.tile(mean, 3), minlength=len(places)) / corners
     moves[rim] = direction * (total[rim] * grazing[rim])[:, None]
     return moves
 
@@ -208,13 +229,13 @@ def _carried(places: Float32, inside: Bool, reach: float) -> tuple[Float32, Bool
     return np.where(inside[..., None], places, mean), share > 1e-3
 
 
-def _quality(place: Float32, beside: Float32, still: Float32, seen: Float32, filling: Filling) -> Float32:
+def _quality(place: Float32, beside: Float32, still: Float32, seen: Float32, filling: Filling, grid: int) -> Float32:
     """How well the photograph shows the points at ``place`` (H, W, 6: x, y, share of surface, place on the head), 0..1.
 
     A point is hidden where the photograph shows another part of the head in its place. Still surroundings are always seen from the front,
     but not where the head covers them: where the photograph has another part of the head beside them than the result has (``beside``: (H, W, 3)).
     """
-    at = _halved_maps(place[..., :2])
+    at = _thinned_maps(place[..., :2], grid)
     there = cv2.remap(seen, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     apart = np.square(there[..., :3] - place[..., 3:6])
     visible = smoothstep(np.sqrt(apart[..., 0] + apart[..., 1] + apart[..., 2]), filling.far, filling.near)
@@ -231,11 +252,11 @@ def _sample(texture: RGB, places: Float32) -> RGB:
     return np.asarray(sampled, dtype=np.uint8)
 
 
-def _inpaint(picture: RGB, holes: Bool, pixels_per_cm: float) -> RGB:
-    """Fill ``holes`` (half resolution) from around them."""
+def _inpaint(picture: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
+    """Fill ``holes`` (one for ``grid`` x ``grid`` pixels) from around them."""
     if not holes.any():
         return picture
     side = picture.shape[0]
-    mask = np.repeat(np.repeat(holes.astype(np.uint8), 2, axis=0), 2, axis=1)[:side, :side]
+    mask = np.repeat(np.repeat(holes.astype(np.uint8), grid, axis=0), grid, axis=1)[:side, :side]
     filled = cv2.inpaint(picture, np.ascontiguousarray(mask), max(2.0, 0.3 * pixels_per_cm), cv2.INPAINT_TELEA)
     return np.asarray(filled, dtype=np.uint8)

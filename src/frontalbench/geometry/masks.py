@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import cv2
@@ -24,13 +25,16 @@ def smoothstep(values: npt.ArrayLike, low: float, high: float) -> npt.NDArray[An
     return smooth
 
 
+@functools.lru_cache(maxsize=4)
 def border_mask(side: int, feather: float = 0.12) -> Mask:
     """A square mask that is 1 inside and falls smoothly to 0 at the border over ``feather`` of the side, corners rounded."""
     ramp = (np.arange(side) + 0.5) / side
     inset = feather * np.ones(2)
     dx = np.maximum(inset[0] - np.minimum(ramp, 1.0 - ramp), 0.0) / feather
     distance = np.hypot(dx[None, :], dx[:, None])
-    return smoothstep(distance, 1.0, 0.0).astype(np.float32)
+    mask: Mask = smoothstep(distance, 1.0, 0.0).astype(np.float32)
+    mask.flags.writeable = False  # one array for everybody
+    return mask
 
 
 def feather(mask: Bool | Mask, sigma: float) -> Mask:

@@ -101,6 +101,12 @@ def made(frontalizer: str, enhancement: str = PLAIN) -> str:
     return f"{frontalizer}.{enhancement}"
 
 
+def control_of(name: str) -> str:
+    """What a variant is held against: the same made of mirror images (``fuse_mean@0.3:mirror.none`` for a fusion, ``mirror.none`` for a frontal)."""
+    one = parse(name)
+    return f"{one.prefix}:{MIRRORED}" if one.recipe else MIRRORED
+
+
 @functools.cache
 def parse(name: str) -> Variant:
     """The variant of a name. A name without a colon is taken as it is (whether its cards exist is the plan's to ask).
