@@ -193,7 +193,7 @@ def _tag(image: Image.Image, number: int) -> Any:
     return getattr(image, "tag_v2", {}).get(number)
 
 
-def _deep_colours(image: Image.Image) -> bool:
+def _deep_colours(image: ImageFile.ImageFile) -> bool:
     """Whether the file has colours of 16 bits, of which Pillow keeps the upper 8. Call before ``load``.
 
     Raises :class:`Unreadable` for those that nothing here reads: Pillow would take other bytes for them.

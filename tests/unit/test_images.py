@@ -334,7 +334,7 @@ def _tiff(values: np.ndarray, *, white_is_zero: bool = False, planes: bool = Fal
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("white_is_zero", [False, True])
-def test_a_tiff_whose_zero_is_white_is_no_negative_whatever_its_number_type(kind: type, white_is_zero: bool) -> None:
+def test_a_tiff_whose_zero_is_white_is_no_negative_whatever_its_number_type(kind: type[object], white_is_zero: bool) -> None:
     grey = _picture()[..., 0]
     stored = (255 - grey) if white_is_zero else grey
     scaled = {np.uint8: stored, np.uint16: stored.astype(np.uint16) * 257, np.float32: stored.astype(np.float32) / 255}[kind]
