@@ -161,7 +161,7 @@ def _decode_with_pillow(data: bytes, max_side: int) -> Decoded:
                     raise Unreadable(f"{image.width} x {image.height} pixels: more than {MAX_PIXELS:,}")
                 if image.format == "JPEG":
                     image.draft("RGB", (max_side, max_side))
-                deep = any(str(part).startswith(_DEEP_COLOUR) for tile in image.tile for part in _parts(tile[3]))
+                deep = _deep_colours(image)
                 image.load()
                 shallow, note = _of_depth_8(image, data if deep else None)
                 turn = _TURNS.get(_orientation(image))
@@ -184,15 +184,33 @@ _GREY: Final = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Pillow's modes of grey values with more than 8 bits."""
 
 
-def _parts(arguments: Any) -> tuple[Any, ...]:
-    return arguments if isinstance(arguments, tuple) else (arguments,)
+_BITS, _WHITE_OR_BLACK, _PLANES = 258, 262, 284
+"""Tags of TIFF 6.0: bits of each value, what zero means (0: white, 1: black), how colours lie (2: each in a plane of its own)."""
+
+
+def _tag(image: Image.Image, number: int) -> Any:
+    """A TIFF's tag as Pillow gives it; None for other formats and where it is not there."""
+    return getattr(image, "tag_v2", {}).get(number)
+
+
+def _deep_colours(image: ImageFile.ImageFile) -> bool:
+    """Whether the file has colours of 16 bits, of which Pillow keeps the upper 8. Call before ``load``.
+
+    Raises :class:`Unreadable` for those that nothing here reads: Pillow would take other bytes for them.
+    """
+    if image.mode not in _GREY and _tag(image, _PLANES) == 2 and 16 in (_tag(image, _BITS) or ()):
+        raise Unreadable("a TIFF whose colours lie in separate planes of 16 bits; save the picture with 8 bits")
+    parts = [part for tile in image.tile for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
+    if image.format == "PPM":
+        return image.mode == "RGB" and 65535 in parts  # a smaller number in the header is white itself, and Pillow scales by it
+    return any(str(part).startswith(_DEEP_COLOUR) for part in parts)
 
 
 def _of_depth_8(image: Image.Image, deep: bytes | None) -> tuple[Image.Image, str]:
     """The loaded ``image`` with 8 bits a value, and a note. ``deep``: the file's bytes where its colours have 16."""
     if image.mode in _GREY:
         grey, note = to_bytes(np.asarray(image))
-        return Image.fromarray(grey), note
+        return Image.fromarray(255 - grey if _tag(image, _WHITE_OR_BLACK) == 0 else grey), note  # Pillow turns 8 bits itself
     if deep is None:
         return image, ""
     bgr = cv2.imdecode(np.frombuffer(deep, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -203,7 +221,9 @@ def _of_depth_8(image: Image.Image, deep: bytes | None) -> tuple[Image.Image, st
         return image, note  # Pillow's upper 8 bits are what they should be
     made = Image.fromarray(colours)
     if image.mode in ("RGBA", "LA"):
-        made.putalpha(image.getchannel("A"))
+        opacity = bgr[..., 3] if bgr.shape[2] == 4 else None
+        of_low_bits = opacity is not None and int(opacity.max(initial=0)) <= 4095
+        made.putalpha(Image.fromarray(to_bytes(opacity)[0]) if opacity is not None and of_low_bits else image.getchannel("A"))
     return made, note
 
 

@@ -218,6 +218,9 @@ def test_text_that_is_wanted_as_text_stays_text() -> None:
     [
         ({"statistics": {"resamples": "many"}}, "statistics.resamples: 'many' is text; expected a whole number"),
         ({"statistics": {"resamples": "2.5"}}, "statistics.resamples: '2.5' is text; expected a whole number"),
+        ({"statistics": {"resamples": 2000.0}}, "statistics.resamples: 2000.0 is a number; expected a whole number"),
+        ({"examples": 3.0}, "examples: 3.0 is a number; expected a whole number"),
+        ({3: ["w600k_mbf"]}, "3: unknown key"),
         ({"datasets": ["Mine"]}, "datasets[0]: 'Mine' does not fit; expected small letters, digits"),
         ({"datasets": [{"name": "Mine"}]}, "datasets[0].name: 'Mine' does not fit; expected small letters"),
         ({"backbones": ["AdaFace"]}, "backbones[0]: 'AdaFace' does not fit; expected small letters"),

@@ -198,3 +198,23 @@ def test_shards_are_counted_without_what_the_card_leaves_out(tmp_path: Path, mon
 
 def test_the_number_of_shards_grows_in_steps_of_two() -> None:
     assert [listing.shards_for(n) for n in (0, 1, 399, 799, 800, 1599, 1600, 13_000, 1_000_000)] == [1, 1, 1, 1, 2, 2, 4, 32, 64]
+
+
+def test_a_pipe_or_a_device_under_a_pictures_name_does_not_hold_up_the_plan(tmp_path: Path) -> None:
+    root = people(tmp_path / "lfw", 2)
+    os.mkfifo(root / "P_00" / "P_00_0009.jpg")
+    (root / "P_01" / "P_01_0009.jpg").symlink_to("/dev/zero")
+    cache = FileCache(None, root)
+    made: list[dict[str, str]] = []
+    thread = threading.Thread(target=lambda: made.append(listing.fingerprints(kit.card("lfw", root), cache=cache)), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert made, "still reading"
+    assert cache.sha256(str(root / "P_00" / "P_00_0009.jpg")) == MISSING
+
+
+def test_a_number_of_shards_or_people_is_written_without_a_point(tmp_path: Path) -> None:
+    root = people(tmp_path / "lfw", 2)
+    for options in ({"shards": 2.0}, {"limit": 1.0}):
+        with pytest.raises(BadConfig, match=r"whole number|not allowed|does not fit"):
+            kit.card("lfw", root).with_options(options)

@@ -219,3 +219,12 @@ def test_missing_weights_stop_a_folder_command_with_what_to_do(tmp_path: Path, p
     assert "fetch_weights.py --card backbone/arcface_y1" in done.stderr
     assert f"FRONTALBENCH_WEIGHTS={tmp_path / 'mirror'}" in done.stderr and str(tmp_path / "store") in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_failures_in_a_list_are_kept_when_a_spreadsheet_saved_it_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    text = "image_id,identity,status,detail,file,photo,frontalizer\na.jpg,a,no_face,,,a.jpg,mesh\n"
+    (tmp_path / folders.ROWS).write_text(text, encoding=encoding)
+    entries = folders.read_list(tmp_path / folders.ROWS, tmp_path)
+    assert entries is not None
+    assert [(entry.name, entry.status, entry.frontalizer) for entry in entries] == [("a.jpg", "no_face", "mesh")]

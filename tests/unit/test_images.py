@@ -296,3 +296,76 @@ def test_a_tiff_of_a_number_type_that_is_not_read_says_what_to_do() -> None:
     assert done
     with pytest.raises(Unreadable, match=r"number type.*8 bits"):
         images.decode(coded.tobytes())
+
+
+def _tiff(values: np.ndarray, *, white_is_zero: bool = False, planes: bool = False) -> bytes:
+    """An uncompressed little-endian TIFF of ``values`` (H, W) or (H, W, C), as Pillow and OpenCV cannot write it; C 4: with opacity."""
+    height, width, channels = (*values.shape, 1)[:3]
+    kinds = {"u": 1, "i": 2, "f": 3}
+    each = values.dtype.itemsize * height * width * (1 if planes else channels)
+    parts = channels if planes else 1
+    entries = {
+        256: [width],
+        257: [height],
+        258: [values.dtype.itemsize * 8] * channels,
+        259: [1],
+        262: [(0 if white_is_zero else 1) if channels == 1 else 2],
+        273: [8 + each * part for part in range(parts)],
+        277: [channels],
+        278: [height],
+        279: [each] * parts,
+        284: [2 if planes else 1],
+        339: [kinds[values.dtype.kind]] * channels,
+    } | ({338: [2]} if channels == 4 else {})
+    pixels = (np.moveaxis(values, -1, 0) if planes else values).tobytes()
+    start = 8 + len(pixels)
+    behind = start + 2 + 12 * len(entries) + 4
+    table, more = len(entries).to_bytes(2, "little"), b""
+    for tag, numbers in sorted(entries.items()):
+        coded = np.array(numbers, "<u4").tobytes()
+        table += tag.to_bytes(2, "little") + (4).to_bytes(2, "little") + len(numbers).to_bytes(4, "little")
+        if len(numbers) == 1:
+            table += coded
+        else:
+            table += (behind + len(more)).to_bytes(4, "little")
+            more += coded
+    return b"II*\0" + start.to_bytes(4, "little") + pixels + table + bytes(4) + more
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("white_is_zero", [False, True])
+def test_a_tiff_whose_zero_is_white_is_no_negative_whatever_its_number_type(kind: type[object], white_is_zero: bool) -> None:
+    grey = _picture()[..., 0]
+    stored = (255 - grey) if white_is_zero else grey
+    scaled = {np.uint8: stored, np.uint16: stored.astype(np.uint16) * 257, np.float32: stored.astype(np.float32) / 255}[kind]
+    decoded = images.decode(_tiff(scaled, white_is_zero=white_is_zero))
+    assert np.abs(decoded[..., 0].astype(int) - grey).max() <= 1
+
+
+def test_colours_in_separate_planes_are_read_with_8_bits_and_refused_with_16() -> None:
+    picture = _picture()
+    np.testing.assert_array_equal(images.decode(_tiff(picture, planes=True)), picture)
+    with pytest.raises(Unreadable, match=r"separate planes of 16 bits; save the picture with 8 bits"):
+        images.decode(_tiff(picture.astype(np.uint16) * 257, planes=True))
+
+
+def test_low_bits_of_a_16_bit_ppm_are_scaled_up_where_its_header_says_16() -> None:
+    picture = _picture()
+
+    def ppm(highest: int, factor: int) -> bytes:
+        return b"P6 64 48 %d\n" % highest + (picture.astype(np.uint16) * factor).astype(">u2").tobytes()
+
+    decoded, note = images.decode_with_note(ppm(65535, 16))
+    assert np.abs(decoded.astype(int) - picture).max() <= 1
+    assert "taken as 12 bits in a 16-bit file" in note
+    for highest, factor in ((65535, 257), (4095, 16), (1023, 4)):  # the header says what white is: no guess, no note
+        decoded, note = images.decode_with_note(ppm(highest, factor))
+        assert np.abs(decoded.astype(int) - picture).max() <= 2
+        assert note == ""
+
+
+def test_opacity_of_12_bits_in_16_is_opacity_of_12_bits() -> None:
+    picture = _picture()
+    opaque = np.full((*picture.shape[:2], 1), 4095, np.uint16)
+    decoded = images.decode(_tiff(np.concatenate([picture.astype(np.uint16) * 16, opaque], axis=-1)))
+    assert np.abs(decoded.astype(int) - picture).max() <= 1

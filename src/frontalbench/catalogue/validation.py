@@ -107,8 +107,17 @@ def problems(data: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """
     import jsonschema
 
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _strict_about_integers(jsonschema.Draft202012Validator)(schema)
     return sorted({line for error in validator.iter_errors(data) for line in _explain(error)})
+
+
+def _strict_about_integers(base: Any) -> Any:
+    """The validator of the schema library, for which a whole number is one that is written without a point: JSON takes 3.0 too, and ``range(3.0)``,
+    ``pictures[:3.0]`` and file names do not."""
+    import jsonschema
+
+    checker = base.TYPE_CHECKER.redefine("integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool))
+    return jsonschema.validators.extend(base, type_checker=checker)
 
 
 def read_as_meant(value: Any, schema: Mapping[str, Any], whole: Mapping[str, Any] | None = None) -> Any:
@@ -186,8 +195,8 @@ def _scalar(text: str, types: set[str]) -> Any:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest of ``known``, or an empty string."""
-    near = difflib.get_close_matches(word.lower(), {k.lower(): k for k in known}, n=1, cutoff=0.6)
     by_lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(str(word).lower(), by_lower, n=1, cutoff=0.6)
     return f"; did you mean '{by_lower[near[0]]}'?" if near else ""
 
 
@@ -198,9 +207,9 @@ def _explain(error: Any) -> list[str]:
     if kind == "additionalProperties":
         properties = error.schema.get("properties", {})
         patterns = error.schema.get("patternProperties", {})
-        unknown = [k for k in value if k not in properties and not any(re.search(p, k) for p in patterns)]
+        unknown = [k for k in value if k not in properties and not any(re.search(p, str(k)) for p in patterns)]
         allowed = f"; allowed: {', '.join(properties)}" if properties else ""
-        return [f"{_join(where, k)}: unknown key{did_you_mean(k, properties) or allowed}" for k in unknown]
+        return [f"{_join(where, str(k))}: unknown key{did_you_mean(k, properties) or allowed}" for k in unknown]
     if kind == "required":
         return [f"{_join(where, key)}: missing{_hint(error.schema, key)}" for key in rule if key not in value]
     where = where or "(top)"

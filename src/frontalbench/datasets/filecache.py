@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -95,8 +96,11 @@ class FileCache:
         if entry is not None and (parse is None or len(entry) >= 4):
             return entry
         try:
-            with open(path, "rb") as handle:  # noqa: PTH123
+            # Not a plain open: that waits for ever at a named pipe. And no end of a device is ever reached.
+            with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as handle:
                 info = os.fstat(handle.fileno())
+                if not stat.S_ISREG(info.st_mode):
+                    return None
                 if parse is None:
                     entry = [info.st_size, info.st_mtime_ns, hashlib.file_digest(handle, "sha256").hexdigest()]
                 else:

@@ -152,7 +152,7 @@ def read_list(path: Path, top: Path) -> list[Origin] | None:
     """The rows of a ``rows.csv`` with names relative to ``top``; None when these commands did not write it."""
     below = "" if path.parent == top else f"{text_of(path.parent.relative_to(top).as_posix())}/"
     try:
-        with path.open(newline="", encoding="utf-8") as handle:
+        with path.open(newline="", encoding="utf-8-sig") as handle:
             reader = csv.DictReader(handle)
             if not set(reader.fieldnames or []) >= _OURS:
                 return None
