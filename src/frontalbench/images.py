@@ -237,7 +237,8 @@ _TURNS: Final = {
     8: Image.Transpose.ROTATE_90,
 }
 """What makes a picture of each EXIF orientation upright (TIFF 6.0, tag 274)."""
-_XMP_ORIENTATION: Final = re.compile(r"tiff:Orientation\s*(?:=\s*[\"']|>)\s*([1-8])")
+_XMP_PREFIX: Final = re.compile(r"xmlns:([\w.-]+)\s*=\s*[\"']http://ns\.adobe\.com/tiff/1\.0/[\"']")
+_XMP_ORIENTATION: Final = r"\b{prefix}:Orientation\b(?:\s*=\s*[\"']|[^<>]*>)\s*([1-8])\b"
 
 
 def _orientation(image: Image.Image) -> int:
@@ -246,7 +247,9 @@ def _orientation(image: Image.Image) -> int:
     if own is not None:
         return int(own)
     text = image.info.get("XML:com.adobe.xmp") or image.info.get("xmp") or b""
-    found = _XMP_ORIENTATION.search(text if isinstance(text, str) else text.decode("utf-8", "replace"))
+    words = text if isinstance(text, str) else text.decode("utf-8", "replace")
+    prefix = _XMP_PREFIX.search(words)
+    found = re.search(_XMP_ORIENTATION.format(prefix=re.escape(prefix[1] if prefix else "tiff")), words)
     return int(found[1]) if found else 1
 
 

@@ -228,3 +228,10 @@ def test_failures_in_a_list_are_kept_when_a_spreadsheet_saved_it_with_a_byte_ord
     entries = folders.read_list(tmp_path / folders.ROWS, tmp_path)
     assert entries is not None
     assert [(entry.name, entry.status, entry.frontalizer) for entry in entries] == [("a.jpg", "no_face", "mesh")]
+
+
+def test_a_pipe_under_a_pictures_name_is_named_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.jpg")
+    Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "y.png")
+    found = folders.look(tmp_path, "*")
+    assert [path.name for path in found.pictures] == ["y.png"] and [path.name for path in found.others] == ["x.jpg"]

@@ -260,12 +260,15 @@ def _with_jpeg_segment(jpeg: bytes, marker: int, content: bytes) -> bytes:
 
 XMP = (
     "<x:xmpmeta xmlns:x='adobe:ns:meta/' x:xmptk='{toolkit}'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>"
-    "<rdf:Description xmlns:tiff='http://ns.adobe.com/tiff/1.0/' {attribute}>{element}</rdf:Description></rdf:RDF></x:xmpmeta>"
+    "<rdf:Description {names} {attribute}>{element}</rdf:Description></rdf:RDF></x:xmpmeta>"
 )
+NAMES = "xmlns:tiff='http://ns.adobe.com/tiff/1.0/'"
 WAYS = [
     {"attribute": 'tiff:Orientation="6"', "element": ""},
     {"attribute": "tiff:Orientation='6'", "element": ""},
     {"attribute": "", "element": "<tiff:Orientation>6</tiff:Orientation>"},
+    {"attribute": "", "element": "<tiff:Orientation rdf:datatype='http://www.w3.org/2001/XMLSchema#integer'>6</tiff:Orientation>"},
+    {"names": "xmlns:t = 'http://ns.adobe.com/tiff/1.0/'", "attribute": "t:Orientation='6'", "element": ""},
 ]
 
 
@@ -273,7 +276,7 @@ WAYS = [
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("late", [False, True])
 def test_an_orientation_that_stands_only_in_xmp_is_obeyed_whatever_program_wrote_it(toolkit: str, way: dict[str, str], late: bool) -> None:
-    text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(toolkit=toolkit, **way).encode()
+    text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(**{"toolkit": toolkit, "names": NAMES, **way}).encode()
     data = _with_jpeg_segment(_bytes(Image.fromarray(_picture()), "JPEG"), 0xE1, text)
     if late:  # behind 90 KB of other segments, where a camera's preview or a long colour profile lies
         for _ in range(3):
@@ -285,7 +288,7 @@ def test_exif_is_believed_before_xmp() -> None:
     exif = Image.Exif()
     exif[0x0112] = 1
     data = _bytes(Image.fromarray(_picture()), "JPEG", exif=exif)
-    text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(toolkit="", **WAYS[0]).encode()
+    text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(toolkit="", names=NAMES, **WAYS[0]).encode()
     assert images.decode(_with_jpeg_segment(data, 0xE1, text)).shape == (48, 64, 3)
 
 

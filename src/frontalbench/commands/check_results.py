@@ -51,5 +51,6 @@ def main() -> int:
         with_configuration = f" --configfile {shlex.join(map(str, args.configfile))}" if args.configfile else ""
         print(f"to mend: snakemake --cores 2 $({own} --mend{with_configuration})", file=sys.stderr)
     if not found:
-        print(f"{args.results}: everything is as it was written", file=sys.stderr)
+        empty = next(args.results.rglob("*.parquet"), None) is None
+        print(f"{args.results}: {'no table is here' if empty else 'everything is as it was written'}", file=sys.stderr)
     return EXIT_FOUND if found and not args.mend else cli.EXIT_OK

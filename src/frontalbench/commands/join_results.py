@@ -21,7 +21,9 @@ def main() -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="RESULTS", help="folders that runs wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the tables, such as results/master/joined")
     parser.add_argument("--mixed-versions", action="store_true", help="join cells of different versions of libraries too")
-    parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="draws of people for the interval of KID (default: 2000)")
+    parser.add_argument(
+        "--resamples", type=cli.positive, default=2000, metavar="N", help="draws of people for the interval of KID (default: 2000)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
     args = parser.parse_args()
     found = beside.joined(args.folders, mixed=args.mixed_versions)

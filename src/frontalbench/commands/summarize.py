@@ -32,7 +32,9 @@ def main() -> int:
         "--distribution", nargs="*", default=[], metavar="FILE", help="tables of FID and KID (measure_distribution.py writes them)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="CSV to write (--metrics), or folder")
-    parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="draws of people for the interval of KID (default: 2000)")
+    parser.add_argument(
+        "--resamples", type=cli.positive, default=2000, metavar="N", help="draws of people for the interval of KID (default: 2000)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
     arguments = parser.parse_args()
     if arguments.metrics is not None:

@@ -118,6 +118,8 @@ def _walk(top: Path, folder: Path, pattern: str, above: frozenset[str], found: F
                 (found.pictures if picture else found.others).append(path)
             elif path.is_symlink():
                 (found.dangling if picture else found.others).append(path)
+            else:  # a pipe or a device: named among the others, never opened
+                found.others.append(path)
 
 
 def _matches(name: str, pattern: str) -> bool:
