@@ -82,7 +82,7 @@ def drawn(vertices, faces, found, photograph):
     picture = np.full((512, 512, 3), 255, np.uint8)
     for i in np.argsort(middle[:, 2]):
         corners = flat[faces[i]]
-        if np.cross(corners[1] - corners[0], corners[2] - corners[0]) < 0:  # y down: what faces us turns this way
+        if np.linalg.det(corners[1:] - corners[0]) < 0:  # y down: what faces us turns this way
             cv2.fillConvexPoly(picture, np.rint(corners * 16).astype(np.int32), colour[i].tolist(), cv2.LINE_AA, 4)
     return picture
 
