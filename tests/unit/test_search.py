@@ -15,7 +15,7 @@ from frontalbench import tables
 from frontalbench.compare import lineup, open_set
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
-from frontalbench.stages import search
+from frontalbench.tabulate import search
 from tests.unit.test_compare_cell import World, crowd, unit
 
 PEOPLE = 16

@@ -1,65 +1,8 @@
 #!/usr/bin/env python3
-"""Open-set search, line-ups and thresholds with intervals of their own, for the finished cells of a run.
-
-frontalbench search results --out results/search
-frontalbench search results --dataset frll --variant mesh.none gate@30:mesh.none --draws 50
-
-Nothing is computed anew but similarities: embeddings are read from the folder of results. Written: open_set.csv (FNIR at FPIR 10, 1 and 0.1 %,
-one half of the people enrolled in every draw), lineup.csv (share of line-ups of six that are chosen rightly, and its difference to the photographs by
-picture), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself). docs/search.md explains every column.
-"""
-
-from __future__ import annotations
-
-import math
-import sys
-from pathlib import Path
-from typing import Any
+"""Door to :mod:`frontalbench.commands.search_results`; ``--help`` says what it does and takes."""
 
 from frontalbench import cli
-from frontalbench.compare import open_set
-from frontalbench.files import atomic
-from frontalbench.stages import search
-from frontalbench.tabulate.write import csv_text
-
-
-def main() -> int:
-    parser = cli.parser(__doc__)
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/search)")
-    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
-    parser.add_argument("--variant", nargs="+", default=[], metavar="NAME", help="only these variants (the photographs always)")
-    parser.add_argument("--draws", type=cli.positive, default=open_set.DRAWS, metavar="N", help=f"galleries (default: {open_set.DRAWS})")
-    parser.add_argument(
-        "--enrolled",
-        type=float,
-        default=open_set.ENROLLED,
-        metavar="SHARE",
-        help=f"share of people enrolled (default: {open_set.ENROLLED:g})",
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the draws (default: 0)")
-    args = parser.parse_args()
-    if not 0.0 < args.enrolled < 1.0:
-        parser.error(f"--enrolled {args.enrolled:g}: expected a share between 0 and 1")
-    found = search.search_results(
-        args.results, datasets=args.dataset, variants=args.variant, draws=args.draws, enrolled=args.enrolled, seed=args.seed
-    )
-    out = args.out or args.results / "search"
-    for name, columns, rows in (
-        ("open_set.csv", search.OPEN_SET, found.open_set),
-        ("lineup.csv", search.LINEUP, found.lineup),
-        ("thresholds.csv", search.THRESHOLDS, found.thresholds),
-    ):
-        atomic.write_text(out / name, csv_text(columns, [[_plain(row.get(column)) for column in columns] for row in rows]))
-        sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
-    for note in found.notes:
-        sys.stderr.write(f"note: {note}\n")
-    return cli.EXIT_OK
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
+from frontalbench.commands.search_results import main
 
 if __name__ == "__main__":
     cli.run(main)

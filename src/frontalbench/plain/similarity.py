@@ -197,6 +197,8 @@ def compare_folders(first: Path, second: Path, wanted: Wanted, out: Path | None 
     if not 0.0 < wanted.fmr < 1.0:
         raise BadInput(f"--fmr {wanted.fmr:g}: expected a share between 0 and 1, such as 0.001")
     person_rule(wanted.identity)
+    for folder in (first, second):
+        folders.pictures_in(folder)
     backbones = [cards.find("backbone", name) for name in wanted.backbones] or installed_backbones()
     if wanted.threshold is not None and len(backbones) > 1:
         names = ", ".join(card.name for card in backbones)
@@ -205,8 +207,6 @@ def compare_folders(first: Path, second: Path, wanted: Wanted, out: Path | None 
         )
     for name in wanted.trained_with:
         cards.find("backbone", name)
-    for folder in (first, second):
-        folders.pictures_in(folder)
     folders.need_weights(*backbones)
     machine = {"threads": threads, "device": device}
     a, b = (read_side(folder, wanted, backbones, **machine) for folder in (first, second))

@@ -1,0 +1,40 @@
+"""Results by slices of a dataset: a column of its index.csv (glasses, age_group, camera), bins of pitch, or bins of yaw.
+
+frontalbench slices results --by glasses --index data/mine/index.csv --dataset mine
+frontalbench slices results --by pitch
+
+Written: slices.csv (per cell and slice: N, people, failures, mean with its interval) and slice_pairs.csv (differences between slices, p, p with
+Holm's correction within the cell). Of the photographs it is the margin (own references less strangers'), of the other variants the identity gain.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from frontalbench import cli
+from frontalbench.files import atomic
+from frontalbench.tabulate import slices
+from frontalbench.tabulate.write import csv_text
+
+
+def main() -> int:
+    parser = cli.parser(__doc__)
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
+    parser.add_argument("--by", required=True, metavar="COLUMN", help="a column of the table, or pitch, or yaw")
+    parser.add_argument("--index", type=Path, metavar="CSV", help="the dataset's table; its column `image` names the pictures")
+    parser.add_argument("--dataset", default="", metavar="NAME", help="only this dataset")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/slices)")
+    args = parser.parse_args()
+    found = slices.of_results(args.results, args.by, index=args.index, dataset=args.dataset)
+    out = args.out or args.results / "slices"
+    for name, columns, rows in (("slices.csv", slices.SLICES, found[0]), ("slice_pairs.csv", slices.PAIRS, found[1])):
+        atomic.write_text(out / name, csv_text(columns, [[_plain(row.get(column)) for column in columns] for row in rows]))
+        sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
+    return cli.EXIT_OK
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
