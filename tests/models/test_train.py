@@ -155,8 +155,8 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not(training_of: Any, settings: A
 def test_some_seconds_of_training_beat_the_copy_on_people_never_seen(shards: Path) -> None:
     training, held_out = split(pairs.read_shards(shards))
     assert not set(training["person"]) & set(held_out["person"])
-    trainer = refiner.Trainer(replace(refiner.TINY, steps=300, batch=6, warmup=10, features=0.0, identity=0.0), [])
-    trainer.run(training, 300)
+    trainer = refiner.Trainer(replace(refiner.TINY, steps=500, batch=6, warmup=10, features=0.0, identity=0.0), [])
+    trainer.run(training, 500)
     trainer.network.eval()
     network, mesh, photograph = (
         trainer.evaluate(draw, held_out).pixels for draw in (trainer.network, *trainer.baselines(training).values())
