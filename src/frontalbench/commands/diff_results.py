@@ -8,15 +8,13 @@ Exit code: 0 when all cells are the same, 1 when some differ or are missing, 2 w
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from frontalbench import cli
 from frontalbench.files import atomic
 from frontalbench.tabulate import beside
-from frontalbench.tabulate.write import csv_text
+from frontalbench.tabulate.write import csv_rows
 
 EXIT_DIFFERENT = 1
 
@@ -34,9 +32,5 @@ def main() -> int:
     for line in beside.lines(rows):
         sys.stdout.write(f"{line}\n")
     if args.out is not None:
-        atomic.write_text(args.out, csv_text(beside.COLUMNS, [[_plain(row.get(column)) for column in beside.COLUMNS] for row in rows]))
+        atomic.write_text(args.out, csv_rows(beside.COLUMNS, rows))
     return cli.EXIT_OK if all(row["same"] for row in rows) else EXIT_DIFFERENT
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

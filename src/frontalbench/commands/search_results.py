@@ -10,16 +10,14 @@ picture), thresholds.csv (a threshold per false match rate, with the interval of
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from frontalbench import cli
 from frontalbench.compare import open_set
 from frontalbench.files import atomic
 from frontalbench.tabulate import search
-from frontalbench.tabulate.write import csv_text
+from frontalbench.tabulate.write import csv_rows
 
 
 def main() -> int:
@@ -49,12 +47,8 @@ def main() -> int:
         ("lineup.csv", search.LINEUP, found.lineup),
         ("thresholds.csv", search.THRESHOLDS, found.thresholds),
     ):
-        atomic.write_text(out / name, csv_text(columns, [[_plain(row.get(column)) for column in columns] for row in rows]))
+        atomic.write_text(out / name, csv_rows(columns, rows))
         sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
     for note in found.notes:
         sys.stderr.write(f"note: {note}\n")
     return cli.EXIT_OK
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -9,15 +9,13 @@ Holm's correction within the cell). Of the photographs it is the margin (own ref
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
-from typing import Any
 
 from frontalbench import cli
 from frontalbench.files import atomic
 from frontalbench.tabulate import slices
-from frontalbench.tabulate.write import csv_text
+from frontalbench.tabulate.write import csv_rows
 
 
 def main() -> int:
@@ -31,10 +29,6 @@ def main() -> int:
     found = slices.of_results(args.results, args.by, index=args.index, dataset=args.dataset)
     out = args.out or args.results / "slices"
     for name, columns, rows in (("slices.csv", slices.SLICES, found[0]), ("slice_pairs.csv", slices.PAIRS, found[1])):
-        atomic.write_text(out / name, csv_text(columns, [[_plain(row.get(column)) for column in columns] for row in rows]))
+        atomic.write_text(out / name, csv_rows(columns, rows))
         sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
     return cli.EXIT_OK
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

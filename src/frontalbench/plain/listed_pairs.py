@@ -175,17 +175,13 @@ def _people(lines: Sequence[Line], where: str) -> tuple[npt.NDArray[np.int64], n
 
 def write(found: Found, out: Path) -> list[Path]:
     """Write ``scores.csv`` and, where there are rates, ``error_rates.csv`` into the folder ``out``."""
-    from frontalbench.tabulate.write import csv_text
+    from frontalbench.tabulate.write import csv_rows
 
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: not a folder; give another name")
     written = []
     for name, columns, rows in (("scores.csv", SCORES, found.scores), ("error_rates.csv", RATES, found.rates)):
         if rows:
-            atomic.write_text(out / name, csv_text(columns, [[_plain(row.get(column)) for column in columns] for row in rows]))
+            atomic.write_text(out / name, csv_rows(columns, rows))
             written.append(out / name)
     return written
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -331,7 +331,7 @@ def write_metrics(pairs: str | os.PathLike[str], embeddings: str | os.PathLike[s
     Raises :class:`BadInput` when no picture of any group has a reference of its own person: then the persons are read wrongly.
     """
     from frontalbench.compare import paired
-    from frontalbench.tabulate.write import csv_text
+    from frontalbench.tabulate.write import csv_rows
 
     spec = read_spec(pairs)
     data = read_folder(embeddings, spec)
@@ -339,7 +339,7 @@ def write_metrics(pairs: str | os.PathLike[str], embeddings: str | os.PathLike[s
     notes = _without_references(spec, data, rows)
     notes += paired.pair_rows(spec.groups, data, rows, str(pairs))
     lines = [row for group in spec.groups for row in rows[group.name]]
-    atomic.write_text(out, csv_text(METRICS, [[_number(row.get(key)) for key in METRICS] for row in lines]))
+    atomic.write_text(out, csv_rows(METRICS, lines))
     return Metrics({name: len(found) for name, found in rows.items()}, notes)
 
 
@@ -372,10 +372,6 @@ def _without_references(spec: Spec, data: Embedded, rows: Mapping[str, Sequence[
     if len(lonely) == len(asked):
         raise BadInput(line)
     return [line, *(f"group '{other.name}': the same" for other in lonely[1:])]
-
-
-def _number(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -451,7 +447,7 @@ def write_report(
 ) -> list[dict[str, Any]]:
     """Summarise a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
     from frontalbench.compare import paired
-    from frontalbench.tabulate.write import csv_text
+    from frontalbench.tabulate.write import csv_rows
 
     rows = read_metrics(metrics)
     if not rows:
@@ -461,5 +457,5 @@ def write_report(
     for row in made:
         row |= by_group.get(row["group"], {})
     columns = (*REPORT, *REPORT_NUMBERS, *REPORT_PAIRED)
-    atomic.write_text(out, csv_text(columns, [[_number(row.get(key)) for key in columns] for row in made]))
+    atomic.write_text(out, csv_rows(columns, made))
     return made

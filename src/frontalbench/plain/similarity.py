@@ -391,19 +391,15 @@ def trained_with(card: ModelCard) -> Collection[str]:
 
 
 def _write(out: Path, found: Found, first: Path, second: Path, worst: int) -> None:
-    from frontalbench.tabulate.write import csv_text
+    from frontalbench.tabulate.write import csv_rows
 
     if out.exists() and not out.is_dir():
         raise BadInput(f"{out}: not a folder; give another name")
     for name, columns, rows in ((FILES[0], SUMMARY, found.summary), (FILES[1], PAIRS, found.rows)):
-        atomic.write_text(out / name, csv_text(columns, [[_plain(row.get(column)) for column in columns] for row in rows]))
+        atomic.write_text(out / name, csv_rows(columns, rows))
         found.files.append(out / name)
     if worst and draw_worst(found, first, second, out / FILES[2], worst):
         found.files.append(out / FILES[2])
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def worst_rows(found: Found, number: int) -> list[tuple[dict[str, Any], dict[str, float]]]:

@@ -78,6 +78,15 @@ def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return buffer.getvalue()
 
 
+def csv_rows(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """CSV of ``rows`` by name of column; what a row lacks and numbers that are not finite are empty."""
+    return csv_text(columns, [[_finite(row.get(column)) for column in columns] for row in rows])
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def record(inputs: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
     """The provenance record of the master tables: no clock, and inputs by their content, so that the same numbers give the same bytes."""
     digests = {str(path): tables.CONTENT + tables.content_digest(path) for path in inputs}
