@@ -57,13 +57,19 @@ class MeshFrontalizer:
         return [guarded(self._one, view, target_pose) for view in views]
 
     def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-        assert view.face is not None
+        head, placement = self.placed(view)
+        drawing = draw(view.image, head, placement, target_pose, self.filling)
+        return drawing.picture, drawing.place
+
+    def placed(self, view: View) -> tuple[Head, Placement]:
+        """The head of the landmarks and where it is in the photograph. Raises ValueError where there is no face, :class:`NoFace` where the landmark
+        network sees none."""
+        if view.face is None:
+            raise ValueError("no face was detected in the photograph")
         landmarks = self.landmarker.locate(view.image, view.face)
         if landmarks.presence < self.min_presence:
             raise NoFace(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
-        head, placement = self._head(landmarks)
-        drawing = draw(view.image, head, placement, target_pose, self.filling)
-        return drawing.picture, drawing.place
+        return self._head(landmarks)
 
     def _head(self, landmarks: Landmarks) -> tuple[Head, Placement]:
         canonical = self.landmarker.canonical
