@@ -42,7 +42,9 @@ class OneBadCrop:
     name = "one_bad_crop"
     dimension = 512
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    takes_points = False
+
+    def embed(self, crops: npt.NDArray[np.uint8], points: object = None) -> npt.NDArray[np.float32]:
         if (crops[:, 0, 0, 0] == 1).any():
             raise RuntimeError("no such luck")
         return np.repeat(crops[:, :1, 0, 0].astype(np.float32) + 1, 512, axis=1)
