@@ -36,6 +36,7 @@ class Reruns:
         while waiting:
             card = waiting.pop()
             modules.append(fingerprint.family_module(card.kind, card.family))
+            modules += ["frontalbench.frontalize.partly"] if card.turn is not None else []
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
         return fingerprint.code_fingerprint(modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used)])

@@ -1,4 +1,5 @@
-"""The name of a variant, read in one place: ``original``, ``<frontalizer>.<enhancement>[+<enhancement>...]``, ``<recipe>[@<number>]:<variant>``.
+"""The name of a variant, read in one place: ``original``, ``<frontalizer>[@<what stays>].<enhancement>[+<enhancement>...]``,
+``<recipe>[@<number>]:<variant>``.
 
 Only names are read here; what a recipe computes is in :mod:`frontalbench.compare.derived`, so that a new recipe reruns no other variant.
 """
@@ -28,7 +29,50 @@ GATES = ("gate", "gate_fuse")
 LEARNED = "gate_learned"
 """The gate that opens where a regression expects the frontal to be the better one."""
 RECIPES = (WEIGHTED, "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED)
+STAYS = r"@[0-9]+(\.[0-9]+)?(deg)?"
+"""Behind a frontalizer's name: how much of a photograph's angle stays, ``@0.85`` of it or ``@20deg`` (:func:`turn_of`)."""
+_BASE = re.compile(rf"(?P<frontalizer>[^.@]*({STAYS})?)(\.(?P<enhancement>.*))?", re.DOTALL)
 _DERIVED = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<number>[0-9.]+))?:(?P<base>.+)")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How much of a photograph's angle a frontalizer leaves: a ``share`` of it (0 to 1), or the yaw in ``degrees`` that a face may keep (0 to 90);
+    the other is None."""
+
+    share: float | None = None
+    degrees: float | None = None
+
+    def stays(self, yaw: float) -> float:
+        """The share of the whole turn that stays of a face at ``yaw`` degrees."""
+        if self.share is not None:
+            return self.share
+        assert self.degrees is not None
+        return 1.0 if abs(yaw) <= self.degrees else self.degrees / abs(yaw)
+
+
+def turn_of(frontalizer: str) -> tuple[str, Turn | None]:
+    """(the card's name, what stays) of a frontalizer's name. Raises :class:`BadConfig`, one line, for a number that means nothing."""
+    name, at, number = frontalizer.partition("@")
+    if not at:
+        return name, None
+    degrees = number.endswith("deg")
+    value = _number(number.removesuffix("deg")) if re.fullmatch(STAYS, at + number) else -1.0
+    if value is None or not 0.0 <= value <= (90.0 if degrees else 1.0):
+        raise BadConfig(
+            f"frontalizer '{frontalizer}': behind @ stands the share of a photograph's angle that stays, 0 to 1, as in {name}@0.85, or the yaw that "
+            f"it may keep, 0 to 90 degrees, as in {name}@20deg"
+        )
+    return name, Turn(degrees=value) if degrees else Turn(share=value)
+
+
+def _parts(base: str) -> tuple[str, str]:
+    """(frontalizer, enhancement) of a base; the number of what stays may hold a point."""
+    found = _BASE.fullmatch(base)
+    if found is None:
+        name, _, enhancement = base.partition(".")
+        return name, enhancement
+    return found["frontalizer"], found["enhancement"] or ""
 
 
 @dataclass(frozen=True, order=True)
@@ -67,13 +111,18 @@ class Variant:
 
     @property
     def frontalizer(self) -> str:
-        """The frontalizer of the base; "" for ``original``."""
-        return "" if self.base == ORIGINAL else self.base.partition(".")[0]
+        """The frontalizer of the base, with what stays (``tddfa@0.85``); "" for ``original``."""
+        return "" if self.base == ORIGINAL else _parts(self.base)[0]
+
+    @property
+    def turn(self) -> Turn | None:
+        """How much of the photograph's angle the frontalizer leaves; None for a frontal view, and for ``original``."""
+        return turn_of(self.frontalizer)[1]
 
     @property
     def enhancement(self) -> str:
         """The chain of enhancements of the base, ``none`` for the plain frontal; "" for ``original`` and for a frontalizer's name alone."""
-        return self.base.partition(".")[2]
+        return "" if self.base == ORIGINAL else _parts(self.base)[1]
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -123,6 +172,10 @@ def parse(name: str) -> Variant:
         raise BadConfig(f"derived variant '{name}': expected a plain variant after the colon (frontalizer.enhancement)")
     if recipe == MATCHED and not base.endswith(f".{PLAIN}"):
         raise BadConfig(f"derived variant '{name}': references are turned by a frontalizer alone, as in {MATCHED}:mesh.{PLAIN}")
+    if recipe == MATCHED and "@" in base:
+        raise BadConfig(
+            f"derived variant '{name}': references are turned to the probes' poses, so nothing stays of their own; leave @... out"
+        )
     number = _number(match["number"])
     if recipe in GATES:
         if number is None or not 0.0 <= number <= 180.0:
