@@ -36,7 +36,7 @@ from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY
 from frontalbench.detect.upright import upright
 from frontalbench.errors import BadInput, Unreadable, WeightsMissing
-from frontalbench.files import atomic
+from frontalbench.files import atomic, sheet
 from frontalbench.frontalize.base import View
 from frontalbench.runtime.sessions import limit_threads
 from frontalbench.stages.common import provenance
@@ -154,23 +154,19 @@ def read_list(path: Path, top: Path) -> list[Origin] | None:
     """The rows of a ``rows.csv`` with names relative to ``top``; None when these commands did not write it."""
     below = "" if path.parent == top else f"{text_of(path.parent.relative_to(top).as_posix())}/"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            if not set(reader.fieldnames or []) >= _OURS:
-                return None
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error):
+        rows = [row.cells for row in sheet.read(path, sorted(_OURS))]
+    except BadInput:
         return None
     found = []
     for row in rows:
-        name, file, word = row["image_id"] or "", row["file"] or "", row["status"] or ""
+        name, file, word = row["image_id"], row["file"], row["status"]
         found.append(
             Origin(
                 below + name,
                 below + (row.get("photo") or name),
                 below + file if file else "",
                 word if word in status.ALL else status.MODEL_ERROR,
-                row["detail"] or "",
+                row["detail"],
                 row.get("frontalizer") or "",
             )
         )
