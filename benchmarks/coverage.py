@@ -6,15 +6,17 @@ shared by their genuine and impostor scores, a yaw, and a frontalization whose e
 functions. A mean's truth is the average of its estimates over all experiments (they are unbiased); that of d', EER and FNMR, which are not, is the
 average over a few large populations. The rank-1 rate of a gallery of n people is held against that of galleries of n people.
 
-The first five worlds are those that the estimators were developed in; the others were made afterwards, to check (:data:`WORLDS`).
-Prints coverage in percent, mean width and the share of experiments in which the interval is printed (`-` where it never is), then how often a gain
-whose truth is 0 is called significant: the size of its test.
+Prints coverage in percent, mean width and the share of experiments in which the interval is printed (`-` where it never is). `--csv` keeps all this
+in a file (a world and number of people that is in it already is replaced), and `--table docs/statistics.md` makes the table there from such a file,
+without simulating anything.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
+import re
 import sys
 import tempfile
 import time
@@ -290,6 +292,73 @@ def coverage(found: dict[str, Float], truth: dict[str, float], experiments: int)
         yield name, right, float(inside.mean()) if len(part) else math.nan, width, len(part) / experiments, float(np.nanstd(values[:, 0]))
 
 
+RESULTS = Path(__file__).with_suffix(".csv")
+COLUMNS = ("world", "people", "experiments", "value", "truth", "covers", "width", "sd", "printed")
+KINDS = (  # heading, what the names begin with
+    ("genuine means", r"(share gaining: )?(GT|Angled|Frontal) vs (GT|Angled|Frontal)"),
+    ("impostor means", r"\w+ vs other GT"),
+    ("Net Gain, identity gain", r"(Net Gain|identity gain)"),
+    ("impostor gain", "impostor gain"),
+    ("share gaining", "share gaining"),
+    ("d'", r"dprime \["),
+    ("change of d'", "dprime_change"),
+    ("slope, area", "(slope|area)"),
+    ("curve at 15, 70", "curve"),
+    ("EER", "eer"),
+    ("rank-1, -5", "rank"),
+    ("FNMR at 1e-1", r"fnmr(_change)? at 0\.1\b"),
+    ("at 1e-2", r"fnmr(_change)? at 0\.01\b"),
+    ("at 1e-3", r"fnmr(_change)? at 0\.001\b"),
+)
+OFTEN = 30
+"""In fewer experiments than these a coverage is not told."""
+MARK = "<!-- {} of coverage: made by benchmarks/coverage.py --table -->"
+
+
+def keep(path: Path, new: list[dict[str, str]]) -> None:
+    """Put rows of one world and number of people into the file, in place of what it has of them."""
+    old = read_results(path) if path.exists() else []
+    done = {(row["world"], row["people"]) for row in new}
+    rows = [row for row in old if (row["world"], row["people"]) not in done] + new
+    rows.sort(key=lambda row: (list(WORLDS).index(row["world"]), int(row["people"])))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_results(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table_of(results: list[dict[str, str]]) -> list[str]:
+    """Lines of a Markdown table: a row per world and number of people, the lowest and the highest coverage of each kind of value in percent."""
+    out = [f"| world | people | experiments | {' | '.join(head for head, _ in KINDS)} |", "|---" * (3 + len(KINDS)) + "|"]
+    settings = dict.fromkeys((row["world"], row["people"], row["experiments"]) for row in results)
+    for setting in settings:
+        cells = []
+        for _, pattern in KINDS:
+            found = [
+                100 * float(row["covers"])
+                for row in results
+                if (row["world"], row["people"], row["experiments"]) == setting
+                and re.match(pattern, row["value"])
+                and float(row["printed"]) * int(row["experiments"]) >= OFTEN
+            ]
+            low, high = (f"{min(found):.0f}", f"{max(found):.0f}") if found else ("", "")
+            cells.append(low if low == high else f"{low} to {high}")
+        out.append(f"| {' | '.join([*setting, *cells])} |")
+    return out
+
+
+def into(text: str, lines: list[str]) -> str:
+    """``text`` of a page with the table between its two marks."""
+    begin, end = MARK.format("table"), MARK.format("end")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
@@ -297,7 +366,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--experiments", type=int, default=300)
     parser.add_argument("--truth-people", type=int, default=300)
     parser.add_argument("--truth-runs", type=int, default=8)
+    parser.add_argument(
+        "--csv", type=Path, help=f"keep the results in this file; those of docs/statistics.md are in {RESULTS.name} beside this script"
+    )
+    parser.add_argument("--table", type=Path, metavar="PAGE", help="simulate nothing; make the table of this page from --csv")
     given = parser.parse_args(arguments)
+    if given.table:
+        given.table.write_text(into(given.table.read_text(), table_of(read_results(given.csv or RESULTS))))
+        return 0
     for world in given.worlds:
         truth = truths(world, given.truth_people, given.truth_runs)
         for people in given.people:
@@ -305,7 +381,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = run(world, people, given.experiments)
             seconds = time.perf_counter() - start
             sys.stdout.write(f"\n## {world}, {people} people, {given.experiments} experiments ({seconds:.0f} s)\n")
-            for name, right, share, width, printed, spread in coverage(found, truth, given.experiments):
+            lines = list(coverage(found, truth, given.experiments))
+            if given.csv:
+                short = [
+                    (world, str(people), str(given.experiments), name, *(f"{x:.4f}" for x in (right, share, width, spread, printed)))
+                    for name, right, share, width, printed, spread in lines
+                ]
+                keep(given.csv, [dict(zip(COLUMNS, row, strict=True)) for row in short])
+            for name, right, share, width, printed, spread in lines:
                 cover = f"{100 * share:5.1f}" if printed > 0 else "    -"
                 sys.stdout.write(
                     f"{name:45s} truth {right:8.4f} covers {cover}  width {width:7.4f} sd {spread:7.4f} printed {100 * printed:4.0f} %\n"

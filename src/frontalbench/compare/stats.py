@@ -537,11 +537,15 @@ def dprime_left_out(cell: PairMoments, code: Int) -> LeftOut:
         total = cell.sums(code, n).sum(axis=0)
         return LeftOut(float(_dprime_of_sums(total)), np.full(n, np.nan), np.full(n, 1.0 / max(n, 1)))
     total, without, share = found
-    return LeftOut(float(_dprime_of_sums(total)), _dprime_of_sums(without), share)
+    return LeftOut.of_squares(float(_dprime_of_sums(total)), _dprime_of_sums(without), share)
 
 
 def dprime_estimate(cell: PairMoments, subject: npt.ArrayLike, **_: int) -> Estimate:
-    """d' over all pairs of the images, its interval from leaving people out on both sides; ``subject`` (n,): of *all* images of the dataset."""
+    """d' over all pairs of the images, its interval from leaving people out on both sides; ``subject`` (n,): of *all* images of the dataset.
+
+    With few people d' is too high on average, as few of them are hard to match; the interval, not the value, is put right
+    (:meth:`.jackknife.LeftOut.of_squares`).
+    """
     return dprime_left_out(cell, _codes(subject)).estimate()
 
 

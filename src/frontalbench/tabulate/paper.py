@@ -189,7 +189,10 @@ def _settle(row: Row, ranking: verdict.Ranking[int], first: int, family: int, na
         return "first of its ranking, but not above leaving the picture as it is, so nothing is best"
     found = verdict.decide(ranking, family, names)
     row["best"], row["p_runner_up"] = found.best, found.p
-    return f"first of its ranking, but not best: {found.reason}" if found.reason else ""
+    said = not found.decidable and found.reason.partition(" (")[0] in row["note"]  # too few people: the row's own p says so already
+    if not found.reason:
+        return ""
+    return "first of its ranking, but not best" if said else f"first of its ranking, but not best: {found.reason}"
 
 
 MIRROR = "fuse_mean:mirror.none"
