@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import bootstrap, groups, verdict
+from frontalbench.compare import groups, jackknife, verdict
 from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import people_of
 from frontalbench.plan.grid import Cell
@@ -240,9 +240,7 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     used, place = np.unique(code[here], return_inverse=True)
     counted = np.bincount(place, minlength=len(used)).astype(np.float64)
     sums: Float = np.stack([np.bincount(place, values[here], minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
-    low, high = bootstrap.mean_intervals(
-        sums, np.repeat(counted[:, None], len(cells), axis=1), resamples=settings.resamples, seed=settings.seed
-    )
+    low, high = jackknife.mean_intervals(sums, np.repeat(counted[:, None], len(cells), axis=1))
     out = []
     for (head, values, eligible, failed), a, b in zip(cells, low, high, strict=True):
         own = values[np.isfinite(values)]
