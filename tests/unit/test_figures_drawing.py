@@ -278,7 +278,7 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
-def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path) -> None:
+def test_every_declared_figure_has_its_maker_and_is_asked_for() -> None:
     asked = {request.name for request in dataset.requests([*made.VARIANTS, "tddfa@0.5.none"], made.JUDGES)}
     assert "turn_curve" not in {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}, (
         "no share of an angle, no curve of it"
@@ -287,8 +287,6 @@ def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path
         assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
         assert plot.kilobytes or plot.per_variant, f"{plot.name}: the report must know what it weighs"
     assert len(dataset.NAMES) == len(dataset.PLOTS)
-    page, captions = project_root / "docs" / "figures.md", project_root / "reports" / "captions"
-    assert documented.write(page, captions, check=True) == [], "run: python workflow/scripts/figure_pages.py"
 
 
 @pytest.mark.parametrize(
@@ -320,18 +318,6 @@ def test_a_new_figure_is_one_declaration(
     assert documented.table((plot,)).splitlines()[2] == r"| `toy` | tables \| more | a toy |"
     with pytest.raises(BadInput, match="figure 'tot' is not known; known: distributions"):
         dataset.named("tot")
-
-
-def test_pages_about_figures_are_brought_up_to_date_and_only_those_that_are_not(tmp_path: Path) -> None:
-    page = tmp_path / "figures.md"
-    page.write_text(f"before\n{documented.BEGIN}\nold\n{documented.END}\nbehind\n", encoding="utf-8")
-    late = documented.write(page, tmp_path, check=True)
-    assert late[0] == page and len(late) == 1 + len(dataset.PLOTS) and not list(tmp_path.glob("*.rst"))
-    assert documented.write(page, tmp_path) == late and documented.write(page, tmp_path, check=True) == []
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n") and text.endswith("\nbehind\n") and "old" not in text and "`heatmap`" in text
-    (tmp_path / "cost.rst").write_text("by hand", encoding="utf-8")
-    assert documented.write(page, tmp_path) == [tmp_path / "cost.rst"]
 
 
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:

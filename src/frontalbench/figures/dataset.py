@@ -44,7 +44,7 @@ class Plot:
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
     ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).
-    From these two workflow/scripts/figure_pages.py makes both pages.
+    workflow/scripts/write_pages.py makes the page and the caption of them.
     """
 
     name: str
