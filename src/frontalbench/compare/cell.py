@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.compare import derived as recipes
-from frontalbench.compare import gates
+from frontalbench.compare import gates, templates
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, read_gallery, shares, turned_galleries
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, group_of, n_groups
@@ -236,6 +236,9 @@ def variant_shards(
     :func:`compare_cell`; ``original``: the variant is `original` itself."""
     originals = None if original else Originals(references)
     plain = variant.has_pixels or variant.recipe == MATCHED
+    if variant.is_template:
+        made = templates.pooled(meta, plain_shards(meta, embeddings, None), templates.weights_of(variant.recipe, meta, embeddings))
+        return lambda: (templates.replaced(meta, shard, made) for shard in plain_shards(meta, embeddings, originals))
     shift: Float | None = None
     gate: gates.Gate | None = None
     if variant.recipe == "control_meanshift":
@@ -288,10 +291,13 @@ def compare_cell(
     plain = read_gallery(meta, references)
     matched = recipe is not None and recipe.recipe == MATCHED
     galleries = turned_galleries(meta, plain, turned, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
+    if named.is_template:
+        one_each = templates.gallery(meta, plain, templates.weights_of(named.recipe, meta, references))
+        galleries = Galleries([plain, one_each], np.where(meta.role == "probe", 1, 0))
     is_original = recipe is None and [str(p) for p in embeddings] == [str(p) for p in references]
     shards = variant_shards(meta, named, embeddings, references, plain[0], feature, original=is_original)
     combine = recipes.combine(named.recipe)
-    sums = None if combine else _SubjectSums.over(meta, shards())
+    sums = None if combine or named.is_template else _SubjectSums.over(meta, shards())  # templates of one recording are one
 
     n = len(meta)
     seen = np.zeros(n, np.bool_)

@@ -126,7 +126,9 @@ def derive(shard: Shard, recipe: Variant, shift: Float | None, feature: FeatureM
             words[usable], detail[usable] = status.WEIGHTS_MISSING, "no feature map of this backbone"
         vectors = (np.zeros_like(first) if feature is None else feature.apply(first, second, yaw[shard.rows]),)
     else:
-        weight = recipes.HALF if recipe.weight is None else recipe.weight
+        weight: float | Float = recipes.HALF if recipe.weight is None else recipe.weight
+        if recipe.recipe == "fuse_yaw":
+            weight = recipes.weight_by_yaw(yaw[shard.rows])[:, None]
         vectors = (first, second) if recipes.combine(recipe.recipe) else (recipes.fuse_mean(first, second, weight),)
     return Shard(shard.rows, words, detail, vectors, original, there)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import groups, jackknife, lineup, open_set, stats, thresholds
+from frontalbench.compare import groups, jackknife, lineup, open_set, stats, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.cell import variant_shards
 from frontalbench.compare.galleries import read_gallery
@@ -90,7 +90,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         raise BadInput(f"{cells[0].similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
     meta = _metadata(results, base)
     references = _shards(results, base, ORIGINAL)
-    gallery, _ = read_gallery(meta, references)
+    gallery, places = read_gallery(meta, references)
     people = int(meta.subject_code.max(initial=-1)) + 1
     known = Faces(np.asarray(gallery.vectors, np.float32), gallery.subject)
     present = np.unique(gallery.subject)
@@ -109,7 +109,11 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
             vectors[shard.rows], ok[shard.rows] = np.where(shard.ok[:, None], shard.vectors[0], np.float32(0.0)), shard.ok
         probe = (meta.role == "probe") & (meta.status != status.NOT_USED)
         faces = Faces(vectors[probe], meta.subject_code[probe])
-        for row in open_set.rates(open_set.search(known, faces, drawn, ok[probe])):
+        enrolled_as = known
+        if named.is_template:
+            one_each, _ = templates.gallery(meta, (gallery, places), templates.weights_of(named.recipe, meta, references))
+            enrolled_as = Faces(np.asarray(one_each.vectors, np.float32), one_each.subject)
+        for row in open_set.rates(open_set.search(enrolled_as, faces, drawn, ok[probe])):
             found.open_set.append(
                 {
                     **{**head, "fpir_target": row.target, "supported": row.supported, "threshold": row.threshold, "fpir": row.fpir},
@@ -118,7 +122,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
                 }
             )
         mask = lined.asked[faces.person]
-        answers[cell.variant] = lineup.chosen_rightly(known, faces, lined), ok[probe] & mask
+        answers[cell.variant] = lineup.chosen_rightly(enrolled_as, faces, lined), ok[probe] & mask
         found.lineup.append({**head, **_lineup_row(answers, cell.variant, faces.person, mask, people)})
         found.thresholds += [{**head, **row} for row in _threshold_rows(cell)]
 
