@@ -13,15 +13,15 @@ probe would be compared with itself. References among themselves are compared on
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from frontalbench import status, tables
+from frontalbench import status
 from frontalbench.compare.kernel import Gallery, by_columns
-from frontalbench.compare.metadata import Metadata, Path, places_of, words_of
-from frontalbench.compare.shards import Shard
+from frontalbench.compare.metadata import Metadata, places_of
+from frontalbench.compare.shards import Embeddings, Shard
 from frontalbench.types import Bool, Float, Float32, Int
 
 LEAST = 0.01
@@ -35,17 +35,15 @@ def weights_by_yaw(yaw: Float32) -> Float:
     return np.where(known, turn, turn[known].mean() if known.any() else 1.0)
 
 
-def weights_by_norm(meta: Metadata, embeddings: Sequence[Path]) -> Float:
-    """(N,) the length that each embedding had before it was normalised; 1 where the table does not say."""
+def weights_by_norm(meta: Metadata, embeddings: Sequence[Embeddings]) -> Float:
+    """(N,) the length that each embedding had before it was normalised; 1 where it is not known."""
     found = np.ones(len(meta))
-    for path in embeddings:
-        table = tables.read(path, columns=["image_id", "norm"])
-        given = np.array([1.0 if value is None else value for value in table.column("norm").to_pylist()])
-        found[places_of(meta, words_of(table, "image_id"), path)] = np.maximum(given, 1e-9)
+    for one in embeddings:
+        found[places_of(meta, one.image_id, one.path)] = np.maximum(np.nan_to_num(one.norm, nan=1.0), 1e-9)
     return found
 
 
-def weights_of(recipe: str, meta: Metadata, embeddings: Sequence[Path]) -> Float:
+def weights_of(recipe: str, meta: Metadata, embeddings: Sequence[Embeddings]) -> Float:
     """(N,) the weights of a recipe of templates for the pictures whose ``embeddings`` are given."""
     if recipe == "template_yaw":
         return weights_by_yaw(meta.yaw)
@@ -88,7 +86,7 @@ class _Sums:
     used: Int
 
 
-def pooled(meta: Metadata, shards: Iterator[Shard], weight: Float) -> tuple[Float32, Bool, Int]:
+def pooled(meta: Metadata, shards: Sequence[Shard], weight: Float) -> tuple[Float32, Bool, Int]:
     """Templates of probes by the codes of :func:`recordings`: (vectors (t, D) of length 1, whether any picture has a face, number of those)."""
     code = recordings(meta)
     sums: _Sums | None = None
