@@ -26,6 +26,7 @@ class Metadata:
     image_id: Words
     identity: Words
     subject: Words
+    sequence: Words
     role: Words
     status: Words
     detail: Words
@@ -103,6 +104,7 @@ def read_metadata(images: Sequence[Path], pose: Sequence[Path] = (), roles: Mapp
         image_id=image_id,
         identity=identity,
         subject=subject,
+        sequence=words_of(table, "sequence"),
         role=role,
         status=words,
         detail=words_of(table, "detail"),
