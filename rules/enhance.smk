@@ -4,6 +4,8 @@
 rule enhance:
     input:
         pictures="results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+        # Some steps look at what the frontals were made of; read only then.
+        photographs="results/images/{dataset}/{shard}.parquet",
         weights=lambda wildcards: PLAN.cards.receipt(
             "enhancement", wildcards.enhancement
         ),
@@ -30,4 +32,4 @@ rule enhance:
     shell:
         SCRIPT
         + "enhance.py --chain {wildcards.enhancement:q} --threads {threads} --gpus {resources.gpu}"
-        " --in {input.pictures:q} --out {output:q} 2> {log:q}"
+        " --in {input.pictures:q} --photographs {input.photographs:q} --out {output:q} 2> {log:q}"
