@@ -40,6 +40,11 @@ class Metadata:
     def __len__(self) -> int:
         return len(self.image_id)
 
+    @property
+    def n_subjects(self) -> int:
+        """So many subject codes there are, from 0 on."""
+        return int(self.subject_code.max(initial=-1)) + 1
+
 
 def words_of(table: pa.Table, name: str) -> Words:
     """A column of text (n,); null becomes ""."""

@@ -191,14 +191,11 @@ def read_folder(folder: str | os.PathLike[str], spec: Spec) -> Embedded:
     files = sorted(path for path in top.rglob("*.parquet") if not path.name.startswith("."))
     if not files:
         raise BadInput(f"{top}: no .parquet file in it; run extract_embeddings.py --out {top} first")
-    parts, columns = [], []
-    for file in files:
-        parts.append(read_embeddings(file))
-        columns.append(_identities(file))
-    widths = {part[3].shape[1] for part in parts}
+    parts, columns = [read_embeddings(file) for file in files], [_identities(file) for file in files]
+    widths = {part.vectors.shape[1] for part in parts}
     if len(widths) > 1:
         raise BadInput(f"{top}: embeddings of different lengths ({sorted(widths)}); give a folder with the tables of one backbone")
-    image_id = np.concatenate([part[0] for part in parts])
+    image_id = np.concatenate([part.image_id for part in parts])
     order = np.argsort(image_id, kind="stable")
     image_id = image_id[order]
     twice = np.flatnonzero(image_id[1:] == image_id[:-1])
@@ -211,9 +208,9 @@ def read_folder(folder: str | os.PathLike[str], spec: Spec) -> Embedded:
     return Embedded(
         image_id,
         np.array([spec.person(str(name), str(person)) for name, person in zip(image_id, column, strict=True)], dtype=np.str_),
-        np.concatenate([part[1] for part in parts])[order],
-        np.concatenate([part[2] for part in parts])[order],
-        np.concatenate([part[3] for part in parts])[order],
+        np.concatenate([part.status for part in parts])[order],
+        np.concatenate([part.detail for part in parts])[order],
+        np.concatenate([part.vectors for part in parts])[order],
         np.array([listed.get(str(name), (str(name), ""))[0] for name in image_id], dtype=np.str_),
         np.array([bool(listed.get(str(name), ("", ""))[1]) for name in image_id], dtype=np.bool_),
     )
