@@ -12,9 +12,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.enhance import chain_cards, digest, load_enhancement
+from frontalbench.enhance import chain_cards, digest, load_enhancement, load_finisher
+from frontalbench.enhance.chain import JOIN
+from frontalbench.errors import BadInput
 from frontalbench.plain import folders
-from frontalbench.stages.enhance import enhance_shard
+from frontalbench.stages.enhance import enhance_shard, finish_shard
 
 
 def main() -> int:
@@ -23,19 +25,35 @@ def main() -> int:
     parser.add_argument("--photographs", type=Path, metavar="DIR", help="folder (or .parquet shard) of what the pictures were made of")
     parser.add_argument("--before_after", type=Path, metavar="DIR", help="also write DIR/before and DIR/after")
     cli.add_folder_options(parser)
+    parser.add_argument(
+        "--after", default="", metavar="CHAIN", help="the first steps of --chain, where the shard's pictures have them behind them"
+    )
+    parser.add_argument(
+        "--drawn", type=Path, metavar="FILE", help="what draw_faces.py made of the same shard for the one step that is left"
+    )
     cli.add_machine_options(parser)
     args = parser.parse_args()
+    steps = args.chain.split(JOIN)
+    done = args.after.split(JOIN) if args.after else []
+    left = JOIN.join(steps[len(done) :])
+    if steps[: len(done)] != done or not left:
+        raise BadInput(f"--after {args.after}: not the first steps of --chain {args.chain}")
+    if not folders.is_shard(args.source) and (args.drawn or args.after):
+        raise BadInput("--drawn and --after go with a shard, not with a folder")
+    about = {"after": args.after, "threads": args.threads}
 
     def run(pictures: Path, out: Path, photographs: Path | None) -> dict[str, int]:
+        if args.drawn:
+            return finish_shard(pictures, args.drawn, out, args.chain, digest(args.chain), lambda: load_finisher(left), **about)
         return enhance_shard(
             pictures,
             out,
             args.chain,
             digest(args.chain),
-            lambda: load_enhancement(args.chain, threads=args.threads, device=args.device),
+            lambda: load_enhancement(left, threads=args.threads, device=args.device),
             photographs=photographs,
-            threads=args.threads,
             device=args.device,
+            **about,
         )
 
     if folders.is_shard(args.source):
