@@ -56,7 +56,7 @@ def losses(recipe: Recipe, networks: dict[str, nn.Module] | None = None) -> Loss
 
 RECIPES = [
     Recipe(steps=12),
-    Recipe(steps=12, radius=1, grid=112),
+    Recipe(steps=12, radius=1, grid=112, smooth=0.0),
     Recipe(steps=12, radius=200, grid=4, smooth=0.0),
     Recipe(steps=12, views=4, alike=0.0),
 ]
@@ -66,7 +66,7 @@ RECIPES = [
 def test_the_loss_never_rises_and_no_pixel_leaves_its_bound_or_the_face(recipe: Recipe) -> None:
     found = descend(losses(recipe), recipe)
     assert all(later < earlier for earlier, later in zip(found.losses, found.losses[1:], strict=False))
-    assert len(found.losses) > 5
+    assert len(found.losses) > 3
     assert np.abs(found.change).max() <= recipe.radius + 1e-4
     assert not found.change[reach_map(112) > 1.1].any()
 
