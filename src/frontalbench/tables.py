@@ -61,6 +61,8 @@ LISTED = pa.schema([field for field in IMAGES if field.name != "image"])
 POSE = pa.schema([*_HEAD, *_STATUS, ("yaw", pa.float32()), ("pitch", pa.float32()), ("roll", pa.float32()), ("confidence", pa.float32())])
 FRONTALS = pa.schema([*_HEAD, *_STATUS, ("seconds", pa.float32()), ("image", pa.binary())])
 """Also the schema of ``variants``: PNG bytes, null when status is not ok. ``seconds``: model time of this image, loading left out."""
+DRAWN = pa.schema([*_HEAD, *_STATUS, ("seconds", pa.float32()), ("matrix", pa.list_(pa.float64(), 6)), ("image", pa.binary())])
+"""Faces as a network drew them (``frontalbench.enhance.drawn``): the map from the picture's pixels, the packed values as PNG."""
 CROPS = pa.schema(
     [
         *_HEAD,
@@ -141,6 +143,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "listed": LISTED,
     "pose": POSE,
     "frontals": FRONTALS,
+    "drawn": DRAWN,
     "crops": CROPS,
     "similarity": SIMILARITY,
     "quality": QUALITY,

@@ -137,6 +137,11 @@ class Variant:
         return tuple(step for step in self.enhancement.split("+") if step)
 
     @property
+    def before(self) -> str:
+        """The variant that the last step of the chain works on: the shorter chain, in the end the plain frontal."""
+        return made(self.frontalizer, "+".join(self.steps[:-1]) or PLAIN)
+
+    @property
     def is_plain(self) -> bool:
         """Whether the base is what the frontalizer made, with no enhancement."""
         return self.enhancement == PLAIN
