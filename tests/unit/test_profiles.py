@@ -112,6 +112,7 @@ def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it
         "frontalize_external",
         "frontalize_views",
         "enhance",
+        "draw_faces",
         "turn_references",
         "measure_distribution",
     }
