@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -16,7 +17,7 @@ from frontalbench.detect.base import Detections  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize.base import FRONTAL, Outcome, View  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
-from frontalbench.plain.clips import followed, frontalize_clip, steadied  # noqa: E402
+from frontalbench.plain.clips import Judge, followed, frontalize_clip, steadied  # noqa: E402
 from frontalbench.sequences import video  # noqa: E402
 
 
@@ -187,3 +188,23 @@ def test_faces_of_a_track_are_steadied_and_a_frame_without_one_has_none() -> Non
     assert faces[20] is None and found.people == 1
     boxes = np.stack([face.box for face in faces if face is not None])
     assert boxes[:, 0].std() < np.stack([box for box in found.box if np.isfinite(box).all()])[:, 0].std() / 3
+
+
+class Whiteness:
+    """A backbone that sees how much white is in a crop."""
+
+    name = "white"
+
+    def embed(self, crops: RGB) -> npt.NDArray[np.float32]:
+        white = crops.reshape(len(crops), -1).mean(axis=1) / 255
+        return np.stack([white, 1 - white], axis=1).astype(np.float32)
+
+
+def test_a_judge_says_of_every_frame_how_near_it_is_to_the_clip_s_own_template(tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4", 8)
+    _, notes = frontalize_clip(clip, tmp_path / "front.mp4", Finds(), Cuts(), judge=Judge(Finds(), Whiteness()))  # type: ignore[arg-type]
+    with (tmp_path / "front.mp4.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    assert all(float(row["photograph"]) > 0.9 for row in rows)
+    assert all(row["front"] == "" for row in rows), "no face is found in what was made, so nothing is said of it"
+    assert len(notes) == 1 and notes[0].startswith("photographs: similarity") and "(8 frames)" in notes[0]

@@ -27,6 +27,7 @@ from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.external import FAMILY
 from frontalbench.detect import load_detector
 from frontalbench.detect.yaw_alignment import KEY
+from frontalbench.embed import load_backbone
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
@@ -51,6 +52,9 @@ def main() -> int:
     parser.add_argument("--every", type=cli.positive, default=1, metavar="N", help="of a clip take every N-th frame (default: 1)")
     parser.add_argument("--from", dest="first", type=float, default=0.0, metavar="SECONDS", help="of a clip: where to begin")
     parser.add_argument("--to", dest="last", type=float, metavar="SECONDS", help="of a clip: where to end")
+    parser.add_argument(
+        "--judge", default="", metavar="NAME", help="of a clip: the backbone that says whether every frame keeps the person"
+    )
     parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -76,7 +80,8 @@ def main() -> int:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
     if video.is_clip(args.source):
         return _clip(args, card, load, machine)
-    turn: Callable[..., dict[str, int]] = {FAMILY: frontalize_external, MULTIVIEW: frontalize_views}.get(card.family, frontalize_shard)
+    ways: dict[str, Callable[..., dict[str, int]]] = {FAMILY: frontalize_external, MULTIVIEW: frontalize_views}
+    turn = ways.get(card.family, frontalize_shard)
     if folders.is_shard(args.source):
         return cli.report(turn(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
     folders.need_weights(card)
@@ -99,15 +104,16 @@ def _clip(args: argparse.Namespace, card: ModelCard, load: Callable[[], Frontali
     if card.family in (FAMILY, MULTIVIEW):
         raise BadInput(f"frontalizer '{card.name}' does not turn single frames, so it takes no clip; one of mesh, tddfa does")
     detector = cards.find("detector", args.detector)
-    folders.need_weights(card, detector)
+    named = [cards.find("backbone", args.judge)] if args.judge else []
+    folders.need_weights(card, detector, *named)
+    finder = load_detector(detector, device=args.device)
+    judge = clips.Judge(finder, load_backbone(named[0], **machine)) if named else None
 
     def watched(frames: Iterable[video.Frame], label: str) -> Iterable[video.Frame]:
         return cli.progress(frames, label=label, unit="frame")
 
     span = {"every": args.every, "first": args.first, "last": args.last}
-    counts, notes = clips.frontalize_clip(
-        args.source, args.out, load_detector(detector, device=args.device), load(), progress=watched, **span
-    )
+    counts, notes = clips.frontalize_clip(args.source, args.out, finder, load(), judge=judge, progress=watched, **span)
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     return cli.report(counts)

@@ -10,23 +10,29 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from frontalbench import status
-from frontalbench.detect.base import Detector
-from frontalbench.detect.select import Face
-from frontalbench.detect.upright import upright
+from frontalbench.detect.base import Detections, Detector
+from frontalbench.detect.select import DEFAULT_POLICY, Face
+from frontalbench.detect.upright import find_face, upright
+from frontalbench.embed.base import Backbone
 from frontalbench.errors import one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import Frontalizer, Outcome, View
+from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
 from frontalbench.plain.folders import write_rows
 from frontalbench.sequences import video
+from frontalbench.sequences.overtime import over_time, template, unit
 from frontalbench.sequences.smoothing import smooth_boxes, smooth_points
 from frontalbench.sequences.tracks import Scene, Tracker, is_cut, scene_of
-from frontalbench.types import Float
+from frontalbench.types import Float, Int
 
-HEADER = ("frame", "seconds", "status", "detail", "track", "x1", "y1", "x2", "y2")
+HEADER = ("frame", "seconds", "status", "detail", "track", "x1", "y1", "x2", "y2", "photograph", "front")
+"""Columns of the table beside a clip. ``photograph``, ``front``: similarity of the frame, and of what was made of it, to the clip's own template
+(the mean of the photographed faces' embeddings); empty without a judge."""
 BATCH = 8
 FIVE = ((0, 1), (2,), (3, 4))
 """The parts of the five points that move together: eyes, nose, mouth."""
@@ -53,7 +59,8 @@ class Followed:
 def followed(frames: Iterable[video.Frame], detector: Detector) -> Followed:
     """Follow the faces of a clip; of each frame the face of the longest track that is in it is kept."""
     tracker = Tracker()
-    found, every = Followed(), []
+    found = Followed()
+    every: list[tuple[Int, Detections] | None] = []
     before: Scene | None = None
     for place, frame in enumerate(frames):
         found.number.append(frame.number)
@@ -130,6 +137,47 @@ def _picture(frame: video.Frame) -> RGB:
     return frame.image
 
 
+@dataclass
+class Judge:
+    """Embeds the face of a picture with a backbone; a face that is not given is searched by ``detector``."""
+
+    detector: Detector
+    backbone: Backbone
+    _none: Float = field(default_factory=lambda: np.full(1, np.nan))
+
+    def of(self, image: RGB | None, face: Face | None) -> Float:
+        """(D,), of length 1; one NaN where there is no picture or no face in it."""
+        if image is not None and face is None:
+            face, _ = find_face(image, self.detector, DEFAULT_POLICY)
+        if image is None or face is None:
+            return self._none
+        try:
+            return unit(np.asarray(self.backbone.embed(align(image, face.points)[None]), np.float64))[0]
+        except DegeneratePoints:
+            return self._none
+
+
+def _judged(rows: list[list[Any]], vectors: list[tuple[Float, Float]]) -> list[str]:
+    """Write the last two columns of ``rows``; returns a line on identity over time."""
+    size = max(len(one) for pair in vectors for one in pair)
+    photographs, fronts = (np.stack([pair[k] if len(pair[k]) == size else np.full(size, np.nan) for pair in vectors]) for k in (0, 1))
+    if not np.isfinite(photographs).all(axis=1).any():
+        rows[:] = [[*row, "", ""] for row in rows]
+        return ["no frame has a face that could be embedded"]
+    control = template(photographs)
+    similarity = [photographs @ control, fronts @ control]
+    rows[:] = [[*row, *("" if np.isnan(values[k]) else f"{values[k]:.4f}" for values in similarity)] for k, row in enumerate(rows)]
+    lines = []
+    for name, embeddings in (("photographs", photographs), ("fronts", fronts)):
+        one = over_time(embeddings, control)
+        if one.frames:
+            lines.append(
+                f"{name}: similarity to the photographs' template {one.identity_mean:.3f} on the mean, {one.identity_worst:.3f} worst, "
+                f"spread {one.identity_spread:.3f}; embedding jitter {one.embedding_jitter:.4f} ({one.frames:,} frames)"
+            )
+    return lines
+
+
 def frontalize_clip(
     source: Path,
     out: Path,
@@ -139,11 +187,13 @@ def frontalize_clip(
     every: int = 1,
     first: float = 0.0,
     last: float | None = None,
+    judge: Judge | None = None,
     progress: Callable[[Iterable[video.Frame], str], Iterable[video.Frame]] = lambda frames, _: frames,
 ) -> tuple[dict[str, int], list[str]]:
     """Write the clip ``out`` (its own sound is left out) and ``out`` + ``.csv`` (:data:`HEADER`), a row for every frame that was looked at.
 
-    A frame that could not be turned is black in the clip, and its row says why. Returns (rows by status, notes of one line each).
+    A frame that could not be turned is black in the clip, and its row says why. ``judge``: embeds faces, for identity over time. Returns (rows by
+    status, notes of one line each).
     Raises :class:`BadInput` for what is no clip.
     """
     about = video.look(source)
@@ -153,9 +203,10 @@ def frontalize_clip(
 
     found = followed(progress(again(), "following"), detector)
     faces = steadied(found)
-    rows = []
+    rows: list[list[Any]] = []
     side = 0
     waiting: list[float] = []
+    vectors: list[tuple[Float, Float]] = []
     with video.Writer(out, about.rate / every) as writer:
         for k, (frame, outcome) in enumerate(turned(progress(again(), "turning"), faces, model)):
             word, detail = found.word[k], found.detail[k]
@@ -173,10 +224,16 @@ def frontalize_clip(
                 writer.add(np.zeros((side, side, 3), np.uint8), frame.seconds)
             else:
                 waiting.append(frame.seconds)
+            if judge is not None:
+                vectors.append((judge.of(frame.image, faces[k]), judge.of(outcome.image if outcome else None, None)))
             box = [f"{value:.1f}" for value in found.box[k]] if found.track[k] >= 0 else [""] * 4
             rows.append([frame.number, f"{frame.seconds:.3f}", word, detail, found.track[k] if found.track[k] >= 0 else "", *box])
-    write_rows(out.with_name(f"{out.name}.csv"), list(HEADER), rows)
     notes = []
+    if judge is not None:
+        notes += _judged(rows, vectors)
+    else:
+        rows = [[*row, "", ""] for row in rows]
+    write_rows(out.with_name(f"{out.name}.csv"), list(HEADER), rows)
     if found.people > 1:
         notes.append(f"{source}: {found.people} tracks of faces, {found.cuts} cuts; of each frame the face of the longest track was turned")
-    return dict(Counter(row[2] for row in rows)), notes
+    return dict(Counter(str(row[2]) for row in rows)), notes

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from frontalbench.images import RGB
-from frontalbench.types import Float
+from frontalbench.types import Bool, Float
 
 
 def unit(vectors: Float) -> Float:
@@ -51,7 +51,7 @@ class OverTime:
 def over_time(embeddings: Float, reference: Float) -> OverTime:
     """``embeddings`` (T, D) in the order of time, NaN where a frame has none; ``reference`` (D,): of the person, a front or a template."""
     rows = unit(embeddings)
-    known = np.isfinite(rows).all(axis=1)
+    known: Bool = np.asarray(np.isfinite(rows).all(axis=1))
     if not known.any():
         return OverTime(math.nan, math.nan, math.nan, math.nan, 0)
     similarity = rows[known] @ unit(reference)
@@ -74,7 +74,7 @@ def warp_error(before: RGB, now: RGB, before_shown: RGB, now_shown: RGB) -> floa
     ``before``, ``now``: frames that the flow is taken from: the sources, or the results themselves where these stand in another frame.
     """
     grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, now)]
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     back, forth = flow.calc(grey[1], grey[0], None), flow.calc(grey[0], grey[1], None)
     height, width = grey[0].shape
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))

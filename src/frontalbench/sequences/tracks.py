@@ -75,8 +75,8 @@ class Tracker:
                 row, column = np.unravel_index(int(overlap.argmax()), overlap.shape)
                 given[column] = numbers[row]
                 overlap[row, :] = overlap[:, column] = -1.0
-        for place in np.flatnonzero(given < 0):
-            given[place] = self._next
+        for new in np.flatnonzero(given < 0).tolist():
+            given[new] = self._next
             self._next += 1
         for place, number in enumerate(given.tolist()):
             self._open[number] = (frame, boxes[place])
