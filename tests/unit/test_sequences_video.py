@@ -13,12 +13,15 @@ from PIL import Image
 
 av = pytest.importorskip("av", reason="the package av reads clips (constraints.txt); this environment was made before it was asked for")
 
+from frontalbench.datasets import listing  # noqa: E402
 from frontalbench.detect.base import Detections  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize.base import FRONTAL, Outcome, View  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
+from frontalbench.plain import frames  # noqa: E402
 from frontalbench.plain.clips import Judge, followed, frontalize_clip, steadied  # noqa: E402
 from frontalbench.sequences import video  # noqa: E402
+from tests.unit import datasetkit  # noqa: E402
 
 
 def picture(grey: int, mark: int = 0) -> RGB:
@@ -208,3 +211,27 @@ def test_a_judge_says_of_every_frame_how_near_it_is_to_the_clip_s_own_template(t
     assert all(float(row["photograph"]) > 0.9 for row in rows)
     assert all(row["front"] == "" for row in rows), "no face is found in what was made, so nothing is said of it"
     assert len(notes) == 1 and notes[0].startswith("photographs: similarity") and "(8 frames)" in notes[0]
+
+
+def test_clips_become_a_dataset_whose_sessions_are_the_clips(tmp_path: Path) -> None:
+    (tmp_path / "in" / "ann").mkdir(parents=True)
+    write(tmp_path / "in" / "ann" / "a.mp4", 4)
+    write(tmp_path / "in" / "ann" / "b.mp4", 4)
+    write(tmp_path / "in" / "bob.mkv", 4)
+    (tmp_path / "in" / "ann" / "notes.avi").write_text("no clip")
+    counts, problems = frames.unpack(tmp_path / "in", tmp_path / "out", every=2)
+    assert counts == {"ok": 6}
+    assert len(problems) == 1 and "notes.avi: not a clip" in problems[0]
+    card = datasetkit.card("folder", tmp_path / "out")
+    members = {member.image_id: member for member in listing.list_members(card)}
+    assert sorted(members) == [f"{clip}/{k:06d}.png" for clip in ("ann/a", "ann/b", "bob") for k in (0, 2)]
+    assert {(member.identity, member.sequence) for member in members.values()} == {("ann", "ann/a"), ("ann", "ann/b"), ("bob", "bob")}
+
+
+def test_two_clips_that_would_share_their_frames_names_are_one_line(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4", 2)
+    write(tmp_path / "a.mkv", 2)
+    with pytest.raises(BadInput, match="rename one"):
+        frames.unpack(tmp_path, tmp_path / "out")
+    with pytest.raises(BadInput, match="no clips"):
+        frames.unpack(tmp_path / "out" / "a", tmp_path / "there")
