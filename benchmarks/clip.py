@@ -67,6 +67,7 @@ def main() -> None:
             for k, frame in enumerate(frames):
                 if k in (100, args.frames - 1):
                     peaks[f"{label} {k + (k > 100)}"] = memory()
+                    print(f"{label}: {memory():.0f} MB at frame {k}", flush=True)
                 yield frame
 
         began, wall = time.process_time(), time.perf_counter()

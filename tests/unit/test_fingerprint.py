@@ -105,7 +105,7 @@ def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: 
     stages = re.findall(r'PLAN\.reruns\.code\(\s*"(\w+)",\s*"(\w+\.py)"', rules)
     assert len(stages) >= 10
     # Used for plain folders, or by way of a card, whose family counts.
-    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.detect.yaw_alignment"])
+    elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.plain.clips", "frontalbench.detect.yaw_alignment"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
     elsewhere |= {"frontalbench.quality.measures"}  # what decides a value is a param of both rules, see below
     for stage, script in stages:
