@@ -56,6 +56,12 @@ class Followed:
     cuts: int = 0
     people: int = 0
 
+    def face(self, k: int) -> Face | None:
+        """The face of the ``k``-th frame as it was detected, not steadied: what a photograph alone would have."""
+        if self.track[k] < 0:
+            return None
+        return Face(self.box[k].astype(np.float32), self.score[k], self.points[k].astype(np.float32), self.n_faces[k])
+
 
 def followed(frames: Iterable[video.Frame], detector: Detector) -> Followed:
     """Follow the faces of a clip; of each frame the face of the longest track that is in it is kept."""
@@ -230,7 +236,7 @@ def frontalize_clip(
             if page is not None:
                 strip.add(frame.number, frame.image, outcome.image if outcome is not None else None)
             if judge is not None:
-                vectors.append((judge.of(frame.image, faces[k]), judge.of(outcome.image if outcome else None, None)))
+                vectors.append((judge.of(frame.image, found.face(k)), judge.of(outcome.image if outcome else None, None)))
             box = [f"{value:.1f}" for value in found.box[k]] if found.track[k] >= 0 else [""] * 4
             rows.append([frame.number, f"{frame.seconds:.3f}", word, detail, found.track[k] if found.track[k] >= 0 else "", *box])
     notes = []
