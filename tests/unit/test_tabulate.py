@@ -25,7 +25,7 @@ from .test_compare_cell import D, World, crowd, unit
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGES = (("scrfd_500m", "w600k_mbf"), ("yunet", "sface"))
-QUICK = Settings(resamples=200)
+QUICK = Settings()
 
 
 @pytest.fixture(scope="module")

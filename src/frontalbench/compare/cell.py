@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import derived
+from frontalbench.compare import derived, templates
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, reference_gallery, shares, turned_galleries
 from frontalbench.compare.kernel import Gallery
@@ -82,11 +82,15 @@ def compare_cell(
     check_width([*originals, *given, *rotated])
     plain = reference_gallery(meta, originals)
     galleries = turned_galleries(meta, plain, rotated, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
+    if named.is_template:
+        one_each = templates.gallery(meta, plain, templates.weights_of(named.recipe, meta, originals))
+        galleries = Galleries([plain, one_each], np.where(meta.role == "probe", 1, 0))
     shards = with_originals(meta, given, None if same and named.has_pixels else originals)
     _check_complete(meta, shards, embeddings[0])
-    recipe = recipe_of(meta, named, shards, originals, plain[0], feature)
+    recipe = recipe_of(meta, named, shards, originals, plain[0], feature, own=given)
     combine = derived.combine(named.recipe)
-    sums = None if combine else SubjectSums.over(meta, map(recipe, shards))
+    # The probes of one recording have one template: among themselves there is nothing to compare.
+    sums = None if combine or named.is_template else SubjectSums.over(meta, map(recipe, shards))
 
     words, detail = np.full(len(meta), "", "<U32"), np.full(len(meta), "", "<U300")
     scores = CellScores.of(meta, combine, sums, tail, len(plain[0]))

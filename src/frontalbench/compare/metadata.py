@@ -23,6 +23,7 @@ class Metadata:
     image_id: Words
     identity: Words
     subject: Words
+    sequence: Words
     role: Words
     status: Words
     detail: Words
@@ -100,6 +101,7 @@ def read_metadata(images: Sequence[StrPath], pose: Sequence[StrPath] = (), roles
         image_id=image_id,
         identity=identity,
         subject=subject,
+        sequence=words_of(table, "sequence"),
         role=role,
         status=words,
         detail=words_of(table, "detail"),
