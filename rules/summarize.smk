@@ -43,3 +43,4 @@ rule results:
         rules.cost.output,
         expand(rules.figures.output, dataset=PLAN.datasets),
         PLAN.files.examples(),
+        PLAN.files.asked_tables(),

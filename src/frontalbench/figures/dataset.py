@@ -19,7 +19,7 @@ from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
-from frontalbench.plan.variant import ORIGINAL, control_of, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, control_of, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,8 @@ class Plot:
     """One kind of figure, declared once; :class:`Workshop` draws it by its method ``_NAME``.
 
     ``text``: what it shows, up to a comma its title; ``subcategory``: where it stands in the report. ``about``: drawn for every ``judge``, for every
-    ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized. ``faces``: it shows
+    ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized; ``recipe``: only
+    where the grid has a variant of it. ``faces``: it shows
     faces, so it is a JPEG, a tenth of the bytes of PNG, because the report carries them all. ``judged``: the first judge chooses its pictures.
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
@@ -53,6 +54,7 @@ class Plot:
     shows: str
     caption: str
     frontals: bool = True
+    recipe: str = ""
     faces: bool = False
     judged: bool = False
     values: tuple[str, ...] = ()
@@ -118,6 +120,20 @@ PLOTS = (
         "people. Where the curve is highest left of its right end, selective frontalization beats turning every picture; the "
         "best angle is chosen on the pictures that are shown, so its height is a little flattered. The dashed line is the "
         "same gate over mirror images.",
+    ),
+    Plot(
+        "gate_calibration",
+        "chances of learned gates against what came true",
+        "2 Gain",
+        about="judge",
+        per_variant=9,
+        recipe=LEARNED,
+        needs="similarity of a `gate_learned` and of the variant that it turns to",
+        shows="in bins of the chance that the gate gave a probe: the share of probes whose frontal was the better one; a panel per learned gate, "
+        "with the Brier score and the number of probes in each bin; on the diagonal the chances are true",
+        caption=rf"Whether the learned gates of {NAME} know what they do: probes are sorted by the chance that their frontal is the better one, as "
+        "the gate gave it to people whom it was not fitted on, and each mark is the share of a bin for which it came true (bars: "
+        "95 % over people). On the dashed diagonal the chances are true; a Brier score of 0.25 is no better than a coin.",
     ),
     Plot(
         "heatmap",
@@ -314,7 +330,8 @@ def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], d
 def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iterator[Request]:
     """The figures of a dataset with these variants (without ``original``) and these (detector, backbone) pairs; the first pair chooses pictures."""
     made = [v for v in variants if v != ORIGINAL]
-    drawn = [plot for plot in PLOTS if made or not plot.frontals]
+    recipes = {parse(v).recipe for v in made}
+    drawn = [plot for plot in PLOTS if (made or not plot.frontals) and (not plot.recipe or plot.recipe in recipes)]
     for judge in judges:
         yield from (Request(plot.name, judge=judge) for plot in drawn if plot.about == "judge")
     for plot in PLOTS:
@@ -437,6 +454,14 @@ class Workshop:
         shown = {name: found for name, found in steps.items() if name not in controls.values()} or steps
         control = {name: steps[controls[name]] for name in shown if controls[name] in steps and controls[name] != name}
         return plots.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
+
+    def _gate_calibration(self, request: Request) -> Figure:
+        from frontalbench.figures import plots
+
+        original, judged = self._table(ORIGINAL, request.judge), self._judged(request.judge)
+        bases = {name: parse(name).base for name in judged if parse(name).recipe == LEARNED}
+        found = {name: series.reliability(original, judged[name], judged[base]) for name, base in bases.items() if base in judged}
+        return plots.gate_calibration(found, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots
