@@ -3,7 +3,9 @@
 
 rule search:
     input:
-        images=[f"results/metadata/{dataset}/images.parquet" for dataset in PLAN.datasets],
+        images=[
+            f"results/metadata/{dataset}/images.parquet" for dataset in PLAN.datasets
+        ],
         pose=[f"results/metadata/{dataset}/pose.parquet" for dataset in PLAN.datasets],
         similarity=[str(cell.similarity) for cell in PLAN.cells],
         scores=[str(cell.scores) for cell in PLAN.cells],
