@@ -73,7 +73,9 @@ class Drawing:
 
 def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
     """Cut the crop out of the photograph and draw the head in the target pose."""
-    yaw, pitch, roll = target_pose
+    # Not the roll angle: near a profile roll and pitch exchange their roles (see placement_of).
+    whole = matrix_from_angles(*target_pose)
+    lean = float(np.degrees(np.arctan2(-whole[0, 1], whole[1, 1])))
     cm = float(np.clip(min(image.shape[:2]) / placement.scale, *CROP_CM))
     shift = float(np.interp(cm, CROP_CM, CROP_SHIFT))
     size = cm * placement.scale
@@ -81,12 +83,12 @@ def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float,
     if side < 16:
         raise ValueError(f"the head is only {side} pixels large")
     pixels_per_cm = side / cm
-    # The crop is cut so that the head's upright axis leans by the target roll in it; the head then turns within that leaning frame.
-    matrix = framing.head_square(placement, cm, side, offset=(0.0, shift), lean=roll)
+    # The crop is cut so that the head's upright axis leans in it as it will in the target pose; the head then turns within that leaning frame.
+    matrix = framing.head_square(placement, cm, side, offset=(0.0, shift), lean=lean)
     texture = crop.Crop(crop.warp(image, matrix, side), matrix)
-    frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), roll)
+    frame = Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), lean)
     pixels, plate = surrounded(texture, image.shape[0], image.shape[1], head, placement.rotation, frame)
-    picture, seen = render_seen(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)
+    picture, seen = render_seen(head, matrix_from_angles(0.0, 0.0, -lean) @ whole, pixels, frame, filling, plate)
     return Drawing(picture, pixels, seen, frame, Place(texture.matrix, border_mask(side)))
 
 
