@@ -18,8 +18,9 @@ import numpy as np
 from frontalbench import images
 from frontalbench.files import atomic
 from frontalbench.images import RGB
+from frontalbench.synth.check import read_index
 from frontalbench.synth.people import Instruments, Measured, Rejected
-from frontalbench.synth.picture_set import PROBE, QUALITY, REFERENCE, Entry, index
+from frontalbench.synth.picture_set import PROBE, QUALITY, REFERENCE, Entry, index, read_recipe
 from frontalbench.synth.turned_files import Row
 
 
@@ -114,3 +115,17 @@ def write(
     atomic.write_text(folder / "index.csv", index(listed))
     atomic.write_text(folder / "recipe.json", json.dumps({"synthetic": True, **made, "numbers": numbers}, indent=1) + "\n")
     return listed
+
+
+def second_references(folder: Path) -> dict[int, tuple[bytes, tuple[float, float, float]]]:
+    """Number -> JPEG and measured pose of the second reference (``b``) of every person of a set that ``make_synthetic.py`` drew.
+
+    Raises :class:`BadInput`.
+    """
+    pictures = read_recipe(folder / "recipe.json")["pictures"]
+    found = {}
+    for row in read_index(folder):
+        if row["nominal_step"] == "b":
+            yaw, pitch, roll = (float(row[angle]) for angle in ("yaw", "pitch", "roll"))
+            found[int(pictures[row["image"]]["number"])] = ((folder / row["image"]).read_bytes(), (yaw, pitch, roll))
+    return found
