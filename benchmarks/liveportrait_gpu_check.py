@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from frontalbench.liveportrait.pipeline import LivePortrait
+from frontalbench.runtime.sessions import torch_device
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -24,7 +25,7 @@ BOUND = 1e-3
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--device", default="cuda")
-    device = parser.parse_args().device
+    device = str(torch_device(parser.parse_args().device))  # as the product chooses it: without TF32
     states: dict[str, Any] = {}
 
     def state(name: str) -> Any:

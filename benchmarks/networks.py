@@ -48,15 +48,14 @@ class Ffwm(nn.Module):
 
 
 class Fsgan(nn.Module):
-    """FSGAN's reenactment generator on one picture and its two smaller copies."""
+    """FSGAN's reenactment generator on one picture and its copy of half the size."""
 
     def __init__(self) -> None:
         super().__init__()
         self.generator = fills.filled(lambda: fsgan.Generator(fsgan.REENACTMENT), "FSGAN_Gr", "fsgan_Gr")
 
     def forward(self, picture: Tensor) -> Tensor:
-        half = nn.functional.avg_pool2d(picture, 2)
-        drawn: Tensor = self.generator([picture, half, nn.functional.avg_pool2d(half, 2)])
+        drawn: Tensor = self.generator([picture, nn.functional.avg_pool2d(picture, 2)])
         return drawn
 
 
@@ -132,7 +131,8 @@ class CvtHead(nn.Module):
         self.vertices = torch.rand((1, 5023, 3), generator=torch.Generator().manual_seed(1)) - 0.5
 
     def forward(self, pictures: Tensor) -> Tensor:
-        vertices = self.vertices.expand(len(pictures), -1, -1)
+        vertices = self.vertices.to(pictures.device).expand(len(pictures), -1, -1)
+        self.mesh = cvthead.Mesh(*(getattr(self.mesh, name).to(pictures.device) for name in cvthead.Mesh.__dataclass_fields__))
         drawn: Tensor = self.network(2.0 * pictures - 1.0, torch.ones_like(pictures[:, :1]), vertices, vertices, self.mesh)[0]
         return drawn
 

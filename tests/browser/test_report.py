@@ -36,7 +36,7 @@ rule figures:
             for e in ENTRIES
         ],
     shell:
-        "{python} {root}/workflow/scripts/viz.py --all --resamples 100 --examples 1 --notice synthetic --in {{input:q}}"
+        "{python} {root}/workflow/scripts/viz.py --all --examples 1 --notice synthetic --in {{input:q}}"
         " --out results/figures/{{wildcards.dataset:q}}"
 """
 TOLD = {

@@ -21,6 +21,18 @@ def coverage_script() -> object:
     return module
 
 
+@pytest.mark.parametrize("world", ["base", "lossy"])
+def test_the_quick_simulation_gives_the_intervals_of_the_tables(world: str) -> None:
+    script = coverage_script()
+    experiment = script.draw(world, 18, 5)  # type: ignore[attr-defined]
+    tables = {name: numbers for name, *numbers in script.estimates(experiment)}  # type: ignore[attr-defined]
+    quick = {name: numbers for name, *numbers in script.without_tables(experiment)}  # type: ignore[attr-defined]
+    assert set(quick) <= set(tables) and len(quick) > 20
+    for name, numbers in quick.items():
+        # the tables keep similarities as float32 and moves as float16
+        assert numbers == pytest.approx(tables[name], rel=4e-3, abs=2e-4, nan_ok=True), name
+
+
 @pytest.mark.slow
 def test_intervals_hold_the_truth_in_a_small_world() -> None:
     script = coverage_script()

@@ -151,3 +151,18 @@ def test_snakemake_spreads_jobs_over_a_pretend_machine_of_three(tmp_path: Path) 
         mine = sorted((float(begin), float(end)) for begin, end, name in spans if name == device)
         assert all(one[1] <= other[0] for one, other in itertools.pairwise(mine))
     assert {path.read_text().split()[2] for path in (tmp_path / "cpu").iterdir()} == {"none"}
+
+
+def test_float32_means_float32_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TF32 is torch's default for convolutions; no network of ours may have it by accident, so choosing the device turns it off."""
+    import torch
+
+    from frontalbench.runtime import sessions
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
+    assert sessions.torch_device("cuda") == torch.device("cuda", 0)
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def workshop(run: list[Path]) -> dataset.Workshop:
-    return dataset.Workshop(inputs.sort_out(run), notice="synthetic", resamples=100, examples=2)
+    return dataset.Workshop(inputs.sort_out(run), notice="synthetic", examples=2)
 
 
 def _boxes(figure: Figure) -> list[tuple[str, float, float, float, float]]:
@@ -124,7 +124,7 @@ def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:
 @pytest.mark.slow
 def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset.Workshop) -> None:
     def texts(notice: str, name: str) -> str:
-        shop = dataset.Workshop(workshop.inputs, notice=notice, resamples=100)
+        shop = dataset.Workshop(workshop.inputs, notice=notice)
         return " ".join(t[0] for t in _boxes(shop.draw(dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0]))))
 
     assert "SYNTHETIC" in texts("synthetic", "triples") and "SYNTHETIC" in texts("synthetic", "distributions")
@@ -138,7 +138,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
 
 
 def test_what_a_licence_asks_for_stands_at_the_foot_of_every_grid_of_faces(workshop: dataset.Workshop) -> None:
-    shop = dataset.Workshop(workshop.inputs, resamples=100, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+    shop = dataset.Workshop(workshop.inputs, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
         request = dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0])
         assert any("DeBruine & Jones" in text[0] for text in _boxes(shop.draw(request))), name
@@ -167,7 +167,7 @@ def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, na
         pictures={renamed(variant): shards for variant, shards in files.pictures.items()},
         crops={(renamed(variant), detector): shards for (variant, detector), shards in files.crops.items()},
     )
-    shop = dataset.Workshop(files, resamples=100, examples=1)
+    shop = dataset.Workshop(files, examples=1)
     words = [text[0] for text in _boxes(shop.draw(dataset.Request("triples", variant=f"{name}.none", judge=made.JUDGES[0])))]
     assert word in words and ("Frontal" in words) == (word == "Frontal")
     assert ("Moved crop" in words) == (name == "mirror_ahead"), "there the crop is what the method makes"
@@ -278,7 +278,7 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
-def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path) -> None:
+def test_every_declared_figure_has_its_maker_and_is_asked_for() -> None:
     asked = {request.name for request in dataset.requests([*made.VARIANTS, "tddfa@0.5.none"], made.JUDGES)}
     assert "turn_curve" not in {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}, (
         "no share of an angle, no curve of it"
@@ -287,8 +287,6 @@ def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path
         assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
         assert plot.kilobytes or plot.per_variant, f"{plot.name}: the report must know what it weighs"
     assert len(dataset.NAMES) == len(dataset.PLOTS)
-    page, captions = project_root / "docs" / "figures.md", project_root / "reports" / "captions"
-    assert documented.write(page, captions, check=True) == [], "run: python workflow/scripts/figure_pages.py"
 
 
 @pytest.mark.parametrize(
@@ -322,18 +320,6 @@ def test_a_new_figure_is_one_declaration(
         dataset.named("tot")
 
 
-def test_pages_about_figures_are_brought_up_to_date_and_only_those_that_are_not(tmp_path: Path) -> None:
-    page = tmp_path / "figures.md"
-    page.write_text(f"before\n{documented.BEGIN}\nold\n{documented.END}\nbehind\n", encoding="utf-8")
-    late = documented.write(page, tmp_path, check=True)
-    assert late[0] == page and len(late) == 1 + len(dataset.PLOTS) and not list(tmp_path.glob("*.rst"))
-    assert documented.write(page, tmp_path) == late and documented.write(page, tmp_path, check=True) == []
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n") and text.endswith("\nbehind\n") and "old" not in text and "`heatmap`" in text
-    (tmp_path / "cost.rst").write_text("by hand", encoding="utf-8")
-    assert documented.write(page, tmp_path) == [tmp_path / "cost.rst"]
-
-
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
     entries = dataset.report_entries(made.VARIANTS, made.JUDGES)
     assert [e.path for e in entries] == dataset.stems(made.VARIANTS, made.JUDGES)
@@ -358,7 +344,7 @@ def test_only_failures_are_left_of_a_run_in_which_everything_failed(tmp_path: Pa
                 for row in made.similarity_rows("original")
             ]
             tables.write(path, tables.from_rows(rows, tables.SIMILARITY))
-    shop = dataset.Workshop(inputs.sort_out(files), resamples=100)
+    shop = dataset.Workshop(inputs.sort_out(files))
     reasons = {r.stem: reason for r, reason in shop.make(tmp_path / "out", list(dataset.requests(made.VARIANTS, made.JUDGES[:1])))}
     assert "no probe has an embedding" in reasons["triples/tddfa.none.scrfd_500m.w600k_mbf"]
     assert not reasons["failures/failures"]

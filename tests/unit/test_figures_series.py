@@ -45,7 +45,7 @@ def test_interval_is_that_of_an_independent_bootstrap() -> None:
     generator = np.random.default_rng(3)
     values = generator.normal(0.3, 0.2, 150)
     people = np.array([f"p{i}" for i in range(150)], dtype=object)  # one picture each: the plain bootstrap of the mean
-    own = series.mean_interval(values, people, resamples=4000)
+    own = series.mean_interval(values, people)
     other = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval

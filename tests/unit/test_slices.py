@@ -104,11 +104,11 @@ def test_differences_are_corrected_within_a_cell(results: tuple[Path, World]) ->
 @pytest.mark.parametrize(
     ("by", "text", "said"),
     [
-        ("hat", None, "no column 'hat'; it has: image, identity, camera, glasses, alone"),
-        ("camera", "identity,camera\na,b\n", "no column 'image'"),
+        ("hat", None, "column 'hat' is missing; expected image, hat; it has, by commas: image, identity, camera, glasses, alone"),
+        ("camera", "identity,camera\na,b\n", "column 'image' is missing"),
         ("camera", "image,camera\nx,left\nx,right\n", "line 3: image 'x' stands there twice"),
         ("camera", "image,camera\nx,left\n", "names none of its pictures"),
-        ("camera", "", "no column 'image'; it has: none"),
+        ("camera", "", "line 1: nothing there; expected the columns image, camera"),
         ("pitch", None, "every picture is in one slice"),
     ],
 )

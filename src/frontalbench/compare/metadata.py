@@ -26,6 +26,7 @@ class Metadata:
     image_id: Words
     identity: Words
     subject: Words
+    sequence: Words
     role: Words
     status: Words
     detail: Words
@@ -39,6 +40,11 @@ class Metadata:
 
     def __len__(self) -> int:
         return len(self.image_id)
+
+    @property
+    def n_subjects(self) -> int:
+        """So many subject codes there are, from 0 on."""
+        return int(self.subject_code.max(initial=-1)) + 1
 
 
 def words_of(table: pa.Table, name: str) -> Words:
@@ -98,6 +104,7 @@ def read_metadata(images: Sequence[Path], pose: Sequence[Path] = (), roles: Mapp
         image_id=image_id,
         identity=identity,
         subject=subject,
+        sequence=words_of(table, "sequence"),
         role=role,
         status=words,
         detail=words_of(table, "detail"),

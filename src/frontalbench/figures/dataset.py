@@ -44,7 +44,7 @@ class Plot:
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
     ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).
-    From these two workflow/scripts/figure_pages.py makes both pages.
+    workflow/scripts/write_pages.py makes the page and the caption of them.
     """
 
     name: str
@@ -366,8 +366,6 @@ class Workshop:
     inputs: Inputs
     notice: str = ""
     edges: Sequence[float] = series.YAW_EDGES
-    resamples: int = series.RESAMPLES
-    seed: int = series.SEED
     examples: int = 3
     credit: str = ""
     _similarity: dict[Path, pa.Table] = field(default_factory=dict, init=False, repr=False)
@@ -430,16 +428,13 @@ class Workshop:
     def _distributions(self, request: Request) -> Figure:
         from frontalbench.figures import plots
 
-        groups = series.groups(self._table(ORIGINAL, request.judge), self._judged(request.judge), resamples=self.resamples, seed=self.seed)
+        groups = series.groups(self._table(ORIGINAL, request.judge), self._judged(request.judge))
         return plots.distributions(groups, title=self._title(request), notice=self._notice(request))
 
     def _gain_by_yaw(self, request: Request) -> Figure:
         from frontalbench.figures import plots
 
-        bins = {
-            variant: series.by_yaw(self._gains(variant, request.judge), self.edges, resamples=self.resamples, seed=self.seed)
-            for variant in self._judged(request.judge)
-        }
+        bins = {variant: series.by_yaw(self._gains(variant, request.judge), self.edges) for variant in self._judged(request.judge)}
         return plots.gain_by_yaw(bins, title=self._title(request), notice=self._notice(request))
 
     def _gain_curve(self, request: Request) -> Figure:
@@ -485,11 +480,7 @@ class Workshop:
         for judge in self.inputs.judges:
             if grid.cell(self.inputs.dataset, request.variant, *judge) in self.inputs.similarity:
                 original = None if request.variant == ORIGINAL else self._table(ORIGINAL, judge)
-                cells.append(
-                    series.cell_value(
-                        request.metric, *judge, self._table(request.variant, judge), original, resamples=self.resamples, seed=self.seed
-                    )
-                )
+                cells.append(series.cell_value(request.metric, *judge, self._table(request.variant, judge), original))
         return plots.heatmap(
             cells,
             request.metric,

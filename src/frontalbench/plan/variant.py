@@ -28,7 +28,9 @@ GATES = ("gate", "gate_fuse")
 """The recipes that open at an angle, which their names carry: ``gate@30:mesh.none``."""
 LEARNED = "gate_learned"
 """The gate that opens where a regression expects the frontal to be the better one."""
-RECIPES = (WEIGHTED, "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED)
+TEMPLATES = ("template", "template_yaw", "template_norm")
+"""The recipes that make one template of a person's references, and one of the probes of a recording; they go with ``original`` too."""
+RECIPES = (WEIGHTED, "fuse_yaw", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED, *TEMPLATES)
 STAYS = r"@[0-9]+(\.[0-9]+)?(deg)?"
 """Behind a frontalizer's name: how much of a photograph's angle stays, ``@0.85`` of it or ``@20deg`` (:func:`turn_of`)."""
 _BASE = re.compile(rf"(?P<frontalizer>[^.@]*({STAYS})?)(\.(?P<enhancement>.*))?", re.DOTALL)
@@ -105,6 +107,11 @@ class Variant:
         return self.recipe in GATES or self.recipe == LEARNED
 
     @property
+    def is_template(self) -> bool:
+        """Whether several pictures are one template."""
+        return self.recipe in TEMPLATES
+
+    @property
     def prefix(self) -> str:
         """What stands before the colon, as it is written (``fuse_mean@0.3``); "" where there is none."""
         return self.name.partition(":")[0] if self.recipe else ""
@@ -130,6 +137,11 @@ class Variant:
         return tuple(step for step in self.enhancement.split("+") if step)
 
     @property
+    def before(self) -> str:
+        """The variant that the last step of the chain works on: the shorter chain, in the end the plain frontal."""
+        return made(self.frontalizer, "+".join(self.steps[:-1]) or PLAIN)
+
+    @property
     def is_plain(self) -> bool:
         """Whether the base is what the frontalizer made, with no enhancement."""
         return self.enhancement == PLAIN
@@ -151,8 +163,11 @@ def made(frontalizer: str, enhancement: str = PLAIN) -> str:
 
 
 def control_of(name: str) -> str:
-    """What a variant is held against: the same made of mirror images (``fuse_mean@0.3:mirror.none`` for a fusion, ``mirror.none`` for a frontal)."""
+    """What a variant is held against: the same made of mirror images (``fuse_mean@0.3:mirror.none`` for a fusion, ``mirror.none`` for a frontal); a
+    template against the same of the photographs (``template:original``)."""
     one = parse(name)
+    if one.is_template:
+        return f"{one.prefix}:{ORIGINAL}"
     return f"{one.prefix}:{MIRRORED}" if one.recipe else MIRRORED
 
 
@@ -168,7 +183,7 @@ def parse(name: str) -> Variant:
     if match is None or match["recipe"] not in RECIPES:
         raise BadConfig(f"derived variant '{name}': expected <recipe>:<variant> with a recipe of {', '.join(RECIPES)}")
     recipe, base = match["recipe"], match["base"]
-    if base == ORIGINAL or ":" in base:
+    if (base == ORIGINAL and recipe not in TEMPLATES) or ":" in base:
         raise BadConfig(f"derived variant '{name}': expected a plain variant after the colon (frontalizer.enhancement)")
     if recipe == MATCHED and not base.endswith(f".{PLAIN}"):
         raise BadConfig(f"derived variant '{name}': references are turned by a frontalizer alone, as in {MATCHED}:mesh.{PLAIN}")

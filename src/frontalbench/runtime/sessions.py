@@ -178,7 +178,11 @@ def quiet_run() -> Any:
 
 
 def torch_device(device: str) -> torch.device:
-    """The torch device of a device name, the CPU (with a warning) where CUDA is asked for and missing."""
+    """The torch device of a device name, the CPU (with a warning) where CUDA is asked for and missing.
+
+    On CUDA it also turns TF32 off for this process: its convolutions round their inputs to 10 bits, by default, and float32 should mean float32.
+    (Measured on an H100 with torch 2.11: LivePortrait's picture .0058 of its largest value from the CPU's with it, .00003 without.)
+    """
     import torch
 
     kind, index = parse_device(device)
@@ -187,6 +191,7 @@ def torch_device(device: str) -> torch.device:
     if not torch.cuda.is_available() or index >= torch.cuda.device_count():
         fall_back(f"device '{device}' asked for, but torch sees {torch.cuda.device_count()} CUDA devices; running on the CPU")
         return torch.device("cpu")
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device("cuda", index)
 
 

@@ -7,7 +7,6 @@ both sides, and the differences between slices, paired by people where they are 
 
 from __future__ import annotations
 
-import csv
 import itertools
 import math
 import os
@@ -23,6 +22,7 @@ from frontalbench.compare import groups, jackknife, stats
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
+from frontalbench.files import sheet
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate import beside
@@ -45,26 +45,17 @@ MOST = 60
 def read_column(path: str | os.PathLike[str], name: str) -> dict[str, str]:
     """``image_id`` -> value of the column ``name`` of an index table. Raises :class:`BadInput`: a column is missing, an image stands there twice."""
     file = Path(path)
+    wanted = " ".join(name.split()).lower()
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        table = sheet.read(file, ["image", wanted])
     except FileNotFoundError:
         raise BadInput(f"{file}: not there; expected the dataset's table (index.csv)") from None
-    except UnicodeDecodeError:
-        raise BadInput(f"{file}: not UTF-8 text; save it as CSV in UTF-8") from None
-    first = text.partition("\n")[0]
-    separator = max(",;\t|", key=first.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=separator)
-    columns = [column.strip() for column in reader.fieldnames or []]
-    reader.fieldnames = columns
-    for wanted in ("image", name):
-        if wanted not in columns:
-            raise BadInput(f"{file}: line 1: no column '{wanted}'; it has: {', '.join(columns) or 'none'}")
     found: dict[str, str] = {}
-    for row in reader:
-        image = unicodedata.normalize("NFC", (row["image"] or "").strip().replace("\\", "/"))
+    for line, row in table:
+        image = unicodedata.normalize("NFC", row["image"].replace("\\", "/"))
         if image in found:
-            raise BadInput(f"{file}: line {reader.line_num}: image '{image}' stands there twice")
-        found[image] = (row[name] or "").strip() or NOT_SAID
+            raise BadInput(f"{file}: line {line}: image '{image}' stands there twice")
+        found[image] = row[wanted] or NOT_SAID
     return found
 
 
