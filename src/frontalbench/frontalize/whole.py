@@ -1,4 +1,4 @@
-"""``whole``: what another frontalizer draws, in its photograph. All that lies around the head stays the photograph's own, and so do its size and tilt.
+"""``whole``: what another frontalizer draws, in its photograph. All around the head stays the photograph's own, and so do its size and tilt.
 
 A frontalizer's square shows a head larger and upright; a detector then puts its five points a little elsewhere than on the photograph, and at a
 profile that alone costs (docs/gain.md, the zero turn).
