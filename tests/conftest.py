@@ -104,6 +104,7 @@ def _own_project() -> Iterator[None]:
         patch.setenv("FRONTALBENCH_WEIGHTS", os.pathsep.join(filter(None, [os.environ.get("FRONTALBENCH_WEIGHTS"), *beside])))
         patch.delenv("FRONTALBENCH_STORE", raising=False)
         patch.setenv("FRONTALBENCH_HOME", str(ROOT))
+        patch.setenv("INSIGHTFACE_HOME", str(ROOT / "no packs"))
         yield
 
 

@@ -21,7 +21,7 @@ from frontalbench.compare.stats import FMR_TARGETS
 from frontalbench.detect import DEFAULT_POLICY, load_detector
 from frontalbench.detect.stream import detect_and_align
 from frontalbench.embed import load_backbone
-from frontalbench.embed.base import normalise
+from frontalbench.embed.base import normalise, points_in_crop
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.types import Float32
@@ -86,7 +86,8 @@ class Verifier:
         found = detect_and_align(name, data, self._detector, self._policy)
         if found.status != status.OK or found.crop is None:
             raise BadInput(f"{name}: {found.detail or found.status}; give a picture in which one face is large and lit")
-        vectors, norms = normalise(self._backbone.embed(found.crop[None]))
+        points = None if found.points is None else points_in_crop(found.points)[None]
+        vectors, norms = normalise(self._backbone.embed(found.crop[None], points))
         if not np.isfinite(norms[0]) or norms[0] == 0:
             raise BadInput(f"{name}: {self.names[1]} gave no usable embedding")
         one: Float32 = vectors[0]

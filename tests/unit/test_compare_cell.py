@@ -396,3 +396,43 @@ def test_the_small_tables_of_a_dataset_stand_for_its_shards(tmp_path: Path) -> N
     assert direct.similarity.equals(through.similarity)
     assert direct.scores.equals(through.scores)
     assert direct.similarity["yaw"].to_pylist() == [float(i) for i in range(len(pose))]
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        "original",
+        "turned.none",
+        "fuse_mean:turned.none",
+        "fuse_max:turned.none",
+        "control_meanshift:turned.none",
+        "gate_learned:turned.none",
+    ],
+)
+def test_every_table_of_embeddings_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variant: str) -> None:
+    world = World(tmp_path, crowd())
+    asked: list[str] = []
+    read = tables.read
+
+    def counted(path: Any, *arguments: Any, **more: Any) -> pa.Table:
+        asked.append(str(path))
+        return read(path, *arguments, **more)
+
+    monkeypatch.setattr(tables, "read", counted)
+    world.cell(variant)
+    folders = {"original"} if variant == "original" else {"original", "turned.none"}
+    assert sorted(path for path in asked if "emb_" in path) == sorted(
+        str(tmp_path / f"emb_{folder}" / f"{shard}.parquet") for folder in folders for shard in ("0000", "0001")
+    )
+
+
+def test_embeddings_of_two_backbones_and_an_image_given_twice_are_refused_by_name(tmp_path: Path) -> None:
+    world = World(tmp_path, crowd(3))
+    originals, turned = world.embeddings("original"), world.embeddings("turned.none")
+    rows = tables.read(turned[1]).to_pylist()
+    tables.write(turned[1], tables.from_rows([{**row, "embedding": [1.0, *[0.0] * 7]} for row in rows], tables.embeddings_schema(8)))
+    with pytest.raises(BadInput, match=r"emb_turned.none/0001.parquet: embeddings of length 8, but 32 in"):
+        compare_cell(world.images(), turned, originals)
+    tables.write(turned[1], tables.from_rows([*rows, rows[0]], tables.embeddings_schema(D)))
+    with pytest.raises(BadInput, match=f"image '{rows[0]['image_id']}' occurs twice in the embeddings"):
+        compare_cell(world.images(), turned, originals)

@@ -191,6 +191,27 @@ def test_mark_without_an_interval_is_hollow_and_every_variant_has_a_panel() -> N
         assert [line.get_markerfacecolor() == "white" for line in marks] == [True, False, True, False], "four people have no interval"
 
 
+def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
+    def point(share: float, value: float, low: float) -> series.Turned:
+        one = series.Interval(value, low, value + 0.1, 12, 6)
+        return series.Turned(share, one, one, one)
+
+    curves = {
+        "tddfa.none": {(0.0, 45.0): [point(0.0, 0.3, 0.2), point(1.0, 0.5, 0.4)]},
+        "fuse_mean:tddfa.none": {(0.0, 45.0): [point(1.0, 0.6, np.nan)]},
+    }
+    figure = plots.turn_curve(curves, {(0.0, 45.0): [point(1.0, 0.55, 0.5)]}, title="t")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["similarity to GT", "identity gain", "d'"]
+    assert "12 probes of 6 people" in figure.axes[0].get_title("left") and "|yaw| 0 to 45" in figure.axes[0].get_title("left")
+    for axes in figure.axes:
+        heights = {round(float(y), 6) for drawn in axes.lines for y in np.atleast_1d(np.asarray(drawn.get_ydata(), np.float64))}
+        assert {0.3, 0.5, 0.6, 0.55} <= heights
+        assert sum(drawn.get_markerfacecolor() == "white" for drawn in axes.lines if drawn.get_marker() == "o") == 1, "no interval: hollow"
+        assert axes.get_xlim()[0] > axes.get_xlim()[1], "turning goes to the right"
+    with pytest.raises(BadInput, match="turn curve: no probe"):
+        plots.turn_curve({"tddfa.none": {}}, {})
+
+
 def test_a_report_carries_what_fits_and_pictures_first() -> None:
     judges = [(d, b) for d in ("scrfd_500m", "yunet") for b in ("w600k_mbf", "sface")]
     for variants, datasets in ((["mesh.none"], 1), ([f"m{i}.{e}" for i in range(33) for e in ("none", "sharp")], 4)):
@@ -257,14 +278,15 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
-def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path) -> None:
-    asked = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
+def test_every_declared_figure_has_its_maker_and_is_asked_for() -> None:
+    asked = {request.name for request in dataset.requests([*made.VARIANTS, "tddfa@0.5.none"], made.JUDGES)}
+    assert "turn_curve" not in {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}, (
+        "no share of an angle, no curve of it"
+    )
     for plot in dataset.PLOTS:
         assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
         assert plot.kilobytes or plot.per_variant, f"{plot.name}: the report must know what it weighs"
     assert len(dataset.NAMES) == len(dataset.PLOTS)
-    page, captions = project_root / "docs" / "figures.md", project_root / "reports" / "captions"
-    assert documented.write(page, captions, check=True) == [], "run: python workflow/scripts/figure_pages.py"
 
 
 @pytest.mark.parametrize(
@@ -296,18 +318,6 @@ def test_a_new_figure_is_one_declaration(
     assert documented.table((plot,)).splitlines()[2] == r"| `toy` | tables \| more | a toy |"
     with pytest.raises(BadInput, match="figure 'tot' is not known; known: distributions"):
         dataset.named("tot")
-
-
-def test_pages_about_figures_are_brought_up_to_date_and_only_those_that_are_not(tmp_path: Path) -> None:
-    page = tmp_path / "figures.md"
-    page.write_text(f"before\n{documented.BEGIN}\nold\n{documented.END}\nbehind\n", encoding="utf-8")
-    late = documented.write(page, tmp_path, check=True)
-    assert late[0] == page and len(late) == 1 + len(dataset.PLOTS) and not list(tmp_path.glob("*.rst"))
-    assert documented.write(page, tmp_path) == late and documented.write(page, tmp_path, check=True) == []
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n") and text.endswith("\nbehind\n") and "old" not in text and "`heatmap`" in text
-    (tmp_path / "cost.rst").write_text("by hand", encoding="utf-8")
-    assert documented.write(page, tmp_path) == [tmp_path / "cost.rst"]
 
 
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:

@@ -141,7 +141,9 @@ class Grey:
 
     name, dimension = "grey", 3
 
-    def embed(self, crops: RGB) -> np.ndarray:
+    takes_points = False
+
+    def embed(self, crops: RGB, points: object = None) -> np.ndarray:
         level = crops.mean(axis=(1, 2, 3)) / 255
         side = crops[:, :, :56].mean(axis=(1, 2, 3)) / 255 - level
         return np.stack([level, 1 - level, side], axis=1).astype(np.float32)

@@ -52,7 +52,9 @@ def test_params_of_a_backbone_that_are_missing_or_wrong_are_one_line_also_where_
 class Broken:
     name = "broken"
 
-    def embed(self, crops: np.ndarray) -> np.ndarray:
+    takes_points = False
+
+    def embed(self, crops: np.ndarray, points: object = None) -> np.ndarray:
         raise RuntimeError("Got invalid dimensions\nfor input")
 
 

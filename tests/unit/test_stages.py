@@ -42,7 +42,9 @@ class OneBadCrop:
     name = "one_bad_crop"
     dimension = 512
 
-    def embed(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    takes_points = False
+
+    def embed(self, crops: npt.NDArray[np.uint8], points: object = None) -> npt.NDArray[np.float32]:
         if (crops[:, 0, 0, 0] == 1).any():
             raise RuntimeError("no such luck")
         return np.repeat(crops[:, :1, 0, 0].astype(np.float32) + 1, 512, axis=1)
@@ -89,6 +91,28 @@ def test_frontalize_keeps_every_row_and_asks_for_tables_of_the_same_shard(tmp_pa
     with pytest.raises(BadInput, match="another version of this shard"):
         frontalize_shard(pictures, others, tmp_path / "g.parquet", card, Refuses)  # type: ignore[arg-type]
     assert not (tmp_path / "g.parquet").exists()
+
+
+class Darker:
+    """Every picture, a little darker."""
+
+    name, needs_face = "darker", True
+
+    def frontalize(self, views: list[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        return [Outcome(view.image // 2, status.OK) for view in views]
+
+
+def test_pictures_packed_beside_a_gpu_are_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+    states = ([status.OK] * 3 + [status.UNREADABLE, status.NO_FACE]) * 2
+    pictures = _crops(tmp_path / "pictures.parquet", states)
+    card = cards.find("frontalizer", "identity")
+    made = []
+    for device in ("cpu", "cuda"):
+        out = tmp_path / f"{device}.parquet"
+        counts = frontalize_shard(pictures, pictures, out, card, Darker, device=device)  # type: ignore[arg-type]
+        assert counts == {status.OK: 6, status.UNREADABLE: 2, status.NO_FACE: 2}
+        made.append([{name: row[name] for name in ("image_id", "status", "detail", "image")} for row in tables.read(out).to_pylist()])
+    assert made[0] == made[1]
 
 
 class Raises:

@@ -322,3 +322,51 @@ def test_a_store_that_cannot_be_written_is_said(project: Path, server: Server) -
     (project / "weights").write_text("a file where the folder should be")
     with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):
         store.fetch(make_card(project, {"url": f"{server.url}/toy.onnx"}))
+
+
+@pytest.fixture
+def packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path) -> Path:
+    monkeypatch.setenv("INSIGHTFACE_HOME", str(tmp_path / "insightface"))
+    (tmp_path / "insightface" / "models" / "buffalo_x" / "buffalo_x").mkdir(parents=True)
+    return tmp_path / "insightface" / "models"
+
+
+def test_a_file_of_a_pack_that_insightface_has_downloaded_is_used_where_it_lies(project: Path, packs: Path) -> None:
+    card = make_card(project, {"url": "http://127.0.0.1:9/toy.onnx"})
+    (packs / "buffalo_x" / "other.onnx").write_bytes(bytes(len(TOY)))
+    (packs / "buffalo_x" / "buffalo_x" / "called_otherwise.onnx").write_bytes(TOY)
+    assert store.fetch(card) == packs / "buffalo_x" / "buffalo_x" / "called_otherwise.onnx"
+    assert store.available(card) and not (project / "weights").exists()
+
+
+def test_a_pack_s_zip_is_looked_into_before_anything_is_fetched(project: Path, packs: Path) -> None:
+    card = make_card(project, {"url": "http://127.0.0.1:9/pack_a.zip", "member": "toy.onnx"})
+    make_zip(packs / "pack_b.zip", {"pack_b/toy.onnx": TOY, "../../escaped.onnx": b"out"})
+    (packs / "broken.zip").write_bytes(b"PK no zip")
+    assert store.available(card)
+    assert store.fetch(card) == project / "weights" / STORED
+    assert visible(project / "weights") == [STORED] and not list(packs.parent.parent.glob("**/escaped.onnx"))
+
+
+def test_other_bytes_in_a_pack_are_named_and_not_used(project: Path, packs: Path) -> None:
+    (packs / "buffalo_x" / "toy.onnx").write_bytes(bytes(len(TOY)))
+    with pytest.raises(WeightsMissing, match=r"buffalo_x/toy\.onnx: sha256 .* instead of .*, not used"):
+        store.locate(make_card(project, {"url": "http://127.0.0.1:9/toy.onnx"}))
+
+
+def test_a_zip_under_another_name_can_be_brought_by_hand(project: Path, tmp_path: Path) -> None:
+    card = make_card(project, {"url": "http://127.0.0.1:9/pack_a.zip", "member": "toy.onnx"})
+    make_zip(tmp_path / "mine.zip", {"deep/toy.onnx": TOY})
+    store.provide(tmp_path / "mine.zip", [card])
+    assert visible(project / "weights") == [STORED]
+
+
+def test_without_the_variable_the_packs_are_those_of_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Path
+) -> None:
+    monkeypatch.setenv("INSIGHTFACE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = tmp_path / ".insightface" / "models" / "buffalo_l"
+    folder.mkdir(parents=True)
+    (folder / "toy.onnx").write_bytes(TOY)
+    assert store.locate(make_card(project, {"url": "http://127.0.0.1:9/toy.onnx"})) == folder / "toy.onnx"

@@ -8,25 +8,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import derived as recipes
+from frontalbench.compare import derived
 from frontalbench.compare.kernel import Gallery, by_columns
-from frontalbench.compare.metadata import Metadata, Path, places_of
-from frontalbench.compare.shards import Shard, read_embeddings
+from frontalbench.compare.metadata import Metadata, places_of
+from frontalbench.compare.shards import Embeddings, Shard
 from frontalbench.errors import BadInput
 from frontalbench.types import Int
 
 
-def read_gallery(meta: Metadata, references: Sequence[Path]) -> tuple[Gallery, Int]:
+def reference_gallery(meta: Metadata, originals: Sequence[Embeddings]) -> tuple[Gallery, Int]:
     """The usable references (role ``reference``, status ok, original pictures) sorted by subject, and their places in ``meta``."""
-    vectors, rows = [], []
-    for path in references:
-        ids, words, _, matrix = read_embeddings(path)
-        places = places_of(meta, ids, path)
-        chosen = (words == status.OK) & (meta.role[places] == "reference")
-        vectors.append(matrix[chosen])
-        rows.append(places[chosen])
-    if not rows:
+    if not originals:
         raise BadInput("references: no table given; expected the embeddings of variant 'original'")
+    vectors, rows = [], []
+    for one in originals:
+        places = places_of(meta, one.image_id, one.path)
+        chosen = one.ok & (meta.role[places] == "reference")
+        vectors.append(one.vectors[chosen])
+        rows.append(places[chosen])
     place = np.concatenate(rows)
     order = np.lexsort((place, meta.subject_code[place]))
     place = place[order]
@@ -37,29 +36,28 @@ def read_gallery(meta: Metadata, references: Sequence[Path]) -> tuple[Gallery, I
 class Galleries:
     """The references that probes are compared with: as they are, then turned to some angles. ``which`` (N,): each image's gallery.
 
-    ``missing``: why there are no turned references at all, "" when there are some.
+    ``missing``: status and detail where what turns them cannot run on this machine, so that there are none at all.
     """
 
     each: list[tuple[Gallery, Int]]
     which: Int
-    missing: str = ""
+    missing: tuple[str, str] | None = None
 
 
-def turned_galleries(meta: Metadata, plain: tuple[Gallery, Int], turned: Sequence[Path], edges: Sequence[float]) -> Galleries:
+def turned_galleries(meta: Metadata, plain: tuple[Gallery, Int], turned: Sequence[Embeddings], edges: Sequence[float]) -> Galleries:
     """Galleries of references turned to the middles of the yaw's bins; a reference that could not be turned is left out of them."""
-    parts = [read_embeddings(path) for path in turned]
-    if not parts:
+    if not turned:
         raise BadInput("turned: no table given; expected the embeddings of the turned references")
-    ids = np.concatenate([part[0] for part in parts])
-    words = np.concatenate([part[1] for part in parts])
-    details = np.concatenate([part[2] for part in parts])
-    vectors = np.concatenate([part[3] for part in parts])
-    named = [recipes.split_turned_id(str(name)) for name in ids]
-    place = places_of(meta, np.array([name for name, _ in named], dtype=np.str_), turned[0]) if named else np.zeros(0, np.int64)
+    words = np.concatenate([one.status for one in turned])
+    details = np.concatenate([one.detail for one in turned])
+    vectors = np.concatenate([one.vectors for one in turned])
+    named = [derived.split_turned_id(str(name)) for one in turned for name in one.image_id]
+    place = places_of(meta, np.array([name for name, _ in named], dtype=np.str_), turned[0].path) if named else np.zeros(0, np.int64)
     angle = np.array([yaw for _, yaw in named], np.int64)
     ok = words == status.OK
-    missing = str(details[0]) if len(words) and words[0] in status.CANNOT_RUN_HERE and (words == words[0]).all() else ""
-    wanted = np.where(meta.role == "probe", recipes.matched_angles(meta.yaw, edges), 0)
+    cannot = len(words) > 0 and words[0] in status.CANNOT_RUN_HERE and (words == words[0]).all()
+    missing = (str(words[0]), str(details[0])) if cannot else None
+    wanted = np.where(meta.role == "probe", derived.matched_angles(meta.yaw, edges), 0)
     angles = sorted(set(wanted.tolist()) - {0})
     galleries = [plain]
     for yaw in angles:

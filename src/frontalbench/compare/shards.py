@@ -1,30 +1,60 @@
-"""The embeddings of a variant as they come, shard by shard, and what derived variants make of them."""
+"""Embeddings from their tables, and rows of a variant with the photographs' embeddings beside them.
+
+A table is read once, into :class:`Embeddings`; everything after it takes values and gives values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import derived as recipes
-from frontalbench.compare.feature import FeatureMap
-from frontalbench.compare.gates import Gate
-from frontalbench.compare.metadata import Metadata, Path, places_of, words_of
+from frontalbench.compare.metadata import Metadata, places_of, words_of
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import Variant
-from frontalbench.types import Bool, Float, Float32, Int, Words
+from frontalbench.types import Bool, Float, Float32, Int, StrPath, Words
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """One embeddings table, row by row as it is in the file (all arrays (n,) but ``vectors``).
+
+    ``vectors`` float32 (n, D), L2-normalised, zero where ``status`` is not ``ok``; ``score`` of the detector, ``norm`` of the embedding before it was
+    normalised: NaN where they are not known.
+    """
+
+    path: StrPath
+    image_id: Words
+    status: Words
+    detail: Words
+    vectors: Float32
+    score: Float
+    norm: Float
+
+    def __len__(self) -> int:
+        return len(self.image_id)
+
+    @property
+    def ok(self) -> Bool:
+        usable: Bool = self.status == status.OK
+        return usable
 
 
 @dataclass(frozen=True)
 class Shard:
-    rows: Int  # places in the metadata
+    """Rows of a variant, at their places in the metadata.
+
+    ``vectors``: one float32 (n, D), or the two whose similarities are combined; ``original`` float32 (n, D), ``original_ok`` bool (n,): the
+    same images in variant `original`; None where this is that variant.
+    """
+
+    rows: Int
     status: Words
     detail: Words
     vectors: tuple[Float32, ...]
-    original: Float32 | None  # the same images in variant `original`
+    original: Float32 | None
     original_ok: Bool
 
     @property
@@ -33,10 +63,10 @@ class Shard:
         return usable
 
 
-def read_embeddings(path: Path) -> tuple[Words, Words, Words, Float32]:
-    """(image_id, status, detail, vectors (n, D)) of one embeddings shard; rows that are not ok are zero.
+def read_embeddings(path: StrPath) -> Embeddings:
+    """One embeddings table. A row whose embedding is not finite becomes ``model_error``.
 
-    A row whose embedding is not finite becomes ``model_error``. Raises :class:`BadInput` when the vectors are not L2-normalised.
+    Raises :class:`BadInput` when it is no embeddings table, or the vectors are not L2-normalised.
     """
     table = tables.read(path)
     for name in ("image_id", "status", "detail", "embedding"):
@@ -57,89 +87,63 @@ def read_embeddings(path: Path) -> tuple[Words, Words, Words, Float32]:
             raise BadInput(
                 f"{path}: embeddings should have length 1, found {length[np.abs(length - 1.0).argmax()]:.4g}; normalise them first"
             )
-    return words_of(table, "image_id"), words, detail, vectors
+    return Embeddings(path, words_of(table, "image_id"), words, detail, vectors, _numbers(table, "score"), _numbers(table, "norm"))
 
 
-class Originals:
-    """Embeddings of the variant `original`, by shard where the shards correspond, else all at once."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
-        self._all: tuple[Words, Bool, Float32] | None = None
-
-    def take(self, number: int, n_shards: int, ids: Words) -> tuple[Float32, Bool]:
-        """(vectors, ok) of the images ``ids`` of shard ``number``."""
-        if self._all is None and n_shards == len(self._paths):
-            found, words, _, vectors = read_embeddings(self._paths[number])
-            if len(found) == len(ids) and (found == ids).all():
-                return vectors, words == status.OK
-        if self._all is None:
-            parts = [read_embeddings(path) for path in self._paths]
-            found = np.concatenate([part[0] for part in parts])
-            order = np.argsort(found)
-            ok = np.concatenate([part[1] == status.OK for part in parts])
-            self._all = found[order], ok[order], np.concatenate([part[3] for part in parts])[order]
-        found, ok, vectors = self._all
-        places = np.minimum(np.searchsorted(found, ids), len(found) - 1)
-        there = found[places] == ids
-        return np.where(there[:, None], vectors[places], np.float32(0.0)), ok[places] & there
+def _numbers(table: pa.Table, name: str) -> Float:
+    """(n,) a column of numbers; NaN where a value, or the column, is missing."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, np.nan)
+    return np.asarray(table.column(name).to_numpy(zero_copy_only=False), np.float64)
 
 
-def plain_shards(meta: Metadata, paths: Sequence[Path], originals: Originals | None) -> Iterator[Shard]:
-    for number, path in enumerate(paths):
-        ids, words, detail, vectors = read_embeddings(path)
-        rows = places_of(meta, ids, path)
-        if originals is None:
-            yield Shard(rows, words, detail, (vectors,), None, np.zeros(len(ids), np.bool_))
-        else:
-            original, there = originals.take(number, len(paths), ids)
-            yield Shard(rows, words, detail, (vectors,), original, there)
+def read_all(paths: Sequence[StrPath]) -> list[Embeddings]:
+    """The tables of a variant, one each shard. Raises :class:`BadInput`, also when they hold embeddings of different lengths."""
+    read = [read_embeddings(path) for path in paths]
+    check_width(read)
+    return read
 
 
-def derive(shard: Shard, recipe: Variant, shift: Float | None, feature: FeatureMap | None, yaw: Float32, gate: Gate | None = None) -> Shard:
-    original, frontal, ok, there = shard.original, shard.vectors[0], shard.ok, shard.original_ok
-    assert original is not None
-    words, detail = shard.status.copy(), shard.detail.copy()
-    if recipe.recipe == "control_meanshift":
-        assert shift is not None
-        keep = ok & there
-        words[ok & ~there], detail[ok & ~there] = status.NO_FACE, "no embedding of the original"
-        vectors: tuple[Float32, ...] = (np.where(keep[:, None], recipes.mean_shift(original, shift), np.float32(0.0)),)
-        return Shard(shard.rows, words, detail, vectors, original, there)
-    words[there] = status.OK
-    detail[there & ~ok] = f"{recipes.ALONE[0]}: the frontal has no embedding"
-    detail[ok & ~there] = f"{recipes.ALONE[1]}: the original has no embedding"
-    detail[ok & there] = ""
-    first = np.where(there[:, None], original, frontal)
-    second = np.where(ok[:, None], frontal, original)
-    if gate is not None:
-        turned, both = gate.turned[shard.rows], ok & there
-        detail[both] = gate.words[shard.rows][both]
-        # where the photograph is meant to stay, a frontal that is missing is not missed
-        stays = there & ~turned
-        detail[stays] = gate.words[shard.rows][stays]
-        taken = recipes.fuse_mean(first, second) if recipe.recipe == "gate_fuse" else second
-        vectors = (np.where(turned[:, None], taken, first),)
-    elif recipe.recipe == "feature_frontal":
-        if feature is None:
-            usable = words == status.OK
-            words[usable], detail[usable] = status.WEIGHTS_MISSING, "no feature map of this backbone"
-        vectors = (np.zeros_like(first) if feature is None else feature.apply(first, second, yaw[shard.rows]),)
-    else:
-        weight = recipes.HALF if recipe.weight is None else recipe.weight
-        vectors = (first, second) if recipes.combine(recipe.recipe) else (recipes.fuse_mean(first, second, weight),)
-    return Shard(shard.rows, words, detail, vectors, original, there)
+def check_width(read: Sequence[Embeddings]) -> None:
+    """Raises :class:`BadInput` when these are the embeddings of more than one backbone, as far as their lengths tell."""
+    other = next((one for one in read if one.vectors.shape[1] != read[0].vectors.shape[1]), None)
+    if other is not None:
+        raise BadInput(
+            f"{other.path}: embeddings of length {other.vectors.shape[1]}, but {read[0].vectors.shape[1]} in {read[0].path}; "
+            "give tables of one backbone"
+        )
 
 
-def mean_shift_of(meta: Metadata, shards: Iterator[Shard]) -> Float:
-    """Mean frontal minus mean angled embedding over the probes that have both."""
-    total: Float | None = None
-    n = 0
-    for shard in shards:
-        assert shard.original is not None
-        both = shard.ok & shard.original_ok & (meta.role[shard.rows] == "probe")
-        part = (shard.vectors[0][both].astype(np.float64) - shard.original[both]).sum(axis=0)
-        total, n = part if total is None else total + part, n + int(both.sum())
-    if total is None:
-        raise BadInput("embeddings: no table given")
-    return total / max(n, 1)
+def with_originals(meta: Metadata, variant: Sequence[Embeddings], originals: Sequence[Embeddings] | None) -> list[Shard]:
+    """The shards of a variant with the embeddings of variant `original` beside them; ``originals`` None: this is that variant.
+
+    Raises :class:`BadInput` for an image that the metadata does not have.
+    """
+    places = [places_of(meta, one.image_id, one.path) for one in variant]
+    if originals is None:
+        return [
+            Shard(rows, one.status, one.detail, (one.vectors,), None, np.zeros(len(one), np.bool_))
+            for rows, one in zip(places, variant, strict=True)
+        ]
+    return [
+        Shard(rows, one.status, one.detail, (one.vectors,), *there)
+        for rows, one, there in zip(places, variant, _same_images(variant, originals), strict=True)
+    ]
+
+
+def _same_images(variant: Sequence[Embeddings], originals: Sequence[Embeddings]) -> list[tuple[Float32, Bool]]:
+    """(vectors, ok) in ``originals`` of the images of every shard of ``variant``; zero and False where there are none."""
+    if len(variant) == len(originals) and all(
+        len(one) == len(other) and (one.image_id == other.image_id).all() for one, other in zip(variant, originals, strict=True)
+    ):
+        return [(one.vectors, one.ok) for one in originals]
+    names = np.concatenate([one.image_id for one in originals])
+    order = np.argsort(names)
+    names, ok = names[order], np.concatenate([one.ok for one in originals])[order]
+    vectors = np.concatenate([one.vectors for one in originals])[order]
+    found = []
+    for one in variant:
+        places = np.minimum(np.searchsorted(names, one.image_id), len(names) - 1)
+        there = names[places] == one.image_id
+        found.append((np.where(there[:, None], vectors[places], np.float32(0.0)), ok[places] & there))
+    return found

@@ -68,6 +68,8 @@ class ArcFaceOnnx:
     free batch and then fail on it, or mix the rows.
     """
 
+    takes_points = False
+
     def __init__(
         self,
         name: str,
@@ -98,7 +100,7 @@ class ArcFaceOnnx:
         self.batched = self._check_outputs(model)
         self._chunk = (CHUNK_GPU if gpu else CHUNK_CPU) if self.batched else 1
 
-    def embed(self, crops: UInt8) -> Float32:
+    def embed(self, crops: UInt8, points: Float32 | None = None) -> Float32:
         """See :meth:`frontalbench.embed.base.Backbone.embed`."""
         if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != (ARCFACE_SIZE, ARCFACE_SIZE, 3):
             raise BadInput(f"{self.name}: crops should be uint8 (N, {ARCFACE_SIZE}, {ARCFACE_SIZE}, 3), are {crops.dtype} {crops.shape}")

@@ -15,7 +15,7 @@ import numpy as np
 from frontalbench.frontalize.head import Frame, Head, posed, vertex_normals
 from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import feather, smoothstep
-from frontalbench.geometry.raster import interpolate, rasterize
+from frontalbench.geometry.raster import Raster, interpolate, rasterize
 from frontalbench.images import RGB
 from frontalbench.types import Bool, Float, Float32
 
@@ -61,53 +61,92 @@ def render_seen(
     Also how well the photograph shows what the picture shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
-    target = frame.to_pixels(posed(head.shape, head.still, rotation))
-    source = frame.to_pixels(head.source)
-    normals = vertex_normals(source, head.triangles)
-    facing, wanted = -normals[:, 2], -vertex_normals(target, head.triangles)[:, 2]
-    # How much of the surface that the result shows the photograph shows: 1 where both look at it alike, 0 where it turned away.
-    ratio = np.clip(facing / np.maximum(wanted, 0.15), 0.0, 1.0)
-    grazing = smoothstep(facing, 0.45, 0.2) * smoothstep(wanted - facing, 0.2, 0.4) * (head.still == 0.0)
-    inwards = _spill(texture, source[:, :2], normals[:, :2], grazing, head, filling.spill * unit)
-    here = np.column_stack([source[:, :2] - inwards, ratio, head.shape])
-    there = (here[head.mirror] * head.mirror_weights[..., None]).sum(axis=1)
-    # The maps are as smooth as the head, so a few samples a centimetre are enough; colours are taken through them at the full resolution.
-    grid = max(2, round(unit / head.detail))
-    small, unit_small = -(-side // grid), unit / grid
-    drawn = rasterize(_thinned(target, grid), head.triangles, (small, small))
-    maps = interpolate(drawn, head.triangles, np.column_stack([here, there, head.still]))
-    still = maps[..., 12]
-    reach = filling.clear * unit_small
-    seen = _what_is_seen(_thinned(source, grid), head, small, reach)
-    beside, near = _carried(maps[..., 3:6], (still < TURNING) & (drawn.triangle >= 0), reach)
-    quality = _quality(maps[..., :6], np.where(near, beside, maps[..., 3:6]), still, seen, filling, grid)
-    flipped_beside = np.where(near, beside * np.array([-1.0, 1.0, 1.0], dtype=np.float32), maps[..., 9:12])
-    mirrored_quality = _quality(maps[..., 6:12], flipped_beside, still, seen, filling, grid)
-    if plate is not None:
-        at = _thinned_maps(maps[..., 6:8], grid)
-        mirrored_quality *= cv2.remap(_averaged(plate.inside, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    seen_directly = _filled_in(quality * (drawn.triangle >= 0), grid, side)
-    share = _share(quality, mirrored_quality, still, filling, unit_small)
-    result = _sample(texture, _filled_in(maps[..., :2], grid, side))
+    canvas = prepared(head, rotation, frame)
+    grid, drawn, still = canvas.grid, canvas.drawn, canvas.still
+    unit_small = unit / grid
+    view = layer(head, canvas, texture, frame, filling, plate)
+    maps, quality, mirrored_quality = view.maps, view.quality, view.mirrored_quality
+    seen_directly = filled_in(quality * (drawn.triangle >= 0), grid, side)
+    share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
+    result = sampled(texture, filled_in(maps[..., :2], grid, side))
     if share is not None:
-        coarse, flipped = _sample(texture, maps[..., :2]), _sample(texture, maps[..., 6:8])
-        tone = _tone(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
+        coarse, flipped = sampled(texture, maps[..., :2]), sampled(texture, maps[..., 6:8])
+        tone = tone_between(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
         # Only the part of the picture that shows something of the mirror image.
         rows, columns = (_span(share.max(axis=axis) > 0.0) for axis in (1, 0))
         part = (slice(grid * rows.start, min(side, grid * rows.stop)), slice(grid * columns.start, min(side, grid * columns.stop)))
         height, width = part[0].stop - part[0].start, part[1].stop - part[1].start
-        mirrored = _sample(texture, _filled_in(maps[..., 6:8], grid, side)[part])
-        blend = _filled_in(np.dstack([tone, share]), grid, side)[part]
+        mirrored = sampled(texture, filled_in(maps[..., 6:8], grid, side)[part])
+        blend = filled_in(np.dstack([tone, share]), grid, side)[part]
         mirrored = cv2.add(mirrored, np.ascontiguousarray(blend[..., :3]), dtype=cv2.CV_8U)
         much = np.ascontiguousarray(blend[..., 3])
         result[part] = cv2.blendLinear(np.ascontiguousarray(result[part]), mirrored, 1.0 - much, much).reshape(height, width, 3)
         quality = np.maximum(quality, share * mirrored_quality)
     if plate is not None:
         lost = smoothstep(quality, 0.4, 0.1) * smoothstep(still, 0.05, 0.4)
-        weight = np.clip(_filled_in(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * unit_small)), grid, side), 0.0, 1.0)
+        weight = np.clip(filled_in(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * unit_small)), grid, side), 0.0, 1.0)
         result = np.asarray(cv2.blendLinear(result, plate.behind, 1.0 - weight, weight), dtype=np.uint8)
     holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
-    return _inpaint(result, holes, unit, grid), seen_directly
+    return inpainted(result, holes, unit, grid), seen_directly
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What does not depend on the photograph: ``wanted`` (N,): how squarely the result shows each vertex; ``grid``: pixels of the picture to one of
+    its maps; ``drawn``: the head on the maps' pixels; ``still`` (h, w): that of its vertices."""
+
+    wanted: Float
+    grid: int
+    drawn: Raster
+    still: Float32
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What one photograph has for the result, on the maps' pixels. ``maps`` (h, w, 12): place in the crop (x, y), share of surface, place on the head
+    (3), and the same six of the mirror image; ``quality``, ``mirrored_quality`` (h, w) in 0..1: how well it shows either."""
+
+    maps: Float32
+    quality: Float32
+    mirrored_quality: Float32
+
+
+def prepared(head: Head, rotation: Float, frame: Frame) -> Canvas:
+    """The head in pose ``rotation``, ready to be coloured."""
+    # The maps are as smooth as the head, so a few samples a centimetre are enough; colours are taken through them at the full resolution.
+    grid = max(2, round(frame.pixels_per_cm / head.detail))
+    target = frame.to_pixels(posed(head.shape, head.still, rotation))
+    small = -(-frame.side // grid)
+    drawn = rasterize(thinned(target, grid), head.triangles, (small, small))
+    return Canvas(
+        -vertex_normals(target, head.triangles)[:, 2], grid, drawn, interpolate(drawn, head.triangles, head.still[:, None])[..., 0]
+    )
+
+
+def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None) -> Layer:
+    """What the photograph in ``texture`` has for the result; ``head``: as it is fitted to that photograph (the triangles of the canvas')."""
+    grid, drawn, still = canvas.grid, canvas.drawn, canvas.still
+    unit = frame.pixels_per_cm
+    source = frame.to_pixels(head.source)
+    normals = vertex_normals(source, head.triangles)
+    facing, wanted = -normals[:, 2], canvas.wanted
+    # How much of the surface that the result shows the photograph shows: 1 where both look at it alike, 0 where it turned away.
+    ratio = np.clip(facing / np.maximum(wanted, 0.15), 0.0, 1.0)
+    grazing = smoothstep(facing, 0.45, 0.2) * smoothstep(wanted - facing, 0.2, 0.4) * (head.still == 0.0)
+    inwards = spilt(texture, source[:, :2], normals[:, :2], grazing, head, filling.spill * unit)
+    here = np.column_stack([source[:, :2] - inwards, ratio, head.shape])
+    there = (here[head.mirror] * head.mirror_weights[..., None]).sum(axis=1)
+    maps = interpolate(drawn, head.triangles, np.column_stack([here, there]))
+    reach = filling.clear * unit / grid
+    seen = what_is_seen(thinned(source, grid), head, len(still), reach)
+    beside, near = carried(maps[..., 3:6], (still < TURNING) & (drawn.triangle >= 0), reach)
+    quality = quality_at(maps[..., :6], np.where(near, beside, maps[..., 3:6]), still, seen, filling, grid)
+    flipped_beside = np.where(near, beside * np.array([-1.0, 1.0, 1.0], dtype=np.float32), maps[..., 9:12])
+    mirrored_quality = quality_at(maps[..., 6:12], flipped_beside, still, seen, filling, grid)
+    if plate is not None:
+        at = thinned_maps(maps[..., 6:8], grid)
+        mirrored_quality *= cv2.remap(averaged(plate.inside, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return Layer(maps, quality, mirrored_quality)
 
 
 def _span(there: Bool) -> slice:
@@ -116,19 +155,19 @@ def _span(there: Bool) -> slice:
     return slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 1)
 
 
-def _thinned(pixels: Float, grid: int) -> Float:
+def thinned(pixels: Float, grid: int) -> Float:
     """Points (N, 3) in pixels of a picture -> pixels of the same picture with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
-    thinned = pixels / grid
-    thinned[:, :2] += 0.5 / grid - 0.5
-    return thinned
+    smaller = pixels / grid
+    smaller[:, :2] += 0.5 / grid - 0.5
+    return smaller
 
 
-def _thinned_maps(places: Float32, grid: int) -> Float32:
+def thinned_maps(places: Float32, grid: int) -> Float32:
     """The same for places (H, W, 2)."""
     return np.ascontiguousarray(places) * np.float32(1.0 / grid) + np.float32(0.5 / grid - 0.5)
 
 
-def _averaged(mask: Float32, grid: int) -> Float32:
+def averaged(mask: Float32, grid: int) -> Float32:
     """A mask with one pixel for ``grid`` x ``grid``; beyond its border it goes on."""
     beyond = [-side % grid for side in mask.shape]
     whole = cv2.copyMakeBorder(mask, 0, beyond[0], 0, beyond[1], cv2.BORDER_REPLICATE)
@@ -136,14 +175,14 @@ def _averaged(mask: Float32, grid: int) -> Float32:
     return np.asarray(cv2.resize(whole, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
-def _filled_in(maps: Float32, grid: int, side: int) -> Float32:
+def filled_in(maps: Float32, grid: int, side: int) -> Float32:
     """Fields with one pixel for ``grid`` x ``grid`` -> the full resolution, ``side`` pixels."""
     size = (grid * maps.shape[1], grid * maps.shape[0])
     whole = cv2.resize(np.ascontiguousarray(maps), size, interpolation=cv2.INTER_LINEAR)
     return np.ascontiguousarray(whole[:side, :side], dtype=np.float32)
 
 
-def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, head: Head, reach: float, steps: int = 5) -> Float:
+def spilt(texture: RGB, places: Float, outwards: Float, grazing: Float, head: Head, reach: float, steps: int = 5) -> Float:
     """How far (pixels, (N, 2)) vertices must be moved inwards so as not to take the background for skin.
 
     At the outline of a face a fit is easily some millimetres too wide, and what was seen edge-on is what the front shows largest. So each
@@ -168,8 +207,8 @@ def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, head: H
     depth = np.zeros(len(rim))
     for step in range(steps):
         here = colour(-reach * step / steps)
-        spilt = unlike & (np.linalg.norm(here - outer, axis=1) < 0.9 * np.linalg.norm(here - inner, axis=1))
-        depth[spilt] = reach * (step + 2) / steps
+        beyond = unlike & (np.linalg.norm(here - outer, axis=1) < 0.9 * np.linalg.norm(here - inner, axis=1))
+        depth[beyond] = reach * (step + 2) / steps
     total = np.zeros(len(places))
     total[rim] = depth
     # Neighbours move alike, or the outline would fray.
@@ -184,7 +223,7 @@ def _spill(texture: RGB, places: Float, outwards: Float, grazing: Float, head: H
     return moves
 
 
-def _share(quality: Float32, mirrored_quality: Float32, still: Float32, filling: Filling, unit: float) -> Float32 | None:
+def share_of_mirror(quality: Float32, mirrored_quality: Float32, still: Float32, filling: Filling, unit: float) -> Float32 | None:
     """How much of each pixel comes from the mirror image, 0..1; None when nothing does."""
     # Beside the face something must be shown: where the head hides the surroundings, rather what lies on the other side than a second cheek.
     mirrored_quality = np.maximum(mirrored_quality, np.float32(0.1) * (still > 0.0))
@@ -195,7 +234,7 @@ def _share(quality: Float32, mirrored_quality: Float32, still: Float32, filling:
     return filling.strength * feather((better > filling.better).astype(np.float32), max(0.6, filling.feather * unit))
 
 
-def _tone(direct: RGB, mirrored: RGB, both: Float32, reach: float) -> Float32:
+def tone_between(direct: RGB, mirrored: RGB, both: Float32, reach: float) -> Float32:
     """What must be added to ``mirrored`` to have the tone of ``direct``: their difference where both are well seen, spread over ``reach`` pixels and
     fading beyond. Light from one side thus leaves no line down the middle of the face."""
     small = max(1, int(reach / 3.0))
@@ -209,7 +248,7 @@ def _tone(direct: RGB, mirrored: RGB, both: Float32, reach: float) -> Float32:
     return tone
 
 
-def _what_is_seen(source: Float, head: Head, side: int, reach: float) -> Float32:
+def what_is_seen(source: Float, head: Head, side: int, reach: float) -> Float32:
     """Which part of the head the photograph shows where: float32 (side, side, 7).
 
     0..2: its place on the head (``shape``); 3..5: the same for the turning part alone, carried on ``reach`` pixels around it; 6: 1 where
@@ -217,11 +256,11 @@ def _what_is_seen(source: Float, head: Head, side: int, reach: float) -> Float32
     """
     drawn = rasterize(source, head.occluders, (side, side))
     found = interpolate(drawn, head.occluders, np.column_stack([head.shape, head.still]))
-    carried, near = _carried(found[..., :3], (drawn.triangle >= 0) & (found[..., 3] < TURNING), reach)
-    return np.dstack([found[..., :3], carried, near.astype(np.float32)])
+    around, near = carried(found[..., :3], (drawn.triangle >= 0) & (found[..., 3] < TURNING), reach)
+    return np.dstack([found[..., :3], around, near.astype(np.float32)])
 
 
-def _carried(places: Float32, inside: Bool, reach: float) -> tuple[Float32, Bool]:
+def carried(places: Float32, inside: Bool, reach: float) -> tuple[Float32, Bool]:
     """``places`` (H, W, 3) where ``inside``, carried on ``reach`` pixels beyond; and where they are known (H, W, 1)."""
     size = 2 * max(1, round(reach)) + 1
     share = cv2.blur(inside.astype(np.float32), (size, size))[..., None]
@@ -229,13 +268,13 @@ def _carried(places: Float32, inside: Bool, reach: float) -> tuple[Float32, Bool
     return np.where(inside[..., None], places, mean), share > 1e-3
 
 
-def _quality(place: Float32, beside: Float32, still: Float32, seen: Float32, filling: Filling, grid: int) -> Float32:
+def quality_at(place: Float32, beside: Float32, still: Float32, seen: Float32, filling: Filling, grid: int) -> Float32:
     """How well the photograph shows the points at ``place`` (H, W, 6: x, y, share of surface, place on the head), 0..1.
 
     A point is hidden where the photograph shows another part of the head in its place. Still surroundings are always seen from the front,
     but not where the head covers them: where the photograph has another part of the head beside them than the result has (``beside``: (H, W, 3)).
     """
-    at = _thinned_maps(place[..., :2], grid)
+    at = thinned_maps(place[..., :2], grid)
     there = cv2.remap(seen, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     apart = np.square(there[..., :3] - place[..., 3:6])
     visible = smoothstep(np.sqrt(apart[..., 0] + apart[..., 1] + apart[..., 2]), filling.far, filling.near)
@@ -246,13 +285,13 @@ def _quality(place: Float32, beside: Float32, still: Float32, seen: Float32, fil
     return np.asarray(quality * (1.0 - covered * resting), dtype=np.float32)
 
 
-def _sample(texture: RGB, places: Float32) -> RGB:
+def sampled(texture: RGB, places: Float32) -> RGB:
     """Colours of ``texture`` at ``places`` (H, W, 2), cubic."""
-    sampled = cv2.remap(texture, np.ascontiguousarray(places), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(sampled, dtype=np.uint8)
+    colours = cv2.remap(texture, np.ascontiguousarray(places), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(colours, dtype=np.uint8)
 
 
-def _inpaint(picture: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
+def inpainted(picture: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
     """Fill ``holes`` (one for ``grid`` x ``grid`` pixels) from around them."""
     if not holes.any():
         return picture

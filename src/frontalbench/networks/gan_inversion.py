@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks.blocks import normed_conv
+from frontalbench.networks.ir_resnet import CHANNELS, UNITS, Block
 from frontalbench.networks.stylegan2 import filtered, modulated_conv2d
 
 SIDE: Final = 256
@@ -43,27 +44,6 @@ class SqueezeExcite(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         weight: Tensor = self.fc2(functional.relu(self.fc1(x.mean((2, 3), keepdim=True))))
         return x * torch.sigmoid(weight)
-
-
-class Block(nn.Module):
-    """The residual block of IR-SE-50: norm, two convolutions (the second with ``stride``), squeeze and excitation."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.stride = stride
-        self.shortcut_layer = nn.Sequential(*normed_conv(inputs, outputs, 1, stride)) if inputs != outputs else None
-        self.res_layer = nn.Sequential(
-            nn.BatchNorm2d(inputs),
-            nn.Conv2d(inputs, outputs, 3, 1, 1, bias=False),
-            nn.PReLU(outputs),
-            *normed_conv(outputs, outputs, 3, stride),
-            SqueezeExcite(outputs),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        around = x[:, :, :: self.stride, :: self.stride] if self.shortcut_layer is None else self.shortcut_layer(x)
-        result: Tensor = self.res_layer(x) + around
-        return result
 
 
 def _head(channels: int, styles: int) -> nn.Sequential:
@@ -103,9 +83,9 @@ class Encoder(nn.Module):
             self.add_module(f"output_layer_{number}", _head(channels, styles))
             self.add_module(f"adapter_layer_{number}", Adapter(channels, styles))
         blocks, inputs = [], 64
-        for outputs, count in ((64, 3), (128, 4), (256, 14), (512, 3)):
+        for outputs, count in zip(CHANNELS, UNITS[50], strict=True):
             for place in range(count):
-                blocks.append(Block(inputs, outputs, 2 if place == 0 else 1))
+                blocks.append(Block(inputs, outputs, 2 if place == 0 else 1, normed=False, after=[SqueezeExcite(outputs)]))
                 inputs = outputs
         self.body = nn.ModuleList(blocks)
 

@@ -14,7 +14,7 @@ from frontalbench.detect.stream import FaceRow, detect_and_align
 from frontalbench.detect.upright import upright
 from frontalbench.detect.yaw_alignment import aligned_for
 from frontalbench.embed import Backbone, load_backbone
-from frontalbench.embed.base import normalise
+from frontalbench.embed.base import normalise, points_in_crop
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import FRONTAL, Frontalizer, View
@@ -77,7 +77,7 @@ class Session:
         if found.crop is None or found.box is None or found.points is None:
             raise BadInput("No face was found in this picture; take one in which the face is larger or better lit.")
         face = Face(found.box, found.score or 0.0, found.points, found.n_faces)
-        return Photo(View(*upright(images.decode(data), face)), self._embeddings(found.crop), seconds)
+        return Photo(View(*upright(images.decode(data), face)), self._embeddings(found), seconds)
 
     def turn(self, photo: Photo, name: str, pose: Pose = FRONTAL) -> NewView:
         """The new view of ``photo`` by the frontalizer card ``name`` at ``pose`` (yaw, pitch, roll in degrees).
@@ -99,7 +99,7 @@ class Session:
             seconds += time.perf_counter() - began
         if found.crop is None:
             return NewView(outcome.image, dict.fromkeys(self.backbones), f"The new view cannot be compared: {found.detail}.", seconds)
-        new = self._embeddings(found.crop)
+        new = self._embeddings(found)
         return NewView(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", seconds)
 
     def _aligner(self, name: str) -> Detector:
@@ -117,5 +117,7 @@ class Session:
     def _face(self, data: bytes, detector: Detector | None = None) -> FaceRow:
         return detect_and_align("picture", data, detector or self._detector)
 
-    def _embeddings(self, crop: RGB) -> dict[str, Float32]:
-        return {name: normalise(backbone.embed(crop[None]))[0][0] for name, backbone in self.backbones.items()}
+    def _embeddings(self, face: FaceRow) -> dict[str, Float32]:
+        assert face.crop is not None
+        points = None if face.points is None else points_in_crop(face.points)[None]
+        return {name: normalise(backbone.embed(face.crop[None], points))[0][0] for name, backbone in self.backbones.items()}

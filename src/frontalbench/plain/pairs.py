@@ -9,7 +9,6 @@ photographs is not held against one that does not.
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import math
 import os
@@ -26,7 +25,7 @@ from frontalbench.catalogue import validation
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, n_groups
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
-from frontalbench.files import atomic
+from frontalbench.files import atomic, sheet
 from frontalbench.types import Bool, Float32, Int, Words
 
 METRICS = (
@@ -190,14 +189,11 @@ def read_folder(folder: str | os.PathLike[str], spec: Spec) -> Embedded:
     files = sorted(path for path in top.rglob("*.parquet") if not path.name.startswith("."))
     if not files:
         raise BadInput(f"{top}: no .parquet file in it; run extract_embeddings.py --out {top} first")
-    parts, columns = [], []
-    for file in files:
-        parts.append(read_embeddings(file))
-        columns.append(_identities(file))
-    widths = {part[3].shape[1] for part in parts}
+    parts, columns = [read_embeddings(file) for file in files], [_identities(file) for file in files]
+    widths = {part.vectors.shape[1] for part in parts}
     if len(widths) > 1:
         raise BadInput(f"{top}: embeddings of different lengths ({sorted(widths)}); give a folder with the tables of one backbone")
-    image_id = np.concatenate([part[0] for part in parts])
+    image_id = np.concatenate([part.image_id for part in parts])
     order = np.argsort(image_id, kind="stable")
     image_id = image_id[order]
     twice = np.flatnonzero(image_id[1:] == image_id[:-1])
@@ -210,9 +206,9 @@ def read_folder(folder: str | os.PathLike[str], spec: Spec) -> Embedded:
     return Embedded(
         image_id,
         np.array([spec.person(str(name), str(person)) for name, person in zip(image_id, column, strict=True)], dtype=np.str_),
-        np.concatenate([part[1] for part in parts])[order],
-        np.concatenate([part[2] for part in parts])[order],
-        np.concatenate([part[3] for part in parts])[order],
+        np.concatenate([part.status for part in parts])[order],
+        np.concatenate([part.detail for part in parts])[order],
+        np.concatenate([part.vectors for part in parts])[order],
         np.array([listed.get(str(name), (str(name), ""))[0] for name in image_id], dtype=np.str_),
         np.array([bool(listed.get(str(name), ("", ""))[1]) for name in image_id], dtype=np.bool_),
     )
@@ -226,10 +222,9 @@ def _listed_photos(files: Sequence[Path]) -> dict[str, tuple[str, str]]:
         if not path.is_file():
             continue
         try:
-            with path.open(newline="", encoding="utf-8") as handle:
-                for row in csv.DictReader(handle):
-                    found[row["image_id"]] = (row["photo"] or row["image_id"], row["frontalizer"])
-        except (UnicodeDecodeError, csv.Error, KeyError):
+            for _, row in sheet.read(path, ["image_id", "photo", "frontalizer"]):
+                found[row["image_id"]] = (row["photo"] or row["image_id"], row["frontalizer"])
+        except BadInput:
             raise BadInput(f"{path}: not the list that extract_embeddings.py writes beside its table; run it again") from None
     return found
 
@@ -376,32 +371,23 @@ def _without_references(spec: Spec, data: Embedded, rows: Mapping[str, Sequence[
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Rows of a metrics.csv. Raises :class:`BadInput` naming the line and column that is wrong."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as handle:
-            reader = csv.DictReader(handle)
-            missing = [name for name in METRICS if name not in (reader.fieldnames or [])]
-            if missing:
-                raise BadInput(
-                    f"{path}: column '{missing[0]}' is missing; expected the file that this version's compute_similarity.py writes"
-                )
-            rows = []
-            for line in reader:
-                try:
-                    line["n_pairs"] = int(line["n_pairs"])
-                    for name in ("similarity", "lowest", "highest", "impostor"):
-                        line[name] = float(line[name]) if line[name] else math.nan
-                    place, _, moves = line["impostor_moves"].partition(":")
-                    line["person"] = int(place) if place else -1
-                    line["impostor_moves"] = [float(move) for move in moves.split()]
-                except (TypeError, ValueError):
-                    raise BadInput(
-                        f"{path}: line {reader.line_num}: expected numbers in n_pairs, similarity, lowest, highest, impostor, impostor_moves"
-                    ) from None
-                rows.append(line)
-            return rows
+        rows: list[dict[str, Any]] = []
+        for number, cells in sheet.read(path, METRICS, expected="the file that this version's compute_similarity.py writes"):
+            line: dict[str, Any] = dict(cells)
+            try:
+                line["n_pairs"] = int(line["n_pairs"])
+                for name in ("similarity", "lowest", "highest", "impostor"):
+                    line[name] = float(line[name]) if line[name] else math.nan
+                place, _, moves = line["impostor_moves"].partition(":")
+                line["person"] = int(place) if place else -1
+                line["impostor_moves"] = [float(move) for move in moves.split()]
+            except (TypeError, ValueError):
+                wanted = "n_pairs, similarity, lowest, highest, impostor, impostor_moves"
+                raise BadInput(f"{path}: line {number}: expected numbers in {wanted}") from None
+            rows.append(line)
+        return rows
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; compute_similarity.py writes it") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path}: not a CSV file in UTF-8 ({error})") from None
 
 
 def report_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -144,10 +144,10 @@ def read_side(folder: Path, wanted: Wanted, backbones: Sequence[ModelCard], **ma
         for card in backbones:
             out = temporary / f"{card.name}.parquet"
             embed_shard(crops, out, card, lambda card=card: load_backbone(card, **machine), **machine)  # type: ignore[misc]
-            names, word, detail, matrix = read_embeddings(out)
-            if names.tolist() != [row["image_id"] for row in about]:
+            read = read_embeddings(out)
+            if read.image_id.tolist() != [row["image_id"] for row in about]:
                 raise BadInput(f"{folder}: changed while it was read; run again")
-            words[card.name], details[card.name], vectors[card.name] = word.tolist(), detail.tolist(), matrix
+            words[card.name], details[card.name], vectors[card.name] = read.status.tolist(), read.detail.tolist(), read.vectors
     return Side(
         folder,
         [row["image_id"] for row in about],

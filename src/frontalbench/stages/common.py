@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow as pa
 from frontalbench import __version__, images, status, tables
 from frontalbench.errors import Unreadable, WeightsMissing
 from frontalbench.images import RGB
+from frontalbench.stages import overlap
 from frontalbench.upkeep import environment
 
 HEAD = ("image_id", "identity", "role")
@@ -36,14 +38,20 @@ def provenance(
 
     ``software`` in it names the versions that computed the table and everything it was made from (:mod:`frontalbench.upkeep.environment`).
     """
-    paths = [str(path) for path in inputs]
-    before = [environment.of_record(tables.provenance(path)) for path in paths if path.endswith(".parquet")]
+    digests: dict[str, str] = {}
+    before = []
+    for path in map(str, inputs):
+        if path.endswith(".parquet"):
+            digests[path], earlier = tables.identified(path)
+            before.append(environment.of_record(earlier))
+        else:
+            digests[path] = tables.file_sha256(path)
     return {
         "stage": stage,
         "tool": f"frontalbench {__version__}",
         "card": card,
         "card_digest": card_digest,
-        "inputs": {path: tables.file_sha256(path) for path in paths},
+        "inputs": digests,
         "threads": threads,
         "device": device,
         "provider": environment.provider(device) if device else "",
@@ -86,7 +94,8 @@ def run_shard(
     """The frame of a model stage: read a shard in batches, let ``work`` turn rows into rows, write them. Returns rows by status.
 
     ``make`` builds the model; when it raises WeightsMissing the shard is still written, every row that was ``ok`` with status
-    ``weights_missing`` (or what else the error calls it) and the one line that says what to do.
+    ``weights_missing`` (or what else the error calls it) and the one line that says what to do. A value that ``work`` leaves to a helper (a
+    ``Future``, see :mod:`frontalbench.stages.overlap`) is waited for when the next batch is done.
     """
     began = time.perf_counter()
     missing, word, model = "", "", None
@@ -102,8 +111,11 @@ def run_shard(
             for rows in tables.iterate(pictures, columns):
                 writer.add(failed(r, word, missing) if r["status"] == status.OK else passed_through(r) for r in rows)
             return writer.counts
+        drawn: list[Row] = []
         for rows in tables.iterate(pictures, columns, batch=batch):
-            writer.add(work(model, rows))
+            before, drawn = drawn, work(model, rows)
+            writer.add(overlap.finished(before))
+        writer.add(overlap.finished(drawn))
         writer.note_run({"load_seconds": loaded - began, "work_seconds": time.perf_counter() - loaded, **_peaks()})
     return writer.counts
 
@@ -118,15 +130,22 @@ def _peaks() -> Row:
 
 
 def each_picture(
-    rows: Sequence[Row], run: Callable[[list[int], list[RGB]], Sequence[Row]], *, skip: Mapping[int, Row] | None = None
+    rows: Sequence[Row],
+    run: Callable[[list[int], list[RGB]], Sequence[Row]],
+    *,
+    skip: Mapping[int, Row] | None = None,
+    pool: Executor | None = None,
 ) -> list[Row]:
-    """Decode the ``ok`` rows, hand them to ``run`` as (their places in ``rows``, pictures), and put what comes back in place.
+    """Decode the ``ok`` rows (on ``pool``, where there is one), hand them to ``run`` as (their places in ``rows``, pictures), and put what comes
+    back in place.
 
     Rows of another status pass through, rows in ``skip`` are taken as given, pictures that cannot be decoded become ``unreadable``.
     """
     out: dict[int, Row] = dict(skip or {})
     places: list[int] = []
     pictures: list[RGB] = []
+    wanted = {i: row["image"] for i, row in enumerate(rows) if i not in out and row["status"] == status.OK}
+    ahead = {i: pool.submit(images.decode, data) for i, data in wanted.items()} if pool is not None else {}
     for i, row in enumerate(rows):
         if i in out:
             continue
@@ -134,7 +153,7 @@ def each_picture(
             out[i] = passed_through(row)
             continue
         try:
-            pictures.append(images.decode(row["image"]))
+            pictures.append(ahead[i].result() if i in ahead else images.decode(row["image"]))
             places.append(i)
         except Unreadable as error:
             out[i] = failed(row, status.UNREADABLE, str(error))

@@ -11,6 +11,7 @@ from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.upright import upright
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB
+from frontalbench.stages import overlap
 from frontalbench.stages.common import Row, each_picture, provenance, run_shard
 from frontalbench.stages.faces import beside, read_faces
 from frontalbench.stages.outcomes import picture_row
@@ -41,8 +42,9 @@ def frontalize_shard(
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
             views = [View(*upright(picture, of_row[i])) for i, picture in zip(places, decoded, strict=True)]
-            return [picture_row(rows[i], outcome) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
+            return [picture_row(rows[i], outcome, pool) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
 
-        return each_picture(rows, run, skip=faceless)
+        return each_picture(rows, run, skip=faceless, pool=pool)
 
-    return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH)
+    with overlap.helpers(device) as pool:
+        return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH)

@@ -1,9 +1,10 @@
-"""Files that are already on this machine: mirror folders, read-only, and archives in them."""
+"""Files that are already on this machine: mirror folders, what InsightFace has downloaded, and archives in them; all of it read only."""
 
 from __future__ import annotations
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,9 @@ from urllib.parse import unquote, urlsplit
 from frontalbench.catalogue.cards import ModelCard, PackageSource, Source, UrlSource, WeightFile
 
 MIRROR_VARIABLE = "FRONTALBENCH_WEIGHTS"
+INSIGHTFACE_VARIABLE = "INSIGHTFACE_HOME"
+INSIGHTFACE_FOLDER = "~/.insightface"
+"""Where the insightface package keeps its packs unless it is told another ``root``."""
 
 
 def mirrors() -> list[Path]:
@@ -25,6 +29,24 @@ def candidates(card: ModelCard, weight: WeightFile, stored_name: str | None) -> 
         if stored_name is not None:
             names.append(Path(stored_name))
         yield from (path for name in names if os.path.isfile(path := folder / name))  # noqa: PTH113 - False, not an error, where a folder may not be entered
+    if weight.bytes is not None:
+        yield from (path for path in _insightface(".onnx") if path.stat().st_size == weight.bytes)
+
+
+def insightface_home() -> Path:
+    """The folder whose ``models`` holds InsightFace's packs: $INSIGHTFACE_HOME, else ``~/.insightface``."""
+    return Path(os.environ.get(INSIGHTFACE_VARIABLE, "").strip() or INSIGHTFACE_FOLDER).expanduser()
+
+
+def _insightface(ending: str) -> Iterator[Path]:
+    """Files of InsightFace's packs, in order: beside them, in each, and one folder deeper (antelopev2's zip has one inside)."""
+    models = insightface_home() / "models"
+    for pattern in ("*", "*/*", "*/*/*"):
+        try:
+            found = sorted(path for path in models.glob(f"{pattern}{ending}") if path.is_file())
+        except OSError:
+            return
+        yield from found
 
 
 def archives(source: Source) -> Iterator[Path]:
@@ -38,6 +60,27 @@ def archives(source: Source) -> Iterator[Path]:
         except OSError:
             continue
         yield from (folder / name for name in names if pattern.fullmatch(name) and os.path.isfile(folder / name))  # noqa: PTH113
+    if isinstance(source, UrlSource) and source.member is not None:
+        yield from (path for path in _insightface(".zip") if _holds(path, source.member))
+
+
+def _holds(archive: Path, member: str) -> bool:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return any(name == member or name.endswith(f"/{member}") for name in opened.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
+
+
+def is_archive_of(file: Path, source: Source) -> bool:
+    """Whether ``file`` is by its name the archive of ``source``, or a zip under another name with the member that is wanted (of InsightFace's packs
+    several hold the same file). What is in it is checked when it is taken out."""
+    pattern = archive_pattern(source)
+    if pattern is None:
+        return False
+    return bool(pattern.fullmatch(file.name)) or (
+        isinstance(source, UrlSource) and source.member is not None and _holds(file, source.member)
+    )
 
 
 def archive_pattern(source: Source) -> re.Pattern[str] | None:

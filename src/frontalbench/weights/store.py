@@ -2,7 +2,7 @@
 project in the user's cache).
 
 A stored file is called ``<first 16 digits of its sha256>-<file>``. Before a path leaves this module its bytes were checked against the card's sha256.
-Order: the store, the mirror folders of $FRONTALBENCH_WEIGHTS, then the card's sources in their order.
+Order: the store, the mirror folders of $FRONTALBENCH_WEIGHTS, the packs that InsightFace has downloaded, then the card's sources in their order.
 """
 
 from __future__ import annotations
@@ -144,8 +144,7 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
             met.append(each)
             continue
         for source in each.weight.sources:
-            pattern = local.archive_pattern(source)
-            if pattern is not None and pattern.fullmatch(file.name):
+            if local.is_archive_of(file, source):
                 try:
                     _extract(file, source, each.weight)
                 except SourceFault as fault:
