@@ -146,7 +146,11 @@ def _decode_plain_jpeg(data: bytes, max_side: int) -> Decoded | None:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
             if header.mode != "RGB" or max(header.size) > max_side or min(header.size) < 1:
                 return None
-            turn = _TURNS.get(_orientation(header)) if not _MAY_TURN.isdisjoint(header.info) else None
+            turn = None
+            if not _MAY_TURN.isdisjoint(header.info):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    turn = _TURNS.get(_orientation(header))
     except Exception as error:  # noqa: BLE001 - whatever a header's parts make Pillow raise: the general road says it
         raise_if_memory_ran_out(error)
         return None
