@@ -13,7 +13,7 @@ import torch
 
 from frontalbench import images, status
 from frontalbench.detect.base import Detections
-from frontalbench.enhance.gfpgan import Restore, load_network, swap_detail
+from frontalbench.enhance.gfpgan import Draw, Finish, Restore, load_network, swap_detail
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import framing
 from frontalbench.images import RGB
@@ -81,7 +81,7 @@ def portrait() -> Iterator[tuple[RGB, np.ndarray]]:
 
 def test_the_restored_face_lands_where_the_face_was(portrait: tuple[RGB, np.ndarray]) -> None:
     image, points = portrait
-    [outcome] = Restore("full", Brighter(), Eyes(points), mode="full", sigma=0, feather=0.1).enhance([image])
+    [outcome] = Restore("full", Draw(Brighter(), Eyes(points)), Finish(mode="full", sigma=0, feather=0.1)).enhance([image])
     assert outcome.status == status.OK, outcome.detail
     assert outcome.image is not None
     change = outcome.image.astype(int) - image
@@ -93,14 +93,16 @@ def test_the_restored_face_lands_where_the_face_was(portrait: tuple[RGB, np.ndar
 
 def test_detail_mode_leaves_a_change_without_detail_out(portrait: tuple[RGB, np.ndarray]) -> None:
     image, points = portrait
-    [outcome] = Restore("detail", Brighter(), Eyes(points), mode="detail", sigma=4, feather=0.1).enhance([image])
+    [outcome] = Restore("detail", Draw(Brighter(), Eyes(points)), Finish(mode="detail", sigma=4, feather=0.1)).enhance([image])
     assert outcome.image is not None
     assert np.abs(outcome.image.astype(int) - image).max() <= 3
 
 
 def test_a_picture_without_a_face_is_counted_as_such(portrait: tuple[RGB, np.ndarray]) -> None:
     image, points = portrait
-    outcomes = Restore("full", Brighter(), Eyes(points), mode="full", sigma=0, feather=0.1).enhance([np.zeros_like(image), image])
+    outcomes = Restore("full", Draw(Brighter(), Eyes(points)), Finish(mode="full", sigma=0, feather=0.1)).enhance(
+        [np.zeros_like(image), image]
+    )
     assert [o.status for o in outcomes] == [status.NO_FACE, status.OK]
 
 

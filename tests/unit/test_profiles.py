@@ -109,6 +109,7 @@ def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it
         "frontalize",
         "frontalize_external",
         "enhance",
+        "draw_faces",
         "turn_references",
         "measure_distribution",
     }

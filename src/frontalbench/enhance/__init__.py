@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.enhance.base import Enhancement
+    from frontalbench.enhance.drawn import Drawer, Finisher
 
 
 def chain_cards(chain: str, root: str | os.PathLike[str] | None = None) -> tuple[ModelCard, ...]:
@@ -39,3 +40,34 @@ def load_enhancement(chain: str, *, threads: int = 1, device: str = "cpu", root:
 
     parts = [families.load(card, threads=threads, device=device) for card in chain_cards(chain, root)]
     return parts[0] if len(parts) == 1 else Chain(parts)
+
+
+def load_drawer(name: str, *, threads: int = 1, device: str = "cpu") -> Drawer:
+    """The first step of a card that works in two (:mod:`.drawn`). Raises as :func:`load_enhancement`, and BadConfig for a card that does not."""
+    from frontalbench.catalogue import families
+
+    drawer: Drawer = families.load(_in_two_steps(name), threads=threads, device=device)
+    return drawer
+
+
+def load_finisher(name: str) -> Finisher:
+    """The second step of a card that works in two; it needs no weights. Raises BadConfig for a card that does not."""
+    import importlib
+
+    from frontalbench.catalogue import families
+
+    card = _in_two_steps(name)
+    finisher: Finisher = importlib.import_module(families.target(card.kind, card.family)[0]).finisher(card)
+    return finisher
+
+
+def _in_two_steps(name: str) -> ModelCard:
+    from frontalbench.catalogue import networks
+    from frontalbench.errors import BadConfig
+
+    [card, *more] = chain_cards(name)
+    if more or not networks.network(card):
+        raise BadConfig(
+            f"enhancement '{name}' does not work in two steps; those of family {', '.join(networks.FINISHING)} do, one at a time"
+        )
+    return card

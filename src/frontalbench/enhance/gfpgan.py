@@ -21,6 +21,7 @@ from frontalbench import status
 from frontalbench.catalogue.params import Params
 from frontalbench.detect.select import choose
 from frontalbench.enhance.base import Refused, each, to_bytes
+from frontalbench.enhance.drawn import Drawn
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import Outcome
 from frontalbench.geometry.crop import paste_back
@@ -49,15 +50,21 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
     from frontalbench.catalogue import families
     from frontalbench.weights import store
 
+    finish = finisher(card)
+    finder = card.the("detector")
+    network = load_network(store.fetch(card), threads=threads, device=device)
+    detector: Detector = families.load(finder, threads=threads, device=device)
+    return Restore(card.name, Draw(network, detector, device=device), finish)
+
+
+def finisher(card: ModelCard) -> Finish:
+    """The second step of a card alone, without weights: :meth:`Finish.finish` puts a face into the picture that :meth:`Draw.draw` drew of it."""
     params = Params(card)
     mode = params.choice("mode", MODES)
     sigma = params.number("sigma", low=0.5, high=64) if mode == "detail" else 0.0
     feather = params.number("feather", low=0.01, high=0.5)
     params.finish()
-    finder = card.the("detector")
-    network = load_network(store.fetch(card), threads=threads, device=device)
-    detector: Detector = families.load(finder, threads=threads, device=device)
-    return Restore(card.name, network, detector, mode=mode, sigma=sigma, feather=feather, device=device)
+    return Finish(mode=mode, sigma=sigma, feather=feather)
 
 
 def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str = "cpu") -> torch.nn.Module:
@@ -76,31 +83,20 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str 
     return network.eval().requires_grad_(False).to(runtime.torch_device(device))
 
 
-class Restore:
-    """See the module. A picture without a face has status ``no_face``."""
+class Draw:
+    """Finds the face and restores it. A picture without one is refused with status ``no_face``."""
 
-    def __init__(
-        self, name: str, network: torch.nn.Module, detector: Detector, *, mode: str, sigma: float, feather: float, device: str = "cpu"
-    ) -> None:
-        self.name = name
+    def __init__(self, network: torch.nn.Module, detector: Detector, *, device: str = "cpu") -> None:
         self._network, self._detector = network, detector
-        self._mode, self._sigma = mode, sigma
         self._device = runtime.torch_device(device)
-        self._mask = border_mask(SIDE, feather)
 
-    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
-        return each(images, self._restore)
-
-    def _restore(self, image: RGB) -> RGB:
+    def draw(self, image: RGB) -> Drawn:
+        """The restored face, 512 x 512, and where it lies."""
         face = choose(self._detector.detect(image), (image.shape[1], image.shape[0]))
         if face is None:
             raise Refused("no face found to restore", status.NO_FACE)
         matrix = framing.five_point(face.points, SIDE)
-        aligned = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_SURROUND)
-        restored = self._run(np.asarray(aligned, np.uint8))
-        if self._mode == "detail":
-            restored = swap_detail(np.asarray(aligned, np.float32), restored, self._sigma)
-        return _put_back(image, to_bytes(restored), matrix, self._mask)
+        return Drawn(self._run(_aligned(image, matrix)), matrix)
 
     def _run(self, aligned: RGB) -> Float32:
         """Restored pixels float32 (512, 512, 3) on the scale 0..255."""
@@ -113,6 +109,37 @@ class Restore:
         if not np.isfinite(pixels).all():
             raise Refused("the network gave values that are not numbers")
         return pixels
+
+
+class Finish:
+    """Puts a restored face into its picture; see the module for ``mode``. ``sigma`` in pixels of the face, ``feather`` a share of its side."""
+
+    def __init__(self, *, mode: str, sigma: float, feather: float) -> None:
+        self._mode, self._sigma = mode, sigma
+        self._mask = border_mask(SIDE, feather)
+
+    def finish(self, image: RGB, drawn: Drawn) -> RGB:
+        """``image`` with the face of ``drawn`` in it."""
+        pixels = drawn.pixels
+        if self._mode == "detail":
+            pixels = swap_detail(np.asarray(_aligned(image, drawn.matrix), np.float32), pixels, self._sigma)
+        return _put_back(image, to_bytes(pixels), drawn.matrix, self._mask)
+
+
+class Restore:
+    """Both steps. A picture without a face has status ``no_face``."""
+
+    def __init__(self, name: str, draw: Draw, finish: Finish) -> None:
+        self.name = name
+        self.draw, self.finish = draw.draw, finish.finish
+
+    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
+        return each(images, lambda image: self.finish(image, self.draw(image)))
+
+
+def _aligned(image: RGB, matrix: Float) -> RGB:
+    pixels = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_SURROUND)
+    return np.asarray(pixels, np.uint8)
 
 
 def swap_detail(own: Float32, restored: Float32, sigma: float) -> Float32:

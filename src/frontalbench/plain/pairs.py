@@ -22,7 +22,6 @@ import numpy as np
 
 from frontalbench import status
 from frontalbench.catalogue import validation
-from frontalbench.compare import bootstrap
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, n_groups
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
@@ -391,7 +390,7 @@ def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         raise BadInput(f"{path}: not found; compute_similarity.py writes it") from None
 
 
-def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> list[dict[str, Any]]:
+def report_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row per group: counts, failures, mean with 95 % interval over people, median, spread, extremes.
 
     In groups against other people's references people are left out on both sides; listed pairs of different people have no interval, since the list
@@ -406,7 +405,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
         failed = sum(row["status"] in status.FAILURE_TO_ACQUIRE for row in chosen)
         values = np.array([row["similarity"] for row in good], dtype=np.float64)
         people = {row["identity"] for row in good}
-        mean, low, high = paired.interval(values, good, resamples, seed, **paired.sides_of(good))
+        mean, low, high = paired.interval(values, good, **paired.sides_of(good))
         out.append(
             {
                 "group": name,
@@ -428,9 +427,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
     return out
 
 
-def write_report(
-    metrics: str | os.PathLike[str], out: str | os.PathLike[str], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
-) -> list[dict[str, Any]]:
+def write_report(metrics: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Summarise a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
     from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_rows
@@ -438,8 +435,8 @@ def write_report(
     rows = read_metrics(metrics)
     if not rows:
         raise BadInput(f"{metrics}: holds no rows; compute_similarity.py found nothing to compare")
-    made = report_rows(rows, resamples=resamples, seed=seed)
-    by_group = paired.compare(rows, resamples=resamples, seed=seed)
+    made = report_rows(rows)
+    by_group = paired.compare(rows)
     for row in made:
         row |= by_group.get(row["group"], {})
     columns = (*REPORT, *REPORT_NUMBERS, *REPORT_PAIRED)

@@ -11,19 +11,24 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from frontalbench.catalogue import networks
 from frontalbench.catalogue.config import Config
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import ORIGINAL, TURNED, Variant, made, parse
+from frontalbench.plan.variant import ORIGINAL, STAYS, TURNED, Variant, made, parse
 
 RESULTS = "results"
+
+_FRONTALIZER = rf"[a-z0-9][a-z0-9_]*({STAYS})?"
+_VARIANT = rf"original|{_FRONTALIZER}\.[a-z0-9_]+(\+[a-z0-9_]+)*"
 
 WILDCARDS = {
     "dataset": r"[a-z0-9][a-z0-9_.-]*",
     "shard": r"[0-9]{4}",
-    "frontalizer": r"[a-z0-9][a-z0-9_]*",
+    "frontalizer": _FRONTALIZER,
     "enhancement": r"[a-z0-9_]+(\+[a-z0-9_]+)*",
-    "variant": r"original|[a-z0-9][a-z0-9_]*\.[a-z0-9_]+(\+[a-z0-9_]+)*",
-    "judged": r"([a-z_]+(@[0-9.]+)?:)?(original|[a-z0-9][a-z0-9_]*\.[a-z0-9_]+(\+[a-z0-9_]+)*)",
+    "network": networks.PATTERN,
+    "variant": _VARIANT,
+    "judged": rf"([a-z_]+(@[0-9.]+)?:)?({_VARIANT})",
     "detector": r"[a-z0-9][a-z0-9_.-]*",
     "backbone": r"[a-z0-9][a-z0-9_.-]*",
 }
@@ -90,6 +95,11 @@ def pictures_path(dataset: str, variant: str, shard: str) -> str:
     if of.is_plain or of.enhancement == TURNED:
         return f"{RESULTS}/{'frontals' if of.is_plain else TURNED}/{dataset}/{of.frontalizer}/{shard}.parquet"
     return f"{RESULTS}/variants/{dataset}/{variant}/{shard}.parquet"
+
+
+def drawn_path(dataset: str, variant: str, network: str, shard: str) -> str:
+    """What a network that several enhancements share drew of the pictures of ``variant``."""
+    return f"{RESULTS}/drawn/{dataset}/{variant}/{network}/{shard}.parquet"
 
 
 def crops_path(dataset: str, variant: str, detector: str, shard: str) -> str:

@@ -22,6 +22,7 @@ from frontalbench.plan.files import Files
 from frontalbench.plan.reruns import Reruns
 from frontalbench.plan.resources import Resources
 from frontalbench.plan.sources import Sources
+from frontalbench.plan.steps import Steps
 from frontalbench.plan.used import UsedCards
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
@@ -34,7 +35,7 @@ class Plan:
     ``run``: the run's name, which its own folders are called by (default: the configuration's ``name``).
 
     Its parts: ``cards`` (which are used, whose receipts are waited for), ``sources`` (what the datasets hold), ``files`` (which files there are),
-    ``resources`` (what a job asks for), ``reruns`` (what it reruns for).
+    ``steps`` (what the steps of chains work on), ``resources`` (what a job asks for), ``reruns`` (what it reruns for).
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Plan:
         self.cards = UsedCards(self.config)
         self.sources = Sources(self.config, self.datasets, self.cards)
         self.files = Files(self.config, self.variants, self.shards, self.cards, self.places)
+        self.steps = Steps(self.cards)
         self.resources = Resources(self.datasets, self.cards, self.sources)
         self.reruns = Reruns(self.config, self.datasets, self.cards, scripts)
         self._check_names(where)

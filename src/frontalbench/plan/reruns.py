@@ -26,9 +26,9 @@ class Reruns:
         self._config, self._datasets, self._cards, self._scripts = config, datasets, cards, scripts
 
     @functools.cache  # noqa: B019 - one plan per process
-    def code(self, stage: str, script: str, *used: tuple[str, str], schema: str = "", dataset: str = "") -> str:
+    def code(self, stage: str, script: str, *used: tuple[str, str], schema: str = "", dataset: str = "", meant: bool = True) -> str:
         """Fingerprint of what is behind a job: the code of its stage, of its script and of the families of the cards it ``used`` (kind, name), what
-        these cards say about results, the columns of its table, and the code of the layout of the ``dataset`` that it lists."""
+        these cards say about results (unless not ``meant``), the columns of its table, the code of the layout of the ``dataset`` that it lists."""
         modules = [f"frontalbench.stages.{stage}"]
         if dataset:
             modules.append(layouts.target(self._datasets[dataset].layout)[0])
@@ -36,9 +36,12 @@ class Reruns:
         while waiting:
             card = waiting.pop()
             modules.append(fingerprint.family_module(card.kind, card.family))
+            modules += ["frontalbench.frontalize.partly"] if card.turn is not None else []
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
-        return fingerprint.code_fingerprint(modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used)])
+        return fingerprint.code_fingerprint(
+            modules, self._scripts / script, [shape, *(self.digest(kind, name) for kind, name in used if meant)]
+        )
 
     def summary_code(self, script: str) -> str:
         """Fingerprint of the code behind a summary: its script and all that this imports."""

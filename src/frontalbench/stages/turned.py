@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,19 +17,18 @@ from frontalbench.frontalize.base import Frontalizer, Outcome, View, each
 from frontalbench.stages.common import PICTURES, Row, failed, provenance
 from frontalbench.stages.faces import beside, read_faces
 from frontalbench.stages.outcomes import picture_row
-
-Path = str | os.PathLike[str]
+from frontalbench.types import StrPath
 
 
 def turn_references(
-    pictures: Path,
-    faces: Path,
-    out: Path,
+    pictures: StrPath,
+    faces: StrPath,
+    out: StrPath,
     card: ModelCard,
     make: Callable[[], Frontalizer],
     *,
-    images_tables: Sequence[Path],
-    pose: Sequence[Path] = (),
+    images_tables: Sequence[StrPath],
+    pose: Sequence[StrPath] = (),
     roles: Mapping[str, Any] | None = None,
     edges: Sequence[float],
     threads: int = 1,

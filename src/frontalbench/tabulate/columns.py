@@ -1,6 +1,6 @@
 """Every column of every table in ``results/master/RUN``: its type, range and meaning.
 
-The tables of columns in ``docs/statistics.md`` are made of it (``workflow/scripts/column_table.py``).
+The tables of columns in ``docs/statistics.md`` are made of it (``workflow/scripts/write_pages.py``).
 """
 
 from __future__ import annotations

@@ -108,8 +108,8 @@ def cost_row(made: Made) -> Row:
     of = parse(made.variant)
     used = [cards.find("frontalizer", of.frontalizer)] if of.is_plain else [cards.find("enhancement", step) for step in of.steps]
     seconds = np.concatenate([_seconds(path) for path in made.shards])
-    runs = [run for run in map(tables.run_record, made.shards) if run]
     records = [tables.provenance(path) for path in made.shards]
+    runs = [_with_earlier(run, record) for run, record in zip(map(tables.run_record, made.shards), records, strict=True) if run]
     wanted = store.requirements(used)
     middle = float(np.median(seconds)) if len(seconds) else None
     peaks = [run["host_mb"] for run in runs] + [peak for path in made.benchmarks for peak in _benchmark_peak(path)]
@@ -132,6 +132,14 @@ def cost_row(made: Made) -> Row:
         "install": install(used),
         **(_NOT_HERE if install(used) == ELSEWHERE else {}),
     }
+
+
+def _with_earlier(run: Row, record: Row) -> Row:
+    """What making a shard cost, its earlier jobs included (a shorter chain, a network that several enhancements share)."""
+    parts = [run, *(earlier for earlier in record.get("earlier_steps", []) if earlier)]
+    most = {key: max((part[key] for part in parts if part.get(key) is not None), default=None) for key in ("host_mb", "gpu_mb")}
+    loading = sum(part["load_seconds"] for part in parts)
+    return {**run, **most, "load_seconds": loading, "gpu": next((part["gpu"] for part in parts if part.get("gpu")), "")}
 
 
 _NOT_HERE: Row = {"device": "elsewhere", "gpu_mb": None, "gpu": "not measured", "threads": None, "load_seconds": None, "host_mb": None}

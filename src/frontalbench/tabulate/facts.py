@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from frontalbench.compare import feature
 from frontalbench.plan.grid import Cell
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.cards import ModelCard
 
 LEVELS = ("none", "contract", "real-weights", "golden")
 """Verification levels, weakest first."""
@@ -59,12 +62,20 @@ class Facts:
         }
 
 
+def same_networks(backbones: Iterable[ModelCard]) -> dict[str, frozenset[str]]:
+    """Backbone -> all backbones with a weight file of the same bytes, itself included."""
+    cards = list(backbones)
+    files = {card.name: {weight.sha256 for weight in card.weights.values() if weight.sha256} for card in cards}
+    return {name: frozenset(other for other, theirs in files.items() if own & theirs or other == name) for name, own in files.items()}
+
+
 def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | None = None) -> Facts:
     """Facts of the cells' cards; ``edges`` (dataset -> bin edges) come before those of the dataset cards. Raises :class:`BadConfig` when a card
     does not exist."""
     from frontalbench import datasets
     from frontalbench.catalogue import cards
 
+    same = same_networks(cards.all_cards("backbone"))
     trained: dict[tuple[str, str], frozenset[str]] = {}
     level: dict[tuple[str, str], str] = {}
     names: set[str] = set()
@@ -74,7 +85,12 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
         for kind, name in models_of(cell):
             if (kind, name) not in level and (kind != feature.KIND or name in maps):
                 card = cards.find(kind, name)
-                trained[kind, name] = frozenset(card.trained_with)
+                # Under any name: what is declared, the backbones that a card of pixels uses, and other cards of the same files.
+                looked = {
+                    *card.trained_with,
+                    *(used.name for used in card.used_cards() if used.kind == "backbone" and kind != feature.KIND),
+                }
+                trained[kind, name] = frozenset(looked).union(*(same.get(one, frozenset()) for one in looked))
                 said = str(card.data.get("verified", {}).get("level", LEVELS[0]))
                 # Where there are no weights, the tested contract is all there is to verify: it limits nothing.
                 level[kind, name] = LEVELS[-1] if said == "contract" and not card.weights and not card.uses else said

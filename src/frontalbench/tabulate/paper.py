@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import bootstrap, groups, verdict
+from frontalbench.compare import groups, jackknife, verdict
 from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import people_of
 from frontalbench.plan.grid import Cell
@@ -189,7 +189,10 @@ def _settle(row: Row, ranking: verdict.Ranking[int], first: int, family: int, na
         return "first of its ranking, but not above leaving the picture as it is, so nothing is best"
     found = verdict.decide(ranking, family, names)
     row["best"], row["p_runner_up"] = found.best, found.p
-    return f"first of its ranking, but not best: {found.reason}" if found.reason else ""
+    said = not found.decidable and found.reason.partition(" (")[0] in row["note"]  # too few people: the row's own p says so already
+    if not found.reason:
+        return ""
+    return "first of its ranking, but not best" if said else f"first of its ranking, but not best: {found.reason}"
 
 
 MIRROR = "fuse_mean:mirror.none"
@@ -237,9 +240,7 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     used, place = np.unique(code[here], return_inverse=True)
     counted = np.bincount(place, minlength=len(used)).astype(np.float64)
     sums: Float = np.stack([np.bincount(place, values[here], minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
-    low, high = bootstrap.mean_intervals(
-        sums, np.repeat(counted[:, None], len(cells), axis=1), resamples=settings.resamples, seed=settings.seed
-    )
+    low, high = jackknife.mean_intervals(sums, np.repeat(counted[:, None], len(cells), axis=1))
     out = []
     for (head, values, eligible, failed), a, b in zip(cells, low, high, strict=True):
         own = values[np.isfinite(values)]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import groups, jackknife, lineup, open_set, stats, thresholds
+from frontalbench.compare import groups, jackknife, lineup, open_set, stats, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
@@ -91,7 +91,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         raise BadInput(f"{cells[0].similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
     meta = _metadata(results, base)
     originals = read_all(_shards(results, base, ORIGINAL))
-    gallery, _ = reference_gallery(meta, originals)
+    gallery, places = reference_gallery(meta, originals)
     people = int(meta.subject_code.max(initial=-1)) + 1
     known = Faces(np.asarray(gallery.vectors, np.float32), gallery.subject)
     present = np.unique(gallery.subject)
@@ -106,13 +106,17 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
             continue
         given = originals if named.is_original else read_all(_shards(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
-        recipe = recipe_of(meta, named, shards, originals, gallery)
+        recipe = recipe_of(meta, named, shards, originals, gallery, own=given)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
         for shard in map(recipe, shards):
             vectors[shard.rows], ok[shard.rows] = np.where(shard.ok[:, None], shard.vectors[0], np.float32(0.0)), shard.ok
         probe = (meta.role == "probe") & (meta.status != status.NOT_USED)
         faces = Faces(vectors[probe], meta.subject_code[probe])
-        for row in open_set.rates(open_set.search(known, faces, drawn, ok[probe])):
+        enrolled_as = known
+        if named.is_template:
+            one_each, _ = templates.gallery(meta, (gallery, places), templates.weights_of(named.recipe, meta, originals))
+            enrolled_as = Faces(np.asarray(one_each.vectors, np.float32), one_each.subject)
+        for row in open_set.rates(open_set.search(enrolled_as, faces, drawn, ok[probe])):
             found.open_set.append(
                 {
                     **{**head, "fpir_target": row.target, "supported": row.supported, "threshold": row.threshold, "fpir": row.fpir},
@@ -121,7 +125,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
                 }
             )
         mask = lined.asked[faces.person]
-        answers[cell.variant] = lineup.chosen_rightly(known, faces, lined), ok[probe] & mask
+        answers[cell.variant] = lineup.chosen_rightly(enrolled_as, faces, lined), ok[probe] & mask
         found.lineup.append({**head, **_lineup_row(answers, cell.variant, faces.person, mask, people)})
         found.thresholds += [{**head, **row} for row in _threshold_rows(cell)]
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from frontalbench.errors import BadInput
 
-PICTURES = ("crops", "frontals", "variants", "turned")
+PICTURES = ("crops", "frontals", "drawn", "variants", "turned")
 """Stages between the pictures and the embeddings: large, and made again when something asks for them."""
 STAGES = ("images", *PICTURES, "pose", "metadata", "embeddings", "similarity", "quality", "distribution", "cost", "master")
 
