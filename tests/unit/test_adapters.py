@@ -141,6 +141,16 @@ def test_the_readme_lists_every_flag_with_its_official_default(name: str) -> Non
     assert all(text in readme for text in (*said.accept, said.url, said.commit))
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_readme_says_where_names_were_read_at_another_commit_than_is_fetched(name: str) -> None:
+    card = cards.find("frontalizer", name)
+    commit, spec = external.read(card).commit, command_line(name)
+    pinned = [commit, *(value for key, value in card.params.get("options", {}).items() if key.endswith("_commit"))]
+    read = [program["read_at"] for program in spec["programs"].values()] + ([spec["read_at"]] if "read_at" in spec else [])
+    other = bool(commit) and any(not any(one[:8] in at for one in pinned) for at in read)
+    assert (f"Fetched is `{commit[:8]}`; these names were read at another commit" in (ADAPTERS / name / "README.md").read_text()) == other
+
+
 def test_the_flags_that_a_run_passes_are_all_official() -> None:
     """Also those on paths that a stand-in does not take: every text that looks like a flag."""
     for name in NAMES:

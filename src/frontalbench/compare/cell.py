@@ -122,8 +122,8 @@ def _check_complete(meta: Metadata, shards: Sequence[Shard], path: StrPath) -> N
 def _say_what_was_not_turned(meta: Metadata, words: Words, detail: Words, n_references: Int, plain: Gallery, galleries: Galleries) -> None:
     """Give the rows of a ``pose_matched`` cell that had no turned reference their status."""
     fit = words == status.OK
-    if galleries.missing:
-        words[fit], detail[fit] = status.WEIGHTS_MISSING, galleries.missing
+    if galleries.missing is not None:
+        words[fit], detail[fit] = galleries.missing
         return
     lost = fit & (galleries.which > 0) & (n_references == 0) & np.isin(meta.subject_code, plain.subject)
     words[lost], detail[lost] = status.MODEL_ERROR, "none of the subject's references could be turned to this pose"
