@@ -23,7 +23,7 @@ from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
-from frontalbench.plain import folders
+from frontalbench.plain import folders, unpacking
 from frontalbench.stages.external import frontalize_external
 from frontalbench.stages.frontalize import frontalize_shard
 from frontalbench.weights import foreign
@@ -70,7 +70,7 @@ def main() -> int:
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
         frontals = temporary / "frontals.parquet"
         turn(shard, faces, frontals, card, load, **machine)
-        counts = folders.unpack(frontals, args.out, source=shard, frontalizer=card.name)
+        counts = unpacking.unpack(frontals, args.out, source=shard, frontalizer=card.name)
     if KEY in card.params:
         sys.stderr.write(
             f"note: what {card.name} changes is the crop around the face: extract_embeddings.py and preprocess.py make it, as long as "
