@@ -55,9 +55,13 @@ def words(outcomes: list[Outcome]) -> list[str]:
 
 
 def test_every_adapter_is_tried_and_every_one_has_a_card() -> None:
-    assert sorted(path.name for path in ADAPTERS.iterdir()) == sorted([*NAMES, *OWN])
-    named = {card.data["external"]["adapter"] for card in cards.all_cards("frontalizer") if card.family == external.FAMILY}
-    assert named == {*NAMES, *OWN}
+    """Those of enhancements: tests/unit/test_enhance_package.py."""
+    named = {
+        kind: {card.data["external"]["adapter"] for card in cards.all_cards(kind) if card.family == external.FAMILY}
+        for kind in ("frontalizer", "enhancement")
+    }
+    assert named["frontalizer"] == {*NAMES, *OWN}
+    assert {path.name for path in ADAPTERS.iterdir()} == named["frontalizer"] | named["enhancement"]
 
 
 @pytest.mark.parametrize("name", NAMES)

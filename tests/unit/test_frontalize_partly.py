@@ -98,3 +98,32 @@ def test_a_model_that_turns_out_to_look_straight_ahead_is_refused_when_it_is_loa
     card = replace(cards.find("frontalizer", "tddfa"), name="recorder@0.5", turn=Turn(share=0.5))
     with pytest.raises(BadConfig, match="recorder gives frontal views alone, so it leaves no part of the angle; write recorder"):
         leaving(inner, card)
+
+
+def test_a_whole_photograph_keeps_all_that_lies_around_the_head_and_says_its_pose() -> None:
+    from frontalbench.frontalize.base import Place
+    from frontalbench.frontalize.whole import PosedWhole, Whole
+
+    class Square(Recorder):
+        def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+            super().frontalize(views, target_pose)
+            white, mask = np.full((4, 4, 3), 255, np.uint8), np.ones((4, 4), np.float32)
+            return [Outcome(white, status.OK, place=Place(np.array([[1.0, 0.0, -2.0], [0.0, 1.0, -2.0]]), mask)) for _ in views]
+
+        def pose(self, view: View) -> tuple[float, float, float]:
+            return (40.0, 0.0, 0.0)
+
+    inner = Square()
+    whole = PosedWhole("square_whole", inner, inner)
+    picture = whole.frontalize([View(PICTURE, FACE)], (20.0, 0.0, 0.0))[0].image
+    assert picture is not None and picture.shape == PICTURE.shape and inner.asked == [(20.0, 0.0, 0.0)]
+    assert picture[:1].max() == 0 and picture[3:5, 3:5].min() == 255
+    assert (whole.name, whole.needs_face, whole.takes_target_pose, whole.pose(View(PICTURE, FACE))) == (
+        "square_whole",
+        True,
+        True,
+        (40.0, 0.0, 0.0),
+    )
+    assert not hasattr(Whole("other", Recorder()), "pose"), "one that cannot say its pose does not pretend to"
+    card = cards.find("frontalizer", "tddfa_whole@0.85")
+    assert (card.family, card.turn) == ("whole", Turn(share=0.85))

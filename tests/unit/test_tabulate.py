@@ -15,6 +15,7 @@ from frontalbench import datasets, tables
 from frontalbench.catalogue.pages import marks, put
 from frontalbench.compare import curves
 from frontalbench.errors import BadInput
+from frontalbench.plan import grid
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarize, tables_of, write
 from frontalbench.tabulate.columns import schema
@@ -142,6 +143,16 @@ def test_cells_without_weights_are_listed_not_ranked(rows: dict[str, list[dict[s
         ("tddfa.none", "weights_missing", "because weights_missing")
     ] * 2
     assert not [r for name in ("master", "table1_net_gain", "wins", "verification") for r in rows[name] if "tddfa.none" in r.values()]
+
+
+def test_backbones_that_took_part_in_making_a_dataset_s_pictures_are_a_leak_there_and_nowhere_else() -> None:
+    def leak(dataset: str, variant: str, backbone: str) -> bool:
+        one = grid.cell(dataset, variant, "scrfd_500m", backbone)
+        return from_cards([one]).leak(one)
+
+    assert datasets.find("synthetic_kept").data["made_with"] == ["w600k_mbf", "arcface_y1"]
+    assert leak("synthetic_kept", "original", "w600k_mbf") and leak("synthetic_kept", "mesh.none", "arcface_y1")
+    assert not leak("synthetic_kept", "original", "edgeface_s") and not leak("synthetic", "original", "w600k_mbf")
 
 
 def test_leaking_backbone_is_marked_and_left_out_of_rankings(run: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,7 +16,10 @@ from frontalbench import images  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align  # noqa: E402
 from frontalbench.synth import turning, turning_pack  # noqa: E402
-from frontalbench.synth.turned_files import read_people, write_people  # noqa: E402
+from frontalbench.synth.check import read_index  # noqa: E402
+from frontalbench.synth.people import Rejected  # noqa: E402
+from frontalbench.synth.turned_files import Row, read_people, write_people  # noqa: E402
+from frontalbench.synth.turned_set import chosen, second_references, write  # noqa: E402
 
 
 def _points() -> np.ndarray:
@@ -96,3 +100,70 @@ def test_settings_of_a_command_line_are_checked(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr("sys.argv", ["turn_people.py", "--pack", str(tmp_path), "--out", str(tmp_path / "out"), "--set", "identty=3"])
     with pytest.raises(BadInput, match=r"--set identty=3: expected NAME=NUMBER with a name of around, identity"):
         turn_people.main()
+
+
+class _Instruments:
+    """Says of a picture what its first pixel says: red - 128 is the yaw, green / 255 the similarity to a front, blue the number of faces."""
+
+    def measure(self, image: np.ndarray) -> SimpleNamespace | None:
+        red, green, blue = (int(value) for value in np.median(image.reshape(-1, 3), axis=0))
+        if not blue:
+            return None
+        angle = np.arccos(green / 255)
+        vector = np.array([np.cos(angle), np.sin(angle)])
+        face = SimpleNamespace(n_faces=blue // 100)
+        return SimpleNamespace(
+            face=face, pose=(red - 128.0, 0.0, 0.0), similarity=lambda other: (float(vector @ other.vector),), vector=vector
+        )
+
+
+def _row(number: int, yaw: float, *, seen: float | None = None, alike: float = 1.0, claimed: float = 1.0, faces: int = 1) -> Row:
+    pixel = np.array([128 + round(yaw if seen is None else seen), round(255 * alike), 100 * faces], np.uint8)
+    picture = np.broadcast_to(pixel, (16, 16, 3)).copy()
+    return Row(number, yaw, images.encode_png(picture), {"similarity": [claimed]} if yaw else {})
+
+
+@pytest.mark.parametrize(
+    ("view", "why"),
+    [
+        (_row(1, 30.0, seen=37.0), "yaw 30: measured yaw 37.0"),
+        (_row(1, 30.0, alike=0.3), r"yaw 30: similarity 0\.3\d to the front"),
+        (_row(1, 30.0, alike=0.7, claimed=0.9), r"yaw 30: similarity 0\.\d+ to the front, 0\.90 claimed while it was moved"),
+        (_row(1, 30.0, faces=2), "yaw 30: 2 faces found"),
+        (_row(1, 30.0, faces=0), "yaw 30: no face found"),
+    ],
+)
+def test_a_second_look_leaves_out_who_is_not_where_or_who_they_were_claimed_to_be(view: Row, why: str) -> None:
+    found = dict(chosen([_row(1, 0.0), view], _Instruments()))  # type: ignore[arg-type]
+    assert isinstance(found[1], Rejected)
+    with pytest.raises(Rejected, match=why):
+        raise found[1]
+
+
+def test_nobody_is_taken_twice_and_a_set_lies_as_the_shipped_one_does(tmp_path: Path) -> None:
+    rows = [_row(3, 0.0), _row(3, -30.0, alike=0.9, claimed=0.95), _row(5, 0.0), _row(5, 30.0)]
+    found = dict(chosen(rows, _Instruments()))  # type: ignore[arg-type]
+    assert isinstance(found[5], Rejected) and "a person who is in already" in str(found[5])
+    assert not isinstance(found[3], Rejected)
+    listed = write(tmp_path, [found[3]], {3: (b"jpeg", (5.0, 0.0, 0.0))}, size=8, made={"seed": 7})
+    assert [entry.image for entry in listed] == [
+        "kept_01/Angle/kept_01_r30.jpg",
+        "kept_01/GT/kept_01_b.jpg",
+        "kept_01/GT/kept_01_front.jpg",
+    ]
+    assert (tmp_path / "kept_01/GT/kept_01_b.jpg").read_bytes() == b"jpeg"
+    assert images.decode((tmp_path / listed[0].image).read_bytes()).shape == (8, 8, 3)
+    text = (tmp_path / "index.csv").read_text(encoding="utf-8").splitlines()
+    assert text[1] == "kept_01/Angle/kept_01_r30.jpg,kept_01,probe,-30.0,0.0,0.0,-30"
+    assert json.loads((tmp_path / "recipe.json").read_text(encoding="utf-8"))["numbers"] == {"kept_01": 3}
+
+
+def test_the_shipped_set_holds_at_least_twelve_people_at_eight_angles(project_root: Path) -> None:
+    rows = read_index(project_root / "demo/synthetic_kept")
+    probes = [row for row in rows if row["role"] == "probe"]
+    people = {row["identity"] for row in rows}
+    assert len(people) >= 12 and len(probes) == 8 * len(people)
+    assert all(abs(float(row["yaw"]) - float(row["nominal_step"])) <= 4.0 for row in probes)
+    assert all((project_root / "demo/synthetic_kept" / row["image"]).is_file() for row in rows)
+    second = second_references(project_root / "demo/synthetic")
+    assert len(second) == 20 and all(abs(pose[0]) < 10.0 for _, pose in second.values())

@@ -3,6 +3,7 @@
 Weights:     turn_people.py --pack results/train/turn --write-pack --seed 7 --people 200   25 MB that go to a machine without a network
 Turn:        turn_people.py --pack results/train/turn --out results/train/turned --device cuda --bfloat16
 Again:       the same command goes on where it stopped; a file of people is whole or not there
+As a set:    turn_people.py --out results/train/turned --write-set demo/mine --size 256   who passes a second look, in the layout of demo/synthetic
 Look at it:  --out holds a sheet for every file: the front and every angle
 
 Two recognizers take part (w600k_mbf, arcface_y1): they judge nothing that is made of these pictures. The pictures are synthetic; say so wherever
@@ -23,7 +24,7 @@ from frontalbench.errors import BadInput
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--pack", type=Path, required=True, metavar="DIR", help="folder of weights and styles")
+    parser.add_argument("--pack", type=Path, metavar="DIR", help="folder of weights and styles")
     parser.add_argument("--write-pack", action="store_true", help="write the pack, and do nothing else")
     parser.add_argument("--seed", type=int, default=7, metavar="S", help="of the people, when the pack is written (default: 7)")
     parser.add_argument("--people", type=cli.positive, default=200, metavar="N", help="how many candidates (default: 200)")
@@ -48,15 +49,52 @@ def main() -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--bfloat16", action="store_true", help="the generator in bfloat16 while styles move")
     parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="begin nothing new after so long (default: never)")
+    parser.add_argument("--write-set", type=Path, metavar="DIR", help="write a picture set of the people in --out, and do nothing else")
+    parser.add_argument("--second", type=Path, metavar="DIR", help="a set of the same candidates (demo/synthetic): their second references")
+    parser.add_argument("--size", type=cli.positive, default=256, metavar="PX", help="side of the set's pictures (default: 256)")
     args = parser.parse_args()
     from frontalbench.synth import turning_pack
 
+    if args.write_set:
+        if args.out is None:
+            raise BadInput("--out: give the folder of the turned people")
+        return _write_set(args)
+    if args.pack is None:
+        raise BadInput("--pack: give the folder of the pack")
     if args.write_pack:
         turning_pack.write(args.pack, args.seed, range(args.people))
         return cli.EXIT_OK
     if args.out is None:
         raise BadInput("--out: give the folder for the people")
     return _turn(args)
+
+
+def _write_set(args: argparse.Namespace) -> int:
+    from frontalbench.catalogue import cards
+    from frontalbench.detect import load_detector
+    from frontalbench.embed import load_backbone
+    from frontalbench.pose import load_pose
+    from frontalbench.synth import turned_set
+    from frontalbench.synth.people import Instruments, Rejected
+    from frontalbench.synth.turned_files import read_people, read_seed
+    from frontalbench.synth.turning_pack import RECOGNIZERS
+
+    files = sorted(args.out.glob("people-*.safetensors"))
+    if not files:
+        raise BadInput(f"{args.out}: no turned people (people-*.safetensors); turn some first")
+    judges = tuple(load_backbone(cards.find("backbone", name)) for name in RECOGNIZERS)
+    instruments = Instruments(load_detector(cards.find("detector", "scrfd_500m")), load_pose(cards.find("pose", "tddfa_pose")), judges)
+    taken = []
+    for number, found in turned_set.chosen((row for file in files for row in read_people(file)), instruments):
+        if isinstance(found, Rejected):
+            sys.stderr.write(f"candidate {number} left out: {found}\n")
+        else:
+            taken.append(found)
+    seconds = turned_set.second_references(args.second) if args.second else {}
+    made = {"seed": read_seed(files[0]), "moved_by": sorted(RECOGNIZERS), "size": args.size}
+    listed = turned_set.write(args.write_set, taken, seconds, size=args.size, made=made)
+    sys.stdout.write(f"{args.write_set}: {len(taken)} people, {len(listed)} pictures\n")
+    return cli.EXIT_OK
 
 
 def _turn(args: argparse.Namespace) -> int:

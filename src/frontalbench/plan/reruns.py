@@ -89,7 +89,10 @@ class Reruns:
                 ]
                 for kind, name in named
             },
-            "datasets": {name: [bool(card.data.get("synthetic")), list(card.yaw_bins)] for name, card in self._datasets.items()},
+            "datasets": {
+                name: [bool(card.data.get("synthetic")), list(card.yaw_bins), *sorted(card.data.get("made_with", ()))]
+                for name, card in self._datasets.items()
+            },
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -96,6 +96,15 @@ def read_people(path: Path) -> Iterator[Row]:
         first = end
 
 
+def read_seed(path: Path) -> int:
+    """The seed that the candidates of a file are numbered by. Raises :class:`BadInput`."""
+    try:
+        with safe_open(path, "numpy") as opened:
+            return int((opened.metadata() or {})["seed"])
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise BadInput(f"{path}: not a file of turned people ({error}); make it with turn_people.py") from error
+
+
 def _pixels(pictures: Tensor) -> list[RGB]:
     """(N, 3, S, S) in -1..1 -> uint8 (S, S, 3) each."""
     values = ((pictures.clamp(-1.0, 1.0) + 1.0) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -31,15 +31,19 @@ def models_of(cell: Cell) -> list[tuple[str, str]]:
 @dataclass(frozen=True)
 class Facts:
     """``trained_with``: (kind, name) -> backbones used inside its training; ``level``: (kind, name) -> verification level;
-    ``synthetic``: datasets of people who do not exist; ``edges``: dataset -> edges of its \\|yaw\\| bins."""
+    ``synthetic``: datasets of people who do not exist; ``edges``: dataset -> edges of its \\|yaw\\| bins; ``made_with``: dataset -> backbones
+    that took part in making its pictures."""
 
     trained_with: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     level: Mapping[tuple[str, str], str] = field(default_factory=dict)
     synthetic: frozenset[str] = frozenset()
     edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    made_with: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def leak(self, cell: Cell) -> bool:
-        """Whether the cell's backbone took part in training one of the models that made its pixels."""
+        """Whether the cell's backbone took part in making the dataset's pictures, or in training one of the models that made the cell's pixels."""
+        if cell.backbone in self.made_with.get(cell.dataset, frozenset()):
+            return True
         return any(cell.backbone in self.trained_with.get(model, frozenset()) for model in models_of(cell) if model[0] != "backbone")
 
     def verified(self, cell: Cell) -> str:
@@ -100,4 +104,5 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
         level,
         frozenset(name for name, card in found.items() if card.data.get("synthetic")),
         {name: tuple((edges or {}).get(name, card.yaw_bins)) for name, card in found.items()},
+        {name: frozenset(card.data.get("made_with", ())) for name, card in found.items()},
     )
