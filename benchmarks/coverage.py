@@ -6,15 +6,17 @@ shared by their genuine and impostor scores, a yaw, and a frontalization whose e
 functions. A mean's truth is the average of its estimates over all experiments (they are unbiased); that of d', EER and FNMR, which are not, is the
 average over a few large populations. The rank-1 rate of a gallery of n people is held against that of galleries of n people.
 
-The first five worlds are those that the estimators were developed in; the others were made afterwards, to check (:data:`WORLDS`).
-Prints coverage in percent, mean width and the share of experiments in which the interval is printed (`-` where it never is), then how often a gain
-whose truth is 0 is called significant: the size of its test.
+Prints coverage in percent, mean width and the share of experiments in which the interval is printed (`-` where it never is). `--csv` keeps all this
+in a file (a world and number of people that is in it already is replaced), and `--table docs/statistics.md` makes the table there from such a file,
+without simulating anything.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import math
+import re
 import sys
 import tempfile
 import time
@@ -28,12 +30,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import tables
-from frontalbench.compare import groups
+from frontalbench.compare import curves, groups, jackknife, stats
 from frontalbench.compare.groups import YawBins
+from frontalbench.compare.scores import MASKED, ImpostorSink
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import Facts, Settings, cell_of
 from frontalbench.tabulate.dataset import read_datasets
-from frontalbench.tabulate.verification import verification_tables
+from frontalbench.tabulate.verification import YAW_GRID, verification_tables
 from frontalbench.types import Float
 
 PEOPLE = (10, 20, 35, 68, 200)
@@ -50,7 +53,9 @@ class World:
     ``spread``: of people's strength; ``gain``: mean and spread over people of what the frontalization adds at 90 degrees; ``for_goats``: how much
     more for goats; ``tails``: degrees of freedom of the noise, 0 for normal; ``steps``: coordinates are rounded to so many steps, 0 for none;
     ``lost``: log odds that a frontal gets lost, at 0 and at 90 degrees (None: none does), ``lost_originals``: the same of photographs; ``noise``: of
-    every picture; ``camps``: people of so many kinds, alike within; ``families``: so many, drawn anew.
+    every picture; ``camps``: people of so many kinds, alike within; ``families``: so many, drawn anew; ``sessions``: noise that the pictures of a
+    person of one of three days share; ``skewed``: people's strength falls off exponentially, lambs are log-normal, half of the people gain and half
+    lose, yaw is that of three-quarter and profile views.
     """
 
     about: str
@@ -69,6 +74,8 @@ class World:
     noise: float = 0.6
     camps: int = 0
     families: int = 0
+    sessions: float = 0.0
+    skewed: bool = False
     dimension: int = DIMENSION
 
 
@@ -89,6 +96,11 @@ WORLDS = {
     "kin": World("families: people who look alike, so that people are not independent", families=12),
     "easy": World(
         "hardly an error: a goat in thirty brings them all", noise=0.25, goats=(0.03, 0.5), lambs=(0.03, 0.3), wolves=(0.03, 0.3)
+    ),
+    # made when the estimators were done, run once, nothing changed after them
+    "sessions": World("three days a person, pictures of a day hang together; 1 to 6 probes", sessions=0.5, probes="few"),
+    "skewed": World(
+        "strengths, lambs and gains far from normal, two views", skewed=True, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0)
     ),
 }
 
@@ -160,11 +172,19 @@ def draw(name: str, people: int, seed: int) -> Experiment:
     wolf = np.where((kind > middle) & (kind < middle + wolves), world.wolves[1], 0.0) + 0.25 + 0.08 * wide(people)
     gain = world.gain[0] + world.gain[1] * wide(people) + world.for_goats * goat
     yaw = np.where(reference, 0.0, rng.uniform(-80, 80, n))
+    if world.skewed:
+        strength = np.maximum(1.1 - rng.exponential(0.15, people), 0.2)
+        lamb, wolf = (0.15 * rng.lognormal(0.0, 0.6, people) for _ in range(2))
+        gain = np.where(rng.random(people) < 0.5, 0.25, -0.1)
+        yaw = np.where(reference, 0.0, np.where(rng.random(n) < 0.5, 40.0, 75.0) + rng.normal(0.0, 4.0, n))
     turn = np.abs(yaw) / 90
     own = strength[subject] * (1.0 - 0.45 * turn)
     shared = np.where(reference, lamb[subject], wolf[subject] + 0.12 * wide(n))
     own = own + np.where(reference, 0.0, 0.1 * wide(n) - 0.3 * np.maximum(0.12 * wide(n), 0))
     original = own[:, None] * face[subject] + shared[:, None] * common + (world.noise + 0.5 * turn)[:, None] * noise(n)
+    if world.sessions:
+        day = 3 * subject + rng.integers(0, 3, n)
+        original = original + world.sessions * noise(3 * people)[day]
     turned = original + ((gain[subject] + 0.05 * wide(n)) * turn)[:, None] * face[subject]
     turned = turned + 0.1 * turn[:, None] * common + 0.25 * noise(n)
     if world.steps:
@@ -254,24 +274,153 @@ def estimates(experiment: Experiment) -> Iterator[tuple[str, float, float, float
                 yield f"det at FMR {row['fmr']:.1e}", row["fnmr"], row["fnmr_low"], row["fnmr_high"]
 
 
+# Without tables: four times as many experiments in the same time ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What a comparison gives for each probe, as in the similarity tables: mean, standard deviation and number of its genuine and impostor pairs, how
+    the impostor mean changes without each person's references (n, people), the rank; and its scores (n, references), ``own`` NaN for strangers,
+    ``strangers`` MASKED for the own person."""
+
+    genuine: Float
+    genuine_sd: Float
+    n_genuine: Float
+    impostor: Float
+    impostor_sd: Float
+    n_impostor: Float
+    moves: Float
+    rank: npt.NDArray[np.int64]
+    own: Float
+    strangers: Float
+
+
+def pairs_of(probes: Float, person: npt.NDArray[np.int64], references: Float, other: npt.NDArray[np.int64], people: int) -> Pairs:
+    """Of unit vectors (n, D) of ``person`` (n,) and references (m, D) of ``other`` (m,)."""
+    score = (probes.astype(np.float32) @ references.astype(np.float32).T).astype(np.float64)
+    same = person[:, None] == other[None]
+    belongs = (other[:, None] == np.arange(people)).astype(np.float64)
+
+    def moments(which: npt.NDArray[np.bool_]) -> tuple[Float, Float, Float]:
+        number = which.sum(axis=1).astype(np.float64)
+        mean = np.where(which, score, 0.0).sum(axis=1) / number
+        return mean, np.sqrt(np.maximum((np.where(which, score, 0.0) ** 2).sum(axis=1) / number - mean**2, 0.0)), number
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        genuine, genuine_sd, n_genuine = moments(same)
+        impostor, impostor_sd, n_impostor = moments(~same)
+        number = (~same).astype(np.float64) @ belongs
+        rest = n_impostor[:, None] - number
+        left = (np.where(same, 0.0, score).sum(axis=1)[:, None] - np.where(same, 0.0, score) @ belongs) / rest
+        moves = np.where((rest > 0) & (number > 0), left - impostor[:, None], 0.0)
+    first = np.flatnonzero(np.r_[True, other[1:] != other[:-1]])
+    nearest = np.maximum.reduceat(np.where(same, -2.0, score), first, axis=1)
+    rank = 1 + (nearest >= np.where(same, score, -2.0).max(axis=1)[:, None] - stats.TIE).sum(axis=1)
+    own, strangers = np.where(same, score, np.nan), np.where(same, MASKED, score).astype(np.float32)
+    return Pairs(genuine, genuine_sd, n_genuine, impostor, impostor_sd, n_impostor, moves, rank, own, strangers)
+
+
+def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, float]]:
+    """(name, value, low, high) as in :func:`estimates`, by the same estimators, straight from the vectors: those figures that the rest is like."""
+    unit = [v / np.linalg.norm(v, axis=1, keepdims=True) for v in (experiment.original, experiment.turned)]
+    subject, reference = experiment.subject, experiment.reference
+    people, probe = int(subject.max()) + 1, ~reference
+    who, other, yaw = subject[probe], subject[reference], np.abs(experiment.yaw[probe])
+    n_references = np.bincount(other, minlength=people).astype(np.float64)
+    original, turned = (pairs_of(v[probe], who, unit[0][reference], other, people) for v in unit)
+    there, here = ~experiment.lost_originals[probe], ~experiment.lost[probe]
+    both = there & here
+
+    def mean(name: str, values: Float, chosen: npt.NDArray[np.bool_], moves: Float | None = None, person: Any = who) -> Any:
+        values, person = values[chosen], person[chosen]
+        known = np.isfinite(values)
+        if moves is None:
+            sums, numbers = np.bincount(person[known], values[known], minlength=people), np.bincount(person[known], minlength=people)
+            (low,), (high,) = jackknife.mean_intervals(sums[:, None].astype(np.float64), numbers[:, None].astype(np.float64))
+            return name, float(values[known].mean()), float(low), float(high)
+        found = groups.mean_estimate(values, person, moves[chosen])
+        return name, found.value, found.low, found.high
+
+    def estimate(name: str, found: jackknife.Estimate) -> tuple[str, float, float, float]:
+        return name, found.value, found.low, found.high
+
+    net, stranger = turned.genuine - original.genuine, turned.impostor - original.impostor
+    yield mean("Angled vs GT (own)", original.genuine, there)
+    yield mean("Angled vs GT, 30 to 60 degrees", original.genuine, both & (yaw >= 30) & (yaw < 60))
+    yield mean("Frontal vs GT (common)", turned.genuine, both)
+    yield mean("Frontal vs Angled (common)", (unit[0] * unit[1]).sum(axis=1)[probe], both)
+    yield mean("Angled vs other GT (own)", original.impostor, there, original.moves)
+    yield mean("Frontal vs other GT (common)", turned.impostor, both, turned.moves)
+    yield mean("Net Gain (common)", net, both)
+    yield mean("impostor gain (common)", stranger, both, turned.moves - original.moves)
+    yield mean("identity gain (common)", net - stranger, both, original.moves - turned.moves)
+    if n_references.min() > 1:
+        gallery = unit[0][reference]
+        among = pairs_of(gallery, other, gallery, other, people)
+        everybody = np.ones(len(other), np.bool_)
+        np.fill_diagonal(among.own, np.nan)
+        yield mean("GT vs GT (own)", np.nanmean(among.own, axis=1), everybody, person=other)
+        yield mean("GT vs other GT (own)", among.impostor, everybody, among.moves, other)
+    gained = np.bincount(who[both], net[both] > stats.TIE, minlength=people)[:, None].astype(np.float64)
+    number = np.bincount(who[both], minlength=people)[:, None].astype(np.float64)
+    (low,), (high,) = jackknife.rate_intervals(gained, number)
+    yield "share gaining: Net Gain (common)", float(gained.sum() / number.sum()), float(low), float(high)
+    for variant, found, ok in (("original", original, there), ("turned.none", turned, here)):
+        yield estimate(f"dprime [{variant}]", stats.dprime_left_out(in_moments(found, ok, n_references), who).estimate())
+        ranks = stats.cmc_estimates(found.rank[ok], who[ok], 5)
+        yield estimate(f"rank1 [{variant}]", ranks[0])
+        yield estimate(f"rank5 [{variant}]", ranks[4])
+        values = np.where(ok, found.genuine, np.nan)
+        yield estimate(f"slope [{variant}]", curves.slope(yaw, values, who))
+        curve = curves.smooth(yaw, values, who, YAW_GRID)
+        yield estimate(f"area [{variant}]", curve.area.estimate())
+        if variant == "original":
+            for degrees in (15.0, 70.0):
+                place = int(np.flatnonzero(degrees == YAW_GRID)[0])
+                if np.isfinite(curve.mean[place]):
+                    yield f"curve at {degrees:g} degrees", *(float(x[place]) for x in (curve.mean, curve.low, curve.high))
+        sink = ImpostorSink()
+        sink.add(found.strangers[ok], None, who[ok], other)
+        sink.add_people(found.strangers[ok], who[ok], other, people)
+        impostors = sink.result(len(np.unique(who[ok])) * (people - 1))  # everybody has references
+        row, column = np.nonzero(np.isfinite(found.own) & ok[:, None])
+        genuine = found.own[row, column].astype(np.float32)
+        yield estimate(f"eer [{variant}]", stats.eer_estimate(genuine, who[row], impostors))
+        for target in stats.FMR_TARGETS[:3]:
+            point = stats.operating_point(impostors, target)
+            if point.supported:
+                rate = stats.fnmr_estimate(genuine, point.threshold, who[row], impostors)
+                yield estimate(f"fnmr at {target:g} [{variant}]", rate)
+    moments = [in_moments(found, both, n_references) for found in (turned, original)]
+    change = stats.dprime_left_out(moments[0], who) - stats.dprime_left_out(moments[1], who)
+    yield estimate("dprime_change [turned.none]", change.estimate())
+
+
+def in_moments(found: Pairs, chosen: npt.NDArray[np.bool_], references: Float) -> stats.PairMoments:
+    """The pairs of the images ``chosen``, as d' takes them."""
+    of = {key: np.where(chosen, getattr(found, key), np.nan) for key in ("genuine", "genuine_sd", "n_genuine")}
+    of |= {key: np.where(chosen, getattr(found, key), np.nan) for key in ("impostor", "impostor_sd", "n_impostor")}
+    return stats.PairMoments(**of, moves=np.where(chosen[:, None], found.moves, 0.0).astype(np.float16), references=references)
+
+
 BIASED = ("dprime", "eer", "fnmr")
 
 
-def run(world: str, people: int, experiments: int, first: int = 0) -> dict[str, Float]:
-    """Name -> (experiments, 3): value, low, high; NaN where it was not there."""
+def run(world: str, people: int, experiments: int, first: int = 0, *, quick: bool = False) -> dict[str, Float]:
+    """Name -> (experiments, 3): value, low, high; NaN where it was not there. ``quick``: :func:`without_tables`."""
     found: dict[str, list[tuple[float, float, float]]] = {}
     for i in range(experiments):
-        for name, *numbers in estimates(draw(world, people, first + i)):
+        for name, *numbers in (without_tables if quick else estimates)(draw(world, people, first + i)):
             found.setdefault(name, []).append((numbers[0], numbers[1], numbers[2]))
     return {name: np.array(values, dtype=np.float64) for name, values in found.items()}
 
 
-def truths(world: str, people: int, runs: int) -> dict[str, float]:
+def truths(world: str, people: int, runs: int, *, quick: bool = False) -> dict[str, float]:
     """The values that do not depend on the number of people, from ``runs`` large populations. How many images each person has changes none of them,
     only how well a population shows it, so everybody gets as many."""
     WORLDS["equal"] = replace(WORLDS[world], probes="12")
     try:
-        found = run("equal", people, runs, first=1_000_000)
+        found = run("equal", people, runs, first=1_000_000, quick=quick)
     finally:
         del WORLDS["equal"]
     return {name: float(np.nanmean(values[:, 0])) for name, values in found.items()}
@@ -290,6 +439,72 @@ def coverage(found: dict[str, Float], truth: dict[str, float], experiments: int)
         yield name, right, float(inside.mean()) if len(part) else math.nan, width, len(part) / experiments, float(np.nanstd(values[:, 0]))
 
 
+RESULTS = Path(__file__).with_suffix(".csv")
+COLUMNS = ("world", "people", "experiments", "value", "truth", "covers", "width", "sd", "printed")
+KINDS = (  # heading, what the names begin with
+    ("genuine means", r"(GT|Angled|Frontal) vs (GT|Angled|Frontal)"),
+    ("impostor means", r"\w+ vs other GT"),
+    ("Net Gain, identity gain", r"(Net Gain|identity gain)"),
+    ("impostor gain", "impostor gain"),
+    ("share gaining", "share gaining"),
+    ("d'", r"dprime \["),
+    ("change of d'", "dprime_change"),
+    ("slope, area", "(slope|area)"),
+    ("curve at 15, 70", "curve"),
+    ("EER", "eer"),
+    ("rank-1, -5", "rank"),
+    ("FNMR at 1e-1", r"fnmr(_change)? at 0\.1\b"),
+    ("at 1e-2", r"fnmr(_change)? at 0\.01\b"),
+    ("at 1e-3", r"fnmr(_change)? at 0\.001\b"),
+)
+OFTEN = 30
+"""In fewer experiments than these a coverage is not told."""
+MARK = "<!-- {} of coverage: made by benchmarks/coverage.py --table -->"
+
+
+def keep(path: Path, new: list[dict[str, str]]) -> None:
+    """Put rows of one world and number of people into the file, in place of what it has of them."""
+    old = read_results(path) if path.exists() else []
+    done = {(row["world"], row["people"]) for row in new}
+    rows = [row for row in old if (row["world"], row["people"]) not in done] + new
+    rows.sort(key=lambda row: (list(WORLDS).index(row["world"]), int(row["people"])))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_results(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table_of(results: list[dict[str, str]]) -> list[str]:
+    """Lines of a Markdown table: a row per world and number of people, the lowest and the highest coverage of each kind of value in percent."""
+    out = [f"| world | people | experiments | {' | '.join(head for head, _ in KINDS)} |", "|---" * (3 + len(KINDS)) + "|"]
+    for world, people in dict.fromkeys((row["world"], row["people"]) for row in results):
+        rows = [row for row in results if (row["world"], row["people"]) == (world, people)]
+        cells = []
+        for _, pattern in KINDS:
+            found = [
+                100 * float(row["covers"])
+                for row in rows
+                if re.match(pattern, row["value"]) and float(row["printed"]) * int(row["experiments"]) >= OFTEN
+            ]
+            low, high = (f"{min(found):.0f}", f"{max(found):.0f}") if found else ("", "")
+            cells.append(low if low == high else f"{low} to {high}")
+        numbers = sorted({int(row["experiments"]) for row in rows})
+        out.append(f"| {world} | {people} | {' and '.join(map(str, numbers))} | {' | '.join(cells)} |")
+    return out
+
+
+def into(text: str, lines: list[str]) -> str:
+    """``text`` of a page with the table between its two marks."""
+    begin, end = MARK.format("table"), MARK.format("end")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
@@ -297,15 +512,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--experiments", type=int, default=300)
     parser.add_argument("--truth-people", type=int, default=300)
     parser.add_argument("--truth-runs", type=int, default=8)
+    parser.add_argument("--quick", action="store_true", help="straight from the vectors: fewer figures, four times as many experiments")
+    parser.add_argument(
+        "--csv", type=Path, help=f"keep the results in this file; those of docs/statistics.md are in {RESULTS.name} beside this script"
+    )
+    parser.add_argument("--table", type=Path, metavar="PAGE", help="simulate nothing; make the table of this page from --csv")
     given = parser.parse_args(arguments)
+    if given.table:
+        given.table.write_text(into(given.table.read_text(), table_of(read_results(given.csv or RESULTS))))
+        return 0
     for world in given.worlds:
-        truth = truths(world, given.truth_people, given.truth_runs)
+        truth = truths(world, given.truth_people, given.truth_runs, quick=given.quick)
         for people in given.people:
             start = time.perf_counter()
-            found = run(world, people, given.experiments)
+            found = run(world, people, given.experiments, quick=given.quick)
             seconds = time.perf_counter() - start
             sys.stdout.write(f"\n## {world}, {people} people, {given.experiments} experiments ({seconds:.0f} s)\n")
-            for name, right, share, width, printed, spread in coverage(found, truth, given.experiments):
+            lines = list(coverage(found, truth, given.experiments))
+            if given.csv:
+                short = [
+                    (world, str(people), str(given.experiments), name, *(f"{x:.4f}" for x in (right, share, width, spread, printed)))
+                    for name, right, share, width, printed, spread in lines
+                ]
+                keep(given.csv, [dict(zip(COLUMNS, row, strict=True)) for row in short])
+            for name, right, share, width, printed, spread in lines:
                 cover = f"{100 * share:5.1f}" if printed > 0 else "    -"
                 sys.stdout.write(
                     f"{name:45s} truth {right:8.4f} covers {cover}  width {width:7.4f} sd {spread:7.4f} printed {100 * printed:4.0f} %\n"

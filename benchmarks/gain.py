@@ -18,7 +18,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.compare import bootstrap, feature, stats
+from frontalbench.compare import feature, jackknife, stats
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector
 from frontalbench.detect.yaw_alignment import aligned_for
@@ -144,7 +144,6 @@ def line(
     missing: float,
     who: Words,
     other: Words,
-    resamples: int,
 ) -> str:
     """One row of the table; ``scores`` (probes, references) of the picture alone, of flip fusion and of the view;
     ``missing``: share of the probes in whose view no face was found (the picture alone stands in)."""
@@ -158,8 +157,8 @@ def line(
 
     def over(place: int, base: Float32) -> str:
         gain = apart[2] - apart[place]
-        low, high = bootstrap.mean_intervals(np.bincount(code, gain)[:, None], numbers, resamples=resamples)
-        change = stats.dprime_change(moments(after, same), moments(base, same), who, resamples=resamples)
+        low, high = jackknife.mean_intervals(np.bincount(code, gain)[:, None], numbers)
+        change = stats.dprime_change(moments(after, same), moments(base, same), who)
         return f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}] | {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
 
     thresholds = [float(np.quantile(s[~same], 1 - FMR)) for s in (before, after)]
@@ -185,7 +184,6 @@ def main() -> int:
     )
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     parser.add_argument("--cache", type=Path, required=True, help="folder where embeddings are kept")
-    parser.add_argument("--resamples", type=int, default=2000)
     arguments = parser.parse_args()
     rows = [row for row in pictures(arguments.shared) if validation(row) == (arguments.part == "validation")]
     maker = Embedder(rows, arguments.cache / arguments.part, arguments.backbones)
@@ -225,7 +223,7 @@ def main() -> int:
             for label, after, missing in shown:
                 if label not in ("stretch_mirror", "mirror_ahead"):
                     scores = (before @ goal.T, control, control if after is fused else after @ goal.T)
-                    text = line(label, backbone, name, scores, missing, who[probes], who[references], arguments.resamples)
+                    text = line(label, backbone, name, scores, missing, who[probes], who[references])
                     sys.stdout.write(text + "\n")
                     sys.stdout.flush()
     return 0

@@ -46,7 +46,7 @@ def main() -> int:
         root = Path(folder)
         files, n_cells = write_cells(root, arguments.people)
         start = time.perf_counter()
-        summarize([f for f in files if "/similarity/" in str(f)], root / "master", settings=Settings(resamples=200))
+        summarize([f for f in files if "/similarity/" in str(f)], root / "master", settings=Settings())
         summary = time.perf_counter() - start
         start = time.perf_counter()
         written = build.Site(master.read(root / "master"), root / "site", inputs=inputs.by_dataset(files)).build()

@@ -136,7 +136,8 @@ def main() -> int:
     parser.add_argument("--people", nargs="+", type=int, default=list(PEOPLE))
     parser.add_argument("--runs", type=int, default=2000, help="experiments of a world for the bold of table 1 (default: 2000)")
     parser.add_argument("--verdict-runs", type=int, default=400, help="experiments of a world for the other verdicts (default: 400)")
-    parser.add_argument("--judge-runs", type=int, default=300, help="experiments for sizes and judges, up to seconds each (default: 300)")
+    parser.add_argument("--size-runs", type=int, default=300, help="experiments without a gain, up to seconds each (default: 300)")
+    parser.add_argument("--judge-runs", type=int, default=300, help="experiments with two judges, up to seconds each (default: 300)")
     given = parser.parse_args()
     if given.runs:
         print(f"| world ({given.runs} runs) | people | wrong, natural rule | wrong, product | right, product |\n|---|---|---|---|---|")
@@ -153,11 +154,12 @@ def main() -> int:
                         f"| {name} | {make.__name__} | {people} | {wrong_share(make, verdict, people, given.verdict_runs):.1f} |",
                         flush=True,
                     )
-    if given.judge_runs:
-        print(f"\n| nothing gains, strangers drift ({given.judge_runs} runs) | people | called a gain |\n|---|---|---|")
+    if given.size_runs:
+        print(f"\n| nothing gains, strangers drift ({given.size_runs} runs) | people | called a gain |\n|---|---|---|")
         for people in given.people:
-            for name, share in sizes(people, given.judge_runs).items():
+            for name, share in sizes(people, given.size_runs).items():
                 print(f"| {name} | {people} | {share:.1f} |", flush=True)
+    if given.judge_runs:
         print(f"\n| judges ({given.judge_runs} runs) | people | called different |\n|---|---|---|")
         for name, worse in (("equally good", 0.0), ("one loses more with the yaw", 0.25)):
             for people in given.people:

@@ -7,6 +7,8 @@ rule enhance:
             wildcards.dataset, PLAN.steps.before(wildcards), wildcards.shard
         ),
         drawn=lambda wildcards: PLAN.steps.drawn(wildcards),
+        # Some steps look at what the frontals were made of; read only then.
+        photographs="results/images/{dataset}/{shard}.parquet",
         weights=lambda wildcards: PLAN.cards.receipt(
             "enhancement", PLAN.steps.last(wildcards)
         ),
@@ -34,7 +36,7 @@ rule enhance:
     shell:
         SCRIPT
         + "enhance.py --chain {wildcards.enhancement:q} {params.options} --threads {threads} --gpus {resources.gpu}"
-        " --in {input.pictures:q} --out {output:q} 2> {log:q}"
+        " --in {input.pictures:q} --photographs {input.photographs:q} --out {output:q} 2> {log:q}"
 
 
 # What cards that differ only in what they do with it share: a network's faces (GFPGAN's, for full and detail)

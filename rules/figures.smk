@@ -35,11 +35,9 @@ rule figures:
         notice=lambda wildcards: PLAN.notice(wildcards.dataset),
         credit=lambda wildcards: PLAN.credit(wildcards.dataset),
         edges=lambda wildcards: PLAN.sources.yaw_edges(wildcards.dataset),
-        resamples=PLAN.config.statistics.resamples,
-        seed=PLAN.config.statistics.seed,
         code=lambda wildcards: PLAN.reruns.summary_code("viz.py"),
         looks=PLAN.reruns.looks(),
     shell:
         SCRIPT
         + "viz.py --all --grid {params.grid:q} --notice {params.notice} --credit={params.credit:q} --yaw-bins {params.edges}"
-        " --resamples {params.resamples} --seed {params.seed} --out {params.folder:q} 2> {log:q}"
+        " --out {params.folder:q} 2> {log:q}"

@@ -27,13 +27,11 @@ rule summarize:
     params:
         folder=lambda wildcards, output: Path(output[0]).parent,
         grid=PLAN.selection().to_json(),
-        resamples=PLAN.config.statistics.resamples,
         seed=PLAN.config.statistics.seed,
         facts=PLAN.reruns.facts(),
         code=lambda wildcards: PLAN.reruns.summary_code("summarize.py"),
     shell:
-        SCRIPT
-        + "summarize.py --grid {params.grid:q} --resamples {params.resamples} --seed {params.seed}"
+        SCRIPT + "summarize.py --grid {params.grid:q} --seed {params.seed}"
         " --quality {input.quality:q} --distribution {input.distribution:q} --out {params.folder:q} 2> {log:q}"
 
 
@@ -43,3 +41,4 @@ rule results:
         rules.cost.output,
         expand(rules.figures.output, dataset=PLAN.datasets),
         PLAN.files.examples(),
+        PLAN.files.asked_tables(),

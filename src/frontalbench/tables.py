@@ -182,7 +182,7 @@ def with_record(schema: pa.Schema, provenance: Mapping[str, Any]) -> pa.Schema:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
     """A Parquet file, its checksums verified as it is read; whatever is wrong with it becomes one :class:`BadInput`."""
-    try:
+    with _said_in_one_line(path):
         problem = footer.problem(path)
         if problem:
             raise pa.ArrowInvalid(problem)
@@ -190,6 +190,12 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
         # Not pre_buffer: that holds the whole file until the last row group has been read.
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             yield file
+
+
+@contextlib.contextmanager
+def _said_in_one_line(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; run the stage that writes it first") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -225,14 +231,35 @@ def verify(path: str | os.PathLike[str]) -> None:
 def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The provenance record of a table (empty when it has none). Raises :class:`BadInput` as :func:`read` does."""
     with _opened(path) as file:
-        record: dict[str, Any] = json.loads((file.schema_arrow.metadata or {}).get(METADATA_KEY, b"{}"))
-    return record
+        return _record(path, file.schema_arrow.metadata, METADATA_KEY)
+
+
+def identified(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
+    """(sha256 of the file's bytes, provenance record) of a table, which is opened once. Raises :class:`BadInput` as :func:`read` does."""
+    with _said_in_one_line(path), Path(path).open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        problem = footer.problem_in(handle)
+        if problem:
+            raise pa.ArrowInvalid(problem)
+        with pq.ParquetFile(handle) as file:
+            return digest, _record(path, file.schema_arrow.metadata, METADATA_KEY)
 
 
 def run_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What :meth:`Writer.note_run` left in a table (empty when nothing). Raises :class:`BadInput` as :func:`read` does."""
     with _opened(path) as file:
-        record: dict[str, Any] = json.loads((file.metadata.metadata or {}).get(RUN_KEY, b"{}"))
+        return _record(path, file.metadata.metadata, RUN_KEY)
+
+
+def _record(path: str | os.PathLike[str], metadata: Mapping[bytes, bytes] | None, key: bytes) -> dict[str, Any]:
+    """A record in a table's metadata, {} where there is none. Raises :class:`BadInput` where it is no mapping in JSON."""
+    try:
+        record = json.loads((metadata or {}).get(key, b"{}"))
+    except (ValueError, RecursionError):
+        record = None
+    inputs = record.get("inputs", {}) if isinstance(record, dict) else None
+    if not isinstance(record, dict) or not isinstance(inputs, dict) or not all(isinstance(seal, str) for seal in inputs.values()):
+        raise BadInput(f"{path}: its record of how it was made cannot be read; delete it and run again to rebuild it")
     return record
 
 

@@ -36,13 +36,13 @@ rule figures:
             for e in ENTRIES
         ],
     shell:
-        "{python} {root}/workflow/scripts/viz.py --all --resamples 100 --examples 1 --notice synthetic --in {{input:q}}"
+        "{python} {root}/workflow/scripts/viz.py --all --examples 1 --notice synthetic --in {{input:q}}"
         " --out results/figures/{{wildcards.dataset:q}}"
 """
 TOLD = {
     "datasets": ["toy"],
     "variants": list(made.VARIANTS),
-    "derived": [],
+    "derived": ["gate@30:mesh.none"],
     "detectors": ["scrfd_500m", "yunet"],
     "backbones": ["w600k_mbf", "sface"],
     "notices": {"toy": "research"},
@@ -102,6 +102,7 @@ def test_first_page_names_what_ran_and_whose_pictures_these_are(report: Path, tm
     for words in ("datasets: toy", "backbones: w600k_mbf, sface", "DeBruine_Lisa (CC BY 4.0)", "must not be published"):
         assert words in text
     assert "{'" not in text and "System Message" not in text
+    assert "gate@30:mesh.none" in text and "mailto:" not in text, "no address"
 
 
 def test_report_stays_small(report: Path) -> None:

@@ -18,7 +18,7 @@ from frontalbench.tabulate.dataset import Dataset
 from frontalbench.tabulate.paper import mark_best_gain
 
 JUDGE = ("scrfd_500m", "w600k_mbf")
-SETTINGS = Settings(resamples=1000)
+SETTINGS = Settings()
 
 
 @dataclass(frozen=True)

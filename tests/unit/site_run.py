@@ -27,7 +27,7 @@ def write_run(root: Path, name: str = NAME) -> list[Path]:
         scores = table.with_name(f"{backbone}.scores.parquet")
         compare(shards, vectors[table.parts[-3]], vectors["original"], table, scores, variant=table.parts[-3])
     judged = [write_quality(root, variant, name) for variant in ("original", *made.VARIANTS)]
-    summarize(cells, root / "master", settings=Settings(resamples=100), measured=judged)
+    summarize(cells, root / "master", settings=Settings(), measured=judged)
     return files
 
 

@@ -187,7 +187,7 @@ def test_the_commands_write_tables_and_say_by_their_exit_code_what_they_found(tm
     assert (tmp_path / "diff.csv").read_text().splitlines()[0] == ",".join(beside.COLUMNS)
     done = run("diff_results.py", "a", "nowhere")
     assert done.returncode == 2 and done.stderr == "error: nowhere: not a folder; give the folder that a run wrote, usually results\n"
-    done = run("join_results.py", "a", "c", "--out", "tables", "--resamples", "50")
+    done = run("join_results.py", "a", "c", "--out", "tables")
     assert done.returncode == 0, done.stderr
     master = tables.read(tmp_path / "tables" / "master.parquet").to_pylist()
     assert {row["variant"] for row in master} == {"original", "mirror.none"}

@@ -21,6 +21,26 @@ def coverage_script() -> object:
     return module
 
 
+def test_the_table_of_the_docs_is_that_of_the_kept_results() -> None:
+    script = coverage_script()
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    results = script.read_results(script.RESULTS)  # type: ignore[attr-defined]
+    assert {row["world"] for row in results} == set(script.WORLDS), "every world was run"  # type: ignore[attr-defined]
+    assert script.into(page, script.table_of(results)) == page, "run benchmarks/coverage.py --table docs/statistics.md"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("world", ["base", "lossy"])
+def test_the_quick_simulation_gives_the_intervals_of_the_tables(world: str) -> None:
+    script = coverage_script()
+    experiment = script.draw(world, 18, 5)  # type: ignore[attr-defined]
+    tables = {name: numbers for name, *numbers in script.estimates(experiment)}  # type: ignore[attr-defined]
+    quick = {name: numbers for name, *numbers in script.without_tables(experiment)}  # type: ignore[attr-defined]
+    assert set(quick) <= set(tables) and len(quick) > 20
+    for name, numbers in quick.items():
+        # the tables keep similarities as float32 and moves as float16
+        assert numbers == pytest.approx(tables[name], rel=4e-3, abs=2e-4, nan_ok=True), name
+
+
 @pytest.mark.slow
 def test_intervals_hold_the_truth_in_a_small_world() -> None:
     script = coverage_script()

@@ -151,7 +151,7 @@ def test_a_line_for_a_photograph_that_does_not_exist_is_named_with_the_nearest(t
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (("result,picture", "a,b"), "expected the columns 'file' and 'photo'"),
+        (("result,picture", "a,b"), "column 'file' is missing; expected 'file' and 'photo'"),
         (("file,photo", "x.png,ann/Angle/1.jpg", "y.png,ann/Angle/1.jpg"), "x.png and y.png both claim"),
         (("file,photo", "../secret.png,ann/Angle/1.jpg"), "leads out of the folder"),
         (("file,photo", "/etc/x.png,ann/Angle/1.jpg"), "leads out of the folder"),

@@ -38,7 +38,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def workshop(run: list[Path]) -> dataset.Workshop:
-    return dataset.Workshop(inputs.sort_out(run), notice="synthetic", resamples=100, examples=2)
+    return dataset.Workshop(inputs.sort_out(run), notice="synthetic", examples=2)
 
 
 def _boxes(figure: Figure) -> list[tuple[str, float, float, float, float]]:
@@ -124,7 +124,7 @@ def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:
 @pytest.mark.slow
 def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset.Workshop) -> None:
     def texts(notice: str, name: str) -> str:
-        shop = dataset.Workshop(workshop.inputs, notice=notice, resamples=100)
+        shop = dataset.Workshop(workshop.inputs, notice=notice)
         return " ".join(t[0] for t in _boxes(shop.draw(dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0]))))
 
     assert "SYNTHETIC" in texts("synthetic", "triples") and "SYNTHETIC" in texts("synthetic", "distributions")
@@ -138,7 +138,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
 
 
 def test_what_a_licence_asks_for_stands_at_the_foot_of_every_grid_of_faces(workshop: dataset.Workshop) -> None:
-    shop = dataset.Workshop(workshop.inputs, resamples=100, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+    shop = dataset.Workshop(workshop.inputs, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
         request = dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0])
         assert any("DeBruine & Jones" in text[0] for text in _boxes(shop.draw(request))), name
@@ -167,7 +167,7 @@ def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, na
         pictures={renamed(variant): shards for variant, shards in files.pictures.items()},
         crops={(renamed(variant), detector): shards for (variant, detector), shards in files.crops.items()},
     )
-    shop = dataset.Workshop(files, resamples=100, examples=1)
+    shop = dataset.Workshop(files, examples=1)
     words = [text[0] for text in _boxes(shop.draw(dataset.Request("triples", variant=f"{name}.none", judge=made.JUDGES[0])))]
     assert word in words and ("Frontal" in words) == (word == "Frontal")
     assert ("Moved crop" in words) == (name == "mirror_ahead"), "there the crop is what the method makes"
@@ -189,6 +189,27 @@ def test_mark_without_an_interval_is_hollow_and_every_variant_has_a_panel() -> N
     for axes in panels:
         marks = [line for line in axes.lines if line.get_marker() == palette.marker("mesh.none")]
         assert [line.get_markerfacecolor() == "white" for line in marks] == [True, False, True, False], "four people have no interval"
+
+
+def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
+    def point(share: float, value: float, low: float) -> series.Turned:
+        one = series.Interval(value, low, value + 0.1, 12, 6)
+        return series.Turned(share, one, one, one)
+
+    curves = {
+        "tddfa.none": {(0.0, 45.0): [point(0.0, 0.3, 0.2), point(1.0, 0.5, 0.4)]},
+        "fuse_mean:tddfa.none": {(0.0, 45.0): [point(1.0, 0.6, np.nan)]},
+    }
+    figure = plots.turn_curve(curves, {(0.0, 45.0): [point(1.0, 0.55, 0.5)]}, title="t")
+    assert [axes.get_ylabel() for axes in figure.axes] == ["similarity to GT", "identity gain", "d'"]
+    assert "12 probes of 6 people" in figure.axes[0].get_title("left") and "|yaw| 0 to 45" in figure.axes[0].get_title("left")
+    for axes in figure.axes:
+        heights = {round(float(y), 6) for drawn in axes.lines for y in np.atleast_1d(np.asarray(drawn.get_ydata(), np.float64))}
+        assert {0.3, 0.5, 0.6, 0.55} <= heights
+        assert sum(drawn.get_markerfacecolor() == "white" for drawn in axes.lines if drawn.get_marker() == "o") == 1, "no interval: hollow"
+        assert axes.get_xlim()[0] > axes.get_xlim()[1], "turning goes to the right"
+    with pytest.raises(BadInput, match="turn curve: no probe"):
+        plots.turn_curve({"tddfa.none": {}}, {})
 
 
 def test_a_report_carries_what_fits_and_pictures_first() -> None:
@@ -257,14 +278,18 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
     assert reasons["gain_curve"] and not reasons["triples"], "nominal angles allow no curve, everything else is drawn"
 
 
-def test_every_declared_figure_has_its_maker_and_is_asked_for(project_root: Path) -> None:
-    asked = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
+EVERY_KIND = (*made.VARIANTS, "tddfa@0.5.none", "gate_learned:tddfa.none")
+"""Variants that bring every figure; some are drawn only for a share of the angle, or for a learned gate."""
+
+
+def test_every_declared_figure_has_its_maker_and_is_asked_for() -> None:
+    asked = {request.name for request in dataset.requests(EVERY_KIND, made.JUDGES)}
+    plain = {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}
+    assert asked - plain == {"turn_curve", "gate_calibration"}
     for plot in dataset.PLOTS:
         assert callable(getattr(dataset.Workshop, f"_{plot.name}")) and plot.name in asked, plot.name
         assert plot.kilobytes or plot.per_variant, f"{plot.name}: the report must know what it weighs"
     assert len(dataset.NAMES) == len(dataset.PLOTS)
-    page, captions = project_root / "docs" / "figures.md", project_root / "reports" / "captions"
-    assert documented.write(page, captions, check=True) == [], "run: python workflow/scripts/figure_pages.py"
 
 
 @pytest.mark.parametrize(
@@ -298,21 +323,9 @@ def test_a_new_figure_is_one_declaration(
         dataset.named("tot")
 
 
-def test_pages_about_figures_are_brought_up_to_date_and_only_those_that_are_not(tmp_path: Path) -> None:
-    page = tmp_path / "figures.md"
-    page.write_text(f"before\n{documented.BEGIN}\nold\n{documented.END}\nbehind\n", encoding="utf-8")
-    late = documented.write(page, tmp_path, check=True)
-    assert late[0] == page and len(late) == 1 + len(dataset.PLOTS) and not list(tmp_path.glob("*.rst"))
-    assert documented.write(page, tmp_path) == late and documented.write(page, tmp_path, check=True) == []
-    text = page.read_text(encoding="utf-8")
-    assert text.startswith("before\n") and text.endswith("\nbehind\n") and "old" not in text and "`heatmap`" in text
-    (tmp_path / "cost.rst").write_text("by hand", encoding="utf-8")
-    assert documented.write(page, tmp_path) == [tmp_path / "cost.rst"]
-
-
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
-    entries = dataset.report_entries(made.VARIANTS, made.JUDGES)
-    assert [e.path for e in entries] == dataset.stems(made.VARIANTS, made.JUDGES)
+    entries = dataset.report_entries(EVERY_KIND, made.JUDGES)
+    assert [e.path for e in entries] == dataset.stems(EVERY_KIND, made.JUDGES)
     keys: dict[str, set[tuple[str, ...]]] = {}
     for entry in entries:
         if entry.caption:
@@ -334,7 +347,7 @@ def test_only_failures_are_left_of_a_run_in_which_everything_failed(tmp_path: Pa
                 for row in made.similarity_rows("original")
             ]
             tables.write(path, tables.from_rows(rows, tables.SIMILARITY))
-    shop = dataset.Workshop(inputs.sort_out(files), resamples=100)
+    shop = dataset.Workshop(inputs.sort_out(files))
     reasons = {r.stem: reason for r, reason in shop.make(tmp_path / "out", list(dataset.requests(made.VARIANTS, made.JUDGES[:1])))}
     assert "no probe has an embedding" in reasons["triples/tddfa.none.scrfd_500m.w600k_mbf"]
     assert not reasons["failures/failures"]

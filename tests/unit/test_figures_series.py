@@ -45,7 +45,7 @@ def test_interval_is_that_of_an_independent_bootstrap() -> None:
     generator = np.random.default_rng(3)
     values = generator.normal(0.3, 0.2, 150)
     people = np.array([f"p{i}" for i in range(150)], dtype=object)  # one picture each: the plain bootstrap of the mean
-    own = series.mean_interval(values, people, resamples=4000)
+    own = series.mean_interval(values, people)
     other = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
@@ -240,3 +240,28 @@ def test_the_steps_of_gates_go_from_no_picture_turned_to_all_that_have_a_frontal
     steps = series.gate_steps(table(0.0), table(0.01, lost=(23,)), [0.0, 50.0, 95.0])
     assert [step.share for step in steps] == pytest.approx([23 / 24, 10 / 24, 0.0])
     assert [step.gain for step in steps] == pytest.approx([0.01 * sum(range(23)) / 24, 0.01 * sum(range(13, 23)) / 24, 0.0], abs=1e-6)
+
+
+def test_a_turn_curve_joins_the_shares_of_one_method_and_the_frontal_view() -> None:
+    names = ["original", "mesh.none", "tddfa.none", "tddfa@1.none", "tddfa@0.5.none", "tddfa@20deg.none", "fuse_mean@0.3:tddfa@1.none"]
+    assert series.turn_shares(names) == {
+        "tddfa.none": {0.0: "tddfa.none", 0.5: "tddfa@0.5.none", 1.0: "tddfa@1.none"},
+        "fuse_mean@0.3:tddfa.none": {1.0: "fuse_mean@0.3:tddfa@1.none"},
+    }
+
+
+def test_every_point_of_a_turn_curve_stands_on_the_same_probes(run: list[Path], tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("original", *made.VARIANTS)}
+    for name, path in paths.items():
+        tables.write(path, _table(name))
+    rows = {name: groups.read_rows(path) for name, path in paths.items()}
+    curve = series.turn_curve(rows["original"], {0.0: rows["tddfa.none"], 1.0: rows["tddfa.sharp"]}, [0, 45, 90])
+    assert sorted(curve) == [(0.0, 45.0), (45.0, 90.0)]
+    for size, points in (
+        (11, curve[(45.0, 90.0)]),
+        (12, curve[(0.0, 45.0)]),
+    ):  # `anna` at -80 fails in one of the two, so it counts in none
+        assert [point.share for point in points] == [0.0, 1.0] and {point.similarity.n for point in points} == {size}
+        assert {point.dprime.n for point in points} == {size}
+        for point, name in zip(points, made.VARIANTS, strict=True):
+            assert point.identity.mean == pytest.approx(made.NET[name] - made.IMPOSTOR[name], abs=1e-6)

@@ -222,9 +222,10 @@ def test_missing_weights_stop_a_folder_command_with_what_to_do(tmp_path: Path, p
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
-def test_failures_in_a_list_are_kept_when_a_spreadsheet_saved_it_with_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_failures_in_a_list_are_kept_when_a_spreadsheet_saved_it(tmp_path: Path, encoding: str, separator: str) -> None:
     text = "image_id,identity,status,detail,file,photo,frontalizer\na.jpg,a,no_face,,,a.jpg,mesh\n"
-    (tmp_path / folders.ROWS).write_text(text, encoding=encoding)
+    (tmp_path / folders.ROWS).write_text(text.replace(",", separator), encoding=encoding)
     entries = folders.read_list(tmp_path / folders.ROWS, tmp_path)
     assert entries is not None
     assert [(entry.name, entry.status, entry.frontalizer) for entry in entries] == [("a.jpg", "no_face", "mesh")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from frontalbench.frontalize.drawing import Drawing, draw, placement_of
 from frontalbench.frontalize.render import Filling
-from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.geometry.similarity import apply
 from frontalbench.landmarks.face_landmarker import HeadPose
 from tests.unit.test_frontalize_head import head_in
@@ -41,3 +42,17 @@ def test_below_is_down_in_the_picture_however_the_head_leans_in_the_photograph_o
     expected = ((side - 1) / 2, (side - 1) / 2 + 2.0 * made.frame.pixels_per_cm)
     assert apply(made.place.matrix, middle[None])[0] == pytest.approx(expected, abs=0.6)
     assert made.frame.middle == pytest.approx(expected, abs=0.01)
+
+
+@pytest.mark.parametrize("pose", [(30.0, 5.0, 0.0), (82.0, 12.0, 20.0), (-87.0, -15.0, 5.0), (88.0, 60.0, -40.0)])
+def test_a_head_that_is_turned_to_the_pose_it_has_is_drawn_as_it_was(pose: tuple[float, float, float]) -> None:
+    """Near a profile the roll angle says nothing about how the head leans, so it must not turn the picture (docs/gain.md, the zero turn)."""
+    side = round(36.0 * SCALE)
+    smooth = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8), (0, 0), 4)
+    placement = placement_of(HeadPose(matrix_from_angles(*pose), SCALE, np.array([side / 2, side / 2, 0.0])))
+    target = tuple(float(angle) for angle in angles_from_matrix(placement.rotation))
+    made = draw(smooth, head_in(placement.rotation), placement, target, Filling(strength=0.0, inpaint=0.0))
+    assert made.frame.lean == pytest.approx(0.0, abs=1e-6)
+    middle = slice(made.picture.shape[0] // 3, -(made.picture.shape[0] // 3))
+    apart = np.abs(made.picture[middle, middle].astype(float) - made.texture[middle, middle])
+    assert np.median(apart) <= 2.0, "what was in the photograph lies where it was"

@@ -154,7 +154,7 @@ def test_search_ranks_subjects_and_counts_a_template_without_a_face_as_not_found
         ("ijbc_face_tid_mid.txt", lambda t: t.rstrip("\n"), "does not end with a line break"),
         ("ijbc_template_pair_label.txt", lambda t: t + "0 777 1\n", "template 777 has no pictures"),
         ("ijbc_template_pair_label.txt", lambda t: t + "0 101 2\n", "expected 'template template label' with label 0 or 1"),
-        ("ijbc_1N_probe_mixed.csv", lambda t: t.replace("SUBJECT_ID", "PERSON"), "expected the columns TEMPLATE_ID and SUBJECT_ID"),
+        ("ijbc_1N_probe_mixed.csv", lambda t: t.replace("SUBJECT_ID", "PERSON"), "expected TEMPLATE_ID and SUBJECT_ID"),
         ("ijbc_1N_probe_mixed.csv", lambda t: t + "100,5,x\n", "template 100 is given to subject 5 and to 0"),
         ("ijbc_1N_gallery_G1.csv", lambda t: t + "999,5,x\n", "template 999 has no pictures"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,6 +39,12 @@ def test_the_fast_jpeg_road_gives_what_pillow_gives() -> None:
     slow = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     assert fast.shape == slow.shape
     assert np.abs(fast.astype(int) - slow).max() <= 4  # two builds of libjpeg-turbo may round differently
+
+
+@pytest.mark.parametrize("options", [{"keep_rgb": True}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+def test_jpeg_files_of_all_kinds_give_what_pillow_gives(options: dict[str, object]) -> None:
+    data = _bytes(Image.fromarray(_picture(250, 250)), "JPEG", quality=90, **options)
+    assert np.abs(images.decode(data).astype(int) - np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))).max() <= 4
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -372,3 +379,58 @@ def test_opacity_of_12_bits_in_16_is_opacity_of_12_bits() -> None:
     opaque = np.full((*picture.shape[:2], 1), 4095, np.uint16)
     decoded = images.decode(_tiff(np.concatenate([picture.astype(np.uint16) * 16, opaque], axis=-1)))
     assert np.abs(decoded.astype(int) - picture).max() <= 1
+
+
+DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic"
+
+
+def _face(mode: str) -> Image.Image:
+    return Image.open(next(iter(sorted(DEMO.rglob("*.jpg"))))).convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("damage", "share"), [("zeros", 0.75), ("lost", 0.9)])
+def test_a_jpeg_damaged_in_the_middle_is_refused_though_its_end_is_there(mode: str, progressive: bool, damage: str, share: float) -> None:
+    whole = _bytes(_face(mode), "JPEG", quality=90, progressive=progressive)
+    assert not images.decode_with_note(whole).note
+    found, places = 0, range(whole.index(b"\xff\xda") + 14, len(whole) - 1024, len(whole) // 20)
+    for place in places:
+        data = whole[:place] + (bytes(512) if damage == "zeros" else b"") + whole[place + 512 :]
+        try:
+            images.decode(data)
+        except Unreadable as error:
+            assert "damaged JPEG data (" in str(error) or "broken data stream" in str(error), error
+            found += 1
+    assert found >= share * len(places)  # what fits together by luck is a JPEG file like any other: docs/traps.md
+
+
+def test_a_damaged_jpeg_with_an_orientation_is_refused_too() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = bytearray(_bytes(_face("RGB"), "JPEG", quality=90, exif=exif))
+    del data[len(data) // 2 : len(data) // 2 + 512]
+    with pytest.raises(Unreadable, match="damaged JPEG data"):
+        images.decode(bytes(data))
+
+
+def test_padding_before_the_end_marker_of_a_jpeg_is_no_damage() -> None:
+    data = _bytes(_face("RGB"), "JPEG", quality=90)
+    for filler in (b"\x00", b"\xff"):
+        made = images.decode_with_note(data[:-2] + filler * 37 + data[-2:])
+        assert np.array_equal(made.pixels, images.decode(data))
+        assert made.note in ("", "padding before the end marker")
+
+
+def test_an_odd_revision_in_a_jpeg_header_is_a_note_not_a_refusal() -> None:
+    data = bytearray(_bytes(_face("RGB"), "JPEG", quality=90))
+    assert data[6:10] == b"JFIF"
+    data[11] = 3
+    made = images.decode_with_note(bytes(data))
+    assert made.note.startswith("libjpeg says: ")
+    assert np.array_equal(made.pixels, images.decode(_bytes(_face("RGB"), "JPEG", quality=90)))
+
+
+def test_a_jpeg_without_its_end_marker_but_with_all_its_data_is_whole() -> None:
+    data = _bytes(_face("RGB"), "JPEG", quality=90)
+    assert np.array_equal(images.decode(data + b"\n" * 5000), images.decode(data))

@@ -20,15 +20,17 @@ from frontalbench.compare.scores import Impostors, from_table
 from .test_compare_cell import World, crowd, unit
 
 
-def degrees_of(people: int) -> float:
-    """Degrees of freedom of equal people, whose values have the excess kurtosis that people are taken to have."""
-    return 2 / (2 / (people - 1) + jackknife.KURTOSIS / people)
+def degrees_of(people: int, moves: np.ndarray | None = None) -> float:
+    """Degrees of freedom of equal people, whose values have the excess kurtosis that people are taken to have, or that their ``moves`` show."""
+    shown = -3.0 if moves is None else people * (moves**4).sum() / (moves**2).sum() ** 2 - 3.0
+    return 2 / (2 / (people - 1) + max(jackknife.KURTOSIS, shown) / people)
 
 
 def test_equal_people_give_the_t_interval_of_their_means() -> None:
     values = np.random.default_rng(0).normal(size=12)
     low, high = jackknife.mean_intervals(3 * values[:, None], np.full((12, 1), 3.0))
     error = values.std(ddof=1) / math.sqrt(12)
+    assert reference.kurtosis(values) < jackknife.KURTOSIS
     half = reference.t.ppf(0.975, degrees_of(12)) * error
     assert (low[0], high[0]) == pytest.approx((values.mean() - half, values.mean() + half))
     left_out = LeftOut(values.mean(), (values.sum() - values) / 11, np.full(12, 1 / 12))
@@ -46,6 +48,50 @@ def test_the_degrees_of_freedom_are_those_of_a_variance_of_people_with_that_kurt
     degrees = 2 * spread.mean() ** 2 / spread.var()
     assert degrees == pytest.approx(2 / (2 / 19 + kurtosis / 20), rel=0.03)
     assert float(jackknife.of_people(np.array([19.0]), np.full((20, 1), 1 / 20))[0]) == pytest.approx(degrees_of(20))
+
+
+def test_a_tail_that_people_show_leaves_fewer_degrees_of_freedom() -> None:
+    values = np.r_[np.random.default_rng(0).normal(size=19), 6.0]
+    moves, share = ((values - values.mean()) / 19)[:, None], np.full((20, 1), 1 / 20)
+    shown = float(reference.kurtosis(values))
+    assert shown > 3
+    assert float(jackknife.of_people(np.array([19.0]), share, moves)[0]) == pytest.approx(2 / (2 / 19 + shown / 20))
+    low, high = jackknife.mean_intervals(values[:, None], np.ones((20, 1)))
+    assert (high - low)[0] / 2 == pytest.approx(reference.t.ppf(0.975, degrees_of(20, moves)) * values.std(ddof=1) / math.sqrt(20))
+
+
+@pytest.mark.parametrize("people", [12, 35])
+def test_a_value_with_a_spread_in_it_is_put_right_by_its_bias_and_covered(people: int) -> None:
+    """As d': a mean in standard deviations, of people of whom each is hard to match with a chance of .1."""
+    rng = np.random.default_rng(people)
+
+    def ratio(total: np.ndarray, squares: np.ndarray, n: int) -> np.ndarray:
+        return total / n / np.sqrt(squares / n - (total / n) ** 2)
+
+    truth = 0.97 / math.sqrt(0.1**2 + 0.09 * 0.3**2)
+    covered, plain, off = [], [], []
+    for _ in range(1500):
+        x = rng.normal(np.where(rng.random(people) < 0.1, 0.7, 1.0), 0.1)
+        value, without = ratio(x.sum(), (x**2).sum(), people), ratio(x.sum() - x, (x**2).sum() - x**2, people - 1)
+        found = LeftOut.of_squares(float(value), without, np.full(people, 1 / people))
+        estimate, uncorrected = found.estimate(), LeftOut(float(value), without, found.share).estimate()
+        covered.append(estimate.low <= truth <= estimate.high)
+        plain.append(uncorrected.low <= truth <= uncorrected.high)
+        off.append((found.value - truth, found.value - found.bias - truth))
+        assert (found.p_value() < 0.05) == (not estimate.low <= 0 <= estimate.high)
+    assert 0.925 < np.mean(covered) < 0.98 and np.mean(plain) <= np.mean(covered)
+    bias, left = np.mean(off, axis=0)
+    assert abs(left) < 0.5 * abs(bias)
+
+
+def test_the_difference_of_two_values_with_a_bias_has_the_difference_of_their_biases() -> None:
+    rng = np.random.default_rng(0)
+    share, without = np.full(8, 1 / 8), rng.normal(3.0, 0.1, (2, 8))
+    a, b = (LeftOut.of_squares(3.1, row, share) for row in without)
+    assert (a - b).bias == pytest.approx(a.bias - b.bias) and (a - b).kurtosis == jackknife.KURTOSIS_OF_SQUARES
+    assert (a / 2.0).bias == pytest.approx(a.bias / 2)
+    middle = a.estimate()
+    assert (middle.low + middle.high) / 2 == pytest.approx(a.value - a.bias) and middle.value == 3.1
 
 
 @pytest.mark.parametrize("share", [[1 / 7] * 7, [0.6, 0.1, 0.1, 0.1, 0.05, 0.05], [0.3, 0.3, 0.2, 0.1, 0.1]])
@@ -75,6 +121,17 @@ def test_rates_of_nought_and_one_have_exact_ends_over_people() -> None:
     assert (low[0], high[0]) == pytest.approx((reference.binomtest(10, 10).proportion_ci().low, 1.0))
     low, high = jackknife.rate_intervals(0 * numbers, numbers)
     assert (low[0], high[0]) == pytest.approx((0.0, reference.binomtest(0, 10).proportion_ci().high))
+
+
+def test_a_rate_just_below_one_is_not_known_better_than_one() -> None:
+    numbers = np.full((10, 1), 100.0)
+    hits = numbers.copy()
+    hits[0] = 98.0
+    (low,), (high,) = jackknife.rate_intervals(hits, numbers)
+    (all_of_them,), _ = jackknife.rate_intervals(numbers, numbers)
+    assert low <= all_of_them < 0.998 < high < 1.0
+    (low_missed,), (high_missed,) = jackknife.rate_intervals(numbers - hits, numbers)
+    assert (low_missed, high_missed) == pytest.approx((1 - high, 1 - low)), "misses are the mirror of hits"
 
 
 @pytest.mark.parametrize("people", [10, 35])
@@ -142,7 +199,7 @@ def test_impostor_intervals_equal_a_jackknife_by_brute_force(tmp_path: Path) -> 
             "other" in key[0] or key[0] in ("impostor gain", "identity gain") or (key[1] == "penalised" and key[0] != "Angled vs GT")
         )
         low = variance / 2 if strangers else variance  # what pairs of people share is counted twice, and taken off once
-        student = reference.t.ppf(0.975, degrees_of(8))
+        student = reference.t.ppf(0.975, degrees_of(8, d))
         assert student * math.sqrt(low) * 0.97 < width < student * math.sqrt(variance) * 1.03, key
 
 

@@ -19,7 +19,7 @@ from frontalbench.tabulate.verification import verification_tables
 from . import peoplekit as kit
 from .test_compare_cell import D, World, crowd, unit
 
-SETTINGS = Settings(resamples=400)
+SETTINGS = Settings()
 EDGES = (0.0, 30.0, 60.0, 90.0)
 NOISE = {("good", "one"): 0.3, ("same", "one"): 0.3, ("bad", "one"): 1.6, ("good", "two"): 0.8}
 """How far a judge's embeddings turn away with the yaw."""

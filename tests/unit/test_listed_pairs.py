@@ -78,7 +78,7 @@ def test_labels_may_be_words_and_follow_from_subjects(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "line 1: column 'first' is missing"),
+        ("", "line 1: nothing there; expected the columns first, second"),
         ("first,other\na,b\n", "line 1: column 'second' is missing"),
         ("first,second\n", "holds no pairs"),
         ("first,second,same\na.jpg,,1\n", "line 2: a picture is missing"),

@@ -15,7 +15,7 @@ from frontalbench.tabulate import Facts, master
 from frontalbench.tabulate.dataset import Dataset, Settings
 from tests.unit import peoplekit as kit
 
-QUICK = Settings(resamples=50)
+QUICK = Settings()
 
 
 def pair(p: float, people: float, images: float) -> dict[str, Any]:

@@ -10,27 +10,16 @@ from types import MappingProxyType
 import pytest
 
 from frontalbench.catalogue import cards, families, modeltable
-from frontalbench.errors import BadConfig, BadInput
+from frontalbench.errors import BadConfig
 from frontalbench.frontalize import liveportrait
 
 CARDS = cards.all_cards()
-
-
-@pytest.mark.parametrize("page", sorted(modeltable.pages()))
-def test_a_page_made_from_cards_and_code_is_up_to_date(page: str, project_root: Path) -> None:
-    assert modeltable.put_all(project_root / page, modeltable.pages()[page], check=True), "run: python workflow/scripts/model_table.py"
 
 
 def test_every_card_stands_in_the_readme(project_root: Path) -> None:
     text = (project_root / "README.md").read_text()
     for card in CARDS:
         assert f"| `{card.name}` | {card.kind} |" in text
-
-
-def test_a_page_without_marks_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("no table here")
-    with pytest.raises(BadInput, match="marks"):
-        modeltable.put_all(tmp_path / "README.md", {modeltable.marks("datasets"): "x"})
 
 
 def test_every_row_says_how_its_weights_come() -> None:
@@ -74,7 +63,7 @@ def test_every_param_that_a_family_takes_is_explained_in_the_docs(card: cards.Mo
     missing = [key for key in known if not re.search(rf"`(params\.)?{re.escape(key)}\b", text)]
     assert not missing, (
         f"{', '.join(missing)}: put a paragraph 'Params: ``{missing[0]}`` ...' into the docstring of load of family {card.family}, "
-        "and run: python workflow/scripts/model_table.py"
+        "and run: python workflow/scripts/write_pages.py"
     )
 
 

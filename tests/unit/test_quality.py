@@ -22,7 +22,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 
 from frontalbench import images, tables
 from frontalbench.catalogue import cards, families
-from frontalbench.compare.bootstrap import mean_intervals
+from frontalbench.compare.jackknife import mean_intervals
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
@@ -210,7 +210,7 @@ def test_every_image_has_a_row_and_none_is_compared_with_itself(judged: Path) ->
 
 def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: Path) -> None:
     paths = sorted((judged / "quality").rglob("*.parquet"))
-    rows = quality.quality_rows(paths, Facts(synthetic=frozenset({"toy"})), Settings(resamples=200))
+    rows = quality.quality_rows(paths, Facts(synthetic=frozenset({"toy"})), Settings())
     found = {(r["variant"], r["role"], r["measure"]): r for r in rows}
     original = {r["image_id"]: r for r in tables.read(judged / "quality/toy/original/scrfd_500m.parquet").to_pylist()}
     before = [original[name]["ssim"] for name in ("a/p1", "b/p1")]
@@ -271,7 +271,7 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     measure_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
     seen = {r["image_id"]: r["brisque"] for r in tables.read(turned, tables.QUALITY).to_pylist()}
     assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are judged by networks"
-    found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings(resamples=200))}
+    found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings())}
     assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
     assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]
     assert found["ediffiqa_tiny", "probe"]["n_images"] == 0
@@ -462,7 +462,7 @@ def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Pa
     assert found["kid"]["value"] == pytest.approx(distribution.kid(a, b, np.array([0, 1]), np.array([0, 0, 1])).value, abs=1e-6)
     rows("original")
     of_sets = sorted((tmp_path / "distribution").rglob("*.parquet"))
-    summary = quality.quality_rows(sorted((judged / "quality").rglob("*.parquet")), Facts(), Settings(resamples=200), of_sets)
+    summary = quality.quality_rows(sorted((judged / "quality").rglob("*.parquet")), Facts(), Settings(), of_sets)
     kid = next(r for r in summary if (r["variant"], r["measure"]) == ("mesh.none", "kid"))
     assert kid["mean"] == found["kid"]["value"] and (kid["n_images"], kid["n_references"], kid["better"]) == (2, 3, "lower")
     assert not any("not asked for" in r["note"] for r in summary if r["measure"] in ("fid", "kid"))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 from sklearn.metrics import top_k_accuracy_score
 
-from frontalbench.compare import bootstrap, curves, stats
+from frontalbench.compare import bootstrap, curves, jackknife, stats
 from frontalbench.compare.scores import BINS, Impostors
 
 
@@ -158,34 +158,13 @@ def sums_of(values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[v.sum()] for v in values]), np.array([[float(len(v))] for v in values])
 
 
-def test_bootstrap_draws_equal_drawing_subjects_one_by_one() -> None:
-    rng = np.random.default_rng(0)
-    people = [rng.normal(size=rng.integers(1, 6)) for _ in range(7)]
-    sums, numbers = sums_of(people)
-    counts = bootstrap.draw_counts(7, 50, 3)
-    draws = bootstrap.ratio_draws(sums, numbers, resamples=50, seed=3)[:, 0]
-    for row, draw in zip(counts, draws, strict=True):
-        pooled = np.concatenate([np.tile(person, int(times)) for person, times in zip(people, row, strict=True)])
-        assert draw == pytest.approx(pooled.mean())
-
-
-def test_bootstrap_interval_agrees_with_scipy_when_every_person_has_one_picture() -> None:
-    values = np.random.default_rng(2).exponential(size=60)
-    low, high = bootstrap.mean_intervals(values[:, None], np.ones((60, 1)), resamples=20_000, method="percentile")
-    generator = np.random.default_rng(0)
-    expected = reference.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=generator).confidence_interval
-    assert low[0] == pytest.approx(expected.low, abs=0.015)
-    assert high[0] == pytest.approx(expected.high, abs=0.015)
-
-
-@pytest.mark.parametrize("method", ["percentile", "t"])
-def test_interval_over_persons_covers_the_truth_while_one_over_pictures_would_not(method: str) -> None:
+def test_interval_over_persons_covers_the_truth_while_one_over_pictures_would_not() -> None:
     rng = np.random.default_rng(5)
     hit = naive_hit = 0
     trials = 200
     for _ in range(trials):
         people = [rng.normal(0.2, 0.1) + 0.05 * rng.normal(size=20) for _ in range(30)]
-        low, high = bootstrap.mean_intervals(*sums_of(people), resamples=400, method=method)
+        low, high = jackknife.mean_intervals(*sums_of(people))
         hit += bool(low[0] <= 0.2 <= high[0])
         pooled = np.concatenate(people)
         margin = 1.96 * pooled.std() / math.sqrt(len(pooled))
@@ -195,9 +174,9 @@ def test_interval_over_persons_covers_the_truth_while_one_over_pictures_would_no
 
 
 def test_one_person_gives_no_interval_and_empty_columns_stay_unknown() -> None:
-    low, high = bootstrap.mean_intervals(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 0.0], [0.0, 0.0]]))
+    low, high = jackknife.mean_intervals(np.array([[1.0, 0.0], [0.0, 0.0]]), np.array([[2.0, 0.0], [0.0, 0.0]]))
     assert np.isnan(low).all() and np.isnan(high).all()
-    assert np.isnan(bootstrap.mean_intervals(np.zeros((0, 2)), np.zeros((0, 2)))[0]).all()
+    assert np.isnan(jackknife.mean_intervals(np.zeros((0, 2)), np.zeros((0, 2)))[0]).all()
 
 
 def test_quantiles_equal_numpy() -> None:

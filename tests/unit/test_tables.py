@@ -12,6 +12,7 @@ import pytest
 from frontalbench import tables
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
+from frontalbench.upkeep import checkup
 
 
 def _row(name: str, image: bytes | None = b"x" * 100, word: str = "ok") -> dict[str, object]:
@@ -168,3 +169,18 @@ def test_a_table_without_a_seal_is_damaged(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image_id": ["a"]}), tmp_path / "foreign.parquet")
     with pytest.raises(BadInput, match="no seal"):
         tables.read(tmp_path / "foreign.parquet")
+
+
+@pytest.mark.parametrize("record", [b"null", b"[1]", b"{", b"7", b'{"inputs": 3}', b'{"inputs": {"a": null}}', b"\xff"])
+def test_a_record_that_is_none_makes_a_sealed_table_a_damaged_one(tmp_path: Path, record: bytes) -> None:
+    results = tmp_path / "results"
+    results.mkdir()
+    path = results / "x.parquet"
+    table = pa.table({"a": [1]}).replace_schema_metadata({tables.METADATA_KEY: record, tables.RUN_KEY: record})
+    with tables.replacing(path) as temporary:
+        pq.write_table(table, temporary, write_page_checksum=True)
+    with pytest.raises(BadInput, match=r"x\.parquet: its record of how it was made cannot be read; delete it") as caught:
+        tables.provenance(path)
+    assert "\n" not in str(caught.value)
+    assert [(finding.word, finding.path) for finding in checkup.check(results)] == [("damaged", path)]
+    assert checkup.mixed(results) == []

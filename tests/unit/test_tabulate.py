@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from frontalbench import datasets, tables
-from frontalbench.catalogue.modeltable import put_all
+from frontalbench.catalogue.pages import marks, put
 from frontalbench.compare import curves
 from frontalbench.errors import BadInput
+from frontalbench.plan import grid
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarize, tables_of, write
 from frontalbench.tabulate.columns import schema
@@ -25,7 +26,7 @@ from .test_compare_cell import D, World, crowd, unit
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGES = (("scrfd_500m", "w600k_mbf"), ("yunet", "sface"))
-QUICK = Settings(resamples=200)
+QUICK = Settings()
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +145,16 @@ def test_cells_without_weights_are_listed_not_ranked(rows: dict[str, list[dict[s
     assert not [r for name in ("master", "table1_net_gain", "wins", "verification") for r in rows[name] if "tddfa.none" in r.values()]
 
 
+def test_backbones_that_took_part_in_making_a_dataset_s_pictures_are_a_leak_there_and_nowhere_else() -> None:
+    def leak(dataset: str, variant: str, backbone: str) -> bool:
+        one = grid.cell(dataset, variant, "scrfd_500m", backbone)
+        return from_cards([one]).leak(one)
+
+    assert datasets.find("synthetic_kept").data["made_with"] == ["w600k_mbf", "arcface_y1"]
+    assert leak("synthetic_kept", "original", "w600k_mbf") and leak("synthetic_kept", "mesh.none", "arcface_y1")
+    assert not leak("synthetic_kept", "original", "edgeface_s") and not leak("synthetic", "original", "w600k_mbf")
+
+
 def test_leaking_backbone_is_marked_and_left_out_of_rankings(run: list[Path]) -> None:
     leaky = facts(trained_with={("frontalizer", "mesh"): frozenset({"sface"})})
     found = tables_of([cell_of(p) for p in run], leaky, QUICK)
@@ -248,11 +259,10 @@ def test_numbers_are_written_one_way() -> None:
 
 def test_the_tables_of_columns_in_the_documentation_are_those_of_the_code() -> None:
     page = ROOT / "docs/statistics.md"
-    assert put_all(page, documented.parts(), check=True), "run: python workflow/scripts/column_table.py"
     text = page.read_text(encoding="utf-8")
     for name, columns in TABLES.items():
         heading, section = re.search(rf"^### `{name}`(.*?)\n(.*?)(?=\n##)", text, re.DOTALL | re.MULTILINE).groups()  # type: ignore[union-attr]
-        assert heading.startswith(": ") and documented.marks(name)[0] in section, f"{name}: its columns stand under its own heading"
+        assert heading.startswith(": ") and marks(f"columns of {name}")[0] in section, f"{name}: its columns stand under its own heading"
         named = re.findall(r"`(\w+)`", "".join(re.findall(r"^Of the cell: .*", section, re.MULTILINE)))
         assert named + re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [*named, *(c for c in columns if c not in named)]
         assert set(named) <= set(columns)
@@ -262,8 +272,8 @@ def test_a_column_that_is_not_explained_or_explained_otherwise_is_noticed(tmp_pa
     page = tmp_path / "page.md"
     page.write_text((ROOT / "docs/statistics.md").read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.setitem(TABLES["judges"], "mean", (TABLES["judges"]["value"][0], "a word that stands elsewhere on the page"))
-    assert not put_all(page, documented.parts(), check=True)
-    assert not put_all(page, documented.parts()) and put_all(page, documented.parts(), check=True)
+    assert not put(page, documented.parts(), check=True)
+    assert not put(page, documented.parts()) and put(page, documented.parts(), check=True)
     assert "| `mean` | a word that stands elsewhere on the page | by measure | `better` |" in page.read_text(encoding="utf-8")
 
 

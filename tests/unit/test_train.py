@@ -38,6 +38,17 @@ def test_a_folded_network_is_made_of_the_same_blocks_and_begins_with_the_mesh_to
     assert {name for name in mine if mine[name].shape != theirs[name].shape} == {"entry.weight", "exit.weight", "exit.bias"}
 
 
+@pytest.mark.parametrize("fold", [2, 4])
+def test_no_grid_is_left_where_the_places_of_a_square_differ(fold: int) -> None:
+    folded, planes = Refiner(8, 2, fold), torch.zeros(1, 11, 64, 64)
+    with torch.no_grad():
+        folded.exit.bias.copy_(torch.randn(folded.exit.bias.shape, generator=torch.Generator().manual_seed(fold)))
+        drawn = folded(planes)
+    inner = drawn[..., 8:-8, 8:-8]
+    assert float(inner.abs().mean()) > 0.01, "something is drawn"
+    assert float((inner.amax((2, 3)) - inner.amin((2, 3))).max()) < 1e-5, "and it is the same at every pixel"
+
+
 def test_a_run_begins_with_the_weights_of_another_size(tmp_path: Path) -> None:
     settings = replace(refiner.TINY, width=4, levels=2)
     small = refiner.Trainer(settings, [])

@@ -9,7 +9,8 @@ import pytest
 
 from frontalbench.errors import BadConfig
 from frontalbench.plan import fingerprint
-from frontalbench.plan.variant import GATES, MATCHED, ORIGINAL, RECIPES, control_of, made, parse
+from frontalbench.plan.grid import WILDCARDS
+from frontalbench.plan.variant import GATES, MATCHED, ORIGINAL, RECIPES, control_of, made, parse, turn_of
 
 SRC = Path(__file__).resolve().parents[2] / "src" / "frontalbench"
 
@@ -25,6 +26,9 @@ def test_the_original_has_pixels_and_neither_frontalizer_nor_enhancement() -> No
         ("mesh.none", "mesh", "none", ("none",), True),
         ("liveportrait_raw.sharp+omit_bg", "liveportrait_raw", "sharp+omit_bg", ("sharp", "omit_bg"), False),
         ("mesh.turned", "mesh", "turned", ("turned",), False),
+        ("tddfa@0.85.none", "tddfa@0.85", "none", ("none",), True),
+        ("tddfa@1.4x", "tddfa@1", "4x", ("4x",), False),
+        ("tddfa@20deg.sharp+omit_bg", "tddfa@20deg", "sharp+omit_bg", ("sharp", "omit_bg"), False),
     ],
 )
 def test_a_variant_with_pixels_is_its_own_base(name: str, frontalizer: str, enhancement: str, steps: tuple[str, ...], plain: bool) -> None:
@@ -97,6 +101,34 @@ def test_a_gate_carries_its_angle_and_no_weight() -> None:
     )
     assert parse("gate_fuse@22.5:mesh.none").angle == 22.5 and parse("gate_learned:mesh.none").angle is None
     assert parse("gate@0:mesh.none").angle == 0.0, "a gate that is always open"
+
+
+@pytest.mark.parametrize(
+    ("frontalizer", "share", "degrees", "at_fifty"),
+    [("tddfa@0.85", 0.85, None, 0.85), ("mesh@1", 1.0, None, 1.0), ("tddfa@20deg", None, 20.0, 0.4)],
+)
+def test_a_frontalizer_s_name_says_how_much_of_the_angle_stays(
+    frontalizer: str, share: float | None, degrees: float | None, at_fifty: float
+) -> None:
+    card, turn = turn_of(frontalizer)
+    assert turn is not None and (card, turn.share, turn.degrees) == (frontalizer.partition("@")[0], share, degrees)
+    assert turn.stays(-50.0) == pytest.approx(at_fifty) and turn.stays(10.0) == (share or 1.0)
+    assert parse(f"fuse_mean@0.3:{frontalizer}.none").turn == turn
+    assert control_of(f"fuse_mean@0.3:{frontalizer}.none") == "fuse_mean@0.3:mirror.none"
+    for wildcard, name in (("frontalizer", frontalizer), ("variant", f"{frontalizer}.none"), ("judged", f"gate@30:{frontalizer}.none")):
+        assert re.fullmatch(WILDCARDS[wildcard], name)
+
+
+def test_turned_references_keep_nothing_of_their_angle() -> None:
+    with pytest.raises(BadConfig, match=r"pose_matched:tddfa@0\.5\.none.*nothing stays of their own; leave @\.\.\. out"):
+        parse("pose_matched:tddfa@0.5.none")
+
+
+@pytest.mark.parametrize("frontalizer", ["tddfa@1.2", "tddfa@", "tddfa@x", "tddfa@-1", "tddfa@100deg", "tddfa@0.5@0.5", "tddfa@1e-1"])
+def test_a_share_that_means_nothing_is_refused_in_one_line(frontalizer: str) -> None:
+    with pytest.raises(BadConfig) as refused:
+        turn_of(frontalizer)
+    assert "\n" not in str(refused.value) and f"frontalizer '{frontalizer}': behind @ stands the share" in str(refused.value)
 
 
 def test_the_control_of_a_variant_is_the_same_made_of_mirror_images() -> None:

@@ -241,6 +241,9 @@ def test_too_few_people_leave_the_bold_undecided_in_words() -> None:
     long = _long(made)
     table = paper.net_gain_rows(long)
     assert "not decidable with 5 people" in table[0]["note"] and "| not decidable |" in paper.net_gain_markdown(table)
+    paper.mark_best_gain(table, made, Facts(), kit.SETTINGS)
+    assert table[0]["note"].startswith("first of its ranking, but not best; not decidable with 5 people (")
+    assert table[0]["note"].count("not decidable") == 1, "a reason is said once"
 
 
 # Whose images -------------------------------------------------------------------------------------------------------------------

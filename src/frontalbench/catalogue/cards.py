@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from typing import Any
 
 from frontalbench.catalogue import validation
 from frontalbench.errors import BadConfig
+from frontalbench.plan.variant import Turn, turn_of
 
 FOLDERS: Mapping[str, str] = MappingProxyType(
     {
@@ -33,6 +34,8 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Kind -> folder below the cards' root."""
+POSE = "tddfa_pose"
+"""The pose estimator that says where a face looks, for a frontalizer that leaves some of the angle and does not say itself."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ class Resources:
 class ModelCard:
     """A checked model card. ``path`` is its file, ``root`` the folder that holds the kinds' folders, ``data`` everything that was written in it.
 
-    ``contract``: None where the card says none; ``resources``: the defaults where it says none (both: frontalizers).
+    ``contract``: None where the card says none; ``resources``: the defaults where it says none (both: frontalizers). ``turn``: how much of the angle
+    stays, where the name asks for it.
     """
 
     name: str
@@ -130,6 +134,7 @@ class ModelCard:
     data: Mapping[str, Any] = field(repr=False)
     contract: Contract | None = None
     resources: Resources = Resources()
+    turn: Turn | None = None
 
     def the(self, kind: str, family: str = "") -> ModelCard:
         """The one card of ``kind`` (and ``family``) that this card ``uses``. Raises :class:`BadConfig`, one line, when there is none or several."""
@@ -156,6 +161,8 @@ class ModelCard:
             "weights": {key: weight.sha256 for key, weight in self.weights.items()},
             "uses": [used.digest() for used in self.used_cards()],
         }
+        if self.turn is not None:
+            content["turn"] = [self.turn.share, self.turn.degrees]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
@@ -223,8 +230,25 @@ def _load(file: Path, above: tuple[Path, ...]) -> ModelCard:
 
 
 def find(kind: str, name: str, root: str | os.PathLike[str] | None = None) -> ModelCard:
-    """The card ``name`` of ``kind``. Raises :class:`BadConfig` naming the nearest ones when there is no such card."""
-    return load(_path_of(f"{kind}/{name}", cards_root(root)))
+    """The card ``name`` of ``kind``; behind a frontalizer's name may stand what stays of the angle (``tddfa@0.85``).
+
+    Raises :class:`BadConfig` naming the nearest ones when there is no such card, and for a frontalizer that gives frontal views alone.
+    """
+    plain, turn = turn_of(name) if kind == "frontalizer" else (name, None)
+    card = load(_path_of(f"{kind}/{plain}", cards_root(root)))
+    return card if turn is None else _turned(card, name, turn)
+
+
+def _turned(card: ModelCard, name: str, turn: Turn) -> ModelCard:
+    """``card`` as it is asked to leave some of the angle: the pose estimator goes with it."""
+    if card.contract is not None and card.contract.target_pose == "frontal":
+        why = "its card's contract says target_pose: frontal"
+    elif card.family in ("external", "made_elsewhere"):
+        why = f"of results of family {card.family} only frontal views are asked for"
+    else:
+        uses = card.uses if POSE in card.uses else (*card.uses, POSE)
+        return replace(card, name=name, uses=uses, turn=turn)
+    raise BadConfig(f"frontalizer '{name}': {why}, so it leaves no part of the angle; write {card.name}, or take a card that says any")
 
 
 def find_any(name: str, root: str | os.PathLike[str] | None = None) -> ModelCard:
@@ -308,11 +332,11 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         lines.append("delivered: missing; a card of family made_elsewhere names the folder of results and who made them")
     if not elsewhere and "delivered" in data:
         lines.append("delivered: only for frontalizers of family made_elsewhere; leave it out")
-    foreign = kind == "frontalizer" and data.get("family") == "external"
+    foreign = kind in ("frontalizer", "enhancement") and data.get("family") == "external"
     if foreign and "external" not in data:
         lines.append("external: missing; a card of family external names the adapter of its system")
     if not foreign and "external" in data:
-        lines.append("external: only for frontalizers of family external; leave it out")
+        lines.append("external: only for frontalizers and enhancements of family external; leave it out")
     verified = data.get("verified")
     level = verified.get("level") if isinstance(verified, Mapping) else None
     weights = data.get("weights")

@@ -42,7 +42,7 @@ NAMED: Mapping[str, Mapping[str, str]] = {
         "face_landmarker_pose": "frontalbench.pose.face_landmarker:load",
         "tddfa_pose": "frontalbench.pose.tddfa:load",
     },
-    "matting": {"modnet": "frontalbench.enhance.matting:load"},
+    "matting": {"modnet": "frontalbench.enhance.matting:load", "bisenet": "frontalbench.enhance.parsing:load"},
     "feature": {"wiener": "frontalbench.compare.feature:load"},
     "quality": measures.FAMILIES,
 }

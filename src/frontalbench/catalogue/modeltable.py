@@ -12,14 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from frontalbench.catalogue import cards, families
-from frontalbench.errors import BadInput
-from frontalbench.files import atomic
-
-SCRIPT = "workflow/scripts/model_table.py"
-
-BEGIN = "<!-- model table: made by workflow/scripts/model_table.py -->"
-END = "<!-- end of model table -->"
-
+from frontalbench.catalogue.pages import Parts, marks
 
 KINDS_IN_CARDS: Mapping[str, tuple[str, ...]] = {
     "detectors": ("detector",),
@@ -32,19 +25,14 @@ KINDS_IN_CARDS: Mapping[str, tuple[str, ...]] = {
 """The tables of params in docs/cards.md, by their names, and the kinds of card in each."""
 
 
-def pages(root: Path | None = None) -> dict[str, dict[tuple[str, str], str]]:
-    """Every page with tables made here, relative to the project folder: page -> (first mark, last mark) -> table."""
+def pages(root: Path | None = None) -> dict[str, Parts]:
+    """Every page with tables made here, relative to the project folder: page -> its tables."""
     return {
-        "README.md": {(BEGIN, END): model_table(root)},
+        "README.md": {marks("model table"): model_table(root)},
         "docs/frontalizers.md": {marks("frontalizers"): frontalizer_table(root)},
         "docs/cards.md": {marks(f"params of {name}"): params_table(*kinds) for name, kinds in KINDS_IN_CARDS.items()},
         "docs/datasets.md": {marks("datasets"): dataset_table()},
     }
-
-
-def marks(what: str) -> tuple[str, str]:
-    """The marks around a table, in the way of :data:`BEGIN` and :data:`END`."""
-    return f"<!-- {what}: made by {SCRIPT} -->", f"<!-- end of {what} -->"
 
 
 def frontalizer_table(root: Path | None = None) -> str:
@@ -136,27 +124,3 @@ def _way(source: cards.Source) -> str:
     if isinstance(source, cards.PackageSource):
         return "pip" if source.registry == "python" else "npm"
     return "local file"
-
-
-def put_into(readme: Path, table: str, *, check: bool = False) -> bool:
-    """Replace the table between the two marks of ``readme``; returns whether it was up to date. ``check``: write nothing.
-
-    Raises :class:`BadInput` when the marks are not there.
-    """
-    return put_all(readme, {(BEGIN, END): table}, check=check)
-
-
-def put_all(page: Path, parts: Mapping[tuple[str, str], str], *, check: bool = False) -> bool:
-    """:func:`put_into` for several tables of one page: (first mark, last mark) -> what stands between them."""
-    text = new = page.read_text(encoding="utf-8")
-    for (begin, end), table in parts.items():
-        before, found, rest = new.partition(begin)
-        _, closed, after = rest.partition(end)
-        if not found or not closed:
-            raise BadInput(f"{page}: the marks '{begin}' and '{end}' are not there; put them where the table belongs")
-        new = f"{before}{begin}\n{table}\n{end}{after}"
-    if new == text:
-        return True
-    if not check:
-        atomic.write_text(page, new)
-    return False

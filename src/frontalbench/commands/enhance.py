@@ -2,6 +2,9 @@
 
 On a folder:   enhance.py --chain sharp+omit_bg --in results/frontal/images --out results/frontal/sharp
 On a shard:    enhance.py --chain sharp+omit_bg --in frontals.parquet --out variants.parquet
+
+Steps that look at the photograph (color, identity_refine) want --photographs: the folder that the frontals were made from (their rows.csv says which
+file is which), or the images shard. --before_after DIR also writes every picture before and after under the same name.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from frontalbench.stages.enhance import enhance_shard, finish_shard
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--chain", required=True, metavar="NAME", help="enhancement card, or several joined by +")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="folder (or .parquet shard) of what the pictures were made of")
+    parser.add_argument("--before_after", type=Path, metavar="DIR", help="also write DIR/before and DIR/after")
     cli.add_folder_options(parser)
     parser.add_argument(
         "--after", default="", metavar="CHAIN", help="the first steps of --chain, where the shard's pictures have them behind them"
@@ -37,7 +42,7 @@ def main() -> int:
         raise BadInput("--drawn and --after go with a shard, not with a folder")
     about = {"after": args.after, "threads": args.threads}
 
-    def run(pictures: Path, out: Path) -> dict[str, int]:
+    def run(pictures: Path, out: Path, photographs: Path | None) -> dict[str, int]:
         if args.drawn:
             return finish_shard(pictures, args.drawn, out, args.chain, digest(args.chain), lambda: load_finisher(left), **about)
         return enhance_shard(
@@ -46,13 +51,21 @@ def main() -> int:
             args.chain,
             digest(args.chain),
             lambda: load_enhancement(left, threads=args.threads, device=args.device),
+            photographs=photographs,
             device=args.device,
             **about,
         )
 
     if folders.is_shard(args.source):
-        return cli.report(run(args.source, args.out))
+        counts = run(args.source, args.out, args.photographs)
+        if args.before_after is not None:
+            folders.unpack_before_after(args.source, args.out, args.before_after)
+        return cli.report(counts)
     folders.need_weights(*chain_cards(args.chain))
     with folders.as_shard(args.source, args.pattern) as (shard, temporary):
-        run(shard, temporary / "out.parquet")
-        return cli.report(folders.unpack(temporary / "out.parquet", args.out, source=shard))
+        made = temporary / "out.parquet"
+        beside = folders.photographs_beside(shard, args.photographs, temporary) if args.photographs is not None else None
+        run(shard, made, beside)
+        if args.before_after is not None:
+            folders.unpack_before_after(shard, made, args.before_after)
+        return cli.report(folders.unpack(made, args.out, source=shard))

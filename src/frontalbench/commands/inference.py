@@ -53,7 +53,15 @@ def main() -> int:
     with folders.with_faces(args.source_dir, args.source_pattern, args.detector, **machine) as (shard, faces, temporary):
         frontals, out = temporary / "frontals.parquet", temporary / "out.parquet"
         frontalize_shard(shard, faces, frontals, model, load, **machine)
-        enhance_shard(frontals, out, args.enhance, digest(args.enhance), lambda: load_enhancement(args.enhance, **machine), **machine)
+        enhance_shard(
+            frontals,
+            out,
+            args.enhance,
+            digest(args.enhance),
+            lambda: load_enhancement(args.enhance, **machine),
+            photographs=shard,
+            **machine,
+        )
         counts = folders.unpack(
             out,
             args.output_dir,

@@ -21,16 +21,13 @@ def main() -> int:
     parser.add_argument("folders", nargs="+", type=Path, metavar="RESULTS", help="folders that runs wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the tables, such as results/master/joined")
     parser.add_argument("--mixed-versions", action="store_true", help="join cells of different versions of libraries too")
-    parser.add_argument(
-        "--resamples", type=cli.positive, default=2000, metavar="N", help="draws of people for the interval of KID (default: 2000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random sign flips (default: 0)")
     args = parser.parse_args()
     found = beside.joined(args.folders, mixed=args.mixed_versions)
     for note in found.notes:
         sys.stderr.write(f"note: {note}\n")
     from frontalbench.stages.summarize import summarize
 
-    written = summarize([cell.similarity for cell in found.cells], args.out, settings=Settings(args.resamples, args.seed))
+    written = summarize([cell.similarity for cell in found.cells], args.out, settings=Settings(args.seed))
     sys.stdout.write(f"{len(found.cells)} cells, {len(written)} files written to {args.out}\n")
     return cli.EXIT_OK

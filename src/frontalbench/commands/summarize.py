@@ -32,16 +32,13 @@ def main() -> int:
         "--distribution", nargs="*", default=[], metavar="FILE", help="tables of FID and KID (measure_distribution.py writes them)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="PATH", help="CSV to write (--metrics), or folder")
-    parser.add_argument(
-        "--resamples", type=cli.positive, default=2000, metavar="N", help="draws of people for the interval of KID (default: 2000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of random sign flips (default: 0)")
     arguments = parser.parse_args()
     if arguments.metrics is not None:
         from frontalbench.compare import paired
         from frontalbench.plain import pairs
 
-        rows = pairs.write_report(arguments.metrics, arguments.out, resamples=arguments.resamples, seed=arguments.seed)
+        rows = pairs.write_report(arguments.metrics, arguments.out)
         for line in paired.report_lines(rows):
             (sys.stderr if line.startswith("warning: ") else sys.stdout).write(f"{line}\n")
         return 0
@@ -61,7 +58,7 @@ def main() -> int:
         short = [path for path in files if len(Path(path).parts) < 4 or not path.endswith(".parquet")]
         if short:
             raise BadInput(f"{short[0]}: expected a path that ends in DATASET/VARIANT/DETECTOR/BACKBONE.parquet")
-    settings = Settings(arguments.resamples, arguments.seed)
+    settings = Settings(arguments.seed)
     written = summarize(
         files, arguments.out, settings=settings, expected=expected, yaw_bins=bins, measured=arguments.quality, sets=arguments.distribution
     )

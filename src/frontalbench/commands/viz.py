@@ -43,8 +43,6 @@ def main() -> int:
         "--credit", default="", metavar="TEXT", help="the line that the pictures' licence asks for, at the foot of grids of faces"
     )
     parser.add_argument("--yaw-bins", type=float, nargs="+", default=list(series.YAW_EDGES), metavar="DEG", help="edges of the |yaw| bins")
-    parser.add_argument("--resamples", type=cli.positive, default=series.RESAMPLES, metavar="N", help="draws of people (default: 2000)")
-    parser.add_argument("--seed", type=int, default=series.SEED, metavar="N", help="seed of the bootstrap")
     parser.add_argument("--examples", type=cli.positive, default=3, metavar="N", help="rows of each kind in picture grids (default: 3)")
     arguments = parser.parse_args()
     if arguments.grid:
@@ -62,8 +60,6 @@ def main() -> int:
         files,
         notice="" if arguments.notice == "none" else arguments.notice,
         edges=arguments.yaw_bins,
-        resamples=arguments.resamples,
-        seed=arguments.seed,
         examples=arguments.examples,
         credit=arguments.credit,
     )

@@ -1,8 +1,7 @@
-"""Bootstrap over people: draws that several cells share. The printed intervals are those of :mod:`.jackknife`.
+"""Bootstrap over people, for what is no sum over them: KID, and thresholds of listed pairs. The other intervals are those of :mod:`.jackknife`.
 
 Pictures of one person are not independent of each other; persons are. So whole subjects are drawn with replacement, and a statistic is
-recomputed from sums per subject: one matrix product of draw counts with sums gives all resamples of many statistics at once
-(Efron and Tibshirani 1993, chapters 8 and 13).
+computed again from how often each was drawn (Efron and Tibshirani 1993, chapters 8 and 13).
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from frontalbench.compare import jackknife
 from frontalbench.types import Float
 
 RESAMPLES = 2000
@@ -41,33 +39,3 @@ def _quantiles(ordered: Float, share: Float) -> Float:
     columns = np.arange(ordered.shape[1])
     value = ordered[low, columns] + (place - low) * (ordered[high, columns] - ordered[low, columns])
     return np.where((n > 0) & np.isfinite(share), value, np.nan)
-
-
-def ratio_draws(sums: Float, numbers: Float, *, resamples: int = RESAMPLES, seed: int = 0) -> Float:
-    """float64 (B, M): bootstrap draws of the ratios ``sum(sums) / sum(numbers)`` from sums per subject (n, M); a mean is such a ratio."""
-    counts = draw_counts(len(sums), resamples, seed)
-    # many statistics are taken over the same images: their denominators are made once
-    different, which = np.unique(numbers, axis=1, return_inverse=True)
-    below = (counts @ different)[:, which.reshape(-1)]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(below > 0, (counts @ sums) / below, np.nan)
-
-
-def mean_intervals(
-    sums: Float, numbers: Float, *, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95, method: str = "t"
-) -> tuple[Float, Float]:
-    """Confidence intervals of M means from sums and numbers per subject, each (n, M).
-
-    ``method``: "t" (Student's, from leaving people out: :mod:`.jackknife`; NaN below six people's worth) or "percentile" (the bootstrap's, too narrow
-    with few people; NaN below two).
-    """
-    n, m = sums.shape
-    if n == 0:
-        return np.full(m, np.nan), np.full(m, np.nan)
-    if method == "t":
-        return jackknife.mean_intervals(sums, numbers, level=level)
-    if method != "percentile":
-        raise ValueError(f"method: expected t or percentile, got {method!r}")
-    low, high = percentile_interval(ratio_draws(sums, numbers, resamples=resamples, seed=seed), level)
-    enough = (numbers > 0).sum(axis=0) >= 2
-    return np.where(enough, low, np.nan), np.where(enough, high, np.nan)

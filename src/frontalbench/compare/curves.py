@@ -63,7 +63,7 @@ def slope_left_out(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayL
     return LeftOut(float(_slope_of(total)), _slope_of(total - sums), jackknife.shares(np.maximum(weight, 0.0)[:, None])[:, 0])
 
 
-def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, **_: int) -> Estimate:
+def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike) -> Estimate:
     r"""Least-squares slope of ``value`` over \|yaw\|, **per 10 degrees**; NaN when the yaw does not vary. Arrays (n,), NaN left out."""
     return slope_left_out(yaw, value, subject).estimate()
 
@@ -153,7 +153,6 @@ def smooth(
     bandwidth: float = BANDWIDTH,
     people: int = 0,
     moves: Float | None = None,
-    **_: int,
 ) -> Curve:
     """Local-linear regression with a Gaussian kernel (Fan and Gijbels 1996, section 2.3) of ``value`` over ``yaw`` at the points ``grid``.
 

@@ -4,6 +4,7 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
 
 ===============================  ==================================================================================================
 ``fuse_mean:<variant>``          mean of the two embeddings, normalised again; ``fuse_mean@0.3:<variant>`` gives the frontal the weight 0.3
+``fuse_yaw:<variant>``           the same mean, the photograph weighted by cos(yaw), the frontal by 1
 ``fuse_max:<variant>``           the larger of the two similarities
 ``fuse_score:<variant>``         the mean of the two similarities
 ``control_meanshift:<variant>``  the original embedding plus (mean frontal - mean angled embedding), normalised: what a method gains
@@ -13,6 +14,7 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
 ``gate@30:<variant>``            the frontal where the measured \|yaw\| is at least 30 degrees, else the photograph (:mod:`.gates`)
 ``gate_fuse@30:<variant>``       the same with ``fuse_mean`` in the place of the frontal
 ``gate_learned:<variant>``       the frontal where it is expected to be nearer to the person
+``template:<variant>``           a person's references as one template, and the probes of a recording (:mod:`.templates`)
 ``pose_matched:<f>.none``        the *photograph* against references that frontalizer ``<f>`` turned to the probe's yaw (the middle of its bin)
 ===============================  ==================================================================================================
 
@@ -95,8 +97,17 @@ def normalised(vectors: Float32 | Float) -> Float32:
     return (values / np.where(length > 0, length, 1.0)).astype(np.float32)
 
 
-def fuse_mean(original: Float32, frontal: Float32, weight: float = HALF) -> Float32:
-    """Weighted mean of two sets of embeddings (n, D), normalised again; ``weight`` is the frontal's."""
+def weight_by_yaw(yaw: npt.ArrayLike) -> Float:
+    """(n,) the frontal's weight in ``fuse_yaw``: 1 / (1 + cos(yaw)), so one half from the front and 1 from the side; one half where it is not known.
+
+    The weights of views by how far they are turned are those of Jung et al. (2025), arXiv 2505.09256; a frontal is not turned.
+    """
+    turn = np.maximum(np.cos(np.radians(np.asarray(yaw, np.float64))), 0.0)
+    return np.asarray(1.0 / (1.0 + np.nan_to_num(turn, nan=1.0)), np.float64)
+
+
+def fuse_mean(original: Float32, frontal: Float32, weight: float | Float = HALF) -> Float32:
+    """Weighted mean of two sets of embeddings (n, D), normalised again; ``weight`` is the frontal's, one for all or (n, 1)."""
     return normalised((1.0 - weight) * original.astype(np.float64) + weight * frontal.astype(np.float64))
 
 

@@ -36,7 +36,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, jackknife, people, stats
+from frontalbench.compare import jackknife, people, stats
 from frontalbench.compare.derived import ALONE
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.people import Moved, PersonMeans
@@ -327,17 +327,15 @@ def check_same_images(rows: Rows, original: Rows, where: str) -> None:
         raise BadInput(f"{where}: not the same images as the table of variant 'original'; compare both from the same dataset again")
 
 
-def summarize_cell(
-    rows: Rows, original: Rows, *, is_original: bool, bins: YawBins, resamples: int = bootstrap.RESAMPLES, seed: int = 0
-) -> list[dict[str, Any]]:
+def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBins, seed: int = 0) -> list[dict[str, Any]]:
     """Summary rows of one cell: every group x subset x yaw bin that holds at least one eligible image.
 
     ``original``: the table of variant ``original`` of the same dataset, detector and backbone (``rows`` itself when ``is_original``).
     Keys are the columns of the master table from ``group`` on (docs/statistics.md), and ``largest``, the share of the person with the most images.
     The 95 % interval is Student's, from leaving people out (:mod:`.jackknife`), as references too where strangers are part of the value;
     ``p_value`` (gains only) the sign-flip permutation test on people's means, and where strangers are part of them not below that of Student's t with
-    both sides left out: sign flips do not know that a reference person moves all of them at once. ``resamples`` and ``seed`` are those of the random
-    sign flips.
+    both sides left out: sign flips do not know that a reference person moves all of them at once. ``seed`` is that of the random sign
+    flips.
     """
     kinds = _kinds(rows, original, is_original)
     labels = bins.labels

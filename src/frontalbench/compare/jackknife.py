@@ -4,8 +4,8 @@ Pictures of one person are not independent of each other; people are. So a stati
 where strangers' references are part of it, from the references too), and the spread of these values is the spread of the statistic
 (Efron and Tibshirani 1993, chapter 11; with unequal people it is the CR3 estimator of Bell and McCaffrey 2002). Student's t has as many degrees
 of freedom as the people's shares of the data leave (Satterthwaite's rule with the working model of equal people; Bell and McCaffrey 2002, section 4):
-people - 1 when all bring the same, fewer when a few bring most, and fewer again because people are not normal (:data:`KURTOSIS`). Below
-:data:`MIN_FREEDOM` nothing is said.
+people - 1 when all bring the same, fewer when a few bring most, and fewer again because people are not normal: by the tail that they show, or
+:data:`KURTOSIS` where they show less. Below :data:`MIN_FREEDOM` nothing is said.
 
 Where strangers' references are part of a value, leaving people out on both sides counts what is particular to a *pair* of people twice, once for each
 of them; :func:`counted_twice` is taken off again (the bias of Efron and Stein 1981; for sums over pairs it is the correction of Aronow, Samii and
@@ -26,9 +26,14 @@ MIN_PEOPLE = 6
 """Below so many people, or unequal ones that are worth fewer, there is no interval."""
 MIN_FREEDOM = MIN_PEOPLE - 1
 KURTOSIS = 1.0
-"""Excess kurtosis that people are taken to have. Some are hard to recognise, so their values have a long tail, and a spread from few of them is known
-less well than that of normal people. They are too few to estimate it. With 1, a mean of ten people of whom each is a goat with a chance of .1, or
+"""Excess kurtosis that people are taken to have at least. Some are hard to recognise, so their values have a long tail, and a spread from few of them
+is known less well than that of normal people. Few people do not show it. With 1, a mean of ten people of whom each is a goat with a chance of .1, or
 whose values are exponential, is covered in 92 %, that of normal people in 96."""
+KURTOSIS_OF_SQUARES = 3.0
+"""The same for d', about half of whose spread over people comes from squares: those of normal values have an excess kurtosis of 12, half of the
+variance of a sum brings a quarter of that."""
+FEW_CARRIERS = 2.0
+"""A rate whose rarer outcome fewer people than this bring has an end over people (:func:`logit_intervals`)."""
 
 
 @dataclass(frozen=True)
@@ -45,22 +50,34 @@ class LeftOut:
     """A value, what it is ``without`` each person (n,), and each person's ``share`` (n,) of the data behind it.
 
     The people of two of them stand in the same order when they are compared; a person without data leaves the value as it is. ``excess``: what
-    the variance counts twice (:func:`counted_twice`).
+    the variance counts twice (:func:`counted_twice`); ``bias``: by how much the value is too high on average, and ``kurtosis``: what people's moves
+    of it are taken to have at least, where it is no mean (:meth:`of_squares`).
     """
 
     value: float
     without: Float
     share: Float
     excess: float = 0.0
+    bias: float = 0.0
+    kurtosis: float = KURTOSIS
+
+    @staticmethod
+    def of_squares(value: float, without: Float, share: Float) -> LeftOut:
+        """Of a value with a spread in it, like d': with few people it is off on average, by the jackknife's estimate (Quenouille 1956)."""
+        there = share > 0
+        bias = (int(there.sum()) - 1) * float(without[there].mean() - value) if there.any() else 0.0
+        return LeftOut(value, without, share, bias=bias, kurtosis=KURTOSIS_OF_SQUARES)
 
     def __sub__(self, other: LeftOut) -> LeftOut:
         """The difference, paired by person; the share is the larger one, made to add up to 1 again."""
         share = np.maximum(self.share, other.share)
         total = share.sum()
-        return LeftOut(self.value - other.value, self.without - other.without, share / total if total > 0 else share)
+        share = share / total if total > 0 else share
+        kurtosis = max(self.kurtosis, other.kurtosis)
+        return LeftOut(self.value - other.value, self.without - other.without, share, bias=self.bias - other.bias, kurtosis=kurtosis)
 
     def __truediv__(self, factor: float) -> LeftOut:
-        return LeftOut(self.value / factor, self.without / factor, self.share, self.excess / factor**2)
+        return LeftOut(self.value / factor, self.without / factor, self.share, self.excess / factor**2, self.bias / factor, self.kurtosis)
 
     def spread(self) -> tuple[float, float]:
         """(standard error, degrees of freedom); NaN where a person cannot be left out."""
@@ -68,9 +85,12 @@ class LeftOut:
         return float(error[0]), float(freedom[0])
 
     def estimate(self, level: float = LEVEL) -> Estimate:
-        """With Student's interval."""
-        low, high = t_intervals(np.array([self.value]), self.without[:, None], self.share[:, None], np.array([self.excess]), level)
-        return Estimate(self.value, float(low[0]), float(high[0]))
+        """With Student's interval, around the value less its bias."""
+        ends = t_intervals(
+            np.array([self.value]), self.without[:, None], self.share[:, None], np.array([self.excess]), level, kurtosis=self.kurtosis
+        )
+        low, high = (float(end[0]) - self.bias for end in ends)
+        return Estimate(self.value, low, high)
 
     def p_value(self) -> float:
         """Two-sided p of no difference from zero, by Student's t; NaN where there is no interval, 1 where nothing varies and the value is 0."""
@@ -81,8 +101,9 @@ class LeftOut:
             return math.nan
         if error == 0:
             return 1.0 if self.value == 0 else 0.0
-        degrees = float(of_people(np.array([freedom]), self.share[:, None])[0])
-        return float(2.0 * stdtr(degrees, -abs(self.value) / error))
+        moves = (self.value - self.without)[:, None]
+        degrees = float(of_people(np.array([freedom]), self.share[:, None], moves, self.kurtosis)[0])
+        return float(2.0 * stdtr(degrees, -abs(self.value - self.bias) / error))
 
 
 def shares(numbers: Float) -> Float:
@@ -116,14 +137,21 @@ def freedom(share: Float) -> tuple[Float, Float]:
         return trace**2 / square, q / trace
 
 
-def of_people(degrees: Float, share: Float) -> Float:
-    """Degrees of freedom (M,) of :func:`freedom` for people whose values have the excess kurtosis :data:`KURTOSIS`, not 0.
+def of_people(degrees: Float, share: Float, moves: Float | None = None, kurtosis: float = KURTOSIS) -> Float:
+    """Degrees of freedom (M,) of :func:`freedom` for people whose values have a long tail: the excess kurtosis that people's ``moves`` (n, M) of the
+    value show, and ``kurtosis`` at least.
 
-    The spread is a sum of squares with the expected parts b (sum 1); its relative variance 2 / degrees grows by kurtosis x sum b^2.
+    The spread is a sum of squares with the expected parts b (sum 1); its relative variance 2 / degrees grows by kurtosis x sum b^2. The fourth
+    powers of the moves are expected to add up to (3 + kurtosis) sum b^2 times the square of the sum of their squares.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         part = (share / (1.0 - share)) ** 2 * (1.0 - 2.0 * share + (share**2).sum(axis=0))
-        fewer: Float = 2.0 / (2.0 / degrees + KURTOSIS * (part**2).sum(axis=0) / part.sum(axis=0) ** 2)
+        unequal = (part**2).sum(axis=0) / part.sum(axis=0) ** 2
+        longer = kurtosis * unequal
+        if moves is not None:
+            squares = moves**2
+            longer = np.fmax(longer, (squares**2).sum(axis=0) / squares.sum(axis=0) ** 2 - 3.0 * unequal)
+        fewer: Float = 2.0 / (2.0 / degrees + longer)
     return fewer
 
 
@@ -158,13 +186,16 @@ def counted_twice(moves: Float, numbers: Float) -> float:
     return float(((part + part.T) ** 2).sum() / 2.0 * ((people - 1.0) / (people - 2.0)) ** 2)
 
 
-def t_intervals(value: Float, without: Float, share: Float, excess: Float | float = 0.0, level: float = LEVEL) -> tuple[Float, Float]:
+def t_intervals(
+    value: Float, without: Float, share: Float, excess: Float | float = 0.0, level: float = LEVEL, kurtosis: float = KURTOSIS
+) -> tuple[Float, Float]:
     """(low, high), each (M,): Student's intervals; NaN below :data:`MIN_FREEDOM` degrees of freedom (of normal people)."""
     from scipy.special import stdtrit
 
     error, degrees = spread(value, without, share, excess)
     enough = np.isfinite(error) & (degrees >= MIN_FREEDOM - 1e-9)
-    half = np.where(enough, stdtrit(np.where(enough, of_people(degrees, share), 1.0), (1.0 + level) / 2) * error, np.nan)
+    student = of_people(degrees, share, value - without, kurtosis)
+    half = np.where(enough, stdtrit(np.where(enough, student, 1.0), (1.0 + level) / 2) * error, np.nan)
     return value - half, value + half
 
 
@@ -173,9 +204,10 @@ def logit_intervals(rate: Float, error: Float, share: Float, carriers: Float, le
 
     A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So there are no more degrees of freedom than
     ``carriers`` (M,), the effective number of people who bring the rarer outcome (:func:`carriers_of`), and one more. Where the rate is 0 or 1
-    the spread is not known at all: exact ends over people (Clopper and Pearson 1934).
+    the spread is not known at all: exact ends over people (Clopper and Pearson 1934). Where fewer than :data:`FEW_CARRIERS` people bring the rarer
+    outcome, the end towards it is not nearer than that of so large a share of people: a rate of .998 is not known better than one of 1.
     """
-    from scipy.special import expit, stdtrit
+    from scipy.special import betaincinv, expit, stdtrit
 
     degrees, _ = freedom(share)
     squares = (share**2).sum(axis=0)
@@ -189,6 +221,11 @@ def logit_intervals(rate: Float, error: Float, share: Float, carriers: Float, le
     half = stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail) * np.where(inside, error, 0.0) / (p * (1.0 - p))
     odds = np.log(p / (1.0 - p))
     low, high = expit(odds - half), expit(odds + half)
+    few = inside & (carriers < FEW_CARRIERS)
+    rarer, number = np.where(few, np.minimum(p, 1.0 - p), 0.5) * people, np.where(few, people, 2.0)
+    far = betaincinv(rarer + 1.0, number - rarer, 1.0 - tail)
+    low = np.where(few & (p > 0.5), np.minimum(low, 1.0 - far), low)
+    high = np.where(few & (p <= 0.5), np.maximum(high, far), high)
     with np.errstate(divide="ignore", invalid="ignore"):
         low = np.where(inside, low, np.where(rate >= 1, tail ** (1.0 / people), 0.0))
         high = np.where(inside, high, np.where(rate <= 0, 1.0 - tail ** (1.0 / people), 1.0))

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import bootstrap
 from frontalbench.compare import groups as pair_groups
+from frontalbench.compare import jackknife
 from frontalbench.errors import BadInput
 from frontalbench.types import Float
 
@@ -132,7 +132,7 @@ def _words(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def compare(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> dict[str, Row]:
+def compare(rows: Sequence[Mapping[str, Any]]) -> dict[str, Row]:
     """Of every group in a family: mean over the photographs that all of its groups gave, gains over the base, 95 % intervals over people, a note.
 
     ``rows``: of metrics.csv. Net Gain is the mean of similarity(view, reference) - similarity(photograph, reference), impostor gain the same
@@ -155,7 +155,7 @@ def compare(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RES
             people = [row["identity"] for row in chosen]
             values = _numbers(chosen, "similarity")
             sides = sides_of(chosen)
-            mean, low, high = interval(values, chosen, resamples, seed, **sides)
+            mean, low, high = interval(values, chosen, **sides)
             row: Row = {"base": base, "n_common": len(common), "n_common_identities": len(set(people))}
             row |= {"mean_common": mean, "mean_common_low": low, "mean_common_high": high}
             if base and name != base:
@@ -164,9 +164,9 @@ def compare(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RES
                 after, then = moves_of(chosen), moves_of(before)
                 moves = after - then if after is not None and then is not None and after.shape == then.shape else None
                 sides["moves"] = moves if sides["strangers"] else None
-                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(net, chosen, resamples, seed, **sides)
+                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(net, chosen, **sides)
                 less = None if moves is None else -moves
-                found_gain = interval(net - other, chosen, resamples, seed, moves=less, strangers=True)
+                found_gain = interval(net - other, chosen, moves=less, strangers=True)
                 row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"] = found_gain
                 row["impostor_gain"] = float(other.mean()) if len(other) else math.nan
             row["note"] = ""
@@ -203,8 +203,6 @@ def sides_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def interval(
     values: Float,
     rows: Sequence[Mapping[str, Any]],
-    resamples: int,
-    seed: int,
     *,
     moves: Float | None = None,
     strangers: bool = False,
@@ -224,7 +222,7 @@ def interval(
     names, code = np.unique(np.array([row["identity"] for row in rows], dtype=np.str_), return_inverse=True)
     sums = np.bincount(code, values, minlength=len(names)).astype(np.float64)[:, None]
     numbers = np.bincount(code, minlength=len(names)).astype(np.float64)[:, None]
-    low, high = bootstrap.mean_intervals(sums, numbers, resamples=resamples, seed=seed)
+    low, high = jackknife.mean_intervals(sums, numbers)
     return float(values.mean()), float(low[0]), float(high[0])
 
 

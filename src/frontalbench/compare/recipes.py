@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import derived, gates
+from frontalbench.compare import derived, gates, templates
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.kernel import Gallery
 from frontalbench.compare.metadata import Metadata, places_of
@@ -25,14 +25,20 @@ def recipe_of(
     originals: Sequence[Embeddings],
     gallery: Gallery,
     feature: FeatureMap | None = None,
+    *,
+    own: Sequence[Embeddings] = (),
 ) -> Recipe:
     """What to do with every shard of a variant before it is compared; a variant with pixels of its own stays as it is.
 
     ``shards``: all of the variant, with the originals beside them; ``originals``: what was read of these; ``gallery``: the references;
-    ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant is ``weights_missing``.
+    ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant is ``weights_missing``; ``own``: what was read of
+    the variant itself, for templates.
     """
     if variant.has_pixels or variant.recipe == MATCHED:
         return lambda shard: shard
+    if variant.is_template:
+        pooled = templates.pooled(meta, shards, templates.weights_of(variant.recipe, meta, own))
+        return lambda shard: templates.replaced(meta, shard, pooled)
     if variant.recipe == "control_meanshift":
         shift = mean_shift_of(meta, shards)
         return lambda shard: shifted(shard, shift)
@@ -47,6 +53,9 @@ def recipe_of(
         return lambda shard: mapped(shard, feature, meta.yaw)
     if derived.combine(variant.recipe):
         return lambda shard: _with(shard, _either(shard))
+    if variant.recipe == "fuse_yaw":
+        by_turn = derived.weight_by_yaw(meta.yaw)[:, None]
+        return lambda shard: _with(shard, (derived.fuse_mean(*_either(shard), by_turn[shard.rows]),))
     weight = derived.HALF if variant.weight is None else variant.weight
     return lambda shard: _with(shard, (derived.fuse_mean(*_either(shard), weight),))
 

@@ -279,7 +279,6 @@ def fnmr_change(
     before_subject: npt.ArrayLike,
     *,
     impostors: tuple[Impostors, Impostors] | None = None,
-    **_: int,
 ) -> Estimate:
     """FNMR of ``after`` minus FNMR of ``before``, each at its own threshold (for the same FMR), paired by person.
 
@@ -352,7 +351,7 @@ class Det:
     high: Float
 
 
-def det(genuine: npt.ArrayLike, subject: npt.ArrayLike, impostors: Impostors, *, points: int = 41, **_: int) -> Det:
+def det(genuine: npt.ArrayLike, subject: npt.ArrayLike, impostors: Impostors, *, points: int = 41) -> Det:
     """DET points between FMR 0.5 and the smallest FMR that the impostor pairs support (``genuine`` and its ``subject`` (n,))."""
     scores = np.asarray(genuine, np.float32).ravel()
     empty = np.zeros(0)
@@ -369,7 +368,7 @@ def det(genuine: npt.ArrayLike, subject: npt.ArrayLike, impostors: Impostors, *,
     return Det(np.array([p.fmr for p in chosen])[ordered], threshold, found.rate, low, high)
 
 
-def cmc_estimates(ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 20, **_: int) -> list[Estimate]:
+def cmc_estimates(ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 20) -> list[Estimate]:
     """Cumulative match characteristic: share of ranks (n,) <= 1, 2, ... ``highest`` with a 95 % interval over people; ``subject`` (n,).
 
     Closed-set identification as in ISO/IEC 19795-1, in a gallery of this size: people are drawn as probes. NaN when there is no rank.
@@ -537,15 +536,19 @@ def dprime_left_out(cell: PairMoments, code: Int) -> LeftOut:
         total = cell.sums(code, n).sum(axis=0)
         return LeftOut(float(_dprime_of_sums(total)), np.full(n, np.nan), np.full(n, 1.0 / max(n, 1)))
     total, without, share = found
-    return LeftOut(float(_dprime_of_sums(total)), _dprime_of_sums(without), share)
+    return LeftOut.of_squares(float(_dprime_of_sums(total)), _dprime_of_sums(without), share)
 
 
-def dprime_estimate(cell: PairMoments, subject: npt.ArrayLike, **_: int) -> Estimate:
-    """d' over all pairs of the images, its interval from leaving people out on both sides; ``subject`` (n,): of *all* images of the dataset."""
+def dprime_estimate(cell: PairMoments, subject: npt.ArrayLike) -> Estimate:
+    """d' over all pairs of the images, its interval from leaving people out on both sides; ``subject`` (n,): of *all* images of the dataset.
+
+    With few people d' is too high on average, as few of them are hard to match; the interval, not the value, is put right
+    (:meth:`.jackknife.LeftOut.of_squares`).
+    """
     return dprime_left_out(cell, _codes(subject)).estimate()
 
 
-def dprime_change(after: PairMoments, before: PairMoments, subject: npt.ArrayLike, **_: int) -> Estimate:
+def dprime_change(after: PairMoments, before: PairMoments, subject: npt.ArrayLike) -> Estimate:
     """d' of ``after`` minus d' of ``before`` over the same images (rows correspond), paired by person."""
     code = _codes(subject)
     return (dprime_left_out(after, code) - dprime_left_out(before, code)).estimate()

@@ -45,7 +45,7 @@ FIRST = (
     "pose_page",
 )
 """Scripts for plain folders, in the order in which one uses them."""
-NO_DOOR = ("bootstrap", "column_table", "figure_pages", "model_table")
+NO_DOOR = ("bootstrap", "write_pages")
 """Scripts for a checkout alone: what runs before anything is installed, and the tables of README and docs."""
 ALIASES = {"csim": "similarity", "identity-similarity": "similarity", "ids": "similarity", "id-retrieval": "similarity"}
 """Other names under which people look for a command."""

@@ -12,7 +12,6 @@ Folders that all photographs lie in may be left out.
 
 from __future__ import annotations
 
-import csv
 import os
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from frontalbench.catalogue.cards import ModelCard
 from frontalbench.compare.derived import turned_id
 from frontalbench.datasets.members import relative, some, tree
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.files import sheet
 from frontalbench.images import EXTENSIONS
 
 FAMILY = "made_elsewhere"
@@ -255,20 +255,12 @@ def _by_mapping(path: Path, base: Path, pictures: Mapping[str, str], names: _Nam
 
 def _lines(path: Path) -> list[tuple[int, str, str]]:
     """(line number, file, photograph) of a mapping. Raises :class:`BadInput`."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            columns = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = columns
-            key = next((name for name in ("photo", "image_id") if name in columns), None)
-            if "file" not in columns or key is None:
-                found = ", ".join(columns) or "nothing"
-                raise BadInput(f"{path}: expected the columns 'file' and 'photo' (or 'image_id') in the first line, found {found}")
-            return [(reader.line_num, (row["file"] or "").strip().replace("\\", "/"), (row[key] or "").strip()) for row in reader]
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{path}: not UTF-8 text (byte {error.start}); save it as CSV in UTF-8") from None
-    except csv.Error as error:
-        raise BadInput(f"{path}: not a CSV file ({error}); expected the columns 'file' and 'photo'") from None
+    wanted = "'file' and 'photo' (or 'image_id')"
+    table = sheet.read(path, ["file"], expected=wanted)
+    key = next((name for name in ("photo", "image_id") if name in table.columns), None)
+    if key is None:
+        raise BadInput(f"{path}: line 1: column 'photo' is missing; expected {wanted}; it has: {', '.join(table.columns)}")
+    return [(row.line, row.cells["file"].replace("\\", "/"), row.cells[key]) for row in table]
 
 
 def all_datasets() -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -27,6 +27,31 @@ class Enhancement(Protocol):
         ...
 
 
+@runtime_checkable
+class Beside(Protocol):
+    """An enhancement that looks at the photograph that the picture was made of (never at a reference).
+
+    ``looks_at_photographs``: of a chain, whether one of its steps does.
+    """
+
+    @property
+    def looks_at_photographs(self) -> bool: ...
+
+    def enhance_beside(self, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
+        """As :meth:`Enhancement.enhance`; ``photographs``: one per picture, of any size, None where it cannot be read."""
+        ...
+
+
+def looks_at_photographs(enhancement: Enhancement) -> bool:
+    """Whether ``enhancement`` wants the photographs beside the pictures."""
+    return isinstance(enhancement, Beside) and enhancement.looks_at_photographs
+
+
+def apply(enhancement: Enhancement, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
+    """One outcome per picture, in order; ``photographs`` reach those enhancements that look at them."""
+    return enhancement.enhance_beside(images, photographs) if isinstance(enhancement, Beside) else enhancement.enhance(images)
+
+
 class Refused(FrontalbenchError):
     """This picture cannot be enhanced; the message becomes the ``detail`` of its row, ``word`` (of :mod:`frontalbench.status`) its status."""
 
@@ -41,6 +66,20 @@ def each(images: Sequence[RGB], change: Callable[[RGB], RGB]) -> list[Outcome]:
     A result of another shape or type than its picture is an error of the enhancement, and counted the same way.
     """
     return [_one(image, change) for image in images]
+
+
+def each_beside(images: Sequence[RGB], photographs: Sequence[RGB | None], change: Callable[[RGB, RGB], RGB]) -> list[Outcome]:
+    """:func:`each` for a ``change`` of a picture and its photograph; a picture without a photograph is a ``model_error``."""
+
+    def of(photograph: RGB | None) -> Callable[[RGB], RGB]:
+        def changed(image: RGB) -> RGB:
+            if photograph is None:
+                raise Refused("the photograph that this picture was made of is not at hand")
+            return change(image, photograph)
+
+        return changed
+
+    return [_one(image, of(photograph)) for image, photograph in zip(images, photographs, strict=True)]
 
 
 def _one(image: RGB, change: Callable[[RGB], RGB]) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from frontalbench import status
-from frontalbench.enhance.base import Enhancement
+from frontalbench.enhance.base import Enhancement, apply, looks_at_photographs
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
@@ -38,12 +38,20 @@ class Chain:
         self.parts = tuple(parts)
         self.name = JOIN.join(part.name for part in self.parts)
 
+    @property
+    def looks_at_photographs(self) -> bool:
+        return any(looks_at_photographs(part) for part in self.parts)
+
     def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
+        """As :meth:`enhance_beside`, for steps that need no photograph; those that do fail."""
+        return self.enhance_beside(images, [None] * len(images))
+
+    def enhance_beside(self, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
         """One outcome per picture; ``seconds`` is the sum over the steps, ``detail`` of a failure starts with the step's name."""
         outcomes = [Outcome(image, status.OK) for image in images]
         for part in self.parts:
             alive = [(place, outcome.image) for place, outcome in enumerate(outcomes) if outcome.image is not None]
-            results = part.enhance([image for _, image in alive])
+            results = apply(part, [image for _, image in alive], [photographs[place] for place, _ in alive])
             for (place, _), result in zip(alive, results, strict=True):
                 detail = f"{part.name}: {result.detail}" if result.status != status.OK else result.detail
                 outcomes[place] = Outcome(result.image, result.status, detail, outcomes[place].seconds + result.seconds)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Literal
 import pyarrow as pa
 
 from frontalbench import tables
+from frontalbench.compare import groups
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
-from frontalbench.plan.variant import ORIGINAL, control_of, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, control_of, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,12 +38,13 @@ class Plot:
     """One kind of figure, declared once; :class:`Workshop` draws it by its method ``_NAME``.
 
     ``text``: what it shows, up to a comma its title; ``subcategory``: where it stands in the report. ``about``: drawn for every ``judge``, for every
-    ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized. ``faces``: it shows
+    ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized; ``turns``: only
+    where a share of the angle stays in some variant; ``recipe``: only where the grid has a variant of it. ``faces``: it shows
     faces, so it is a JPEG, a tenth of the bytes of PNG, because the report carries them all. ``judged``: the first judge chooses its pictures.
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
     ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).
-    From these two workflow/scripts/figure_pages.py makes both pages.
+    workflow/scripts/write_pages.py makes the page and the caption of them.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Plot:
     shows: str
     caption: str
     frontals: bool = True
+    turns: bool = False
+    recipe: str = ""
     faces: bool = False
     judged: bool = False
     values: tuple[str, ...] = ()
@@ -118,6 +122,37 @@ PLOTS = (
         "people. Where the curve is highest left of its right end, selective frontalization beats turning every picture; the "
         "best angle is chosen on the pictures that are shown, so its height is a little flattered. The dashed line is the "
         "same gate over mirror images.",
+    ),
+    Plot(
+        "turn_curve",
+        "similarity, identity gain and d' against the yaw that stays",
+        "2 Gain",
+        about="judge",
+        turns=True,
+        per_variant=14,
+        needs="the same; only where variants with a share of the angle (`tddfa@0.85`) are in the grid",
+        shows="similarity to the own GT, identity gain and d' against the share of the yaw that stays (100 %: drawn, not turned; 0 %: the frontal "
+        "view), a row for each bin of |yaw|, a line for each method and each fusion of it; the photograph dashed",
+        caption=rf"What every degree of turning costs or gains in {NAME}: a face is turned a part of the way to the front, and the share of its yaw "
+        "that stays is on the horizontal axis, from the same face drawn and not turned (100 %), which is the price of the drawing alone, to the "
+        r"frontal view (0 %). Each row is a bin of \|yaw\|; the three charts are the similarity to the person's own GT, the identity gain over "
+        "the photograph, and d'; the dashed line is the photograph. Bars are 95 % intervals over people, a hollow mark has too few of them. "
+        "All points of a line stand on the same probes, those that gave an embedding at every share. A share that is best here is best for "
+        "these pictures; choose it on others than those you report.",
+    ),
+    Plot(
+        "gate_calibration",
+        "chances of learned gates against what came true",
+        "2 Gain",
+        about="judge",
+        per_variant=9,
+        recipe=LEARNED,
+        needs="similarity of a `gate_learned` and of the variant that it turns to",
+        shows="in bins of the chance that the gate gave a probe: the share of probes whose frontal was the better one; a panel per learned gate, "
+        "with the Brier score and the number of probes in each bin; on the diagonal the chances are true",
+        caption=rf"Whether the learned gates of {NAME} know what they do: probes are sorted by the chance that their frontal is the better one, as "
+        "the gate gave it to people whom it was not fitted on, and each mark is the share of a bin for which it came true (bars: "
+        "95 % over people). On the dashed diagonal the chances are true; a Brier score of 0.25 is no better than a coin.",
     ),
     Plot(
         "heatmap",
@@ -314,7 +349,9 @@ def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], d
 def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iterator[Request]:
     """The figures of a dataset with these variants (without ``original``) and these (detector, backbone) pairs; the first pair chooses pictures."""
     made = [v for v in variants if v != ORIGINAL]
-    drawn = [plot for plot in PLOTS if made or not plot.frontals]
+    turned, recipes = bool(series.turn_shares(made)), {parse(v).recipe for v in made}
+    wanted = [plot for plot in PLOTS if (turned or not plot.turns) and (not plot.recipe or plot.recipe in recipes)]
+    drawn = [plot for plot in wanted if made or not plot.frontals]
     for judge in judges:
         yield from (Request(plot.name, judge=judge) for plot in drawn if plot.about == "judge")
     for plot in PLOTS:
@@ -345,8 +382,6 @@ class Workshop:
     inputs: Inputs
     notice: str = ""
     edges: Sequence[float] = series.YAW_EDGES
-    resamples: int = series.RESAMPLES
-    seed: int = series.SEED
     examples: int = 3
     credit: str = ""
     _similarity: dict[Path, pa.Table] = field(default_factory=dict, init=False, repr=False)
@@ -409,16 +444,13 @@ class Workshop:
     def _distributions(self, request: Request) -> Figure:
         from frontalbench.figures import plots
 
-        groups = series.groups(self._table(ORIGINAL, request.judge), self._judged(request.judge), resamples=self.resamples, seed=self.seed)
+        groups = series.groups(self._table(ORIGINAL, request.judge), self._judged(request.judge))
         return plots.distributions(groups, title=self._title(request), notice=self._notice(request))
 
     def _gain_by_yaw(self, request: Request) -> Figure:
         from frontalbench.figures import plots
 
-        bins = {
-            variant: series.by_yaw(self._gains(variant, request.judge), self.edges, resamples=self.resamples, seed=self.seed)
-            for variant in self._judged(request.judge)
-        }
+        bins = {variant: series.by_yaw(self._gains(variant, request.judge), self.edges) for variant in self._judged(request.judge)}
         return plots.gain_by_yaw(bins, title=self._title(request), notice=self._notice(request))
 
     def _gain_curve(self, request: Request) -> Figure:
@@ -438,6 +470,33 @@ class Workshop:
         control = {name: steps[controls[name]] for name in shown if controls[name] in steps and controls[name] != name}
         return plots.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
 
+    def _turn_curve(self, request: Request) -> Figure:
+        from frontalbench.figures import plots
+
+        judged = {
+            name: grid_cell.similarity
+            for name in self.inputs.variants
+            for grid_cell in self.inputs.similarity
+            if grid_cell == grid.cell(self.inputs.dataset, name, *request.judge)
+        }
+        if ORIGINAL not in judged:
+            raise BadInput("turn curve: the similarity table of variant 'original' is needed too")
+        rows = {name: groups.read_rows(path) for name, path in judged.items()}
+        curves = {
+            name: series.turn_curve(rows[ORIGINAL], {share: rows[one] for share, one in shares.items()}, self.edges)
+            for name, shares in series.turn_shares(judged).items()
+        }
+        photograph = series.turn_curve(rows[ORIGINAL], {1.0: rows[ORIGINAL]}, self.edges)
+        return plots.turn_curve(curves, photograph, title=self._title(request), notice=self._notice(request))
+
+    def _gate_calibration(self, request: Request) -> Figure:
+        from frontalbench.figures import plots
+
+        original, judged = self._table(ORIGINAL, request.judge), self._judged(request.judge)
+        bases = {name: parse(name).base for name in judged if parse(name).recipe == LEARNED}
+        found = {name: series.reliability(original, judged[name], judged[base]) for name, base in bases.items() if base in judged}
+        return plots.gate_calibration(found, title=self._title(request), notice=self._notice(request))
+
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots
 
@@ -445,11 +504,7 @@ class Workshop:
         for judge in self.inputs.judges:
             if grid.cell(self.inputs.dataset, request.variant, *judge) in self.inputs.similarity:
                 original = None if request.variant == ORIGINAL else self._table(ORIGINAL, judge)
-                cells.append(
-                    series.cell_value(
-                        request.metric, *judge, self._table(request.variant, judge), original, resamples=self.resamples, seed=self.seed
-                    )
-                )
+                cells.append(series.cell_value(request.metric, *judge, self._table(request.variant, judge), original))
         return plots.heatmap(
             cells,
             request.metric,

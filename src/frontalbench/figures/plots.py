@@ -31,6 +31,8 @@ from frontalbench.figures.series import (
     Gains,
     Group,
     Interval,
+    Reliability,
+    Turned,
     curve_drawable,
 )
 from frontalbench.plan.variant import ORIGINAL
@@ -311,6 +313,133 @@ def gate_sweep(
         ]
         if control:
             keys.append(Line2D([], [], color=ink, label="the control: the same over mirror images", **_LOOKS["net"][0]))
+        made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
+        return _finish(made, title, notice)
+
+
+_TURN_CHARTS = (("similarity", "similarity to GT"), ("identity", "identity gain"), ("dprime", "d'"))
+
+
+def turn_curve(
+    curves: Mapping[str, Mapping[tuple[float, float], Sequence[Turned]]],
+    photograph: Mapping[tuple[float, float], Sequence[Turned]],
+    *,
+    title: str = "",
+    notice: str = "",
+) -> Figure:
+    """Similarity, identity gain and d' (columns) against the share of the yaw that stays, by bin of \\|yaw\\| (rows), a line per method.
+
+    ``curves``: name -> bin -> points (:func:`frontalbench.figures.series.turn_curve`); ``photograph``: the same of the photographs alone, one point.
+    Raises :class:`BadInput` when no bin has a probe.
+    """
+    bins = sorted({one for points in curves.values() for one in points})
+    if not bins:
+        raise BadInput("turn curve: no probe of known yaw has an embedding at every share of its angle")
+    with style.drawing():
+        made = style.figure(10.0, 1.4 + 2.1 * len(bins))
+        grid = made.subplots(len(bins), len(_TURN_CHARTS), sharex=True, squeeze=False)
+        hollow = False
+        for row, one in zip(grid, bins, strict=True):
+            for axes, (key, words) in zip(row, _TURN_CHARTS, strict=True):
+                before = photograph.get(one, ())
+                axes.axhline(
+                    getattr(before[0], key).mean if before else 0.0, color=palette.ORIGINAL_COLOUR, linestyle=(0, (4, 2)), linewidth=1.2
+                )
+                for k, (name, points) in enumerate(curves.items()):
+                    shown = points.get(one, ())
+                    look = {"linestyle": "solid" if ":" not in name else (0, (1, 1)), "linewidth": 1.4}
+                    shift = 0.6 * (k - (len(curves) - 1) / 2)
+                    axes.plot([100 * p.share + shift for p in shown], [getattr(p, key).mean for p in shown], color=_turn_colour(k), **look)
+                    for point in shown:
+                        value = getattr(point, key)
+                        known = bool(np.isfinite(value.low))
+                        hollow |= not known
+                        if known:
+                            spread = [[value.mean - value.low], [value.high - value.mean]]
+                            axes.errorbar(
+                                [100 * point.share + shift], [value.mean], yerr=spread, color=_turn_colour(k), elinewidth=1, capsize=2
+                            )
+                        axes.plot(
+                            [100 * point.share + shift],
+                            [value.mean],
+                            marker="o",
+                            markersize=4,
+                            color=_turn_colour(k),
+                            markerfacecolor=_turn_colour(k) if known else "white",
+                        )
+                axes.set_xlim(104, -4)
+                axes.set_ylabel(words, fontsize=9)
+            low, high = one
+            n = max((points[one][0].similarity.n for points in curves.values() if one in points), default=0)
+            people = max((points[one][0].similarity.subjects for points in curves.values() if one in points), default=0)
+            row[0].set_title(
+                f"|yaw| {low:g}{'° and more' if high == np.inf else f' to {high:g}°'}: {n:,} probes of {people:,} people", fontsize=9
+            )
+        for axes in grid[-1]:
+            axes.set_xlabel("% of the yaw that stays", fontsize=9)
+        keys = [Line2D([], [], color=palette.ORIGINAL_COLOUR, linestyle=(0, (4, 2)), label="the photograph")]
+        keys += [
+            Line2D(
+                [],
+                [],
+                color=_turn_colour(k),
+                marker="o",
+                markersize=4,
+                linestyle="solid" if ":" not in name else (0, (1, 1)),
+                label=style.readable(name),
+            )
+            for k, name in enumerate(curves)
+        ]
+        if hollow:
+            ink = palette.ORIGINAL_COLOUR
+            keys.append(
+                Line2D([], [], color=ink, marker="o", markerfacecolor="white", linestyle="none", label="too few people for an interval")
+            )
+        made.legend(handles=keys, loc="outside lower center", ncols=min(4, len(keys)), fontsize=8)
+        return _finish(made, title, notice)
+
+
+def _turn_colour(place: int) -> str:
+    """Lines of one chart are told apart by their place here, since a method and its fusions would have one colour."""
+    return palette.HUES[place % len(palette.HUES)]
+
+
+def gate_calibration(gates: Mapping[str, Reliability], *, title: str = "", notice: str = "") -> Figure:
+    """Share of probes whose frontal was the better one against the chance that a learned gate gave them, a mark for each bin with its 95 % interval.
+
+    ``gates``: name -> :func:`frontalbench.figures.series.reliability`. Raises :class:`BadInput` when no gate gave a chance.
+    """
+    usable = {name: found for name, found in gates.items() if found.bins}
+    if not usable:
+        raise BadInput(
+            "gate calibration: no probe has a chance from a learned gate (too few probes to learn from, or no gate_learned in the grid)"
+        )
+    with style.drawing():
+        made, panels = _panels(len(usable))
+        for axes, (name, found) in zip(panels, usable.items(), strict=True):
+            tint = palette.colour(name)
+            axes.plot([0, 1], [0, 1], color=palette.ORIGINAL_COLOUR, **_LOOKS["net"][0])
+            for one, share in found.bins:
+                if np.isfinite(share.low):
+                    axes.plot([one.expected, one.expected], [max(0.0, share.low), min(1.0, share.high)], color=tint, linewidth=1)
+                axes.annotate(f"{one.n:,}", (one.expected, one.found), xytext=(5, -10), textcoords="offset points", fontsize=7)
+            axes.plot(
+                [one.expected for one, _ in found.bins], [one.found for one, _ in found.bins], color=tint, marker=palette.marker(name)
+            )
+            axes.set_title("\n".join([*textwrap.wrap(style.readable(name), 38)[:2], f"Brier score {found.brier:.3f}"]), fontsize=9)
+        for i, axes in enumerate(panels):
+            axes.set_xlim(-0.02, 1.02)
+            axes.set_ylim(-0.05, 1.05)
+            if i % _ACROSS == 0:
+                axes.set_ylabel("share whose frontal was better", fontsize=9)
+            if i + _ACROSS >= len(panels):
+                axes.set_xlabel("chance that the gate gave", fontsize=9)
+        keys = [
+            Line2D([], [], color=palette.ORIGINAL_COLOUR, label="the chances come true", **_LOOKS["net"][0]),
+            Line2D(
+                [], [], color=palette.ORIGINAL_COLOUR, linewidth=1, label="95 % interval over people; the number of probes beside each mark"
+            ),
+        ]
         made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
         return _finish(made, title, notice)
 

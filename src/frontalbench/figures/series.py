@@ -17,16 +17,16 @@ import numpy as np
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap, gates
+from frontalbench.compare import gates, jackknife
 from frontalbench.compare import groups as pair_groups
 from frontalbench.compare.derived import ALONE
+from frontalbench.compare.groups import Rows
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import ORIGINAL
+from frontalbench.plan import variant as names
+from frontalbench.plan.variant import ORIGINAL, parse, turn_of
 from frontalbench.types import Bool, Float, Int, Objects
 
 YAW_EDGES = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
-RESAMPLES = bootstrap.RESAMPLES
-SEED = 0
 FEWEST_PROBES, FEWEST_PLACES = 20, 8
 """A curve needs so many probes, at so many different whole degrees: between nominal angles such as 0, 45 and 90 it would be made up."""
 _COLUMNS = [
@@ -126,7 +126,7 @@ def read_similarity(path: str | Path) -> pa.Table:
     return tables.read(path, tables.SIMILARITY, columns=_COLUMNS)
 
 
-def groups(original: pa.Table, variants: Mapping[str, pa.Table], *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Group]:
+def groups(original: pa.Table, variants: Mapping[str, pa.Table]) -> list[Group]:
     """The groups of the study, in its order, from the similarity tables of one (dataset, detector, backbone).
 
     GT vs GT, Angled vs GT, Angled vs Angled; per variant Frontal vs GT and Frontal vs Angled; impostor (angled probes against the references of
@@ -140,7 +140,7 @@ def groups(original: pa.Table, variants: Mapping[str, pa.Table], *, resamples: i
         if kind == "impostor":
             interval = _both_sides(values[keep], subject[keep], _person(subject), _moves(table), keep)
         else:
-            interval = mean_interval(values[keep], subject[keep], resamples=resamples, seed=seed)
+            interval = mean_interval(values[keep], subject[keep])
         return Group(label, variant, kind, values[keep], interval)
 
     made = [
@@ -185,6 +185,29 @@ def gate_steps(original: pa.Table, table: pa.Table, angles: Sequence[float] = SW
     return found
 
 
+@dataclass(frozen=True)
+class Reliability:
+    """Chances of a learned gate against what came true: ``bins``, each with the 95 % interval of its share over people, and the Brier score."""
+
+    bins: list[tuple[gates.Bin, Interval]]
+    brier: float
+
+
+def reliability(original: pa.Table, gated: pa.Table, frontal: pa.Table) -> Reliability:
+    """Of a learned gate's table ``gated`` and that of the variant which it turns to, over the probes that have both pictures and a chance."""
+    made = gains("", original, frontal)
+    _, chance = gates.decided([str(text) for text in strings(gated, "detail")])
+    place = {str(name): i for i, name in enumerate(strings(gated, "image_id"))}
+    expected = np.array([chance[place[str(name)]] if str(name) in place else np.nan for name in made.image_id], np.float64)
+    bins, brier = gates.calibration(expected, made.identity)
+    found = []
+    for one in bins:
+        last = one.high >= 1.0
+        inside = (expected >= one.low) & ((expected < one.high) | last)
+        found.append((one, mean_interval((made.identity[inside] > 0).astype(np.float64), made.subject[inside])))
+    return Reliability(found, brier)
+
+
 def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
     """Paired gains of ``table`` (one variant) over ``original``, both of the same dataset, detector and backbone."""
     before = _usable(original)
@@ -207,6 +230,61 @@ def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
         alone=np.array([text.startswith(ALONE) for text in strings(table, "detail")[second]], dtype=np.bool_),
         person=_person(subject)[first],
         moves=moves[0][second] - moves[1][first] if known and moves[0] is not None and moves[1] is not None else None,
+    )
+
+
+@dataclass(frozen=True)
+class Turned:
+    """One point of a turn curve, of the probes of one bin: ``share`` of the yaw that stays (1: drawn, not turned); ``similarity`` to the own GT,
+    ``identity`` gain, and ``dprime``, which has pairs in place of a mean of probes."""
+
+    share: float
+    similarity: Interval
+    identity: Interval
+    dprime: Interval
+
+
+def turn_shares(variants: Iterable[str]) -> dict[str, dict[float, str]]:
+    """The variants that differ only in the share of the angle that stays, and the frontal view (0) beside them, by a common name: ``tddfa.none``,
+    ``fuse_mean:tddfa.none``. Those that keep a yaw in degrees have no share."""
+    found: dict[str, dict[float, str]] = {}
+    for name in variants:
+        of = parse(name)
+        share = 0.0 if of.turn is None else of.turn.share
+        if not of.is_original and share is not None:
+            plain = names.made(turn_of(of.frontalizer)[0], of.enhancement)
+            found.setdefault(f"{of.prefix}:{plain}" if of.recipe else plain, {})[share] = name
+    return {name: dict(sorted(shares.items())) for name, shares in found.items() if set(shares) - {0.0}}
+
+
+def turn_curve(original: Rows, variants: Mapping[float, Rows], edges: Sequence[float]) -> dict[tuple[float, float], list[Turned]]:
+    """The points of one curve, by rising share, in every bin of |yaw| that has probes; the last bin ends at infinity. The probes of a bin are those
+    that have an embedding in the photograph and in *all* variants, so that points differ by the turn alone."""
+    steps, probe = np.asarray(edges, np.float64), original.role == "probe"
+    size = np.abs(original.yaw)
+    usable = probe & original.ok & np.logical_and.reduce([rows.ok & ~rows.fallback for rows in variants.values()])
+    found = {}
+    for low, high in itertools.pairwise([*steps, np.inf]):
+        keep = usable & (size >= low) & (size < high)
+        if keep.any():
+            found[(float(low), float(high))] = [_turned(share, rows, original, keep) for share, rows in variants.items()]
+    return found
+
+
+def _turned(share: float, rows: Rows, original: Rows, keep: Bool) -> Turned:
+    from frontalbench.compare import stats
+    from frontalbench.tabulate.verification import moments
+
+    subject, person = original.subject[keep], original.subject_code
+    n, people = int(keep.sum()), len(np.unique(subject.astype(str)))
+    moves = None if rows.moves is None or original.moves is None else -(rows.moves.astype(np.float64) - original.moves.astype(np.float64))
+    gain = (rows.genuine - original.genuine) - (rows.impostor - original.impostor)
+    apart = stats.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
+    return Turned(
+        share,
+        mean_interval(rows.genuine[keep], subject),
+        _both_sides(gain[keep], subject, person[keep], None if moves is None else moves[keep], slice(None)),
+        Interval(apart.value, apart.low, apart.high, n, people),
     )
 
 
@@ -248,7 +326,7 @@ def _usable(table: pa.Table) -> dict[str, int]:
     return {str(ids[row]): int(row) for row in np.flatnonzero(keep)}
 
 
-def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = RESAMPLES, seed: int = SEED) -> list[Bin]:
+def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES) -> list[Bin]:
     """Net Gain and identity gain in bins of |yaw|, the bins of the master table: between the edges, and one more beyond the last.
 
     Every bin is there, empty ones with n = 0 and NaN. A fusion's probes that had one picture only are counted and left out.
@@ -262,19 +340,19 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES, *, resamples: int = 
     for low, high in itertools.pairwise([*steps, np.inf]):
         inside = (size >= low) & (size < high)
         keep = inside & ~made.alone
-        net = mean_interval(made.net[keep], made.subject[keep], resamples=resamples, seed=seed)
+        net = mean_interval(made.net[keep], made.subject[keep])
         bins.append(Bin(float(low), float(high), net, made.identity_interval(keep), int((inside & made.alone).sum())))
     return bins
 
 
-def mean_interval(values: Float, subjects: Objects, *, resamples: int = RESAMPLES, seed: int = SEED) -> Interval:
+def mean_interval(values: Float, subjects: Objects) -> Interval:
     """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`)."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     _, index = np.unique(subjects.astype(str), return_inverse=True)
     counts = np.bincount(index).astype(np.float64)[:, None]
     sums = np.bincount(index, weights=values).astype(np.float64)[:, None]
-    low, high = bootstrap.mean_intervals(sums, counts, resamples=resamples, seed=seed)
+    low, high = jackknife.mean_intervals(sums, counts)
     return Interval(float(values.mean()), float(low[0]), float(high[0]), len(values), len(counts))
 
 
@@ -299,9 +377,6 @@ def cell_value(
     backbone: str,
     table: pa.Table,
     original: pa.Table | None = None,
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> CellValue:
     """One field of the heat map from a similarity table (gains need ``original`` too). Raises :class:`BadInput` for an unknown metric."""
     if metric not in METRICS:
@@ -321,7 +396,7 @@ def cell_value(
         keep = asked & (state == status.OK) & np.isfinite(values)
         scored = values[keep] if metric == "genuine" else (values[keep] == 1).astype(np.float64)
         people = strings(table, "subject")[keep]
-    return CellValue(detector, backbone, mean_interval(scored, people, resamples=resamples, seed=seed), fta)
+    return CellValue(detector, backbone, mean_interval(scored, people), fta)
 
 
 def costs(paths: Mapping[str, Iterable[str | Path]]) -> dict[str, Float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -10,11 +11,16 @@ if TYPE_CHECKING:
 
 
 def load_frontalizer(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Frontalizer:
-    """The frontalizer of a card of kind ``frontalizer``, by its family.
+    """The frontalizer of a card of kind ``frontalizer``, by its family; one that leaves some of the angle where the card says so.
 
     Raises :class:`~frontalbench.errors.BadConfig` for an unknown family or unknown params, :class:`~frontalbench.errors.WeightsMissing` when a weight
     is not on this machine.
     """
     from frontalbench.catalogue import families
 
-    return cast("Frontalizer", families.load(card, threads=threads, device=device))
+    model = cast("Frontalizer", families.load(card, threads=threads, device=device))
+    if card.turn is None:
+        return model
+    # By its name: an import would make it part of what every frontalizer reruns for.
+    partly = importlib.import_module("frontalbench.frontalize.partly")
+    return cast("Frontalizer", partly.leaving(model, card, threads=threads, device=device))

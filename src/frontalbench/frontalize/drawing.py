@@ -73,14 +73,16 @@ class Drawing:
 
 def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
     """Cut the crop out of the photograph and draw the head in the target pose."""
-    yaw, pitch, roll = target_pose
-    frame, cm, shift = frame_of(image, placement, roll)
+    # Not the roll angle: near a profile roll and pitch exchange their roles (see placement_of).
+    whole = matrix_from_angles(*target_pose)
+    lean = float(np.degrees(np.arctan2(-whole[0, 1], whole[1, 1])))
+    frame, cm, shift = frame_of(image, placement, lean)
     cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
-    picture, seen = render_seen(head, matrix_from_angles(yaw, pitch), pixels, frame, filling, plate)
+    picture, seen = render_seen(head, matrix_from_angles(0.0, 0.0, -lean) @ whole, pixels, frame, filling, plate)
     return Drawing(picture, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
 
 
-def frame_of(image: RGB, placement: Placement, roll: float) -> tuple[Frame, float, float]:
+def frame_of(image: RGB, placement: Placement, lean: float) -> tuple[Frame, float, float]:
     """(the result's frame, its side in cm, how far below the head's middle its own lies in cm). Raises ValueError where the head is too small."""
     cm = float(np.clip(min(image.shape[:2]) / placement.scale, *CROP_CM))
     shift = float(np.interp(cm, CROP_CM, CROP_SHIFT))
@@ -88,13 +90,13 @@ def frame_of(image: RGB, placement: Placement, roll: float) -> tuple[Frame, floa
     if side < 16:
         raise ValueError(f"the head is only {side} pixels large")
     pixels_per_cm = side / cm
-    return Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), roll), cm, shift
+    return Frame(side, pixels_per_cm, ((side - 1) / 2.0, (side - 1) / 2.0 - shift * pixels_per_cm), lean), cm, shift
 
 
 def cropped(image: RGB, head: Head, placement: Placement, frame: Frame, cm: float, shift: float) -> tuple[crop.Crop, RGB, Plate | None]:
     """A photograph cut so that its head lies in ``frame`` (:func:`frame_of`, also that of another photograph): the crop, and as
     :func:`~frontalbench.frontalize.surroundings.surrounded` draws it."""
-    # The crop is cut so that the head's upright axis leans by the target roll in it; the head then turns within that leaning frame.
+    # The crop is cut so that the head's upright axis leans in it as it will in the target pose; the head then turns within that leaning frame.
     matrix = framing.head_square(placement, cm, frame.side, offset=(0.0, shift), lean=frame.lean)
     cut = crop.Crop(crop.warp(image, matrix, frame.side), matrix)
     return cut, *surrounded(cut, image.shape[0], image.shape[1], head, placement.rotation, frame)

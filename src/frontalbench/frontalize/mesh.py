@@ -14,6 +14,7 @@ from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
 from frontalbench.frontalize.drawing import Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
+from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.face_landmarker import MESH_POINTS, FaceLandmarker
@@ -56,12 +57,23 @@ class MeshFrontalizer:
         """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
         return [guarded(self._one, view, target_pose) for view in views]
 
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-        assert view.face is not None
+    def pose(self, view: View) -> tuple[float, float, float]:
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
+        return float(yaw), float(pitch), float(roll)
+
+    def placed(self, view: View) -> tuple[Head, Placement]:
+        """The head of the landmarks and where it is in the photograph. Raises ValueError where there is no face, :class:`NoFace` where the landmark
+        network sees none."""
+        if view.face is None:
+            raise ValueError("no face was detected in the photograph")
         landmarks = self.landmarker.locate(view.image, view.face)
         if landmarks.presence < self.min_presence:
             raise NoFace(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
-        head, placement = self._head(landmarks)
+        return self._head(landmarks)
+
+    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+        head, placement = self.placed(view)
         drawing = draw(view.image, head, placement, target_pose, self.filling)
         return drawing.picture, drawing.place
 

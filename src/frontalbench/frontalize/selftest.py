@@ -54,6 +54,10 @@ class PoseTestedBatched(SelfTestedBatched[T]):
         super().__init__(name, family, takes_target_pose=takes_target_pose, batch=batch)
         self._posed = family
 
+    def pose(self, view: View) -> tuple[float, float, float]:
+        """See :meth:`Posed.pose`."""
+        return self._posed.pose(view)
+
     def selftest(self, views: Sequence[View]) -> list[Check]:
         checks = super().selftest(views)
         return [*checks, own_pose(self, views, self._posed.pose)] if self.takes_target_pose else checks

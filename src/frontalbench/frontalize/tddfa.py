@@ -13,6 +13,7 @@ from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.drawing import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
+from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
 from frontalbench.landmarks.tddfa import DenseFit, DenseFitter, triangulate
@@ -88,6 +89,11 @@ class TddfaFrontalizer:
         head, placement = self.placed(view)
         return draw(view.image, head, placement, target_pose, self.filling), placement.rotation
 
+    def pose(self, view: View) -> tuple[float, float, float]:
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
+        return float(yaw), float(pitch), float(roll)
+
     def placed(self, view: View) -> tuple[Head, Placement]:
         """The fitted head and where it is in the photograph. Raises ValueError when there is no face or its fit is degenerate."""
         if view.face is None:
@@ -121,6 +127,7 @@ class TddfaFrontalizer:
             np.concatenate([under.triangles, self._dense + count]),
             under.occluders,
             DETAIL,
+            under.skirt,
         )
         return head, placement
 

@@ -8,7 +8,9 @@ convolution stands between scale and sum.
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping as Tensors
+from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -17,7 +19,11 @@ from torch.nn import functional
 
 from frontalbench.networks.openvino_ir import Graph
 
+Module = TypeVar("Module", bound=nn.Module)
+
 LAYERS = 7
+STYLES = 2 + 3 * LAYERS
+"""How often the synthesis network reads a style."""
 SLOPE = 0.2
 
 
@@ -62,7 +68,7 @@ class Convolution(nn.Module):
         x = functional.conv2d(x, self.weight, padding=self.weight.shape[-1] // 2)
         if self.noise is None:
             return x + self.bias
-        return functional.leaky_relu(x + self.noise + self.bias, SLOPE)
+        return functional.leaky_relu(x + self.noise.to(x.dtype) + self.bias.to(x.dtype), SLOPE)
 
 
 class Layer(nn.Module):
@@ -95,11 +101,16 @@ class Synthesis(nn.Module):
         ``size`` below 1024 leaves the last doubling out (its low band is the picture at 512 pixels) and averages areas.
         """
         fine = coarse if fine is None else fine
-        styles = iter([*[coarse] * coarse_layers, *[fine] * (2 + 3 * LAYERS - coarse_layers)])
-        x = self.conv1(self.start.expand(len(coarse), -1, -1, -1), next(styles))
+        return self.drawn([*[coarse] * coarse_layers, *[fine] * (STYLES - coarse_layers)], size=size)
+
+    def drawn(self, styles: Sequence[Tensor], *, size: int = 1024) -> Tensor:
+        """As :meth:`forward`, of a style (N, 512) for each of the :data:`STYLES` inputs."""
+        given = iter(styles)
+        first = next(given)
+        x = self.conv1(self.start.expand(len(first), -1, -1, -1), first)
         for layer in self.layers:
-            x = layer(x, (next(styles), next(styles), next(styles)))
-        bands = self.to_image(x, next(styles))
+            x = layer(x, (next(given), next(given), next(given)))
+        bands = self.to_image(x, next(given))
         if size == 1024:
             return inverse_haar(bands)
         return functional.adaptive_avg_pool2d(bands[:, :3] / 2.0, size)
@@ -143,3 +154,45 @@ def _weights(graph: Graph, place: str) -> np.ndarray:
 
 def _parameter(values: np.ndarray) -> nn.Parameter:
     return nn.Parameter(torch.from_numpy(np.array(values, np.float32)), requires_grad=False)
+
+
+def synthesis_of(tensors: Tensors[str, Tensor]) -> Synthesis:
+    """The synthesis network out of its own state dict (any float type), where the packaged files are not at hand. Raises KeyError for a tensor that
+    is missing."""
+    made = _bare(Synthesis)
+    made.start = _kept(tensors["start"])
+    made.conv1, made.to_image = _convolution_of(tensors, "conv1"), _convolution_of(tensors, "to_image")
+    made.layers = nn.ModuleList()
+    for number in range(LAYERS):
+        layer = _bare(Layer)
+        layer.up = _modulation_of(tensors, f"layers.{number}.up")
+        layer.conv1, layer.conv2 = (_convolution_of(tensors, f"layers.{number}.{name}") for name in ("conv1", "conv2"))
+        made.layers.append(layer)
+    return made
+
+
+def _convolution_of(tensors: Tensors[str, Tensor], place: str) -> Convolution:
+    made = _bare(Convolution)
+    made.bias, made.weight = _kept(tensors[f"{place}.bias"]), _kept(tensors[f"{place}.weight"])
+    for name in ("noise", "depthwise"):
+        value = tensors.get(f"{place}.{name}")
+        setattr(made, name, None if value is None else _kept(value))
+    made.modulation = _modulation_of(tensors, f"{place}.modulation")
+    return made
+
+
+def _modulation_of(tensors: Tensors[str, Tensor], place: str) -> Modulation:
+    made = _bare(Modulation)
+    made.weight, made.bias = _kept(tensors[f"{place}.weight"]), _kept(tensors[f"{place}.bias"])
+    return made
+
+
+def _bare(kind: type[Module]) -> Module:
+    """A module of ``kind`` without anything in it."""
+    made = kind.__new__(kind)
+    nn.Module.__init__(made)
+    return made
+
+
+def _kept(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values.float(), requires_grad=False)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from frontalbench.errors import BadInput
 
-OPERATIONS = ("Conv", "PRelu", "Add", "Sub", "Mul", "Flatten", "Gemm", "BatchNormalization")
+OPERATIONS = ("Conv", "PRelu", "Add", "Sub", "Mul", "Flatten", "Gemm", "BatchNormalization", "Dropout")
 
 
 class Recognizer(nn.Module):
@@ -83,6 +83,8 @@ def _run(node: Any, given: list[Tensor]) -> Tensor:
         if node.op_type == "Add":
             return given[0] + given[1]
         return given[0] - given[1] if node.op_type == "Sub" else given[0] * given[1]
+    if node.op_type == "Dropout":  # only training drops
+        return given[0]
     if node.op_type == "Flatten":
         return given[0].flatten(1)
     if node.op_type == "Gemm":

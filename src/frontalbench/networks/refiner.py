@@ -32,7 +32,8 @@ class Block(nn.Module):
 
 class Refiner(nn.Module):
     """``width``: channels of the finest level, a multiple of 4; ``levels``: how often that is halved; ``fold``: squares of ``fold`` x ``fold`` pixels
-    enter and leave as channels of one place, so that the finest level is S / fold wide and two sizes of picture share all but entry and exit.
+    enter and leave as channels of one place, so that the finest level is S / fold wide and two sizes of picture share all but entry and exit. What
+    leaves is evened over a square, so that no grid of squares can be seen.
     """
 
     def __init__(self, width: int = 16, levels: int = 4, fold: int = 1) -> None:
@@ -55,7 +56,21 @@ class Refiner(nn.Module):
         for block in self.up:
             kept.pop()
             x = block(torch.cat([functional.interpolate(x, scale_factor=2.0, mode="nearest"), kept[-1]], 1))
-        drawn = functional.pixel_shuffle(self.exit(x), self.fold).float()
+        drawn = evened(functional.pixel_shuffle(self.exit(x), self.fold).float(), self.fold)
         turned = planes[:, 3:6].float()
         # From the turned view, moved by a bounded change; the fourth channel opens it.
         return (turned + torch.tanh(drawn[:, :3]) * 2.0 * torch.sigmoid(drawn[:, 3:])).clamp(-1.0, 1.0)
+
+
+def evened(maps: Tensor, fold: int) -> Tensor:
+    """``maps`` (N, C, S, S) without anything that repeats every ``fold`` pixels: averaged over ``fold`` x ``fold`` pixels twice, which is the
+    triangular filter [1 2 1] / 4 for 2. The places of a square come from different channels of one layer, and whatever these differ by everywhere
+    would lie over the picture as dots."""
+    if fold == 1:
+        return maps
+    rise = torch.arange(1, fold + 1, dtype=maps.dtype, device=maps.device)
+    kernel = torch.cat([rise, rise[:-1].flip(0)]) / fold**2
+    channels, reach = maps.shape[1], fold - 1
+    padded = functional.pad(maps, (reach,) * 4, mode="replicate")
+    across = functional.conv2d(padded, kernel.reshape(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
+    return functional.conv2d(across, kernel.reshape(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)

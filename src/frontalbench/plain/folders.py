@@ -36,10 +36,10 @@ from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY
 from frontalbench.detect.upright import upright
 from frontalbench.errors import BadInput, Unreadable, WeightsMissing
-from frontalbench.files import atomic
+from frontalbench.files import atomic, sheet
 from frontalbench.frontalize.base import View
 from frontalbench.runtime.sessions import limit_threads
-from frontalbench.stages.common import provenance
+from frontalbench.stages.common import PICTURES, provenance
 from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.faces import beside, read_faces
 
@@ -154,23 +154,19 @@ def read_list(path: Path, top: Path) -> list[Origin] | None:
     """The rows of a ``rows.csv`` with names relative to ``top``; None when these commands did not write it."""
     below = "" if path.parent == top else f"{text_of(path.parent.relative_to(top).as_posix())}/"
     try:
-        with path.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            if not set(reader.fieldnames or []) >= _OURS:
-                return None
-            rows = list(reader)
-    except (UnicodeDecodeError, csv.Error):
+        rows = [row.cells for row in sheet.read(path, sorted(_OURS))]
+    except BadInput:
         return None
     found = []
     for row in rows:
-        name, file, word = row["image_id"] or "", row["file"] or "", row["status"] or ""
+        name, file, word = row["image_id"], row["file"], row["status"]
         found.append(
             Origin(
                 below + name,
                 below + (row.get("photo") or name),
                 below + file if file else "",
                 word if word in status.ALL else status.MODEL_ERROR,
-                row["detail"] or "",
+                row["detail"],
                 row.get("frontalizer") or "",
             )
         )
@@ -261,6 +257,41 @@ def photos_of(shard: Path) -> dict[str, str]:
     """Of the pictures of a shard that :func:`write_shard` wrote: ``image_id`` -> photograph at the beginning of the chain."""
     table = tables.read(shard, tables.IMAGES, ["image_id", "source"])
     return dict(zip(table.column("image_id").to_pylist(), table.column("source").to_pylist(), strict=True))
+
+
+def photographs_beside(shard: Path, photographs: Path, temporary: Path) -> Path:
+    """The photographs that the pictures of a ``shard`` of :func:`write_shard` were made of, as a table with the pictures' names; in ``temporary``.
+
+    ``photographs``: their folder, or a shard of it. A picture finds its photograph by what its ``rows.csv`` says, else by its own name. Raises
+    :class:`BadInput`, naming the first, where none is there.
+    """
+    whole = photographs
+    if not is_shard(photographs):
+        whole = temporary / "photographs.parquet"
+        write_shard(photographs, whole)
+    wanted = photos_of(shard)
+    have = tables.read(whole, PICTURES, ["image_id", "status", "detail", "image"]).to_pylist()
+    found = {row["image_id"]: row for row in have}
+    stems: dict[str, str] = {}
+    for name in found:
+        stems.setdefault(str(Path(name).with_suffix("")), name)
+    rows = []
+    for name in sorted(wanted):
+        photo = next((one for one in (wanted[name], stems.get(str(Path(wanted[name]).with_suffix("")))) if one in found), None)
+        if photo is None:
+            raise BadInput(
+                f"{photographs}: no photograph '{wanted[name]}' for the picture '{name}'; give the folder that the frontals were made from"
+            )
+        rows.append({**found[photo], "image_id": name, "identity": "", "role": ""})
+    out = temporary / "beside.parquet"
+    tables.write(out, tables.from_rows(rows, PICTURES))
+    return out
+
+
+def unpack_before_after(before: Path, after: Path, out: Path) -> None:
+    """Write the pictures of two shards with the same names into ``out/before`` and ``out/after``, each with its ``rows.csv``."""
+    for name, table in (("before", before), ("after", after)):
+        unpack_rows(table, out / name)
 
 
 def frontalizers_of(shard: Path) -> dict[str, str]:

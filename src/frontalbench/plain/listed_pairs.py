@@ -5,7 +5,6 @@ The file names two pictures per line and, where it is known, whether both show o
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from frontalbench import status
 from frontalbench.compare import listed, stats
 from frontalbench.compare.listed import Listed
 from frontalbench.errors import BadInput
-from frontalbench.files import atomic
+from frontalbench.files import atomic, sheet
 
 NEEDED = ("first", "second")
 COLUMNS = (*NEEDED, "same", "first_subject", "second_subject")
@@ -51,30 +50,21 @@ def read(path: str | os.PathLike[str]) -> list[Line]:
     file = Path(path)
     found = []
     try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            missing = [name for name in NEEDED if name not in (reader.fieldnames or [])]
-            if missing:
-                raise BadInput(
-                    f"{file}: line 1: column '{missing[0]}' is missing; expected {', '.join(COLUMNS)} (the last three may be left out)"
-                )
-            for row in reader:
-                first, second = ((row[name] or "").strip() for name in NEEDED)
-                if not first or not second:
-                    raise BadInput(f"{file}: line {reader.line_num}: a picture is missing; expected two names")
-                word = (row.get("same") or "").strip().lower()
-                if word and word not in WORDS:
-                    raise BadInput(f"{file}: line {reader.line_num}: same: expected 1 or 0 (or nothing), got '{word[:40]}'")
-                one, two = ((row.get(name) or "").strip() for name in COLUMNS[3:])
-                same = WORDS[word] if word else None
-                if one and two and same is not None and (one == two) != same:
-                    said = "two people" if one != two else "one person"
-                    raise BadInput(f"{file}: line {reader.line_num}: same says {int(same)}, but the subjects are {said} ('{one}', '{two}')")
-                found.append(Line(first, second, (one == two) if one and two else same, one, two))
+        for line, row in sheet.read(file, NEEDED, expected=f"{', '.join(COLUMNS)} (the last three may be left out)"):
+            first, second = (row[name] for name in NEEDED)
+            if not first or not second:
+                raise BadInput(f"{file}: line {line}: a picture is missing; expected two names")
+            word = row.get("same", "").lower()
+            if word and word not in WORDS:
+                raise BadInput(f"{file}: line {line}: same: expected 1 or 0 (or nothing), got '{word[:40]}'")
+            one, two = (row.get(name, "") for name in COLUMNS[3:])
+            same = WORDS[word] if word else None
+            if one and two and same is not None and (one == two) != same:
+                said = "two people" if one != two else "one person"
+                raise BadInput(f"{file}: line {line}: same says {int(same)}, but the subjects are {said} ('{one}', '{two}')")
+            found.append(Line(first, second, (one == two) if one and two else same, one, two))
     except FileNotFoundError:
         raise BadInput(f"{file}: not found; expected a CSV file with the columns {', '.join(COLUMNS)}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{file}: not a CSV file in UTF-8 ({error})") from None
     if not found:
         raise BadInput(f"{file}: holds no pairs")
     return found

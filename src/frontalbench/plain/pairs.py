@@ -9,7 +9,6 @@ photographs is not held against one that does not.
 
 from __future__ import annotations
 
-import csv
 import fnmatch
 import math
 import os
@@ -23,11 +22,10 @@ import numpy as np
 
 from frontalbench import status
 from frontalbench.catalogue import validation
-from frontalbench.compare import bootstrap
 from frontalbench.compare.kernel import Batch, Gallery, ImpostorSums, add_impostors, genuine_pairs, n_groups
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.errors import BadConfig, BadInput
-from frontalbench.files import atomic
+from frontalbench.files import atomic, sheet
 from frontalbench.types import Bool, Float32, Int, Words
 
 METRICS = (
@@ -224,10 +222,9 @@ def _listed_photos(files: Sequence[Path]) -> dict[str, tuple[str, str]]:
         if not path.is_file():
             continue
         try:
-            with path.open(newline="", encoding="utf-8") as handle:
-                for row in csv.DictReader(handle):
-                    found[row["image_id"]] = (row["photo"] or row["image_id"], row["frontalizer"])
-        except (UnicodeDecodeError, csv.Error, KeyError):
+            for _, row in sheet.read(path, ["image_id", "photo", "frontalizer"]):
+                found[row["image_id"]] = (row["photo"] or row["image_id"], row["frontalizer"])
+        except BadInput:
             raise BadInput(f"{path}: not the list that extract_embeddings.py writes beside its table; run it again") from None
     return found
 
@@ -374,35 +371,26 @@ def _without_references(spec: Spec, data: Embedded, rows: Mapping[str, Sequence[
 def read_metrics(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Rows of a metrics.csv. Raises :class:`BadInput` naming the line and column that is wrong."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as handle:
-            reader = csv.DictReader(handle)
-            missing = [name for name in METRICS if name not in (reader.fieldnames or [])]
-            if missing:
-                raise BadInput(
-                    f"{path}: column '{missing[0]}' is missing; expected the file that this version's compute_similarity.py writes"
-                )
-            rows = []
-            for line in reader:
-                try:
-                    line["n_pairs"] = int(line["n_pairs"])
-                    for name in ("similarity", "lowest", "highest", "impostor"):
-                        line[name] = float(line[name]) if line[name] else math.nan
-                    place, _, moves = line["impostor_moves"].partition(":")
-                    line["person"] = int(place) if place else -1
-                    line["impostor_moves"] = [float(move) for move in moves.split()]
-                except (TypeError, ValueError):
-                    raise BadInput(
-                        f"{path}: line {reader.line_num}: expected numbers in n_pairs, similarity, lowest, highest, impostor, impostor_moves"
-                    ) from None
-                rows.append(line)
-            return rows
+        rows: list[dict[str, Any]] = []
+        for number, cells in sheet.read(path, METRICS, expected="the file that this version's compute_similarity.py writes"):
+            line: dict[str, Any] = dict(cells)
+            try:
+                line["n_pairs"] = int(line["n_pairs"])
+                for name in ("similarity", "lowest", "highest", "impostor"):
+                    line[name] = float(line[name]) if line[name] else math.nan
+                place, _, moves = line["impostor_moves"].partition(":")
+                line["person"] = int(place) if place else -1
+                line["impostor_moves"] = [float(move) for move in moves.split()]
+            except (TypeError, ValueError):
+                wanted = "n_pairs, similarity, lowest, highest, impostor, impostor_moves"
+                raise BadInput(f"{path}: line {number}: expected numbers in {wanted}") from None
+            rows.append(line)
+        return rows
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; compute_similarity.py writes it") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path}: not a CSV file in UTF-8 ({error})") from None
 
 
-def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> list[dict[str, Any]]:
+def report_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row per group: counts, failures, mean with 95 % interval over people, median, spread, extremes.
 
     In groups against other people's references people are left out on both sides; listed pairs of different people have no interval, since the list
@@ -417,7 +405,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
         failed = sum(row["status"] in status.FAILURE_TO_ACQUIRE for row in chosen)
         values = np.array([row["similarity"] for row in good], dtype=np.float64)
         people = {row["identity"] for row in good}
-        mean, low, high = paired.interval(values, good, resamples, seed, **paired.sides_of(good))
+        mean, low, high = paired.interval(values, good, **paired.sides_of(good))
         out.append(
             {
                 "group": name,
@@ -439,9 +427,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]], *, resamples: int = bootstrap
     return out
 
 
-def write_report(
-    metrics: str | os.PathLike[str], out: str | os.PathLike[str], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
-) -> list[dict[str, Any]]:
+def write_report(metrics: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """Summarise a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
     from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_rows
@@ -449,8 +435,8 @@ def write_report(
     rows = read_metrics(metrics)
     if not rows:
         raise BadInput(f"{metrics}: holds no rows; compute_similarity.py found nothing to compare")
-    made = report_rows(rows, resamples=resamples, seed=seed)
-    by_group = paired.compare(rows, resamples=resamples, seed=seed)
+    made = report_rows(rows)
+    by_group = paired.compare(rows)
     for row in made:
         row |= by_group.get(row["group"], {})
     columns = (*REPORT, *REPORT_NUMBERS, *REPORT_PAIRED)

@@ -14,18 +14,21 @@ from pathlib import Path
 from frontalbench.catalogue import networks
 from frontalbench.catalogue.config import Config
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import ORIGINAL, TURNED, Variant, made, parse
+from frontalbench.plan.variant import ORIGINAL, STAYS, TURNED, Variant, made, parse
 
 RESULTS = "results"
+
+_FRONTALIZER = rf"[a-z0-9][a-z0-9_]*({STAYS})?"
+_VARIANT = rf"original|{_FRONTALIZER}\.[a-z0-9_]+(\+[a-z0-9_]+)*"
 
 WILDCARDS = {
     "dataset": r"[a-z0-9][a-z0-9_.-]*",
     "shard": r"[0-9]{4}",
-    "frontalizer": r"[a-z0-9][a-z0-9_]*",
+    "frontalizer": _FRONTALIZER,
     "enhancement": r"[a-z0-9_]+(\+[a-z0-9_]+)*",
     "network": networks.PATTERN,
-    "variant": r"original|[a-z0-9][a-z0-9_]*\.[a-z0-9_]+(\+[a-z0-9_]+)*",
-    "judged": r"([a-z_]+(@[0-9.]+)?:)?(original|[a-z0-9][a-z0-9_]*\.[a-z0-9_]+(\+[a-z0-9_]+)*)",
+    "variant": _VARIANT,
+    "judged": rf"([a-z_]+(@[0-9.]+)?:)?({_VARIANT})",
     "detector": r"[a-z0-9][a-z0-9_.-]*",
     "backbone": r"[a-z0-9][a-z0-9_.-]*",
 }

@@ -36,6 +36,7 @@ class Reruns:
         while waiting:
             card = waiting.pop()
             modules.append(fingerprint.family_module(card.kind, card.family))
+            modules += ["frontalbench.frontalize.partly"] if card.turn is not None else []
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
         return fingerprint.code_fingerprint(
@@ -68,8 +69,9 @@ class Reruns:
 
     @functools.cache  # noqa: B019 - one plan per process
     def made_of(self, frontalizer: str) -> str:
-        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter."""
-        return external.read(self._cards.card("frontalizer", frontalizer)).digest()[:16]
+        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter; "" for every other card."""
+        card = self._cards.card("frontalizer", frontalizer)
+        return external.read(card).digest()[:16] if card.family == external.FAMILY else ""
 
     def quality_meaning(self, *, of_sets: bool = False) -> list[str]:
         """What decides the values of the quality tables (``of_sets``: of FID and KID) besides their inputs and code: a text per measure."""
@@ -87,7 +89,10 @@ class Reruns:
                 ]
                 for kind, name in named
             },
-            "datasets": {name: [bool(card.data.get("synthetic")), list(card.yaw_bins)] for name, card in self._datasets.items()},
+            "datasets": {
+                name: [bool(card.data.get("synthetic")), list(card.yaw_bins), *sorted(card.data.get("made_with", ()))]
+                for name, card in self._datasets.items()
+            },
         }
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 

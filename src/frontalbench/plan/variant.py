@@ -1,4 +1,5 @@
-"""The name of a variant, read in one place: ``original``, ``<frontalizer>.<enhancement>[+<enhancement>...]``, ``<recipe>[@<number>]:<variant>``.
+"""The name of a variant, read in one place: ``original``, ``<frontalizer>[@<what stays>].<enhancement>[+<enhancement>...]``,
+``<recipe>[@<number>]:<variant>``.
 
 Only names are read here; what a recipe computes is in :mod:`frontalbench.compare.derived`, so that a new recipe reruns no other variant.
 """
@@ -27,8 +28,53 @@ GATES = ("gate", "gate_fuse")
 """The recipes that open at an angle, which their names carry: ``gate@30:mesh.none``."""
 LEARNED = "gate_learned"
 """The gate that opens where a regression expects the frontal to be the better one."""
-RECIPES = (WEIGHTED, "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED)
+TEMPLATES = ("template", "template_yaw", "template_norm")
+"""The recipes that make one template of a person's references, and one of the probes of a recording; they go with ``original`` too."""
+RECIPES = (WEIGHTED, "fuse_yaw", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED, *TEMPLATES)
+STAYS = r"@[0-9]+(\.[0-9]+)?(deg)?"
+"""Behind a frontalizer's name: how much of a photograph's angle stays, ``@0.85`` of it or ``@20deg`` (:func:`turn_of`)."""
+_BASE = re.compile(rf"(?P<frontalizer>[^.@]*({STAYS})?)(\.(?P<enhancement>.*))?", re.DOTALL)
 _DERIVED = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<number>[0-9.]+))?:(?P<base>.+)")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """How much of a photograph's angle a frontalizer leaves: a ``share`` of it (0 to 1), or the yaw in ``degrees`` that a face may keep (0 to 90);
+    the other is None."""
+
+    share: float | None = None
+    degrees: float | None = None
+
+    def stays(self, yaw: float) -> float:
+        """The share of the whole turn that stays of a face at ``yaw`` degrees."""
+        if self.share is not None:
+            return self.share
+        assert self.degrees is not None
+        return 1.0 if abs(yaw) <= self.degrees else self.degrees / abs(yaw)
+
+
+def turn_of(frontalizer: str) -> tuple[str, Turn | None]:
+    """(the card's name, what stays) of a frontalizer's name. Raises :class:`BadConfig`, one line, for a number that means nothing."""
+    name, at, number = frontalizer.partition("@")
+    if not at:
+        return name, None
+    degrees = number.endswith("deg")
+    value = _number(number.removesuffix("deg")) if re.fullmatch(STAYS, at + number) else -1.0
+    if value is None or not 0.0 <= value <= (90.0 if degrees else 1.0):
+        raise BadConfig(
+            f"frontalizer '{frontalizer}': behind @ stands the share of a photograph's angle that stays, 0 to 1, as in {name}@0.85, or the yaw that "
+            f"it may keep, 0 to 90 degrees, as in {name}@20deg"
+        )
+    return name, Turn(degrees=value) if degrees else Turn(share=value)
+
+
+def _parts(base: str) -> tuple[str, str]:
+    """(frontalizer, enhancement) of a base; the number of what stays may hold a point."""
+    found = _BASE.fullmatch(base)
+    if found is None:
+        name, _, enhancement = base.partition(".")
+        return name, enhancement
+    return found["frontalizer"], found["enhancement"] or ""
 
 
 @dataclass(frozen=True, order=True)
@@ -61,19 +107,29 @@ class Variant:
         return self.recipe in GATES or self.recipe == LEARNED
 
     @property
+    def is_template(self) -> bool:
+        """Whether several pictures are one template."""
+        return self.recipe in TEMPLATES
+
+    @property
     def prefix(self) -> str:
         """What stands before the colon, as it is written (``fuse_mean@0.3``); "" where there is none."""
         return self.name.partition(":")[0] if self.recipe else ""
 
     @property
     def frontalizer(self) -> str:
-        """The frontalizer of the base; "" for ``original``."""
-        return "" if self.base == ORIGINAL else self.base.partition(".")[0]
+        """The frontalizer of the base, with what stays (``tddfa@0.85``); "" for ``original``."""
+        return "" if self.base == ORIGINAL else _parts(self.base)[0]
+
+    @property
+    def turn(self) -> Turn | None:
+        """How much of the photograph's angle the frontalizer leaves; None for a frontal view, and for ``original``."""
+        return turn_of(self.frontalizer)[1]
 
     @property
     def enhancement(self) -> str:
         """The chain of enhancements of the base, ``none`` for the plain frontal; "" for ``original`` and for a frontalizer's name alone."""
-        return self.base.partition(".")[2]
+        return "" if self.base == ORIGINAL else _parts(self.base)[1]
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -107,8 +163,11 @@ def made(frontalizer: str, enhancement: str = PLAIN) -> str:
 
 
 def control_of(name: str) -> str:
-    """What a variant is held against: the same made of mirror images (``fuse_mean@0.3:mirror.none`` for a fusion, ``mirror.none`` for a frontal)."""
+    """What a variant is held against: the same made of mirror images (``fuse_mean@0.3:mirror.none`` for a fusion, ``mirror.none`` for a frontal); a
+    template against the same of the photographs (``template:original``)."""
     one = parse(name)
+    if one.is_template:
+        return f"{one.prefix}:{ORIGINAL}"
     return f"{one.prefix}:{MIRRORED}" if one.recipe else MIRRORED
 
 
@@ -124,10 +183,14 @@ def parse(name: str) -> Variant:
     if match is None or match["recipe"] not in RECIPES:
         raise BadConfig(f"derived variant '{name}': expected <recipe>:<variant> with a recipe of {', '.join(RECIPES)}")
     recipe, base = match["recipe"], match["base"]
-    if base == ORIGINAL or ":" in base:
+    if (base == ORIGINAL and recipe not in TEMPLATES) or ":" in base:
         raise BadConfig(f"derived variant '{name}': expected a plain variant after the colon (frontalizer.enhancement)")
     if recipe == MATCHED and not base.endswith(f".{PLAIN}"):
         raise BadConfig(f"derived variant '{name}': references are turned by a frontalizer alone, as in {MATCHED}:mesh.{PLAIN}")
+    if recipe == MATCHED and "@" in base:
+        raise BadConfig(
+            f"derived variant '{name}': references are turned to the probes' poses, so nothing stays of their own; leave @... out"
+        )
     number = _number(match["number"])
     if recipe in GATES:
         if number is None or not 0.0 <= number <= 180.0:

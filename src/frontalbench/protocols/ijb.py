@@ -14,7 +14,6 @@ unit length again. A picture without a face is left out of its medium; a templat
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from frontalbench.compare.listed import ErrorRate, Listed
 from frontalbench.compare.open_set import OpenSet
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
+from frontalbench.files import sheet
 from frontalbench.protocols.lists import read_lines
 from frontalbench.types import Bool, Float, Float32, Int
 
@@ -141,23 +141,13 @@ def _pairs(file: Path, known: set[int]) -> tuple[Int, Bool]:
 def _subjects(file: Path, known: set[int]) -> dict[int, str]:
     """Template -> subject; a line per picture, so templates repeat."""
     found: dict[int, str] = {}
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as handle:
-            reader = csv.DictReader(handle)
-            columns = {(column or "").strip().upper(): column for column in reader.fieldnames or []}
-            if not {"TEMPLATE_ID", "SUBJECT_ID"} <= set(columns):
-                raise BadInput(f"{file}: line 1: expected the columns TEMPLATE_ID and SUBJECT_ID, got {', '.join(columns) or 'nothing'}")
-            for row in reader:
-                word, subject = (row[columns[name]] or "" for name in ("TEMPLATE_ID", "SUBJECT_ID"))
-                (number,) = _numbers(file, reader.line_num, [word.strip()], "a template number in TEMPLATE_ID")
-                if number not in known:
-                    raise BadInput(f"{file}: line {reader.line_num}: template {number} has no pictures in the list of templates")
-                if found.setdefault(number, subject.strip()) != subject.strip():
-                    raise BadInput(
-                        f"{file}: line {reader.line_num}: template {number} is given to subject {subject} and to {found[number]}"
-                    )
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{file}: not a CSV file in UTF-8 ({error}); {_GET}") from None
+    for line, row in sheet.read(file, ["template_id", "subject_id"], expected="TEMPLATE_ID and SUBJECT_ID"):
+        subject = row["subject_id"]
+        (number,) = _numbers(file, line, [row["template_id"]], "a template number in TEMPLATE_ID")
+        if number not in known:
+            raise BadInput(f"{file}: line {line}: template {number} has no pictures in the list of templates")
+        if found.setdefault(number, subject) != subject:
+            raise BadInput(f"{file}: line {line}: template {number} is given to subject {subject} and to {found[number]}")
     if not found:
         raise BadInput(f"{file}: holds no templates; {_GET}")
     return found

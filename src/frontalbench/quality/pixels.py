@@ -15,12 +15,9 @@ import numpy as np
 from skimage.metrics import structural_similarity  # not its PSNR: that imports scipy.stats, most of a short job's start
 
 from frontalbench.errors import BadInput
+from frontalbench.geometry.oval import FACE_AXES, FACE_CENTRE
 from frontalbench.images import RGB
 from frontalbench.types import Bool, UInt8
-
-FACE_CENTRE = (56.0, 72.0)
-FACE_AXES = (36.0, 44.0)
-"""The face mask: an ellipse about the template's five points, x and y in pixels of the 112 x 112 crop; no hair, no background."""
 
 
 @dataclass(frozen=True)

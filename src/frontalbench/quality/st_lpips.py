@@ -8,6 +8,7 @@ and summed over the layers; 0 for the same crop, lower is more alike.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -57,11 +58,33 @@ class ShiftTolerant:
 
 def load(card: ModelCard, *, threads: int = 1) -> ShiftTolerant:
     """The measure of a card of family ``st_lpips`` (AlexNet trunk; no params). Raises :class:`~frontalbench.errors.WeightsMissing`."""
+    torch.set_num_threads(max(1, threads))
+    return ShiftTolerant(_network(card))
+
+
+def distance_to(card: ModelCard, device: torch.device, *, reduced: int = 1) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
+    """The distance over the whole crop with a gradient: crop (1, 3, S, S) in 0..255 -> (another of that size -> distance).
+
+    ``reduced``: both are averaged over squares of so many pixels first, which saves its square of the time.
+    """
+    network = _network(card).eval().requires_grad_(False).to(device)
+
+    def seen(crop: Tensor) -> list[Tensor]:
+        return network.features((functional.avg_pool2d(crop, reduced) if reduced > 1 else crop) / 127.5 - 1.0)
+
+    def to(first: Tensor) -> Callable[[Tensor], Tensor]:
+        with torch.no_grad():
+            there = seen(first)
+        return lambda second: torch.stack([one.mean() for one in network.maps(there, seen(second))]).sum()
+
+    return to
+
+
+def _network(card: ModelCard) -> Network:
     from frontalbench.weights import store
 
     Params(card).finish()
     path = store.fetch(card)
-    torch.set_num_threads(max(1, threads))
     network = checkpoints.unfilled(Network)
     checkpoints.fill(network, checkpoints.load(path), path)
-    return ShiftTolerant(network)
+    return network

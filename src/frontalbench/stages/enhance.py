@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from frontalbench import images, status, tables
-from frontalbench.enhance.base import Enhancement, Refused
+from frontalbench.enhance.base import Enhancement, Refused, apply, looks_at_photographs
 from frontalbench.enhance.drawn import Drawer, Drawn, Finisher, packed, unpacked
-from frontalbench.errors import BadInput, one_line, raise_if_memory_ran_out
+from frontalbench.errors import BadInput, Unreadable, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 from frontalbench.stages.common import PICTURES, Row, each_picture, failed, head, provenance, run_shard
@@ -31,19 +31,28 @@ def enhance_shard(
     make: Callable[[], Enhancement],
     *,
     after: str = "",
+    photographs: str | os.PathLike[str] | None = None,
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, int]:
     """Run an enhancement (or chain) over every picture of a shard; returns rows by status.
 
     ``after``: the steps of ``chain`` that have already been done to ``pictures``; ``make`` gives the others. Their seconds are added.
+    ``photographs``: the images that the pictures were made of, a table with the same ``image_id``s, for enhancements that look at them; their file is
+    read only then. Raises :class:`BadInput` where it is needed and was not given, and where a picture's photograph is not in it.
     """
     about = _about(chain, digest, threads, device, [pictures] if after else [])
-    record = provenance("enhance", [pictures], **about)
+    record = provenance("enhance", [pictures] if photographs is None else [pictures, photographs], **about)
+    beside = _Photographs(photographs)
 
     def work(enhancement: Enhancement, rows: list[Row]) -> list[Row]:
+        wanted = looks_at_photographs(enhancement)
+        if wanted and photographs is None:
+            raise BadInput(f"enhancement '{chain}' looks at the photographs that the pictures were made of; give --photographs")
+
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
-            outcomes = zip(places, enhancement.enhance(decoded), strict=True)
+            seen = beside.of([rows[i]["image_id"] for i in places]) if wanted else [None] * len(places)
+            outcomes = zip(places, apply(enhancement, decoded, seen), strict=True)
             return [_after(picture_row(rows[i], outcome), rows[i] if after else {}) for i, outcome in outcomes]
 
         return each_picture(rows, run)
@@ -146,3 +155,29 @@ def _tried(step: Callable[[], Any]) -> tuple[Any, str, str, float]:
         raise_if_memory_ran_out(error)
         return None, status.MODEL_ERROR, f"{type(error).__name__}: {one_line(error)}", 0.0
     return made, status.OK, "", time.perf_counter() - started
+
+
+class _Photographs:
+    """Photographs by the names of their pictures, asked for in the order of the shard: the file is read once, a few rows at a time."""
+
+    def __init__(self, path: str | os.PathLike[str] | None) -> None:
+        self._path = path
+        self._rows: Iterator[Row] = iter(()) if path is None else self._all(path)
+
+    @staticmethod
+    def _all(path: str | os.PathLike[str]) -> Iterator[Row]:
+        for rows in tables.iterate(path, PICTURES, batch=BATCH):
+            yield from rows
+
+    def of(self, names: Sequence[str]) -> list[RGB | None]:
+        """The photograph of each name, None where it cannot be read."""
+        found: list[RGB | None] = []
+        for name in names:
+            row = next((row for row in self._rows if row["image_id"] >= name), None)
+            if row is None or row["image_id"] != name:
+                raise BadInput(f"{self._path}: no row for image '{name}'; it belongs to another version of this shard, make it anew")
+            try:
+                found.append(images.decode(row["image"]) if row["status"] == status.OK else None)
+            except Unreadable:
+                found.append(None)
+        return found

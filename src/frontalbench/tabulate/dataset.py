@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from frontalbench.compare import bootstrap, groups, stats
+from frontalbench.compare import groups, stats
 from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import People
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT
@@ -21,9 +21,8 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """Bootstrap resamples, seed, default edges of the \\|yaw\\| bins in degrees."""
+    """Seed of random sign flips, default edges of the \\|yaw\\| bins in degrees."""
 
-    resamples: int = bootstrap.RESAMPLES
     seed: int = 0
     edges: tuple[float, ...] = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 

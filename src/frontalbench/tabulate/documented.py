@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from frontalbench.catalogue.pages import Parts, marks
 from frontalbench.quality import measures
 from frontalbench.tabulate.columns import CELL, TABLES, Column
 
 
-def parts() -> dict[tuple[str, str], str]:
-    """(first mark, last mark) -> Markdown of every table: the cell's columns, those of each table of a run, and the measures of quality."""
+def parts() -> Parts:
+    """Markdown of every table: the cell's columns, those of each table of a run, and the measures of quality."""
     made = {"the cell": _columns(CELL)}
     made |= {name: _table(columns) for name, columns in TABLES.items()}
     made["the measures"] = _measures()
-    return {marks(name): text for name, text in made.items()}
-
-
-def marks(name: str) -> tuple[str, str]:
-    """The marks before and behind the table ``name``."""
-    return f"<!-- columns of {name}: made by workflow/scripts/column_table.py -->", f"<!-- end of columns of {name} -->"
+    return {marks(f"columns of {name}"): text for name, text in made.items()}
 
 
 def _table(columns: Mapping[str, Column]) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from frontalbench.compare import feature
 from frontalbench.plan.grid import Cell
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.cards import ModelCard
 
 LEVELS = ("none", "contract", "real-weights", "golden")
 """Verification levels, weakest first."""
@@ -28,15 +31,19 @@ def models_of(cell: Cell) -> list[tuple[str, str]]:
 @dataclass(frozen=True)
 class Facts:
     """``trained_with``: (kind, name) -> backbones used inside its training; ``level``: (kind, name) -> verification level;
-    ``synthetic``: datasets of people who do not exist; ``edges``: dataset -> edges of its \\|yaw\\| bins."""
+    ``synthetic``: datasets of people who do not exist; ``edges``: dataset -> edges of its \\|yaw\\| bins; ``made_with``: dataset -> backbones
+    that took part in making its pictures."""
 
     trained_with: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     level: Mapping[tuple[str, str], str] = field(default_factory=dict)
     synthetic: frozenset[str] = frozenset()
     edges: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    made_with: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def leak(self, cell: Cell) -> bool:
-        """Whether the cell's backbone took part in training one of the models that made its pixels."""
+        """Whether the cell's backbone took part in making the dataset's pictures, or in training one of the models that made the cell's pixels."""
+        if cell.backbone in self.made_with.get(cell.dataset, frozenset()):
+            return True
         return any(cell.backbone in self.trained_with.get(model, frozenset()) for model in models_of(cell) if model[0] != "backbone")
 
     def verified(self, cell: Cell) -> str:
@@ -59,12 +66,20 @@ class Facts:
         }
 
 
+def same_networks(backbones: Iterable[ModelCard]) -> dict[str, frozenset[str]]:
+    """Backbone -> all backbones with a weight file of the same bytes, itself included."""
+    cards = list(backbones)
+    files = {card.name: {weight.sha256 for weight in card.weights.values() if weight.sha256} for card in cards}
+    return {name: frozenset(other for other, theirs in files.items() if own & theirs or other == name) for name, own in files.items()}
+
+
 def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | None = None) -> Facts:
     """Facts of the cells' cards; ``edges`` (dataset -> bin edges) come before those of the dataset cards. Raises :class:`BadConfig` when a card
     does not exist."""
     from frontalbench import datasets
     from frontalbench.catalogue import cards
 
+    same = same_networks(cards.all_cards("backbone"))
     trained: dict[tuple[str, str], frozenset[str]] = {}
     level: dict[tuple[str, str], str] = {}
     names: set[str] = set()
@@ -74,7 +89,12 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
         for kind, name in models_of(cell):
             if (kind, name) not in level and (kind != feature.KIND or name in maps):
                 card = cards.find(kind, name)
-                trained[kind, name] = frozenset(card.trained_with)
+                # Under any name: what is declared, the backbones that a card of pixels uses, and other cards of the same files.
+                looked = {
+                    *card.trained_with,
+                    *(used.name for used in card.used_cards() if used.kind == "backbone" and kind != feature.KIND),
+                }
+                trained[kind, name] = frozenset(looked).union(*(same.get(one, frozenset()) for one in looked))
                 said = str(card.data.get("verified", {}).get("level", LEVELS[0]))
                 # Where there are no weights, the tested contract is all there is to verify: it limits nothing.
                 level[kind, name] = LEVELS[-1] if said == "contract" and not card.weights and not card.uses else said
@@ -84,4 +104,5 @@ def from_cards(cells: Iterable[Cell], edges: Mapping[str, Sequence[float]] | Non
         level,
         frozenset(name for name, card in found.items() if card.data.get("synthetic")),
         {name: tuple((edges or {}).get(name, card.yaw_bins)) for name, card in found.items()},
+        {name: frozenset(card.data.get("made_with", ())) for name, card in found.items()},
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import bootstrap, groups, stats, verdict
+from frontalbench.compare import groups, jackknife, stats, verdict
 from frontalbench.compare.people import People, people_of
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
@@ -51,9 +51,7 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
                 continue
             head = facts.head(cell)
             standing = standing_notes(head)
-            found = groups.summarize_cell(
-                rows, original, is_original=cell.variant == ORIGINAL, bins=bins, resamples=settings.resamples, seed=settings.seed
-            )
+            found = groups.summarize_cell(rows, original, is_original=cell.variant == ORIGINAL, bins=bins, seed=settings.seed)
             whole = {(r["group"], r["subset"]): r for r in found if r["yaw_axis"] == "all"}
             if cell.variant == ORIGINAL:
                 angled_own = whole.get(("Angled vs GT", "own"), {}).get("mean", float("nan"))
@@ -212,9 +210,7 @@ def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
         if not found:
             continue
         part = np.flatnonzero(np.any([number > 0 for number in numbers], axis=0))
-        low, high = bootstrap.mean_intervals(
-            np.stack(sums, axis=1)[part], np.stack(numbers, axis=1)[part], resamples=settings.resamples, seed=settings.seed
-        )
+        low, high = jackknife.mean_intervals(np.stack(sums, axis=1)[part], np.stack(numbers, axis=1)[part])
         ranked = [row for row in found if not row["leak"] and row["n_images"]]
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.stack(sums, axis=1)[part] / np.stack(numbers, axis=1)[part]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import bootstrap
+from frontalbench.compare import jackknife
 from frontalbench.compare.people import people_of
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL, parse
@@ -182,5 +182,5 @@ def _interval(values: Float, subject: Words, settings: Settings) -> tuple[float,
     if len(names) < 2:
         return math.nan, math.nan, len(names)
     sums, numbers = np.bincount(code, values[here]).astype(np.float64), np.bincount(code).astype(np.float64)
-    low, high = bootstrap.mean_intervals(sums[:, None], numbers[:, None], resamples=settings.resamples, seed=settings.seed)
+    low, high = jackknife.mean_intervals(sums[:, None], numbers[:, None])
     return float(low[0]), float(high[0]), len(names)
