@@ -2,6 +2,7 @@
 """What the road through files and another environment costs: tddfa as it is against tddfa as a foreign system, same pictures, in turn.
 
   benchmarks/external.py --pictures 100 --rounds 3
+  benchmarks/external.py --processor               processor seconds instead, which neighbours disturb less: what 100 pictures cost more than 10
 
 Both write a whole shard of the synthetic people, by the functions that the workflow's jobs call. Left out is the start: loading the model on either
 side, and the start of the foreign process until its first picture is begun; it is printed beside. The machine's load is printed, too: with others at
@@ -13,8 +14,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from frontalbench import tables
@@ -32,14 +35,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--processor", action="store_true", help="processor seconds: of --pictures, less those of a tenth of them")
     args = parser.parse_args()
     native, stranger = cards.find("frontalizer", "tddfa"), cards.find("frontalizer", "tddfa_external")
+    if args.processor:
+        _processor(args.pictures, args.rounds, native, stranger)
+        return
     with tempfile.TemporaryDirectory() as name:
-        chosen = Path(name, "pictures")
-        chosen.mkdir()
-        every = sorted(PEOPLE.rglob("*.jpg"))
-        for i in range(args.pictures):
-            (chosen / f"{i:04d}.jpg").symlink_to(every[i % len(every)])
+        chosen = _people(Path(name, "pictures"), args.pictures)
         with folders.with_faces(chosen, "*", "scrfd_500m", threads=1, device="cpu") as (shard, faces, temporary):
             rounds = []
             for number in range(args.rounds):
@@ -59,6 +62,47 @@ def main() -> None:
         f"{args.pictures} pictures, the smallest of {args.rounds}: native {1000 * ours / args.pictures:.1f} ms, external"
         f" {1000 * theirs / args.pictures:.1f} ms, ratio {theirs / ours:.3f} (at most 1.15 wanted); same bytes: {same}"
     )
+
+
+def _people(folder: Path, number: int) -> Path:
+    """A folder of ``number`` photographs of the synthetic people."""
+    folder.mkdir()
+    every = sorted(PEOPLE.rglob("*.jpg"))
+    for i in range(number):
+        (folder / f"{i:04d}.jpg").symlink_to(every[i % len(every)])
+    return folder
+
+
+def _processor(pictures: int, rounds: int, native: cards.ModelCard, stranger: cards.ModelCard) -> None:
+    """Print the processor seconds of a picture on both roads. What a start costs, of either side's, is in ``few`` and ``many`` alike."""
+    few = pictures // 10
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        made = {}
+        for number in (few, pictures):
+            chosen = _people(Path(name, str(number)), number)
+            made[number] = stack.enter_context(folders.with_faces(chosen, "*", "scrfd_500m", threads=1, device="cpu"))
+        least: dict[tuple[str, int], float] = {}
+        for _ in range(rounds):
+            for number, (shard, faces, temporary) in made.items():
+                for road in ("native", "external"):
+                    before = _spent()
+                    if road == "native":
+                        frontalize_shard(shard, faces, temporary / "n.parquet", native, lambda: load_frontalizer(native))
+                    else:
+                        frontalize_external(shard, faces, temporary / "e.parquet", stranger, lambda: external.load(stranger))
+                    spent = _spent() - before
+                    least[road, number] = min(least.get((road, number), spent), spent)
+    each = {road: (least[road, pictures] - least[road, few]) / (pictures - few) for road in ("native", "external")}
+    starts = {road: least[road, few] - few * each[road] for road in each}
+    ratio = each["external"] / each["native"]
+    print(f"processor milliseconds of a picture ({pictures} less {few} pictures, least of {rounds} rounds), load {os.getloadavg()[0]:.1f}:")
+    print(f"native {1000 * each['native']:.1f}, external {1000 * each['external']:.1f}, ratio {ratio:.3f} (at most 1.15 wanted)")
+    print(f"start, in seconds: native {starts['native']:.1f}, external {starts['external']:.1f}")
+
+
+def _spent() -> float:
+    """Processor seconds so far, of this process and of those that it started and that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _native(shard: Path, faces: Path, out: Path, card: cards.ModelCard) -> float:

@@ -71,6 +71,9 @@ def both(
             (here, slow), (there, fast) = run(card, "cpu"), run(card, "cuda")
         except WeightsMissing:
             continue
+        except ModuleNotFoundError as error:
+            print(f"{card.kind + ' ' + card.name:28}left out: {error}")
+            continue
         distances.append(apart(here, there))
         print(f"{card.kind + ' ' + card.name:28}{slow:14.1f}{fast:9.1f}   {distances[-1]:.6f} {unit}", flush=True)
     return distances

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import dataclasses
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -63,7 +64,10 @@ def probes(shared: Path, part: str, people: int) -> list[tuple[str, str, Path, P
                 found.append(("FRLL", person, probe, reference))
     for folder in cfp(root, people) if odd else []:
         found.append(("CFP", folder.name, sorted((folder / "profile").glob("*.jpg"))[0], sorted((folder / "frontal").glob("*.jpg"))[0]))
-    return found
+    sets = [[row for row in found if row[0] == kind] for kind in ("FRLL", "CFP")]
+    return [
+        row for pair in itertools.zip_longest(*sets) for row in pair if row is not None
+    ]  # mixed: a run that was stopped has some of both
 
 
 def cfp(root: Path, people: int) -> list[Path]:
@@ -108,11 +112,9 @@ def measure(args: argparse.Namespace) -> None:
         writer = csv.writer(handle)
         if new:
             writer.writerow(HEADER)
-        for setting in args.settings:
-            told = dict(SETTINGS[setting])
-            card = cards.find("enhancement", str(told.pop("card", "identity_refine")))
-            model = identity_refine.load(dataclasses.replace(card, params={**card.params, **told}), threads=args.threads)
-            for kind, person, probe, _ in rows:
+        models = {setting: loaded(setting, args.threads) for setting in args.settings}
+        for kind, person, probe, _ in rows:
+            for setting, model in models.items():
                 if (kind, setting, probe.name) in done:
                     continue
                 photograph = images.decode(probe.read_bytes())
@@ -148,6 +150,13 @@ def measure(args: argparse.Namespace) -> None:
                     ]
                     writer.writerow(row)
                 handle.flush()
+
+
+def loaded(setting: str, threads: int) -> identity_refine.Refine:
+    """The enhancement of a setting."""
+    told = dict(SETTINGS[setting])
+    card = cards.find("enhancement", str(told.pop("card", "identity_refine")))
+    return identity_refine.load(dataclasses.replace(card, params={**card.params, **told}), threads=threads)
 
 
 def interval(values: Float, people: list[str]) -> str:

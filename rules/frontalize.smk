@@ -117,6 +117,52 @@ rule frontalize_external:
         " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
 
 
+# one frontal of all photographs of a person's session (cards of family multiview); people never lie in two shards
+rule frontalize_views:
+    input:
+        pictures="results/images/{dataset}/{shard}.parquet",
+        faces=lambda wildcards: grid.crops_path(
+            wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
+        ),
+        pose=lambda wildcards: grid.pose_path(
+            wildcards.dataset, ORIGINAL, wildcards.shard
+        ),
+        weights=lambda wildcards: PLAN.cards.receipt(
+            "frontalizer", wildcards.frontalizer
+        ),
+    output:
+        "results/frontals/{dataset}/{frontalizer}/{shard}.parquet",
+    log:
+        "logs/frontalize/{dataset}/{frontalizer}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/frontalize/{dataset}/{frontalizer}/{shard}.tsv"
+    wildcard_constraints:
+        frontalizer=PLAN.cards.multiview_pattern(),
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        gpu=lambda wildcards: PLAN.resources.gpus(wildcards.frontalizer),
+        mem_mb=lambda wildcards, attempt: attempt
+        * PLAN.resources.mem_mb(wildcards.frontalizer),
+        runtime=lambda wildcards, attempt: attempt
+        * PLAN.resources.minutes(
+            wildcards.frontalizer, wildcards.dataset, wildcards.shard
+        ),
+    params:
+        roles=lambda wildcards: PLAN.sources.roles(wildcards.dataset),
+        code=lambda wildcards: PLAN.reruns.code(
+            "views",
+            "frontalize_views.py",
+            ("frontalizer", wildcards.frontalizer),
+            schema="frontals",
+        ),
+    shell:
+        SCRIPT
+        + "frontalize_views.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
+        " --in {input.pictures:q} --faces {input.faces:q} --pose {input.pose:q} --out {output:q} 2> {log:q}"
+
+
 # Environments and repositories of the foreign systems of the grid, on a machine with a network; asked for by name, before a run:
 #   snakemake --cores 1 prepare_environments
 rule prepare_environments:
@@ -130,4 +176,4 @@ rule prepare_environments:
         + "prepare_environments.py {params.names} 2> {log:q} || (cat {log:q} >&2; exit 1)"
 
 
-ruleorder: take_delivery > frontalize_external > frontalize
+ruleorder: take_delivery > frontalize_external > frontalize_views > frontalize

@@ -8,6 +8,7 @@ rule site:
         figures=expand(rules.figures.output[0], dataset=PLAN.datasets),  # one job makes all of a dataset
         similarity=[str(cell.similarity) for cell in PLAN.cells],
         pictures=PLAN.selection().pictures(),
+        asked=PLAN.files.asked_tables(),
     output:
         directory(OWN.site),
     log:
@@ -22,11 +23,12 @@ rule site:
         figures=lambda wildcards: OWN.figures,
         cost=lambda wildcards, input: Path(input.cost[0]).parent,
         grid=PLAN.selection().to_json(),
+        asked=PLAN.files.asked_folders(),
         cards=PLAN.reruns.card_texts(),
         code=lambda wildcards: PLAN.reruns.summary_code("build_site.py"),
     shell:
         SCRIPT
-        + "build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} --out {output:q} > {log:q}"
+        + "build_site.py --grid {params.grid:q} --master {params.master:q} --figures {params.figures:q} --cost {params.cost:q} {params.asked} --out {output:q} > {log:q}"
 
 
 # snakemake --cores 1 where: the folders of this configuration

@@ -41,3 +41,4 @@ rule results:
         rules.cost.output,
         expand(rules.figures.output, dataset=PLAN.datasets),
         PLAN.files.examples(),
+        PLAN.files.asked_tables(),

@@ -32,6 +32,7 @@ rule turn_references:
     params:
         roles=lambda wildcards: PLAN.sources.roles(wildcards.dataset),
         edges=lambda wildcards: PLAN.sources.yaw_edges(wildcards.dataset),
+        made_of=lambda wildcards: PLAN.reruns.made_of(wildcards.frontalizer),
         code=lambda wildcards: PLAN.reruns.code(
             "turned",
             "turn_references.py",

@@ -25,6 +25,7 @@ from frontalbench.frontalize.base import View
 from frontalbench.frontalize.tddfa import TddfaFrontalizer
 from frontalbench.landmarks import face_landmarker, tddfa
 
+plain = [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
 cv2.setNumThreads(manifest["threads"])
 weights = {key: Path(path) for key, path in manifest["weights"].items()}
 network, basis, statistics = (weights[f"tddfa_mb1.{key}"] for key in ("model", "basis", "statistics"))
@@ -45,7 +46,7 @@ with (job / "out" / "status.jsonl").open("a", encoding="utf-8") as said:
             line |= {"reason": outcome.detail, "status": outcome.status}
         else:
             picture = cv2.cvtColor(outcome.image, cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(job / "out" / f"{asked['name']}.png"), picture, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+            cv2.imwrite(str(job / "out" / f"{asked['name']}.png"), picture, plain)
             line["ok"] = True
         said.write(json.dumps(line) + "\n")
         said.flush()

@@ -157,6 +157,14 @@ def add_folder_options(parser: argparse.ArgumentParser, *, out: str = "DIR", nee
     parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
 
 
+def add_decision_options(parser: argparse.ArgumentParser, *, threshold: str) -> None:
+    """What every command takes that says "the same person" of pictures; ``threshold``: the help of ``--threshold``."""
+    parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
+    parser.add_argument("--threshold", type=float, metavar="S", help=threshold)
+    parser.add_argument("--fmr", type=float, default=1e-3, metavar="RATE", help="share of strangers that may pass (default: 0.001)")
+    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your pictures")
+
+
 def positive(text: str) -> int:
     """An argparse type: a whole number above zero."""
     try:

@@ -336,6 +336,11 @@ def encode_png(image: RGB, *, level: int = 1) -> bytes:
     return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, level])
 
 
+def encode_png_raw(image: RGB) -> bytes:
+    """PNG bytes that are neither compressed nor filtered: for files that live for minutes; a fifth of the time, two to three times the size."""
+    return _encode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 0, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE])
+
+
 def encode_jpeg(image: RGB, *, quality: int = 92) -> bytes:
     """JPEG bytes of an RGB image, for people and pages (never between stages)."""
     return _encode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])

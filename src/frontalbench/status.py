@@ -23,14 +23,18 @@ MODEL_ERROR = "model_error"
 """The model failed on this image; ``detail`` carries the message."""
 NOT_DELIVERED = "not_delivered"
 """Of pictures made elsewhere: nobody delivered a result for this photograph."""
+TOO_FEW_VIEWS = "too_few_views"
+"""Of a frontalizer that needs several photographs of a person: this one stands alone."""
+VIEWS_DISAGREE = "views_disagree"
+"""Of such a frontalizer: this photograph shows somebody else than the person's others."""
 NO_REFERENCE = "no_reference"
 """In similarity tables only: a probe whose subject has no usable reference, so that there is nothing to compare it with."""
 
-FAILURE_TO_ACQUIRE = frozenset({UNREADABLE, NO_FACE, MODEL_ERROR, NOT_DELIVERED})
+FAILURE_TO_ACQUIRE = frozenset({UNREADABLE, NO_FACE, MODEL_ERROR, NOT_DELIVERED, TOO_FEW_VIEWS, VIEWS_DISAGREE})
 """Counted as failure to acquire (FTA): an image was there, no embedding came out of it."""
 
 CANNOT_RUN_HERE = frozenset({WEIGHTS_MISSING, ENVIRONMENT_MISSING, REPOSITORY_MISSING})
 """The model cannot run on this machine: no failure of an image."""
 
-ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, *CANNOT_RUN_HERE, MODEL_ERROR, NOT_DELIVERED})
+ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, *CANNOT_RUN_HERE, MODEL_ERROR, NOT_DELIVERED, TOO_FEW_VIEWS, VIEWS_DISAGREE})
 """What a row of a table of pictures can say."""

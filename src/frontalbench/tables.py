@@ -182,7 +182,7 @@ def with_record(schema: pa.Schema, provenance: Mapping[str, Any]) -> pa.Schema:
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
     """A Parquet file, its checksums verified as it is read; whatever is wrong with it becomes one :class:`BadInput`."""
-    try:
+    with _said_in_one_line(path):
         problem = footer.problem(path)
         if problem:
             raise pa.ArrowInvalid(problem)
@@ -190,6 +190,12 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[pq.ParquetFile]:
         # Not pre_buffer: that holds the whole file until the last row group has been read.
         with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             yield file
+
+
+@contextlib.contextmanager
+def _said_in_one_line(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; run the stage that writes it first") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
@@ -226,6 +232,17 @@ def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The provenance record of a table (empty when it has none). Raises :class:`BadInput` as :func:`read` does."""
     with _opened(path) as file:
         return _record(path, file.schema_arrow.metadata, METADATA_KEY)
+
+
+def identified(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any]]:
+    """(sha256 of the file's bytes, provenance record) of a table, which is opened once. Raises :class:`BadInput` as :func:`read` does."""
+    with _said_in_one_line(path), Path(path).open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        problem = footer.problem_in(handle)
+        if problem:
+            raise pa.ArrowInvalid(problem)
+        with pq.ParquetFile(handle) as file:
+            return digest, _record(path, file.schema_arrow.metadata, METADATA_KEY)
 
 
 def run_record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -5,6 +5,8 @@ Images have a name of their own, :data:`frontalbench.images.RGB`. Nothing is her
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import numpy.typing as npt
 
@@ -16,3 +18,6 @@ Bool = npt.NDArray[np.bool_]
 Words = npt.NDArray[np.str_]
 Objects = npt.NDArray[np.object_]
 """Texts of which some may be missing, or of which many are the same object."""
+
+StrPath = str | os.PathLike[str]
+"""A path as a caller may give it."""

@@ -42,7 +42,7 @@ rule figures:
 TOLD = {
     "datasets": ["toy"],
     "variants": list(made.VARIANTS),
-    "derived": [],
+    "derived": ["gate@30:mesh.none"],
     "detectors": ["scrfd_500m", "yunet"],
     "backbones": ["w600k_mbf", "sface"],
     "notices": {"toy": "research"},
@@ -102,6 +102,7 @@ def test_first_page_names_what_ran_and_whose_pictures_these_are(report: Path, tm
     for words in ("datasets: toy", "backbones: w600k_mbf, sface", "DeBruine_Lisa (CC BY 4.0)", "must not be published"):
         assert words in text
     assert "{'" not in text and "System Message" not in text
+    assert "gate@30:mesh.none" in text and "mailto:" not in text, "no address"
 
 
 def test_report_stays_small(report: Path) -> None:

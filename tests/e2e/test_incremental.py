@@ -188,3 +188,36 @@ def test_moving_the_folder_and_new_file_times_rerun_nothing(fresh: Fresh, tmp_pa
     for path in [*moved.glob("workflow/**/*.py"), *moved.glob("src/**/*.py"), *moved.glob("config/**/*"), *moved.glob("data/**/*.jpg")]:
         os.utime(path)
     assert Project(moved, dict(project.environment, PYTHONPATH=str(moved / "src"))).planned() == {}
+
+
+def test_results_copied_without_their_times_are_taken_as_they_are_after_one_touch(fresh: Fresh) -> None:
+    project = fresh()
+    before = project.tables()
+    made = sorted((project.folder / "results").rglob("*.parquet"))
+    by_time = ("--max-checksum-file-size", "0")  # as tables above 1 MB are known
+    now = max(path.stat().st_mtime for path in made)
+    for path in made:  # as `cp -r` leaves them: in the order of their names, not in the order in which they were made
+        os.utime(path, (now + 10, now + 10))
+        now += 10
+    assert models(project.planned(*by_time))
+    project.snakemake("--touch", *by_time)
+    assert project.planned(*by_time) == {}
+    assert project.tables() == before
+    assert project.planned() == {}
+
+
+def test_a_run_may_lie_somewhere_else_with_the_configuration_from_here_or_its_own(fresh: Fresh, tmp_path: Path) -> None:
+    project = fresh(results=False)
+    there = tmp_path / "scratch" / "a folder"
+    there.mkdir(parents=True)
+    elsewhere = ("--directory", str(there))
+    everything = project.planned(*elsewhere)
+    assert everything == project.planned()
+    project.snakemake(*elsewhere, "results/images/tiny/0000.parquet")
+    assert (there / "results" / "images" / "tiny" / "0000.parquet").is_file()
+    assert not (project.folder / "results").exists()
+    assert project.planned(*elsewhere).get("prepare") == everything["prepare"] - 1
+    (there / "config").mkdir()
+    own = yaml.safe_load((project.folder / "config" / "config.yaml").read_text())
+    (there / "config" / "config.yaml").write_text(yaml.safe_dump({**own, "frontalizers": ["identity"]}))
+    assert project.planned(*elsewhere)["detect"] < everything["detect"]

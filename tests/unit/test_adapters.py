@@ -55,9 +55,13 @@ def words(outcomes: list[Outcome]) -> list[str]:
 
 
 def test_every_adapter_is_tried_and_every_one_has_a_card() -> None:
-    assert sorted(path.name for path in ADAPTERS.iterdir()) == sorted([*NAMES, *OWN])
-    named = {card.data["external"]["adapter"] for card in cards.all_cards("frontalizer") if card.family == external.FAMILY}
-    assert named == {*NAMES, *OWN}
+    """Those of enhancements: tests/unit/test_enhance_package.py."""
+    named = {
+        kind: {card.data["external"]["adapter"] for card in cards.all_cards(kind) if card.family == external.FAMILY}
+        for kind in ("frontalizer", "enhancement")
+    }
+    assert named["frontalizer"] == {*NAMES, *OWN}
+    assert {path.name for path in ADAPTERS.iterdir()} == named["frontalizer"] | named["enhancement"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,6 +143,16 @@ def test_the_readme_lists_every_flag_with_its_official_default(name: str) -> Non
     for asset in said.assets:
         assert f"`{asset.file}`" in readme
     assert all(text in readme for text in (*said.accept, said.url, said.commit))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_readme_says_where_names_were_read_at_another_commit_than_is_fetched(name: str) -> None:
+    card = cards.find("frontalizer", name)
+    commit, spec = external.read(card).commit, command_line(name)
+    pinned = [commit, *(value for key, value in card.params.get("options", {}).items() if key.endswith("_commit"))]
+    read = [program["read_at"] for program in spec["programs"].values()] + ([spec["read_at"]] if "read_at" in spec else [])
+    other = bool(commit) and any(not any(one[:8] in at for one in pinned) for at in read)
+    assert (f"Fetched is `{commit[:8]}`; these names were read at another commit" in (ADAPTERS / name / "README.md").read_text()) == other
 
 
 def test_the_flags_that_a_run_passes_are_all_official() -> None:

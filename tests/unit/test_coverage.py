@@ -21,6 +21,14 @@ def coverage_script() -> object:
     return module
 
 
+def test_the_table_of_the_docs_is_that_of_the_kept_results() -> None:
+    script = coverage_script()
+    page = (ROOT / "docs" / "statistics.md").read_text()
+    results = script.read_results(script.RESULTS)  # type: ignore[attr-defined]
+    assert {row["world"] for row in results} == set(script.WORLDS), "every world was run"  # type: ignore[attr-defined]
+    assert script.into(page, script.table_of(results)) == page, "run benchmarks/coverage.py --table docs/statistics.md"  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("world", ["base", "lossy"])
 def test_the_quick_simulation_gives_the_intervals_of_the_tables(world: str) -> None:
     script = coverage_script()

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from frontalbench import status
-from frontalbench.datasets import biwi, listing
-from frontalbench.errors import BadInput
+from frontalbench.datasets import listing
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.stages import prepare
 from tests.unit import datasetkit as kit
@@ -154,13 +153,3 @@ def test_a_person_without_a_near_frontal_frame_is_reported(tmp_path: Path) -> No
     found = listing.scan(kit.card("biwi", root))
     assert {m.role for m in found.members} == {"probe"}
     assert any(line.startswith("F01: no frame with every angle below 5 degrees") for line in found.problems)
-
-
-def test_calibration_and_pose_errors_name_the_file(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"rgb\.cal: missing"):
-        biwi.read_calibration(tmp_path / "rgb.cal")
-    (tmp_path / "rgb.cal").write_text("1 2 3")
-    with pytest.raises(BadInput, match=r"rgb\.cal: expected 27 numbers"):
-        biwi.read_calibration(tmp_path / "rgb.cal")
-    with pytest.raises(BadInput, match=r"p\.txt: not there"):
-        biwi.read_pose(tmp_path / "p.txt")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -22,7 +24,8 @@ from frontalbench.external.job import Line, NoResult
 from frontalbench.external.settings import Wanted, read
 from frontalbench.frontalize.base import Outcome, View
 from frontalbench.frontalize.driver import Driver
-from tests.unit.externalkit import COPY, card, system, view
+from tests.project import ROOT
+from tests.unit.externalkit import COPY, adapter, card, system, view
 
 
 def words(outcomes: list[Outcome]) -> list[str]:
@@ -144,6 +147,59 @@ def test_nothing_that_a_system_started_outlives_it(tmp_path: Path) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(f"process {pid} still runs")
+
+
+def test_views_with_poses_of_their_own_are_one_start(tmp_path: Path) -> None:
+    body = "(job / 'out' / 'poses.json').write_text(json.dumps([p['pose']['yaw'] for p in manifest['pictures']]))\n" + COPY
+    stranger = system(tmp_path, body)
+    stranger.takes_target_pose = True
+    stranger._keep = tmp_path / "kept"
+    asked = [(view(1), (22.0, 0.0, 0.0)), (View(view().image, None), (22.0, 0.0, 0.0)), (view(2), (-45.0, 0.0, 0.0))]
+    outcomes = list(stranger.frontalize_each(asked))
+    assert words(outcomes) == [status.OK, status.NO_FACE, status.OK]
+    assert outcomes[2].image is not None and np.array_equal(outcomes[2].image, asked[2][0].image)
+    (told,) = (tmp_path / "kept").glob("*/out/poses.json")
+    assert json.loads(told.read_text()) == [22.0, -45.0]
+
+
+def test_a_job_that_is_killed_outright_takes_the_foreign_system_and_what_it_started_with_it(tmp_path: Path) -> None:
+    body = """
+    import subprocess
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
+    (job / "pids").write_text(f"{os.getpid()} {child.pid}")
+    time.sleep(300)
+    """
+    place = tmp_path / "project"
+    adapter(place, body)
+    program = f"""
+import sys; from pathlib import Path
+from tests.unit.externalkit import HEAD, card, system, view
+import textwrap
+stranger = system(Path({str(place)!r}), {textwrap.dedent(body)!r})
+stranger._keep = Path({str(tmp_path / "kept")!r})
+stranger.frontalize([view()])
+"""
+    ours = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT)])}
+    )
+    try:
+        told = _until(lambda: next((path for path in tmp_path.glob("kept/*/pids") if path.read_text()), None))
+        found = [psutil.Process(int(pid)) for pid in told.read_text().split()]
+    finally:
+        ours.kill()
+        ours.wait()
+    _, alive = psutil.wait_procs(found, timeout=20)
+    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def _until(look: Callable[[], Path | None], seconds: float = 60) -> Path:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = look()
+        if found is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not come")
 
 
 def test_a_system_that_lingers_after_its_last_picture_costs_nothing(tmp_path: Path) -> None:

@@ -159,3 +159,35 @@ def test_a_sweep_agrees_with_the_cells_of_its_gates(tmp_path: Path) -> None:
     gain = identity(plain) - identity(original)
     (step,) = gates.sweep([original[name]["yaw"] for name in probes], gain, [original[name]["subject"] for name in probes], [40.0])  # type: ignore[arg-type]
     assert step.gain == pytest.approx((identity(rows_of(world, "gate@40:turned.none")) - identity(original)).mean(), abs=1e-6)
+
+
+def test_the_tables_and_the_figure_say_what_a_gate_turned_and_whether_its_chances_came_true(tmp_path: Path) -> None:
+    from frontalbench.figures import plots, series
+
+    rng = np.random.default_rng(3)
+    rows = [image(f"{p:02}_r", f"{p:02}", "reference", yaw=0.0, pose_source="ground_truth") for p in range(40)]
+    rows += [
+        image(f"{p:02}_p{i}", f"{p:02}", "probe", yaw=float(rng.uniform(-90, 90)), pose_source="ground_truth")
+        for p in range(40)
+        for i in range(6)
+    ]
+    world = World(tmp_path, rows)
+    original, frontal, gated = (world.cell(name).similarity for name in ("original", "turned.none", "gate_learned:turned.none"))
+    turned, chance = gates.decided(gated.column("detail").to_pylist())
+    probes = np.array(gated.column("role").to_pylist()) == "probe"
+    assert np.isfinite(chance[probes]).all() and (turned[probes] == (chance[probes] >= 0.5)).mean() > 0.99  # the words have four digits
+    found = series.reliability(original, gated, frontal)
+
+    def margin(table: object) -> np.ndarray:
+        return np.array(table.column("genuine").to_pylist(), float) - np.array(table.column("impostor").to_pylist(), float)  # type: ignore[attr-defined]
+
+    better = (margin(frontal) - margin(original))[probes] > 0
+    assert found.brier == pytest.approx(float(((chance[probes] - better) ** 2).mean()), abs=1e-6)
+    assert sum(one.n for one, _ in found.bins) == 240
+    for one, share in found.bins:
+        inside = (chance[probes] >= one.low) & (chance[probes] < one.high)
+        assert (one.n, share.mean) == (int(inside.sum()), pytest.approx(better[inside].mean()))
+    drawn = plots.gate_calibration({"gate_learned:turned.none": found})
+    marks = drawn.axes[0].lines[-1]
+    assert list(marks.get_ydata()) == pytest.approx([one.found for one, _ in found.bins])
+    assert f"Brier score {found.brier:.3f}" in drawn.axes[0].get_title("left")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,9 @@ def test_references_that_cannot_be_turned_are_a_failure_of_the_method(tmp_path: 
         near = abs(row["yaw"]) < 20
         assert rows[row["image_id"]]["status"] == ("ok" if near else "model_error")
         assert ("could be turned" in rows[row["image_id"]]["detail"]) == (not near)
-    world.lost = dict.fromkeys(world.at, "weights_missing")
-    assert {r["status"] for r in world.matched().similarity.to_pylist()} == {"weights_missing"}
+    for word in sorted(status.CANNOT_RUN_HERE):
+        world.lost = dict.fromkeys(world.at, word)
+        assert {r["status"] for r in world.matched().similarity.to_pylist()} == {word}
 
 
 class Painter:
@@ -166,6 +167,18 @@ def test_the_first_references_are_turned_to_the_probes_angles_only(turn: Callabl
     for row in rows:
         yaw = derived.split_turned_id(row["image_id"])[1]
         assert row["status"] == "ok" and images.decode(row["image"])[0, 0, 0] == 100 + yaw
+
+
+def test_a_frontalizer_whose_start_is_dear_is_asked_once_for_everything(turn: Callable[..., list[dict[str, Any]]]) -> None:
+    class Dear(Painter):
+        starts = 0
+
+        def frontalize_each(self, asked: Iterable[tuple[View, tuple[float, float, float]]]) -> Iterator[Outcome]:
+            Dear.starts += 1
+            return iter([outcome for view, pose in list(asked) for outcome in self.frontalize([view], pose)])
+
+    assert [{**row, "seconds": 0} for row in turn("mesh", Dear)] == [{**row, "seconds": 0} for row in turn("mesh", Painter)]
+    assert Dear.starts == 1
 
 
 def test_missing_weights_and_frontalizers_without_a_target_pose(turn: Callable[..., list[dict[str, Any]]]) -> None:

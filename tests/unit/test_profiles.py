@@ -42,7 +42,9 @@ def test_every_rule_of_a_cluster_asks_for_more_memory_when_it_is_tried_again(
     local = set(re.findall(r"\w+", "".join(listed))) | {name for name, text in rules.items() if "localrule: True" in text}
     assert profile["retries"] >= 1
     by_card = {name for name, text in rules.items() if re.search(r"mem_mb=lambda wildcards, attempt: attempt\s+\* PLAN", text)}
-    assert by_card == {"frontalize", "frontalize_external", "turn_references"} and not by_card & set(profile["set-resources"])
+    assert by_card == {"frontalize", "frontalize_external", "frontalize_views", "turn_references"} and not by_card & set(
+        profile["set-resources"]
+    )
     assert all(re.search(r"runtime=lambda wildcards, attempt: attempt\s+\* PLAN", rules[name]) for name in by_card)
     for name in sorted(set(rules) - local - by_card):
         asked = str(profile["set-resources"].get(name, {}).get("mem_mb", ""))
@@ -108,6 +110,7 @@ def test_every_rule_whose_script_may_use_a_gpu_says_how_many_were_counted_for_it
         "measure_pose",
         "frontalize",
         "frontalize_external",
+        "frontalize_views",
         "enhance",
         "draw_faces",
         "turn_references",

@@ -22,7 +22,7 @@ from sklearn.metrics.pairwise import polynomial_kernel
 
 from frontalbench import images, tables
 from frontalbench.catalogue import cards, families
-from frontalbench.compare.bootstrap import mean_intervals
+from frontalbench.compare.jackknife import mean_intervals
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB

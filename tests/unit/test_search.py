@@ -13,6 +13,7 @@ import pytest
 
 from frontalbench import tables
 from frontalbench.compare import lineup, open_set
+from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.tabulate import search
@@ -126,12 +127,46 @@ def test_what_is_missing_is_one_line(results: tuple[Path, World], tmp_path: Path
         search.search_results(folder)
 
 
-def test_the_command_writes_three_tables(results: tuple[Path, World], project_root: Path) -> None:
+def test_the_command_writes_its_tables(results: tuple[Path, World], project_root: Path) -> None:
     folder, _ = results
     script = project_root / "workflow" / "scripts" / "search_results.py"
     done = subprocess.run([sys.executable, script, folder, "--draws", "3"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for name, columns in (("open_set", search.OPEN_SET), ("lineup", search.LINEUP), ("thresholds", search.THRESHOLDS)):
+    for name, columns in (("open_set", search.OPEN_SET), ("lineup", search.LINEUP), ("thresholds", search.THRESHOLDS), ("det", search.DET)):
         with (folder / "search" / f"{name}.csv").open() as handle:
             reader = csv.DictReader(handle)
             assert tuple(reader.fieldnames or ()) == columns and len(list(reader)) >= 3
+
+
+def test_a_search_with_templates_enrols_templates(results: tuple[Path, World]) -> None:
+    folder, world = results
+    cell = world.cell("template:turned.none")
+    where = folder / "similarity" / "toy" / "template:turned.none" / "scrfd_500m"
+    tables.write(where / "sface.parquet", cell.similarity)
+    tables.write(where / "sface.scores.parquet", cell.scores)
+    rows = {row["variant"]: row for row in search.search_results(folder, draws=3).open_set if row["fpir_target"] == 0.1}
+    # one reference each, and every probe a recording of its own: the template is the picture itself
+    assert rows["template:turned.none"]["fnir"] == pytest.approx(rows["turned.none"]["fnir"])
+
+
+def test_a_det_curve_falls_and_its_points_are_those_of_the_scores(results: tuple[Path, World]) -> None:
+    folder, _ = results
+    curve = [row for row in search.search_results(folder, draws=2).det if row["variant"] == "original"]
+    genuine, impostors = pair_scores.from_table(
+        tables.read(folder / "similarity" / "toy" / "original" / "scrfd_500m" / "sface.scores.parquet", pair_scores.SCORES)
+    )
+    assert len(curve) >= 8 and min(row["fmr_target"] for row in curve) * impostors.n >= 1
+    for row in curve:
+        assert row["fnmr"] == pytest.approx(float((genuine.scores < row["threshold"]).mean()))
+        assert row["fnmr_low"] <= row["fnmr"] <= row["fnmr_high"]
+    misses = [row["fnmr"] for row in sorted(curve, key=lambda row: row["fmr_target"])]
+    assert misses == sorted(misses, reverse=True)
+
+
+def test_a_run_whose_judge_gave_no_embedding_is_left_out_with_a_note(results: tuple[Path, World], tmp_path: Path) -> None:
+    folder, world = results
+    world.failed["original"] = {row["image_id"]: "weights_missing" for row in world.rows}
+    for path in world.embeddings("original"):
+        shutil.copy(path, folder / "embeddings" / "toy" / "original" / "scrfd_500m" / "sface" / path.name)
+    found = search.search_results(folder, variants=["turned.none"], draws=2)
+    assert found.open_set == [] and found.notes == ["toy, scrfd_500m + sface: left out; no reference has an embedding"]

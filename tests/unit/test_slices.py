@@ -39,7 +39,8 @@ def results(tmp_path: Path) -> tuple[Path, World]:
 
 
 def run(folder: Path, by: str) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
-    return slices.of_results(folder / "results", by, index=folder / "index.csv")
+    found = slices.of_results(folder / "results", by, indexes=[folder / "index.csv"])
+    return found.slices, found.pairs
 
 
 def test_a_slice_is_the_mean_of_its_own_pictures(results: tuple[Path, World]) -> None:
@@ -117,7 +118,7 @@ def test_what_is_no_slice_is_one_line(results: tuple[Path, World], by: str, text
     if text is not None:
         (folder / "index.csv").write_text(text)
     with pytest.raises(BadInput, match=said) as caught:
-        slices.of_results(folder / "results", by, index=None if by == "pitch" else folder / "index.csv")
+        slices.of_results(folder / "results", by, indexes=[] if by == "pitch" else [folder / "index.csv"])
     assert "\n" not in str(caught.value)
 
 
@@ -127,7 +128,7 @@ def test_a_name_is_no_slice(results: tuple[Path, World]) -> None:
     tables.write(folder / "more" / "similarity" / "toy" / "original" / "d" / "b.parquet", many.cell().similarity)
     (folder / "index.csv").write_text("image,name\n" + "".join(f"{row['image_id']},{row['subject']}\n" for row in many.rows))
     with pytest.raises(BadInput, match="62 different values; a slice is one of few"):
-        slices.of_results(folder / "more", "name", index=folder / "index.csv")
+        slices.of_results(folder / "more", "name", indexes=[folder / "index.csv"])
 
 
 def test_the_command_writes_both_tables(results: tuple[Path, World], project_root: Path) -> None:

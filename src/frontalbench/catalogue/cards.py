@@ -332,11 +332,11 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
         lines.append("delivered: missing; a card of family made_elsewhere names the folder of results and who made them")
     if not elsewhere and "delivered" in data:
         lines.append("delivered: only for frontalizers of family made_elsewhere; leave it out")
-    foreign = kind == "frontalizer" and data.get("family") == "external"
+    foreign = kind in ("frontalizer", "enhancement") and data.get("family") == "external"
     if foreign and "external" not in data:
         lines.append("external: missing; a card of family external names the adapter of its system")
     if not foreign and "external" in data:
-        lines.append("external: only for frontalizers of family external; leave it out")
+        lines.append("external: only for frontalizers and enhancements of family external; leave it out")
     verified = data.get("verified")
     level = verified.get("level") if isinstance(verified, Mapping) else None
     weights = data.get("weights")

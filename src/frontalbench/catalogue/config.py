@@ -24,6 +24,14 @@ class Statistics:
 
 
 @dataclass(frozen=True)
+class Search:
+    """Open-set search: how many galleries are drawn (0: none of it is made), and which share of the people each holds."""
+
+    draws: int
+    enrolled: float
+
+
+@dataclass(frozen=True)
 class Quality:
     """Which measures of picture quality are taken, on the crops of which detector."""
 
@@ -61,6 +69,8 @@ class Config:
     derived: tuple[str, ...]
     quality: Quality
     statistics: Statistics
+    search: Search
+    slices: tuple[str, ...]
     examples: int
 
 
@@ -102,6 +112,8 @@ def parse(data: Any, *, npm: bool, where: str = "config", layers: Sequence[Any] 
         derived=tuple(_unique(data["derived"])),
         quality=Quality(tuple(_unique(data["quality"]["measures"])), data["quality"].get("detector", data["locator"])),
         statistics=Statistics(data["statistics"]["resamples"], data["statistics"]["seed"]),
+        search=Search(data["search"]["draws"], data["search"]["enrolled"]),
+        slices=tuple(_unique(data["slices"])),
         examples=data["examples"],
     )
 

@@ -23,6 +23,8 @@ ADAPTERS = "adapters"
 PROGRAM = "run.py"
 REQUIREMENTS = "requirements.txt"
 CONDA = "environment.yaml"
+BUILD = "build-requirements.txt"
+"""What must be installed before the requirements, which are then built beside it: for packages whose setup asks for what it is built for."""
 SPOKEN = "command_line.yaml"
 """What the official command line knows: for the README and the contract test, so it changes no picture."""
 TO_BE_PINNED = "to be pinned by you"
@@ -68,6 +70,12 @@ class External:
         return path if path.is_file() else None
 
     @property
+    def build(self) -> Path | None:
+        """The list that is installed before :attr:`requirements`; None where the adapter has none."""
+        path = self.folder / BUILD
+        return path if path.is_file() else None
+
+    @property
     def conda(self) -> Path | None:
         """The description of a conda environment; None where the adapter has none."""
         path = self.folder / CONDA
@@ -80,7 +88,7 @@ class External:
 
     def environment_digest(self) -> str:
         """sha256 (hex) of the files that describe the environment."""
-        return _digest(path for path in (self.requirements, self.conda) if path is not None)
+        return _digest(path for path in (self.build, self.requirements, self.conda) if path is not None)
 
     def digest(self) -> str:
         """sha256 (hex) of everything that decides a picture beside the card: the commit, the environment's files, the adapter's bytes.

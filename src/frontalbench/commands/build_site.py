@@ -13,7 +13,7 @@ from frontalbench import cli
 from frontalbench.figures import inputs
 from frontalbench.plan import grid
 from frontalbench.site import build, master
-from frontalbench.tabulate import cost
+from frontalbench.tabulate import asked, cost
 
 
 def main() -> int:
@@ -26,6 +26,8 @@ def main() -> int:
         "--figures", type=Path, metavar="DIR", help="folder of the figures (a folder per dataset), to be shown on the pages"
     )
     parser.add_argument("--cost", type=Path, metavar="DIR", help="folder of the cost tables, to be shown on the pages")
+    parser.add_argument("--search", type=Path, metavar="DIR", help="folder of the tables of the search, for a page of their own")
+    parser.add_argument("--slices", type=Path, metavar="DIR", help="folder of the tables of slices, for a page of their own")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--in", dest="files", nargs="+", default=[], metavar="FILE", help="tables of the run, for the probe browser (@FILE: one per line)"
@@ -49,6 +51,8 @@ def main() -> int:
         figures=arguments.figures,
         costs=cost.read(arguments.cost) if arguments.cost else {},
         people=arguments.people,
+        search=asked.read(arguments.search, asked.SEARCH) if arguments.search else {},
+        slices=asked.read(arguments.slices, asked.SLICES) if arguments.slices else {},
     )
     written = site.build()
     print(f"{len(written)} files in {arguments.out}; open {arguments.out / 'index.html'}")

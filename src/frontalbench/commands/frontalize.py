@@ -2,30 +2,41 @@
 
 On a folder:   frontalize.py --model mesh --in data/Angle_pre --out results/frontal/images
 On a shard:    frontalize.py --model mesh --in images.parquet --faces crops.parquet --out frontals.parquet
+On a clip:     frontalize.py --model tddfa --in clip.mp4 --out clip_front.mp4
 Self-test:     frontalize.py --model liveportrait --selftest
 
 A folder becomes a folder of frontal views (PNG) and rows.csv with one row per picture, failures included. Keep rows.csv beside the pictures: the
-commands that come after read which photograph each view is of, how it has to be aligned, and what failed.
+commands that come after read which photograph each view is of, how it has to be aligned, and what failed. A card of family multiview
+makes one view of all pictures in a person's folder, and writes it under each one's name.
+A clip (mp4, mov, avi, mkv, webm, gif) becomes a clip, and clip_front.mp4.csv has a row per frame (docs/sequences.md).
 The self-test asks whether the model's weights behave as they should: a line per check, exit code 1 when one fails. It takes two shipped pictures of a
 synthetic person, or those of --in.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from frontalbench import cli
 from frontalbench.catalogue import cards
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.external import FAMILY
+from frontalbench.detect import load_detector
 from frontalbench.detect.yaw_alignment import KEY
+from frontalbench.embed import load_backbone
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
-from frontalbench.plain import folders
+from frontalbench.frontalize.multiview import FAMILY as MULTIVIEW
+from frontalbench.plain import clips, folders
+from frontalbench.sequences import video
 from frontalbench.stages.external import frontalize_external
 from frontalbench.stages.frontalize import frontalize_shard
+from frontalbench.stages.views import frontalize_views
 from frontalbench.weights import foreign
 
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
@@ -38,6 +49,12 @@ def main() -> int:
     cli.add_folder_options(parser, needed=False)
     parser.add_argument("--faces", type=Path, metavar="FILE", help="crops table of the same shard (with a shard only)")
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector that finds the face in a folder's pictures")
+    parser.add_argument("--every", type=cli.positive, default=1, metavar="N", help="of a clip take every N-th frame (default: 1)")
+    parser.add_argument("--from", dest="first", type=float, default=0.0, metavar="SECONDS", help="of a clip: where to begin")
+    parser.add_argument("--to", dest="last", type=float, metavar="SECONDS", help="of a clip: where to end")
+    parser.add_argument(
+        "--judge", default="", metavar="NAME", help="of a clip: the backbone that says whether every frame keeps the person"
+    )
     parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -61,7 +78,10 @@ def main() -> int:
 
     if args.source is None or args.out is None:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
-    turn: Callable[..., dict[str, int]] = frontalize_external if card.family == FAMILY else frontalize_shard
+    if video.is_clip(args.source):
+        return _clip(args, card, load, machine)
+    ways: dict[str, Callable[..., dict[str, int]]] = {FAMILY: frontalize_external, MULTIVIEW: frontalize_views}
+    turn = ways.get(card.family, frontalize_shard)
     if folders.is_shard(args.source):
         return cli.report(turn(args.source, folders.faces_of_shard(args.source, args.faces), args.out, card, load, **machine))
     folders.need_weights(card)
@@ -76,4 +96,24 @@ def main() -> int:
             f"note: what {card.name} changes is the crop around the face: extract_embeddings.py and preprocess.py make it, as long as "
             f"{args.out / folders.ROWS} lies beside the pictures\n"
         )
+    return cli.report(counts)
+
+
+def _clip(args: argparse.Namespace, card: ModelCard, load: Callable[[], Frontalizer], machine: dict[str, Any]) -> int:
+    """Turn the faces of a clip."""
+    if card.family in (FAMILY, MULTIVIEW):
+        raise BadInput(f"frontalizer '{card.name}' does not turn single frames, so it takes no clip; one of mesh, tddfa does")
+    detector = cards.find("detector", args.detector)
+    named = [cards.find("backbone", args.judge)] if args.judge else []
+    folders.need_weights(card, detector, *named)
+    finder = load_detector(detector, device=args.device)
+    judge = clips.Judge(finder, load_backbone(named[0], **machine)) if named else None
+
+    def watched(frames: Iterable[video.Frame], label: str) -> Iterable[video.Frame]:
+        return cli.progress(frames, label=label, unit="frame")
+
+    span = {"every": args.every, "first": args.first, "last": args.last}
+    counts, notes = clips.frontalize_clip(args.source, args.out, finder, load(), judge=judge, progress=watched, **span)
+    for note in notes:
+        sys.stderr.write(f"note: {note}\n")
     return cli.report(counts)

@@ -20,13 +20,15 @@ from frontalbench.weights import foreign
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("names", nargs="*", metavar="CARD", help="frontalizer cards of family external (default: all)")
+    parser.add_argument("names", nargs="*", metavar="CARD", help="cards of family external (default: all)")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--conda", action="store_const", const=True, help="conda environments, where the adapter has an environment.yaml")
     kind.add_argument("--venv", dest="conda", action="store_const", const=False, help="virtual environments alone")
     parser.add_argument("--check", action="store_true", help="make nothing")
     args = parser.parse_args()
-    found = [cards.find("frontalizer", name) for name in args.names] or [c for c in cards.all_cards("frontalizer") if c.family == FAMILY]
+    foreign_cards = [card for kind in ("frontalizer", "enhancement") for card in cards.all_cards(kind) if card.family == FAMILY]
+    known = {card.name: card for card in foreign_cards}
+    found = [known.get(name) or cards.find("frontalizer", name) for name in args.names] or foreign_cards
     worst = cli.EXIT_OK
     for card in found:
         if args.check:

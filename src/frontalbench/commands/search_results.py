@@ -5,7 +5,8 @@ frontalbench search results --dataset frll --variant mesh.none gate@30:mesh.none
 
 Nothing is computed anew but similarities: embeddings are read from the folder of results. Written: open_set.csv (FNIR at FPIR 10, 1 and 0.1 %,
 one half of the people enrolled in every draw), lineup.csv (share of line-ups of six that are chosen rightly, and its difference to the photographs by
-picture), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself). docs/search.md explains every column.
+picture), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself), det.csv (FNMR
+against FMR with its interval). docs/search.md explains every column.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from frontalbench import cli
 from frontalbench.compare import open_set
 from frontalbench.files import atomic
+from frontalbench.plan.grid import Selection
 from frontalbench.tabulate import search
 from frontalbench.tabulate.write import csv_rows
 
@@ -24,6 +26,7 @@ def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/search)")
+    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
     parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
     parser.add_argument("--variant", nargs="+", default=[], metavar="NAME", help="only these variants (the photographs always)")
     parser.add_argument("--draws", type=cli.positive, default=open_set.DRAWS, metavar="N", help=f"galleries (default: {open_set.DRAWS})")
@@ -39,13 +42,20 @@ def main() -> int:
     if not 0.0 < args.enrolled < 1.0:
         parser.error(f"--enrolled {args.enrolled:g}: expected a share between 0 and 1")
     found = search.search_results(
-        args.results, datasets=args.dataset, variants=args.variant, draws=args.draws, enrolled=args.enrolled, seed=args.seed
+        args.results,
+        grid=Selection.from_json(args.grid) if args.grid else None,
+        datasets=args.dataset,
+        variants=args.variant,
+        draws=args.draws,
+        enrolled=args.enrolled,
+        seed=args.seed,
     )
     out = args.out or args.results / "search"
     for name, columns, rows in (
         ("open_set.csv", search.OPEN_SET, found.open_set),
         ("lineup.csv", search.LINEUP, found.lineup),
         ("thresholds.csv", search.THRESHOLDS, found.thresholds),
+        ("det.csv", search.DET, found.det),
     ):
         atomic.write_text(out / name, csv_rows(columns, rows))
         sys.stdout.write(f"{out / name}: {len(rows)} rows\n")

@@ -30,7 +30,6 @@ def main() -> int:
         "--out", type=Path, metavar="DIR", help="folder for the tables and the picture (default: similarity_A_B, by their names)"
     )
     parser.add_argument("--backbone", nargs="+", default=[], metavar="NAME", help="backbone cards (default: all that are on this machine)")
-    parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
     parser.add_argument(
         "--policy", choices=sorted(POLICIES), default=DEFAULT_POLICY, help=f"which face of several (default: {DEFAULT_POLICY})"
     )
@@ -41,12 +40,8 @@ def main() -> int:
         metavar="RULE",
         help="where the person stands in a name: top_folder, folder, name, or a regular expression with a group (default: the first folder)",
     )
-    parser.add_argument(
-        "--fmr", type=float, default=similarity.FMR, metavar="RATE", help="share of strangers that may pass (default: 0.001)"
-    )
-    parser.add_argument("--threshold", type=float, metavar="S", help="your threshold, for one backbone (default: from the strangers in A)")
+    cli.add_decision_options(parser, threshold="your threshold, for one backbone (default: from the strangers in A)")
     parser.add_argument("--master", default="", metavar="DIR", help="tables of a run, for thresholds where A has too few people")
-    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your pictures")
     parser.add_argument("--trained-with", nargs="+", default=[], metavar="NAME", help="backbones that took part in training what made B")
     parser.add_argument("--worst", type=int, default=12, metavar="N", help="how many pairs the picture shows, 0 for none (default: 12)")
     cli.add_machine_options(parser)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.files import atomic
+from frontalbench.plan.grid import Selection
 from frontalbench.tabulate import slices
 from frontalbench.tabulate.write import csv_rows
 
@@ -21,14 +22,24 @@ from frontalbench.tabulate.write import csv_rows
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
-    parser.add_argument("--by", required=True, metavar="COLUMN", help="a column of the table, or pitch, or yaw")
-    parser.add_argument("--index", type=Path, metavar="CSV", help="the dataset's table; its column `image` names the pictures")
+    parser.add_argument("--by", required=True, nargs="+", metavar="COLUMN", help="columns of the table, or pitch, or yaw")
+    parser.add_argument(
+        "--index",
+        action="append",
+        default=[],
+        metavar="[DATASET=]CSV",
+        help="the dataset's table; its column `image` names the pictures (several datasets: once for each, DATASET=CSV)",
+    )
+    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
     parser.add_argument("--dataset", default="", metavar="NAME", help="only this dataset")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/slices)")
     args = parser.parse_args()
-    found = slices.of_results(args.results, args.by, index=args.index, dataset=args.dataset)
+    grid = Selection.from_json(args.grid) if args.grid else None
+    found = slices.of_results(args.results, args.by, indexes=args.index, dataset=args.dataset, grid=grid)
     out = args.out or args.results / "slices"
-    for name, columns, rows in (("slices.csv", slices.SLICES, found[0]), ("slice_pairs.csv", slices.PAIRS, found[1])):
+    for name, columns, rows in (("slices.csv", slices.SLICES, found.slices), ("slice_pairs.csv", slices.PAIRS, found.pairs)):
         atomic.write_text(out / name, csv_rows(columns, rows))
         sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
+    for note in found.notes:
+        sys.stderr.write(f"note: {note}\n")
     return cli.EXIT_OK

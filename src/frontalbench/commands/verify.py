@@ -21,9 +21,7 @@ def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("first", type=Path, metavar="PICTURE", help="one picture")
     parser.add_argument("second", type=Path, metavar="PICTURE", help="the other picture")
-    parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
     parser.add_argument("--backbone", default="w600k_mbf", metavar="NAME", help="backbone card (default: w600k_mbf)")
-    parser.add_argument("--threshold", type=float, metavar="S", help="similarity from which on it is the same person")
     parser.add_argument(
         "--master",
         type=Path,
@@ -31,8 +29,7 @@ def main() -> int:
         metavar="DIR",
         help="tables of a run, or their folder while there is one run (default: results/master)",
     )
-    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your pictures")
-    parser.add_argument("--fmr", type=float, default=1e-3, metavar="RATE", help="share of strangers that may pass (default: 0.001)")
+    cli.add_decision_options(parser, threshold="similarity from which on it is the same person")
     cli.add_machine_options(parser)
     args = parser.parse_args()
     folders.need_weights(cards.find("detector", args.detector), cards.find("backbone", args.backbone))

@@ -23,14 +23,14 @@ from frontalbench.compare import derived, templates
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, reference_gallery, shares, turned_galleries
 from frontalbench.compare.kernel import Gallery
-from frontalbench.compare.metadata import Metadata, Path, read_metadata
+from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.recipes import recipe_of
 from frontalbench.compare.scores import TAIL
 from frontalbench.compare.scoring import ROLES, CellScores, SubjectSums
 from frontalbench.compare.shards import Shard, check_width, read_all, with_originals
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import MATCHED, parse
-from frontalbench.types import Int, Words
+from frontalbench.types import Int, StrPath, Words
 
 _PASS = 2048  # probes handed to the kernel at once; bounds the genuine pairs held while they are made
 
@@ -45,15 +45,15 @@ class CellResult:
 
 
 def compare_cell(
-    images: Sequence[Path],
-    embeddings: Sequence[Path],
-    references: Sequence[Path],
+    images: Sequence[StrPath],
+    embeddings: Sequence[StrPath],
+    references: Sequence[StrPath],
     *,
-    pose: Sequence[Path] = (),
+    pose: Sequence[StrPath] = (),
     roles: Mapping[str, Any] | None = None,
     variant: str = "",
     feature: FeatureMap | None = None,
-    turned: Sequence[Path] = (),
+    turned: Sequence[StrPath] = (),
     edges: Sequence[float] = (),
     tail: int = TAIL,
 ) -> CellResult:
@@ -107,7 +107,7 @@ def compare_cell(
     return CellResult(similarity, pa.concat_tables([*(scores.table(role, plain[0]) for role in ROLES), *scores.uncommon()]), report)
 
 
-def _check_complete(meta: Metadata, shards: Sequence[Shard], path: Path) -> None:
+def _check_complete(meta: Metadata, shards: Sequence[Shard], path: StrPath) -> None:
     """Raises :class:`BadInput` unless every image of the dataset has one row in the shards; ``path``: the first of their tables."""
     times = np.bincount(np.concatenate([shard.rows for shard in shards]), minlength=len(meta))
     if (times > 1).any():
@@ -122,8 +122,8 @@ def _check_complete(meta: Metadata, shards: Sequence[Shard], path: Path) -> None
 def _say_what_was_not_turned(meta: Metadata, words: Words, detail: Words, n_references: Int, plain: Gallery, galleries: Galleries) -> None:
     """Give the rows of a ``pose_matched`` cell that had no turned reference their status."""
     fit = words == status.OK
-    if galleries.missing:
-        words[fit], detail[fit] = status.WEIGHTS_MISSING, galleries.missing
+    if galleries.missing is not None:
+        words[fit], detail[fit] = galleries.missing
         return
     lost = fit & (galleries.which > 0) & (n_references == 0) & np.isin(meta.subject_code, plain.subject)
     words[lost], detail[lost] = status.MODEL_ERROR, "none of the subject's references could be turned to this pose"

@@ -36,12 +36,12 @@ def reference_gallery(meta: Metadata, originals: Sequence[Embeddings]) -> tuple[
 class Galleries:
     """The references that probes are compared with: as they are, then turned to some angles. ``which`` (N,): each image's gallery.
 
-    ``missing``: why there are no turned references at all, "" when there are some.
+    ``missing``: status and detail where what turns them cannot run on this machine, so that there are none at all.
     """
 
     each: list[tuple[Gallery, Int]]
     which: Int
-    missing: str = ""
+    missing: tuple[str, str] | None = None
 
 
 def turned_galleries(meta: Metadata, plain: tuple[Gallery, Int], turned: Sequence[Embeddings], edges: Sequence[float]) -> Galleries:
@@ -55,7 +55,8 @@ def turned_galleries(meta: Metadata, plain: tuple[Gallery, Int], turned: Sequenc
     place = places_of(meta, np.array([name for name, _ in named], dtype=np.str_), turned[0].path) if named else np.zeros(0, np.int64)
     angle = np.array([yaw for _, yaw in named], np.int64)
     ok = words == status.OK
-    missing = str(details[0]) if len(words) and words[0] in status.CANNOT_RUN_HERE and (words == words[0]).all() else ""
+    cannot = len(words) > 0 and words[0] in status.CANNOT_RUN_HERE and (words == words[0]).all()
+    missing = (str(words[0]), str(details[0])) if cannot else None
     wanted = np.where(meta.role == "probe", derived.matched_angles(meta.yaw, edges), 0)
     angles = sorted(set(wanted.tolist()) - {0})
     galleries = [plain]

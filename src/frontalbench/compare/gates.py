@@ -14,6 +14,7 @@ The control is the same gate over ``mirror``: what a second look at the same pix
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -137,6 +138,16 @@ def learned(chance: Float) -> Gate:
         dtype=object,
     )
     return Gate(turned, words)
+
+
+_CHANCE = re.compile(r"chance ([01]\.[0-9]+)")
+
+
+def decided(detail: Sequence[str]) -> tuple[Bool, Float]:
+    """(whether the gate turned the picture (n,), the chance that a learned gate gave it (n,), NaN for none) from the ``detail`` of a gate's rows."""
+    found = [_CHANCE.search(text) for text in detail]
+    turned = np.array([text.startswith("turned") for text in detail], dtype=np.bool_)
+    return turned, np.array([float(match[1]) if match else math.nan for match in found], np.float64)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ whose values are exponential, is covered in 92 %, that of normal people in 96.""
 KURTOSIS_OF_SQUARES = 3.0
 """The same for d', about half of whose spread over people comes from squares: those of normal values have an excess kurtosis of 12, half of the
 variance of a sum brings a quarter of that."""
-FEW_CARRIERS = 4.0
+FEW_CARRIERS = 2.0
 """A rate whose rarer outcome fewer people than this bring has an end over people (:func:`logit_intervals`)."""
 
 

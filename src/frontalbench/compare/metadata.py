@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +11,7 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.errors import BadInput
-from frontalbench.types import Float32, Int, Words
-
-Path = str | os.PathLike[str]
+from frontalbench.types import Float32, Int, StrPath, Words
 
 _COLUMNS = [name for name in tables.IMAGES.names if name != "image"]
 
@@ -56,7 +53,7 @@ def _floats(table: pa.Table, name: str) -> Float32:
     return np.array([np.nan if value is None else value for value in table.column(name).to_pylist()], dtype=np.float32)
 
 
-def read_metadata(images: Sequence[Path], pose: Sequence[Path] = (), roles: Mapping[str, Any] | None = None) -> Metadata:
+def read_metadata(images: Sequence[StrPath], pose: Sequence[StrPath] = (), roles: Mapping[str, Any] | None = None) -> Metadata:
     """Metadata of a dataset from its images tables, the measured pose and the dataset's role rule.
 
     The yaw (pitch, roll) used for bins is the ground truth where there is one, else the measured pose, else the nominal one; ``yaw_source`` says
@@ -118,7 +115,7 @@ def read_metadata(images: Sequence[Path], pose: Sequence[Path] = (), roles: Mapp
     )
 
 
-def places_of(meta: Metadata, ids: Words, path: Path) -> Int:
+def places_of(meta: Metadata, ids: Words, path: StrPath) -> Int:
     """Where the images ``ids`` of the table ``path`` stand in ``meta``. Raises :class:`BadInput` for one that is not there."""
     places = np.minimum(np.searchsorted(meta.image_id, ids), len(meta) - 1)
     unknown = np.flatnonzero(meta.image_id[places] != ids)

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare.metadata import Metadata, Path, places_of, words_of
+from frontalbench.compare.metadata import Metadata, places_of, words_of
 from frontalbench.errors import BadInput
-from frontalbench.types import Bool, Float, Float32, Int, Words
+from frontalbench.types import Bool, Float, Float32, Int, StrPath, Words
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Embeddings:
     normalised: NaN where they are not known.
     """
 
-    path: Path
+    path: StrPath
     image_id: Words
     status: Words
     detail: Words
@@ -63,7 +63,7 @@ class Shard:
         return usable
 
 
-def read_embeddings(path: Path) -> Embeddings:
+def read_embeddings(path: StrPath) -> Embeddings:
     """One embeddings table. A row whose embedding is not finite becomes ``model_error``.
 
     Raises :class:`BadInput` when it is no embeddings table, or the vectors are not L2-normalised.
@@ -97,7 +97,7 @@ def _numbers(table: pa.Table, name: str) -> Float:
     return np.asarray(table.column(name).to_numpy(zero_copy_only=False), np.float64)
 
 
-def read_all(paths: Sequence[Path]) -> list[Embeddings]:
+def read_all(paths: Sequence[StrPath]) -> list[Embeddings]:
     """The tables of a variant, one each shard. Raises :class:`BadInput`, also when they hold embeddings of different lengths."""
     read = [read_embeddings(path) for path in paths]
     check_width(read)

@@ -4,7 +4,7 @@
 24 sequences of 20 people; four were recorded twice. A pose file holds a rotation matrix, head -> depth camera (x right, y down, z away,
 millimetres), and the head's centre. That is the project's own frame, so yaw, pitch and roll are the matrix' angles in the project's order;
 laying the head template ``01.obj`` with this matrix onto the depth picture fits within 2 mm, with its transpose it does not
-(tests/unit/test_datasets_biwi.py). The colour camera is turned by about one degree against the depth camera; as in the literature, pose is
+(tests/models/test_datasets_biwi.py). The colour camera is turned by about one degree against the depth camera; as in the literature, pose is
 left in the depth camera's frame.
 """
 
@@ -15,12 +15,9 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from frontalbench import status
 from frontalbench.datasets.card import DatasetCard
@@ -40,7 +37,6 @@ from frontalbench.datasets.members import (
     some,
     text_of,
 )
-from frontalbench.errors import BadInput
 from frontalbench.geometry.rotation import angles_from_matrix, geodesic_degrees
 from frontalbench.types import Float
 
@@ -56,17 +52,6 @@ NO_ROTATION = 0.02
 
 _DECIMAL_COMMA = re.compile(rb"\d,\d")
 _FRAME = re.compile(r"frame_(\d+)_rgb\.(?:png|jpg|jpeg)$", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """A ``.cal`` file: ``x_pixel ~ K (R X + t)`` for X in the depth camera's frame in millimetres; image (width, height)."""
-
-    matrix: Float
-    distortion: Float
-    rotation: Float
-    translation: Float
-    size: tuple[int, int]
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
@@ -305,48 +290,3 @@ def _distance(first: Member, second: Member) -> float:
 def frame_number(image_id: str) -> int:
     """3 of ``01/frame_00003_rgb.png``."""
     return int(image_id.split("_")[1])
-
-
-def read_calibration(path: str | os.PathLike[str]) -> Calibration:
-    """Read ``rgb.cal`` or ``depth.cal``. Raises :class:`BadInput` when it is missing or does not hold its 27 numbers."""
-    try:
-        values = parse_calibration(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise BadInput(f"{path}: missing; copy it from the dataset's archive (one rgb.cal per sequence)") from None
-    if values is None:
-        raise BadInput(f"{path}: expected 27 numbers (intrinsics, distortion, rotation, translation, size); unpack it anew")
-    numbers = np.asarray(values, dtype=np.float64)
-    return Calibration(
-        numbers[:9].reshape(3, 3), numbers[9:13], numbers[13:22].reshape(3, 3), numbers[22:25], (int(numbers[25]), int(numbers[26]))
-    )
-
-
-def read_pose(path: str | os.PathLike[str]) -> tuple[Float, Float]:
-    """(rotation ``(3, 3)``, head centre ``(3,)`` in millimetres) of a pose file. Raises :class:`BadInput` when it is none."""
-    try:
-        numbers = read_twelve(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not there") from None
-    rotations, reasons = _rotations([numbers])
-    if reasons[0] or isinstance(numbers, str):
-        raise BadInput(f"{path}: {reasons[0]}; unpack it anew")
-    return rotations[0], np.asarray(numbers[9:], dtype=np.float64)
-
-
-def project(points: npt.ArrayLike, calibration: Calibration) -> Float:
-    """Pixels ``(..., 2)`` of points ``(..., 3)`` in millimetres in the depth camera's frame (the files' distortion is zero and not
-    applied)."""
-    seen = np.asarray(points, dtype=np.float64) @ calibration.rotation.T + calibration.translation
-    flat = seen @ calibration.matrix.T
-    pixels: Float = flat[..., :2] / flat[..., 2:]
-    return pixels
-
-
-def head_box(centre: npt.ArrayLike, calibration: Calibration, *, width: float = 190.0, above: float = 130.0, below: float = 140.0) -> Float:
-    """Box ``(4,)`` x1, y1, x2, y2 in pixels around the head whose centre (millimetres, depth camera) a pose file gives.
-
-    The defaults are the extent of the dataset's head templates: 190 mm wide, from 130 mm above to 140 mm below the centre.
-    """
-    middle = np.asarray(centre, dtype=np.float64)
-    corners = middle + np.array([[-width / 2, -above, 0.0], [width / 2, below, 0.0]])
-    return project(corners, calibration).ravel()

@@ -92,17 +92,14 @@ class Draw:
 
     def draw(self, image: RGB) -> Drawn:
         """The restored face, 512 x 512, and where it lies."""
-        face = choose(self._detector.detect(image), (image.shape[1], image.shape[0]))
-        if face is None:
-            raise Refused("no face found to restore", status.NO_FACE)
-        matrix = framing.five_point(face.points, SIDE)
-        return Drawn(self._run(_aligned(image, matrix)), matrix)
+        matrix = located(self._detector, image)
+        return Drawn(self._run(aligned(image, matrix)), matrix)
 
-    def _run(self, aligned: RGB) -> Float32:
+    def _run(self, face: RGB) -> Float32:
         """Restored pixels float32 (512, 512, 3) on the scale 0..255."""
         import torch
 
-        blob = torch.from_numpy(aligned.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0).to(self._device)
+        blob = torch.from_numpy(face.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0).to(self._device)
         with torch.inference_mode():
             output = self._network(blob)[0].float().clamp(-1, 1).cpu().numpy()
         pixels: Float32 = (output.transpose(1, 2, 0) + 1.0) * np.float32(127.5)
@@ -122,7 +119,7 @@ class Finish:
         """``image`` with the face of ``drawn`` in it."""
         pixels = drawn.pixels
         if self._mode == "detail":
-            pixels = swap_detail(np.asarray(_aligned(image, drawn.matrix), np.float32), pixels, self._sigma)
+            pixels = swap_detail(np.asarray(aligned(image, drawn.matrix), np.float32), pixels, self._sigma)
         return _put_back(image, to_bytes(pixels), drawn.matrix, self._mask)
 
 
@@ -137,7 +134,16 @@ class Restore:
         return each(images, lambda image: self.finish(image, self.draw(image)))
 
 
-def _aligned(image: RGB, matrix: Float) -> RGB:
+def located(detector: Detector, image: RGB) -> Float:
+    """The similarity (2, 3) from the picture's pixels to the 512 x 512 face. Raises :class:`Refused` (``no_face``)."""
+    face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
+    if face is None:
+        raise Refused("no face found to restore", status.NO_FACE)
+    return framing.five_point(face.points, SIDE)
+
+
+def aligned(image: RGB, matrix: Float) -> RGB:
+    """The 512 x 512 face that ``matrix`` shows."""
     pixels = cv2.warpAffine(image, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=_SURROUND)
     return np.asarray(pixels, np.uint8)
 

@@ -66,7 +66,7 @@ class Job:
         ``face``: box, score and five points in its pixels; ``target``: yaw, pitch, roll in degrees that it is to be turned to.
         """
         name = f"{len(self.pictures):06d}"
-        (self.folder / "in" / f"{name}.png").write_bytes(images.encode_png(image))
+        (self.folder / "in" / f"{name}.png").write_bytes(images.encode_png_raw(image))
         height, width = image.shape[:2]
         yaw, pitch, roll = target
         entry: dict[str, Any] = {"name": name, "file": f"in/{name}.png", "width": width, "height": height}

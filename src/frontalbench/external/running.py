@@ -6,12 +6,14 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from frontalbench.external import job as contract
+from frontalbench.external import watch
 from frontalbench.external.job import Job
 from frontalbench.external.settings import Limits
 
@@ -20,7 +22,7 @@ LOG = "log.txt"
 _PASSED = ("PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "CUDA_HOME")
 """Variables that a foreign process is given as they are. All others stay here, keys and tokens among them."""
 _PASSED_ALSO = ("NVIDIA_",)
-_LOOK_EVERY = 0.05
+_LOOK_EVERY = 0.2
 _PATIENCE = 5.0
 """Seconds between asking a process to end and ending it."""
 
@@ -101,27 +103,44 @@ def _once(folder: Path, command: Sequence[str], variables: Mapping[str, str], li
             )
         except OSError as error:
             return Ended(f"could not be started: {error.strerror or error}", blames=False)
-        try:
-            while True:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    code = process.wait(timeout=_LOOK_EVERY)
-                    return _verdict(code, folder, mark)
-                now, lines = time.monotonic(), contract.count(folder)
-                if lines > seen:
-                    seen, progressed, first = lines, now, False
-                # What is done after the last picture is given the time of a picture, and nobody is blamed for it.
-                allowed = limits.picture + (limits.start if first else 0.0)
-                if now - progressed > allowed:
-                    _end(process)
-                    if seen >= until:
-                        return Ended("", blames=False)
-                    took = f"took more than {allowed:g} seconds" + (" with the start" if first else "")
-                    return Ended(took, blames=True)
-                if now > deadline:
-                    _end(process)
-                    return Ended(f"the whole batch took more than its time ({now - began:.0f} seconds in this start)", blames=False)
-        finally:
-            _end(process)
+        with _watched(process.pid):
+            try:
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        code = process.wait(timeout=_LOOK_EVERY)
+                        return _verdict(code, folder, mark)
+                    now, lines = time.monotonic(), contract.count(folder)
+                    if lines > seen:
+                        seen, progressed, first = lines, now, False
+                    # What is done after the last picture is given the time of a picture, and nobody is blamed for it.
+                    allowed = limits.picture + (limits.start if first else 0.0)
+                    if now - progressed > allowed:
+                        _end(process)
+                        if seen >= until:
+                            return Ended("", blames=False)
+                        took = f"took more than {allowed:g} seconds" + (" with the start" if first else "")
+                        return Ended(took, blames=True)
+                    if now > deadline:
+                        _end(process)
+                        return Ended(f"the whole batch took more than its time ({now - began:.0f} seconds in this start)", blames=False)
+            finally:
+                _end(process)
+
+
+@contextlib.contextmanager
+def _watched(group: int) -> Iterator[None]:
+    """While the block lasts, a process beside this one sees to it that the group ends should this process be killed (:mod:`.watch`)."""
+    command = [sys.executable, "-I", "-S", watch.__file__, str(group)]
+    null = subprocess.DEVNULL
+    try:
+        watcher = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=null, stderr=null, start_new_session=True)
+    except OSError:  # no room for another process: then only an orderly end of ours ends the foreign one
+        yield
+        return
+    try:
+        yield
+    finally:
+        watcher.communicate(b"done")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

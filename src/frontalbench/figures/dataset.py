@@ -20,7 +20,7 @@ from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
 from frontalbench.plan import grid
-from frontalbench.plan.variant import ORIGINAL, control_of, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, control_of, parse
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ class Plot:
 
     ``text``: what it shows, up to a comma its title; ``subcategory``: where it stands in the report. ``about``: drawn for every ``judge``, for every
     ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized; ``turns``: only
-    where a share of the angle stays in some variant. ``faces``: it shows
+    where a share of the angle stays in some variant; ``recipe``: only where the grid has a variant of it. ``faces``: it shows
     faces, so it is a JPEG, a tenth of the bytes of PNG, because the report carries them all. ``judged``: the first judge chooses its pictures.
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
@@ -56,6 +56,7 @@ class Plot:
     caption: str
     frontals: bool = True
     turns: bool = False
+    recipe: str = ""
     faces: bool = False
     judged: bool = False
     values: tuple[str, ...] = ()
@@ -138,6 +139,20 @@ PLOTS = (
         "the photograph, and d'; the dashed line is the photograph. Bars are 95 % intervals over people, a hollow mark has too few of them. "
         "All points of a line stand on the same probes, those that gave an embedding at every share. A share that is best here is best for "
         "these pictures; choose it on others than those you report.",
+    ),
+    Plot(
+        "gate_calibration",
+        "chances of learned gates against what came true",
+        "2 Gain",
+        about="judge",
+        per_variant=9,
+        recipe=LEARNED,
+        needs="similarity of a `gate_learned` and of the variant that it turns to",
+        shows="in bins of the chance that the gate gave a probe: the share of probes whose frontal was the better one; a panel per learned gate, "
+        "with the Brier score and the number of probes in each bin; on the diagonal the chances are true",
+        caption=rf"Whether the learned gates of {NAME} know what they do: probes are sorted by the chance that their frontal is the better one, as "
+        "the gate gave it to people whom it was not fitted on, and each mark is the share of a bin for which it came true (bars: "
+        "95 % over people). On the dashed diagonal the chances are true; a Brier score of 0.25 is no better than a coin.",
     ),
     Plot(
         "heatmap",
@@ -334,8 +349,9 @@ def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], d
 def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iterator[Request]:
     """The figures of a dataset with these variants (without ``original``) and these (detector, backbone) pairs; the first pair chooses pictures."""
     made = [v for v in variants if v != ORIGINAL]
-    turned = bool(series.turn_shares(made))
-    drawn = [plot for plot in PLOTS if (made or not plot.frontals) and (turned or not plot.turns)]
+    turned, recipes = bool(series.turn_shares(made)), {parse(v).recipe for v in made}
+    wanted = [plot for plot in PLOTS if (turned or not plot.turns) and (not plot.recipe or plot.recipe in recipes)]
+    drawn = [plot for plot in wanted if made or not plot.frontals]
     for judge in judges:
         yield from (Request(plot.name, judge=judge) for plot in drawn if plot.about == "judge")
     for plot in PLOTS:
@@ -472,6 +488,14 @@ class Workshop:
         }
         photograph = series.turn_curve(rows[ORIGINAL], {1.0: rows[ORIGINAL]}, self.edges)
         return plots.turn_curve(curves, photograph, title=self._title(request), notice=self._notice(request))
+
+    def _gate_calibration(self, request: Request) -> Figure:
+        from frontalbench.figures import plots
+
+        original, judged = self._table(ORIGINAL, request.judge), self._judged(request.judge)
+        bases = {name: parse(name).base for name in judged if parse(name).recipe == LEARNED}
+        found = {name: series.reliability(original, judged[name], judged[base]) for name, base in bases.items() if base in judged}
+        return plots.gate_calibration(found, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots

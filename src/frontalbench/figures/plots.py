@@ -31,6 +31,7 @@ from frontalbench.figures.series import (
     Gains,
     Group,
     Interval,
+    Reliability,
     Turned,
     curve_drawable,
 )
@@ -401,6 +402,46 @@ def turn_curve(
 def _turn_colour(place: int) -> str:
     """Lines of one chart are told apart by their place here, since a method and its fusions would have one colour."""
     return palette.HUES[place % len(palette.HUES)]
+
+
+def gate_calibration(gates: Mapping[str, Reliability], *, title: str = "", notice: str = "") -> Figure:
+    """Share of probes whose frontal was the better one against the chance that a learned gate gave them, a mark for each bin with its 95 % interval.
+
+    ``gates``: name -> :func:`frontalbench.figures.series.reliability`. Raises :class:`BadInput` when no gate gave a chance.
+    """
+    usable = {name: found for name, found in gates.items() if found.bins}
+    if not usable:
+        raise BadInput(
+            "gate calibration: no probe has a chance from a learned gate (too few probes to learn from, or no gate_learned in the grid)"
+        )
+    with style.drawing():
+        made, panels = _panels(len(usable))
+        for axes, (name, found) in zip(panels, usable.items(), strict=True):
+            tint = palette.colour(name)
+            axes.plot([0, 1], [0, 1], color=palette.ORIGINAL_COLOUR, **_LOOKS["net"][0])
+            for one, share in found.bins:
+                if np.isfinite(share.low):
+                    axes.plot([one.expected, one.expected], [max(0.0, share.low), min(1.0, share.high)], color=tint, linewidth=1)
+                axes.annotate(f"{one.n:,}", (one.expected, one.found), xytext=(5, -10), textcoords="offset points", fontsize=7)
+            axes.plot(
+                [one.expected for one, _ in found.bins], [one.found for one, _ in found.bins], color=tint, marker=palette.marker(name)
+            )
+            axes.set_title("\n".join([*textwrap.wrap(style.readable(name), 38)[:2], f"Brier score {found.brier:.3f}"]), fontsize=9)
+        for i, axes in enumerate(panels):
+            axes.set_xlim(-0.02, 1.02)
+            axes.set_ylim(-0.05, 1.05)
+            if i % _ACROSS == 0:
+                axes.set_ylabel("share whose frontal was better", fontsize=9)
+            if i + _ACROSS >= len(panels):
+                axes.set_xlabel("chance that the gate gave", fontsize=9)
+        keys = [
+            Line2D([], [], color=palette.ORIGINAL_COLOUR, label="the chances come true", **_LOOKS["net"][0]),
+            Line2D(
+                [], [], color=palette.ORIGINAL_COLOUR, linewidth=1, label="95 % interval over people; the number of probes beside each mark"
+            ),
+        ]
+        made.legend(handles=keys, loc="outside lower center", ncols=1, fontsize=8)
+        return _finish(made, title, notice)
 
 
 def heatmap(cells: Sequence[CellValue], metric: str, *, title: str = "", notice: str = "") -> Figure:

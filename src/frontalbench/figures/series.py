@@ -185,6 +185,29 @@ def gate_steps(original: pa.Table, table: pa.Table, angles: Sequence[float] = SW
     return found
 
 
+@dataclass(frozen=True)
+class Reliability:
+    """Chances of a learned gate against what came true: ``bins``, each with the 95 % interval of its share over people, and the Brier score."""
+
+    bins: list[tuple[gates.Bin, Interval]]
+    brier: float
+
+
+def reliability(original: pa.Table, gated: pa.Table, frontal: pa.Table) -> Reliability:
+    """Of a learned gate's table ``gated`` and that of the variant which it turns to, over the probes that have both pictures and a chance."""
+    made = gains("", original, frontal)
+    _, chance = gates.decided([str(text) for text in strings(gated, "detail")])
+    place = {str(name): i for i, name in enumerate(strings(gated, "image_id"))}
+    expected = np.array([chance[place[str(name)]] if str(name) in place else np.nan for name in made.image_id], np.float64)
+    bins, brier = gates.calibration(expected, made.identity)
+    found = []
+    for one in bins:
+        last = one.high >= 1.0
+        inside = (expected >= one.low) & ((expected < one.high) | last)
+        found.append((one, mean_interval((made.identity[inside] > 0).astype(np.float64), made.subject[inside])))
+    return Reliability(found, brier)
+
+
 def gains(variant: str, original: pa.Table, table: pa.Table) -> Gains:
     """Paired gains of ``table`` (one variant) over ``original``, both of the same dataset, detector and backbone."""
     before = _usable(original)

@@ -30,13 +30,18 @@ def seal(path: str | os.PathLike[str]) -> None:
 def problem(path: str | os.PathLike[str]) -> str | None:
     """What is wrong with the end of a file, or None. Raises OSError."""
     with Path(path).open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        try:
-            footer = _footer(file, end)
-        except ValueError as error:
-            return str(error)
-        file.seek(max(0, end - len(footer) - _SIZE))
-        word, digest = file.read(len(_WORD)), file.read(_SIZE - len(_WORD))
+        return problem_in(file)
+
+
+def problem_in(file: BinaryIO) -> str | None:
+    """:func:`problem` of a file that is open for reading; leaves it at another place."""
+    end = file.seek(0, os.SEEK_END)
+    try:
+        footer = _footer(file, end)
+    except ValueError as error:
+        return str(error)
+    file.seek(max(0, end - len(footer) - _SIZE))
+    word, digest = file.read(len(_WORD)), file.read(_SIZE - len(_WORD))
     if word != _WORD:
         return "it has no seal: damaged, or no table of Frontalbench"
     return None if digest == hashlib.sha256(footer).digest() else "its seal is broken"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -79,12 +79,30 @@ class Frontalizer(Protocol):
 
 
 @runtime_checkable
+class TurnsEach(Protocol):
+    """A frontalizer whose start is dear, so that it wants everything at once, each view with a pose of its own."""
+
+    def frontalize_each(self, asked: Iterable[tuple[View, tuple[float, float, float]]]) -> Iterator[Outcome]:
+        """One outcome per (view, target pose), in order. ``asked`` is read to its end before the first outcome comes."""
+        ...
+
+
+@runtime_checkable
 class SelfTested(Protocol):
     """A frontalizer that can say whether its weights behave as they should."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
         """Named checks on real pictures, each with a measured value and its bounds. Raises BadInput where no view has a face."""
         ...
+
+
+def each(model: Frontalizer, asked: Iterable[tuple[View, tuple[float, float, float]]]) -> Iterator[Outcome]:
+    """One outcome per (view, target pose), in order: all at once where the model wants that, else one by one as they are read."""
+    if isinstance(model, TurnsEach):
+        yield from model.frontalize_each(asked)
+        return
+    for view, pose in asked:
+        yield model.frontalize([view], pose)[0]
 
 
 def refuse_target_pose(name: str, target_pose: tuple[float, float, float]) -> None:

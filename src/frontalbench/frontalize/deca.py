@@ -28,7 +28,6 @@ from frontalbench.frontalize.head import vertex_normals
 from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.geometry.raster import Raster, interpolate, rasterize
 from frontalbench.geometry.rotation import FLIP_YZ, angles_from_matrix, matrix_from_angles, tilt
-from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
 from frontalbench.morphable import texture as textures
 from frontalbench.morphable import uv as unrolling
@@ -133,7 +132,7 @@ class DecaFamily:
         """Black beyond the photograph's border, as published. Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""
         points = self._locate(view)
         framed = framing.cut(view.image, framing.landmark_square(points, SIDE), SIDE)
-        middle = apply(framed.matrix, (points.flat.min(axis=0) + points.flat.max(axis=0)) / 2.0)
+        middle = points68.middle(points, framed.matrix)
         return Prepared(framed, middle, (view.image.shape[0], view.image.shape[1]), target_pose)
 
     def run(self, items: Sequence[Prepared]) -> Tensor:

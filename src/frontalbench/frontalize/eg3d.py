@@ -66,14 +66,16 @@ class Eg3dGenerator(Eg3d):
         return found
 
 
-class Turner(Protocol):
+class Inversion(Protocol):
+    """Finds the latent code of a photograph and draws it at another pose (:class:`~frontalbench.frontalize.inversion.Inverter`)."""
+
     def turned(self, target: Target) -> Tensor: ...
 
 
 class Eg3dFamily:
     """See the module. Results are squares of 512 pixels."""
 
-    def __init__(self, fitter: DenseFitter, inverter: Turner) -> None:
+    def __init__(self, fitter: DenseFitter, inverter: Inversion) -> None:
         self.fitter, self._inverter = fitter, inverter
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> tuple[Framed, Target]:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
 Pose = tuple[float, float, float]
+_FACELESS = "no face was detected in the photograph"
 TO_EYES = ("detector", "pose")
 """Kinds of cards in ``uses`` that look at frames on our side; the files of all others are handed to the adapter."""
 
@@ -120,8 +121,26 @@ class ExternalFrontalizer:
         faced = [i for i, view in enumerate(views) if view.face is not None]
         with self.turned((views[i].image, views[i].face, target_pose) for i in faced) as done:
             made = {i: done.outcome(place) for place, i in enumerate(faced)}
-        none = Outcome(None, status.NO_FACE, "no face was detected in the photograph")
+        none = Outcome(None, status.NO_FACE, _FACELESS)
         return [made.get(i, none) for i in range(len(views))]
+
+    def frontalize_each(self, asked: Iterable[tuple[View, Pose]]) -> Iterator[Outcome]:
+        """See :class:`~frontalbench.frontalize.base.TurnsEach`: one start of the foreign system for all of them."""
+        faced: list[bool] = []
+
+        def handed() -> Iterator[tuple[RGB, Face | None, Pose]]:
+            for view, pose in asked:
+                if not self.takes_target_pose:
+                    refuse_target_pose(self.name, pose)
+                faced.append(view.face is not None)
+                if view.face is not None:
+                    yield view.image, view.face, pose
+
+        with self.turned(handed()) as done:
+            report(done)
+            places = iter(range(len(done.targets)))
+            for has_face in faced:
+                yield done.outcome(next(places)) if has_face else Outcome(None, status.NO_FACE, _FACELESS)
 
     @contextmanager
     def turned(self, asked: Iterable[tuple[RGB, Face | None, Pose]]) -> Iterator[Turned]:

@@ -52,7 +52,8 @@ class Head:
     ``shape`` (N, 3): vertices without pose; ``source`` (N, 3): the same vertices as the photograph shows them (its tilt taken out); ``still`` (N,): 0
     where a vertex turns with the head, 1 where it stands still; ``mirror`` (N, 3) and ``mirror_weights`` (N, 3): each vertex's mirror image as a mean
     of three vertices; ``triangles`` (T, 3), wound so that normals of a frontal face have negative z; ``occluders`` (O, 3): fewer triangles that
-    hide as much; ``detail``: samples per cm that say its form, at most half of the picture's resolution is used.
+    hide as much; ``detail``: samples per cm that say its form, at most half of the picture's resolution is used; ``skirt``: its vertices, from the
+    first to before the last.
     """
 
     shape: Float
@@ -63,6 +64,7 @@ class Head:
     triangles: Int
     occluders: Int
     detail: float = 4.0
+    skirt: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def with_skirt(shape: Float, source: Float, rotation: Float, triangles: Int, rim
         np.tile([1.0, 0.0, 0.0], (len(mirrored), 1)),
         faces,
         faces,
+        skirt=(count, count + len(rings)),
     )
 
 

@@ -30,7 +30,6 @@ from frontalbench.frontalize.head import vertex_normals
 from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.geometry.raster import rasterize
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles, tilt
-from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
 from frontalbench.morphable import basel as model
 from frontalbench.morphable import texture as textures
@@ -169,12 +168,12 @@ class HrnFamily:
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
         """Black beyond the photograph's border, as published. Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""
-        points = self._locate(view).flat
+        points = self._locate(view)
         height, width = view.image.shape[:2]
-        small, large = (model.aligning(model.five(points), self._standard, height, side) for side in (SIDE, LARGE))
+        small, large = (model.aligning(model.five(points.flat), self._standard, height, side) for side in (SIDE, LARGE))
         framed = framing.cut(view.image, large, LARGE)
         person = cv2.warpAffine(self._matte(view.image), large, (LARGE, LARGE), flags=cv2.INTER_LINEAR, borderValue=0)
-        middle = apply(large, (points.min(axis=0) + points.max(axis=0)) / 2.0)
+        middle = points68.middle(points, large)
         return Prepared(framing.cut(view.image, small, SIDE), framed, np.asarray(person, np.float32), middle, (height, width), target_pose)
 
     def run(self, items: Sequence[Prepared]) -> Tensor:

@@ -59,18 +59,21 @@ class MeshFrontalizer:
 
     def pose(self, view: View) -> tuple[float, float, float]:
         """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
-        yaw, pitch, roll = angles_from_matrix(self._placed(view)[1].rotation)
+        yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 
-    def _placed(self, view: View) -> tuple[Head, Placement]:
-        assert view.face is not None
+    def placed(self, view: View) -> tuple[Head, Placement]:
+        """The head of the landmarks and where it is in the photograph. Raises ValueError where there is no face, :class:`NoFace` where the landmark
+        network sees none."""
+        if view.face is None:
+            raise ValueError("no face was detected in the photograph")
         landmarks = self.landmarker.locate(view.image, view.face)
         if landmarks.presence < self.min_presence:
             raise NoFace(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
         return self._head(landmarks)
 
     def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-        head, placement = self._placed(view)
+        head, placement = self.placed(view)
         drawing = draw(view.image, head, placement, target_pose, self.filling)
         return drawing.picture, drawing.place
 

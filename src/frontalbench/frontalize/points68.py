@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import NoFace, View
+from frontalbench.geometry.similarity import apply
 from frontalbench.landmarks.base import Landmarks
+from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -17,6 +19,11 @@ Locate = Callable[[View], Landmarks]
 
 MIN_PRESENCE = 0.5
 """Below it FaceLandmarker does not believe in a face, and its points are guesses."""
+
+
+def middle(points: Landmarks, matrix: Float) -> Float:
+    """(2,): the middle of the points' box, in pixels of the crop that ``matrix`` (2, 3) makes."""
+    return apply(matrix, (points.flat.min(axis=0) + points.flat.max(axis=0)) / 2.0)
 
 
 def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:

@@ -33,6 +33,7 @@ from frontalbench.frontalize.render import (
 )
 from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import border_mask, smoothstep
+from frontalbench.geometry.raster import interpolate
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.types import Float, Float32
@@ -102,8 +103,11 @@ def draw_several(views: Sequence[Seen], target_pose: tuple[float, float, float],
         if number == base:
             place = Place(cut.matrix, border_mask(frame.side))
     assert place is not None
+    skirt = np.zeros((len(common), 1))
+    skirt[slice(*shaped.skirt)] = 1.0
+    around = interpolate(canvas.drawn, shaped.triangles, skirt)[..., 0]
     resolution = np.minimum(1.0, scales / max(scales[base], 1e-9)).astype(np.float32)
-    picture, shares, mirrored = _composed(layers, textures, plates, canvas, base, resolution, filling, mixing, frame.pixels_per_cm)
+    picture, shares, mirrored = _composed(layers, textures, plates, canvas, around, base, resolution, filling, mixing, frame.pixels_per_cm)
     return Several(picture, shares, mirrored, base, place)
 
 
@@ -122,22 +126,22 @@ def _composed(
     textures: Sequence[RGB],
     plates: Sequence[Plate | None],
     canvas: Canvas,
+    around: Float32,
     base: int,
     resolution: Float32,
     filling: Filling,
     mixing: Mixing,
     unit: float,
 ) -> tuple[RGB, Float32, Float32]:
-    """(picture, share of each view, share of the mirror image) on one canvas."""
+    """(picture, share of each view, share of the mirror image) on one canvas; ``around`` (h, w): 1 beside the face, 0 on it."""
     grid, still, side = canvas.grid, canvas.still, textures[base].shape[0]
     small = unit / grid
-    resting = smoothstep(still, 0.15, 0.6)
     here = np.stack([one.quality for one in layers])
     there = np.stack([one.mirrored_quality for one in layers])
     own = np.zeros(len(layers), np.float32)
     own[base] = 1.0
     # Surroundings are the base's alone: two photographs have two backgrounds.
-    only = (1.0 - resting)[None] * np.ones(len(layers), np.float32)[:, None, None] + resting[None] * own[:, None, None]
+    only = np.where(own[:, None, None] > 0.0, np.float32(1.0), (1.0 - around)[None])
     shares = _shares(here * resolution[:, None, None] * only, base, mixing, small)
     flipped = _shares(there * resolution[:, None, None] * only, base, mixing, small)
     quality, mirrored_quality = (shares * here).sum(axis=0), (flipped * there).sum(axis=0)

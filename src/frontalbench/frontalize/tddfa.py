@@ -127,6 +127,7 @@ class TddfaFrontalizer:
             np.concatenate([under.triangles, self._dense + count]),
             under.occluders,
             DETAIL,
+            under.skirt,
         )
         return head, placement
 

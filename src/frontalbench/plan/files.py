@@ -10,6 +10,7 @@ from frontalbench.plan import grid, runs
 from frontalbench.plan.used import UsedCards
 from frontalbench.plan.variant import ORIGINAL, made, parse
 from frontalbench.quality import measures
+from frontalbench.tabulate import asked
 from frontalbench.tabulate.columns import TABLES
 
 
@@ -102,6 +103,29 @@ class Files:
     def working_tables(self) -> list[str]:
         """The rest."""
         return [name for name in TABLES if name not in self.report_tables()]
+
+    def search_tables(self) -> list[str]:
+        """Names of the tables in results/search/RUN."""
+        return list(asked.SEARCH)
+
+    def slice_tables(self) -> list[str]:
+        """Names of the tables in results/slices/RUN."""
+        return list(asked.SLICES)
+
+    def searched_embeddings(self) -> list[str]:
+        """The embeddings of every variant with pixels of its own, by every judge."""
+        judges = [(detector, backbone) for detector in self._config.detectors for backbone in self._config.backbones]
+        return [path for d in self._shards for v in self._variants for judge in judges for path in self.embeddings(d, v, *judge)]
+
+    def asked_tables(self) -> list[str]:
+        """Tables that are made only where the configuration asks for them: search and slices."""
+        search = [f"{self._places.search}/{name}.csv" for name in self.search_tables()] if self._config.search.draws else []
+        return search + ([f"{self._places.slices}/{name}.csv" for name in self.slice_tables()] if self._config.slices else [])
+
+    def asked_folders(self) -> list[str]:
+        """Their folders, as options of the script that shows them."""
+        search = [f"--search {self._places.search}"] if self._config.search.draws else []
+        return search + ([f"--slices {self._places.slices}"] if self._config.slices else [])
 
     def examples(self) -> list[str]:
         """Folders of pictures for people."""

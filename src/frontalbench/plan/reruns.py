@@ -69,8 +69,9 @@ class Reruns:
 
     @functools.cache  # noqa: B019 - one plan per process
     def made_of(self, frontalizer: str) -> str:
-        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter."""
-        return external.read(self._cards.card("frontalizer", frontalizer)).digest()[:16]
+        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter; "" for every other card."""
+        card = self._cards.card("frontalizer", frontalizer)
+        return external.read(card).digest()[:16] if card.family == external.FAMILY else ""
 
     def quality_meaning(self, *, of_sets: bool = False) -> list[str]:
         """What decides the values of the quality tables (``of_sets``: of FID and KID) besides their inputs and code: a text per measure."""

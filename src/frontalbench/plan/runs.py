@@ -98,6 +98,14 @@ class Places:
         return f"results/cost/{self.run}"
 
     @property
+    def search(self) -> str:
+        return f"results/search/{self.run}"
+
+    @property
+    def slices(self) -> str:
+        return f"results/slices/{self.run}"
+
+    @property
     def references(self) -> str:
         return f"results/GT/{self.run}"
 

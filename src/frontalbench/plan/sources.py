@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 
 from frontalbench.catalogue.config import Config
 from frontalbench.datasets import listing
 from frontalbench.datasets.card import DatasetCard
+from frontalbench.datasets.index import find_index
 from frontalbench.elsewhere import survey as delivery
 from frontalbench.errors import BadInput, FrontalbenchError
 from frontalbench.plan.used import UsedCards
@@ -70,6 +73,22 @@ class Sources:
     def notes(self) -> list[str]:
         """A line for each dataset looked at so far of whose folder something was not used, and for each folder of results made elsewhere."""
         return sorted(self._notes)
+
+    def index(self, dataset: str) -> str:
+        """The dataset's own table (index.csv), "" where it has none."""
+        card = self._datasets[dataset]
+        return find_index(str(card.root), card) or "" if Path(card.root).is_dir() else ""
+
+    def indexes(self) -> list[str]:
+        """The tables of all datasets that have one, where slices are asked for that are columns of them."""
+        return [path for path in map(self.index, self._datasets) if path and self._columns()]
+
+    def index_options(self) -> list[str]:
+        """The same as options of the script that makes slices."""
+        return [f"--index {shlex.quote(f'{name}={self.index(name)}')}" for name in self._datasets if self.index(name) and self._columns()]
+
+    def _columns(self) -> list[str]:
+        return [by for by in self._config.slices if by not in ("pitch", "yaw")]
 
     def options(self, dataset: str) -> str:
         """The options of this dataset in the configuration, as JSON for the command line."""

@@ -16,6 +16,8 @@ from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
 from frontalbench.weights import foreign, store
 
+MULTIVIEW = "multiview"
+"""The family of frontalizers that make one picture of several photographs."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.yaw_alignment`."""
 
@@ -114,6 +116,11 @@ class UsedCards:
     def external_pattern(self) -> str:
         """A regular expression for their names, which matches nothing where there are none."""
         return "|".join(map(re.escape, self.external())) or "(?!)"
+
+    def multiview_pattern(self) -> str:
+        """A regular expression for the frontalizers of the grid that look at several photographs together; matches nothing where there are none."""
+        chosen = [choice.name for choice in self._config.frontalizers if self.card("frontalizer", choice.name).family == MULTIVIEW]
+        return "|".join(map(re.escape, chosen)) or "(?!)"
 
     def conda_environment(self, frontalizer: str) -> str | None:
         """The conda environment that was made for a foreign system, for Snakemake to activate; None for a virtual environment and for none."""

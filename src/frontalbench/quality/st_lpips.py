@@ -62,14 +62,20 @@ def load(card: ModelCard, *, threads: int = 1) -> ShiftTolerant:
     return ShiftTolerant(_network(card))
 
 
-def distance_to(card: ModelCard, device: torch.device) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
-    """The distance over the whole crop with a gradient: crop (1, 3, S, S) in 0..255 -> (another of that size -> distance)."""
+def distance_to(card: ModelCard, device: torch.device, *, reduced: int = 1) -> Callable[[Tensor], Callable[[Tensor], Tensor]]:
+    """The distance over the whole crop with a gradient: crop (1, 3, S, S) in 0..255 -> (another of that size -> distance).
+
+    ``reduced``: both are averaged over squares of so many pixels first, which saves its square of the time.
+    """
     network = _network(card).eval().requires_grad_(False).to(device)
+
+    def seen(crop: Tensor) -> list[Tensor]:
+        return network.features((functional.avg_pool2d(crop, reduced) if reduced > 1 else crop) / 127.5 - 1.0)
 
     def to(first: Tensor) -> Callable[[Tensor], Tensor]:
         with torch.no_grad():
-            there = network.features(first / 127.5 - 1.0)
-        return lambda second: torch.stack([one.mean() for one in network.maps(there, network.features(second / 127.5 - 1.0))]).sum()
+            there = seen(first)
+        return lambda second: torch.stack([one.mean() for one in network.maps(there, seen(second))]).sum()
 
     return to
 

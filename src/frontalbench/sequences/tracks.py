@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
+from frontalbench.images import RGB
 from frontalbench.types import Float, Int
 
 IOU = 0.75
@@ -19,8 +21,8 @@ GAP = 5
 """A track that finds no box in so many frames in a row ends."""
 EPSILON = 1e-5
 """Added to the union, as in the official program, so that two empty boxes do not divide by zero."""
-CUT = 0.35
-"""Two neighbouring frames whose colour histograms overlap less than this lie on two sides of a cut."""
+CUT, ALIKE = 0.35, 0.7
+"""On two sides of a cut the colours of neighbouring frames overlap less than the first, and their layouts correlate less than the second."""
 
 
 @dataclass
@@ -73,8 +75,8 @@ class Tracker:
                 row, column = np.unravel_index(int(overlap.argmax()), overlap.shape)
                 given[column] = numbers[row]
                 overlap[row, :] = overlap[:, column] = -1.0
-        for place in np.flatnonzero(given < 0):
-            given[place] = self._next
+        for new in np.flatnonzero(given < 0).tolist():
+            given[new] = self._next
             self._next += 1
         for place, number in enumerate(given.tolist()):
             self._open[number] = (frame, boxes[place])
@@ -95,14 +97,25 @@ def follow(frames: Sequence[Float], *, least: float = IOU, gap: int = GAP, cuts:
     return sorted(found.values(), key=lambda track: (-len(track.frames), track.frames[0], track.places[0]))
 
 
-def histogram(picture: np.ndarray) -> Float:
-    """(512,) shares of the colours of ``picture`` uint8 (H, W, 3) in 8 x 8 x 8 cells; every fourth pixel is enough."""
+@dataclass(frozen=True)
+class Scene:
+    """What tells scenes apart: ``colours`` (512,): shares of the colours in 8 x 8 x 8 cells; ``layout`` (256,): 16 x 16 greys with mean 0 and
+    length 1 (all 0 for a picture of one grey)."""
+
+    colours: Float
+    layout: Float
+
+
+def scene_of(picture: RGB) -> Scene:
+    """The scene of a frame uint8 (H, W, 3); every fourth pixel is enough for its colours."""
     cells = (picture[::4, ::4] >> 5).reshape(-1, 3).astype(np.int64)
     counts = np.bincount(cells @ np.array([64, 8, 1]), minlength=512)
-    shares: Float = counts / max(1, counts.sum())
-    return shares
+    grey = cv2.cvtColor(cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).reshape(-1).astype(np.float64)
+    grey -= grey.mean()
+    return Scene(counts / max(1, counts.sum()), grey / max(float(np.linalg.norm(grey)), 1e-9))
 
 
-def is_cut(before: Float, now: Float) -> bool:
-    """Whether two neighbouring frames, as :func:`histogram` gives them, belong to two scenes."""
-    return float(np.minimum(before, now).sum()) < CUT
+def is_cut(before: Scene, now: Scene) -> bool:
+    """Whether two neighbouring frames belong to two scenes: other colours *and* another layout. A lamp that is switched on changes the first alone, a
+    head that turns neither."""
+    return float(np.minimum(before.colours, now.colours).sum()) < CUT and float(before.layout @ now.layout) < ALIKE

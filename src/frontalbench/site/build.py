@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,8 @@ CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 @dataclass
 class Site:
     """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures/RUN``; ``costs``: the tables of
-    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`)."""
+    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`); ``search``, ``slices``: those of ``results/search/RUN`` and
+    ``results/slices/RUN`` (:mod:`frontalbench.tabulate.asked`), which have a page where they are given."""
 
     master: Master
     out: Path
@@ -67,6 +69,8 @@ class Site:
     figures: Path | None = None
     costs: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     people: int = 12
+    search: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    slices: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     _written: list[str] = field(default_factory=list, init=False)
     _browsers: list[str] = field(default_factory=list, init=False)
     _folder: Path = field(default=Path(), init=False)
@@ -110,6 +114,10 @@ class Site:
                     judges=judges,
                 )
         self._page("judges.html", "judges.html", title="Detectors and backbones", datasets=[self._judges(d) for d in self.master.datasets])
+        if self.search:
+            self._page("search.html", "search.html", title="Search, line-ups, thresholds", blocks=self._searched())
+        if self.slices:
+            self._page("slices.html", "slices.html", title="Slices", blocks=self._sliced())
         self._numbers()
 
     # Pages ------------------------------------------------------------------------------------------------------------
@@ -255,6 +263,55 @@ class Site:
                 parts.append({"measure": measure, "backbone": backbone, "rows": order, "limits": bounds})
         return parts
 
+    def _more(self) -> list[tuple[str, str]]:
+        """(page, its words) of the pages that not every site has."""
+        search = [("search.html", "Search")] if self.search else []
+        return search + ([("slices.html", "Slices")] if self.slices else [])
+
+    def _searched(self) -> list[dict[str, Any]]:
+        """Of every dataset and judge: the tables of the search, and the DET curve of every variant with that of the photographs behind it."""
+        blocks = []
+        for dataset, judge in _judged(self.search["open_set"]):
+            mine = {name: [row for row in rows if _of(row) == (dataset, judge)] for name, rows in self.search.items()}
+            curves: dict[str, list[charts.Point]] = {}
+            for row in mine["det"]:
+                point = charts.Point(math.log10(row["fmr_target"]), row["fnmr"], row["fnmr_low"], row["fnmr_high"])
+                curves.setdefault(row["variant"], []).append(point)
+            series = {name: charts.Series(name, sorted(points), band=True) for name, points in curves.items()}
+            places = sorted({point.x for points in curves.values() for point in points})
+            chart = charts.lines(
+                [one for name, one in series.items() if name != ORIGINAL] or list(series.values()),
+                title=f"DET curve on {dataset}: FNMR against FMR",
+                x_label="false match rate",
+                y_label="false non-match rate",
+                ticks=[(float(d), f"{100 * 10.0**d:g} %") for d in range(-5, 0) if places and places[0] - 0.1 <= d <= places[-1] + 0.1],
+                behind=series.get(ORIGINAL) if len(series) > 1 else None,
+            )
+            blocks.append(
+                {
+                    "dataset": dataset,
+                    "judge": judge,
+                    "notice": self._notice(dataset),
+                    "credit": self._credit(dataset),
+                    "chart": chart,
+                    **mine,
+                }
+            )
+        return blocks
+
+    def _sliced(self) -> list[dict[str, Any]]:
+        """Of every dataset, judge and kind of slices: a part for each variant, with the differences that hold."""
+        blocks = []
+        for dataset, judge in _judged(self.slices["slices"]):
+            mine = {name: [row for row in rows if _of(row) == (dataset, judge)] for name, rows in self.slices.items()}
+            parts = []
+            for key in dict.fromkeys((row["by"], row["variant"]) for row in mine["slices"]):
+                rows, pairs = ([row for row in mine[name] if (row["by"], row["variant"]) == key] for name in ("slices", "slice_pairs"))
+                parts.append({"by": key[0], "variant": key[1], "rows": rows, "pairs": pairs})
+            notice, credit = self._notice(dataset), self._credit(dataset)
+            blocks.append({"dataset": dataset, "judge": judge, "notice": notice, "credit": credit, "parts": parts})
+        return blocks
+
     def _numbers(self) -> None:
         rows = [r for r in self.master.rows("master") if r["yaw_axis"] == "all"]
         data = {
@@ -355,7 +412,7 @@ class Site:
     def _page(self, path: str, template: str, **content: Any) -> None:
         depth = path.count("/")
         text = self._environment.get_template(f"{template}.j2").render(
-            root="../" * depth, path=path, master=self.master, version=__version__, with_people=self._browsers, **content
+            root="../" * depth, path=path, master=self.master, version=__version__, with_people=self._browsers, more=self._more(), **content
         )
         self._write(path, labelled(re.sub(r"\n\s*\n+", "\n", text).strip() + "\n"))
 
@@ -363,6 +420,15 @@ class Site:
         (self._folder / path).parent.mkdir(parents=True, exist_ok=True)
         (self._folder / path).write_text(text, encoding="utf-8")
         self._written.append(path)
+
+
+def _of(row: Row) -> tuple[str, tuple[str, str]]:
+    return row["dataset"], (row["detector"], row["backbone"])
+
+
+def _judged(rows: Iterable[Row]) -> list[tuple[str, tuple[str, str]]]:
+    """The (dataset, judge) of a table, in its order."""
+    return list(dict.fromkeys(map(_of, rows)))
 
 
 def slug(name: str) -> str:

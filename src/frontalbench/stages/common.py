@@ -38,14 +38,20 @@ def provenance(
 
     ``software`` in it names the versions that computed the table and everything it was made from (:mod:`frontalbench.upkeep.environment`).
     """
-    paths = [str(path) for path in inputs]
-    before = [environment.of_record(tables.provenance(path)) for path in paths if path.endswith(".parquet")]
+    digests: dict[str, str] = {}
+    before = []
+    for path in map(str, inputs):
+        if path.endswith(".parquet"):
+            digests[path], earlier = tables.identified(path)
+            before.append(environment.of_record(earlier))
+        else:
+            digests[path] = tables.file_sha256(path)
     return {
         "stage": stage,
         "tool": f"frontalbench {__version__}",
         "card": card,
         "card_digest": card_digest,
-        "inputs": {path: tables.file_sha256(path) for path in paths},
+        "inputs": digests,
         "threads": threads,
         "device": device,
         "provider": environment.provider(device) if device else "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -15,9 +14,7 @@ from frontalbench.errors import WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.quality import distribution
 from frontalbench.stages.common import PICTURES, Row, provenance
-from frontalbench.types import Float32, Int, UInt8
-
-Path = str | os.PathLike[str]
+from frontalbench.types import Float32, Int, StrPath, UInt8
 
 FEWEST_FID: Final = 2048
 """Below this many pictures on either side the covariance of 2,048 features has no full rank, and the bias of FID is as large as what it shows."""
@@ -34,11 +31,11 @@ class Network(Protocol):
 
 
 def measure_distribution(
-    images_tables: Sequence[Path],
-    crops: Sequence[Path],
-    original_crops: Sequence[Path],
-    original_pose: Sequence[Path],
-    out: Path,
+    images_tables: Sequence[StrPath],
+    crops: Sequence[StrPath],
+    original_crops: Sequence[StrPath],
+    original_pose: Sequence[StrPath],
+    out: StrPath,
     make: Callable[[], Network],
     *,
     roles: Mapping[str, Any] | None = None,
@@ -63,7 +60,7 @@ def measure_distribution(
     tables.write(out, tables.from_rows(rows, tables.DISTRIBUTION), record)
 
 
-def _features(paths: Sequence[Path], role: str, meta: Metadata, network: Network) -> tuple[Float32, Int]:
+def _features(paths: Sequence[StrPath], role: str, meta: Metadata, network: Network) -> tuple[Float32, Int]:
     """Features (n, D) of the usable crops of ``role`` in ``image_id`` order, and the person of each."""
     place = {name: i for i, name in enumerate(meta.image_id.tolist())}
     at: list[int] = []
@@ -77,7 +74,7 @@ def _features(paths: Sequence[Path], role: str, meta: Metadata, network: Network
     return np.concatenate(parts)[order], meta.subject_code[np.array(at)[order]].astype(np.int64)
 
 
-def _batches(paths: Sequence[Path], role: str, meta: Metadata, place: Mapping[str, int]) -> Iterator[tuple[list[int], list[RGB]]]:
+def _batches(paths: Sequence[StrPath], role: str, meta: Metadata, place: Mapping[str, int]) -> Iterator[tuple[list[int], list[RGB]]]:
     for path in paths:
         for rows in tables.iterate(path, PICTURES, batch=_BATCH):
             usable = [(place[row["image_id"]], row["image"]) for row in rows if row["status"] == status.OK]

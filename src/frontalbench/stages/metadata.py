@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from frontalbench import tables
 from frontalbench.stages.common import provenance
+from frontalbench.types import StrPath
 
-Path = str | os.PathLike[str]
 
-
-def collect_metadata(images: Sequence[Path], pose: Sequence[Path], images_out: Path, pose_out: Path) -> dict[str, int]:
+def collect_metadata(images: Sequence[StrPath], pose: Sequence[StrPath], images_out: StrPath, pose_out: StrPath) -> dict[str, int]:
     """Write ``tables.LISTED`` (every column of the images tables but the pictures) and ``tables.POSE``, all shards in one; returns rows by status.
 
     A comparison reads two files instead of two per shard, and Snakemake plans as much less. Raises :class:`BadInput` as :func:`tables.read` does.

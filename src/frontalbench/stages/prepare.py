@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import attrgetter
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -316,8 +315,3 @@ def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
             return None
         place += 2 + length
     return None
-
-
-def table_path(folder: str | os.PathLike[str], dataset: str, shard: str) -> Path:
-    """``folder/dataset/shard.parquet``."""
-    return Path(folder) / dataset / f"{shard}.parquet"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,9 +19,8 @@ from frontalbench.images import RGB
 from frontalbench.quality import expression, pixels
 from frontalbench.stages.common import PICTURES, Row, failed, head, passed_through, provenance
 from frontalbench.stages.faces import beside, read_faces
-from frontalbench.types import Float
+from frontalbench.types import Float, StrPath
 
-Path = str | os.PathLike[str]
 Taken = tuple[Any, str, Sequence[str]]
 """(model, its method, its columns), see :class:`Learned`."""
 
@@ -50,17 +48,17 @@ class Shards:
     """Tables of one variant, shard by shard: ``crops`` of the judging detector, ``pose`` where it was measured, ``pictures`` and ``faces`` (the
     locator's crops) where expressions are to be read."""
 
-    crops: Sequence[Path]
-    pose: Sequence[Path] = ()
-    pictures: Sequence[Path] = ()
-    faces: Sequence[Path] = ()
+    crops: Sequence[StrPath]
+    pose: Sequence[StrPath] = ()
+    pictures: Sequence[StrPath] = ()
+    faces: Sequence[StrPath] = ()
 
 
 def measure_quality(
-    images_tables: Sequence[Path],
+    images_tables: Sequence[StrPath],
     variant: Shards,
     original: Shards,
-    out: Path,
+    out: StrPath,
     *,
     roles: Mapping[str, Any] | None = None,
     models: Mapping[str, Learned] | None = None,
@@ -90,7 +88,7 @@ def measure_quality(
     return writer.counts
 
 
-def _references(meta: Metadata, place: Mapping[str, int], crops: Sequence[Path]) -> dict[int, list[tuple[int, bytes]]]:
+def _references(meta: Metadata, place: Mapping[str, int], crops: Sequence[StrPath]) -> dict[int, list[tuple[int, bytes]]]:
     """Person -> (place, crop) of the first references that gave one: two different photographs, so that a reference finds another."""
     found: dict[int, list[tuple[int, bytes]]] = {}
     for row in (row for path in crops for chunk in tables.iterate(path, PICTURES) for row in chunk):
@@ -102,7 +100,7 @@ def _references(meta: Metadata, place: Mapping[str, int], crops: Sequence[Path])
     return found
 
 
-def _poses(paths: Sequence[Path]) -> dict[str, tuple[float, float, float]]:
+def _poses(paths: Sequence[StrPath]) -> dict[str, tuple[float, float, float]]:
     rows = (row for path in paths for row in tables.read(path, tables.POSE).to_pylist())
     return {row["image_id"]: (row["yaw"], row["pitch"], row["roll"]) for row in rows if row["status"] == status.OK}
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from frontalbench import images, status, tables
@@ -13,23 +13,22 @@ from frontalbench.compare import derived
 from frontalbench.compare.metadata import read_metadata
 from frontalbench.detect.upright import upright
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
-from frontalbench.frontalize.base import Frontalizer, View
+from frontalbench.frontalize.base import Frontalizer, Outcome, View, each
 from frontalbench.stages.common import PICTURES, Row, failed, provenance
 from frontalbench.stages.faces import beside, read_faces
 from frontalbench.stages.outcomes import picture_row
-
-Path = str | os.PathLike[str]
+from frontalbench.types import StrPath
 
 
 def turn_references(
-    pictures: Path,
-    faces: Path,
-    out: Path,
+    pictures: StrPath,
+    faces: StrPath,
+    out: StrPath,
     card: ModelCard,
     make: Callable[[], Frontalizer],
     *,
-    images_tables: Sequence[Path],
-    pose: Sequence[Path] = (),
+    images_tables: Sequence[StrPath],
+    pose: Sequence[StrPath] = (),
     roles: Mapping[str, Any] | None = None,
     edges: Sequence[float],
     threads: int = 1,
@@ -58,23 +57,36 @@ def turn_references(
         )
     found = read_faces(faces)
     made: list[Row] = []
-    for rows in tables.iterate(pictures, PICTURES):
-        wanted = [row for row in rows if row["image_id"] in chosen]
-        of_row, faceless = beside(wanted, found, faces, needed=model is not None and model.needs_face)
-        for i, row in enumerate(wanted):
-            view = None if model is None or i in faceless or row["status"] != status.OK else _view(row, of_row[i])
-            for yaw in angles:
-                named = {**row, "image_id": derived.turned_id(row["image_id"], yaw)}
-                if model is None:
-                    made.append(failed(named, word, why))
-                elif isinstance(view, View):
-                    made.append(picture_row(named, model.frontalize([view], (float(yaw), 0.0, 0.0))[0]))
-                else:
+    handed: deque[Row] = deque()
+
+    def asked() -> Iterator[tuple[View, tuple[float, float, float]]]:
+        """What the model is to turn; its rows wait in ``handed``, those of everything else are made at once."""
+        for rows in tables.iterate(pictures, PICTURES):
+            wanted = [row for row in rows if row["image_id"] in chosen]
+            of_row, faceless = beside(wanted, found, faces, needed=model is not None and model.needs_face)
+            for i, row in enumerate(wanted):
+                view = None if model is None or i in faceless or row["status"] != status.OK else _view(row, of_row[i])
+                for yaw in angles:
+                    named = {**row, "image_id": derived.turned_id(row["image_id"], yaw)}
+                    if isinstance(view, View):
+                        handed.append(named)
+                        yield view, (float(yaw), 0.0, 0.0)
+                        continue
                     cause = faceless.get(i, row)
-                    made.append(failed(named, *(view or (cause["status"], cause["detail"]))))
+                    made.append(failed(named, word, why) if model is None else failed(named, *(view or (cause["status"], cause["detail"]))))
+
+    for outcome in each(model, asked()) if model is not None else _none_of(asked()):
+        made.append(picture_row(handed.popleft(), outcome))
     with tables.Writer(out, tables.FRONTALS, record) as writer:
         writer.add(sorted(made, key=lambda row: str(row["image_id"])))
     return writer.counts
+
+
+def _none_of(asked: Iterator[tuple[View, tuple[float, float, float]]]) -> Iterator[Outcome]:
+    """No outcome where there is no model: the rows are made while ``asked`` is read."""
+    for _ in asked:
+        raise AssertionError("nothing can be asked without a model")
+    yield from ()
 
 
 def _view(row: Row, face: Any) -> View | tuple[str, str]:

@@ -52,6 +52,7 @@ def tables_of(
         out["master"] += long_rows
         gains = paper.net_gain_rows(long_rows)
         paper.hold_against_mirror(gains, dataset, settings)
+        paper.say_of_gates(gains, dataset)
         paper.mark_best_gain(gains, dataset, facts, settings)
         out["table1_net_gain"] += gains
         out["table2_enhancement"] += paper.enhancement_rows(dataset, facts, settings)

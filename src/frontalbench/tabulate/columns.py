@@ -147,6 +147,11 @@ _JUDGED: dict[str, Column] = {
     "fta_rate_frontal": (RATE, "n_fta_frontal / eligible probes"),
     "angled_gt_own": (SIMILARITY, "mean Angled vs GT over every original that gave an embedding: not comparable with frontal_gt_own"),
     "frontal_gt_own": (SIMILARITY, "mean Frontal vs GT over every frontal that gave one"),
+    "turned": (REAL.where("0 .. 1"), "gates only: share of the probes whose frontal is taken"),
+    "brier": (
+        RATE,
+        "gate_learned only: Brier score of the chance that the frontal is the better one, on people it was not fitted on (a coin: 0.25)",
+    ),
     "over_mirror": (GAIN, "fusions only: identity gain minus that of `fuse_mean:mirror.none`, over the images that both gave"),
     "over_mirror_low": (GAIN, "95 % interval: lower end; a fusion counts only when it is above zero"),
     "over_mirror_high": (GAIN, "upper end"),

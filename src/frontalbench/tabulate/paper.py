@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import groups, jackknife, verdict
+from frontalbench.compare import gates, groups, jackknife, verdict
 from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import people_of
 from frontalbench.plan.grid import Cell
-from frontalbench.plan.variant import ORIGINAL
+from frontalbench.plan.variant import LEARNED, ORIGINAL, parse
 from frontalbench.tabulate.dataset import (
     SYNTHETIC_NOTE,
     Dataset,
@@ -98,6 +98,27 @@ def net_gain_rows(master: Sequence[Row]) -> list[Row]:
             }
         )
     return out
+
+
+def say_of_gates(rows: Sequence[Row], dataset: Dataset) -> None:
+    """Fill in which share of the probes each gate turned, and how well the chances of a learned one came true (:func:`.gates.calibration`)."""
+    at = {(row["variant"], row["detector"], row["backbone"]): row for row in rows if row["dataset"] == dataset.name}
+    for judge in dataset.judges:
+        base = dataset.original(judge)
+        assert base is not None
+        original = base[1]
+        tables = {cell.variant: table for cell, table in dataset.of_judge(judge)}
+        for variant, table in tables.items():
+            row, named = at.get((variant, *judge)), parse(variant)
+            if row is None or not named.is_gate:
+                continue
+            probes = usable(table, original)
+            turned, chance = gates.decided(table.detail.tolist())
+            row["turned"] = float(turned[probes].mean()) if probes.any() else math.nan
+            frontal = tables.get(named.base)
+            if named.recipe == LEARNED and frontal is not None:
+                gain = (frontal.genuine - original.genuine) - (frontal.impostor - original.impostor)
+                row["brier"] = gates.calibration(chance, np.where(usable(frontal, original), gain, np.nan))[1]
 
 
 def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings: Settings) -> None:

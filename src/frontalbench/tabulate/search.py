@@ -21,7 +21,7 @@ from frontalbench.compare.recipes import recipe_of
 from frontalbench.compare.shards import read_all, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
-from frontalbench.plan.grid import Cell
+from frontalbench.plan.grid import Cell, Selection
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.tabulate import beside
 from frontalbench.types import Bool
@@ -38,23 +38,29 @@ LINEUP = (
     *("n_common", "right_common", "right_original", "difference", "difference_low", "difference_high", "p", "p_holm"),
 )
 THRESHOLDS = (*HEAD, "fmr_target", "supported", "threshold", "threshold_low", "threshold_high", "fmr", "fnmr", "fnmr_low", "fnmr_high")
+DET = THRESHOLDS
+"""Columns of the points of DET curves: those of thresholds, at the false match rates :data:`DET_GRID` down to one pair in all."""
+DET_GRID = tuple(10.0 ** (-step / 4.0) for step in range(1, 21))
+"""False match rates from 56 % down to 0.001 %, four in a decade."""
 NOT_SEARCHED = ("fuse_max", "fuse_score", "pose_matched", "feature_frontal")
 """Recipes that are no single embedding of a picture, or need a file besides the embeddings."""
 
 
 @dataclass
 class Found:
-    """Rows of the three tables, and what was left out, a line each."""
+    """Rows of the four tables, and what was left out, a line each."""
 
     open_set: list[dict[str, Any]] = field(default_factory=list)
     lineup: list[dict[str, Any]] = field(default_factory=list)
     thresholds: list[dict[str, Any]] = field(default_factory=list)
+    det: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 def search_results(
     results: Path,
     *,
+    grid: Selection | None = None,
     datasets: Sequence[str] = (),
     variants: Sequence[str] = (),
     draws: int = open_set.DRAWS,
@@ -63,11 +69,13 @@ def search_results(
 ) -> Found:
     """Search, line up and find thresholds for the finished cells below ``results`` (all, or those of ``datasets`` and ``variants``).
 
+    ``grid``: the cells of a run's grid and no others that lie there.
+
     Raises :class:`BadInput` when nothing fits, or tables do not belong together.
     """
     cells = [
         cell
-        for cell in beside.cells_in(results)
+        for cell in (beside.cells_in(results) if grid is None else grid.cells())
         if (not datasets or cell.dataset in datasets) and (not variants or cell.variant in (*variants, ORIGINAL))
     ]
     asked = [name for name in variants if name not in {cell.variant for cell in cells}]
@@ -92,6 +100,9 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
     meta = _metadata(results, base)
     originals = read_all(_shards(results, base, ORIGINAL))
     gallery, places = reference_gallery(meta, originals)
+    if not len(gallery):
+        found.notes.append(f"{base.dataset}, {base.detector} + {base.backbone}: left out; no reference has an embedding")
+        return
     people = int(meta.subject_code.max(initial=-1)) + 1
     known = Faces(np.asarray(gallery.vectors, np.float32), gallery.subject)
     present = np.unique(gallery.subject)
@@ -127,7 +138,9 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         mask = lined.asked[faces.person]
         answers[cell.variant] = lineup.chosen_rightly(enrolled_as, faces, lined), ok[probe] & mask
         found.lineup.append({**head, **_lineup_row(answers, cell.variant, faces.person, mask, people)})
-        found.thresholds += [{**head, **row} for row in _threshold_rows(cell)]
+        rows, curve = _threshold_rows(cell)
+        found.thresholds += [{**head, **row} for row in rows]
+        found.det += [{**head, **row} for row in curve]
 
 
 def _metadata(results: Path, base: Cell) -> Metadata:
@@ -185,16 +198,17 @@ def _lineup_row(answers: dict[str, tuple[Bool, Bool]], variant: str, person: Any
     return row
 
 
-def _threshold_rows(cell: Cell) -> list[dict[str, Any]]:
-    """Recommended thresholds from the pair scores of a cell; none where the cell has no scores."""
+def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """(recommended thresholds, points of the DET curve) from the pair scores of a cell; none where the cell has no scores."""
     if cell.scores is None:
-        return []
+        return [], []
     genuine, impostors = pair_scores.from_table(tables.read(cell.scores, pair_scores.SCORES))
     if not len(genuine.scores) or not impostors.n:
-        return []
+        return [], []
     names = np.unique(groups.read_rows(cell.similarity).subject.astype(np.str_))
     subject = np.searchsorted(names, genuine.subject.astype(np.str_)).astype(np.int64)
-    points = [stats.operating_point(impostors, target) for target in stats.FMR_TARGETS]
+    targets = [*stats.FMR_TARGETS, *DET_GRID]
+    points = [stats.operating_point(impostors, target) for target in targets]
     misses = stats.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
     rows = []
     for point, fnmr in zip(points, misses, strict=True):
@@ -208,4 +222,6 @@ def _threshold_rows(cell: Cell) -> list[dict[str, Any]]:
                 **{"fnmr": fnmr.value, "fnmr_low": fnmr.low, "fnmr_high": fnmr.high},
             }
         )
-    return rows
+    n = len(stats.FMR_TARGETS)
+    curve = [row for row in rows[n:] if row["fmr_target"] * impostors.n >= 1.0]
+    return rows[:n], curve

@@ -12,6 +12,7 @@ import math
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.kernel import group_of
 from frontalbench.errors import BadInput
 from frontalbench.files import sheet
-from frontalbench.plan.grid import Cell
+from frontalbench.plan.grid import Cell, Selection
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate import beside
 from frontalbench.types import Bool, Float, Int
@@ -182,16 +183,62 @@ def _left_out(values: Float, person: Int, moves: Any) -> LeftOut:
     return LeftOut(float(value[0]), without[:, 0], share[:, 0])
 
 
+@dataclass
+class Found:
+    """Rows of the two tables, and what was left out, a line each."""
+
+    slices: list[dict[str, Any]] = field(default_factory=list)
+    pairs: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
 def of_results(
-    results: str | os.PathLike[str], by: str, *, index: Path | None = None, dataset: str = ""
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """:func:`slices` of the finished cells below a folder of results. ``index``: the dataset's table; without it ``by`` is a key of :data:`EDGES`."""
-    cells = [cell for cell in beside.cells_in(results) if not dataset or cell.dataset == dataset]
-    found = sorted({cell.dataset for cell in cells})
+    results: str | os.PathLike[str],
+    by: str | Sequence[str],
+    *,
+    indexes: Sequence[str | os.PathLike[str]] = (),
+    dataset: str = "",
+    grid: Selection | None = None,
+) -> Found:
+    """:func:`slices` of the finished cells below a folder of results, for every word of ``by``.
+
+    ``indexes``: tables of the datasets, a path or ``DATASET=path``; without one ``by`` is a key of :data:`EDGES`. ``grid``: the cells of a run and no
+    others that lie there; then a dataset that cannot be sliced by a word is left out with a note. Raises :class:`BadInput`, without a ``grid`` for
+    whatever cannot be done.
+    """
+    cells = [cell for cell in (beside.cells_in(results) if grid is None else grid.cells()) if not dataset or cell.dataset == dataset]
+    names = sorted({cell.dataset for cell in cells})
     if not cells:
         raise BadInput(f"{results}: no finished cell of dataset {dataset}; run the workflow for it first")
-    if index is None and by not in EDGES:
-        raise BadInput(f"--by {by}: give the dataset's table with --index, or one of {', '.join(EDGES)}")
-    if index is not None and len(found) > 1:
-        raise BadInput(f"{results}: has the datasets {', '.join(found)}; say with --dataset whose table {index} is")
-    return slices(cells, by, None if index is None else read_column(index, by))
+    tables = _indexes(indexes, names, results)
+    found = Found()
+    for word in [by] if isinstance(by, str) else by:
+        for name in names:
+            table = None if word in EDGES else tables.get(name)
+            mine = [cell for cell in cells if cell.dataset == name]
+            try:
+                if word not in EDGES and table is None:
+                    raise BadInput(f"--by {word}: give the dataset's table with --index, or one of {', '.join(EDGES)}")
+                rows, pairs = slices(mine, word, None if table is None else read_column(table, word))
+            except BadInput as error:
+                if grid is None:
+                    raise
+                found.notes.append(f"{name} by {word}: left out; {error}")
+                continue
+            found.slices += rows
+            found.pairs += pairs
+    return found
+
+
+def _indexes(given: Sequence[str | os.PathLike[str]], names: Sequence[str], results: str | os.PathLike[str]) -> dict[str, Path]:
+    """Dataset -> its table."""
+    found: dict[str, Path] = {}
+    for one in given:
+        name, sign, path = os.fspath(one).partition("=")
+        if sign and name in names:
+            found[name] = Path(path)
+        elif len(names) > 1:
+            raise BadInput(f"{results}: has the datasets {', '.join(names)}; say whose table {one} is: --index DATASET={one}, or --dataset")
+        else:
+            found[names[0]] = Path(one)
+    return found

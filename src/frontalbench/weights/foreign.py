@@ -201,20 +201,11 @@ def _virtual(external: External, folder: Path) -> str:
             f"python{external.python()} on the PATH){hint}"
         )
     _run([python, "-m", "venv", str(folder)], external, folder)
-    _run(
-        [
-            str(folder / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-            "--no-input",
-            "-r",
-            str(external.requirements),
-        ],
-        external,
-        folder,
-    )
+    install = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    if external.build is not None:
+        _run([*install, "-r", str(external.build)], external, folder)
+        install.append("--no-build-isolation")
+    _run([*install, "-r", str(external.requirements)], external, folder)
     return f"virtual environment of {Path(python).name}"
 
 

@@ -1,0 +1,121 @@
+"""What several photographs of a person are worth: FRLL's sides turned to the front, one by one and together, against the plain template.
+
+  python benchmarks/several_views.py --folder data/frll --people odd
+
+Reference: the neutral front. Views: left profile, left three-quarter, right three-quarter, right profile (neutral). For each set of views and judge
+the mean over people of the similarity to the own front, and of the identity gain's first half (similarity to the own front minus the mean
+similarity to strangers' fronts), each with its 95 % interval over people (:mod:`frontalbench.compare.jackknife`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from frontalbench import images
+from frontalbench.catalogue import cards
+from frontalbench.compare import jackknife
+from frontalbench.detect import DEFAULT_POLICY, load_detector
+from frontalbench.detect.upright import find_face
+from frontalbench.embed import load_backbone
+from frontalbench.frontalize import load_frontalizer
+from frontalbench.frontalize.base import View
+from frontalbench.plain.clips import Judge
+from frontalbench.sequences.overtime import template, unit
+
+VIEWS = {"left_profile": 1, "left_3quarter": 2, "right_3quarter": 4, "right_profile": 5}
+YAW = {"left_profile": 90.0, "left_3quarter": 45.0, "right_3quarter": -45.0, "right_profile": -90.0}
+SETS: Mapping[str, Sequence[str]] = {
+    "1: left 3/4": ("left_3quarter",),
+    "2: both 3/4": ("left_3quarter", "right_3quarter"),
+    "2: left profile, right 3/4": ("left_profile", "right_3quarter"),
+    "2: both profiles": ("left_profile", "right_profile"),
+    "3: left profile, both 3/4": ("left_profile", "left_3quarter", "right_3quarter"),
+    "4: all": tuple(VIEWS),
+}
+FLOOR = 0.1
+"""Added to the cosine of the yaw: a profile still counts a little."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--people", choices=("even", "odd", "all"), default="odd")
+    parser.add_argument("--limit", type=int, default=1000, help="at most so many people")
+    parser.add_argument("--base", default="tddfa", choices=("tddfa", "mesh"))
+    parser.add_argument("--judges", nargs="+", default=["w600k_mbf", "edgeface_s"])
+    parser.add_argument("--pictures", type=Path, help="folder for the pictures of 'all' and of 'both 3/4'")
+    args = parser.parse_args()
+    detector = load_detector(cards.find("detector", "scrfd_2.5g"))
+    judges = {name: Judge(detector, load_backbone(cards.find("backbone", name))) for name in args.judges}
+    single, several = (load_frontalizer(cards.find("frontalizer", name)) for name in (args.base, f"multiview_{args.base}"))
+    people = sorted(path.name.split("_")[0] for path in (args.folder / "neutral_front").glob("*.jpg"))
+    people = [one for one in people if args.people == "all" or int(one) % 2 == (args.people == "odd")][: args.limit]
+    fronts: dict[str, list[np.ndarray]] = {name: [] for name in judges}
+    made: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    failed: dict[tuple[str, str], int] = {}
+    for person in people:
+        front = images.decode((args.folder / "neutral_front" / f"{person}_03.jpg").read_bytes())
+        pictures = {
+            view: images.decode((args.folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()
+        }
+        views = {view: View(picture, find_face(picture, detector, DEFAULT_POLICY)[0]) for view, picture in pictures.items()}
+        alone = {view: single.frontalize([one])[0].image for view, one in views.items()}
+        together = {}
+        for name, chosen in SETS.items():
+            outcomes = several.together([views[view] for view in chosen])  # type: ignore[attr-defined]
+            together[name] = next((one.image for one in outcomes if one.image is not None), None)
+            words = {one.status for one in outcomes} - {"ok"}
+            for word in words:
+                failed[name, word] = failed.get((name, word), 0) + 1
+            if args.pictures and together[name] is not None and name[0] in "24":
+                args.pictures.mkdir(parents=True, exist_ok=True)
+                (args.pictures / f"{person}_{name.split(':')[0]}_{name[3:].replace(' ', '_').replace('/', '')}.png").write_bytes(
+                    images.encode_png(together[name])
+                )
+        for judge, look in judges.items():
+            fronts[judge].append(look.of(front, None))
+            photographs = {view: look.of(one.image, one.face) for view, one in views.items()}
+            turned = {view: look.of(picture, None) for view, picture in alone.items()}
+            for name, chosen in SETS.items():
+                photo = [photographs[view] for view in chosen if len(photographs[view]) > 1]
+                weight = np.array([YAW[view] for view in chosen if len(photographs[view]) > 1])
+                front_of_each = [turned[view] for view in chosen if len(turned[view]) > 1]
+                one = look.of(together[name], None)
+                plain = template(np.stack(photo))
+                weighted = unit((np.stack(photo) * (np.cos(np.radians(weight)) + FLOOR)[:, None]).sum(axis=0))
+                rows = {
+                    "photographs, one by one": photo,
+                    f"{args.base}, one by one": front_of_each,
+                    "template of the photographs": [plain],
+                    "template, cos(yaw)": [weighted],
+                    f"template of {args.base}'s fronts": [template(np.stack(front_of_each))] if front_of_each else [],
+                    f"multiview_{args.base}": [one] if len(one) > 1 else [],
+                    f"multiview_{args.base} + template": [unit(one + plain)] if len(one) > 1 else [],
+                    f"multiview_{args.base} + template, cos(yaw)": [unit(one + weighted)] if len(one) > 1 else [],
+                }
+                for row, vectors in rows.items():
+                    made.setdefault((name, row, judge), []).append(np.stack(vectors) if vectors else np.zeros((0, len(plain))))
+    print(f"{len(people)} people ({args.people}); not turned: {failed or 'none'}")
+    for name in SETS:
+        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers' for judge in judges)}")
+        for row in dict.fromkeys(key[1] for key in made):
+            cells = []
+            for judge in judges:
+                known = np.stack(fronts[judge])
+                for strangers in (False, True):
+                    sums, numbers = np.zeros((len(people), 1)), np.zeros((len(people), 1))
+                    for k, vectors in enumerate(made[name, row, judge]):
+                        similarity = vectors @ known.T
+                        other = (similarity.sum(axis=1) - similarity[:, k]) / max(1, len(people) - 1)
+                        sums[k], numbers[k] = (similarity[:, k] - other * strangers).sum(), len(vectors)
+                    low, high = jackknife.mean_intervals(sums, numbers)
+                    cells.append(f"{sums.sum() / numbers.sum():.3f} [{low[0]:.3f}, {high[0]:.3f}]" if numbers.sum() else "none")
+            print(f"  {row:44s} {'  '.join(cells)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,188 @@
+"""``multiview``: one frontal view of all photographs of a person's session, drawn by ``tddfa`` or ``mesh`` (:mod:`.several`).
+
+A frontalizer turns one photograph; this one turns a *group* of them (:meth:`MultiviewFrontalizer.together`), and every photograph of the group gets
+the group's one frontal. So its row is to be compared with the group's template (the mean of the photographs' embeddings), not with a single
+photograph alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from frontalbench import status
+from frontalbench.catalogue.params import Params
+from frontalbench.errors import one_line, raise_if_memory_ran_out
+from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, View
+from frontalbench.frontalize.drawing import Placement, settings
+from frontalbench.frontalize.head import Head
+from frontalbench.frontalize.render import Filling
+from frontalbench.frontalize.several import Mixing, Seen, draw_several
+from frontalbench.geometry.rotation import angles_from_matrix
+from frontalbench.geometry.similarity import DegeneratePoints, align
+from frontalbench.images import RGB
+from frontalbench.types import Bool, Float
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.cards import ModelCard
+
+
+FAMILY = "multiview"
+
+
+class Fitter(Protocol):
+    """What ``mesh`` and ``tddfa`` have in common: a head fitted to a photograph."""
+
+    @property
+    def filling(self) -> Filling: ...
+
+    def placed(self, view: View) -> tuple[Head, Placement]: ...
+
+
+@dataclass(frozen=True)
+class Group:
+    """Which views are drawn from: ``least`` and ``most`` of them; ``alike``: a photograph whose similarity to the most similar of the others is below
+    this shows somebody else."""
+
+    least: int = 2
+    most: int = 8
+    alike: float = 0.25
+
+
+Embed = Callable[[Sequence[RGB]], Float]
+"""Aligned crops -> unit vectors (n, D)."""
+
+
+class MultiviewFrontalizer:
+    """See the module. A photograph alone is ``too_few_views``."""
+
+    needs_face = True
+    takes_target_pose = True
+
+    def __init__(self, name: str, fitter: Fitter, embed: Embed | None, group: Group, mixing: Mixing) -> None:
+        """``embed`` None: nobody looks whether the photographs show one person."""
+        self.name = name
+        self._fitter, self._embed, self._group, self._mixing = fitter, embed, group, mixing
+
+    def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """Every view is a group of its own here, so nothing is made; see :meth:`together`."""
+        return [self.together([view], target_pose)[0] for view in views]
+
+    def together(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+        """One outcome per view, in order: the one picture made of all of them, or why this view has none. Never raises for what is in the views.
+
+        ``seconds``: the group's time shared out among its views.
+        """
+        began = time.perf_counter()
+        found: dict[int, Outcome] = {}
+        fitted: dict[int, Seen] = {}
+        for number, view in enumerate(views):
+            try:
+                if view.face is None:
+                    raise NoFace("no face was detected in the photograph")
+                fitted[number] = Seen(view.image, *self._fitter.placed(view))
+            except Exception as error:  # noqa: BLE001 - one bad image must never end a group; the sentence goes into its row
+                raise_if_memory_ran_out(error)
+                found[number] = Outcome(None, status.NO_FACE if isinstance(error, NoFace) else status.MODEL_ERROR, one_line(error))
+        for number, likeness in self._strangers({number: views[number] for number in fitted}).items():
+            del fitted[number]
+            found[number] = Outcome(
+                None,
+                status.VIEWS_DISAGREE,
+                f"not the person of the {len(views) - 1} others: similarity {likeness:.2f}, expected {self._group.alike:.2f}",
+            )
+        if fitted and len(fitted) < self._group.least:
+            detail = f"{len(fitted)} usable photograph of this person's session, {self._group.least} are needed"
+            found |= {number: Outcome(None, status.TOO_FEW_VIEWS, detail) for number in fitted}
+        elif fitted:
+            found |= self._drawn(fitted, target_pose)
+        seconds = (time.perf_counter() - began) / max(1, len(views))
+        return [Outcome(one.image, one.status, one.detail, seconds, one.place) for one in (found[number] for number in range(len(views)))]
+
+    def _drawn(self, fitted: dict[int, Seen], target_pose: tuple[float, float, float]) -> dict[int, Outcome]:
+        numbers = list(fitted)
+        poses = np.array([angles_from_matrix(fitted[number].placement.rotation)[:2] for number in numbers])
+        chosen = [numbers[place] for place in spread_over_poses(poses, np.array(target_pose[:2]), self._group.most)]
+        try:
+            made = draw_several([fitted[number] for number in chosen], target_pose, self._fitter.filling, self._mixing)
+        except Exception as error:  # noqa: BLE001 - as above
+            raise_if_memory_ran_out(error)
+            return {number: Outcome(None, status.MODEL_ERROR, one_line(error)) for number in numbers}
+        detail = f"made of {len(chosen)} photographs"
+        return {
+            number: Outcome(made.picture, status.OK, detail, 0.0, made.place if number == chosen[made.base] else None) for number in numbers
+        }
+
+    def _strangers(self, views: dict[int, View]) -> dict[int, float]:
+        """The views that show somebody else, with their similarity to the most similar of the others."""
+        if self._embed is None or len(views) < 2:
+            return {}
+        crops: dict[int, RGB] = {}
+        for number, view in views.items():
+            assert view.face is not None
+            try:
+                crops[number] = align(view.image, view.face.points)
+            except DegeneratePoints:
+                continue  # nothing to compare; the drawing takes it as it is
+        if len(crops) < 2:
+            return {}
+        alike, best = same_person(self._embed(list(crops.values())), self._group.alike)
+        return {number: float(value) for number, ok, value in zip(crops, alike, best, strict=True) if not ok}
+
+
+def same_person(embeddings: Float, least: float) -> tuple[Bool, Float]:
+    """(whether each of ``embeddings`` (n, D), unit vectors, belongs to the largest group of alike ones, its similarity to the most alike other).
+
+    Two are alike from ``least`` on, and so are two that are linked by others. Of two equally large groups neither is believed.
+    """
+    similarity = np.asarray(embeddings, np.float64) @ np.asarray(embeddings, np.float64).T
+    np.fill_diagonal(similarity, -1.0)
+    label = np.arange(len(similarity))
+    for i, j in np.argwhere(similarity >= least).tolist():
+        label[label == label[j]] = label[i]
+    _, code, size = np.unique(label, return_inverse=True, return_counts=True)
+    largest = np.flatnonzero(size == size.max())
+    alike = (code == largest[0]) if len(largest) == 1 else np.zeros(len(code), dtype=bool)
+    return alike, similarity.max(axis=1)
+
+
+def spread_over_poses(poses: Float, target: Float, most: int) -> list[int]:
+    """Numbers of at most ``most`` of ``poses`` (n, 2; yaw, pitch in degrees): the nearest to ``target`` first, then always the one farthest from
+    those taken, so that sequences of hundreds of frames give what their poses hold. In rising order."""
+    if len(poses) <= most:
+        return list(range(len(poses)))
+    taken = [int(np.argmin(np.hypot(*(poses - target).T)))]
+    away = np.hypot(*(poses - poses[taken[0]]).T)
+    while len(taken) < most:
+        taken.append(int(np.argmax(away)))
+        away = np.minimum(away, np.hypot(*(poses - poses[taken[-1]]).T))
+    return sorted(taken)
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MultiviewFrontalizer:
+    """The frontalizer of a card of family ``multiview``, which ``uses`` the card of the frontalizer that fits the heads, and a backbone's.
+
+    Params: ``least`` 2 and ``most`` 8: photographs of one person's session; ``alike`` 0.25: below this similarity a photograph shows somebody else;
+    ``mixing: {smooth: 0.9, sharp: 6, seam: 0.25, tone: 2.5, profile: 0.5}``: how the photographs are mixed, lengths in cm.
+    """
+    from frontalbench.embed import load_backbone
+    from frontalbench.frontalize import load_frontalizer
+
+    values = dict(card.params)
+    mixing = settings(Mixing, values.pop("mixing", {}), card.name)
+    Params(card).elsewhere("mixing", "least", "most", "alike").finish()
+    group = settings(Group, values, card.name)
+    fitter = load_frontalizer(card.the("frontalizer"), threads=threads, device=device)
+    assert callable(getattr(fitter, "placed", None)), f"{card.name}: {fitter.name} fits no head"
+    backbone = load_backbone(card.the("backbone"), threads=threads, device=device)
+
+    def embed(crops: Sequence[RGB]) -> Float:
+        found = np.asarray(backbone.embed(np.stack(crops)), np.float64)
+        unit: Float = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
+        return unit
+
+    return MultiviewFrontalizer(card.name, fitter, embed, group, mixing)  # type: ignore[arg-type]
