@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,42 @@ def test_where_something_of_ours_is_imported_from_does_not_count_but_what_it_is_
         "from frontalbench import tables\nfrom pillow.images import decode as g\n",
     ):
         assert fingerprint._source_hash(other + body) != before
+
+
+@pytest.fixture
+def rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str], str]]:
+    """``rewritten(module, old, new)``: the a fingerprint when ``old`` reads ``new`` in one module of a copy of the package."""
+
+    root = tmp_path / "src" / "frontalbench"
+    shutil.copytree(fingerprint.ROOT, root, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    monkeypatch.setattr(fingerprint, "ROOT", root)
+
+    def of(module: str, old: str, new: str) -> str:
+        text = (root / module).read_text(encoding="utf-8")
+        assert old in text
+        (root / module).write_text(text.replace(old, new, 1), encoding="utf-8")
+        for cached in (fingerprint._closure, fingerprint._tree, fingerprint._module_imports, fingerprint._module_hash):
+            cached.cache_clear()
+        found = fingerprint.code_fingerprint(["frontalbench.stages.embed", "frontalbench.frontalize.mesh"])
+        (root / module).write_text(text, encoding="utf-8")
+        return found
+
+    yield of
+    monkeypatch.undo()
+    for cached in (fingerprint._closure, fingerprint._tree, fingerprint._module_imports, fingerprint._module_hash):
+        cached.cache_clear()
+
+
+def test_what_a_refusal_of_the_runtime_says_reruns_nothing_but_when_it_refuses_does(rewritten: Callable[[str, str, str], str]) -> None:
+    module = "runtime/sessions.py"
+    before = rewritten(module, "", "")
+    assert rewritten(module, "is not known; use cpu", "is no device; take cpu") == before
+    assert rewritten(module, "not found; fetch the model's weights first", "is missing") == before
+    assert rewritten(module, "log_severity_level = 4", "log_severity_level = 2") != before, "a setting is no word"
+    assert rewritten(module, 'raise BadInput(f"device', 'raise BadConfig(f"device') != before, "another error is another end"
+    assert rewritten("frontalize/mesh.py", "raise BadConfig(", 'raise BadConfig("so: " + ') != before, (
+        "elsewhere words may become a row's detail"
+    )
 
 
 def test_hashing_leaves_the_tree_whole_so_that_imports_are_found_afterwards() -> None:

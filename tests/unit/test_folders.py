@@ -14,7 +14,7 @@ from PIL import Image
 
 from frontalbench import images, tables
 from frontalbench.errors import BadInput
-from frontalbench.plain import folders
+from frontalbench.plain import folders, unpacking
 
 
 def _save(path: Path, value: int) -> None:
@@ -31,7 +31,7 @@ def test_pictures_come_back_under_their_names_with_a_row_each(tmp_path: Path) ->
     (source / ".hidden.png").write_bytes(b"x")
     (source / "notes.txt").write_text("not a picture")
     with folders.as_shard(source) as (shard, _):
-        assert folders.unpack(shard, tmp_path / "out") == {"ok": 3, "unreadable": 1}
+        assert unpacking.unpack(shard, tmp_path / "out") == {"ok": 3, "unreadable": 1}
     rows = {row["image_id"]: row for row in csv.DictReader((tmp_path / "out" / "rows.csv").open(encoding="utf-8"))}
     assert len(rows) == 4
     assert rows["bob/broken.jpg"]["status"] == "unreadable"
@@ -56,7 +56,7 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path) -> None:
     table = tmp_path / "t.parquet"
     tables.write(table, tables.from_rows([row], tables.FRONTALS))
     with pytest.raises(BadInput, match="outside"):
-        folders.unpack(table, tmp_path / "out")
+        unpacking.unpack(table, tmp_path / "out")
     assert not (tmp_path / "outside.png").exists()
 
 
@@ -67,7 +67,7 @@ def test_beside_puts_the_photo_left_of_the_view(tmp_path: Path) -> None:
         row = {"image_id": "a.png", "identity": "a", "role": "probe", "status": "ok", "detail": ""}
         row["image"] = images.encode_png(np.full((16, 16, 3), 200, np.uint8))
         tables.write(other, tables.from_rows([row], tables.FRONTALS))
-        folders.unpack(other, tmp_path / "out", beside=shard)
+        unpacking.unpack(other, tmp_path / "out", beside=shard)
     pair = images.decode((tmp_path / "out" / "a.png").read_bytes())
     assert pair.shape == (16, 32, 3)
     assert (pair[:, :16] == 10).all()
@@ -87,7 +87,7 @@ def _through(source: Path, out: Path, *, failing: str = "", frontalizer: str = "
             new = {key: row[key] for key in ("image_id", "identity", "role", "status", "detail", "image")}
             made.append({**new, "status": "no_face", "detail": "none", "image": None} if row["image_id"] == failing else new)
         tables.write(temporary / "t.parquet", tables.from_rows(made, tables.FRONTALS))
-        folders.unpack(temporary / "t.parquet", out, source=shard, frontalizer=frontalizer)
+        unpacking.unpack(temporary / "t.parquet", out, source=shard, frontalizer=frontalizer)
 
 
 def test_names_that_are_no_utf8_or_spelled_in_two_ways_are_rows_of_their_own(tmp_path: Path) -> None:

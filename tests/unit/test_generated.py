@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench.catalogue.pages import marks, put
+from frontalbench.catalogue.pages import SCRIPT, marks, put
 from frontalbench.console import generated
 from frontalbench.errors import BadInput
 
@@ -43,7 +43,7 @@ def test_every_part_that_says_it_is_made_is_made(project_root: Path) -> None:
         line
         for page in [project_root / "README.md", *sorted((project_root / "docs").glob("*.md"))]
         for line in page.read_text(encoding="utf-8").splitlines()
-        if line.startswith("<!-- ") and ": made by " in line
+        if line.startswith("<!-- ") and f": made by {SCRIPT} " in line
     }
     assert found == made
 

@@ -18,7 +18,7 @@ from frontalbench import tables
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadInput
 from frontalbench.figures import inputs
-from frontalbench.site import browser, build, charts, labels, master
+from frontalbench.site import browser, build, charts, filters, labels, master
 from frontalbench.tabulate.columns import MASTER, schema
 from tests.unit import figure_tables as made
 from tests.unit import site_run
@@ -309,9 +309,9 @@ def test_a_control_is_called_so_and_never_leads(root: Path, tmp_path: Path) -> N
     assert "control" not in _Page(root / "site/index.html").text
     fused = {"variant": "fuse_mean:mirror.none", "recipe": "fuse_mean"}
     shifted = {"variant": "control_meanshift:mesh.none", "recipe": "control_meanshift"}
-    assert build._tag(fused) == build._tag(shifted) == "control"
-    assert build._tag({"variant": "fuse_mean:mirror_ahead.none", "recipe": "fuse_mean"}) == "derived"
-    assert build._tag({"variant": "mesh.none", "recipe": ""}) == ""
+    assert filters.tag(fused) == filters.tag(shifted) == "control"
+    assert filters.tag({"variant": "fuse_mean:mirror_ahead.none", "recipe": "fuse_mean"}) == "derived"
+    assert filters.tag({"variant": "mesh.none", "recipe": ""}) == ""
 
 
 def test_pictures_that_must_not_be_published_say_so_on_every_page_that_shows_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench.site import build, master
+from frontalbench.site import build, filters, master
 from tests.unit import site_run
 
 FORBIDDEN = "must not be published"
@@ -69,6 +69,6 @@ def test_a_control_is_called_one_in_the_ranking_and_a_method_is_not(read: master
 
 
 def test_a_derived_control_is_a_control_though_its_frontalizer_is_a_method() -> None:
-    assert build._tag({"variant": "control_meanshift:mesh.none", "recipe": "control_meanshift"}) == "control"
-    assert build._tag({"variant": "fuse_mean:mesh.none", "recipe": "fuse_mean"}) == "derived"
-    assert build._tag({"variant": "mesh.none", "recipe": ""}) == ""
+    assert filters.tag({"variant": "control_meanshift:mesh.none", "recipe": "control_meanshift"}) == "control"
+    assert filters.tag({"variant": "fuse_mean:mesh.none", "recipe": "fuse_mean"}) == "derived"
+    assert filters.tag({"variant": "mesh.none", "recipe": ""}) == ""

@@ -16,7 +16,7 @@ from frontalbench import cli
 from frontalbench.catalogue import cards
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
 from frontalbench.embed import load_backbone
-from frontalbench.plain import folders
+from frontalbench.plain import folders, unpacking
 from frontalbench.stages.embed import embed_shard
 
 
@@ -46,5 +46,5 @@ def main() -> int:
         _,
     ):
         counts = run(crops, args.out / "embeddings.parquet")
-        folders.write_embedded(args.out, shard)
+        unpacking.write_embedded(args.out, shard)
     return cli.report(counts)

@@ -32,7 +32,7 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, SelfTested
 from frontalbench.frontalize.multiview import FAMILY as MULTIVIEW
-from frontalbench.plain import clips, folders
+from frontalbench.plain import clips, folders, unpacking
 from frontalbench.sequences import video
 from frontalbench.stages.external import frontalize_external
 from frontalbench.stages.frontalize import frontalize_shard
@@ -93,7 +93,7 @@ def main() -> int:
     with folders.with_faces(args.source, args.pattern, args.detector, **machine) as (shard, faces, temporary):
         frontals = temporary / "frontals.parquet"
         turn(shard, faces, frontals, card, load, **machine)
-        counts = folders.unpack(frontals, args.out, source=shard, frontalizer=card.name)
+        counts = unpacking.unpack(frontals, args.out, source=shard, frontalizer=card.name)
     if KEY in card.params:
         sys.stderr.write(
             f"note: what {card.name} changes is the crop around the face: extract_embeddings.py and preprocess.py make it, as long as "

@@ -20,7 +20,7 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer
 from frontalbench.frontalize.pasting import Pasting
-from frontalbench.plain import folders
+from frontalbench.plain import folders, unpacking
 from frontalbench.stages.enhance import enhance_shard
 from frontalbench.stages.frontalize import frontalize_shard
 
@@ -62,7 +62,7 @@ def main() -> int:
             photographs=shard,
             **machine,
         )
-        counts = folders.unpack(
+        counts = unpacking.unpack(
             out,
             args.output_dir,
             source=shard,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from frontalbench import cli, tables
 from frontalbench.catalogue import cards
-from frontalbench.plain import folders
+from frontalbench.plain import folders, unpacking
 from frontalbench.pose import load_pose
 from frontalbench.stages.pose import pose_shard
 
@@ -37,5 +37,5 @@ def main() -> int:
         counts = run(shard, faces, temporary / "pose.parquet")
         rows = tables.read(temporary / "pose.parquet", tables.POSE).to_pylist()
         header = ["image_id", "status", "detail", "yaw", "pitch", "roll", "confidence"]
-        folders.write_rows(args.out, header, [[row[name] for name in header] for row in rows])
+        unpacking.write_rows(args.out, header, [[row[name] for name in header] for row in rows])
     return cli.report(counts)

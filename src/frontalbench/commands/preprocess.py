@@ -16,7 +16,7 @@ from frontalbench.catalogue import cards
 from frontalbench.detect import Detector, load_detector
 from frontalbench.detect.select import DEFAULT_POLICY, POLICIES
 from frontalbench.detect.yaw_alignment import aligned_for
-from frontalbench.plain import folders
+from frontalbench.plain import folders, unpacking
 from frontalbench.stages.detect import detect_shard
 
 
@@ -49,7 +49,7 @@ def main() -> int:
         crops,
         _,
     ):
-        listed = folders.unpack_rows(crops, args.out, source=shard) if args.align else {}
+        listed = unpacking.unpack_rows(crops, args.out, source=shard) if args.align else {}
         rows = tables.read(crops, tables.CROPS, [name for name in tables.CROPS.names if name != "image"]).to_pylist()
     named = ["image_id", "identity", "status", "detail", "score", "n_faces"]
     header = [*named, "x1", "y1", "x2", "y2", *(f"point{i}_{axis}" for i in range(1, 6) for axis in "xy")]
@@ -58,5 +58,5 @@ def main() -> int:
         beside = ["file", "photo", "frontalizer"]
         header += beside
         values = [[*line, *(listed[line[0]][name] for name in beside)] for line in values]
-    folders.write_rows(args.out / folders.ROWS, header, values)
+    unpacking.write_rows(args.out / folders.ROWS, header, values)
     return cli.report(Counter(row["status"] for row in rows))

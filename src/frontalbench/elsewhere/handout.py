@@ -20,7 +20,7 @@ from frontalbench.elsewhere.delivery import MAPPING, RESULTS, Photo, turned_phot
 from frontalbench.errors import BadInput
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
-from frontalbench.plain.folders import write_rows
+from frontalbench.plain.unpacking import write_rows
 
 PROBES = "probes"
 REFERENCES = "references"

@@ -24,7 +24,7 @@ from frontalbench.frontalize.base import Frontalizer, Outcome, View
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
 from frontalbench.plain import clip_page
-from frontalbench.plain.folders import write_rows
+from frontalbench.plain.unpacking import write_rows
 from frontalbench.sequences import video
 from frontalbench.sequences.overtime import over_time, template, unit
 from frontalbench.sequences.smoothing import smooth_boxes, smooth_points

@@ -18,7 +18,7 @@ from typing import Any
 
 from frontalbench import images, status, tables
 from frontalbench.files import folderswap
-from frontalbench.plain import folders
+from frontalbench.plain import unpacking
 
 INDEX = "index.csv"
 HEADER = ["file", "image_id", "identity", "role", "status", "detail", "table"]
@@ -96,7 +96,7 @@ def export(rows: Sequence[tuple[str, dict[str, Any]]], out: str | Path, *, png: 
                     name = path.relative_to(target).as_posix()
                     written += 1
                 index.append([name, row["image_id"], row["identity"], row["role"], row["status"], row["detail"], shard])
-        folders.write_rows(target / INDEX, HEADER, index)
+        unpacking.write_rows(target / INDEX, HEADER, index)
     return written
 
 

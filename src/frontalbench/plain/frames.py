@@ -14,7 +14,7 @@ from frontalbench import images, status
 from frontalbench.datasets.members import text_of
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-from frontalbench.plain.folders import write_rows
+from frontalbench.plain.unpacking import write_rows
 from frontalbench.sequences import video
 
 INDEX = ("image", "identity", "role", "subject", "sequence")

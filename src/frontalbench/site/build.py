@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 from frontalbench import __version__
 from frontalbench.catalogue import cards
@@ -27,15 +26,15 @@ from frontalbench.figures import dataset as figures
 from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
 from frontalbench.files import folderswap
-from frontalbench.plain.export import safe_name
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.site import browser, charts, faces
+from frontalbench.site.filters import environment, is_control, slug
 from frontalbench.site.labels import labelled
-from frontalbench.site.master import Master, Row, Verdict, ranking, verdict
+from frontalbench.site.master import Master, Row, ranking, verdict
 from frontalbench.tabulate.columns import MASTER
 from frontalbench.tabulate.judges import COMPARED_ON_SCALE
 from frontalbench.tabulate.verification import YAW_GRID
-from frontalbench.tabulate.write import csv_text, number
+from frontalbench.tabulate.write import csv_text
 
 HERE = Path(__file__).parent
 LISTING = "files.txt"
@@ -74,7 +73,7 @@ class Site:
     _written: list[str] = field(default_factory=list, init=False)
     _browsers: list[str] = field(default_factory=list, init=False)
     _folder: Path = field(default=Path(), init=False)
-    _environment: jinja2.Environment = field(default_factory=lambda: _environment(), init=False, repr=False)
+    _environment: jinja2.Environment = field(default_factory=lambda: environment(), init=False, repr=False)
 
     def build(self) -> list[str]:
         """Write the whole site, or nothing; returns the files, relative to ``out``. Raises :class:`BadInput` when ``out`` holds something else."""
@@ -130,7 +129,7 @@ class Site:
             keys = ("identity_gain", "identity_gain_low", "identity_gain_high")
             bounds = charts.limits_of_ranking([(one.row[keys[0]], one.row[keys[1]], one.row[keys[2]]) for one in ranked])
             judged.append(
-                {"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds, "verdict": verdict(ranked, _is_control)}
+                {"judge": judge, "ranked": ranked, "left_out": left_out, "limits": bounds, "verdict": verdict(ranked, is_control)}
             )
         # A judge without a single embedding of the photographs is in no ranking; the reason stands in the table of what is missing.
         not_judging = self.master.rows("missing", dataset=dataset, variant=ORIGINAL)
@@ -151,13 +150,13 @@ class Site:
         wanted = {"dataset": dataset, "detector": judge[0], "backbone": judge[1]}
         ranked, _ = ranking(self.master.rows("table1_net_gain", **wanted))
         own = [one.row for one in ranked if not one.row["recipe"]]  # with pictures
-        variant = next((row["variant"] for row in own if not _is_control(row)), "")
+        variant = next((row["variant"] for row in own if not is_control(row)), "")
         shown: list[faces.Face] = []
         if variant and dataset in self.inputs:
             shown = faces.choose(self.inputs[dataset], judge, variant, self._folder, f"faces/{slug(dataset)}")
             self._written += sorted({file for one in shown for file in (one.angled, one.frontal, one.reference) if file})
         first: dict[str, str] = {}
-        for row in sorted(own, key=_is_control):
+        for row in sorted(own, key=is_control):
             first.setdefault(row["frontalizer"], row["variant"])
         lines, bins = self._bins("identity gain", "", wanted)
         of = {line.name: line for line in lines}
@@ -431,33 +430,6 @@ def _judged(rows: Iterable[Row]) -> list[tuple[str, tuple[str, str]]]:
     return list(dict.fromkeys(map(_of, rows)))
 
 
-def slug(name: str) -> str:
-    """A file name for a dataset or a frontalizer: itself where it is plain, as the cards demand."""
-    return name if re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,80}", name) and ".." not in name else safe_name(name)
-
-
-def _environment() -> jinja2.Environment:
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters.update(
-        breakable=_breakable, slug=slug, number=_number, signed=_signed, percent=_percent, seconds=_seconds, millions=_millions
-    )
-    made.globals.update(
-        interval_bar=charts.interval_bar,
-        look=charts.look,
-        frontalizer_of=palette.frontalizer_of,
-        shade=charts.shade,
-        tag=_tag,
-        verdict_tag=_verdict_tag,
-    )
-    return made
-
-
 def _card(kind: str, name: str) -> Any:
     try:
         return cards.find(kind, name)
@@ -470,23 +442,6 @@ def _dataset_card(name: str) -> Any:
         return dataset_cards.find(name)
     except BadConfig:  # a table of another checkout: its numbers are shown, its card is not here
         return None
-
-
-def _is_control(row: Row) -> bool:
-    """Controls are ranked to be compared with, not to win: by the frontalizer's card, or by the recipe of a derived variant."""
-    return palette.is_control(row["variant"]) or row["recipe"].startswith("control_")
-
-
-def _tag(row: Row) -> str:
-    """What a row is beside a method's own pictures; derived variants are made of embeddings and have no pictures of their own."""
-    return "control" if _is_control(row) else "derived" if row["recipe"] else ""
-
-
-def _verdict_tag(row: Row, found: Verdict) -> str:
-    """``best`` only where the table says so; the first method of a ranking in which nothing gains is the least bad."""
-    if row["best"]:
-        return "best"
-    return "least bad" if found.kind == "least bad" and found.leader is row else ""
 
 
 TRUST = {
@@ -538,31 +493,3 @@ def _listed(listing: Path) -> set[str]:
 
 def _plain(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
-
-
-def _breakable(name: str) -> Markup:
-    """A name that may be broken after its marks."""
-    return Markup("<wbr>").join(re.split(r"(?<=[:.@+])", name))
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    return number(value, digits).replace("-", "\N{MINUS SIGN}") or "\N{EN DASH}"
-
-
-def _signed(value: float | None, digits: int = 3) -> str:
-    shown = _number(value, digits)
-    return f"+{shown}" if value is not None and value > 0 and float(f"{value:.{digits}f}") else shown
-
-
-def _percent(value: float | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{100 * value:.1f} %"
-
-
-def _seconds(value: float | None) -> str:
-    if value is None:
-        return "\N{EN DASH}"
-    return f"{1000 * value:.0f} ms" if value < 1 else f"{value:.1f} s"
-
-
-def _millions(value: int | None) -> str:
-    return "\N{EN DASH}" if value is None else f"{value / 1e6:.1f} million" if value else "none"
