@@ -244,7 +244,7 @@ def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
 
         backbone, crops = (
             load_backbone(cards.find("backbone", name)),
-            np.stack([align(p, f.points) for p, f in zip(pictures, faces, strict=True)]),
+            np.stack([align(p, f.points) for p, f in zip(pictures, faces, strict=True) if f is not None]),
         )
         return (lambda: backbone.embed(crops)), len(pictures)
     if kind == "frontalizer":

@@ -201,8 +201,9 @@ class Gfpgan(nn.Module):
 class _ReadyResidual(nn.Module):
     """:class:`Residual` with packed convolutions. The skip is a sum over channels and a resize one over pixels, so it goes where the map is small."""
 
-    def __init__(self, block: Residual, *, small: bool) -> None:
+    def __init__(self, block: nn.Module, *, small: bool) -> None:
         super().__init__()
+        assert isinstance(block, Residual)
         both = (block.conv1, block.conv2)
         self.conv1, self.conv2 = (packed.of(each, activation="leaky", slope=_SLOPE, small=small) for each in both)
         self.skip, self.factor = packed.of(block.skip), block.factor
@@ -278,9 +279,9 @@ class ReadyGfpgan(nn.Module):
         self.styles = network.final_linear
         self.up = nn.ModuleList(_ReadyResidual(block, small=i < _SMALL) for i, block in enumerate(network.conv_body_up))
         del network.conv_body_up
-        self.conditions = nn.ModuleList(
-            nn.ModuleList(_ready_condition(part, small=i < _SMALL) for part in pair)
-            for i, pair in enumerate(zip(network.condition_scale, network.condition_shift, strict=True))
+        self.scales, self.shifts = (
+            nn.ModuleList(_ready_condition(part, small=i < _SMALL) for i, part in enumerate(parts))
+            for parts in (network.condition_scale, network.condition_shift)
         )
         del network.condition_scale, network.condition_shift
         self.constant, self.noises = decoder.constant_input, decoder.noises
@@ -299,15 +300,14 @@ class ReadyGfpgan(nn.Module):
         styles = self.styles(features.flatten(1)).view(-1, STYLES, STYLE)
         y = self.constant.weight.expand(len(styles), -1, -1, -1)
         y = self.drawing[0](y, styles[:, 0], self.noises[0])
-        picture = self.to_rgb[0](y, styles[:, 1], None)
+        picture: Tensor = self.to_rgb[0](y, styles[:, 1], None)
         # Both ways up side by side: what a level needs of the U-Net is gone when the next begins.
         for level, up in enumerate(self.up):
             features = up(features.add_(kept.pop()) if level else features + kept.pop())
             i = 1 + 2 * level
             y = self.drawing[i](y, styles[:, i], self.noises[i])
             moved = y[:, y.shape[1] // 2 :]
-            scale, shift = self.conditions[level]
-            moved.mul_(scale(features)).add_(shift(features))
+            moved.mul_(self.scales[level](features)).add_(self.shifts[level](features))
             y = self.drawing[i + 1](y, styles[:, i + 1], self.noises[i + 1])
             picture = self.to_rgb[level + 1](y, styles[:, i + 2], picture)
         return picture

@@ -43,6 +43,7 @@ class Packed(nn.Module):
         self._packed: Tensor | None = None
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        y: Tensor
         x = channels_last(x)
         if self._packed is None and _packs(x):
             shape, ones = list(x.shape), [1, 1]

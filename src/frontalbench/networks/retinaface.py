@@ -138,13 +138,14 @@ class RetinaFaceNet(nn.Module):
 class _ReadyContext(nn.Module):
     """:class:`_Context` in three convolutions instead of five: what reads the same map stands beside each other."""
 
-    def __init__(self, context: _Context) -> None:
+    def __init__(self, context: nn.Module) -> None:
         super().__init__()
+        assert isinstance(context, _Context)
         (three, a), (five, b), (seven, c), (last, d) = (
             _folded(part) for part in (context.conv3X3, context.conv5X5_1, context.conv7X7_2, context.conv7x7_3)
         )
         (beside, e) = _folded(context.conv5X5_2)
-        self.half, self.quarter = three.shape[0], five.shape[0]
+        self.half, self.quarter = three.shape[0], five.shape[0]  # type: ignore[method-assign, assignment]
         self.first = packed.conv(torch.cat([three, five]), torch.cat([a, b]), activation="relu")
         self.second = packed.conv(torch.cat([beside, seven]), torch.cat([e, c]), activation="relu")
         self.third = packed.conv(last, d, activation="relu")
@@ -187,7 +188,8 @@ class _ReadyRetinaFace(RetinaFaceNet):
         assert isinstance(network.body, ResNet50)
         self.body = ReadyResNet50(network.body)  # type: ignore[assignment]
         self.fpn = _ReadyPyramid(network.fpn)  # type: ignore[assignment]
-        self.ssh1, self.ssh2, self.ssh3 = (_ReadyContext(each) for each in (network.ssh1, network.ssh2, network.ssh3))  # type: ignore[assignment]
+        for name in ("ssh1", "ssh2", "ssh3"):
+            self.add_module(name, _ReadyContext(network.get_submodule(name)))
         self.ClassHead, self.BboxHead, self.LandmarkHead = network.ClassHead, network.BboxHead, network.LandmarkHead
 
 

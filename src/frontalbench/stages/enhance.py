@@ -109,7 +109,8 @@ def finish_shard(
     faces = (row for group in tables.iterate(drawn, tables.DRAWN, batch=BATCH) for row in group)
 
     def work(finisher: Finisher, rows: list[Row]) -> list[Row]:
-        of_row = [next(faces, {"image_id": None}) for _ in rows]
+        none: Row = {"image_id": None}
+        of_row = [next(faces, none) for _ in rows]
         for row, face in zip(rows, of_row, strict=True):
             if row["image_id"] != face["image_id"]:
                 raise BadInput(f"{drawn}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
