@@ -279,7 +279,7 @@ def test_every_announced_file_is_written_and_nothing_else(workshop: dataset.Work
 
 
 def test_every_declared_figure_has_its_maker_and_is_asked_for() -> None:
-    asked = {request.name for request in dataset.requests([*made.VARIANTS, "tddfa@0.5.none"], made.JUDGES)}
+    asked = {request.name for request in dataset.requests([*made.VARIANTS, "tddfa@0.5.none", "gate_learned:tddfa.none"], made.JUDGES)}
     assert "turn_curve" not in {request.name for request in dataset.requests(made.VARIANTS, made.JUDGES)}, (
         "no share of an angle, no curve of it"
     )
