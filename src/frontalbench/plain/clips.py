@@ -159,9 +159,11 @@ class Judge:
         if image is None or face is None:
             return self._none
         try:
-            return unit(np.asarray(self.backbone.embed(align(image, face.points)[None]), np.float64))[0]
+            crop = align(image, face.points)
         except DegeneratePoints:
             return self._none
+        found: Float = unit(np.asarray(self.backbone.embed(crop[None]), np.float64))[0]
+        return found
 
 
 def _judged(rows: list[list[Any]], vectors: list[tuple[Float, Float]]) -> list[str]:
@@ -245,9 +247,9 @@ def frontalize_clip(
     else:
         rows = [[*row, "", ""] for row in rows]
     if page is not None:
-        seconds = [float(row[1]) for row in rows]
+        times = [float(row[1]) for row in rows]
         curves = {HEADER[k]: [float(row[k] or "nan") for row in rows] for k in (-2, -1)}
-        clip_page.write(page, source, out, strip, seconds, curves, notes)
+        clip_page.write(page, source, out, strip, times, curves, notes)
     write_rows(out.with_name(f"{out.name}.csv"), list(HEADER), rows)
     if found.people > 1:
         notes.append(f"{source}: {found.people} tracks of faces, {found.cuts} cuts; of each frame the face of the longest track was turned")

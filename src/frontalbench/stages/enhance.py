@@ -115,7 +115,7 @@ def finish_shard(
             if row["image_id"] != face["image_id"]:
                 raise BadInput(f"{drawn}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
         skip = {
-            i: failed(row, face["status"], face["detail"])
+            i: failed(row, str(face["status"]), str(face["detail"]))
             for i, (row, face) in enumerate(zip(rows, of_row, strict=True))
             if row["status"] == status.OK and face["status"] != status.OK
         }
