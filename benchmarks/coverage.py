@@ -457,7 +457,7 @@ KINDS = (  # heading, what the names begin with
     ("at 1e-2", r"fnmr(_change)? at 0\.01\b"),
     ("at 1e-3", r"fnmr(_change)? at 0\.001\b"),
 )
-OFTEN = 30
+OFTEN = 50
 """In fewer experiments than these a coverage is not told."""
 MARK = "<!-- {} of coverage: made by benchmarks/coverage.py --table -->"
 

@@ -127,13 +127,18 @@ def roles(rows: list[tuple[str, str, str, Path]], pose: Float, name: str) -> tup
     return np.array(probes), np.array([place for place, row in enumerate(rows) if row[0] == kind and row[2] == front])
 
 
-def moments(scores: Float32, same: Bool) -> stats.PairMoments:
-    """Mean, spread and number of genuine and impostor pairs per probe."""
+def moments(scores: Float32, who: Words, other: Words) -> stats.PairMoments:
+    """Mean, spread and number of genuine and impostor pairs per probe, and what every person's references do to the impostor mean."""
+    same = who[:, None] == other[None]
     columns = []
     for where in (same, ~same):
         masked = np.ma.masked_array(scores.astype(np.float64), ~where)
         columns += [masked.mean(1).filled(np.nan), masked.std(1).filled(np.nan), where.sum(1).astype(np.float64)]
-    return stats.PairMoments(*columns)
+    belongs = other[:, None] == np.unique(who)[None]
+    strangers = np.where(same, 0.0, scores.astype(np.float64))
+    number = np.maximum((~same).sum(1)[:, None] - (~same).astype(float) @ belongs, 1.0)
+    moves = (strangers.sum(1)[:, None] - strangers @ belongs) / number - columns[3][:, None]
+    return stats.PairMoments(*columns, moves=moves.astype(np.float16), references=belongs.sum(0).astype(np.float64))
 
 
 def line(
@@ -158,7 +163,7 @@ def line(
     def over(place: int, base: Float32) -> str:
         gain = apart[2] - apart[place]
         low, high = jackknife.mean_intervals(np.bincount(code, gain)[:, None], numbers)
-        change = stats.dprime_change(moments(after, same), moments(base, same), who)
+        change = stats.dprime_change(moments(after, who, other), moments(base, who, other), who)
         return f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}] | {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
 
     thresholds = [float(np.quantile(s[~same], 1 - FMR)) for s in (before, after)]

@@ -19,6 +19,10 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("prepare", "detect", "embed", "compare")
@@ -149,17 +153,10 @@ def logged_rates(run: Path) -> dict[str, float]:
     return dict(rates)
 
 
-def predict(arguments: argparse.Namespace) -> None:
-    from frontalbench.catalogue import config
-
-    chosen = config.load(arguments.config, npm=False)
-    rates = logged_rates(arguments.run)
-    given = {name: float(value) for name, _, value in (text.partition("=") for text in arguments.rate)}
-    on_gpu = {name: float(value) for name, _, value in (text.partition("=") for text in arguments.gpu_rate)}
-    rates.update(given)
-    n = arguments.images
+def seen(chosen: Config, n: int) -> dict[str, int]:
+    """How many images each model of a grid sees, of ``n`` in its datasets: ``kind/name`` -> count."""
     variants = 1 + sum(len(f.enhancements) for f in chosen.frontalizers)
-    runs: dict[str, int] = {}  # model -> how many images it sees
+    runs: dict[str, int] = {}
     for frontalizer in chosen.frontalizers:
         runs[f"frontalizer/{frontalizer.name}"] = n
         for chain in frontalizer.enhancements:
@@ -172,20 +169,34 @@ def predict(arguments: argparse.Namespace) -> None:
     runs["pose"] = n * posed
     if chosen.locator not in chosen.detectors:
         runs[f"detector/{chosen.locator}"] = n * (variants if "expression" in chosen.quality.measures else posed)
+    return runs
+
+
+def predict(arguments: argparse.Namespace) -> None:
+    from frontalbench.catalogue import config
+
+    chosen = config.load(arguments.config, npm=False)
+    rates = logged_rates(arguments.run)
+    given = {name: float(value) for name, _, value in (text.partition("=") for text in arguments.rate)}
+    on_gpu = {name: float(value) for name, _, value in (text.partition("=") for text in arguments.gpu_rate)}
+    rates.update(given)
+    n = arguments.images
+    runs = seen(chosen, n)
+    variants = 1 + sum(len(f.enhancements) for f in chosen.frontalizers)
     print(f"{n:,} images, {variants} variants, {len(chosen.detectors)} detectors, {len(chosen.backbones)} backbones")
     print(f"{'':36}{'images':>13}{'s an image, core':>18}{'core hours':>12}{'s an image, GPU':>17}{'GPU hours':>11}")
     missing, core_hours, gpu_hours, beside = [], 0.0, 0.0, 0.0
-    for name, seen in sorted(runs.items()):
+    for name, count in sorted(runs.items()):
         if name not in rates:
             missing.append(name)
             continue
-        hours = seen * rates[name] / 3600
+        hours = count * rates[name] / 3600
         core_hours += hours
-        there = f"{on_gpu[name]:17.4f}{seen * on_gpu[name] / 3600:11.1f}" if name in on_gpu else ""
-        gpu_hours += seen * on_gpu.get(name, 0.0) / 3600
+        there = f"{on_gpu[name]:17.4f}{count * on_gpu[name] / 3600:11.1f}" if name in on_gpu else ""
+        gpu_hours += count * on_gpu.get(name, 0.0) / 3600
         beside += 0.0 if name in on_gpu else hours
         mark = " (given)" if name in given else ""
-        print(f"{name + mark:36}{seen:13,}{rates[name]:18.4f}{hours:12.1f}{there}")
+        print(f"{name + mark:36}{count:13,}{rates[name]:18.4f}{hours:12.1f}{there}")
     for label, cores, gpus in MACHINES:
         hours = max(gpu_hours / gpus, beside / cores) if gpus else core_hours / cores
         print(f"{label}: {hours:.1f} hours" + (f" (GPUs {gpu_hours / gpus:.1f}, cores {beside / cores:.1f}, side by side)" if gpus else ""))

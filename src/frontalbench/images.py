@@ -146,7 +146,11 @@ def _decode_plain_jpeg(data: bytes, max_side: int) -> Decoded | None:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
             if header.mode != "RGB" or max(header.size) > max_side or min(header.size) < 1:
                 return None
-            turn = _TURNS.get(_orientation(header)) if not _MAY_TURN.isdisjoint(header.info) else None
+            turn = None
+            if not _MAY_TURN.isdisjoint(header.info):
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    turn = _TURNS.get(_orientation(header))
     except Exception as error:  # noqa: BLE001 - whatever a header's parts make Pillow raise: the general road says it
         raise_if_memory_ran_out(error)
         return None
@@ -236,8 +240,9 @@ _GREY: Final = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 """Pillow's modes of grey values with more than 8 bits."""
 
 
-_BITS, _WHITE_OR_BLACK, _PLANES = 258, 262, 284
-"""Tags of TIFF 6.0: bits of each value, what zero means (0: white, 1: black), how colours lie (2: each in a plane of its own)."""
+_BITS, _WHITE_OR_BLACK, _PLANES, _SIGNS = 258, 262, 284, 339
+"""Tags of TIFF 6.0: bits of each value, what zero means (0: white, 1: black), how colours lie (2: each in a plane of its own), kind of
+numbers (2: whole ones with a sign)."""
 
 
 def _tag(image: Image.Image, number: int) -> Any:
@@ -263,6 +268,10 @@ def _of_depth_8(image: Image.Image, deep: bytes | None) -> tuple[Image.Image, st
     if image.mode in _GREY:
         grey, note = to_bytes(np.asarray(image))
         return Image.fromarray(255 - grey if _tag(image, _WHITE_OR_BLACK) == 0 else grey), note  # Pillow turns 8 bits itself
+    if image.mode == "L" and 2 in (_tag(image, _SIGNS) or ()):
+        signed = np.asarray(image).view(np.int8)  # Pillow takes -1 for 255; where zero is white it does not read these
+        if signed.size and signed.min() < 0:
+            raise Unreadable(_strange_range(float(signed.min()), float(signed.max()), whole=True))
     if deep is None:
         return image, ""
     bgr = cv2.imdecode(np.frombuffer(deep, np.uint8), cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION)

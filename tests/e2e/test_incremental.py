@@ -215,7 +215,7 @@ def test_a_run_may_lie_somewhere_else_with_the_configuration_from_here_or_its_ow
     assert everything == project.planned()
     project.snakemake(*elsewhere, "results/images/tiny/0000.parquet")
     assert (there / "results" / "images" / "tiny" / "0000.parquet").is_file()
-    assert not (project.folder / "results").exists()
+    assert not (project.folder / "results" / "images").exists()
     assert project.planned(*elsewhere).get("prepare") == everything["prepare"] - 1
     (there / "config").mkdir()
     own = yaml.safe_load((project.folder / "config" / "config.yaml").read_text())

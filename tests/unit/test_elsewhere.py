@@ -137,6 +137,20 @@ def test_a_mapping_alone_decides_where_there_is_one(tmp_path: Path, name: str, c
     assert whole(folder).unmatched == ("ann/Angle/1.png",)
 
 
+@pytest.mark.parametrize(("name", "separator"), [("mapping.csv", ";"), ("Mapping.CSV", ","), ("mapping.tsv", "\t"), ("INDEX.TSV", "\t")])
+def test_a_mapping_is_read_as_spreadsheets_save_it(tmp_path: Path, name: str, separator: str) -> None:
+    folder = put(tmp_path / "in", "out_1.png", "ann/Angle/1.png")
+    lines = [line.replace(",", separator) for line in ("\ufeffFile,Photo", "out_1.png,ann/Angle/2.jpg")]
+    found = whole(mapped(folder, *lines, name=name))
+    assert list(found.files) == ["ann/Angle/2.jpg"] and found.unmatched == ("ann/Angle/1.png",)
+    assert not found.others
+
+
+def test_a_mapping_that_is_a_spreadsheet_is_not_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"mapping\.xlsx: a spreadsheet is not read; save it as mapping\.csv"):
+        whole(put(tmp_path / "in", "ann/Angle/1.png", "Mapping.xlsx".lower()))
+
+
 def test_a_file_that_the_mapping_names_and_that_is_not_there_is_said_in_its_row(tmp_path: Path) -> None:
     found = whole(mapped(put(tmp_path / "in", "x.png"), "file,photo", "x.png,ann/Angle/1.jpg", "y.png,ann/Angle/2.jpg"))
     assert found.absent == {"ann/Angle/2.jpg": "mapping.csv names y.png, which is not there"}

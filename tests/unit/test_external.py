@@ -189,7 +189,10 @@ stranger.frontalize([view()])
         ours.kill()
         ours.wait()
     _, alive = psutil.wait_procs(found, timeout=20)
-    assert not [one for one in alive if one.status() != psutil.STATUS_ZOMBIE]
+    outlived = [one for one in alive if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    for one in outlived:
+        one.kill()
+    assert not outlived
 
 
 def _until(look: Callable[[], Path | None], seconds: float = 60) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -434,3 +435,14 @@ def test_an_odd_revision_in_a_jpeg_header_is_a_note_not_a_refusal() -> None:
 def test_a_jpeg_without_its_end_marker_but_with_all_its_data_is_whole() -> None:
     data = _bytes(_face("RGB"), "JPEG", quality=90)
     assert np.array_equal(images.decode(data + b"\n" * 5000), images.decode(data))
+
+
+def test_bytes_with_a_sign_are_no_bright_values() -> None:
+    values = (np.arange(64 * 64).reshape(64, 64) % 100 - 50).astype(np.int8)
+    out = io.BytesIO()
+    tifffile.imwrite(out, values, photometric="minisblack")
+    with pytest.raises(Unreadable, match="whole-number values from -50 to 49"):
+        images.decode(out.getvalue())
+    out = io.BytesIO()
+    tifffile.imwrite(out, np.abs(values), photometric="minisblack")
+    assert np.array_equal(images.decode(out.getvalue())[..., 0], np.abs(values))

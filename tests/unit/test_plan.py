@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from frontalbench.catalogue import external
 from frontalbench.plan import grid
 from frontalbench.plan.plan import Plan
 from tests.unit import weightkit
@@ -101,3 +102,14 @@ def test_what_a_job_reruns_for_is_asked_of_one_part_and_that_part_makes_no_path(
     assert plan.reruns.digest("backbone", "edgeface_s") == plan.cards.card("backbone", "edgeface_s").digest()[:16]
     assert plan.resources.gpus("mirror") == 0 and plan.resources.mem_mb("mirror") > 0
     assert plan.files.crops("synthetic", "original", "yunet") == ["results/crops/synthetic/original/yunet/0000.parquet"]
+
+
+@pytest.mark.parametrize("rule", ["turn_references", "frontalize_external"])
+def test_commit_environment_and_adapter_of_a_foreign_system_rerun_what_it_turned(rule: str, project_root: Path) -> None:
+    plan = Plan(SMALL)
+    stranger = plan.cards.card("frontalizer", "tddfa_external")
+    assert plan.reruns.made_of("tddfa_external") == external.read(stranger).digest()[:16]
+    assert plan.reruns.made_of("mirror") == ""
+    text = "".join((project_root / "rules" / name).read_text() for name in ("frontalize.smk", "turned.smk"))
+    wiring = text.partition(f"rule {rule}:")[2].partition("\nrule ")[0]
+    assert "made_of=lambda wildcards: PLAN.reruns.made_of(wildcards.frontalizer)" in wiring

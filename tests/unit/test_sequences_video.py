@@ -18,7 +18,7 @@ from frontalbench.detect.base import Detections  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize.base import FRONTAL, Outcome, View  # noqa: E402
 from frontalbench.images import RGB  # noqa: E402
-from frontalbench.plain import frames  # noqa: E402
+from frontalbench.plain import clip_page, frames  # noqa: E402
 from frontalbench.plain.clips import Judge, followed, frontalize_clip, steadied  # noqa: E402
 from frontalbench.sequences import video  # noqa: E402
 from tests.unit import datasetkit  # noqa: E402
@@ -205,12 +205,23 @@ class Whiteness:
 
 def test_a_judge_says_of_every_frame_how_near_it_is_to_the_clip_s_own_template(tmp_path: Path) -> None:
     clip = write(tmp_path / "a.mp4", 8)
-    _, notes = frontalize_clip(clip, tmp_path / "front.mp4", Finds(), Cuts(), judge=Judge(Finds(), Whiteness()))  # type: ignore[arg-type]
+    _, notes = frontalize_clip(
+        clip, tmp_path / "front.mp4", Finds(), Cuts(), judge=Judge(Finds(), Whiteness()), page=tmp_path / "a <b>.html"
+    )  # type: ignore[arg-type]
     with (tmp_path / "front.mp4.csv").open(newline="") as handle:
         rows = list(csv.DictReader(handle))
     assert all(float(row["photograph"]) > 0.9 for row in rows)
     assert all(row["front"] == "" for row in rows), "no face is found in what was made, so nothing is said of it"
     assert len(notes) == 1 and notes[0].startswith("photographs: similarity") and "(8 frames)" in notes[0]
+    page = (tmp_path / "a <b>.html").read_text()
+    assert 'src="a.mp4"' in page and 'src="front.mp4"' in page and page.count("<figure>") == 8 and page.count("<path") == 1
+
+
+def test_the_strip_of_a_long_clip_stays_short_and_spreads_over_it() -> None:
+    strip = clip_page.Strip()
+    for k in range(1000):
+        strip.add(k, picture(20), None)
+    assert 12 <= len(strip.numbers) < 24 and strip.numbers[0] == 0 and strip.numbers[-1] > 900
 
 
 def test_clips_become_a_dataset_whose_sessions_are_the_clips(tmp_path: Path) -> None:

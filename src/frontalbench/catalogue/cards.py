@@ -154,7 +154,7 @@ class ModelCard:
 
         Titles, notes, licences, source addresses, ``trained_with``, ``contract``, ``resources``, comments and the order of keys do not matter.
         """
-        content = {
+        content: dict[str, Any] = {
             "kind": self.kind,
             "family": self.family,
             "params": dict(self.params),

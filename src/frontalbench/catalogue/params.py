@@ -107,7 +107,8 @@ class Params:
         if key in self._values:
             return self._values[key]
         if default is _REQUIRED:
-            raise BadConfig(f"{self._file}: params.{key} is missing")
+            given = f"; given: {', '.join(sorted(self._values))}" if self._values else ""
+            raise BadConfig(f"{self._file}: params.{key} is missing{did_you_mean(key, sorted(self._values))}{given}")
         return default
 
     def _wrong(self, key: str, value: Any, expected: str) -> BadConfig:

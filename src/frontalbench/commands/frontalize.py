@@ -55,6 +55,9 @@ def main() -> int:
     parser.add_argument(
         "--judge", default="", metavar="NAME", help="of a clip: the backbone that says whether every frame keeps the person"
     )
+    parser.add_argument(
+        "--page", type=Path, metavar="FILE", help="of a clip: an HTML page with both clips, a strip of frames and the judge's curve"
+    )
     parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -113,7 +116,7 @@ def _clip(args: argparse.Namespace, card: ModelCard, load: Callable[[], Frontali
         return cli.progress(frames, label=label, unit="frame")
 
     span = {"every": args.every, "first": args.first, "last": args.last}
-    counts, notes = clips.frontalize_clip(args.source, args.out, finder, load(), judge=judge, progress=watched, **span)
+    counts, notes = clips.frontalize_clip(args.source, args.out, finder, load(), judge=judge, page=args.page, progress=watched, **span)
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     return cli.report(counts)

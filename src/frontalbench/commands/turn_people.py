@@ -17,9 +17,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frontalbench import cli
 from frontalbench.errors import BadInput
+
+if TYPE_CHECKING:
+    from frontalbench.synth.turning import Settings
 
 
 def main() -> int:
@@ -140,7 +144,7 @@ def _turn(args: argparse.Namespace) -> int:
     return cli.EXIT_OK
 
 
-def _settings(args: argparse.Namespace) -> object:
+def _settings(args: argparse.Namespace) -> Settings:
     from dataclasses import fields, replace
 
     from frontalbench.synth.turning import Settings

@@ -16,7 +16,7 @@ from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 from frontalbench.networks import checkpoints
-from frontalbench.networks.retinaface import BACKBONES, RetinaFaceNet
+from frontalbench.networks.retinaface import BACKBONES, RetinaFaceNet, ready
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32
 
@@ -92,7 +92,7 @@ class RetinaFace:
         self._device = runtime.torch_device(device)
         net = checkpoints.unfilled(lambda: RetinaFaceNet(backbone))
         checkpoints.fill(net, checkpoints.load(model), model)
-        self._net = net.eval().requires_grad_(False).to(self._device)
+        self._net = ready(net) if self._device.type == "cpu" else net.eval().requires_grad_(False).to(self._device)
         self._fill = (int(MEAN_BGR[2]), int(MEAN_BGR[1]), int(MEAN_BGR[0]))
         self._mean = torch.tensor(MEAN_BGR, device=self._device).view(1, 3, 1, 1)
 

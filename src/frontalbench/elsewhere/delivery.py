@@ -31,7 +31,9 @@ FAMILY = "made_elsewhere"
 KEY = "delivered"
 """The key of a card of this family that says where the folder is and who made it."""
 MAPPING = "mapping.csv"
-MAPPINGS = (MAPPING, "index.csv")
+MAPPINGS = (MAPPING, "mapping.tsv", "index.csv", "index.tsv")
+"""What a mapping may be called, capitals aside; the first that is there counts."""
+_SHEETS = ("mapping.xlsx", "mapping.xls", "mapping.ods")
 """Names under which a mapping is found in the folder."""
 FRONTALS = "FRONTALS"
 RESULTS = "results"
@@ -209,8 +211,16 @@ def _mapping(folder: Path, base: Path, named: str | None) -> Path | None:
         if not path.is_file():
             raise BadInput(f"{path}: the mapping that the card names is not there; put it there, or take 'mapping:' out of the card")
         return path
-    places = [place / name for place in dict.fromkeys((base, folder)) for name in MAPPINGS]
-    return next((path for path in places if path.is_file()), None)
+    sheets: list[Path] = []
+    for place in dict.fromkeys((base, folder)):
+        found = {path.name.lower(): path for path in sorted(place.iterdir()) if path.name.lower() in (*MAPPINGS, *_SHEETS)}
+        text = next((found[name] for name in MAPPINGS if name in found and found[name].is_file()), None)
+        if text is not None:
+            return text
+        sheets += [found[name] for name in _SHEETS if name in found]
+    if sheets:
+        raise BadInput(f"{sheets[0]}: a spreadsheet is not read; save it as {MAPPING} (CSV in UTF-8), or take it out of the folder")
+    return None
 
 
 def _by_mapping(path: Path, base: Path, pictures: Mapping[str, str], names: _Names, rest: Sequence[str]) -> Joined:

@@ -75,12 +75,13 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str 
     import torch
 
     from frontalbench.networks import checkpoints
-    from frontalbench.networks.gfpgan import Gfpgan
+    from frontalbench.networks.gfpgan import Gfpgan, ready
 
     torch.set_num_threads(max(1, threads))
     network = checkpoints.unfilled(Gfpgan)
     checkpoints.fill(network, checkpoints.load(path, inner="params_ema"), path)
-    return network.eval().requires_grad_(False).to(runtime.torch_device(device))
+    place = runtime.torch_device(device)
+    return ready(network) if place.type == "cpu" else network.eval().requires_grad_(False).to(place)
 
 
 class Draw:

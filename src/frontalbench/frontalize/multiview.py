@@ -50,7 +50,7 @@ class Group:
 
     least: int = 2
     most: int = 8
-    alike: float = 0.25
+    alike: float = 0.3
 
 
 Embed = Callable[[Sequence[RGB]], Float]
@@ -61,7 +61,8 @@ class MultiviewFrontalizer:
     """See the module. A photograph alone is ``too_few_views``."""
 
     needs_face = True
-    takes_target_pose = True
+    takes_target_pose = False
+    """In the grid; :meth:`together` takes one."""
 
     def __init__(self, name: str, fitter: Fitter, embed: Embed | None, group: Group, mixing: Mixing) -> None:
         """``embed`` None: nobody looks whether the photographs show one person."""
@@ -166,7 +167,7 @@ def spread_over_poses(poses: Float, target: Float, most: int) -> list[int]:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MultiviewFrontalizer:
     """The frontalizer of a card of family ``multiview``, which ``uses`` the card of the frontalizer that fits the heads, and a backbone's.
 
-    Params: ``least`` 2 and ``most`` 8: photographs of one person's session; ``alike`` 0.25: below this similarity a photograph shows somebody else;
+    Params: ``least`` 2 and ``most`` 8: photographs of one person's session; ``alike`` 0.3: below this similarity a photograph shows somebody else;
     ``mixing: {smooth: 0.9, sharp: 6, seam: 0.25, tone: 2.5, profile: 0.5}``: how the photographs are mixed, lengths in cm.
     """
     from frontalbench.embed import load_backbone

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import packed
 from frontalbench.networks.blocks import enlarged
-from frontalbench.networks.stylegan2 import modulated_conv2d
+from frontalbench.networks.stylegan2 import LEAST, modulated_conv2d
 
 SIDE: Final = 512
 STYLES: Final = 16
@@ -192,3 +193,127 @@ class Gfpgan(nn.Module):
             if wanted:
                 side_pictures.append(self.toRGB[level](features))
         return self.stylegan_decoder(styles, scales, shifts), side_pictures
+
+
+# For use on a CPU --------------------------------------------------------------------------------------------------------------------------
+
+
+class _ReadyResidual(nn.Module):
+    """:class:`Residual` with packed convolutions. The skip is a sum over channels and a resize one over pixels, so it goes where the map is small."""
+
+    def __init__(self, block: Residual, *, small: bool) -> None:
+        super().__init__()
+        both = (block.conv1, block.conv2)
+        self.conv1, self.conv2 = (packed.of(each, activation="leaky", slope=_SLOPE, small=small) for each in both)
+        self.skip, self.factor = packed.of(block.skip), block.factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.factor < 1:
+            # Bilinear at half the size is the mean of four.
+            main: Tensor = self.conv2(functional.avg_pool2d(self.conv1(x), 2))
+            return main.add_(self.skip(functional.avg_pool2d(x, 2)))
+        main = self.conv2(enlarged(self.conv1(x), self.factor))
+        return main.add_(enlarged(self.skip(x), self.factor))
+
+
+class _ReadyStyled(nn.Module):
+    """:class:`Styled` with one set of weights for all styles: they weigh the input's channels, and demodulation the output's."""
+
+    def __init__(self, block: Styled, *, small: bool) -> None:
+        super().__init__()
+        weight = block.modulated_conv.weight[0].detach()
+        self.modulation, self.enlarge = block.modulated_conv.modulation, block.enlarge
+        self.conv = packed.conv(weight, small=small)
+        self.squares = nn.Buffer(weight.square().sum((2, 3)))
+        self.strength, self.bias = nn.Buffer(block.weight.detach()), nn.Buffer(block.bias.detach())
+
+    def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+        factors = self.modulation(style)
+        # Weighed while it is small.
+        x = x * factors[:, :, None, None]
+        if self.enlarge:
+            x = enlarged(x, 2)
+        gain = 2**0.5 * torch.rsqrt(functional.linear(factors.square(), self.squares) + LEAST)
+        y = self.conv(x).mul_(gain[:, :, None, None]).add_(self.bias).add_(self.strength * noise)
+        return functional.leaky_relu_(y, _SLOPE)
+
+
+class _ReadyToRgb(nn.Module):
+    """:class:`ToRgb` as one matrix product."""
+
+    def __init__(self, block: ToRgb) -> None:
+        super().__init__()
+        self.modulation = block.modulated_conv.modulation
+        self.weight, self.bias = nn.Buffer(block.modulated_conv.weight[0, :, :, 0, 0].detach()), nn.Buffer(block.bias.detach())
+
+    def forward(self, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
+        weight = self.weight[None] * self.modulation(style)[:, None]
+        n, channels, height, width = x.shape
+        rows = x.permute(0, 2, 3, 1).reshape(n, height * width, channels)
+        picture = torch.bmm(rows, weight.transpose(1, 2)).view(n, height, width, 3).permute(0, 3, 1, 2) + self.bias
+        return picture if below is None else picture.add_(enlarged(below, 2))
+
+
+def _ready_condition(part: nn.Module, *, small: bool) -> nn.Sequential:
+    first, _, second = part.children()
+    assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+    return nn.Sequential(packed.of(first, activation="leaky", slope=_SLOPE, small=small), packed.of(second, small=small))
+
+
+_SMALL: Final = 3
+"""Levels (8 to 32 pixels) whose maps are too small for minimal filtering."""
+
+
+class ReadyGfpgan(nn.Module):
+    """What :func:`ready` makes; input and output of :class:`Gfpgan`."""
+
+    def __init__(self, network: Gfpgan) -> None:
+        super().__init__()
+        decoder, coarse = network.stylegan_decoder, LEVELS - _SMALL
+        self.first = packed.of(network.conv_body_first, activation="leaky", slope=_SLOPE)
+        # What has been taken is let go at once, so that there are never two whole networks.
+        self.down = nn.ModuleList(_ReadyResidual(block, small=i >= coarse) for i, block in enumerate(network.conv_body_down))
+        del network.conv_body_down
+        self.last = packed.of(network.final_conv, activation="leaky", slope=_SLOPE, small=True)
+        self.styles = network.final_linear
+        self.up = nn.ModuleList(_ReadyResidual(block, small=i < _SMALL) for i, block in enumerate(network.conv_body_up))
+        del network.conv_body_up
+        self.conditions = nn.ModuleList(
+            nn.ModuleList(_ready_condition(part, small=i < _SMALL) for part in pair)
+            for i, pair in enumerate(zip(network.condition_scale, network.condition_shift, strict=True))
+        )
+        del network.condition_scale, network.condition_shift
+        self.constant, self.noises = decoder.constant_input, decoder.noises
+        blocks = (decoder.style_conv1, *decoder.style_convs)
+        self.drawing = nn.ModuleList(_ReadyStyled(block, small=i <= 2 * _SMALL) for i, block in enumerate(blocks))
+        self.to_rgb = nn.ModuleList(_ReadyToRgb(block) for block in (decoder.to_rgb1, *decoder.to_rgbs))
+        del network.stylegan_decoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.first(x)
+        kept: list[Tensor] = []
+        for down in self.down:
+            features = down(features)
+            kept.append(features)
+        features = self.last(features)
+        styles = self.styles(features.flatten(1)).view(-1, STYLES, STYLE)
+        y = self.constant.weight.expand(len(styles), -1, -1, -1)
+        y = self.drawing[0](y, styles[:, 0], self.noises[0])
+        picture = self.to_rgb[0](y, styles[:, 1], None)
+        # Both ways up side by side: what a level needs of the U-Net is gone when the next begins.
+        for level, up in enumerate(self.up):
+            features = up(features.add_(kept.pop()) if level else features + kept.pop())
+            i = 1 + 2 * level
+            y = self.drawing[i](y, styles[:, i], self.noises[i])
+            moved = y[:, y.shape[1] // 2 :]
+            scale, shift = self.conditions[level]
+            moved.mul_(scale(features)).add_(shift(features))
+            y = self.drawing[i + 1](y, styles[:, i + 1], self.noises[i + 1])
+            picture = self.to_rgb[level + 1](y, styles[:, i + 2], picture)
+        return picture
+
+
+def ready(network: Gfpgan) -> ReadyGfpgan:
+    """``network``, filled, made for use on a CPU: the same numbers within rounding. ``network`` itself is used up."""
+    with torch.no_grad():
+        return ReadyGfpgan(network).eval().requires_grad_(False)

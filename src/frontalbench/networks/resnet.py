@@ -8,6 +8,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import packed
 from frontalbench.networks.blocks import normed_conv
 
 
@@ -47,3 +48,42 @@ class ResNet50(nn.Module):
             x = self.get_submodule(f"layer{index}")(x)
             maps.append(x)
         return maps
+
+
+class ReadyResNet50(nn.Module):
+    """A filled :class:`ResNet50`, made for use on a CPU (:mod:`.packed`): norms, sums and activations inside of the convolutions."""
+
+    def __init__(self, network: ResNet50) -> None:
+        super().__init__()
+        self.first = packed.of(network.conv1, network.bn1, activation="relu")
+        self.stages = nn.ModuleList(
+            nn.Sequential(*(_ReadyBottleneck(block, small=index == 4) for block in network.get_submodule(f"layer{index}").children()))
+            for index in range(1, 5)
+        )
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x = functional.max_pool2d(self.first(x), 3, 2, 1)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
+
+
+class _ReadyBottleneck(nn.Module):
+    def __init__(self, block: nn.Module, *, small: bool) -> None:
+        super().__init__()
+        assert isinstance(block, Bottleneck)
+        self.one = packed.of(block.conv1, block.bn1, activation="relu")
+        self.two = packed.of(block.conv2, block.bn2, activation="relu", small=small)
+        self.three = packed.of(block.conv3, block.bn3, activation="relu")
+        around = block.downsample
+        self.around = None
+        if around is not None:
+            conv, norm = around.children()
+            assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+            self.around = packed.of(conv, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.three(self.two(self.one(x)), plus=x if self.around is None else self.around(x))
+        return y

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import packed
 from frontalbench.networks.blocks import normed_conv
-from frontalbench.networks.resnet import ResNet50
+from frontalbench.networks.resnet import ReadyResNet50, ResNet50
 
 BACKBONES: Final = ("resnet50", "mobilenet0.25")
 LEVELS: Final = 3
@@ -129,3 +130,71 @@ class RetinaFaceNet(nn.Module):
             for heads in (self.ClassHead, self.BboxHead, self.LandmarkHead)
         )
         return boxes, classes.softmax(dim=-1), points
+
+
+# For use on a CPU --------------------------------------------------------------------------------------------------------------------------
+
+
+class _ReadyContext(nn.Module):
+    """:class:`_Context` in three convolutions instead of five: what reads the same map stands beside each other."""
+
+    def __init__(self, context: _Context) -> None:
+        super().__init__()
+        (three, a), (five, b), (seven, c), (last, d) = (
+            _folded(part) for part in (context.conv3X3, context.conv5X5_1, context.conv7X7_2, context.conv7x7_3)
+        )
+        (beside, e) = _folded(context.conv5X5_2)
+        self.half, self.quarter = three.shape[0], five.shape[0]
+        self.first = packed.conv(torch.cat([three, five]), torch.cat([a, b]), activation="relu")
+        self.second = packed.conv(torch.cat([beside, seven]), torch.cat([e, c]), activation="relu")
+        self.third = packed.conv(last, d, activation="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        # All five end in a rectifier: those without one of their own are rectified when they stand side by side.
+        near, shared = self.first(x).split([self.half, self.quarter], 1)
+        middle, far = self.second(shared).split([self.quarter, self.quarter], 1)
+        return torch.cat([near, middle, self.third(far)], dim=1)
+
+
+def _folded(unit: nn.Sequential) -> tuple[Tensor, Tensor]:
+    conv, norm = unit[0], unit[1]
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
+    fused = nn.utils.fusion.fuse_conv_bn_eval(conv.eval(), norm.eval())
+    assert fused.bias is not None
+    return fused.weight, fused.bias
+
+
+class _ReadyPyramid(nn.Module):
+    def __init__(self, pyramid: _Pyramid) -> None:
+        super().__init__()
+        self.outputs = nn.ModuleList(
+            packed.conv(*_folded(each), activation="relu") for each in (pyramid.output1, pyramid.output2, pyramid.output3)
+        )
+        self.merge1, self.merge2 = (packed.conv(*_folded(each), activation="relu") for each in (pyramid.merge1, pyramid.merge2))
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        fine, middle, coarse = (output(each) for output, each in zip(self.outputs, maps, strict=True))
+        middle = self.merge2(middle.add_(functional.interpolate(coarse, size=middle.shape[2:], mode="nearest")))
+        fine = self.merge1(fine.add_(functional.interpolate(middle, size=fine.shape[2:], mode="nearest")))
+        return [fine, middle, coarse]
+
+
+class _ReadyRetinaFace(RetinaFaceNet):
+    """What :func:`ready` makes."""
+
+    def __init__(self, network: RetinaFaceNet) -> None:
+        nn.Module.__init__(self)
+        assert isinstance(network.body, ResNet50)
+        self.body = ReadyResNet50(network.body)  # type: ignore[assignment]
+        self.fpn = _ReadyPyramid(network.fpn)  # type: ignore[assignment]
+        self.ssh1, self.ssh2, self.ssh3 = (_ReadyContext(each) for each in (network.ssh1, network.ssh2, network.ssh3))  # type: ignore[assignment]
+        self.ClassHead, self.BboxHead, self.LandmarkHead = network.ClassHead, network.BboxHead, network.LandmarkHead
+
+
+def ready(network: RetinaFaceNet) -> RetinaFaceNet:
+    """``network``, filled, made for use on a CPU: the same numbers within rounding. The small backbone stays as it is: most of its convolutions
+    see one channel at a time."""
+    if not isinstance(network.body, ResNet50):
+        return network.eval().requires_grad_(False)
+    with torch.no_grad():
+        return _ReadyRetinaFace(network.eval()).eval().requires_grad_(False)

@@ -23,6 +23,7 @@ from frontalbench.errors import one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import Frontalizer, Outcome, View
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
+from frontalbench.plain import clip_page
 from frontalbench.plain.unpacking import write_rows
 from frontalbench.sequences import video
 from frontalbench.sequences.overtime import over_time, template, unit
@@ -54,6 +55,12 @@ class Followed:
     n_faces: list[int] = field(default_factory=list)
     cuts: int = 0
     people: int = 0
+
+    def face(self, k: int) -> Face | None:
+        """The face of the ``k``-th frame as it was detected, not steadied: what a photograph alone would have."""
+        if self.track[k] < 0:
+            return None
+        return Face(self.box[k].astype(np.float32), self.score[k], self.points[k].astype(np.float32), self.n_faces[k])
 
 
 def followed(frames: Iterable[video.Frame], detector: Detector) -> Followed:
@@ -188,12 +195,13 @@ def frontalize_clip(
     first: float = 0.0,
     last: float | None = None,
     judge: Judge | None = None,
+    page: Path | None = None,
     progress: Callable[[Iterable[video.Frame], str], Iterable[video.Frame]] = lambda frames, _: frames,
 ) -> tuple[dict[str, int], list[str]]:
     """Write the clip ``out`` (its own sound is left out) and ``out`` + ``.csv`` (:data:`HEADER`), a row for every frame that was looked at.
 
-    A frame that could not be turned is black in the clip, and its row says why. ``judge``: embeds faces, for identity over time. Returns (rows by
-    status, notes of one line each).
+    A frame that could not be turned is black in the clip, and its row says why. ``judge``: embeds faces, for identity over time; ``page``: an HTML
+    page to write. Returns (rows by status, notes of one line each).
     Raises :class:`BadInput` for what is no clip.
     """
     about = video.look(source)
@@ -207,6 +215,7 @@ def frontalize_clip(
     side = 0
     waiting: list[float] = []
     vectors: list[tuple[Float, Float]] = []
+    strip = clip_page.Strip()
     with video.Writer(out, about.rate / every) as writer:
         for k, (frame, outcome) in enumerate(turned(progress(again(), "turning"), faces, model)):
             word, detail = found.word[k], found.detail[k]
@@ -224,8 +233,10 @@ def frontalize_clip(
                 writer.add(np.zeros((side, side, 3), np.uint8), frame.seconds)
             else:
                 waiting.append(frame.seconds)
+            if page is not None:
+                strip.add(frame.number, frame.image, outcome.image if outcome is not None else None)
             if judge is not None:
-                vectors.append((judge.of(frame.image, faces[k]), judge.of(outcome.image if outcome else None, None)))
+                vectors.append((judge.of(frame.image, found.face(k)), judge.of(outcome.image if outcome else None, None)))
             box = [f"{value:.1f}" for value in found.box[k]] if found.track[k] >= 0 else [""] * 4
             rows.append([frame.number, f"{frame.seconds:.3f}", word, detail, found.track[k] if found.track[k] >= 0 else "", *box])
     notes = []
@@ -233,6 +244,10 @@ def frontalize_clip(
         notes += _judged(rows, vectors)
     else:
         rows = [[*row, "", ""] for row in rows]
+    if page is not None:
+        seconds = [float(row[1]) for row in rows]
+        curves = {HEADER[k]: [float(row[k] or "nan") for row in rows] for k in (-2, -1)}
+        clip_page.write(page, source, out, strip, seconds, curves, notes)
     write_rows(out.with_name(f"{out.name}.csv"), list(HEADER), rows)
     if found.people > 1:
         notes.append(f"{source}: {found.people} tracks of faces, {found.cuts} cuts; of each frame the face of the longest track was turned")

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import structural_similarity  # not its PSNR: that imports scipy.stats, most of a short job's start
 
 from frontalbench.errors import BadInput
 from frontalbench.geometry.oval import FACE_AXES, FACE_CENTRE
@@ -68,7 +68,8 @@ def likeness(picture: RGB, reference: RGB) -> Likeness:
 def _psnr(reference: UInt8, picture: UInt8) -> float:
     if np.array_equal(reference, picture):
         return float("nan")
-    return float(peak_signal_noise_ratio(reference, picture, data_range=255))
+    apart = np.mean(np.square(reference.astype(np.float64) - picture))
+    return float(10.0 * np.log10(255.0**2 / apart))
 
 
 def sharpness(crop: RGB) -> float:

@@ -71,7 +71,8 @@ class Ways:
     level: float
 
     def to(self, device: torch.device) -> Ways:
-        return Ways(*(getattr(self, name).float().to(device) for name in ("mean", "spread", "yaw", "pitch")), self.level)
+        mean, spread, yaw, pitch = (one.float().to(device) for one in (self.mean, self.spread, self.yaw, self.pitch))
+        return Ways(mean, spread, yaw, pitch, self.level)
 
 
 class Surface(nn.Module):
@@ -180,7 +181,7 @@ class Turner:
     def drawn(self, styles: Tensor, size: int | None = None, batch: int = 16) -> Tensor:
         """The same in float32, clamped, without a gradient, ``batch`` at a time."""
         with torch.no_grad():
-            return torch.cat([self.draw(part, size).clamp(-1.0, 1.0) for part in styles.split(batch)])
+            return torch.cat([self.draw(part, size).clamp(-1.0, 1.0) for part in torch.split(styles, batch)])
 
     def aimed(self, styles: Tensor, yaws: Tensor, batch: int = 16) -> Tensor:
         """``styles`` (N, 512) along the turning directions, so that the measured yaw is ``yaws`` (N,) and the pitch level: (N, 23, 512)."""
@@ -309,7 +310,8 @@ class Turner:
         with torch.no_grad():
             fitted, place = self.surface.fit(begun)
             there = self.surface.posed(fitted, place, POINTS)
-        return flat + (there.mean(1) - flat[:, :POINTS].mean(1))[:, None]
+        moved: Tensor = flat + (there.mean(1) - flat[:, :POINTS].mean(1))[:, None]
+        return moved
 
     def _blurs(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """What is fine in pictures (without the light, that is), and what is coarse."""

@@ -1,0 +1,301 @@
+"""Core hours of the paper's grid for an earlier commit and for this working tree, from rates that one run measures for both.
+
+    python benchmarks/grid_cost.py --before 53d635a [--turns 3] [--images 28911] [NAME ...]
+
+Each side lies in a folder of its own and measures in processes of its own, one thread each; the two take turns, and the least processor seconds of
+each count (wall beside them, and the load). Weights out of reach are filled with random numbers of the right size; networks whose file cannot be
+rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published products at the convolution rate of the same run, the same for both sides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PICTURES = 6
+PUBLISHED = {"backbone/glintr100": 12.1, "backbone/w600k_r50": 6.3, "detector/scrfd_10g": 10.0}
+"""Billion products of one picture."""
+REAL = {
+    "detector": ("scrfd_500m", "retinaface_mnet025"),
+    "backbone": ("w600k_mbf", "edgeface_s", "sface"),
+    "frontalizer": ("mesh", "tddfa", "identity", "mirror"),
+    "enhancement": ("sharp", "omit_bg", "upscale"),
+}
+NETWORKS = ("retinaface_r50", "gfpgan", "gfpgan_finish", "liveportrait", "conv")
+NAMES = (*NETWORKS, *(f"{kind}/{name}" for kind, names in REAL.items() for name in names))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=NAMES, metavar="NAME", help=f"what to measure (default: all): {', '.join(NAMES)}")
+    parser.add_argument("--before", metavar="COMMIT", help="what is compared with")
+    parser.add_argument("--turns", type=int, default=3, metavar="N", help="(default: 3)")
+    parser.add_argument("--images", type=int, default=28_911, metavar="N", help="images of all datasets together (default: BIWI + LFW)")
+    parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.work:
+        work(args.work)
+        return 0
+    if not args.before:
+        parser.error("--before is needed")
+    with tempfile.TemporaryDirectory() as temporary:
+        before = Path(temporary)
+        packed = subprocess.run(["git", "archive", args.before], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            archive.extractall(before, filter="data") if hasattr(tarfile, "data_filter") else archive.extractall(before)  # our own commit
+        rates = {name: measured(name, {"before": before, "after": ROOT}, args.turns) for name in args.names}
+    if set(args.names) >= set(NAMES):
+        report(rates, args.images)
+    return 0
+
+
+def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
+    """Least processor seconds a picture of each side."""
+    least = {side: (float("inf"), float("inf")) for side in sides}
+    load = os.getloadavg()[0]
+    processes = {}
+    for side, folder in sides.items():
+        environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder / "src"), str(ROOT)]), OMP_NUM_THREADS="1")
+        environment.setdefault("FRONTALBENCH_STORE", str(ROOT / "weights"))
+        processes[side] = subprocess.Popen(
+            [sys.executable, __file__, "--work", name],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+    for _ in range(turns):
+        for side, process in processes.items():
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            if not answer:
+                sys.exit(f"{name}: the process of '{side}' ended; its message stands above")
+            least[side] = min(least[side], tuple(json.loads(answer)))
+    for process in processes.values():
+        process.communicate("")
+    (before, wall_before), (after, wall_after) = least["before"], least["after"]
+    ratio = f"{before / after:7.2f}" if after else ""
+    print(
+        f"{name:28}{before:10.4f}{after:10.4f} s a picture (wall {wall_before:.4f}, {wall_after:.4f}){ratio} times, load {load:.1f}",
+        flush=True,
+    )
+    return {"before": before, "after": after}
+
+
+def ours(*names: str) -> Any:
+    """The first of these modules that this side has."""
+    for name in names:
+        try:
+            return importlib.import_module(f"frontalbench.{name}")
+        except ModuleNotFoundError:
+            continue
+    raise ModuleNotFoundError(f"none of {names}")
+
+
+def work(name: str) -> None:
+    """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds a picture."""
+    step, pictures = made(name)
+    step()
+    for _ in sys.stdin:
+        clocks = time.process_time(), time.perf_counter()
+        step()
+        print(json.dumps([(time.process_time() - clocks[0]) / pictures, (time.perf_counter() - clocks[1]) / pictures]), flush=True)
+
+
+def made(name: str) -> tuple[Callable[[], Any], int]:
+    """What a turn does, and for how many pictures."""
+    import numpy as np
+    import torch
+
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    if name == "conv":
+        layer, x = torch.nn.Conv2d(256, 256, 3, padding=1), torch.rand(1, 256, 64, 64)
+        return (lambda: layer(x)), 1
+    if name == "retinaface_r50":
+        module = ours("networks.retinaface", "detect.retinaface")
+        network = filled(module.RetinaFaceNet("resnet50"))
+        network = module.ready(network) if hasattr(module, "ready") else network
+        # This side looks at a face once more, small and upside down.
+        sizes = (640, 96) if hasattr(module, "ready") else (640,)
+        inputs = [torch.rand(1, 3, side, side) for side in sizes]
+        return (lambda: [network(x) for x in inputs]), 1
+    if name == "gfpgan":
+        module = ours("networks.gfpgan", "enhance.gfpgan_network")
+        network = filled(next(getattr(module, each) for each in ("Gfpgan", "GFPGAN") if hasattr(module, each))())
+        network = module.ready(network) if hasattr(module, "ready") else network
+        x = torch.rand(1, 3, 512, 512)
+        return (lambda: network(x)), 1
+    if name == "gfpgan_finish":
+        return finishing(np), 1
+    if name == "liveportrait":
+        pipeline = ours("liveportrait.pipeline")
+        portrait = pipeline.LivePortrait(state)
+        crop = np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8)
+
+        def turned() -> None:
+            source = portrait.observe([crop])
+            portrait.render(source, portrait.drive(source))
+
+        return turned, 1
+    kind, _, card = name.partition("/")
+    return real(kind, card)
+
+
+def filled(network: Any) -> Any:
+    """``network`` with random numbers that keep the size of what passes."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    for key, value in [*network.named_parameters(), *network.named_buffers()]:
+        if value.is_floating_point():
+            ones = key.endswith(("running_var", "bn.weight")) or (value.dim() == 1 and key.endswith("weight"))
+            fan = max(1, value[0].numel()) if value.dim() > 1 else 1
+            value.data.copy_(torch.ones_like(value) if ones else torch.randn(value.shape, generator=generator) * (0.5 / fan) ** 0.5)
+    return network.eval().requires_grad_(False)
+
+
+def state(network: str) -> dict[str, Any]:
+    """The state dict of one of LivePortrait's networks, random."""
+    import torch
+
+    keys = ours("networks.liveportrait.keys", "liveportrait.keys")
+    generator = torch.Generator().manual_seed(0)
+    values = {}
+    for key, shape in keys.expected(network).items():
+        if key.endswith("num_batches_tracked"):
+            values[key] = torch.zeros(shape, dtype=torch.int64)
+        elif key.endswith("running_var") or (key.endswith("weight") and len(shape) == 1):
+            values[key] = torch.ones(shape)
+        else:
+            fan = max(1, int(torch.tensor(shape[1:]).prod())) if len(shape) > 1 else max(1, *shape, 1)
+            values[key] = torch.randn(shape, generator=generator) * (0.5 / fan) ** 0.5
+    for key in [key for key in values if key.endswith("weight_u")]:
+        weight = values[key.replace("weight_u", "weight_orig")].flatten(1)
+        u, s, v = torch.linalg.svd(weight, full_matrices=False)
+        del s
+        values[key], values[key.replace("weight_u", "weight_v")] = u[:, 0].contiguous(), v[0].contiguous()
+    return values
+
+
+def finishing(np: Any) -> Callable[[], Any]:
+    """The second step of an enhancement in two: read the drawn face, put it into the picture. Nothing on a side where both steps are one."""
+    try:
+        from frontalbench import images
+        from frontalbench.catalogue import cards
+        from frontalbench.enhance import drawn, load_finisher
+    except ImportError:
+        return lambda: None
+    del cards
+    finisher = load_finisher("gfpgan_detail")
+    random = np.random.default_rng(0)
+    smooth = np.repeat(np.repeat(random.uniform(60, 200, (64, 64, 3)), 8, 0), 8, 1) + random.normal(0, 3, (512, 512, 3))
+    pixels = np.clip(smooth, 0, 255).astype(np.float32)
+    picture, matrix = np.rint(pixels).astype(np.uint8), np.array([[1.0, 0, 3], [0, 1.0, 2]])
+
+    def step() -> None:
+        # Half of the packing: it is done once for two cards.
+        encoded = images.encode_png(drawn.packed(pixels))
+        finisher.finish(picture, drawn.Drawn(drawn.unpacked(images.decode(encoded)), matrix))
+
+    return step
+
+
+def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
+    """A model with its real weights on shipped pictures of synthetic people, as its job runs it."""
+    import numpy as np
+
+    from frontalbench import images
+    from frontalbench.detect import load_detector
+    from frontalbench.detect.select import choose
+    from frontalbench.geometry.similarity import align
+
+    cards = ours("catalogue.cards", "cards")
+    paths = sorted((ROOT / "demo" / "synthetic").rglob("*.jpg"))[
+        :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // PICTURES)
+    ]
+    pictures = [images.decode(path.read_bytes()) for path in paths[:PICTURES]]
+    if kind == "detector":
+        detector = load_detector(cards.find("detector", name))
+        try:
+            find_face = importlib.import_module("frontalbench.detect.upright").find_face
+            return (lambda: [find_face(picture, detector, "largest") for picture in pictures]), len(pictures)
+        except ModuleNotFoundError:
+            return (lambda: [choose(detector.detect(p), (p.shape[1], p.shape[0])) for p in pictures]), len(pictures)
+    finder = load_detector(cards.find("detector", "scrfd_500m"))
+    faces = [choose(finder.detect(p), (p.shape[1], p.shape[0])) for p in pictures]
+    if kind == "backbone":
+        from frontalbench.embed import load_backbone
+
+        backbone, crops = (
+            load_backbone(cards.find("backbone", name)),
+            np.stack([align(p, f.points) for p, f in zip(pictures, faces, strict=True)]),
+        )
+        return (lambda: backbone.embed(crops)), len(pictures)
+    if kind == "frontalizer":
+        from frontalbench.frontalize import load_frontalizer
+        from frontalbench.frontalize.base import View
+
+        frontalizer = load_frontalizer(cards.find("frontalizer", name))
+        views = [View(p, f) for p, f in zip(pictures, faces, strict=True)]
+        return (lambda: frontalizer.frontalize(views)), len(pictures)
+    from frontalbench.enhance import load_enhancement
+
+    enhancement = load_enhancement(name)
+    return (lambda: enhancement.enhance(pictures)), len(pictures)
+
+
+def report(rates: dict[str, dict[str, float]], images: int) -> None:
+    """Both sides' core hours, model by model."""
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.growth import seen
+
+    from frontalbench.catalogue import config
+
+    chosen = config.load(ROOT / "config" / "paper.yaml", npm=False)
+    gmac_a_second = {side: 256 * 256 * 9 * 64 * 64 / 1e9 / rates["conv"][side] for side in ("before", "after")}
+    peak = max(gmac_a_second.values())
+    total = {"before": 0.0, "after": 0.0}
+    missing = []
+    print(
+        f"\n{images:,} images; convolutions at {peak:.0f} GMAC/s on one core\n{'':32}{'images':>12}{'core hours before':>20}{'after':>10}"
+    )
+    for name, count in sorted(seen(chosen, images).items()):
+        card = name.partition("/")[2]
+        if name in PUBLISHED:
+            rate = dict.fromkeys(total, PUBLISHED[name] / peak)
+        elif card in ("gfpgan_full", "gfpgan_detail"):
+            # The network once for both.
+            rate = {"before": rates["gfpgan"]["before"], "after": rates["gfpgan"]["after"] / 2 + rates["gfpgan_finish"]["after"]}
+        elif card in ("liveportrait", "liveportrait_raw", "facepoke"):
+            rate = rates["liveportrait"]
+        elif name in rates or card in rates:
+            rate = rates.get(name, rates.get(card, {}))
+        else:
+            missing.append(name)
+            continue
+        hours = {side: count * rate[side] / 3600 for side in total}
+        total = {side: total[side] + hours[side] for side in total}
+        print(f"{name + (' (estimate)' if name in PUBLISHED else ''):32}{count:12,}{hours['before']:20.1f}{hours['after']:10.1f}")
+    print(f"{'together':44}{total['before']:20.1f}{total['after']:10.1f}: {total['after'] / total['before']:.2f}")
+    if missing:
+        print(f"not counted, no rate measured here: {', '.join(missing)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
