@@ -70,6 +70,7 @@ def test_what_stands_outside_of_the_marks_stays_and_a_page_without_them_is_refus
         put(page, {(begin, end): "new"})
 
 
+@pytest.mark.slow
 def test_the_script_says_in_one_line_what_is_out_of_date(copied: Path, project_root: Path) -> None:
     command = [sys.executable, str(project_root / "workflow" / "scripts" / "write_pages.py"), "--root", str(copied)]
     (copied / "reports" / "captions" / "cost.rst").unlink()
