@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
         "fnir_low": 0.05,
         "fnir_high": 0.25,
     }
-    rows = {
+    rows: dict[str, tuple[Any, list[dict[str, Any]]]] = {
         "open_set": (search.OPEN_SET, [{**one, "n_mated": 80.0, "n_nonmated": 79.0, "n_enrolled": 10.0, "draws": 20}]),
         "lineup": (search.LINEUP, [{**HEAD, "n_images": 80, "n_fta": 2, "right": 0.875, "right_low": 0.8, "right_high": 0.95}]),
         "thresholds": (search.THRESHOLDS, det[:1]),
