@@ -17,7 +17,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TorchBack
     """The backbone of a card of family ``edgeface``.
 
     Params: ``dimension``; ``size`` (xx_small, x_small, small, base); ``gamma``: the share of the ranks that is left in the linear layers, left out
-    where they are whole; ``mean``, ``std`` 127.5; ``colour`` rgb or bgr.
+    where they are whole; ``mean``, ``std`` 127.5; ``colour`` rgb or bgr; ``precision`` float32.
 
     Raises WeightsMissing, and BadInput for a file that is no such network. ``threads`` is the process's own.
     """

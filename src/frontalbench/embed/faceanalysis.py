@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceAnalysisBackbone:
     """The backbone of a card of family ``faceanalysis``.
 
-    Params: ``dimension``. The card ``uses`` a detector card, without which the package opens no pack.
+    Params: ``dimension``; ``precision`` float32. The card ``uses`` a detector card, without which the package opens no pack.
 
     Raises WeightsMissing, and BadInput where the package takes the file for something else. ``threads`` is not used: the package makes its sessions.
     """

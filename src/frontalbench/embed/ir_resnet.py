@@ -27,7 +27,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TorchBack
     """The backbone of a card of family ``ir_resnet``.
 
     Params: ``dimension``; ``depth`` (18, 34, 50, 100, 200: IR-101 is 100); ``epsilon`` of the batch norms (1e-5); ``mean``, ``std`` 127.5;
-    ``colour`` rgb or bgr.
+    ``colour`` rgb or bgr; ``precision`` float32.
 
     Raises WeightsMissing, and BadInput for a file that is no such network. ``threads`` is the process's own.
     """

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TorchBackbone:
     """The backbone of a card of family ``kprpe``.
 
-    Params: ``dimension``; ``width`` 512, ``depth`` 24, ``heads`` 16, ``wider`` 3; ``mean``, ``std`` 127.5; ``colour`` rgb or bgr.
-    The five points of the face are a second input.
+    Params: ``dimension``; ``width`` 512, ``depth`` 24, ``heads`` 16, ``wider`` 3; ``mean``, ``std`` 127.5; ``colour`` rgb or bgr;
+    ``precision`` float32. The five points of the face are a second input.
 
     Raises WeightsMissing, and BadInput for a file that is no such network. ``threads`` is the process's own.
     """

@@ -32,7 +32,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu", places: fore
     """The enhancement of a card of family ``external``; its ``uses`` names one detector card and the cards whose weights the adapter is given.
 
     Params: ``feather``: share of the face's side; ``options``: what the adapter is told; ``seconds_to_start`` 600, ``seconds_per_picture`` 120,
-    ``seconds_per_batch``, ``restarts`` 3 as for frontalizers; see [external.md](external.md).
+    ``seconds_per_batch``, ``restarts`` 3, ``driver_frames`` 0 as for frontalizers; see [external.md](external.md).
 
     Raises as the loader of external frontalizers does where the package cannot run here.
     """
