@@ -10,6 +10,7 @@ The package runs as it does for the card gfpgan_full_pkg: in its own environment
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 import zlib
@@ -77,7 +78,8 @@ def main() -> int:
     card = cards.find("enhancement", CARD)
     said = external.read(card)
     places = Places(args.python or foreign.interpreter(said), said.program)
-    settings = read(cards.find("frontalizer", "molesq"))  # limits alone
+    limits = {key: value for key, value in card.params.items() if key != "feather"}
+    settings = read(dataclasses.replace(card, params={**limits, "size": SIDE}))
     pictures = faces(args.pictures, args.number)
     with tempfile.TemporaryDirectory() as temporary:
         weights = args.weights or synthetic(Path(temporary, "synthetic.pth"))
