@@ -77,10 +77,12 @@ def test_a_new_detector_runs_its_own_cells_only(fresh: Fresh) -> None:
 def test_enhancements_that_share_a_network_run_it_once_and_a_longer_chain_is_made_of_the_shorter_one(fresh: Fresh) -> None:
     project = fresh()
     project.configure(enhancements=["none", "gfpgan_full", "gfpgan_detail", "gfpgan_full+sharp"])
-    full, detail, longer = (f"results/variants/synthetic/identity.gfpgan_{name}/0000.parquet" for name in ("full", "detail", "full+sharp"))
+    full, detail, longer = (f"results/variants/tiny/identity.gfpgan_{name}/0000.parquet" for name in ("full", "detail", "full+sharp"))
     assert project.planned(full, detail, longer) == {"fetch_weights": 2, "draw_faces": 1, "enhance": 3}
     project.snakemake("--", full)
-    assert project.planned(full, detail, longer) == {"enhance": 2}, "the first one stays as it is, the faces are drawn once"
+    jobs = project.planned(full, detail, longer)
+    assert jobs.pop("fetch_weights", 0) <= 1, "asked for again where it is out of reach"
+    assert jobs == {"enhance": 2}, "the first one stays as it is, the faces are drawn once"
 
 
 def test_a_new_enhancement_runs_its_own_variants_only(fresh: Fresh) -> None:

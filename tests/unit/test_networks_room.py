@@ -48,7 +48,7 @@ def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another()
         name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
     }
     assert room == {
-        "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints"},
-        "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints"},
+        "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints", "layers", "packed"},
+        "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints", "layers", "packed"},
         "frontalize.refiner": {"refiner", "checkpoints"},
     }
