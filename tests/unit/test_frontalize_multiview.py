@@ -53,10 +53,11 @@ def greys(picture: RGB) -> tuple[float, float]:
     return float(part[:, int(middle - 32) : int(middle - 22)].mean()), float(part[:, int(middle + 22) : int(middle + 32)].mean())
 
 
-def test_of_one_photograph_comes_what_it_gives_alone() -> None:
+@pytest.mark.parametrize("pose", [(0.0, 0.0, 0.0), (60.0, 20.0, 10.0)])
+def test_of_one_photograph_comes_what_it_gives_alone(pose: tuple[float, float, float]) -> None:
     one = seen(40.0)
-    alone = draw(one.image, one.head, one.placement, (0.0, 0.0, 0.0), Filling())
-    several = draw_several([one], (0.0, 0.0, 0.0), Filling(), Mixing())
+    alone = draw(one.image, one.head, one.placement, pose, Filling())
+    several = draw_several([one], pose, Filling(), Mixing())
     np.testing.assert_allclose(several.picture.astype(int), alone.picture.astype(int), atol=1)
 
 

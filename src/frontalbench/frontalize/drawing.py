@@ -73,13 +73,19 @@ class Drawing:
 
 def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
     """Cut the crop out of the photograph and draw the head in the target pose."""
+    rotation, lean = upright(target_pose)
+    frame, cm, shift = frame_of(image, placement, lean)
+    cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
+    picture, seen = render_seen(head, rotation, pixels, frame, filling, plate)
+    return Drawing(picture, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
+
+
+def upright(target_pose: tuple[float, float, float]) -> tuple[Float, float]:
+    """A pose (yaw, pitch, roll) in degrees as a rotation (3, 3) whose upright axis does not lean in the picture, and how far it leans, in degrees."""
     # Not the roll angle: near a profile roll and pitch exchange their roles (see placement_of).
     whole = matrix_from_angles(*target_pose)
     lean = float(np.degrees(np.arctan2(-whole[0, 1], whole[1, 1])))
-    frame, cm, shift = frame_of(image, placement, lean)
-    cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
-    picture, seen = render_seen(head, matrix_from_angles(0.0, 0.0, -lean) @ whole, pixels, frame, filling, plate)
-    return Drawing(picture, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
+    return matrix_from_angles(0.0, 0.0, -lean) @ whole, lean
 
 
 def frame_of(image: RGB, placement: Placement, lean: float) -> tuple[Frame, float, float]:

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from frontalbench.frontalize.base import Place
-from frontalbench.frontalize.drawing import Placement, cropped, frame_of
+from frontalbench.frontalize.drawing import Placement, cropped, frame_of, upright
 from frontalbench.frontalize.head import Head
 from frontalbench.frontalize.render import (
     Canvas,
@@ -34,7 +34,6 @@ from frontalbench.frontalize.render import (
 from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import border_mask, smoothstep
 from frontalbench.geometry.raster import interpolate
-from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.types import Float, Float32
 
@@ -85,11 +84,10 @@ def draw_several(views: Sequence[Seen], target_pose: tuple[float, float, float],
     """
     if not views:
         raise ValueError("no view to draw from")
-    yaw, pitch, roll = target_pose
-    rotation = matrix_from_angles(yaw, pitch)
+    rotation, lean = upright(target_pose)
     away = [turn_between(view.placement.rotation, rotation) for view in views]
     base = int(np.argmin(away))
-    frame, cm, shift = frame_of(views[base].image, views[base].placement, roll)
+    frame, cm, shift = frame_of(views[base].image, views[base].placement, lean)
     scales = np.array([view.placement.scale for view in views])
     common = common_shape([view.head for view in views], np.array(away), mixing.profile)
     shaped = replace(views[base].head, shape=common)
