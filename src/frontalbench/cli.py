@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from frontalbench.errors import FrontalbenchError
+from frontalbench.errors import BadInput, FrontalbenchError
 from frontalbench.files import interrupts
 from frontalbench.runtime import devices
 
@@ -147,6 +148,19 @@ class _TakeGpus(argparse.Action):
     ) -> None:
         devices.take(values)
         setattr(namespace, self.dest, values)
+
+
+def add_roles_option(parser: argparse._ActionsContainer) -> None:
+    """``--roles``; :func:`roles_of` reads what was given."""
+    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+
+
+def roles_of(text: str) -> Any:
+    """The role rule given as ``--roles``, None where none was. Raises BadInput for what is no JSON."""
+    try:
+        return json.loads(text) if text else None
+    except json.JSONDecodeError as error:
+        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
 
 
 def add_folder_options(parser: argparse.ArgumentParser, *, out: str = "DIR", needed: bool = True) -> None:

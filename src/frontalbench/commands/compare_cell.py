@@ -14,7 +14,6 @@ example:
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -42,7 +41,7 @@ def main() -> int:
     parser.add_argument("--scores-out", required=True, metavar="FILE", help="pair scores to write")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant; needed for derived ones")
     parser.add_argument("--feature", default="", metavar="CARD", help="the backbone's feature map, for feature_frontal")
-    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    cli.add_roles_option(parser)
     parser.add_argument("--threads", type=cli.positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")
     arguments = parser.parse_args()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # read when NumPy is first imported, which is below
@@ -53,10 +52,7 @@ def main() -> int:
     if bool(arguments.turned) != (len(arguments.yaw_bins) > 1):
         raise BadInput("--turned and --yaw-bins: give both (at least two edges), or neither")
 
-    try:
-        roles = json.loads(arguments.roles) if arguments.roles else None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+    roles = cli.roles_of(arguments.roles)
     report = compare(
         [Path(p) for p in arguments.images],
         [Path(p) for p in arguments.embeddings],

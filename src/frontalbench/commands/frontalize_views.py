@@ -7,7 +7,6 @@ example:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from frontalbench import cli
@@ -23,14 +22,11 @@ def main() -> int:
     parser.add_argument("--in", dest="source", type=Path, required=True, metavar="FILE", help="images table of the shard")
     parser.add_argument("--faces", type=Path, required=True, metavar="FILE", help="crops table of the same shard")
     parser.add_argument("--pose", type=Path, nargs="*", default=[], metavar="FILE", help="measured pose of the same shard's originals")
-    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    cli.add_roles_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     cli.add_machine_options(parser)
     args = parser.parse_args()
-    try:
-        roles = json.loads(args.roles) if args.roles else None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+    roles = cli.roles_of(args.roles)
     card = cards.find("frontalizer", args.model)
     if card.family != multiview.FAMILY:
         raise BadInput(f"frontalizer '{card.name}' turns one photograph at a time; expected a card of family {multiview.FAMILY}")

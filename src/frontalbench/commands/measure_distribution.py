@@ -9,12 +9,10 @@ example:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.catalogue import cards, families
-from frontalbench.errors import BadInput
 from frontalbench.runtime.sessions import limit_threads
 from frontalbench.stages.distribution import measure_distribution
 
@@ -29,16 +27,13 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=Path, nargs="+", required=True, metavar="FILE", help=text)
     parser.add_argument("--original-pose", type=Path, nargs="*", default=[], metavar="FILE", help="measured pose, where roles need it")
     parser.add_argument("--network", default="inception_2015", metavar="NAME", help="quality card of the features (default: %(default)s)")
-    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    cli.add_roles_option(parser)
     parser.add_argument("--resamples", type=cli.positive, default=2000, metavar="N", help="bootstrap resamples (default: 2000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of every random draw (default: 0)")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     cli.add_machine_options(parser)
     args = parser.parse_args()
-    try:
-        roles = json.loads(args.roles) if args.roles else None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+    roles = cli.roles_of(args.roles)
     limit_threads(args.threads)
     machine = {"threads": args.threads, "device": args.device}
     measure_distribution(

@@ -11,7 +11,6 @@ example:
 from __future__ import annotations
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +49,7 @@ def main() -> int:
         metavar="WORD",
         help=f"a learned measure to take, repeatable: {known}",
     )
-    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    cli.add_roles_option(parser)
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant, for the record")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     args = parser.parse_args()
@@ -58,10 +57,7 @@ def main() -> int:
     for option, files in beside.items():
         if bool(files) != bool(args.pictures):
             raise BadInput(f"{option}: give it together with --pictures, or neither")
-    try:
-        roles = json.loads(args.roles) if args.roles else None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+    roles = cli.roles_of(args.roles)
 
     limit_threads(1)
     models: dict[str, Learned] = {}

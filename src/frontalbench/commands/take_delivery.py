@@ -9,7 +9,6 @@ The workflow runs this for every shard; from a folder to its row in the tables i
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -29,14 +28,14 @@ def main() -> int:
     turned = parser.add_argument_group("references turned to the probes' yaw, instead of frontal views of probes")
     turned.add_argument("--turned", action="store_true", help="take those in")
     turned.add_argument("--pose", type=Path, metavar="FILE", help="table of the measured pose of all photographs")
-    turned.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    cli.add_roles_option(turned)
     turned.add_argument("--yaw-bins", type=float, nargs="+", metavar="DEG", help="edges of the bins of |yaw|")
     args = parser.parse_args()
     card = cards.find("frontalizer", args.model)
     if args.turned:
         if args.pose is None or args.yaw_bins is None:
             raise BadInput("--turned needs --pose and --yaw-bins")
-        roles = json.loads(args.roles) if args.roles else None
+        roles = cli.roles_of(args.roles)
         counts, notes = take_turned(args.source, args.listed, args.pose, args.out, card, args.dataset, roles=roles, edges=args.yaw_bins)
     else:
         counts, notes = take_delivery(args.source, args.listed, args.out, card, args.dataset)

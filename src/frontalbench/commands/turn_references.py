@@ -7,7 +7,6 @@ example:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from frontalbench import cli
@@ -24,17 +23,14 @@ def main() -> int:
     parser.add_argument("--faces", type=Path, required=True, metavar="FILE", help="crops table of the same shard")
     parser.add_argument("--images", type=Path, nargs="+", required=True, metavar="FILE", help="images tables of the whole dataset")
     parser.add_argument("--pose", type=Path, nargs="*", default=[], metavar="FILE", help="measured pose of the originals")
-    parser.add_argument("--roles", default="", metavar="JSON", help="role rule of the dataset card as JSON; needed where a role is auto")
+    cli.add_roles_option(parser)
     parser.add_argument("--yaw-bins", type=float, nargs="+", required=True, metavar="DEG", help="edges of the bins of |yaw|")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     cli.add_machine_options(parser)
     args = parser.parse_args()
     if len(args.yaw_bins) < 2 or sorted(set(args.yaw_bins)) != args.yaw_bins:
         raise BadInput("--yaw-bins: expected at least two rising edges, such as 0 15 30 45 60")
-    try:
-        roles = json.loads(args.roles) if args.roles else None
-    except json.JSONDecodeError as error:
-        raise BadInput(f"--roles: not JSON ({error}); give the card's role rule, e.g. '{{\"references\": 1}}'") from None
+    roles = cli.roles_of(args.roles)
     card = cards.find("frontalizer", args.model)
     machine = {"threads": args.threads, "device": args.device}
     counts = turn_references(
