@@ -19,7 +19,7 @@ from frontalbench.frontalize.render import Filling, render_seen
 from frontalbench.frontalize.surroundings import Plate, surrounded
 from frontalbench.geometry import crop
 from frontalbench.geometry.masks import border_mask
-from frontalbench.geometry.rotation import matrix_from_angles
+from frontalbench.geometry.rotation import matrix_from_angles, untilted
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import HeadPose
 from frontalbench.types import Float, Float32, Int
@@ -54,9 +54,8 @@ def placement_of(pose: HeadPose) -> Placement:
     if not (np.isfinite(pose.scale) and pose.scale > 1e-3 and np.isfinite(pose.rotation).all()):
         raise ValueError("the fitted head has no size")
     # Not the roll angle: near a profile roll and pitch exchange their roles, while the image of the head's upright axis stays well defined.
-    tilt = float(np.degrees(np.arctan2(-pose.rotation[0, 1], pose.rotation[1, 1])))
-    untilted = matrix_from_angles(0.0, 0.0, -tilt) @ pose.rotation
-    return Placement(pose.translation + pose.scale * pose.rotation @ MIDDLE, pose.scale, tilt, untilted)
+    rotation, tilt = untilted(pose.rotation)
+    return Placement(pose.translation + pose.scale * pose.rotation @ MIDDLE, pose.scale, tilt, rotation)
 
 
 @dataclass(frozen=True)
@@ -73,19 +72,11 @@ class Drawing:
 
 def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
     """Cut the crop out of the photograph and draw the head in the target pose."""
-    rotation, lean = upright(target_pose)
+    rotation, lean = untilted(matrix_from_angles(*target_pose))
     frame, cm, shift = frame_of(image, placement, lean)
     cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
     picture, seen = render_seen(head, rotation, pixels, frame, filling, plate)
     return Drawing(picture, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
-
-
-def upright(target_pose: tuple[float, float, float]) -> tuple[Float, float]:
-    """A pose (yaw, pitch, roll) in degrees as a rotation (3, 3) whose upright axis does not lean in the picture, and how far it leans, in degrees."""
-    # Not the roll angle: near a profile roll and pitch exchange their roles (see placement_of).
-    whole = matrix_from_angles(*target_pose)
-    lean = float(np.degrees(np.arctan2(-whole[0, 1], whole[1, 1])))
-    return matrix_from_angles(0.0, 0.0, -lean) @ whole, lean
 
 
 def frame_of(image: RGB, placement: Placement, lean: float) -> tuple[Frame, float, float]:

@@ -23,7 +23,7 @@ from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.driver import Driver
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
-from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from frontalbench.geometry.rotation import angles_from_matrix, untilted
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.tddfa import DenseFitter
@@ -58,8 +58,8 @@ class Driven:
             raise NoFace("no face was detected in the photograph")
         fit = self._fitter.fit(view.image, view.face)
         # Not the roll angle: near a profile roll and pitch exchange their roles.
-        tilt = float(np.degrees(np.arctan2(-fit.rotation[0, 1], fit.rotation[1, 1])))
-        yaw, pitch, roll = (float(angle) for angle in angles_from_matrix(matrix_from_angles(0.0, 0.0, -tilt) @ fit.rotation))
+        rotation, tilt = untilted(fit.rotation)
+        yaw, pitch, roll = (float(angle) for angle in angles_from_matrix(rotation))
         points = Landmarks(fit.vertices[self._fitter.basis.keypoints], "ibug68")
         # Upright, because neither the driver's movement nor its frontal picture has a tilt to copy.
         framed = framing.cut(view.image, framing.voxceleb(points, SIDE, tilt=tilt), SIDE, border=cv2.BORDER_REPLICATE)

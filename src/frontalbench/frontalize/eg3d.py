@@ -25,7 +25,7 @@ from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.inversion import Inverter, Recipe, Target
 from frontalbench.frontalize.selftest import PoseEstimate, landmark_pose
 from frontalbench.geometry.crop import warp
-from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles
+from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles, untilted
 from frontalbench.geometry.similarity import apply, estimate_similarity
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
@@ -137,11 +137,10 @@ def head_checks(generator: Eg3dGenerator, basis: Basis, side: int, estimate: Pos
 def framed(image: RGB, fit: DenseFit, keypoints: npt.NDArray[np.int64], target_pose: tuple[float, float, float]) -> tuple[Framed, Target]:
     """The photograph in EG3D's frame: the square in which the camera that has the head's yaw and pitch would show the fitted 68 points where the
     photograph shows them, upright."""
-    tilt = float(np.degrees(np.arctan2(-fit.rotation[0, 1], fit.rotation[1, 1])))
-    upright = matrix_from_angles(0.0, 0.0, -tilt) @ fit.rotation
-    if upright[2, 2] < BEHIND:
+    rotation, _ = untilted(fit.rotation)
+    if rotation[2, 2] < BEHIND:
         raise ValueError("the head is seen from behind")
-    label = camera(upright, FOCAL)
+    label = camera(rotation, FOCAL)
     seen = projected(to_world(fit.model[keypoints]), label, SIDE)
     flat = fit.vertices[keypoints][:, :2]
     matrix = estimate_similarity(flat, seen)

@@ -21,7 +21,7 @@ from frontalbench.frontalize.batches import Batched, batch_on, to_picture, to_te
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.raster import interpolate, rasterize
-from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles
+from frontalbench.geometry.rotation import FLIP_YZ, matrix_from_angles, tilt
 from frontalbench.images import RGB
 from frontalbench.landmarks.base import Landmarks
 from frontalbench.landmarks.tddfa import DenseFitter, triangulate
@@ -65,9 +65,8 @@ class HeadGanFamily:
         if view.face is None:
             raise NoFace("no face was detected in the photograph")
         fit = self._fitter.fit(view.image, view.face)
-        tilt = float(np.degrees(np.arctan2(-fit.rotation[0, 1], fit.rotation[1, 1])))
         points = Landmarks(fit.vertices[self._fitter.basis.keypoints], "ibug68")
-        matrix = framing.voxceleb(points, SIDE, increase=INCREASE, tilt=tilt)
+        matrix = framing.voxceleb(points, SIDE, increase=INCREASE, tilt=tilt(fit.rotation))
         cutting = framing.cut(view.image, matrix, SIDE, border=cv2.BORDER_REPLICATE)
         turned = fit.scale * fit.model @ matrix_from_angles(*target_pose).T
         scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))

@@ -11,7 +11,7 @@ import numpy as np
 from frontalbench import status
 from frontalbench.errors import BadConfig, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import FRONTAL, Frontalizer, NoFace, Outcome, View
-from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
+from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles, untilted
 from frontalbench.plan.variant import Turn
 from frontalbench.types import Float
 
@@ -33,10 +33,8 @@ class Posing(Protocol):
 def target(pose: Angles, turn: Turn) -> Angles:
     """(yaw, pitch, roll) in degrees that a face of ``pose`` is to have: on the shortest way to the front (one rotation about one axis) what ``turn``
     leaves. The head's tilt in the picture is taken out first, as frontalizers give upright heads."""
-    whole = matrix_from_angles(*pose)
-    tilt = np.degrees(np.arctan2(-whole[0, 1], whole[1, 1]))
-    upright = matrix_from_angles(0.0, 0.0, -tilt) @ whole
-    way, _ = cv2.Rodrigues(upright)
+    whole, _ = untilted(matrix_from_angles(*pose))
+    way, _ = cv2.Rodrigues(whole)
     rest: Float = np.asarray(cv2.Rodrigues(turn.stays(pose[0]) * way)[0], np.float64)
     yaw, pitch, roll = angles_from_matrix(rest)
     return float(yaw), float(pitch), float(roll)

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from frontalbench.frontalize.base import Place
-from frontalbench.frontalize.drawing import Placement, cropped, frame_of, upright
+from frontalbench.frontalize.drawing import Placement, cropped, frame_of
 from frontalbench.frontalize.head import Head
 from frontalbench.frontalize.render import (
     Canvas,
@@ -34,6 +34,7 @@ from frontalbench.frontalize.render import (
 from frontalbench.frontalize.surroundings import Plate
 from frontalbench.geometry.masks import border_mask, smoothstep
 from frontalbench.geometry.raster import interpolate
+from frontalbench.geometry.rotation import matrix_from_angles, untilted
 from frontalbench.images import RGB
 from frontalbench.types import Float, Float32
 
@@ -84,7 +85,7 @@ def draw_several(views: Sequence[Seen], target_pose: tuple[float, float, float],
     """
     if not views:
         raise ValueError("no view to draw from")
-    rotation, lean = upright(target_pose)
+    rotation, lean = untilted(matrix_from_angles(*target_pose))
     away = [turn_between(view.placement.rotation, rotation) for view in views]
     base = int(np.argmin(away))
     frame, cm, shift = frame_of(views[base].image, views[base].placement, lean)

@@ -68,6 +68,12 @@ def tilt(rotation: Float) -> float:
     return float(np.degrees(np.arctan2(-rotation[0, 1], rotation[1, 1])))
 
 
+def untilted(rotation: Float) -> tuple[Float, float]:
+    """(``rotation`` (3, 3), head -> camera, with its :func:`tilt` taken out in the picture; that tilt in degrees)."""
+    lean = tilt(rotation)
+    return matrix_from_angles(0.0, 0.0, -lean) @ rotation, lean
+
+
 def mirrored(yaw: float, pitch: float, roll: float) -> tuple[float, float, float]:
     """The pose in the horizontally mirrored picture."""
     return -yaw, pitch, -roll
