@@ -8,27 +8,26 @@ the header do not matter.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from frontalbench.catalogue.validation import did_you_mean
 from frontalbench.datasets.card import DatasetCard, shard_of_identity
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import AUTO, PROBE, REFERENCE, ROLES, Listing, Member, look, plural, relative, some, text_of, tree
 from frontalbench.errors import BadInput
+from frontalbench.files import sheet
 from frontalbench.images import EXTENSIONS
 
 NEEDED = ("image", "identity", "role")
 ANGLES = ("yaw", "pitch", "roll")
 OPTIONAL = (*ANGLES, "subject", "sequence")
 ALIASES = {"gt": REFERENCE, "angle": PROBE, "": AUTO}
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 DEFAULT = "index.csv"
 SHEETS = (".xlsx", ".xls", ".ods")
 
@@ -101,61 +100,32 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     also = sorted(name for name in look(root).others if name.lower() in _also(card) and name != os.path.basename(path))  # noqa: PTH119
     if also:
         listing.problems.append(f"{some(also)}: not read, {os.path.basename(path)} is the table that counts")  # noqa: PTH119
-    text = _text(path)
+    text = sheet.decoded(Path(path), advice="save it as UTF-8")
     separator, header = _header(path, text)
     table = _Table(path, root, card, shard, listing, _columns(path, header, listing), len(header), separator)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-    started = False
-    try:
-        for cells in reader:
-            if not any(cell.strip() for cell in cells):
-                continue
-            if started:
-                table.rows += 1
-                _add(table, cells, reader.line_num)
-            started = started or _clean(cells) == header
-    except csv.Error as error:
-        raise BadInput(f"{path}: line {reader.line_num}: not readable as CSV ({error})") from None
+    for line, cells in sheet.lines(path, text, separator, header):
+        table.rows += 1
+        _add(table, cells, line)
     _summarize(table)
     return listing
 
 
-def _text(path: str) -> str:
-    with open(path, "rb") as handle:  # noqa: PTH123
-        data = handle.read()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        kind = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {error.start}"
-        raise BadInput(f"{path}: not UTF-8 text ({kind}); save it as UTF-8") from None
-
-
-def _clean(cells: Sequence[str]) -> list[str]:
-    return [" ".join(cell.split()).lower() for cell in cells]
-
-
-def _header(path: str, text: str) -> tuple[str, list[str]]:
-    """(separator, names of the columns) from the first line with text; Excel's ``sep=;`` before it is passed over."""
-    lines = (line for line in text.splitlines() if line.strip() and not re.fullmatch(r"\"?sep=.\"?", line.strip(), re.IGNORECASE))
-    first = next(lines, "")
+def _header(path: str, text: str) -> tuple[str, tuple[str, ...]]:
+    """(separator, names of the columns) from the first line with text."""
     wanted = f"expected {', '.join(NEEDED)} and maybe {', '.join(OPTIONAL)}"
-    if not first:
+    found = sheet.headers(text)
+    if found is None:
         raise BadInput(f"{path}: empty; {wanted} in the first line")
-    found = {}
-    for separator in SEPARATORS:
-        try:
-            found[separator] = _clean(next(csv.reader([first], delimiter=separator, strict=True)))
-        except csv.Error:
-            continue
-        if set(NEEDED) <= set(found[separator]):
-            return separator, found[separator]
+    for separator, columns in found.items():
+        if set(NEEDED) <= set(columns):
+            return separator, columns
     if not found:
         raise BadInput(f"{path}: line 1: not readable as CSV; {wanted}")
     separator = max(found, key=lambda name: len(found[name]))
     missing = next(name for name in NEEDED if name not in found[separator])
     raise BadInput(
         f"{path}: column '{missing}' is missing{did_you_mean(missing, found[separator])}; {wanted}; "
-        f"the first line, read as separated by {SEPARATORS[separator]}, has: {', '.join(found[separator])[:200]}"
+        f"the first line, read as separated by {sheet.SEPARATORS[separator]}, has: {', '.join(found[separator])[:200]}"
     )
 
 

@@ -36,23 +36,32 @@ class Sheet:
 
     def __iter__(self) -> Iterator[Row]:
         """Raises :class:`BadInput` with the line for one that has more cells than the header (an unquoted separator in a name), or is no CSV."""
-        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self.separator, strict=True)
-        started = False
-        try:
-            for cells in reader:
-                if not any(cell.strip() for cell in cells):
-                    continue
-                if started:
-                    if any(cell.strip() for cell in cells[len(self.columns) :]):
-                        raise BadInput(
-                            f"{self.path}: line {reader.line_num}: {len(cells)} cells, the header has {len(self.columns)}; "
-                            f"put names with {SEPARATORS[self.separator]} in quotes"
-                        )
-                    padded = [*cells, *[""] * (len(self.columns) - len(cells))]
-                    yield Row(reader.line_num, {name: cell.strip() for name, cell in zip(self.columns, padded, strict=False) if name})
-                started = started or _clean(cells) == self.columns
-        except csv.Error as error:
-            raise BadInput(f"{self.path}: line {reader.line_num}: not readable as CSV ({error})") from None
+        for line, cells in lines(self.path, self._text, self.separator, self.columns):
+            if any(cell.strip() for cell in cells[len(self.columns) :]):
+                raise BadInput(
+                    f"{self.path}: line {line}: {len(cells)} cells, the header has {len(self.columns)}; "
+                    f"put names with {SEPARATORS[self.separator]} in quotes"
+                )
+            padded = [*cells, *[""] * (len(self.columns) - len(cells))]
+            yield Row(line, {name: cell.strip() for name, cell in zip(self.columns, padded, strict=False) if name})
+
+
+def lines(path: str, text: str, separator: str, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """(where it ends in the file, from 1; its cells as they stand) of each line below ``header`` that is not blank.
+
+    Raises :class:`BadInput` with the line where the text is no CSV.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    started = False
+    try:
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            if started:
+                yield reader.line_num, cells
+            started = started or clean(cells) == tuple(header)
+    except csv.Error as error:
+        raise BadInput(f"{path}: line {reader.line_num}: not readable as CSV ({error})") from None
 
 
 def read(path: str | os.PathLike[str], needed: Sequence[str], *, expected: str = "") -> Sheet:
@@ -61,17 +70,11 @@ def read(path: str | os.PathLike[str], needed: Sequence[str], *, expected: str =
     ``expected``: the columns in words, where more than those may stand there. Raises :class:`BadInput` where it is no UTF-8, no CSV, or lacks a
     column, and :class:`FileNotFoundError`.
     """
-    text = _text(Path(path))
+    text = decoded(Path(path))
     wanted = expected or ", ".join(needed)
-    first = next((line for line in text.splitlines() if line.strip() and not _SAYS_SEPARATOR.fullmatch(line.strip())), "")
-    if not first:
+    found = headers(text)
+    if found is None:
         raise BadInput(f"{path}: line 1: nothing there; expected the columns {wanted}")
-    found = {}
-    for separator in SEPARATORS:
-        try:
-            found[separator] = _clean(next(csv.reader([first], delimiter=separator, strict=True)))
-        except csv.Error:
-            continue
     if not found:
         raise BadInput(f"{path}: line 1: not readable as CSV; expected the columns {wanted}")
     separator = max(found, key=lambda each: (sum(name in found[each] for name in needed), len(found[each])))
@@ -86,14 +89,30 @@ def read(path: str | os.PathLike[str], needed: Sequence[str], *, expected: str =
     return Sheet(str(path), columns, separator, text)
 
 
-def _text(path: Path) -> str:
+def headers(text: str) -> dict[str, tuple[str, ...]] | None:
+    """The first line with text (Excel's ``sep=;`` is passed over), in small letters, by each separator that can read it; None where there is none."""
+    first = next((line for line in text.splitlines() if line.strip() and not _SAYS_SEPARATOR.fullmatch(line.strip())), "")
+    if not first:
+        return None
+    found = {}
+    for separator in SEPARATORS:
+        try:
+            found[separator] = clean(next(csv.reader([first], delimiter=separator, strict=True)))
+        except csv.Error:
+            continue
+    return found
+
+
+def decoded(path: Path, *, advice: str = "save it as CSV in UTF-8") -> str:
+    """The text of a file, a byte order mark left out. Raises :class:`BadInput` with ``advice`` where it is no UTF-8."""
     data = path.read_bytes()
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         kind = "UTF-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {error.start}"
-        raise BadInput(f"{path}: not UTF-8 text ({kind}); save it as CSV in UTF-8") from None
+        raise BadInput(f"{path}: not UTF-8 text ({kind}); {advice}") from None
 
 
-def _clean(cells: Sequence[str]) -> tuple[str, ...]:
+def clean(cells: Sequence[str]) -> tuple[str, ...]:
+    """Cells of a header as they are compared: small letters, single blanks."""
     return tuple(" ".join(cell.split()).lower() for cell in cells)
