@@ -137,11 +137,12 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
         texts("whatever", "triples")
 
 
-def test_what_a_licence_asks_for_stands_at_the_foot_of_every_grid_of_faces(workshop: dataset.Workshop) -> None:
-    shop = dataset.Workshop(workshop.inputs, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+def test_what_a_licence_asks_for_stands_on_every_grid_of_faces(workshop: dataset.Workshop) -> None:
+    shop = dataset.Workshop(workshop.inputs, notice="research", credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
         request = dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0])
-        assert any("DeBruine & Jones" in text[0] for text in _boxes(shop.draw(request))), name
+        texts = " ".join(text[0] for text in _boxes(shop.draw(request)))
+        assert "DeBruine & Jones" in texts and "do not publish" in texts, name
 
 
 def test_notice_and_credit_follow_from_what_a_licence_says() -> None:
