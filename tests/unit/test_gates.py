@@ -154,12 +154,11 @@ def test_the_gate_learns_from_sharpness_and_quality_where_they_were_measured_and
     blind = world.cell("gate_learned:turned.none").similarity.to_pylist()
     told = {row["image_id"]: str(row["detail"]) for row in seeing if row["role"] == "probe"}
     assert all(text.startswith("turned: chance" if blurred[name] else "photograph: chance") for name, text in told.items())
-    assert all(
-        text.endswith("; not seen: |pitch|, detector score, log length of the embedding, brisque, ediffiqa_tiny") for text in told.values()
-    )
+    quality = "brisque, ediffiqa_tiny, ofiq_unified"
+    assert all(text.endswith(f"; not seen: |pitch|, detector score, log length of the embedding, {quality}") for text in told.values())
     _, chance = gates.decided([row["detail"] for row in blind if row["role"] == "probe"])
     assert np.abs(chance - 0.5).max() < 0.2
-    assert gates.not_seen([row["detail"] for row in blind]).endswith("log sharpness, brisque, ediffiqa_tiny")
+    assert gates.not_seen([row["detail"] for row in blind]).endswith(f"log sharpness, {quality}")
     assert gates.not_seen([row["detail"] for row in world.cell("gate@30:turned.none").similarity.to_pylist()]) == ""
 
 

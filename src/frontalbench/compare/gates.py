@@ -31,7 +31,7 @@ TURN_FROM = 0.5
 """The frontal is taken where it is expected to be the better one by at least this probability."""
 LEAST = 20
 """With fewer probes of one kind to learn from than this (better, not better), nothing is learned and no picture is turned."""
-MEASURED = ("sharpness", "brisque", "ediffiqa_tiny")
+MEASURED = ("sharpness", "brisque", "ediffiqa_tiny", "ofiq_unified")
 """Columns of the quality table of the photographs that a learned gate sees: how sharp they are, and how good."""
 FEATURES = ("|yaw|", "|pitch|", "detector score", "log length of the embedding", "log sharpness", *MEASURED[1:])
 """What the regression sees, in the order of its columns."""

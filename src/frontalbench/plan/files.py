@@ -87,9 +87,11 @@ class Files:
         asked = self._config.quality.measures
         posed = "pose" in asked and (variant == ORIGINAL or parse(variant).is_plain)
         files = {"pose": self.pose(dataset, variant) if posed else []}
+        whole = any(measure.word in asked for measure in measures.OF_PICTURES)
+        expressed = "expression" in asked and variant != ORIGINAL
         for prefix, one in (("", variant), ("original_", ORIGINAL)):
-            expressed = "expression" in asked and variant != ORIGINAL
-            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if expressed else []
+            shown = expressed or (whole and not prefix)
+            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if shown else []
             files[f"{prefix}faces"] = self.crops(dataset, one, self._config.locator) if expressed else []
         return files
 
