@@ -47,9 +47,9 @@ def test_a_clip_becomes_a_row_per_chosen_frame_with_its_own_picture(tmp_path: Pa
     rows = rows_of(made(tmp_path / "clips", every=5), tmp_path / "out.parquet")
     assert [row["image_id"] for row in rows] == [f"ann/a.mp4/{k:06d}.png" for k in (0, 5, 10)]
     assert [shade(row) for row in rows] == [0, 5, 10]
-    assert {(row["identity"], row["subject"], row["sequence"], row["role"], row["status"], row["width"], row["height"]) for row in rows} == {
-        ("ann", "ann", "ann/a.mp4", "auto", "ok", 64, 48)
-    }
+    assert {
+        (row["identity"], row["subject"], row["sequence"], row["role"], row["status"], row["width"], row["height"]) for row in rows
+    } == {("ann", "ann", "ann/a.mp4", "auto", "ok", 64, 48)}
 
 
 @pytest.mark.parametrize("ending", [".mov", ".mkv", ".webm", ".avi", ".gif"])
