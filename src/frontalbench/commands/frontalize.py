@@ -33,6 +33,7 @@ from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer
 from frontalbench.frontalize.multiview import FAMILY as MULTIVIEW
+from frontalbench.frontalize.pasting import SEAMS, SOFT, Pasting
 from frontalbench.plain import clips, folders, unpacking
 from frontalbench.sequences import video
 from frontalbench.stages.external import frontalize_external
@@ -56,6 +57,13 @@ def main() -> int:
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="of a clip: an HTML page with both clips, a strip of frames and the judge's curve"
     )
+    parser.add_argument(
+        "--paste_back",
+        nargs="?",
+        const=SOFT,
+        choices=SEAMS,
+        help="of a clip: put the turned face back into the whole frame, under a soft mask (default) or without a seam in its colours (poisson)",
+    )
     parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -70,6 +78,8 @@ def main() -> int:
 
     if args.source is None or args.out is None:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
+    if args.paste_back and not video.is_clip(args.source):
+        raise BadInput("--paste_back is for clips here; of photographs: inference.py --frontalize --paste_back")
     if video.is_clip(args.source):
         return _clip(args, card, load, machine)
     ways: dict[str, Callable[..., dict[str, int]]] = {FAMILY: frontalize_external, MULTIVIEW: frontalize_views}
@@ -105,7 +115,8 @@ def _clip(args: argparse.Namespace, card: ModelCard, load: Callable[[], Frontali
         return cli.progress(frames, label=label, unit="frame")
 
     span = {"every": args.every, "first": args.first, "last": args.last}
-    counts, notes = clips.frontalize_clip(args.source, args.out, finder, load(), judge=judge, page=args.page, progress=watched, **span)
+    model = Pasting(load(), args.paste_back) if args.paste_back else load()
+    counts, notes = clips.frontalize_clip(args.source, args.out, finder, model, judge=judge, page=args.page, progress=watched, **span)
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     return cli.report(counts)
