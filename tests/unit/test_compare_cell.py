@@ -234,6 +234,7 @@ def test_constant_embeddings_do_not_identify_anyone(tmp_path: Path) -> None:
 def test_fusion_of_embeddings_and_of_scores(tmp_path: Path) -> None:
     world = World(tmp_path, crowd())
     world.failed["turned.none"] = {"s01_p1": "no_face"}
+    world.failed["original"] = {"s04_p0": "no_face"}
     plain = {r["image_id"]: r for r in world.cell("turned.none").similarity.to_pylist()}
     original = {r["image_id"]: r for r in world.cell("original").similarity.to_pylist()}
     mean = {r["image_id"]: r for r in world.cell("fuse_mean:turned.none").similarity.to_pylist()}
@@ -250,6 +251,9 @@ def test_fusion_of_embeddings_and_of_scores(tmp_path: Path) -> None:
     for table in (mean, score, best):  # a fusion falls back on what there is, and says so
         assert table["s01_p1"]["status"] == "ok" and table["s01_p1"]["detail"].startswith("original alone")
         assert table["s01_p1"]["genuine"] == pytest.approx(original["s01_p1"]["genuine"], abs=1e-6)
+        assert table["s04_p0"]["status"] == "ok" and table["s04_p0"]["detail"].startswith("frontal alone")
+        assert table["s04_p0"]["genuine"] == pytest.approx(plain["s04_p0"]["genuine"], abs=1e-6)
+        assert table[name]["detail"] == ""
     light = {r["image_id"]: r for r in world.cell("fuse_mean@0.001:turned.none").similarity.to_pylist()}
     assert light[name]["genuine"] == pytest.approx(original[name]["genuine"], abs=2e-3)
 
@@ -284,9 +288,11 @@ def test_mean_shift_moves_the_mean_and_nothing_else(tmp_path: Path) -> None:
     world = World(tmp_path, crowd(30, 2, 6), seed=5)
     centre = unit(np.ones(D))
     world.turned = {name: unit(vector + 0.5 * centre) for name, vector in world.original.items()}  # everybody towards one face
+    # A probe that lacks one of the two takes no part in the mean.
+    world.failed["original"], world.failed["turned.none"] = {"s05_p0": "no_face"}, {"s06_p1": "no_face"}
     control = {r["image_id"]: r for r in world.cell("control_meanshift:turned.none").similarity.to_pylist()}
     name = "s03_p2"
-    probes = [r["image_id"] for r in world.rows if r["role"] == "probe"]
+    probes = [r["image_id"] for r in world.rows if r["role"] == "probe" and r["image_id"] not in ("s05_p0", "s06_p1")]
     shift = np.mean([world.turned[p] for p in probes], axis=0) - np.mean([world.original[p] for p in probes], axis=0)
     moved = unit(world.original[name] + shift)
     assert control[name]["genuine"] == pytest.approx(np.mean([moved @ world.original[f"s03_r{i}"] for i in range(2)]), abs=1e-6)
