@@ -365,6 +365,7 @@ def test_command_line_writes_both_tables_and_one_line_errors(tmp_path: Path) -> 
 
 def test_roles_left_to_the_pose_are_decided_from_it(tmp_path: Path) -> None:
     rows = [image(f"s{s}_{i}", f"s{s}", "auto") for s in range(3) for i in range(4)]
+    rows[-1]["role"] = "probe"  # of one the dataset itself says it
     pose = [
         {
             "image_id": r["image_id"],
