@@ -433,6 +433,23 @@ def test_every_table_of_embeddings_is_read_once(tmp_path: Path, monkeypatch: pyt
     )
 
 
+def test_originals_may_lie_in_other_shards_than_the_variant_and_lack_images(tmp_path: Path) -> None:
+    world = World(tmp_path, crowd(5))
+    wanted = world.cell("fuse_mean:turned.none").similarity
+    first, second = world.embeddings("original")
+    one = tmp_path / "one.parquet"
+    tables.write(one, pa.concat_tables([tables.read(first), tables.read(second)]))
+    variant = world.embeddings("turned.none")
+    assert compare_cell(world.images(), variant, [one], variant="fuse_mean:turned.none").similarity.equals(wanted)
+    assert compare_cell(world.images(), variant, [second, first], variant="fuse_mean:turned.none").similarity.equals(wanted)
+    # Where a photograph has no embedding in the other shards either, its fusion is the frontal alone.
+    world.failed["original"] = {"s02_p1": "no_face"}
+    whole = {r["image_id"]: r for r in world.cell("fuse_mean:turned.none").similarity.to_pylist()}
+    paths = world.embeddings("original")[::-1]
+    apart = compare_cell(world.images(), variant, paths, variant="fuse_mean:turned.none").similarity.to_pylist()
+    assert {r["image_id"]: r for r in apart} == whole and whole["s02_p1"]["detail"].startswith("frontal alone")
+
+
 def test_embeddings_of_two_backbones_and_an_image_given_twice_are_refused_by_name(tmp_path: Path) -> None:
     world = World(tmp_path, crowd(3))
     originals, turned = world.embeddings("original"), world.embeddings("turned.none")
