@@ -449,7 +449,7 @@ def test_a_report_of_the_studys_grid_stays_below_eight_megabytes() -> None:
     ]
     letters += 4 / 3 * len(wide_csv(wide, ("dataset", "synthetic", "frontalizer", "enhancement")))
     cells = variants * judges * datasets
-    assert letters / 1000 <= dataset._CELL_KILOBYTES * cells
+    assert letters / 1000 <= reported._CELL_KILOBYTES * cells
     charts = 2 * report.JOBS * 0.12
     assert 3100 + charts + letters / 1000 + reported.figure_kilobytes(cells) * 4 / 3 < 8000
     assert 2000 < reported.figure_kilobytes(cells) < reported.figure_kilobytes(10) <= reported.REPORT_KILOBYTES
