@@ -109,6 +109,9 @@ def ours(*names: str) -> Any:
 
 def work(name: str) -> None:
     """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds a picture."""
+    import cv2
+
+    cv2.setNumThreads(1)  # as a job does
     step, pictures = made(name)
     step()
     for _ in sys.stdin:
