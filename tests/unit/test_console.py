@@ -124,6 +124,7 @@ def test_a_card_is_absent_when_a_card_it_uses_is(monkeypatch: pytest.MonkeyPatch
     states = {row.name: row.weights for row in listing.rows("frontalizers")}
     assert states["mesh"] == "absent", "its landmarks are fetched"
     assert states["mirror"] == "present"
+    assert states["cfr_gan"] == states["tddfa_external"] == "absent", "neither files nor an environment of a foreign system are here"
 
 
 def test_the_doctor_says_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from frontalbench.catalogue import cards, networks
 from frontalbench.detect.base import Detections
 from frontalbench.enhance import load_drawer, load_finisher
 from frontalbench.enhance.drawn import packed, unpacked
-from frontalbench.enhance.gfpgan import Draw, Restore, finisher
+from frontalbench.enhance.gfpgan import finisher
+from frontalbench.enhance.restoration import Draw, Restore
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.plan.steps import Steps

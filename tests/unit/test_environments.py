@@ -67,6 +67,15 @@ def test_every_dependency_is_pinned(pyproject: dict, pins: dict[str, str]) -> No
     assert missing == set()
 
 
+def test_versions_that_are_called_held_are_the_pinned_ones(project_root: Path, pins: dict[str, str]) -> None:
+    """(The oldest Python is the one that is held back most.)"""
+    text = (project_root / "docs" / "dependencies.md").read_text().split("## What holds a version back")[1]
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ") and not line.startswith("| held")]
+    held = [tuple(re.fullmatch(r"\s*(\S+) ([\d.]+)(?: on Python [\d.]+)?\s*", one).groups()) for cell in cells for one in cell.split(",")]  # type: ignore[union-attr]
+    assert len(held) >= len(cells) > 5
+    assert [(name, version) for name, version in held if not f"{pins[canonicalize_name(name)]}.".startswith(f"{version}.")] == []
+
+
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_environments_take_python_and_packages_from_the_project(
     path: Path,

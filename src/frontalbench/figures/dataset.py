@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -19,6 +19,7 @@ from frontalbench.compare import groups
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
+from frontalbench.figures.plot import NAME, Plot
 from frontalbench.plan import grid
 from frontalbench.plan.variant import LEARNED, ORIGINAL, control_of, parse
 
@@ -27,42 +28,6 @@ if TYPE_CHECKING:
 
     from frontalbench.figures.grids import Tile
     from frontalbench.images import RGB
-
-
-NAME = "{{ snakemake.wildcards.dataset }}"
-"""The dataset's name in a caption, which Snakemake fills in."""
-
-
-@dataclass(frozen=True)
-class Plot:
-    """One kind of figure, declared once; :class:`Workshop` draws it by its method ``_NAME``.
-
-    ``text``: what it shows, up to a comma its title; ``subcategory``: where it stands in the report. ``about``: drawn for every ``judge``, for every
-    ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized; ``turns``: only
-    where a share of the angle stays in some variant; ``recipe``: only where the grid has a variant of it. ``faces``: it shows
-    faces, so it is a JPEG, a tenth of the bytes of PNG, because the report carries them all. ``judged``: the first judge chooses its pictures.
-    ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
-    ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
-    ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).
-    workflow/scripts/write_pages.py makes the page and the caption of them.
-    """
-
-    name: str
-    text: str
-    subcategory: str
-    about: Literal["judge", "variant", "dataset"]
-    needs: str
-    shows: str
-    caption: str
-    frontals: bool = True
-    turns: bool = False
-    recipe: str = ""
-    faces: bool = False
-    judged: bool = False
-    values: tuple[str, ...] = ()
-    values_of_photographs: tuple[str, ...] = ()
-    kilobytes: int = 0
-    per_variant: int = 0
 
 
 PLOTS = (
@@ -272,78 +237,6 @@ class Request:
     @property
     def formats(self) -> tuple[str, ...]:
         return ("jpg",) if self.name in GRIDS else ("png", "svg")
-
-
-@dataclass(frozen=True)
-class ReportEntry:
-    """What a rule says of one file: its path under the dataset's figure folder, and how the report shows it.
-
-    ``caption``: a file in ``reports/captions``, "" for what the report leaves out; ``labels`` have the same keys in the same subcategory, as the
-    report's tables want.
-    """
-
-    path: str
-    caption: str
-    subcategory: str
-    labels: dict[str, str]
-
-
-REPORT_KILOBYTES = 3400
-"""What the figures of a report may weigh in all: the file also holds 3 MB of Snakemake's own, and everything as letters (4 for 3 bytes), and should
-stay below 8 MB, so that it opens on any machine and fits a mail. The site has every figure."""
-_CELL_KILOBYTES = 1.5
-"""What the tables in the report weigh for each cell, in letters; its rows of table 1, of `missing` where it failed, its part of table 2."""
-_REST_KILOBYTES = 7900 - 3100 - 400
-"""For figures and tables, in letters: less Snakemake's own and the charts of jobs (:data:`.report.JOBS`)."""
-
-
-def figure_kilobytes(cells: int) -> float:
-    """What the figures of a report of so many cells may weigh in all."""
-    return max(0.0, min(REPORT_KILOBYTES, 0.75 * (_REST_KILOBYTES - _CELL_KILOBYTES * cells)))
-
-
-def _kilobytes(request: Request, variants: int) -> int:
-    """About how much a figure of so many variants weighs (measured on the demo)."""
-    plot = named(request.name)
-    return plot.kilobytes + plot.per_variant * (variants + 2)
-
-
-def _for_report(wanted: Sequence[Request], variants: int, kilobytes: float) -> set[Request]:
-    """The figures of the first judge that fit: the first of every kind, then the others, variants without enhancement first."""
-    judge = next((one.judge for one in wanted if one.judge[0]), ("", ""))
-    fit = [one for one in wanted if one.judge in (("", ""), judge)]
-    fit.sort(key=lambda one: one.variant not in ("", ORIGINAL) and not parse(one.variant).is_plain)
-    first = [
-        next((one for one in fit if one.name == name), None)
-        for name in ("triples", "failures", "heatmap", "gain_by_yaw", "distributions", *NAMES)
-    ]
-    chosen: set[Request] = set()
-    for one in [*filter(None, first), *fit]:
-        size = _kilobytes(one, variants)
-        if one not in chosen and size <= kilobytes:
-            chosen.add(one)
-            kilobytes -= size
-    return chosen
-
-
-def report_entries(variants: Sequence[str], judges: Sequence[tuple[str, str]], datasets: int = 1) -> list[ReportEntry]:
-    """Every file of :func:`stems` with its place in the report, as far as :func:`figure_kilobytes`, shared by so many ``datasets``, allow."""
-    entries = []
-    wanted = list(requests(variants, judges))
-    datasets = max(1, datasets)
-    chosen = _for_report(wanted, len(variants), figure_kilobytes(len(variants) * len(judges) * datasets) / datasets)
-    for request in wanted:
-        plot = named(request.name)
-        labels = {"figure": request.name.replace("_", " ")}
-        if plot.values:
-            labels |= {"variant": request.variant, "value": series.METRICS[request.metric]}
-        elif request.judge[0]:
-            labels |= {"judge": {}, "variant": {"variant": request.variant}, "dataset": {"variant": "all"}}[plot.about]
-            labels |= {"detector": request.judge[0], "backbone": request.judge[1]}
-        for kind in request.formats:
-            shown = request in chosen and kind == request.formats[0]  # of a plot the PNG, a third of the SVG's bytes
-            entries.append(ReportEntry(f"{request.stem}.{kind}", request.name if shown else "", plot.subcategory, labels))
-    return entries
 
 
 def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iterator[Request]:

@@ -8,7 +8,7 @@ from typing import Any
 from frontalbench.catalogue.config import Config
 from frontalbench.plan import grid, runs
 from frontalbench.plan.used import UsedCards
-from frontalbench.plan.variant import ORIGINAL, made, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, made, parse
 from frontalbench.quality import measures
 from frontalbench.tabulate import asked
 from frontalbench.tabulate.columns import TABLES
@@ -68,6 +68,11 @@ class Files:
             return []
         return [grid.quality_path(d, v, self._config.quality.detector) for d in self._shards for v in self._variants]
 
+    def seen_by_gate(self, dataset: str, judged: str) -> list[str]:
+        """The quality table of the photographs, which a learned gate looks at; none for other variants, and where nothing is to be measured."""
+        seen = parse(judged).recipe == LEARNED and self._config.quality.measures
+        return [grid.quality_path(dataset, ORIGINAL, self._config.quality.detector)] if seen else []
+
     def distribution_tables(self) -> list[str]:
         """The tables of FID and KID of the same variants; none when they were not asked for."""
         if not measures.asked(self._config.quality.measures, of_sets=True):
@@ -82,9 +87,11 @@ class Files:
         asked = self._config.quality.measures
         posed = "pose" in asked and (variant == ORIGINAL or parse(variant).is_plain)
         files = {"pose": self.pose(dataset, variant) if posed else []}
+        whole = any(measure.word in asked for measure in measures.OF_PICTURES)
+        expressed = "expression" in asked and variant != ORIGINAL
         for prefix, one in (("", variant), ("original_", ORIGINAL)):
-            expressed = "expression" in asked and variant != ORIGINAL
-            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if expressed else []
+            shown = expressed or (whole and not prefix)
+            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if shown else []
             files[f"{prefix}faces"] = self.crops(dataset, one, self._config.locator) if expressed else []
         return files
 

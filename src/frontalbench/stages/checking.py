@@ -73,10 +73,6 @@ def check(
     content = listing.with_content(found.members, memory)
     memory.save()
     broken = {row["image_id"]: _BROKEN[row["sha256"]] for row in content if row["sha256"] in _BROKEN}
-    outcomes = [
-        (status.UNREADABLE, broken[member.image_id]) if member.image_id in broken else (member.status, member.detail)
-        for member in found.members
-    ]
     hints = {member.image_id: member.detail for member in found.members}
     found.problems += _named(
         {name: f"{why}; {hints[name]}" if hints[name] else why for name, why in broken.items()}, "empty or cannot be read"
@@ -90,6 +86,11 @@ def check(
         used = [member for member in found.members if member.status == status.OK and member.image_id not in broken]
         seen, undecodable = _compare(used, {row["image_id"]: row["sha256"] for row in whole}, progress, layouts.frames_of(card.layout))
         found.problems += _named(undecodable, "cut off or cannot be decoded")
+        broken |= undecodable
+    outcomes = [
+        (status.UNREADABLE, broken[member.image_id]) if member.image_id in broken else (member.status, member.detail)
+        for member in found.members
+    ]
     return Check(report_of(card, "", found, outcomes, duplicates), seen)
 
 

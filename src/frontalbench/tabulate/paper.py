@@ -115,6 +115,8 @@ def say_of_gates(rows: Sequence[Row], dataset: Dataset) -> None:
             probes = usable(table, original)
             turned, chance = gates.decided(table.detail.tolist())
             row["turned"] = float(turned[probes].mean()) if probes.any() else math.nan
+            if blind := gates.not_seen(table.detail.tolist()):
+                row["note"] = join_notes(row["note"], f"the gate did not see {blind}: not measured on the photographs")
             frontal = tables.get(named.base)
             if named.recipe == LEARNED and frontal is not None:
                 gain = (frontal.genuine - original.genuine) - (frontal.impostor - original.impostor)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import groups, jackknife, lineup, open_set, stats, templates, thresholds
+from frontalbench.compare import gates, groups, jackknife, lineup, open_set, stats, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
@@ -22,7 +22,7 @@ from frontalbench.compare.shards import read_all, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell, Selection
-from frontalbench.plan.variant import ORIGINAL, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, parse
 from frontalbench.tabulate import beside
 from frontalbench.types import Bool
 
@@ -117,7 +117,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
             continue
         given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
-        recipe = recipe_of(meta, named, shards, originals, gallery, own=given)
+        recipe = recipe_of(meta, named, shards, originals, gallery, own=given, gate=_decided(cell) if named.recipe == LEARNED else None)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
         for shard in map(recipe, shards):
             vectors[shard.rows], ok[shard.rows] = np.where(shard.ok[:, None], shard.vectors[0], np.float32(0.0)), shard.ok
@@ -156,6 +156,13 @@ def metadata_of(results: Path, base: Cell) -> Metadata:
         raise BadInput(f"{images} and {base.similarity}: other pictures in one than in the other; run the workflow again")
     yaw, pitch = rows.yaw.astype(np.float32), rows.pitch.astype(np.float32)
     return dataclasses.replace(meta, role=rows.role.astype(np.str_), yaw=yaw, pitch=pitch)
+
+
+def _decided(cell: Cell) -> gates.Gate:
+    """What a learned gate decided when its cell was compared."""
+    detail = groups.read_rows(cell.similarity).detail
+    turned, _ = gates.decided([str(words) for words in detail])
+    return gates.Gate(turned, detail)
 
 
 def shards_of(results: Path, cell: Cell, variant: str) -> list[Path]:
@@ -211,11 +218,10 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
     targets = [*stats.FMR_TARGETS, *DET_GRID]
     points = [stats.operating_point(impostors, target) for target in targets]
     misses = stats.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
+    # no interval for a threshold that few pairs stand behind
+    bands = thresholds.of_impostors(impostors, [point.threshold if point.supported else math.nan for point in points], targets)
     rows = []
-    for point, fnmr in zip(points, misses, strict=True):
-        band = thresholds.Band(point.threshold, math.nan, math.nan)
-        if point.supported:
-            band = thresholds.of_impostors(impostors, point.threshold, point.target)
+    for point, fnmr, band in zip(points, misses, bands, strict=True):
         rows.append(
             {
                 **{"fmr_target": point.target, "supported": point.supported, "threshold": point.threshold, "fmr": point.fmr},
