@@ -125,9 +125,10 @@ def test_a_card_is_absent_when_a_card_it_uses_is(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_doctor_says_what_differs_from_the_pins(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "constraints.txt").write_text('# pins\nnumpy==0.1\npytest==0.2; python_version < "3.0"\nno-such-package==1\n')
+    (tmp_path / "constraints.txt").write_text('# pins\nnumpy==0.1\npytest==0.2; python_version < "3.0"\nno-such-package==1\npip==0.1\n')
     monkeypatch.setattr(project, "shipped", lambda: tmp_path)
     (check,) = doctor._versions()
+    assert "pip" not in check.text.split(";")[0], "every new environment has an older one, and installing the project leaves it"
     assert (
         check.word == doctor.ADVICE and check.text.startswith("numpy ") and "(pinned 0.1)" in check.text and "pinned 0.2" not in check.text
     )

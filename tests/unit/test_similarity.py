@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import subprocess
 import sys
@@ -154,6 +155,28 @@ def test_a_judge_that_taught_the_maker_is_marked_and_said() -> None:
     assert set(teacher.trained_with) <= set(similarity.trained_with(teacher))
     b = side("B", made="their_tool", **{"x.png": 0})
     assert "not known" in similarity.leak_notes(similarity.judge(a, b, Wanted(), ["sface"]), b, Wanted())[0]
+
+
+@pytest.mark.parametrize(
+    ("chain", "judge", "leak"),
+    [
+        ("identity_refine", "w600k_mbf", True),
+        ("sharp+identity_refine_two", "sface", True),
+        ("identity_refine", "sface", False),
+        ("sharp", "w600k_mbf", False),
+    ],
+)
+def test_a_judge_that_refined_the_pictures_is_marked_and_said(chain: str, judge: str, leak: bool) -> None:
+    sides = side("A", **{"x.jpg": 0, "y.jpg": 1}), side("B", seed=1, made="tddfa", **{"x.png": 0, "y.png": 1})
+    a, b = (
+        dataclasses.replace(one, **{name: {judge: getattr(one, name)["sface"]} for name in ("status", "detail", "vectors")})
+        for one in sides
+    )
+    b = dataclasses.replace(b, enhancement=dict.fromkeys(b.image_id, chain))
+    found = similarity.judge(a, b, Wanted(), [judge])
+    notes = similarity.leak_notes(found, b, Wanted())
+    assert found.summary[0]["leak"] is leak
+    assert any("flattered" in note and chain.split("+")[-1] in note for note in notes) is leak
 
 
 def test_the_worst_are_those_that_all_judges_place_low() -> None:

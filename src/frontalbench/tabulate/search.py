@@ -98,8 +98,8 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
     base = next((cell for cell in cells if cell.variant == ORIGINAL), None)
     if base is None:
         raise BadInput(f"{cells[0].similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
-    meta = _metadata(results, base)
-    originals = read_all(_shards(results, base, ORIGINAL))
+    meta = metadata_of(results, base)
+    originals = read_all(shards_of(results, base, ORIGINAL))
     gallery, places = reference_gallery(meta, originals)
     if not len(gallery):
         found.notes.append(f"{base.dataset}, {base.detector} + {base.backbone}: left out; no reference has an embedding")
@@ -116,7 +116,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         if named.recipe in NOT_SEARCHED:
             found.notes.append(f"{cell.dataset}/{cell.variant}: left out; {named.recipe} is no single embedding of a picture")
             continue
-        given = originals if named.is_original else read_all(_shards(results, cell, named.base))
+        given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
         recipe = recipe_of(meta, named, shards, originals, gallery, own=given, gate=_decided(cell) if named.recipe == LEARNED else None)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
@@ -144,8 +144,8 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         found.det += [{**head, **row} for row in curve]
 
 
-def _metadata(results: Path, base: Cell) -> Metadata:
-    """Who is who, and in which role: as the finished cell of the originals says it."""
+def metadata_of(results: Path, base: Cell) -> Metadata:
+    """Who is who, and in which role: as the finished cell of the originals says it. Raises :class:`BadInput` where its files are not there."""
     folder = results / "metadata" / base.dataset
     rows = read_rows(base.similarity)
     images = folder / "images.parquet"
@@ -166,7 +166,8 @@ def _decided(cell: Cell) -> gates.Gate:
     return gates.Gate(turned, detail)
 
 
-def _shards(results: Path, cell: Cell, variant: str) -> list[Path]:
+def shards_of(results: Path, cell: Cell, variant: str) -> list[Path]:
+    """The embeddings of ``variant`` by the judge of ``cell``. Raises :class:`BadInput` where there are none."""
     folder = results / "embeddings" / cell.dataset / variant / cell.detector / cell.backbone
     found = sorted(folder.glob("*.parquet"))
     if not found:
