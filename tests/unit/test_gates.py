@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from frontalbench import tables
 from frontalbench.compare import gates
+from frontalbench.errors import BadInput
 from tests.unit.test_compare_cell import World, crowd, image, unit
 
 
@@ -128,6 +130,46 @@ def test_a_learned_cell_turns_those_whose_frontal_helps(tmp_path: Path) -> None:
     found = [row for row in rows_of(world, "gate_learned:turned.none").values() if row["role"] == "probe"]
     assert all(str(row["detail"]).startswith("turned: chance" if row["yaw"] >= 70 else "photograph: chance") for row in found)  # type: ignore[operator]
     assert min(row["genuine"] for row in found) > 0.5  # type: ignore[type-var]
+
+
+def test_the_gate_learns_from_sharpness_and_quality_where_they_were_measured_and_says_where_not(tmp_path: Path) -> None:
+    """Nothing but the sharpness of the photograph tells which frontal helps."""
+    rng = np.random.default_rng(0)
+    rows = [image(f"r{p}", f"p{p:02d}", "reference", yaw=0.0, pose_source="ground_truth") for p in range(30)]
+    rows += [image(f"{p}_{k}", f"p{p:02d}", "probe", yaw=40.0, pose_source="ground_truth") for p in range(30) for k in range(4)]
+    world = World(tmp_path, rows)
+    blurred = {row["image_id"]: row["image_id"][-1] in "01" for row in rows if row["role"] == "probe"}
+    for name, bad in blurred.items():
+        person = world.original[f"r{name.partition('_')[0]}"]
+        near, far = unit(person + 0.1 * rng.normal(size=len(person))), unit(rng.normal(size=len(person)))
+        world.original[name], world.turned[name] = (far, near) if bad else (near, far)
+    measured = [
+        {**{key: row[key] for key in ("image_id", "identity", "role", "subject")}, "status": "ok", "detail": ""}
+        | {"sharpness": float(np.exp(rng.normal(2.0 if blurred.get(row["image_id"]) else 6.0, 0.5)))}
+        for row in rows
+    ]
+    table = tmp_path / "quality.parquet"
+    tables.write(table, tables.from_rows(measured, tables.QUALITY))
+    seeing = world.cell("gate_learned:turned.none", quality=table).similarity.to_pylist()
+    blind = world.cell("gate_learned:turned.none").similarity.to_pylist()
+    told = {row["image_id"]: str(row["detail"]) for row in seeing if row["role"] == "probe"}
+    assert all(text.startswith("turned: chance" if blurred[name] else "photograph: chance") for name, text in told.items())
+    quality = "brisque, ediffiqa_tiny, ofiq_unified"
+    assert all(text.endswith(f"; not seen: |pitch|, detector score, log length of the embedding, {quality}") for text in told.values())
+    _, chance = gates.decided([row["detail"] for row in blind if row["role"] == "probe"])
+    assert np.abs(chance - 0.5).max() < 0.2
+    assert gates.not_seen([row["detail"] for row in blind]).endswith(f"log sharpness, {quality}")
+    assert gates.not_seen([row["detail"] for row in world.cell("gate@30:turned.none").similarity.to_pylist()]) == ""
+
+
+def test_a_quality_table_of_other_pictures_is_refused(world: World, tmp_path: Path) -> None:
+    table = tmp_path / "quality.parquet"
+    row = {"image_id": "nobody", "identity": "a", "role": "probe", "subject": "a", "status": "ok", "detail": "", "sharpness": 1.0}
+    tables.write(table, tables.from_rows([row], tables.QUALITY))
+    with pytest.raises(BadInput, match="'nobody' is not in the images tables; the quality table belongs to another version"):
+        world.cell("gate_learned:turned.none", quality=table)
+    with pytest.raises(BadInput, match="column 'sharpness' should be float"):
+        world.cell("gate_learned:turned.none", quality=world.images()[0])
 
 
 # Sweeps ---------------------------------------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def test_a_draw_weighs_a_pair_by_both_people_and_takes_the_weighted_quantile() -
     impostors = listed.impostors_of(pairs)
     between = listed._between(pairs, 12)
     assert impostors.people is not None
-    drawn = thresholds.draws(impostors.tail, impostors.people.tail.astype(np.int64), between, 0.05, n=impostors.n, resamples=30, seed=4)
+    targets, whose = [0.05, 0.3, 0.01, 1.0], impostors.people.tail.astype(np.int64)
+    drawn = thresholds.draws(impostors.tail, whose, between, targets, n=impostors.n, resamples=30, seed=4)
     from frontalbench.compare import bootstrap
 
     counts = bootstrap.draw_counts(12, 30, 4)
@@ -73,8 +74,21 @@ def test_a_draw_weighs_a_pair_by_both_people_and_takes_the_weighted_quantile() -
         score = pairs.score[other].astype(np.float32)
         order = np.argsort(-score, kind="stable")
         passed = np.cumsum(weight[order])
-        at = int(np.argmax(passed > 0.05 * weight.sum() + 1e-9))
-        assert drawn[k] == pytest.approx(score[order][at] + stats.TIE, abs=1e-6)
+        for target, found in zip(targets[:3], drawn[k], strict=False):
+            at = int(np.argmax(passed > target * weight.sum() + 1e-9))
+            assert found == pytest.approx(score[order][at] + stats.TIE, abs=1e-6)
+        assert drawn[k][3] == -1.0, "all pairs are at hand, and all are allowed"
+
+
+def test_thresholds_asked_together_are_those_asked_one_by_one() -> None:
+    pairs = all_pairs(crowd(3, 30, 2), 30)
+    impostors = listed.impostors_of(pairs)
+    targets = [0.1, 0.03, 0.01]
+    values = [stats.operating_point(impostors, target).threshold for target in targets]
+    together = thresholds.of_impostors(impostors, [*values, float("nan")], [*targets, 0.5], resamples=60)
+    assert math.isnan(together.pop().low)
+    assert together == [thresholds.of_impostors(impostors, [v], [t], resamples=60)[0] for v, t in zip(values, targets, strict=True)]
+    assert all(band.low < band.value < band.high for band in together)
 
 
 def test_the_interval_of_a_threshold_holds_the_threshold_of_the_population() -> None:
@@ -91,7 +105,7 @@ def test_the_interval_of_a_threshold_holds_the_threshold_of_the_population() -> 
         pairs = all_pairs(sample, 60)
         impostors = listed.impostors_of(pairs)
         point = stats.operating_point(impostors, target)
-        band = thresholds.of_impostors(impostors, point.threshold, target, resamples=300)
+        (band,) = thresholds.of_impostors(impostors, [point.threshold], [target], resamples=300)
         held += band.low <= truth <= band.high
     assert 70 <= held <= 80
 
@@ -100,7 +114,7 @@ def test_a_cell_s_distribution_gives_the_band_that_the_pairs_give() -> None:
     pairs = all_pairs(crowd(7, 80, 2), 80)
     impostors = listed.impostors_of(pairs)
     (row,) = listed.error_rates(pairs, [0.01], resamples=500)
-    band = thresholds.of_impostors(impostors, row.threshold, 0.01, resamples=500)
+    (band,) = thresholds.of_impostors(impostors, [row.threshold], [0.01], resamples=500)
     assert (band.low, band.high) == pytest.approx((row.threshold_low, row.threshold_high), abs=2e-3)
 
 

@@ -146,6 +146,14 @@ def test_nothing_is_measured_where_no_measure_is_asked_for() -> None:
     } and not any(no_sets.files.beyond_crops("synthetic", "mesh.none").values())
 
 
+def test_a_learned_gate_alone_looks_at_the_quality_of_the_photographs(plan: Plan) -> None:
+    detector = plan.config.quality.detector
+    learned = "gate_learned:mesh.none"
+    assert plan.files.seen_by_gate("synthetic", learned) == [f"results/quality/synthetic/original/{detector}.parquet"]
+    assert plan.files.seen_by_gate("synthetic", "gate@30:mesh.none") == plan.files.seen_by_gate("synthetic", "mesh.none") == []
+    assert Plan({**GRID, "quality": {"measures": []}}).files.seen_by_gate("synthetic", learned) == []
+
+
 def receipts(*names: str) -> list[str]:
     return [f"results/weights/{name}.json" for name in names]
 

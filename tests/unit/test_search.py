@@ -138,6 +138,27 @@ def test_the_command_writes_its_tables(results: tuple[Path, World], project_root
             assert tuple(reader.fieldnames or ()) == columns and len(list(reader)) >= 3
 
 
+def test_a_learned_gate_is_searched_as_its_cell_decided(results: tuple[Path, World]) -> None:
+    folder, world = results
+    cell = world.cell("gate_learned:turned.none")
+    turned = {row["image_id"]: int(row["image_id"][1:3]) % 2 == 0 for row in world.rows}
+    words = [f"{'turned' if turned[name] else 'photograph'}: chance 0.5000" for name in cell.similarity.column("image_id").to_pylist()]
+    place = cell.similarity.schema.get_field_index("detail")
+    decided = cell.similarity.set_column(place, cell.similarity.schema.field(place), [words])
+    where = folder / "similarity" / "toy" / "gate_learned:turned.none" / "scrfd_500m"
+    tables.write(where / "sface.parquet", decided)
+    tables.write(where / "sface.scores.parquet", cell.scores)
+    rows = {row["variant"]: row for row in search.search_results(folder, draws=3).lineup}
+    lined = lineup.lineups(faces(world, "reference", world.original), PEOPLE)
+    probes = [row["image_id"] for row in world.rows if row["role"] == "probe"]
+    after, before = (
+        lineup.chosen_rightly(faces(world, "reference", world.original), faces(world, "probe", vectors), lined)
+        for vectors in (world.turned, world.original)
+    )
+    gated = np.where([turned[name] and name != "s03_p1" for name in probes], after, before)
+    assert rows["gate_learned:turned.none"]["right"] == pytest.approx(gated.mean())
+
+
 def test_a_search_with_templates_enrols_templates(results: tuple[Path, World]) -> None:
     folder, world = results
     cell = world.cell("template:turned.none")

@@ -37,6 +37,13 @@ def main() -> int:
         "--turned", nargs="*", default=[], metavar="FILE", help="embeddings of turned references, for pose_matched:<variant>"
     )
     parser.add_argument("--yaw-bins", type=float, nargs="*", default=[], metavar="DEG", help="edges of the bins of |yaw|, beside --turned")
+    parser.add_argument(
+        "--quality",
+        nargs="*",
+        default=[],
+        metavar="FILE",
+        help="quality table of `original`, for gate_learned: how sharp and good photographs are",
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="similarity table to write")
     parser.add_argument("--scores-out", required=True, metavar="FILE", help="pair scores to write")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant; needed for derived ones")
@@ -52,6 +59,8 @@ def main() -> int:
     if bool(arguments.turned) != (len(arguments.yaw_bins) > 1):
         raise BadInput("--turned and --yaw-bins: give both (at least two edges), or neither")
 
+    if len(arguments.quality) > 1:
+        raise BadInput("--quality: one table, that of `original`")
     roles = cli.roles_of(arguments.roles)
     report = compare(
         [Path(p) for p in arguments.images],
@@ -65,6 +74,7 @@ def main() -> int:
         feature=feature_map(arguments.feature),
         turned=[Path(p) for p in arguments.turned],
         edges=arguments.yaw_bins,
+        quality=Path(arguments.quality[0]) if arguments.quality else None,
         threads=arguments.threads,
     )
     sys.stdout.write(" ".join(f"{name}={number}" for name, number in report.items()) + "\n")

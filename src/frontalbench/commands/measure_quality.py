@@ -1,4 +1,4 @@
-"""Judge the pictures of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
+"""Measure the pictures of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
 
 Writes one row per image. Crops are those of one detector, all of them aligned to the same template.
 
@@ -35,7 +35,7 @@ def main() -> int:
     add("original-crops", "crops of `original` by the same detector", required=True)
     add("original-pose", "measured pose of `original`, where the dataset's roles need it")
     add("pose", "measured pose of the variant: gives the residual pose")
-    add("pictures", "pictures of the variant: gives the expression")
+    add("pictures", "pictures of the variant: for measures of whole pictures, and with the three below for the expression")
     add("faces", "the locator's crops of the variant, beside --pictures")
     add("original-pictures", "pictures of `original`, beside --pictures")
     add("original-faces", "the locator's crops of `original`, beside --pictures")
@@ -53,15 +53,19 @@ def main() -> int:
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant, for the record")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     args = parser.parse_args()
+    whole = [measure.word for measure in measures.OF_PICTURES if measure.word in args.measure]
+    if whole and not args.pictures:
+        raise BadInput(f"--measure {whole[0]}: it looks at whole pictures, give --pictures")
     beside = {"--faces": args.faces, "--original-pictures": args.original_pictures, "--original-faces": args.original_faces}
+    expressed = bool(args.pictures) and (not whole or any(beside.values()))
     for option, files in beside.items():
-        if bool(files) != bool(args.pictures):
+        if bool(files) != expressed:
             raise BadInput(f"{option}: give it together with --pictures, or neither")
     roles = cli.roles_of(args.roles)
 
     limit_threads(1)
     models: dict[str, Learned] = {}
-    if args.pictures:
+    if expressed:
         models["expression"] = Learned(lambda: expression.Reader(cards.find("landmarks", args.landmarks)))
     for measure in measures.OF_CROPS:
         if measure.word in args.measure and measure.card:

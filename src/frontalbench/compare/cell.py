@@ -19,17 +19,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import status, tables
-from frontalbench.compare import derived, templates
+from frontalbench.compare import derived, gates, templates
 from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.galleries import Galleries, reference_gallery, shares, turned_galleries
 from frontalbench.compare.kernel import Gallery
-from frontalbench.compare.metadata import Metadata, read_metadata
+from frontalbench.compare.metadata import Metadata, read_measured, read_metadata
 from frontalbench.compare.recipes import recipe_of
 from frontalbench.compare.scores import TAIL
 from frontalbench.compare.scoring import ROLES, CellScores, SubjectSums
 from frontalbench.compare.shards import Shard, check_width, read_all, with_originals
 from frontalbench.errors import BadInput
-from frontalbench.plan.variant import MATCHED, parse
+from frontalbench.plan.variant import LEARNED, MATCHED, parse
 from frontalbench.types import Int, StrPath, Words
 
 _PASS = 2048  # probes handed to the kernel at once; bounds the genuine pairs held while they are made
@@ -55,6 +55,7 @@ def compare_cell(
     feature: FeatureMap | None = None,
     turned: Sequence[StrPath] = (),
     edges: Sequence[float] = (),
+    quality: StrPath | None = None,
     tail: int = TAIL,
 ) -> CellResult:
     """Compare the embeddings of a variant with the original references.
@@ -64,7 +65,8 @@ def compare_cell(
     when a role is ``auto``; ``variant``: the variant's name, needed only for derived ones (``fuse_mean:<variant>``, see :mod:`.derived`;
     ``embeddings`` are then those of ``<variant>``); ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant
     is ``weights_missing``; ``turned``: embeddings of the turned references, for ``pose_matched``, whose ``embeddings`` are
-    the originals, and ``edges`` the edges of the bins of \\|yaw\\| to whose middles they were turned.
+    the originals, and ``edges`` the edges of the bins of \\|yaw\\| to whose middles they were turned; ``quality``: the quality table of the
+    originals, for ``gate_learned``, which without it does not see how sharp and how good a photograph is.
 
     Returns one row per image, whatever became of it, and the pair scores of probes and of references (:mod:`.scores`). A genuine pair is two
     different photographs (by content) of one subject; a pair with equal content is neither genuine nor impostor.
@@ -87,7 +89,8 @@ def compare_cell(
         galleries = Galleries([plain, one_each], np.where(meta.role == "probe", 1, 0))
     shards = with_originals(meta, given, None if same and named.has_pixels else originals)
     _check_complete(meta, shards, embeddings[0])
-    recipe = recipe_of(meta, named, shards, originals, plain[0], feature, own=given)
+    measured = read_measured(meta, quality, gates.MEASURED) if quality is not None and named.recipe == LEARNED else None
+    recipe = recipe_of(meta, named, shards, originals, plain[0], feature, own=given, measured=measured)
     combine = derived.combine(named.recipe)
     # The probes of one recording have one template: among themselves there is nothing to compare.
     sums = None if combine or named.is_template else SubjectSums.over(meta, map(recipe, shards))

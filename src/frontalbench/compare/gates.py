@@ -5,8 +5,9 @@ r"""Gates: for every picture either the photograph or its frontal, never both bl
 ``gate_learned:<variant>``   the frontal where a logistic regression expects it to be nearer to the person than the photograph
 
 What the regression learns: whether a probe's identity gain (what the frontal gains on the own references more than on strangers') is above zero.
-It sees the photograph alone: \|yaw\|, \|pitch\|, the detector's score and the length of the embedding before it was normalised. It is fitted five
-times, each time without a fifth of the people; everybody is judged by the fit that has not seen them.
+It sees the photograph alone: \|yaw\|, \|pitch\|, the detector's score, the length of the embedding before it was normalised, and what the quality
+table says of the photograph (:data:`MEASURED`), where there is such a table. It is fitted five times, each time without a fifth of the people;
+everybody is judged by the fit that has not seen them. What is known of no picture is not learned from, and :func:`unknown` names it.
 
 The control is the same gate over ``mirror``: what a second look at the same pixels gains under the same gate.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,10 @@ TURN_FROM = 0.5
 """The frontal is taken where it is expected to be the better one by at least this probability."""
 LEAST = 20
 """With fewer probes of one kind to learn from than this (better, not better), nothing is learned and no picture is turned."""
-FEATURES = ("|yaw|", "|pitch|", "detector score", "log length of the embedding")
+MEASURED = ("sharpness", "brisque", "ediffiqa_tiny", "ofiq_unified")
+"""Columns of the quality table of the photographs that a learned gate sees: how sharp they are, and how good."""
+FEATURES = ("|yaw|", "|pitch|", "detector score", "log length of the embedding", "log sharpness", *MEASURED[1:])
+"""What the regression sees, in the order of its columns."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +54,28 @@ def by_yaw(yaw: npt.ArrayLike, angle: float) -> Gate:
     return Gate(turned, words)
 
 
-def design(yaw: npt.ArrayLike, pitch: npt.ArrayLike, score: npt.ArrayLike, norm: npt.ArrayLike) -> Float:
-    """(N, 4) what the regression sees (:data:`FEATURES`); NaN where it is not known."""
+def design(
+    yaw: npt.ArrayLike, pitch: npt.ArrayLike, score: npt.ArrayLike, norm: npt.ArrayLike, measured: Mapping[str, npt.ArrayLike] | None = None
+) -> Float:
+    """(N, K) what the regression sees (:data:`FEATURES`); NaN where it is not known. ``measured``: what is there of :data:`MEASURED`, each (N,)."""
+    turn = np.abs(np.asarray(yaw, np.float64))
+    nothing = np.full(turn.shape, np.nan)
+    quality = [np.asarray((measured or {}).get(name, nothing), np.float64) for name in MEASURED]
     with np.errstate(divide="ignore", invalid="ignore"):
         columns = [
-            np.abs(np.asarray(yaw, np.float64)),
+            turn,
             np.abs(np.asarray(pitch, np.float64)),
             np.asarray(score, np.float64),
             np.log(np.asarray(norm, np.float64)),
+            np.log(quality[0]),
+            *quality[1:],
         ]
     return np.where(np.isfinite(columns), columns, np.nan).T
+
+
+def unknown(seen: Float) -> list[str]:
+    """The :data:`FEATURES` that ``seen`` (N, K) of :func:`design` has for no picture."""
+    return [name for name, column in zip(FEATURES, seen.T, strict=True) if not np.isfinite(column).any()]
 
 
 def scaled(seen: Float, by: Float) -> Float:
@@ -127,12 +143,16 @@ def cross_fitted(seen: Float, gain: npt.ArrayLike, person: Int, *, number: int =
     return found
 
 
-def learned(chance: Float) -> Gate:
-    """The gate that opens where the chance (N,) is at least :data:`TURN_FROM`; NaN keeps the photograph."""
+def learned(chance: Float, unknown: Sequence[str] = ()) -> Gate:
+    """The gate that opens where the chance (N,) is at least :data:`TURN_FROM`; NaN keeps the photograph. ``unknown``: what it could not see, for the
+    words."""
+    blind = f"{_NOT_SEEN}{', '.join(unknown)}" if unknown else ""
     turned: Bool = np.nan_to_num(chance, nan=-1.0) >= TURN_FROM
     words = np.array(
         [
-            "photograph: no chance was learned" if math.isnan(p) else f"{'turned' if p >= TURN_FROM else 'photograph'}: chance {p:.4f}"
+            "photograph: no chance was learned"
+            if math.isnan(p)
+            else f"{'turned' if p >= TURN_FROM else 'photograph'}: chance {p:.4f}{blind}"
             for p in chance.tolist()
         ],
         dtype=object,
@@ -140,6 +160,7 @@ def learned(chance: Float) -> Gate:
     return Gate(turned, words)
 
 
+_NOT_SEEN = "; not seen: "
 _CHANCE = re.compile(r"chance ([01]\.[0-9]+)")
 
 
@@ -148,6 +169,11 @@ def decided(detail: Sequence[str]) -> tuple[Bool, Float]:
     found = [_CHANCE.search(text) for text in detail]
     turned = np.array([text.startswith("turned") for text in detail], dtype=np.bool_)
     return turned, np.array([float(match[1]) if match else math.nan for match in found], np.float64)
+
+
+def not_seen(detail: Sequence[str]) -> str:
+    """What a learned gate could not see, as the ``detail`` of its rows says it; "" where it saw everything, and of other gates."""
+    return next((text.partition(_NOT_SEEN)[2] for text in detail if _NOT_SEEN in text), "")
 
 
 @dataclass(frozen=True)

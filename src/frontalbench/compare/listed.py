@@ -100,16 +100,18 @@ def error_rates(
     ).estimates()
     between = _between(listed, groups)
     assert impostors.people is not None
-    rows = []
-    for target, point, fnmr in zip(targets, points, misses, strict=True):
-        band = thresholds.Band(point.threshold, math.nan, math.nan)
-        if point.supported and target * impostors.n <= len(impostors.tail):
-            drawn = thresholds.draws(
-                impostors.tail, impostors.people.tail.astype(np.int64), between, target, n=impostors.n, resamples=resamples, seed=seed
-            )
-            band = thresholds.interval(point.threshold, drawn, groups)
-        rows.append(ErrorRate(target, point.threshold, band.low, band.high, point.fmr, fnmr, point.supported))
-    return rows
+    whose = impostors.people.tail.astype(np.int64)
+    known = [k for k, point in enumerate(points) if point.supported and targets[k] * impostors.n <= len(impostors.tail)]
+    bands = [thresholds.Band(point.threshold, math.nan, math.nan) for point in points]
+    if known:
+        asked = [targets[k] for k in known]
+        drawn = thresholds.draws(impostors.tail, whose, between, asked, n=impostors.n, resamples=resamples, seed=seed)
+        for k, column in zip(known, drawn.T, strict=True):
+            bands[k] = thresholds.interval(points[k].threshold, column, groups)
+    return [
+        ErrorRate(target, point.threshold, band.low, band.high, point.fmr, fnmr, point.supported)
+        for target, point, band, fnmr in zip(targets, points, bands, misses, strict=True)
+    ]
 
 
 def _between(listed: Listed, groups: int) -> Float:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from frontalbench import status, tables
 from frontalbench.errors import BadInput
-from frontalbench.types import Float32, Int, StrPath, Words
+from frontalbench.types import Float, Float32, Int, StrPath, Words
 
 _COLUMNS = [name for name in tables.IMAGES.names if name != "image"]
 
@@ -115,12 +115,23 @@ def read_metadata(images: Sequence[StrPath], pose: Sequence[StrPath] = (), roles
     )
 
 
-def places_of(meta: Metadata, ids: Words, path: StrPath) -> Int:
-    """Where the images ``ids`` of the table ``path`` stand in ``meta``. Raises :class:`BadInput` for one that is not there."""
+def read_measured(meta: Metadata, path: StrPath, names: Sequence[str]) -> dict[str, Float]:
+    """The columns ``names`` of the quality table ``path``, each (N,) in the order of ``meta``: NaN where nothing was measured.
+
+    Raises :class:`BadInput` when it is no quality table, or one of other images.
+    """
+    table = tables.read(path, tables.QUALITY, ["image_id", *names])
+    places = places_of(meta, words_of(table, "image_id"), path, "the quality table belongs")
+    found = {name: np.full(len(meta), np.nan) for name in names}
+    for name, column in found.items():
+        column[places] = _floats(table, name)
+    return found
+
+
+def places_of(meta: Metadata, ids: Words, path: StrPath, what: str = "the embeddings belong") -> Int:
+    """Where the images ``ids`` of the table ``path`` stand in ``meta``. Raises :class:`BadInput` for one that is not there (``what``: of whom)."""
     places = np.minimum(np.searchsorted(meta.image_id, ids), len(meta) - 1)
     unknown = np.flatnonzero(meta.image_id[places] != ids)
     if len(unknown):
-        raise BadInput(
-            f"{path}: image '{ids[unknown[0]]}' is not in the images tables; the embeddings belong to another version of the dataset"
-        )
+        raise BadInput(f"{path}: image '{ids[unknown[0]]}' is not in the images tables; {what} to another version of the dataset")
     return places

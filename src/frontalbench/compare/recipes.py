@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -27,12 +27,15 @@ def recipe_of(
     feature: FeatureMap | None = None,
     *,
     own: Sequence[Embeddings] = (),
+    measured: Mapping[str, Float] | None = None,
+    gate: gates.Gate | None = None,
 ) -> Recipe:
     """What to do with every shard of a variant before it is compared; a variant with pixels of its own stays as it is.
 
     ``shards``: all of the variant, with the originals beside them; ``originals``: what was read of these; ``gallery``: the references;
     ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant is ``weights_missing``; ``own``: what was read of
-    the variant itself, for templates.
+    the variant itself, for templates; ``measured``: what a quality table says of the photographs, for a learned gate (:data:`.gates.MEASURED`);
+    ``gate``: what such a gate decided before, which is then taken as it is.
     """
     if variant.has_pixels or variant.recipe == MATCHED:
         return lambda shard: shard
@@ -46,8 +49,7 @@ def recipe_of(
         by_yaw = gates.by_yaw(meta.yaw, variant.angle or 0.0)
         return lambda shard: gated(shard, by_yaw, fused=variant.recipe == "gate_fuse")
     if variant.recipe == LEARNED:
-        chance = gates.cross_fitted(_seen(meta, originals), _identity_gain(meta, gallery, shards), meta.subject_code)
-        learned = gates.learned(np.where(meta.role == "probe", chance, np.nan))
+        learned = gate or _learned(meta, _seen(meta, originals, measured), _identity_gain(meta, gallery, shards))
         return lambda shard: gated(shard, learned, fused=False)
     if variant.recipe == "feature_frontal":
         return lambda shard: mapped(shard, feature, meta.yaw)
@@ -128,13 +130,18 @@ def _probes_with_both(meta: Metadata, shard: Shard) -> Bool:
     return both
 
 
-def _seen(meta: Metadata, originals: Sequence[Embeddings]) -> Float:
-    """(N, 4) what a learned gate sees of each photograph (:func:`.gates.design`)."""
+def _learned(meta: Metadata, seen: Float, gain: Float) -> gates.Gate:
+    chance = gates.cross_fitted(seen, gain, meta.subject_code)
+    return gates.learned(np.where(meta.role == "probe", chance, np.nan), gates.unknown(seen))
+
+
+def _seen(meta: Metadata, originals: Sequence[Embeddings], measured: Mapping[str, Float] | None = None) -> Float:
+    """(N, K) what a learned gate sees of each photograph (:func:`.gates.design`)."""
     score, norm = np.full(len(meta), np.nan), np.full(len(meta), np.nan)
     for one in originals:
         rows = places_of(meta, one.image_id, one.path)
         score[rows], norm[rows] = one.score, one.norm
-    return gates.design(meta.yaw, meta.pitch, score, norm)
+    return gates.design(meta.yaw, meta.pitch, score, norm, measured)
 
 
 def _identity_gain(meta: Metadata, gallery: Gallery, shards: Sequence[Shard]) -> Float:

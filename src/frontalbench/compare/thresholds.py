@@ -9,6 +9,7 @@ people in the same way). Only the highest scores are needed, so many draws cost 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,8 @@ from frontalbench.types import Float, Int
 
 LEAST = 6
 """Below so many people nothing is said, as everywhere."""
-_AT_ONCE = 100
+_AT_ONCE = 25
+"""Draws at once: 40 MB with the longest tail."""
 
 
 @dataclass(frozen=True)
@@ -47,38 +49,38 @@ def draws(
     score: npt.ArrayLike,
     people: Int,
     between: Float,
-    target: float,
+    targets: Sequence[float],
     *,
     n: int,
     resamples: int = bootstrap.RESAMPLES,
     seed: int = 0,
 ) -> Float:
-    """(resamples,) thresholds at the false match rate ``target`` with people drawn anew.
+    """(resamples, T) thresholds at the false match rates ``targets`` (T,) with people drawn anew, the same people for every target.
 
     ``score`` (k,) the highest strangers' scores in descending order, of ``n`` in all; ``people`` (k, 2) the codes of both sides; ``between``
     (people, people) pairs between two people, ``between[i, j] + between[j, i]`` where the sides differ. NaN where a draw's threshold lies
     below the scores given.
     """
-    scores = np.asarray(score, np.float64)
+    scores, rates = np.asarray(score, np.float64), np.asarray(targets, np.float64)
     groups = len(between)
     counts = bootstrap.draw_counts(groups, resamples, seed)
     # No draw needs more than some times the scores that the whole sample accepts.
-    keep = min(len(scores), math.ceil(8.0 * target * n) + 1000)
-    scores, first, second = scores[:keep], people[:keep, 0], people[:keep, 1]
+    keep = min(len(scores), math.ceil(8.0 * float(rates.max(initial=0.0)) * n) + 1000)
+    first, second = (np.ascontiguousarray(people[:keep, side], np.intp) for side in (0, 1))
     same = first == second  # people in one group: the pair counts as often as the group was drawn
-    found = np.full(resamples, np.nan)
+    cuts = np.append(
+        scores[:keep] + TIE, -1.0 if keep == n else np.nan
+    )  # with all pairs at hand, a draw that allows all has the lowest threshold
+    found = np.full((resamples, len(rates)), np.nan)
     for start in range(0, resamples, _AT_ONCE):
         drawn = counts[start : start + _AT_ONCE]
         total = np.einsum("bi,ij,bj->b", drawn, between, drawn, optimize=True)
-        weight = np.where(same, drawn[:, first], drawn[:, first] * drawn[:, second])
-        passed = np.cumsum(weight, axis=1)
-        allowed = target * total
-        beyond = passed > allowed[:, None] + 1e-9
-        there = beyond.any(axis=1) & (total > 0)
-        place = beyond.argmax(axis=1)
-        found[start : start + _AT_ONCE] = np.where(there, scores[place] + TIE if len(scores) else np.nan, np.nan)
-        if keep == n:  # everything is known, so a draw that allows all of it has the lowest threshold there is
-            found[start : start + _AT_ONCE] = np.where(~there & (total > 0), -1.0, found[start : start + _AT_ONCE])
+        weight, other = np.take(drawn, first, axis=1), np.take(drawn, second, axis=1)
+        other[:, same] = 1.0
+        weight *= other
+        np.cumsum(weight, axis=1, out=weight)
+        for k in np.flatnonzero(total > 0):
+            found[start + k] = cuts[np.searchsorted(weight[k], rates * total[k] + 1e-9, "right")]
     return found
 
 
@@ -94,15 +96,20 @@ def interval(value: float, drawn: Float, people: int, level: float = 0.95) -> Ba
     return Band(value, value - half, value + half)
 
 
-def of_impostors(impostors: Impostors, value: float, target: float, *, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> Band:
-    """The threshold ``value`` at ``target`` of a cell's impostor distribution with its interval.
+def of_impostors(
+    impostors: Impostors, values: Sequence[float], targets: Sequence[float], *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
+) -> list[Band]:
+    """The thresholds ``values`` at ``targets`` of a cell's impostor distribution with their intervals.
 
-    NaN ends where it is not recorded whose the pairs are, or where the threshold lies below the scores that are kept one by one.
+    NaN ends where it is not recorded whose the pairs are, or where a threshold lies below the scores that are kept one by one.
     """
+    bands = [Band(value, math.nan, math.nan) for value in values]
     people = impostors.people
-    if people is None or not math.isfinite(value) or target * impostors.n > len(impostors.tail):
-        return Band(value, math.nan, math.nan)
-    drawn = draws(
-        impostors.tail, people.tail.astype(np.int64), pair_weights(impostors), target, n=impostors.n, resamples=resamples, seed=seed
-    )
-    return interval(value, drawn, people.groups)
+    known = [k for k, value in enumerate(values) if math.isfinite(value) and targets[k] * impostors.n <= len(impostors.tail)]
+    if people is None or not known:
+        return bands
+    asked, between = [targets[k] for k in known], pair_weights(impostors)
+    drawn = draws(impostors.tail, people.tail.astype(np.int64), between, asked, n=impostors.n, resamples=resamples, seed=seed)
+    for k, column in zip(known, drawn.T, strict=True):
+        bands[k] = interval(values[k], column, people.groups)
+    return bands

@@ -154,7 +154,9 @@ def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filli
     grazing = smoothstep(facing, 0.45, 0.2) * smoothstep(wanted - facing, 0.2, 0.4) * (head.still == 0.0)
     inwards = spilt(texture, source[:, :2], normals[:, :2], grazing, head, filling.spill * unit)
     here = np.column_stack([source[:, :2] - inwards, ratio, head.shape])
-    there = (here[head.mirror] * head.mirror_weights[..., None]).sum(axis=1)
+    there = np.zeros_like(here)
+    for partner, weight in zip(head.mirror.T, head.mirror_weights.T, strict=True):
+        there += here.take(partner, axis=0) * weight[:, None]
     maps = interpolate(drawn, head.triangles, np.column_stack([here, there]))
     reach = filling.clear * unit / grid
     seen = what_is_seen(thinned(source, grid), head, len(still), reach)
@@ -213,20 +215,25 @@ def spilt(texture: RGB, places: Float, outwards: Float, grazing: Float, head: He
     rim = np.flatnonzero(grazing > 0.0)
     if not len(rim) or reach <= 0.0:
         return moves
-    smooth = cv2.blur(texture, (3, 3)).astype(np.float32)
+    smooth, middle = cv2.blur(texture, (3, 3)), places[rim]
     length = np.linalg.norm(outwards[rim], axis=1, keepdims=True)
     direction = outwards[rim] / np.maximum(length, 1e-6)
 
     def colour(offset: float) -> Float32:
-        at = np.rint(places[rim] + offset * direction).astype(np.int64)
-        return np.asarray(smooth[np.clip(at[:, 1], 0, smooth.shape[0] - 1), np.clip(at[:, 0], 0, smooth.shape[1] - 1)], dtype=np.float32)
+        at = np.rint(middle + offset * direction).astype(np.int64)
+        columns, rows = np.clip(at[:, 0], 0, smooth.shape[1] - 1), np.clip(at[:, 1], 0, smooth.shape[0] - 1)
+        return np.asarray(smooth.reshape(-1, 3).take(rows * smooth.shape[1] + columns, axis=0), dtype=np.float32)
+
+    def apart(one: Float32, other: Float32) -> Float32:
+        squares = np.square(one - other)
+        return np.asarray(np.sqrt(squares[:, 0] + squares[:, 1] + squares[:, 2]), dtype=np.float32)
 
     outer, inner = colour(0.8 * reach), colour(-1.3 * reach)
-    unlike = np.linalg.norm(outer - inner, axis=1) > 40.0
+    unlike = apart(outer, inner) > 40.0
     depth = np.zeros(len(rim))
     for step in range(steps):
         here = colour(-reach * step / steps)
-        beyond = unlike & (np.linalg.norm(here - outer, axis=1) < 0.9 * np.linalg.norm(here - inner, axis=1))
+        beyond = unlike & (apart(here, outer) < 0.9 * apart(here, inner))
         depth[beyond] = reach * (step + 2) / steps
     total = np.zeros(len(places))
     total[rim] = depth
@@ -237,7 +244,7 @@ def spilt(texture: RGB, places: Float, outwards: Float, grazing: Float, head: He
         some = total != 0.0
         i, j, k = triangles[some[triangles[:, 0]] | some[triangles[:, 1]] | some[triangles[:, 2]]].T
         mean = (total[i] + total[j] + total[k]) / 3.0
-        total = np.bincount(np.concatenate([i, j, k]), weights=np.tile(mean, 3), minlength=len(places)) / corners
+        total = np.bincount(np.concatenate([i, j, k]), weights=np.concatenate([mean, mean, mean]), minlength=len(places)) / corners
     moves[rim] = direction * (total[rim] * grazing[rim])[:, None]
     return moves
 

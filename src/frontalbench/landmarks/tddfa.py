@@ -82,6 +82,7 @@ class DenseFitter:
         arrays = read_arrays(statistics)
         self._mean, self._std = _need(arrays, "mean", 62, statistics), _need(arrays, "std", 62, statistics)
         self._basis = read_basis(basis) if basis is not None else None
+        self._parts: list[tuple[Int | None, tuple[Float, Float32, Float32]]] = []
 
     @property
     def basis(self) -> Basis:
@@ -120,12 +121,26 @@ class DenseFitter:
             parameters = self.parameters(image, roi)
         return self._decode(parameters, roi, rows), parameters[12:]
 
-    def _decode(self, parameters: Float, roi: tuple[float, float, float, float], rows: Int | None) -> DenseFit:
+    def _part(self, rows: Int | None) -> tuple[Float, Float32, Float32]:
+        """Mean (N, 3), shape (3 N, 40) and expression (3 N, 10) of the vertices ``rows``, taken out once for the same array."""
+        for known, part in self._parts:
+            if known is rows:
+                return part
         basis = self.basis
         mean, shape, expression = basis.mean, basis.shape, basis.expression
         if rows is not None:
             mean, shape, expression = mean[rows], shape[rows], expression[rows]
-        model = mean + shape @ parameters[12 : 12 + N_SHAPE].astype(np.float32) + expression @ parameters[12 + N_SHAPE :].astype(np.float32)
+        part = mean, shape.reshape(-1, N_SHAPE), expression.reshape(-1, N_EXPRESSION)
+        self._parts = [*self._parts[-1:], (rows, part)]
+        return part
+
+    def _decode(self, parameters: Float, roi: tuple[float, float, float, float], rows: Int | None) -> DenseFit:
+        mean, shape, expression = self._part(rows)
+        by_shape, by_expression = (
+            (part @ coefficients.astype(np.float32)).reshape(-1, 3)
+            for part, coefficients in ((shape, parameters[12 : 12 + N_SHAPE]), (expression, parameters[12 + N_SHAPE :]))
+        )
+        model = mean + by_shape + by_expression
         matrix = parameters[:12].reshape(3, 4)
         scale_x, scale_y = (roi[2] - roi[0]) / INPUT_SIDE, (roi[3] - roi[1]) / INPUT_SIDE
         # In the network's square y goes up and pixel numbers start at 1.

@@ -8,7 +8,7 @@ from typing import Any
 from frontalbench.catalogue.config import Config
 from frontalbench.plan import grid, runs
 from frontalbench.plan.used import UsedCards
-from frontalbench.plan.variant import ORIGINAL, made, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, made, parse
 from frontalbench.quality import measures
 from frontalbench.tabulate import asked
 from frontalbench.tabulate.columns import TABLES
@@ -68,6 +68,11 @@ class Files:
             return []
         return [grid.quality_path(d, v, self._config.quality.detector) for d in self._shards for v in self._variants]
 
+    def seen_by_gate(self, dataset: str, judged: str) -> list[str]:
+        """The quality table of the photographs, which a learned gate looks at; none for other variants, and where nothing is to be measured."""
+        seen = parse(judged).recipe == LEARNED and self._config.quality.measures
+        return [grid.quality_path(dataset, ORIGINAL, self._config.quality.detector)] if seen else []
+
     def distribution_tables(self) -> list[str]:
         """The tables of FID and KID of the same variants; none when they were not asked for."""
         if not measures.asked(self._config.quality.measures, of_sets=True):
@@ -82,9 +87,11 @@ class Files:
         asked = self._config.quality.measures
         posed = "pose" in asked and (variant == ORIGINAL or parse(variant).is_plain)
         files = {"pose": self.pose(dataset, variant) if posed else []}
+        whole = any(measure.word in asked for measure in measures.OF_PICTURES)
+        expressed = "expression" in asked and variant != ORIGINAL
         for prefix, one in (("", variant), ("original_", ORIGINAL)):
-            expressed = "expression" in asked and variant != ORIGINAL
-            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if expressed else []
+            shown = expressed or (whole and not prefix)
+            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if shown else []
             files[f"{prefix}faces"] = self.crops(dataset, one, self._config.locator) if expressed else []
         return files
 
@@ -112,20 +119,30 @@ class Files:
         """Names of the tables in results/slices/RUN."""
         return list(asked.SLICES)
 
+    def over_time_tables(self) -> list[str]:
+        """Names of the tables in results/over_time/RUN."""
+        return list(asked.OVER_TIME)
+
     def searched_embeddings(self) -> list[str]:
         """The embeddings of every variant with pixels of its own, by every judge."""
         judges = [(detector, backbone) for detector in self._config.detectors for backbone in self._config.backbones]
         return [path for d in self._shards for v in self._variants for judge in judges for path in self.embeddings(d, v, *judge)]
 
     def asked_tables(self) -> list[str]:
-        """Tables that are made only where the configuration asks for them: search and slices."""
+        """Tables that are made only where the configuration asks for them: search, slices, sequences over time."""
         search = [f"{self._places.search}/{name}.csv" for name in self.search_tables()] if self._config.search.draws else []
-        return search + ([f"{self._places.slices}/{name}.csv" for name in self.slice_tables()] if self._config.slices else [])
+        slices = [f"{self._places.slices}/{name}.csv" for name in self.slice_tables()] if self._config.slices else []
+        return (
+            search
+            + slices
+            + ([f"{self._places.over_time}/{name}.csv" for name in self.over_time_tables()] if self._config.over_time else [])
+        )
 
     def asked_folders(self) -> list[str]:
         """Their folders, as options of the script that shows them."""
         search = [f"--search {self._places.search}"] if self._config.search.draws else []
-        return search + ([f"--slices {self._places.slices}"] if self._config.slices else [])
+        slices = [f"--slices {self._places.slices}"] if self._config.slices else []
+        return search + slices + ([f"--over-time {self._places.over_time}"] if self._config.over_time else [])
 
     def examples(self) -> list[str]:
         """Folders of pictures for people."""

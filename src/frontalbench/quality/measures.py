@@ -15,6 +15,7 @@ FAMILIES: Mapping[str, str] = {
     "inception": "frontalbench.quality.inception:load",
     "brisque": "frontalbench.quality.brisque:load",
     "fiqa_onnx": "frontalbench.quality.fiqa:load",
+    "ofiq": "frontalbench.quality.ofiq:load",
 }
 """Family of a card of kind ``quality`` -> what loads it."""
 LOWER, HIGHER, NEITHER = "lower", "higher", ""
@@ -35,8 +36,9 @@ class Measure:
     """``word``: its name in ``quality.measures``; ``about``: what it is, for whoever writes a configuration; ``columns``: in the order of the tables.
 
     ``card``: (kind, name) of the model behind it. ``method``: what the stage calls of the model, whose numbers fill ``columns`` in their order:
-    ``score`` (crop) or ``distance`` (crop, reference crop); empty where the stage has a way of its own. ``kept``: columns of the quality table
-    beside these. ``of_sets``: of the crops of a variant together, in a table of its own.
+    ``score`` (crop), ``distance`` (crop, reference crop) or ``picture`` (the whole picture); empty where the stage has a way of its own. ``kept``:
+    columns of the quality table before these. ``of_sets``: of the crops of a variant together, in a table of its own. ``bring``: how what it needs is
+    brought, where that is no weight file.
     """
 
     word: str
@@ -46,6 +48,7 @@ class Measure:
     method: str = ""
     kept: tuple[str, ...] = field(default=())
     of_sets: bool = False
+    bring: str = ""
 
     def meaning(self) -> str:
         """What decides a value besides the card's digest and the code: changes with it, and not with the sentences."""
@@ -109,6 +112,23 @@ MEASURES: tuple[Measure, ...] = (
         card=("landmarks", "face_landmarker"),
     ),
     Measure(
+        "ofiq",
+        "ISO/IEC 29794-5 quality of the whole picture by OFIQ, where the package python-ofiq is installed",
+        {
+            "ofiq_unified": Column(HIGHER, "0 to 100, OFIQ's unified quality score of the whole picture"),
+            "ofiq_sharpness": Column(HIGHER, "0 to 100, its component Sharpness"),
+            "ofiq_illumination": Column(HIGHER, "0 to 100, its component IlluminationUniformity"),
+            "ofiq_expression": Column(HIGHER, "0 to 100, its component ExpressionNeutrality"),
+            "ofiq_abs_yaw": Column(LOWER, "degrees, |yaw| as OFIQ sees it", magnitude_of="ofiq_yaw"),
+            "ofiq_abs_pitch": Column(LOWER, "degrees, |pitch| as OFIQ sees it", magnitude_of="ofiq_pitch"),
+            "ofiq_abs_roll": Column(LOWER, "degrees, |roll| as OFIQ sees it", magnitude_of="ofiq_roll"),
+        },
+        card=("quality", "ofiq"),
+        method="picture",
+        kept=("ofiq_yaw", "ofiq_pitch", "ofiq_roll"),
+        bring="pip install python-ofiq==0.3.1, then python-ofiq setup",
+    ),
+    Measure(
         "distribution",
         "FID and KID; three minutes of a core per 1,000 pictures",
         {
@@ -125,7 +145,9 @@ MEASURES: tuple[Measure, ...] = (
 """All measures, in the order of the columns."""
 BY_WORD: Mapping[str, Measure] = {measure.word: measure for measure in MEASURES}
 OF_CROPS: tuple[Measure, ...] = tuple(measure for measure in MEASURES if measure.method)
-"""Measures that a model takes of one crop, or of a crop and its reference."""
+"""Measures that a model takes of one crop, of a crop and its reference, or of a whole picture."""
+OF_PICTURES: tuple[Measure, ...] = tuple(measure for measure in MEASURES if measure.method == "picture")
+"""Those of whole pictures, which the stage has to be given."""
 STORED: tuple[str, ...] = tuple(name for measure in MEASURES if not measure.of_sets for name in measure.stored())
 """The measured columns of the quality table, each a number per image, null where it was not measured."""
 

@@ -25,14 +25,24 @@ def compare(
     feature: FeatureMap | None = None,
     turned: Sequence[str | os.PathLike[str]] = (),
     edges: Sequence[float] = (),
+    quality: str | os.PathLike[str] | None = None,
     threads: int = 0,
 ) -> dict[str, int]:
     """Write the two tables of a cell (see :func:`frontalbench.compare.cell.compare_cell`); returns the counts of the cell."""
     result = compare_cell(
-        images, embeddings, references, pose=pose, roles=roles, variant=variant, feature=feature, turned=turned, edges=edges
+        images,
+        embeddings,
+        references,
+        pose=pose,
+        roles=roles,
+        variant=variant,
+        feature=feature,
+        turned=turned,
+        edges=edges,
+        quality=quality,
     )
     inputs = dict.fromkeys(
-        str(path) for path in (*pose, *embeddings, *references, *turned)
+        str(path) for path in (*pose, *embeddings, *references, *turned, *([quality] if quality else []))
     )  # images are known by the sha256 of each picture
     record = provenance("compare", inputs, threads=threads, device="cpu", counts=result.report, variant=variant)
     tables.write(scores_out, result.scores, record, row_group_size=65536)

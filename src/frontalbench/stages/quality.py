@@ -35,8 +35,8 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Learned:
-    """A measure that a model takes: what builds the model, the name of its method (``score`` of a crop, ``distance`` of a crop and its reference;
-    empty for the :class:`Reader` of ``expression``), and the columns that the method's numbers fill, in order."""
+    """A measure that a model takes: what builds the model, the name of its method (``score`` of a crop, ``distance`` of a crop and its reference,
+    ``picture`` of a whole picture; empty for the :class:`Reader` of ``expression``), and the columns that the method's numbers fill, in order."""
 
     make: Callable[[], Any]
     method: str = ""
@@ -45,8 +45,8 @@ class Learned:
 
 @dataclass(frozen=True)
 class Shards:
-    """Tables of one variant, shard by shard: ``crops`` of the judging detector, ``pose`` where it was measured, ``pictures`` and ``faces`` (the
-    locator's crops) where expressions are to be read."""
+    """Tables of one variant, shard by shard: ``crops`` of the judging detector, ``pose`` where it was measured, ``pictures`` where they
+    are looked at whole, and ``faces`` (the locator's crops) beside them where expressions are to be read."""
 
     crops: Sequence[StrPath]
     pose: Sequence[StrPath] = ()
@@ -83,7 +83,9 @@ def measure_quality(
         rows = (row for path in variant.crops for chunk in tables.iterate(path, PICTURES) for row in chunk)
         taken = [(made[word], model.method, model.columns) for word, model in models.items() if word in made]
         learned = {"probe": taken, "reference": taken if list(variant.crops) == list(original.crops) else []}
-        measured = [_row(row, meta, place[row["image_id"]], references, turned, faces, learned) for row in rows]
+        wanted = {str(name) for name, role in zip(meta.image_id, meta.role, strict=True) if learned.get(str(role))}
+        whole = _whole(variant.pictures, [one for one in taken if one[1] == "picture"], wanted)
+        measured = [_row(row, meta, place[row["image_id"]], references, turned, faces, learned, whole) for row in rows]
         writer.add(sorted(measured, key=lambda row: str(row["image_id"])))
     return writer.counts
 
@@ -124,6 +126,19 @@ def _expressions(variant: Shards, original: Shards, reader: Reader | None) -> di
     return {name: expression.distance(code, before[name]) for name, code in _read(variant, reader) if name in before}
 
 
+def _whole(pictures: Sequence[StrPath], models: Sequence[Taken], wanted: set[str]) -> dict[str, Row]:
+    """image_id -> the columns of the models that look at whole pictures, of the images ``wanted`` that can be read."""
+    found: dict[str, Row] = {}
+    for path in pictures if models else ():
+        for row in (row for chunk in tables.iterate(path, PICTURES) for row in chunk):
+            if row["status"] == status.OK and row["image_id"] in wanted:
+                try:
+                    found[row["image_id"]] = _measured(models, "picture", images.decode(row["image"]))
+                except Unreadable:
+                    continue  # no value: the row's columns stay empty and their count says so
+    return found
+
+
 def _read(shards: Shards, reader: Reader) -> Iterator[tuple[str, Float]]:
     for path, faces_path in zip(shards.pictures, shards.faces, strict=True):
         found = read_faces(faces_path)
@@ -146,8 +161,9 @@ def _row(
     turned: Mapping[str, tuple[float, float, float]],
     faces: Mapping[str, float],
     learned: Mapping[str, Sequence[Taken]],
+    whole: Mapping[str, Row],
 ) -> Row:
-    """``learned``: role -> the models that measure it."""
+    """``learned``: role -> the models that measure it; ``whole``: what was measured of whole pictures."""
     name = str(row["image_id"])
     more = {"role": str(meta.role[at]), "subject": str(meta.subject[at])}
     if row["status"] != status.OK:
@@ -156,7 +172,7 @@ def _row(
         return {**failed(row, status.NOT_USED, f"role {more['role']}"), **more}
     crop, made = images.decode(row["image"]), learned[more["role"]]
     out: Row = {**head(row), **more, "status": status.OK, "detail": "", "sharpness": pixels.sharpness(crop)}
-    out |= _measured(made, "score", crop)
+    out |= _measured(made, "score", crop) | whole.get(name, {})
     other = next(((i, data) for i, data in references.get(int(meta.subject_code[at]), ()) if meta.photo[i] != meta.photo[at]), None)
     if other is None:
         out["detail"] = "no other usable reference of this person"
@@ -173,7 +189,7 @@ def _row(
 
 
 def _measured(made: Sequence[Taken], method: str, *crops: RGB) -> Row:
-    """The columns of the models in ``made`` that are asked by ``method`` about these crops: a number per column, or one number for the only one."""
+    """The columns of the models in ``made`` that are asked by ``method`` about these pictures: a number per column, or one for the only one."""
     out: Row = {}
     for model, its, columns in made:
         if its == method:

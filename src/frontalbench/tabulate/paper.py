@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from frontalbench.compare import gates, groups, jackknife, verdict
-from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import people_of
+from frontalbench.compare.rows import Rows
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import LEARNED, ORIGINAL, parse
 from frontalbench.tabulate.dataset import (
@@ -115,6 +115,8 @@ def say_of_gates(rows: Sequence[Row], dataset: Dataset) -> None:
             probes = usable(table, original)
             turned, chance = gates.decided(table.detail.tolist())
             row["turned"] = float(turned[probes].mean()) if probes.any() else math.nan
+            if blind := gates.not_seen(table.detail.tolist()):
+                row["note"] = join_notes(row["note"], f"the gate did not see {blind}: not measured on the photographs")
             frontal = tables.get(named.base)
             if named.recipe == LEARNED and frontal is not None:
                 gain = (frontal.genuine - original.genuine) - (frontal.impostor - original.impostor)

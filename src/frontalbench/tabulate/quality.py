@@ -109,6 +109,7 @@ def _not_taken(taken: set[str], missing: frozenset[str]) -> list[tuple[str, str]
         if name not in taken:
             word, card = measure.word, "/".join(measure.card or ())
             brought = f"the weights are not here: python workflow/scripts/fetch_weights.py --card {card} (with --from FILE: a file brought by hand)"
+            brought = f"what it runs in is not here: {measure.bring}" if measure.bring else brought
             out.append((name, brought if word in missing else f"not asked for: add {word} to quality.measures in the configuration"))
     return out
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import groups, jackknife, lineup, open_set, stats, templates, thresholds
+from frontalbench.compare import gates, jackknife, lineup, open_set, stats, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.recipes import recipe_of
+from frontalbench.compare.rows import read_rows
 from frontalbench.compare.shards import read_all, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell, Selection
-from frontalbench.plan.variant import ORIGINAL, parse
+from frontalbench.plan.variant import LEARNED, ORIGINAL, parse
 from frontalbench.tabulate import beside
 from frontalbench.types import Bool
 
@@ -97,8 +98,8 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
     base = next((cell for cell in cells if cell.variant == ORIGINAL), None)
     if base is None:
         raise BadInput(f"{cells[0].similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
-    meta = _metadata(results, base)
-    originals = read_all(_shards(results, base, ORIGINAL))
+    meta = metadata_of(results, base)
+    originals = read_all(shards_of(results, base, ORIGINAL))
     gallery, places = reference_gallery(meta, originals)
     if not len(gallery):
         found.notes.append(f"{base.dataset}, {base.detector} + {base.backbone}: left out; no reference has an embedding")
@@ -115,9 +116,9 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         if named.recipe in NOT_SEARCHED:
             found.notes.append(f"{cell.dataset}/{cell.variant}: left out; {named.recipe} is no single embedding of a picture")
             continue
-        given = originals if named.is_original else read_all(_shards(results, cell, named.base))
+        given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
-        recipe = recipe_of(meta, named, shards, originals, gallery, own=given)
+        recipe = recipe_of(meta, named, shards, originals, gallery, own=given, gate=_decided(cell) if named.recipe == LEARNED else None)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
         for shard in map(recipe, shards):
             vectors[shard.rows], ok[shard.rows] = np.where(shard.ok[:, None], shard.vectors[0], np.float32(0.0)), shard.ok
@@ -143,10 +144,10 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         found.det += [{**head, **row} for row in curve]
 
 
-def _metadata(results: Path, base: Cell) -> Metadata:
-    """Who is who, and in which role: as the finished cell of the originals says it."""
+def metadata_of(results: Path, base: Cell) -> Metadata:
+    """Who is who, and in which role: as the finished cell of the originals says it. Raises :class:`BadInput` where its files are not there."""
     folder = results / "metadata" / base.dataset
-    rows = groups.read_rows(base.similarity)
+    rows = read_rows(base.similarity)
     images = folder / "images.parquet"
     if not images.is_file():
         raise BadInput(f"{images}: not there; a run of this version writes it (snakemake results)")
@@ -158,7 +159,15 @@ def _metadata(results: Path, base: Cell) -> Metadata:
     return dataclasses.replace(meta, role=rows.role.astype(np.str_), yaw=yaw, pitch=pitch)
 
 
-def _shards(results: Path, cell: Cell, variant: str) -> list[Path]:
+def _decided(cell: Cell) -> gates.Gate:
+    """What a learned gate decided when its cell was compared."""
+    detail = read_rows(cell.similarity).detail
+    turned, _ = gates.decided([str(words) for words in detail])
+    return gates.Gate(turned, detail)
+
+
+def shards_of(results: Path, cell: Cell, variant: str) -> list[Path]:
+    """The embeddings of ``variant`` by the judge of ``cell``. Raises :class:`BadInput` where there are none."""
     folder = results / "embeddings" / cell.dataset / variant / cell.detector / cell.backbone
     found = sorted(folder.glob("*.parquet"))
     if not found:
@@ -205,16 +214,15 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
     genuine, impostors = pair_scores.from_table(tables.read(cell.scores, pair_scores.SCORES))
     if not len(genuine.scores) or not impostors.n:
         return [], []
-    names = np.unique(groups.read_rows(cell.similarity).subject.astype(np.str_))
+    names = np.unique(read_rows(cell.similarity).subject.astype(np.str_))
     subject = np.searchsorted(names, genuine.subject.astype(np.str_)).astype(np.int64)
     targets = [*stats.FMR_TARGETS, *DET_GRID]
     points = [stats.operating_point(impostors, target) for target in targets]
     misses = stats.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
+    # no interval for a threshold that few pairs stand behind
+    bands = thresholds.of_impostors(impostors, [point.threshold if point.supported else math.nan for point in points], targets)
     rows = []
-    for point, fnmr in zip(points, misses, strict=True):
-        band = thresholds.Band(point.threshold, math.nan, math.nan)
-        if point.supported:
-            band = thresholds.of_impostors(impostors, point.threshold, point.target)
+    for point, fnmr, band in zip(points, misses, bands, strict=True):
         rows.append(
             {
                 **{"fmr_target": point.target, "supported": point.supported, "threshold": point.threshold, "fmr": point.fmr},
