@@ -23,7 +23,8 @@ import torch
 from frontalbench import images
 from frontalbench.catalogue import cards, external
 from frontalbench.enhance.base import to_bytes
-from frontalbench.enhance.gfpgan import SIDE, load_network
+from frontalbench.enhance.gfpgan import load_network
+from frontalbench.enhance.restoration import SIDE
 from frontalbench.external.settings import read
 from frontalbench.frontalize.base import FRONTAL
 from frontalbench.frontalize.external import ExternalFrontalizer, Places

@@ -10,6 +10,7 @@ similarity to strangers' fronts), each with its 95 % interval over people (:mod:
 from __future__ import annotations
 
 import argparse
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,10 +20,12 @@ from frontalbench import images
 from frontalbench.catalogue import cards
 from frontalbench.compare import jackknife
 from frontalbench.detect import DEFAULT_POLICY, load_detector
+from frontalbench.detect.base import Detector
 from frontalbench.detect.upright import find_face
 from frontalbench.embed import load_backbone
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.frontalize.base import View
+from frontalbench.frontalize.base import Frontalizer, View
+from frontalbench.frontalize.multiview import MultiviewFrontalizer
 from frontalbench.plain.clips import Judge
 from frontalbench.sequences.overtime import template, unit
 
@@ -40,6 +43,75 @@ FLOOR = 0.1
 """Added to the cosine of the yaw: a profile still counts a little."""
 
 
+class Models:
+    """The models of a run, read when the first picture asks for them."""
+
+    def __init__(self, base: str, judges: Sequence[str]) -> None:
+        self.base, self._names = base, judges
+
+    @functools.cached_property
+    def detector(self) -> Detector:
+        return load_detector(cards.find("detector", "scrfd_2.5g"))
+
+    @functools.cached_property
+    def judges(self) -> dict[str, Judge]:
+        return {name: Judge(self.detector, load_backbone(cards.find("backbone", name))) for name in self._names}
+
+    @functools.cached_property
+    def single(self) -> Frontalizer:
+        return load_frontalizer(cards.find("frontalizer", self.base))
+
+    @functools.cached_property
+    def several(self) -> MultiviewFrontalizer:
+        made = load_frontalizer(cards.find("frontalizer", f"multiview_{self.base}"))
+        assert isinstance(made, MultiviewFrontalizer)
+        return made
+
+
+def measured(folder: Path, person: str, models: Models, shown: Path | None) -> dict[str, np.ndarray]:
+    """Of one person: ``front|JUDGE`` (D,), ``SET|ROW|JUDGE`` as ``of|SET|ROW|JUDGE`` (n, D), and ``failed|SET|STATUS`` (empty)."""
+    found: dict[str, np.ndarray] = {}
+    front = images.decode((folder / "neutral_front" / f"{person}_03.jpg").read_bytes())
+    pictures = {view: images.decode((folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()}
+    views = {view: View(picture, find_face(picture, models.detector, DEFAULT_POLICY)[0]) for view, picture in pictures.items()}
+    alone = {view: models.single.frontalize([one])[0].image for view, one in views.items()}
+    together = {}
+    for name, chosen in SETS.items():
+        outcomes = models.several.together([views[view] for view in chosen])
+        picture = together[name] = next((one.image for one in outcomes if one.image is not None), None)
+        for word in {str(one.status) for one in outcomes} - {"ok"}:
+            found[f"failed|{name}|{word}"] = np.zeros(0)
+        if shown and picture is not None and name[0] in "24":
+            shown.mkdir(parents=True, exist_ok=True)
+            (shown / f"{person}_{name.split(':')[0]}_{name[3:].replace(' ', '_').replace('/', '')}.png").write_bytes(
+                images.encode_png(picture)
+            )
+    for judge, look in models.judges.items():
+        found[f"front|{judge}"] = look.of(front, None)
+        photographs = {view: look.of(one.image, one.face) for view, one in views.items()}
+        turned = {view: look.of(picture, None) for view, picture in alone.items()}
+        for name, chosen in SETS.items():
+            photo = [photographs[view] for view in chosen if len(photographs[view]) > 1]
+            weight = np.array([YAW[view] for view in chosen if len(photographs[view]) > 1])
+            front_of_each = [turned[view] for view in chosen if len(turned[view]) > 1]
+            one = look.of(together[name], None)
+            plain = template(np.stack(photo))
+            weighted = unit((np.stack(photo) * (np.cos(np.radians(weight)) + FLOOR)[:, None]).sum(axis=0))
+            rows = {
+                "photographs, one by one": photo,
+                f"{models.base}, one by one": front_of_each,
+                "template of the photographs": [plain],
+                "template, cos(yaw)": [weighted],
+                f"template of {models.base}'s fronts": [template(np.stack(front_of_each))] if front_of_each else [],
+                f"multiview_{models.base}": [one] if len(one) > 1 else [],
+                f"multiview_{models.base} + template": [unit(one + plain)] if len(one) > 1 else [],
+                f"multiview_{models.base} + template, cos(yaw)": [unit(one + weighted)] if len(one) > 1 else [],
+            }
+            for row, vectors in rows.items():
+                found[f"of|{name}|{row}|{judge}"] = np.stack(vectors) if vectors else np.zeros((0, len(plain)))
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
@@ -48,63 +120,39 @@ def main() -> None:
     parser.add_argument("--base", default="tddfa", choices=("tddfa", "mesh"))
     parser.add_argument("--judges", nargs="+", default=["w600k_mbf", "edgeface_s"])
     parser.add_argument("--pictures", type=Path, help="folder for the pictures of 'all' and of 'both 3/4'")
+    parser.add_argument("--keep", type=Path, help="folder for what was measured of each person; a run that was stopped goes on from there")
     args = parser.parse_args()
-    detector = load_detector(cards.find("detector", "scrfd_2.5g"))
-    judges = {name: Judge(detector, load_backbone(cards.find("backbone", name))) for name in args.judges}
-    single, several = (load_frontalizer(cards.find("frontalizer", name)) for name in (args.base, f"multiview_{args.base}"))
     people = sorted(path.name.split("_")[0] for path in (args.folder / "neutral_front").glob("*.jpg"))
     people = [one for one in people if args.people == "all" or int(one) % 2 == (args.people == "odd")][: args.limit]
-    fronts: dict[str, list[np.ndarray]] = {name: [] for name in judges}
+    fronts: dict[str, list[np.ndarray]] = {name: [] for name in args.judges}
     made: dict[tuple[str, str, str], list[np.ndarray]] = {}
     failed: dict[tuple[str, str], int] = {}
+    models = Models(args.base, args.judges)
     for person in people:
-        front = images.decode((args.folder / "neutral_front" / f"{person}_03.jpg").read_bytes())
-        pictures = {
-            view: images.decode((args.folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()
-        }
-        views = {view: View(picture, find_face(picture, detector, DEFAULT_POLICY)[0]) for view, picture in pictures.items()}
-        alone = {view: single.frontalize([one])[0].image for view, one in views.items()}
-        together = {}
-        for name, chosen in SETS.items():
-            outcomes = several.together([views[view] for view in chosen])  # type: ignore[attr-defined]
-            together[name] = next((one.image for one in outcomes if one.image is not None), None)
-            words = {one.status for one in outcomes} - {"ok"}
-            for word in words:
-                failed[name, word] = failed.get((name, word), 0) + 1
-            if args.pictures and together[name] is not None and name[0] in "24":
-                args.pictures.mkdir(parents=True, exist_ok=True)
-                (args.pictures / f"{person}_{name.split(':')[0]}_{name[3:].replace(' ', '_').replace('/', '')}.png").write_bytes(
-                    images.encode_png(together[name])
-                )
-        for judge, look in judges.items():
-            fronts[judge].append(look.of(front, None))
-            photographs = {view: look.of(one.image, one.face) for view, one in views.items()}
-            turned = {view: look.of(picture, None) for view, picture in alone.items()}
-            for name, chosen in SETS.items():
-                photo = [photographs[view] for view in chosen if len(photographs[view]) > 1]
-                weight = np.array([YAW[view] for view in chosen if len(photographs[view]) > 1])
-                front_of_each = [turned[view] for view in chosen if len(turned[view]) > 1]
-                one = look.of(together[name], None)
-                plain = template(np.stack(photo))
-                weighted = unit((np.stack(photo) * (np.cos(np.radians(weight)) + FLOOR)[:, None]).sum(axis=0))
-                rows = {
-                    "photographs, one by one": photo,
-                    f"{args.base}, one by one": front_of_each,
-                    "template of the photographs": [plain],
-                    "template, cos(yaw)": [weighted],
-                    f"template of {args.base}'s fronts": [template(np.stack(front_of_each))] if front_of_each else [],
-                    f"multiview_{args.base}": [one] if len(one) > 1 else [],
-                    f"multiview_{args.base} + template": [unit(one + plain)] if len(one) > 1 else [],
-                    f"multiview_{args.base} + template, cos(yaw)": [unit(one + weighted)] if len(one) > 1 else [],
-                }
-                for row, vectors in rows.items():
-                    made.setdefault((name, row, judge), []).append(np.stack(vectors) if vectors else np.zeros((0, len(plain))))
+        kept = args.keep / f"{person}_{args.base}_{'_'.join(args.judges)}.npz" if args.keep else None
+        if kept is not None and kept.is_file():
+            with np.load(kept) as arrays:
+                found = {name: arrays[name] for name in arrays.files}
+        else:
+            found = measured(args.folder, person, models, args.pictures)
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                np.savez(kept.with_suffix(".part.npz"), **found)
+                kept.with_suffix(".part.npz").replace(kept)
+        for key, vectors in found.items():
+            kind, *names = key.split("|")
+            if kind == "front":
+                fronts[names[0]].append(vectors)
+            elif kind == "failed":
+                failed[names[0], names[1]] = failed.get((names[0], names[1]), 0) + 1
+            else:
+                made.setdefault((names[0], names[1], names[2]), []).append(vectors)
     print(f"{len(people)} people ({args.people}); not turned: {failed or 'none'}")
     for name in SETS:
-        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers' for judge in judges)}")
+        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers' for judge in args.judges)}")
         for row in dict.fromkeys(key[1] for key in made):
             cells = []
-            for judge in judges:
+            for judge in args.judges:
                 known = np.stack(fronts[judge])
                 for strangers in (False, True):
                     sums, numbers = np.zeros((len(people), 1)), np.zeros((len(people), 1))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from frontalbench.figures import dataset
+from frontalbench.figures import reported
 from tests.browser import chromium
 from tests.unit import figure_tables as made
 
@@ -56,7 +56,7 @@ def report(tmp_path_factory: pytest.TempPathFactory, project_root: Path) -> Path
     chromium.needed()
     folder = tmp_path_factory.mktemp("report")
     files = [str(p) for p in made.write_run(folder / "run")]
-    entries = [vars(e) for e in dataset.report_entries(made.VARIANTS, made.JUDGES)]
+    entries = [vars(e) for e in reported.report_entries(made.VARIANTS, made.JUDGES)]
     (folder / "Snakefile").write_text(
         SNAKEFILE.format(entries=json.dumps(entries), told=TOLD, root=project_root, files=files, python=sys.executable), encoding="utf-8"
     )
@@ -89,7 +89,7 @@ def test_report_opens_without_network_and_without_script_errors(report: Path, tm
 
 def test_report_holds_every_figure_with_its_caption(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
-    for entry in dataset.report_entries(made.VARIANTS, made.JUDGES):
+    for entry in reported.report_entries(made.VARIANTS, made.JUDGES):
         if entry.caption:
             assert Path(entry.path).name in text, entry.path
     for words in ("The diamond is the mean", "nobody picked them", "the times belong to the machine", "counted as failures to acquire"):

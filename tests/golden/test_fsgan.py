@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from frontalbench.fsgan import blending, heatmaps, views  # noqa: E402
+from frontalbench.geometry import cloning  # noqa: E402
 from frontalbench.networks import fsgan  # noqa: E402
 from frontalbench.networks.hopenet import Hopenet, degrees  # noqa: E402
 from frontalbench.networks.hrnet import MEAN, STD, HrNet  # noqa: E402
@@ -121,6 +122,24 @@ def test_a_turned_face_is_completed_and_blended_as_in_the_face_swap(drawn: _Draw
     GOLDEN.near("Gb.transfer", given["transfer"])
     GOLDEN.near("Gb.out", found["Gb"])
     GOLDEN.near("swap.result", run["result"])
+
+
+def test_the_target_of_the_blending_network_is_cloned_without_a_seam() -> None:
+    g = np.linspace(0, 1, 256, dtype=np.float32)
+    x, y = np.meshgrid(g, g)
+    source = np.stack([np.outer(g, g), np.outer(1 - g, g), np.outer(g, 1 - g)]) * 1.6 - 0.8
+    target = 0.8 * np.stack([np.sin(6 * y), np.cos(5 * x), np.sin(4 * (x + y))])
+    mask = _ellipse()[0, 0].numpy() > 0.5
+    transferred = np.where(mask, source, target)
+    GOLDEN.near("P.transfer", torch.from_numpy(transferred)[None])
+
+    def levels(values: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.round((values + 1) * 127.5).astype(np.uint8).transpose(1, 2, 0))
+
+    made = cloning.cloned(levels(transferred), levels(target), mask)
+    blend = made.transpose(2, 0, 1)[None].astype(np.float64) / 127.5 - 1.0
+    GOLDEN.near("P.blend", torch.from_numpy(blend), atol=2.0 / 127.5)
+    assert np.abs(transferred - blend).mean() == pytest.approx(float(GOLDEN.arrays["P.loss_l1_transfer_vs_blend"]), abs=2e-3)
 
 
 def test_the_segmentation_network_finds_the_same_classes(drawn: _Drawn) -> None:

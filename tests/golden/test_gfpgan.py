@@ -13,7 +13,8 @@ import torch
 
 from frontalbench import images, status
 from frontalbench.detect.base import Detections
-from frontalbench.enhance.gfpgan import Draw, Finish, Restore, load_network, swap_detail
+from frontalbench.enhance.gfpgan import load_network
+from frontalbench.enhance.restoration import Draw, Finish, Restore, swap_detail
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import framing
 from frontalbench.images import RGB

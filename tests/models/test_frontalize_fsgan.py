@@ -16,9 +16,11 @@ from frontalbench import images, status  # noqa: E402
 from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.detect import choose, load_detector  # noqa: E402
 from frontalbench.frontalize import framing, load_frontalizer  # noqa: E402
-from frontalbench.frontalize.base import View  # noqa: E402
+from frontalbench.frontalize.base import FRONTAL, View  # noqa: E402
 from frontalbench.frontalize.fsgan import FsganFamily, FsganFrontalizer  # noqa: E402
+from frontalbench.frontalize.multiview import AppearanceFrontalizer, Group  # noqa: E402
 from frontalbench.fsgan import heatmaps  # noqa: E402
+from frontalbench.fsgan.views import mixture  # noqa: E402
 from frontalbench.landmarks import tddfa  # noqa: E402
 from frontalbench.landmarks.tddfa import DenseFitter  # noqa: E402
 from tests.unit.test_frontalize_fsgan import card_of, files  # noqa: E402
@@ -132,6 +134,35 @@ def test_without_three_dimensions_landmarks_and_pictures_are_those_of_both_sides
     assert np.abs(outcome.image.astype(int) - flipped).max() <= 1, "half of each"
     with pytest.raises(ValueError, match="does not take a target pose"):
         model.frontalize([view], (10.0, 0.0, 0.0))
+
+
+def test_views_on_both_sides_are_drawn_with_one_set_of_landmarks_and_mixed_by_their_place_in_pose_space(
+    fitter: DenseFitter, view: View
+) -> None:
+    network = Shows()
+    single = model_of(fitter, network)
+    others = [seen(DEMO / "Angle" / f"synth_01_{name}.jpg") for name in ("r26", "r52")]
+    model = AppearanceFrontalizer("multiview_fsgan", single, single.pose, None, Group())
+    made = model.together([view, *others])
+    assert [one.status for one in made] == ["ok"] * 3 and made[0].image is not None
+    assert all(one.image is made[0].image for one in made)
+    poses = np.array([single.pose(one)[:2] for one in (view, *others)])
+    wanted = mixture(poses, np.array([[0.0, 0.0]]))
+    shares = wanted.weights[0]
+    assert shares[2] < 1e-6 < shares[0] < shares[1], "39 to the left and 26 to the right are around the front; 52 is behind 26"
+    (shown,) = network.shown
+    assert len(shown) == 2 and torch.equal(shown[0, 3:], shown[1, 3:]), "one set of landmarks for both"
+    mixed = sum(share * picture for share, picture in zip(shares[:2], shown[:, :3].double(), strict=True))
+    drawn = ((mixed + 1.0) * 127.5).round().clamp(0, 255).permute(1, 2, 0).numpy()
+    assert np.abs(made[0].image.astype(float) - drawn).max() <= 1.0
+    assert [one.place is not None for one in made] == [False, True, False]
+    assert made[0].detail.startswith("mixed of 2 of 3 photographs")
+    assert model.together([view])[0].status == status.TOO_FEW_VIEWS
+
+
+def test_a_card_that_goes_in_steps_mixes_no_views(fitter: DenseFitter, view: View) -> None:
+    made = model_of(fitter, Shows(), step=15.0).mixed([view, view], [0.5, 0.5], FRONTAL)
+    assert made.status == status.MODEL_ERROR and "step 0" in made.detail
 
 
 def test_a_network_that_only_copies_fails_the_self_test(fitter: DenseFitter, view: View) -> None:

@@ -16,7 +16,7 @@ from frontalbench.frontalize import load_frontalizer, points68  # noqa: E402
 from frontalbench.frontalize.base import Frontalizer, View  # noqa: E402
 from frontalbench.frontalize.check import Check  # noqa: E402
 from frontalbench.frontalize.scaleway_published import ScalewayPublishedFamily  # noqa: E402
-from frontalbench.frontalize.selftest import SelfTestedBatched, frontal_checks, landmark_pose  # noqa: E402
+from frontalbench.frontalize.selftest import SelfTestedBatched, checks, frontal_checks, landmark_pose  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 from frontalbench.plain import folders  # noqa: E402
 from tests.golden import fills  # noqa: E402
@@ -47,6 +47,12 @@ def published_scaleway(network: nn.Module) -> Frontalizer:
 @pytest.mark.parametrize("name", ["scaleway_synth", "tddfa", "mesh", "frontalbench_rnr"])
 def test_frontalizers_with_real_weights_pass(name: str, views: list[View]) -> None:
     assert failed(frontal_checks(load_frontalizer(cards.find("frontalizer", name)), views, landmark_pose())) == []
+
+
+@pytest.mark.parametrize("name", ["tddfa", "tddfa_whole"])
+def test_a_face_turned_to_the_pose_it_has_stays_what_it_was_in_a_crop_and_in_a_whole_photograph(name: str, views: list[View]) -> None:
+    found = checks(load_frontalizer(cards.find("frontalizer", name)), views)
+    assert found[-1].name == "own pose" and failed(found) == []
 
 
 @pytest.mark.parametrize("name", ["identity", "mirror"])

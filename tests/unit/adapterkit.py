@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ PRELUDE = """
 import argparse, json, os, sys, time
 from pathlib import Path
 sys.path.insert(0, {fakes!r})
-MODE, BAD = {mode!r}, {bad!r}
+MODE, BAD, MADE = {mode!r}, {bad!r}, Path({fakes!r})
 
 def read(spec):
     if spec.get("keys"):
@@ -192,10 +193,10 @@ if not (MODE == "partial" and stem == BAD):
     np.save(place / f"{stem}_w.npy", np.zeros((1, 1, 512), np.float32))
 """,
         "eg3d/projector/PTI/run_pti_single_image.py": """
-import torch
+import shutil
 for path in Path("../../projector_test_data").glob("*.png"):
     Path("checkpoints").mkdir(exist_ok=True)
-    torch.save({"G_ema": {}}, f"checkpoints/model_{path.stem}_w.pth")
+    shutil.copy(MADE / "tuned.pth", f"checkpoints/model_{path.stem}_w.pth")
 """,
         "eg3d/legacy.py": """
 import torch
@@ -237,7 +238,7 @@ if not trouble(stem):
 """,
         "scripts/network_inference.py": "assert said['model.prediction_type'] in ('normals', 'uv_map')\n",
         "scripts/track.py": """
-import numpy as np, torch
+import shutil
 stem = said["video_name"]
 assert said["iters"] == "800" and Path("pretrained_weights/uv.ckpt").is_file()
 place = Path(os.environ["PIXEL3DMM_TRACKING_OUTPUT"]) / f"{stem}_nV1_noPho_uv2000.0_n1000.0"
@@ -245,9 +246,7 @@ for name in ("mesh", "checkpoint"):
     (place / name).mkdir(parents=True, exist_ok=True)
 if not (MODE == "partial" and stem == BAD):
     (place / "mesh" / "00000.ply").write_text("a tetrahedron")
-    flame = {"R": np.array([[1.0, 0, 0, 0, 1.0, 0]]), "t": np.zeros((1, 3))}
-    camera = {"R_base_0": np.eye(3)[None], "t_base_0": np.array([[0, 0, -1.0]]), "fl": np.array([[2.0]]), "pp": np.zeros((1, 2))}
-    torch.save({"flame": flame, "camera": camera, "joint_transforms": np.eye(4)[None, None].repeat(2, 1)}, place / "checkpoint" / "00000.frame")
+    shutil.copy(MADE / "tracked.frame", place / "checkpoint" / "00000.frame")
 """,
     },
     "cvthead_official": {
@@ -315,6 +314,19 @@ class QwenImageEditPlusPipeline:
 """,
 }
 
+SAVED: dict[str, tuple[str, dict[str, Any]]] = {
+    "eg3d_projector": ("tuned.pth", {"G_ema": {}}),
+    "pixel3dmm": (
+        "tracked.frame",
+        {
+            "flame": {"R": np.array([[1.0, 0, 0, 0, 1.0, 0]]), "t": np.zeros((1, 3))},
+            "camera": {"R_base_0": np.eye(3)[None], "t_base_0": np.array([[0, 0, -1.0]]), "fl": np.array([[2.0]]), "pp": np.zeros((1, 2))},
+            "joint_transforms": np.eye(4)[None, None].repeat(2, 1),
+        },
+    ),
+}
+"""What the last step of a system saves with torch: (file in ``fakes``, content)."""
+
 
 def _git(folder: Path) -> str:
     """Commit everything in ``folder``; returns the commit."""
@@ -349,12 +361,15 @@ def stand_in(tmp: Path, name: str, mode: str, **params: Any) -> ModelCard:
     prelude = PRELUDE.format(fakes=str(fakes), mode=mode, bad=BAD)
     for file, text in FAKES.items():
         (fakes / file).write_text(f"MODE = {mode!r}\n{text}")
+    if name in SAVED:  # written here, as loading torch is most of what a stand-in would take
+        file, content = SAVED[name]
+        (fakes / file).write_bytes(_saved(content))
     for asset in data["external"].get("assets", ()):
         asset.pop("sha256", None)
         place = foreign.store.folder() / "external" / name / asset["file"]
         place.parent.mkdir(parents=True, exist_ok=True)
         if Path(asset["file"]).suffix in FILES:
-            place.write_bytes(_weights() if name == "cvthead_official" and asset["file"].endswith("cvthead.pt") else b"stand-in")
+            place.write_bytes(_saved({"model": {}}) if name == "cvthead_official" and asset["file"].endswith("cvthead.pt") else b"stand-in")
         else:
             place.mkdir(exist_ok=True)
     if "repository" in data["external"]:
@@ -397,13 +412,14 @@ def _environment(card: ModelCard, fakes: Path) -> None:
     (folder / foreign.READY).write_text("stand-in\n")
 
 
-def _weights() -> bytes:
+def _saved(content: Mapping[str, Any]) -> bytes:
+    """``content`` as torch saves it."""
     import io
 
     import torch
 
     buffer = io.BytesIO()
-    torch.save({"model": {}}, buffer)
+    torch.save(dict(content), buffer)
     return buffer.getvalue()
 
 

@@ -427,6 +427,16 @@ def test_any_text_is_read_or_refused(project: Path, text: str) -> None:
     _read_or_refuse(path)
 
 
+@given(text=st.text(st.sampled_from("namekidfl: -[]{}&*!|>'\"\n\t#%@`0123.e~,?\\\ufeff") | st.characters(), max_size=60))
+@settings(max_examples=300, deadline=None)
+def test_both_readers_of_yaml_find_the_same_in_a_text(text: str) -> None:
+    try:
+        wanted = yaml.load(text, Loader=validation._StrictLoader)
+    except (yaml.YAMLError, ValueError):
+        return
+    assert repr(validation._data(text)) == repr(wanted)
+
+
 def _read_or_refuse(path: Path) -> None:
     try:
         card = cards.load(path)

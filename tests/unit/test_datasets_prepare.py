@@ -162,6 +162,19 @@ def test_a_look_at_a_folder_names_empty_files_and_counts_them(tmp_path: Path) ->
     assert report.duplicates == ()
 
 
+def test_a_look_at_a_folder_counts_a_picture_that_cannot_be_decoded_as_unreadable(tmp_path: Path) -> None:
+    root = tmp_path / "own"
+    for place in range(3):
+        kit.put(root / "ann" / f"{place}.jpg", kit.jpeg(place))
+    whole = (root / "ann" / "1.jpg").read_bytes()
+    (root / "ann" / "1.jpg").write_bytes(whole[: len(whole) // 2])
+    card, cache = kit.card("folder", root), listing.FileCache(None, root)
+    report = checking.check(card, cache=cache).report
+    assert report.counts.statuses == {"ok": 2, "unreadable": 1}
+    assert [line for line in report.problems if line.startswith("ann/1.jpg: ")]
+    assert checking.check(card, cache=cache, pixels=False).report.counts.statuses == {"ok": 3}, "nobody looked"
+
+
 def test_more_pictures_than_the_dataset_has_are_not_called_a_subset(tmp_path: Path) -> None:
     root = tmp_path / "aflw2000"
     card = kit.card("aflw2000", root)

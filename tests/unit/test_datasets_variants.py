@@ -385,6 +385,7 @@ def test_a_table_that_cannot_be_used_says_what_was_found(tmp_path: Path, text: s
     ("row", "why"),
     [
         ("a/2.jpg,ann,probe,35,5,0,1", "7 cells for 6 columns"),
+        ("a/2.jpg,ann,probe,35,5,,", "7 cells for 6 columns"),
         ("a/2.jpg,ann,probe,3_5,,", "yaw must be a number of degrees"),
         ("a/2.jpg,ann,probe,٣,,", "yaw must be a number of degrees"),
         ('a/2.jpg,ann,probe,"35,5",,', "got '35,5'"),
@@ -401,6 +402,13 @@ def test_rows_that_would_be_misread_are_refused_with_their_line(tmp_path: Path, 
     assert [m.image_id for m in found.members] == ["a/1.jpg"] and found.refused == 1
     (line,) = [line for line in found.problems if "line 4" in line]
     assert line.startswith("index.csv: line 4: ") and why in line
+
+
+def test_a_decimal_comma_that_pushes_a_value_under_a_column_without_a_name_is_refused(tmp_path: Path) -> None:
+    text = "image,identity,role,yaw,,\na/1.jpg,ann,reference,0,,\na/2.jpg,ann,probe,35,5,\n"
+    found = listing.scan(kit.card("folder", index_root(tmp_path, text)))
+    assert [m.image_id for m in found.members] == ["a/1.jpg"] and found.refused == 1
+    assert "line 3: 6 cells for 4 columns" in lines(found)
 
 
 def test_paths_from_another_system_are_read_and_near_misses_are_named(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from frontalbench.catalogue import cards, external
 from frontalbench.catalogue.external import FAMILY
 from frontalbench.detect.base import Detections
 from frontalbench.enhance.external import ByPackage
-from frontalbench.enhance.gfpgan import SIDE, Finish
+from frontalbench.enhance.restoration import SIDE, Finish
 from frontalbench.errors import BadConfig
 from frontalbench.external.settings import Limits, Settings, Wanted
 from frontalbench.frontalize.external import ExternalFrontalizer, Places

@@ -19,7 +19,9 @@ from packaging.utils import canonicalize_name
 
 import frontalbench
 
-ENVIRONMENTS = sorted((Path(__file__).parents[2] / "envs").glob("*.yaml"))
+FOREIGN = {"gfpgan": "gfpgan_package"}
+"""Environments of foreign packages -> the adapter whose pins they take."""
+ENVIRONMENTS = sorted(path for path in (Path(__file__).parents[2] / "envs").glob("*.yaml") if path.stem not in FOREIGN)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,15 @@ def test_every_dependency_is_pinned(pyproject: dict, pins: dict[str, str]) -> No
     assert missing == set()
 
 
+def test_versions_that_are_called_held_are_the_pinned_ones(project_root: Path, pins: dict[str, str]) -> None:
+    """(The oldest Python is the one that is held back most.)"""
+    text = (project_root / "docs" / "dependencies.md").read_text().split("## What holds a version back")[1]
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ") and not line.startswith("| held")]
+    held = [tuple(re.fullmatch(r"\s*(\S+) ([\d.]+)(?: on Python [\d.]+)?\s*", one).groups()) for cell in cells for one in cell.split(",")]  # type: ignore[union-attr]
+    assert len(held) >= len(cells) > 5
+    assert [(name, version) for name, version in held if not f"{pins[canonicalize_name(name)]}.".startswith(f"{version}.")] == []
+
+
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_environments_take_python_and_packages_from_the_project(
     path: Path,
@@ -91,6 +102,21 @@ def test_environments_take_python_and_packages_from_the_project(
             requirement = Requirement(line)
             assert not requirement.specifier, f"{path.name}: the version of {requirement.name} belongs into constraints.txt"
             assert canonicalize_name(requirement.name) in pins
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_package_s_environment_takes_python_and_packages_from_its_adapter(name: str, project_root: Path) -> None:
+    path, adapter = project_root / "envs" / f"{name}.yaml", project_root / "adapters" / FOREIGN[name]
+    content = yaml.safe_load(path.read_text())
+    assert content["channels"][-1] == "nodefaults"
+    pins = (adapter / "requirements.txt").read_text()
+    said = re.search(r"^# python: (\S+)$", pins, re.M)
+    assert said and f"python ={said[1]}" in content["dependencies"]
+    [line] = next(item["pip"] for item in content["dependencies"] if isinstance(item, dict))
+    assert (path.parent / line.removeprefix("-r ")).resolve() == adapter / "requirements.txt"
+    packages = [Requirement(each) for each in pins.splitlines() if each and not each.startswith("#")]
+    assert all(re.fullmatch(r"==[\w.]+", str(one.specifier)) for one in packages), "every package is pinned"
+    assert {"gfpgan", "basicsr", "torch", "torchvision"} <= {one.name for one in packages}
 
 
 def test_every_rule_names_an_environment_that_is_there(project_root: Path) -> None:

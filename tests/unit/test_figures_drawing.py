@@ -23,7 +23,8 @@ from matplotlib.figure import Figure
 from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, series, style
+from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, reported, series, style
+from frontalbench.figures.plot import NAME, Plot
 from frontalbench.plan.plan import Plan
 from frontalbench.tabulate import TABLES
 from frontalbench.tabulate.paper import wide_csv
@@ -111,6 +112,32 @@ def test_no_text_lies_on_another_in_any_figure(workshop: dataset.Workshop) -> No
         assert _overlaps(figure) == [], request
 
 
+def test_an_enhancement_s_strip_says_what_it_changed_under_every_judge(workshop: dataset.Workshop) -> None:
+    judges = workshop.inputs.judges
+    shown = [text for text, *_ in _boxes(workshop.draw(dataset.Request("before_after", "tddfa.sharp", judges[0])))]
+    change = made.NET["tddfa.sharp"] - made.NET["tddfa.none"]
+    said = f"{change:+.3f}".replace("-", "\N{MINUS SIGN}")
+    assert all(any(said in line and all(part in line for part in judge) for line in shown) for judge in judges)
+    assert any("1 lost" in line for line in shown), "the probe that failed is counted"
+    assert {"Angled", "Before", "After", "GT"} <= set(shown)
+
+
+def test_only_what_was_enhanced_beside_its_plain_frontals_has_such_a_strip() -> None:
+    judges = [("scrfd_500m", "sface")]
+
+    def strips(*variants: str) -> list[str]:
+        return [one.variant for one in dataset.requests(variants, judges) if one.name == "before_after"]
+
+    assert strips("tddfa.none", "tddfa.sharp", "tddfa.sharp+omit_bg", "fuse_mean:tddfa.sharp") == ["tddfa.sharp", "tddfa.sharp+omit_bg"]
+    assert strips("tddfa.sharp", "mesh.none") == []
+
+
+def test_a_judge_that_made_the_pictures_stands_in_brackets() -> None:
+    judges = [("scrfd_500m", "w600k_mbf"), ("scrfd_500m", "sface")]
+    assert dataset._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
+    assert dataset._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
+
+
 def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:
     for name in ("distributions", "gain_by_yaw", "cost", "variants"):
         figure = workshop.draw(dataset.Request(name, judge=workshop.inputs.judges[0]))
@@ -137,11 +164,12 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
         texts("whatever", "triples")
 
 
-def test_what_a_licence_asks_for_stands_at_the_foot_of_every_grid_of_faces(workshop: dataset.Workshop) -> None:
-    shop = dataset.Workshop(workshop.inputs, credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+def test_what_a_licence_asks_for_stands_on_every_grid_of_faces(workshop: dataset.Workshop) -> None:
+    shop = dataset.Workshop(workshop.inputs, notice="research", credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
-        request = dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0])
-        assert any("DeBruine & Jones" in text[0] for text in _boxes(shop.draw(request))), name
+        request = dataset.Request(name, variant="tddfa.sharp" if dataset.named(name).enhanced else "tddfa.none", judge=made.JUDGES[0])
+        texts = " ".join(text[0] for text in _boxes(shop.draw(request)))
+        assert "DeBruine & Jones" in texts and "do not publish" in texts, name
 
 
 def test_notice_and_credit_follow_from_what_a_licence_says() -> None:
@@ -215,11 +243,11 @@ def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
 def test_a_report_carries_what_fits_and_pictures_first() -> None:
     judges = [(d, b) for d in ("scrfd_500m", "yunet") for b in ("w600k_mbf", "sface")]
     for variants, datasets in ((["mesh.none"], 1), ([f"m{i}.{e}" for i in range(33) for e in ("none", "sharp")], 4)):
-        entries = [e for e in dataset.report_entries(variants, judges, datasets) if e.caption]
+        entries = [e for e in reported.report_entries(variants, judges, datasets) if e.caption]
         assert all("yunet" not in e.path and "sface" not in e.path for e in entries)
         requests = {f"{r.stem}.{r.formats[0]}": r for r in dataset.requests(variants, judges)}
-        size = sum(dataset._kilobytes(requests[e.path], len(variants)) for e in entries)
-        assert size * datasets <= dataset.REPORT_KILOBYTES
+        size = sum(reported._kilobytes(requests[e.path], len(variants)) for e in entries)
+        assert size * datasets <= reported.REPORT_KILOBYTES
         assert {"triples", "failures"} <= {e.caption for e in entries}
 
 
@@ -306,8 +334,8 @@ def test_a_new_figure_is_one_declaration(
     changed: dict[str, Any], stems: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """What docs/add_a_figure.md promises: files, the report's entries, the table of the docs and the caption follow from the entry."""
-    about = {"needs": "tables | more", "shows": "a toy", "caption": f"A toy of {dataset.NAME}.", "kilobytes": 1}
-    plot = dataset.Plot("toy", "a toy, nothing else", "7 Toys", **{**about, **changed})
+    about = {"needs": "tables | more", "shows": "a toy", "caption": f"A toy of {NAME}.", "kilobytes": 1}
+    plot = Plot("toy", "a toy, nothing else", "7 Toys", **{**about, **changed})
     monkeypatch.setattr(dataset, "PLOTS", (*dataset.PLOTS, plot))
     variants, judges = ["original", "m.none", "m.sharp", "fuse_mean:m.none"], [("d", "b"), ("d", "c")]
     found = [request.stem for request in dataset.requests(variants, judges) if request.name == "toy"]
@@ -315,7 +343,7 @@ def test_a_new_figure_is_one_declaration(
     assert [request.name for request in dataset.requests(["original"], judges) if request.name == "toy"] == ["toy"] * bool(
         plot.values_of_photographs
     )
-    entries = [entry for entry in dataset.report_entries(variants, judges) if entry.path.startswith("toy/")]
+    entries = [entry for entry in reported.report_entries(variants, judges) if entry.path.startswith("toy/")]
     assert {entry.subcategory for entry in entries} == {"7 Toys"} and "toy" in {entry.caption for entry in entries}
     assert documented.captions((plot,)) == {"toy.rst": "A toy of {{ snakemake.wildcards.dataset }}.\n"}
     assert documented.table((plot,)).splitlines()[2] == r"| `toy` | tables \| more | a toy |"
@@ -324,7 +352,7 @@ def test_a_new_figure_is_one_declaration(
 
 
 def test_report_entries_cover_every_file_and_have_their_captions(project_root: Path) -> None:
-    entries = dataset.report_entries(EVERY_KIND, made.JUDGES)
+    entries = reported.report_entries(EVERY_KIND, made.JUDGES)
     assert [e.path for e in entries] == dataset.stems(EVERY_KIND, made.JUDGES)
     keys: dict[str, set[tuple[str, ...]]] = {}
     for entry in entries:
@@ -447,8 +475,8 @@ def test_a_report_of_the_studys_grid_stays_below_eight_megabytes() -> None:
     ]
     letters += 4 / 3 * len(wide_csv(wide, ("dataset", "synthetic", "frontalizer", "enhancement")))
     cells = variants * judges * datasets
-    assert letters / 1000 <= dataset._CELL_KILOBYTES * cells
+    assert letters / 1000 <= reported._CELL_KILOBYTES * cells
     charts = 2 * report.JOBS * 0.12
-    assert 3100 + charts + letters / 1000 + dataset.figure_kilobytes(cells) * 4 / 3 < 8000
-    assert 2000 < dataset.figure_kilobytes(cells) < dataset.figure_kilobytes(10) <= dataset.REPORT_KILOBYTES
-    assert dataset.figure_kilobytes(100_000) == 0
+    assert 3100 + charts + letters / 1000 + reported.figure_kilobytes(cells) * 4 / 3 < 8000
+    assert 2000 < reported.figure_kilobytes(cells) < reported.figure_kilobytes(10) <= reported.REPORT_KILOBYTES
+    assert reported.figure_kilobytes(100_000) == 0

@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch")
 
 from frontalbench.catalogue import cards  # noqa: E402
 from frontalbench.catalogue.cards import FileSource, ModelCard, WeightFile  # noqa: E402
+from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing  # noqa: E402
 from frontalbench.frontalize import load_frontalizer  # noqa: E402
 from frontalbench.frontalize.scaleway_published import git_blob  # noqa: E402
@@ -116,6 +117,47 @@ def test_a_size_that_the_generator_does_not_give_is_refused(tmp_path: Path) -> N
     card = card_of("gan_inversion", files("gan_inversion", tmp_path))
     with pytest.raises(BadConfig, match=r"params\.size should be one of 256, 512, 1024, is 300"):
         load_frontalizer(dataclasses.replace(card, params=MappingProxyType({"size": 300})))
+
+
+def test_a_sequence_is_drawn_from_its_frames_averaged_styles_and_lies_in_the_one_nearest_to_the_front() -> None:
+    from frontalbench.frontalize.base import FRONTAL, View
+    from frontalbench.frontalize.framing import Framed
+    from frontalbench.frontalize.gan_inversion import GanInversionFamily, GanInversionFrontalizer
+    from frontalbench.frontalize.multiview import AppearanceFrontalizer, Group
+
+    class Reads(torch.nn.Module):
+        """Its style is the mean of the picture; it draws a picture of the style."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.batches: list[int] = []
+
+        def styles(self, pictures: Any) -> Any:
+            self.batches.append(len(pictures))
+            return pictures.mean(dim=(1, 2, 3))[:, None, None].expand(-1, 18, 512)
+
+        def draw(self, styles: Any) -> Any:
+            return styles[:, :1, :1, None].expand(-1, 3, 1024, 1024)
+
+    network = Reads()
+    family = GanInversionFamily(lambda _: pytest.fail("not asked"), network, side=256, device=torch.device("cpu"))  # type: ignore[arg-type]
+    family.prepare = lambda view, target: Framed(view.image, np.array([[1.0, 0.0, float(view.image[0, 0, 0])], [0.0, 1.0, 0.0]]))  # type: ignore[method-assign, assignment]
+    single = GanInversionFrontalizer("gan_inversion", family, takes_target_pose=False, batch=1)
+    greys, yaws = (0, 50, 100, 150, 200, 250), (60.0, 40.0, 5.0, -30.0, -50.0, -80.0)
+    face = Face(np.zeros(4, np.float32), 1.0, np.zeros((5, 2), np.float32), 1)
+    views = [View(np.full((256, 256, 3), grey, np.uint8), face) for grey in greys]
+    turned = dict(zip(greys, yaws, strict=True))
+    model = AppearanceFrontalizer(
+        "multiview_gan_inversion", single, lambda view: (turned[int(view.image[0, 0, 0])], 0.0, 0.0), None, Group()
+    )
+    made = model.together(views, FRONTAL)
+    assert [one.status for one in made] == ["ok"] * 6 and made[0].image is not None and network.batches == [4, 2]
+    shares = np.cos(np.radians(yaws))
+    assert made[0].image.mean() == pytest.approx((shares / shares.sum()) @ np.array(greys), abs=1.0)
+    assert [one.place is not None for one in made] == [False, False, True, False, False, False]
+    assert made[2].place is not None and made[2].place.matrix[0, 2] == 100.0
+    few = AppearanceFrontalizer("m", single, lambda view: (turned[int(view.image[0, 0, 0])], 0.0, 0.0), None, Group(most=3))
+    assert few.together(views)[0].detail.startswith("mixed of 3 of 6 photographs")
 
 
 def test_values_beyond_the_range_are_clipped_and_grey_128_is_the_middle() -> None:

@@ -28,9 +28,10 @@ def test_selftest_without_weights_or_of_a_model_without_one_says_so_in_one_line(
     )
     assert (missing.returncode, missing.stdout) == (2, "")
     assert re.fullmatch(r"error: .*appearance_feature_extractor\.pth .*\n", missing.stderr), missing.stderr
-    other = script("frontalize.py", "--model", "mirror", "--selftest", root=project_root, FRONTALBENCH_HOME=str(project_root))
-    assert (other.returncode, other.stdout) == (2, "")
-    assert re.fullmatch(r"error: frontalizer 'mirror' has no self-test.*\n", other.stderr), other.stderr
+    for command in (("frontalize.py", "--selftest", "--model", "mirror"), ("selftest.py", "mirror")):
+        other = script(*command, root=project_root, FRONTALBENCH_HOME=str(project_root))
+        assert (other.returncode, other.stdout) == (2, "")
+        assert re.fullmatch(r"error: frontalizer 'mirror' has no self-test: it turns no face\n", other.stderr), other.stderr
 
 
 def test_onnx_files_cannot_be_written_without_weights_or_of_another_family(project_root: Path, tmp_path: Path) -> None:

@@ -119,12 +119,23 @@ def test_a_frontalizer_s_name_says_how_much_of_the_angle_stays(
         assert re.fullmatch(WILDCARDS[wildcard], name)
 
 
+def test_a_frontalizer_s_name_may_ask_for_a_way_in_steps() -> None:
+    card, turn = turn_of("tddfa@15step")
+    assert turn is not None and (card, turn.step, turn.share, turn.degrees, turn.stays(60.0)) == ("tddfa", 15.0, None, None, 0.0)
+    assert parse("fuse_mean:tddfa@15step.sharp").turn == turn
+    for wildcard, name in (("frontalizer", "tddfa@15step"), ("variant", "tddfa@7.5step.none")):
+        assert re.fullmatch(WILDCARDS[wildcard], name)
+
+
 def test_turned_references_keep_nothing_of_their_angle() -> None:
     with pytest.raises(BadConfig, match=r"pose_matched:tddfa@0\.5\.none.*nothing stays of their own; leave @\.\.\. out"):
         parse("pose_matched:tddfa@0.5.none")
 
 
-@pytest.mark.parametrize("frontalizer", ["tddfa@1.2", "tddfa@", "tddfa@x", "tddfa@-1", "tddfa@100deg", "tddfa@0.5@0.5", "tddfa@1e-1"])
+@pytest.mark.parametrize(
+    "frontalizer",
+    ["tddfa@1.2", "tddfa@", "tddfa@x", "tddfa@-1", "tddfa@100deg", "tddfa@0.5@0.5", "tddfa@1e-1", "tddfa@0step", "tddfa@91step"],
+)
 def test_a_share_that_means_nothing_is_refused_in_one_line(frontalizer: str) -> None:
     with pytest.raises(BadConfig) as refused:
         turn_of(frontalizer)

@@ -35,6 +35,7 @@ FOLDERS: Mapping[str, str] = MappingProxyType(
 )
 """Kind -> folder below the cards' root."""
 POSE = "tddfa_pose"
+FINDER = "scrfd_500m"
 """The pose estimator that says where a face looks, for a frontalizer that leaves some of the angle and does not say itself."""
 
 
@@ -162,7 +163,7 @@ class ModelCard:
             "uses": [used.digest() for used in self.used_cards()],
         }
         if self.turn is not None:
-            content["turn"] = [self.turn.share, self.turn.degrees]
+            content["turn"] = [self.turn.share, self.turn.degrees, *([] if self.turn.step is None else [self.turn.step])]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode("ascii")).hexdigest()
 
@@ -246,8 +247,8 @@ def _turned(card: ModelCard, name: str, turn: Turn) -> ModelCard:
     elif card.family in ("external", "made_elsewhere"):
         why = f"of results of family {card.family} only frontal views are asked for"
     else:
-        uses = card.uses if POSE in card.uses else (*card.uses, POSE)
-        return replace(card, name=name, uses=uses, turn=turn)
+        needed = (POSE,) if turn.step is None else (POSE, FINDER)
+        return replace(card, name=name, uses=(*card.uses, *(one for one in needed if one not in card.uses)), turn=turn)
     raise BadConfig(f"frontalizer '{name}': {why}, so it leaves no part of the angle; write {card.name}, or take a card that says any")
 
 

@@ -10,7 +10,9 @@ from typing import Final
 
 from frontalbench.catalogue.cards import ModelCard
 
-FINISHING: Final[Mapping[str, frozenset[str]]] = {"gfpgan": frozenset({"mode", "sigma", "feather"})}
+FINISHING: Final[Mapping[str, frozenset[str]]] = dict.fromkeys(
+    ("codeformer", "gfpgan", "restoreformer"), frozenset({"mode", "sigma", "feather"})
+)
 """Family of enhancements that work in two steps (:mod:`frontalbench.enhance.drawn`) -> the params that only the second step reads."""
 
 PATTERN: Final = r"[a-z0-9_]+-[0-9a-f]{12}"

@@ -9,8 +9,8 @@ A folder becomes a folder of frontal views (PNG) and rows.csv with one row per p
 commands that come after read which photograph each view is of, how it has to be aligned, and what failed. A card of family multiview
 makes one view of all pictures in a person's folder, and writes it under each one's name.
 A clip (mp4, mov, avi, mkv, webm, gif) becomes a clip, and clip_front.mp4.csv has a row per frame (docs/sequences.md).
-The self-test asks whether the model's weights behave as they should: a line per check, exit code 1 when one fails. It takes two shipped pictures of a
-synthetic person, or those of --in.
+The self-test (also: frontalbench selftest NAME) asks whether the model's weights behave as they should: a line per check, exit code 1 when one
+fails. It takes two shipped pictures of a synthetic person, or those of --in.
 """
 
 from __future__ import annotations
@@ -25,22 +25,21 @@ from frontalbench import cli
 from frontalbench.catalogue import cards
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.external import FAMILY
+from frontalbench.commands import selftest
 from frontalbench.detect import load_detector
 from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.embed import load_backbone
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.frontalize.base import Frontalizer, SelfTested
+from frontalbench.frontalize.base import Frontalizer
 from frontalbench.frontalize.multiview import FAMILY as MULTIVIEW
+from frontalbench.frontalize.pasting import SEAMS, SOFT, Pasting
 from frontalbench.plain import clips, folders, unpacking
 from frontalbench.sequences import video
 from frontalbench.stages.external import frontalize_external
 from frontalbench.stages.frontalize import frontalize_shard
 from frontalbench.stages.views import frontalize_views
 from frontalbench.weights import foreign
-
-TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
-"""The self-test's own pictures: one person, turned to the left and to the right."""
 
 
 def main() -> int:
@@ -58,6 +57,13 @@ def main() -> int:
     parser.add_argument(
         "--page", type=Path, metavar="FILE", help="of a clip: an HTML page with both clips, a strip of frames and the judge's curve"
     )
+    parser.add_argument(
+        "--paste_back",
+        nargs="?",
+        const=SOFT,
+        choices=SEAMS,
+        help="of a clip: put the turned face back into the whole frame, under a soft mask (default) or without a seam in its colours (poisson)",
+    )
     parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -68,19 +74,12 @@ def main() -> int:
         return load_frontalizer(card, **machine)
 
     if args.selftest:
-        model = load()
-        if not isinstance(model, SelfTested):
-            raise BadInput(f"frontalizer '{card.name}' has no self-test; networks with published weights have one (docs/frontalizers.md)")
-        source, pattern = (args.source, args.pattern) if args.source else (cards.project_root() / TURNED[0], TURNED[1])
-        with folders.with_faces(source, pattern, args.detector, **machine) as (shard, faces, _):
-            checks = model.selftest(folders.read_views(shard, faces))
-        print(*checks, sep="\n")
-        passed = sum(check.passed for check in checks)
-        print(f"{passed} of {len(checks)} checks passed")
-        return 0 if passed == len(checks) else 1
+        return selftest.run(card, args.source, args.pattern, args.detector, machine)
 
     if args.source is None or args.out is None:
         raise BadInput("nothing to do: give --in and --out, or --selftest")
+    if args.paste_back and not video.is_clip(args.source):
+        raise BadInput("--paste_back is for clips here; of photographs: inference.py --frontalize --paste_back")
     if video.is_clip(args.source):
         return _clip(args, card, load, machine)
     ways: dict[str, Callable[..., dict[str, int]]] = {FAMILY: frontalize_external, MULTIVIEW: frontalize_views}
@@ -116,7 +115,8 @@ def _clip(args: argparse.Namespace, card: ModelCard, load: Callable[[], Frontali
         return cli.progress(frames, label=label, unit="frame")
 
     span = {"every": args.every, "first": args.first, "last": args.last}
-    counts, notes = clips.frontalize_clip(args.source, args.out, finder, load(), judge=judge, page=args.page, progress=watched, **span)
+    model = Pasting(load(), args.paste_back) if args.paste_back else load()
+    counts, notes = clips.frontalize_clip(args.source, args.out, finder, model, judge=judge, page=args.page, progress=watched, **span)
     for note in notes:
         sys.stderr.write(f"note: {note}\n")
     return cli.report(counts)

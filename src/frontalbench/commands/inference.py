@@ -19,7 +19,7 @@ from frontalbench.enhance import chain_cards, digest, load_enhancement
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer
-from frontalbench.frontalize.pasting import Pasting
+from frontalbench.frontalize.pasting import SEAMS, SOFT, Pasting
 from frontalbench.plain import folders, unpacking
 from frontalbench.stages.enhance import enhance_shard
 from frontalbench.stages.frontalize import frontalize_shard
@@ -34,7 +34,13 @@ def main() -> int:
     parser.add_argument("--model", default="mesh", metavar="NAME", help="frontalizer card (default: mesh)")
     parser.add_argument("--enhance", default="none", metavar="CHAIN", help="enhancement card, or several joined by + (default: none)")
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
-    parser.add_argument("--paste_back", action="store_true", help="put the turned face back into the whole photograph")
+    parser.add_argument(
+        "--paste_back",
+        nargs="?",
+        const=SOFT,
+        choices=SEAMS,
+        help="put the turned face back into the whole photograph, under a soft mask (default) or without a seam in its colours (poisson)",
+    )
     parser.add_argument("--side_by_side", action="store_true", help="write photo and frontal view next to each other")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -46,7 +52,7 @@ def main() -> int:
 
     def load() -> Frontalizer:
         frontalizer = load_frontalizer(model, **machine)
-        return Pasting(frontalizer) if args.paste_back else frontalizer
+        return Pasting(frontalizer, args.paste_back) if args.paste_back else frontalizer
 
     machine = {"threads": args.threads, "device": args.device}
     folders.need_weights(model, *chain_cards(args.enhance))

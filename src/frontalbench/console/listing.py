@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tabulate import tabulate
 
 from frontalbench import datasets
-from frontalbench.catalogue import cards, modeltable
+from frontalbench.catalogue import cards, external, modeltable
 from frontalbench.errors import BadConfig
-from frontalbench.weights import store
+from frontalbench.weights import foreign, store
 
 LEVELS = ("golden", "real-weights", "contract", "none")
 """How far a card is verified, best first (docs/cards.md)."""
@@ -19,7 +19,8 @@ DATASETS = "datasets"
 
 @dataclass(frozen=True)
 class Row:
-    """One card. ``weights``: present, mirror or absent, and empty for a dataset; ``need``: how much there is to fetch, and which way."""
+    """One card. ``weights``: present, mirror or absent (:func:`_state`), and empty for a dataset;
+    ``need``: how much there is to fetch, and which way."""
 
     name: str
     kind: str
@@ -45,10 +46,18 @@ def rows(kind: str | None = None, *, verified: Sequence[str] | None = None, weig
     found = []
     for card in cards.all_cards(wanted):
         level = str(card.data["verified"]["level"])
-        state = max((store.status(each).state for each in (card, *_all_used(card))), key=(store.PRESENT, store.MIRROR, store.ABSENT).index)
+        state = max((_state(each) for each in (card, *_all_used(card))), key=(store.PRESENT, store.MIRROR, store.ABSENT).index)
         if (not verified or level in verified) and (weights is None or weights == state):
             found.append(Row(card.name, card.kind, card.title, level, state, modeltable.weights_words(card)))
     return found
+
+
+def _state(card: cards.ModelCard) -> str:
+    """Where the weights of one card are. A foreign system whose files, repository or environment are not on this machine is absent: it would draw
+    nothing."""
+    if external.KEY in card.data and foreign.lacks(card):
+        return store.ABSENT
+    return store.status(card).state
 
 
 def _all_used(card: cards.ModelCard) -> list[cards.ModelCard]:

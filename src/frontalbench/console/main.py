@@ -18,7 +18,7 @@ from pathlib import Path
 import frontalbench
 from frontalbench import cli, commands
 from frontalbench.catalogue import cards, validation
-from frontalbench.console import doctor, lacking, listing, project
+from frontalbench.console import project
 from frontalbench.errors import BadInput, FrontalbenchError
 
 NAMES = {
@@ -153,6 +153,8 @@ def _init(arguments: list[str]) -> int:
 
 
 def _doctor(arguments: list[str]) -> int:
+    from frontalbench.console import doctor, lacking
+
     parser = cli.parser(
         "Look whether this machine has what is needed: a line per check.\nExit code 1 when something must be mended before a run.\n\n"
         "  frontalbench doctor --cards            per frontalizer: what is missing here, in the order in which one mends it\n"
@@ -182,6 +184,8 @@ def _doctor(arguments: list[str]) -> int:
 
 
 def _list(arguments: list[str]) -> int:
+    from frontalbench.console import listing
+
     kinds = listing.kinds()
     parser = cli.parser(
         "List cards.\n\n"
@@ -202,6 +206,8 @@ def _list(arguments: list[str]) -> int:
 
 
 def _kind(text: str) -> str:
+    from frontalbench.console import listing
+
     kinds = listing.kinds()
     if text in kinds:
         return text

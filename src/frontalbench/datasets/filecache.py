@@ -48,9 +48,21 @@ class FileCache:
         entry = self._entry(path, parse)
         return None if entry is None else entry[3]
 
+    def value_at(self, path: str, parse: Callable[[str], Any]) -> Any:
+        """The same for a file that ``parse`` opens itself by its path, so that a large one is never held."""
+        entry = self._known(path)
+        if entry is not None and len(entry) >= 4:
+            return entry[3]
+        if self.sha256(path) == MISSING:
+            return None
+        value, entry = parse(path), self._known(path)
+        if entry is not None:
+            self._new[self._key(path)] = [*entry[:3], value]
+        return value
+
     def warm(self, paths: Iterable[str], threads: int = 0) -> None:
         """Hash those of ``paths`` that are not in the cache, on threads (hashing lets go of the interpreter)."""
-        cold = [path for path in paths if self._known(path) is None]
+        cold = [path for path in dict.fromkeys(paths) if self._known(path) is None]
         if len(cold) > 8:
             with ThreadPoolExecutor(threads or min(8, os.cpu_count() or 1)) as pool:
                 list(pool.map(self.sha256, cold, chunksize=16))

@@ -76,7 +76,7 @@ class _Table:
     shard: str | None
     listing: Listing
     columns: Mapping[str, int]
-    width: int
+    header: tuple[str, ...]
     separator: str
     lines: dict[str, int] = field(default_factory=dict)
     """Image -> the line that gave it."""
@@ -102,7 +102,7 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
         listing.problems.append(f"{some(also)}: not read, {os.path.basename(path)} is the table that counts")  # noqa: PTH119
     text = sheet.decoded(Path(path), advice="save it as UTF-8")
     separator, header = _header(path, text)
-    table = _Table(path, root, card, shard, listing, _columns(path, header, listing), len(header), separator)
+    table = _Table(path, root, card, shard, listing, _columns(path, header, listing), header, separator)
     for line, cells in sheet.lines(path, text, separator, header):
         table.rows += 1
         _add(table, cells, line)
@@ -245,10 +245,11 @@ def _spelling(name: str) -> str:
 
 def _misshapen(table: _Table, cells: Sequence[str], values: Mapping[str, str]) -> str | None:
     """Why a row does not have the header's form."""
-    if len(cells) > table.width and any(cell.strip() for cell in cells[table.width :]):
+    if sheet.beyond(cells, table.header):
+        columns = plural(len(list(filter(None, table.header))), "column")
         return (
-            f"{len(cells)} cells for {table.width} columns; a value that holds '{table.separator}' goes into double quotes, "
-            "a number has a decimal point"
+            f"{len(cells)} cells for {columns}; a value that holds '{table.separator}' goes into double quotes, "
+            f"a number has a decimal point, and no '{table.separator}' stands at the end of a line"
         )
     absent = [name for name in NEEDED if name not in values]
     return f"cut off: {plural(len(cells), 'cell')}, '{absent[0]}' is missing; image and identity must not be empty" if absent else None

@@ -2,14 +2,15 @@
 
 The only place that knows all layouts. Modules are named, not imported: the code fingerprint of a prepared shard (see
 :mod:`frontalbench.plan.fingerprint`) holds its own layout alone, so adding or mending one here reruns nothing of another. A layout is a function
-``scan(root, card, cache, shard)`` that gives a :class:`~frontalbench.datasets.members.Listing`.
+``scan(root, card, cache, shard)`` that gives a :class:`~frontalbench.datasets.members.Listing`. One whose pictures are no files of their own has
+``FRAMES`` beside it, which makes a :class:`Frames`.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from frontalbench.errors import BadConfig
 
@@ -27,7 +28,27 @@ LAYOUTS: Mapping[str, str] = {
     "folder": "frontalbench.datasets.folder:scan",
     "frll": "frontalbench.datasets.frll:scan",
     "lfw": "frontalbench.datasets.lfw:scan",
+    "video": "frontalbench.datasets.video:scan",
 }
+
+
+class Frames(Protocol):
+    """Gives the pictures of clips. Quick where those of one clip are asked for in order."""
+
+    def picture(self, path: str, number: int) -> bytes:
+        """The ``number``-th frame of the clip ``path`` as a picture file. Raises :class:`~frontalbench.errors.Unreadable` for a damaged one."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the clip that is open."""
+        ...
+
+
+def frames_of(layout: str) -> Frames | None:
+    """What reads the pictures of members with a ``frame``; None where every picture is a file."""
+    module, _ = target(layout)
+    made = getattr(importlib.import_module(module), "FRAMES", None)
+    return None if made is None else cast("Frames", made())
 
 
 def target(layout: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from frontalbench import status
 from frontalbench.catalogue import cards
 from frontalbench.datasets import choose, layouts
 from frontalbench.datasets.card import AUTO, DatasetCard, check_shard, shard_names
-from frontalbench.datasets.filecache import FileCache
+from frontalbench.datasets.filecache import MISSING, FileCache
 from frontalbench.datasets.members import (
     MOST_PLACES,
     Listing,
@@ -210,6 +210,8 @@ def note_of(card: DatasetCard, found: Listing) -> str:
 def _digest(members: list[Member], cache: FileCache) -> str:
     used = [member for member in members if member.status == status.OK]
     cache.warm(path for member in used for path in (member.path, *member.aux))
+    # Of a clip every frame is a member, and a file that was just written is in no cache.
+    content = functools.cache(cache.sha256)
     digest = hashlib.sha256()
     for member in members:
         line: list[object] = [member.image_id, member.identity, member.subject, member.sequence, member.role, member.status, member.detail]
@@ -219,7 +221,7 @@ def _digest(members: list[Member], cache: FileCache) -> str:
                 member.pitch,
                 member.roll,
                 member.pose_source,
-                *(cache.sha256(path) for path in (member.path, *member.aux)),
+                *(content(path) for path in (member.path, *member.aux)),
             ]
         digest.update(json.dumps(line).encode() + b"\n")
     return digest.hexdigest()
@@ -242,15 +244,18 @@ def with_content(members: list[Member], cache: FileCache) -> list[dict[str, str]
     """image_id, identity, subject and sha256 of the images in use, for :func:`frontalbench.datasets.counting.duplicates_of_rows`."""
     used = [member for member in members if member.status == status.OK]
     cache.warm(member.path for member in used)
+    content_of = functools.cache(cache.sha256)
     rows = []
     for member in used:
-        content = cache.sha256(member.path)
+        content = content_of(member.path)
+        if member.frame >= 0 and content != MISSING:
+            content = hashlib.sha256(f"{content} {member.frame}".encode()).hexdigest()
         rows.append(
             {
                 "image_id": member.image_id,
                 "identity": member.identity,
                 "subject": member.subject,
-                "sha256": "" if content == "missing" else content,
+                "sha256": "" if content == MISSING else content,
             }
         )
     return rows

@@ -30,7 +30,7 @@ class Member(NamedTuple):
 
     ``path`` is where the file is (as the operating system wants it), ``source`` the same relative to the dataset's root, for people.
     Angles are degrees in the project's convention, None where unknown. ``aux`` are the pose files behind them. ``status`` is ``ok`` or, for
-    images that the card leaves out, ``not_used`` with the rule in ``detail``.
+    images that the card leaves out, ``not_used`` with the rule in ``detail``. ``frame``: which frame of the clip ``path``; -1: a file of its own.
     """
 
     image_id: str
@@ -48,6 +48,7 @@ class Member(NamedTuple):
     detail: str = ""
     aux: tuple[str, ...] = ()
     shard: str = ""
+    frame: int = -1
 
     def left_out(self, why: str) -> Member:
         """The same image, not used because of ``why``."""

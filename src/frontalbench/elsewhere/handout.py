@@ -13,11 +13,11 @@ from pathlib import Path, PurePosixPath
 from frontalbench import status
 from frontalbench.compare.derived import turned_references
 from frontalbench.compare.metadata import read_metadata
-from frontalbench.datasets import licence, listing
+from frontalbench.datasets import layouts, licence, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.members import AUTO, PROBE, Member, plural
 from frontalbench.elsewhere.delivery import MAPPING, RESULTS, Photo, turned_photo
-from frontalbench.errors import BadInput
+from frontalbench.errors import BadInput, Unreadable
 from frontalbench.files import folderswap
 from frontalbench.plain.export import safe_name
 from frontalbench.plain.unpacking import write_rows
@@ -54,6 +54,7 @@ def hand_out(card: DatasetCard, out: Path, *, everything: bool = False, people: 
     chosen = list({member.source: member for member in reversed(chosen)}.values())[::-1]
     if not chosen:
         raise BadInput(f"{card.root}: dataset {card.name} has no probe to hand out")
+    frames = layouts.frames_of(card.layout)
     with folderswap.replacing(out, MAPPING, _listed) as folder:
         rows = []
         (folder / RESULTS).mkdir()
@@ -61,11 +62,23 @@ def hand_out(card: DatasetCard, out: Path, *, everything: bool = False, people: 
             given = f"{PROBES}/{given_name(member.source)}"
             target = folder / given
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(member.path, target)
+            _copy(member, target, frames)
             rows.append([member.source, member.image_id, given, f"{RESULTS}/{result}"])
         (folder / README).write_text(readme(card, rows), encoding="utf-8")
         write_rows(folder / MAPPING, HEADER, rows)
     return HandedOut(len(chosen), undecided)
+
+
+def _copy(member: Member, target: Path, frames: layouts.Frames | None) -> None:
+    """A photograph byte for byte, a frame of a clip as PNG (a damaged one as an empty file, so that none is missing)."""
+    if member.frame < 0:
+        shutil.copyfile(member.path, target)
+        return
+    assert frames is not None
+    try:
+        target.write_bytes(frames.picture(member.path, member.frame))
+    except Unreadable:
+        target.write_bytes(b"")
 
 
 def hand_out_references(card: DatasetCard, out: Path, people: tuple[Path, Path]) -> HandedOut:
@@ -84,6 +97,7 @@ def hand_out_references(card: DatasetCard, out: Path, people: tuple[Path, Path])
     chosen = [members[name] for name in names if name in members]
     if not chosen or not angles:
         raise BadInput(f"{card.root}: dataset {card.name} has no reference to turn, or no probe that is turned enough to turn one for")
+    frames = layouts.frames_of(card.layout)
     with folderswap.replacing(out, MAPPING, _listed) as folder:
         (folder / RESULTS).mkdir()
         rows = []
@@ -91,7 +105,7 @@ def hand_out_references(card: DatasetCard, out: Path, people: tuple[Path, Path])
             given = f"{REFERENCES}/{given_name(member.source)}"
             target = folder / given
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(member.path, target)
+            _copy(member, target, frames)
             for yaw in angles:
                 photo = turned_photo(Photo(member.image_id, member.source), yaw)
                 result = f"{RESULTS}/{os.path.splitext(given_name(photo.source))[0]}.png"  # noqa: PTH122 - a name with slashes, no path

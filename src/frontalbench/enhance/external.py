@@ -1,7 +1,7 @@
 """``external``: the restoration network of a foreign package in its own environment, behind the contract of files (docs/external.md).
 
 The adapter is given aligned faces of 512 x 512 pixels and gives such faces back; finding, aligning and putting back is the same code as for our own
-networks (:mod:`.gfpgan`), so that two cards differ in who computed the network alone.
+networks (:mod:`.restoration`), so that two cards differ in who computed the network alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from frontalbench import status
 from frontalbench.catalogue.params import Params
 from frontalbench.enhance.base import each
 from frontalbench.enhance.drawn import Drawn
-from frontalbench.enhance.gfpgan import SIDE, Finish, aligned, located
+from frontalbench.enhance.restoration import SIDE, Finish, aligned, located
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize import external as foreign
 from frontalbench.frontalize.base import FRONTAL, Outcome

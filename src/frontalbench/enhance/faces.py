@@ -33,9 +33,12 @@ def found(detector: Detector, image: RGB) -> Float:
     return _points(choose(detector.detect(image), (image.shape[1], image.shape[0])))
 
 
-def glanced(detector: Detector, image: RGB) -> Float:
-    """The five points of the face, good enough for a mask: one small search where that is sure, else a full one. Raises :class:`Refused`."""
-    face = choose(detector.glance(image, _GLANCE), (image.shape[1], image.shape[0]))
+def glanced(detector: Detector, image: RGB, longest: int = _GLANCE) -> Float:
+    """The five points of the face, good enough for a mask: one search at ``longest`` network pixels where that is sure, else a full one.
+
+    Raises :class:`Refused`.
+    """
+    face = choose(detector.glance(image, longest), (image.shape[1], image.shape[0]))
     return _points(face) if face is not None and face.score >= _SURE else found(detector, image)
 
 

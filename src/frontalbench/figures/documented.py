@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from frontalbench.catalogue.pages import Parts, marks
-from frontalbench.figures.dataset import PLOTS, Plot
+from frontalbench.figures.dataset import PLOTS
+from frontalbench.figures.plot import Plot
 
 
 def parts(plots: Sequence[Plot] = PLOTS) -> Parts:

@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as pads
 
 from frontalbench import images, status, tables
 from frontalbench.errors import BadInput, Unreadable
@@ -237,6 +236,8 @@ def pictures(shards: Sequence[str | Path], image_ids: Iterable[str]) -> dict[str
 
     Only the asked rows are held in memory. Ids that no shard has are missing from the answer.
     """
+    import pyarrow.dataset as pads  # a second, as it brings pandas
+
     wanted = sorted(set(image_ids))
     found: dict[str, RGB | None] = {}
     for shard in shards if wanted else []:

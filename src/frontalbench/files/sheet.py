@@ -35,15 +35,23 @@ class Sheet:
     _text: str
 
     def __iter__(self) -> Iterator[Row]:
-        """Raises :class:`BadInput` with the line for one that has more cells than the header (an unquoted separator in a name), or is no CSV."""
+        """Raises :class:`BadInput` with the line for one with cells that are in no column (an unquoted separator in a name), or is no CSV."""
         for line, cells in lines(self.path, self._text, self.separator, self.columns):
-            if any(cell.strip() for cell in cells[len(self.columns) :]):
+            if beyond(cells, self.columns):
                 raise BadInput(
-                    f"{self.path}: line {line}: {len(cells)} cells, the header has {len(self.columns)}; "
+                    f"{self.path}: line {line}: {len(cells)} cells, the header names {len(list(filter(None, self.columns)))}; "
                     f"put names with {SEPARATORS[self.separator]} in quotes"
                 )
             padded = [*cells, *[""] * (len(self.columns) - len(cells))]
             yield Row(line, {name: cell.strip() for name, cell in zip(self.columns, padded, strict=False) if name})
+
+
+def beyond(cells: Sequence[str], columns: Sequence[str]) -> bool:
+    """Whether a line has more cells than there are ``columns``, or text under a column without a name.
+
+    Empty cells count: in ``35,5,`` with two columns, an unquoted ``35,5`` has pushed the others to the right.
+    """
+    return len(cells) > len(columns) or any(cell.strip() for cell, name in zip(cells, columns, strict=False) if not name)
 
 
 def lines(path: str, text: str, separator: str, header: Sequence[str]) -> Iterator[tuple[int, list[str]]]:

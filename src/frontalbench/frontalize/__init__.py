@@ -21,6 +21,9 @@ def load_frontalizer(card: ModelCard, *, threads: int = 1, device: str = "cpu") 
     model = cast("Frontalizer", families.load(card, threads=threads, device=device))
     if card.turn is None:
         return model
-    # By its name: an import would make it part of what every frontalizer reruns for.
+    # By their names: an import would make them part of what every frontalizer reruns for.
+    if card.turn.step is not None:
+        stepwise = importlib.import_module("frontalbench.frontalize.stepwise")
+        return cast("Frontalizer", stepwise.in_steps(model, card, threads=threads, device=device))
     partly = importlib.import_module("frontalbench.frontalize.partly")
     return cast("Frontalizer", partly.leaving(model, card, threads=threads, device=device))

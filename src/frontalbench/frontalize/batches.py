@@ -8,7 +8,7 @@ model's own.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -81,6 +81,15 @@ class Batched(Generic[T]):
         for first in range(0, len(ready), self._batch):
             outcomes |= self._turned(ready[first : first + self._batch])
         return [outcomes[index] for index in range(len(views))]
+
+    def one(self, prepare: Callable[[], T]) -> Outcome:
+        """What becomes of a single item that ``prepare`` makes, with the same care as any other."""
+        started = time.perf_counter()
+        try:
+            ready = _Ready(0, prepare(), time.perf_counter() - started)
+        except Exception as error:  # noqa: BLE001 - as in frontalize
+            return _failed(error, time.perf_counter() - started)
+        return self._turned([ready])[0]
 
     def _turned(self, part: list[_Ready[T]]) -> dict[int, Outcome]:
         """Outcomes of one batch by index: the whole of it at once, and where that fails its halves, down to single pictures."""

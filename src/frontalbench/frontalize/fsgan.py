@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from frontalbench.frontalize import framing
-from frontalbench.frontalize.base import NoFace, Place, View
+from frontalbench.frontalize.base import NoFace, Outcome, Place, View
 from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
 from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.fsgan import heatmaps
@@ -102,6 +102,17 @@ class FsganFamily:
         centre = head.middle + matrix_from_angles(0.0, 0.0, lean)[:2, :2] @ middle
         return Prepared((source.pixels,), (1.0,), wanted, square_matrix(centre, size, SIDE, lean))
 
+    def several(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Prepared:
+        """All ``views`` drawn with the landmarks of the one that has the largest share, turned to ``target_pose``; so the pictures lie on each other.
+
+        Raises as :meth:`prepare`, and ValueError for a card that goes in steps or mixes mirror images.
+        """
+        if self._interpolated or self._step:
+            raise ValueError("views are mixed at once: take a card with recipe turned and step 0")
+        found = [self.prepare(view, target_pose) for view in views]
+        nearest = found[int(np.argmax(shares))]
+        return Prepared(tuple(one.views[0] for one in found), tuple(shares), nearest.wanted, nearest.matrix)
+
     def _mixed(self, source: framing.Framed, head: Lifted) -> Prepared:
         upright = matrix_from_angles(0.0, 0.0, head.tilt)[:2, :2]
         own = apply(source.matrix, head.middle + head.turned(head.rotation) @ upright.T)
@@ -154,7 +165,13 @@ class FsganFamily:
 
 
 class FsganFrontalizer(PoseTestedBatched[Prepared]):
-    """The family, with the self-test of networks, and where it can turn that of the own pose."""
+    """The family, with the self-test of networks, and where it can turn that of the own pose. Several views are drawn as one by :meth:`mixed`."""
+
+    family: FsganFamily
+
+    def mixed(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Outcome:
+        """One picture of all ``views``, which all have a face, each with its share. Never raises for what is in the views."""
+        return self.one(lambda: self.family.several(views, shares, target_pose))
 
 
 def framed(points: Float) -> tuple[Float, float]:

@@ -1,4 +1,5 @@
-"""``multiview``: one frontal view of all photographs of a person's session, drawn by ``tddfa`` or ``mesh`` (:mod:`.several`).
+"""``multiview``: one frontal view of all photographs of a person's session, drawn by ``tddfa`` or ``mesh`` (:mod:`.several`), or by a network that
+mixes views.
 
 A frontalizer turns one photograph; this one turns a *group* of them (:meth:`MultiviewFrontalizer.together`), and every photograph of the group gets
 the group's one frontal. So its row is to be compared with the group's template (the mean of the photographs' embeddings), not with a single
@@ -10,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,8 +21,10 @@ from frontalbench.errors import one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, View
 from frontalbench.frontalize.drawing import Placement, settings
 from frontalbench.frontalize.head import Head
+from frontalbench.frontalize.partly import Posing, estimated
 from frontalbench.frontalize.render import Filling
 from frontalbench.frontalize.several import Mixing, Seen, draw_several
+from frontalbench.fsgan.views import mixture
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.geometry.similarity import DegeneratePoints, align
 from frontalbench.images import RGB
@@ -53,6 +56,24 @@ class Group:
     alike: float = 0.3
 
 
+class Mixer(Protocol):
+    """A network that draws one picture from several views of a face."""
+
+    def mixed(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Outcome:
+        """One picture of all ``views``, each with its share (they sum to 1); it lies in the view with the largest."""
+        ...
+
+
+@runtime_checkable
+class Weighing(Protocol):
+    """A mixer that says itself how much each view counts."""
+
+    def weigh(self, poses: Float, target: Float) -> Float:
+        """Shares (n,), sum 1, of views at ``poses`` (n, 2) for a ``target`` (2,): yaw, pitch in degrees."""
+        ...
+
+
+Pose = tuple[float, float, float]
 Embed = Callable[[Sequence[RGB]], Float]
 """Aligned crops -> unit vectors (n, D)."""
 
@@ -80,12 +101,12 @@ class MultiviewFrontalizer:
         """
         began = time.perf_counter()
         found: dict[int, Outcome] = {}
-        fitted: dict[int, Seen] = {}
+        fitted: dict[int, Any] = {}
         for number, view in enumerate(views):
             try:
                 if view.face is None:
                     raise NoFace("no face was detected in the photograph")
-                fitted[number] = Seen(view.image, *self._fitter.placed(view))
+                fitted[number] = self._looked_at(view)
             except Exception as error:  # noqa: BLE001 - one bad image must never end a group; the sentence goes into its row
                 raise_if_memory_ran_out(error)
                 found[number] = Outcome(None, status.NO_FACE if isinstance(error, NoFace) else status.MODEL_ERROR, one_line(error))
@@ -104,7 +125,11 @@ class MultiviewFrontalizer:
         seconds = (time.perf_counter() - began) / max(1, len(views))
         return [Outcome(one.image, one.status, one.detail, seconds, one.place) for one in (found[number] for number in range(len(views)))]
 
-    def _drawn(self, fitted: dict[int, Seen], target_pose: tuple[float, float, float]) -> dict[int, Outcome]:
+    def _looked_at(self, view: View) -> Any:
+        """What :meth:`_drawn` wants to know of a view. Raises :class:`NoFace` and ValueError where it cannot be used."""
+        return Seen(view.image, *self._fitter.placed(view))
+
+    def _drawn(self, fitted: dict[int, Any], target_pose: tuple[float, float, float]) -> dict[int, Outcome]:
         numbers = list(fitted)
         poses = np.array([angles_from_matrix(fitted[number].placement.rotation)[:2] for number in numbers])
         chosen = [numbers[place] for place in spread_over_poses(poses, np.array(target_pose[:2]), self._group.most)]
@@ -133,6 +158,39 @@ class MultiviewFrontalizer:
             return {}
         alike, best = same_person(self._embed(list(crops.values())), self._group.alike)
         return {number: float(value) for number, ok, value in zip(crops, alike, best, strict=True) if not ok}
+
+
+class AppearanceFrontalizer(MultiviewFrontalizer):
+    """Drawn by a network that takes several views, each with its share.
+
+    By the appearance map (:mod:`frontalbench.fsgan.views`), unless the network weighs them itself: the views around the wanted pose, by its
+    barycentric coordinates among their poses. At most three count; where the wanted pose lies beside them all, the nearest alone.
+    """
+
+    def __init__(self, name: str, mixer: Mixer, pose: Callable[[View], Pose], embed: Embed | None, group: Group) -> None:
+        """``pose``: (yaw, pitch, roll) in degrees of the face of a view; raises ValueError where there is none."""
+        self.name, self._mixer, self._pose, self._embed, self._group = name, mixer, pose, embed, group
+
+    def _looked_at(self, view: View) -> Any:
+        return view, self._pose(view)
+
+    def _drawn(self, fitted: dict[int, Any], target_pose: tuple[float, float, float]) -> dict[int, Outcome]:
+        numbers = list(fitted)
+        poses, target = np.array([fitted[number][1][:2] for number in numbers]), np.array(target_pose[:2])
+        if isinstance(self._mixer, Weighing):
+            kept = np.array(spread_over_poses(poses, target, self._group.most))
+            weights = self._mixer.weigh(poses[kept], target)
+        else:
+            found = mixture(poses, target[None])
+            kept, weights = found.kept, found.weights[0]
+        shares = {numbers[place]: float(share) for place, share in zip(kept, weights, strict=True) if share > 1e-6}
+        views = [fitted[number][0] for number in shares]
+        made = self._mixer.mixed(views, list(shares.values()), target_pose)
+        if made.image is None:
+            return dict.fromkeys(numbers, made)
+        detail = f"mixed of {len(shares)} of {len(numbers)} photographs: {', '.join(f'{share:.2f}' for share in shares.values())}"
+        nearest = max(shares, key=lambda number: shares[number])
+        return {number: Outcome(made.image, status.OK, detail, 0.0, made.place if number == nearest else None) for number in numbers}
 
 
 def same_person(embeddings: Float, least: float) -> tuple[Bool, Float]:
@@ -165,7 +223,8 @@ def spread_over_poses(poses: Float, target: Float, most: int) -> list[int]:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MultiviewFrontalizer:
-    """The frontalizer of a card of family ``multiview``, which ``uses`` the card of the frontalizer that fits the heads, and a backbone's.
+    """The frontalizer of a card of family ``multiview``, which ``uses`` a backbone's card, and that of the frontalizer that fits the heads, or of a
+    network that mixes views; one that does not say how a face is turned needs a pose card, too.
 
     Params: ``least`` 2 and ``most`` 8: photographs of one person's session; ``alike`` 0.3: below this similarity a photograph shows somebody else;
     ``mixing: {smooth: 0.9, sharp: 6, seam: 0.25, tone: 2.5, profile: 0.5}``: how the photographs are mixed, lengths in cm.
@@ -178,7 +237,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Multiview
     Params(card).elsewhere("mixing", "least", "most", "alike").finish()
     group = settings(Group, values, card.name)
     fitter = load_frontalizer(card.the("frontalizer"), threads=threads, device=device)
-    assert callable(getattr(fitter, "placed", None)), f"{card.name}: {fitter.name} fits no head"
+    mixes, fits = (callable(getattr(fitter, name, None)) for name in ("mixed", "placed"))
+    assert mixes or fits, f"{card.name}: {fitter.name} fits no head and mixes no views"
     backbone = load_backbone(card.the("backbone"), threads=threads, device=device)
 
     def embed(crops: Sequence[RGB]) -> Float:
@@ -186,4 +246,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Multiview
         unit: Float = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return unit
 
+    if mixes:
+        pose = fitter.pose if isinstance(fitter, Posing) else estimated(card, threads, device)
+        return AppearanceFrontalizer(card.name, fitter, pose, embed, group)  # type: ignore[arg-type]
     return MultiviewFrontalizer(card.name, fitter, embed, group, mixing)  # type: ignore[arg-type]

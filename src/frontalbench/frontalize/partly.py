@@ -76,10 +76,11 @@ def leaving(model: Frontalizer, card: ModelCard, *, threads: int = 1, device: st
     if not model.takes_target_pose:
         plain = card.name.partition("@")[0]
         raise BadConfig(f"frontalizer '{card.name}': {plain} gives frontal views alone, so it leaves no part of the angle; write {plain}")
-    return Partly(card.name, model, card.turn, model.pose if isinstance(model, Posing) else _estimated(card, threads, device))
+    return Partly(card.name, model, card.turn, model.pose if isinstance(model, Posing) else estimated(card, threads, device))
 
 
-def _estimated(card: ModelCard, threads: int, device: str) -> Callable[[View], Angles]:
+def estimated(card: ModelCard, threads: int, device: str) -> Callable[[View], Angles]:
+    """How the face of a view is turned, by the pose estimator of the card's ``uses``."""
     from frontalbench.pose import load_pose
 
     estimator = load_pose(card.the("pose"), threads=threads, device=device)

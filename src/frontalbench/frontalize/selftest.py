@@ -1,6 +1,6 @@
 """Do a frontalizer's weights behave as they should? Named checks that hold for any of them, to be run once on the real weights.
 
-Nothing here compares with stored pictures: the results are judged by a landmark network that knows nothing of the frontalizer. Bounds were set with
+Nothing here compares with stored pictures: a landmark network looks at the results that knows nothing of the maker. Bounds were set with
 frontalizers whose weights are at hand (``tests/unit/test_frontalize_selftest.py``); synthetic weights fail.
 """
 
@@ -13,11 +13,15 @@ import cv2
 import numpy as np
 
 from frontalbench import status
+from frontalbench.catalogue import external
+from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.select import Face
+from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.errors import BadInput
-from frontalbench.frontalize.base import Frontalizer, Outcome, View
+from frontalbench.frontalize.base import Frontalizer, Outcome, SelfTested, View
 from frontalbench.frontalize.batches import Batched, Family
 from frontalbench.frontalize.check import Check
+from frontalbench.frontalize.multiview import FAMILY as MULTIVIEW
 from frontalbench.geometry.crop import warp
 from frontalbench.geometry.similarity import apply
 from frontalbench.images import RGB
@@ -61,6 +65,35 @@ class PoseTestedBatched(SelfTestedBatched[T]):
     def selftest(self, views: Sequence[View]) -> list[Check]:
         checks = super().selftest(views)
         return [*checks, own_pose(self, views, self._posed.pose)] if self.takes_target_pose else checks
+
+
+def refusal(card: ModelCard) -> str:
+    """Why there is nothing to test of ``card``, one phrase; "" where there is."""
+    if card.data.get("role") == "control" or KEY in card.params:
+        return "it turns no face"
+    if card.family in (external.FAMILY, "made_elsewhere"):
+        return "its network lies outside; its contract is tested, and frontalize.py --model NAME --in DIR runs it"
+    if card.family == MULTIVIEW:
+        drawn_with = ", ".join(used.name for used in card.used_cards() if used.kind == card.kind)
+        return f"it turns no single picture; test the frontalizer that it draws with ({drawn_with})"
+    return ""
+
+
+def checks(model: Frontalizer, views: Sequence[View]) -> list[Check]:
+    """All checks of ``model`` on ``views``: its own self-test where it has one, else those that hold for any frontalizer, with the own pose as the
+    landmark network sees it. Raises :class:`BadInput` where no view has a face."""
+    if isinstance(model, SelfTested):
+        return model.selftest(views)
+    estimate = landmark_pose()
+    found = frontal_checks(model, views, estimate)
+    if model.takes_target_pose:
+
+        def pose_of(view: View) -> tuple[float, float, float]:
+            assert view.face is not None
+            return estimate(view.image, view.face)[:3]
+
+        found.append(own_pose(model, views, pose_of))
+    return found
 
 
 def landmark_pose() -> PoseEstimate:
@@ -113,12 +146,17 @@ def _alike(model: Frontalizer, view: View, pose_of: Callable[[View], tuple[float
         outcome = model.frontalize([view], pose_of(view))[0]
     except ValueError:  # no pose: weights that mean nothing
         return -1.0
-    if outcome.image is None or outcome.place is None:
+    if outcome.image is None or (outcome.place is None and outcome.image.shape != view.image.shape):
         return -1.0
-    side = outcome.image.shape[0]
-    middle = slice(side // 4, 3 * side // 4)
-    shown = warp(view.image, outcome.place.matrix, side)
-    a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[middle, middle].ravel() for picture in (shown, outcome.image))
+    if outcome.place is None:  # a whole photograph: the face's own place in it
+        assert view.face is not None
+        x1, y1, x2, y2 = (max(0, round(float(value))) for value in view.face.box)
+        rows, columns, shown = slice(y1, y2), slice(x1, x2), view.image
+    else:
+        side = outcome.image.shape[0]
+        rows = columns = slice(side // 4, 3 * side // 4)
+        shown = warp(view.image, outcome.place.matrix, side)
+    a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[rows, columns].ravel() for picture in (shown, outcome.image))
     a, b = a - a.mean(), b - b.mean()
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / length if length > 0.0 else -1.0

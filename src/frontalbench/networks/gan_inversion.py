@@ -239,5 +239,14 @@ class GanInversion(nn.Module):
         self.register_buffer("latent_avg", torch.zeros(STYLES, STYLE))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        drawn: Tensor = self.decoder(self.encoder_firststage(pictures) + self.get_buffer("latent_avg"))
+        return self.draw(self.styles(pictures))
+
+    def styles(self, pictures: Tensor) -> Tensor:
+        """(N, 18, 512): what the encoder reads out of the faces."""
+        read: Tensor = self.encoder_firststage(pictures) + self.get_buffer("latent_avg")
+        return read
+
+    def draw(self, styles: Tensor) -> Tensor:
+        """The faces of ``styles`` (N, 18, 512)."""
+        drawn: Tensor = self.decoder(styles)
         return drawn

@@ -151,7 +151,7 @@ class Decoder(nn.Module):
 class Gfpgan(nn.Module):
     """Damaged face in, restored face out: (N, 3, 512, 512) RGB in -1..1 (the result may overshoot a little).
 
-    Faces are aligned as in ``frontalbench.enhance.gfpgan``.
+    Faces are aligned as in ``frontalbench.enhance.restoration``.
     """
 
     def __init__(self) -> None:

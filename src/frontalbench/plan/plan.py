@@ -15,7 +15,7 @@ from frontalbench import datasets
 from frontalbench.catalogue import config
 from frontalbench.datasets import licence, listing
 from frontalbench.errors import BadConfig
-from frontalbench.figures.dataset import ReportEntry, report_entries
+from frontalbench.figures.reported import ReportEntry, report_entries
 from frontalbench.plan import grid, runs
 from frontalbench.plan.configuration import SCRIPTS
 from frontalbench.plan.files import Files

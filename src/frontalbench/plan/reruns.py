@@ -36,7 +36,8 @@ class Reruns:
         while waiting:
             card = waiting.pop()
             modules.append(fingerprint.family_module(card.kind, card.family))
-            modules += ["frontalbench.frontalize.partly"] if card.turn is not None else []
+            if card.turn is not None:
+                modules.append(f"frontalbench.frontalize.{'partly' if card.turn.step is None else 'stepwise'}")
             waiting += [cards.find_any(name) for name in card.uses]
         shape = str(tables.SCHEMAS[schema]) if schema else ""
         return fingerprint.code_fingerprint(

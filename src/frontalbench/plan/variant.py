@@ -31,22 +31,26 @@ LEARNED = "gate_learned"
 TEMPLATES = ("template", "template_yaw", "template_norm")
 """The recipes that make one template of a person's references, and one of the probes of a recording; they go with ``original`` too."""
 RECIPES = (WEIGHTED, "fuse_yaw", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED, *TEMPLATES)
-STAYS = r"@[0-9]+(\.[0-9]+)?(deg)?"
-"""Behind a frontalizer's name: how much of a photograph's angle stays, ``@0.85`` of it or ``@20deg`` (:func:`turn_of`)."""
+STAYS = r"@[0-9]+(\.[0-9]+)?(deg|step)?"
+"""Behind a frontalizer's name: how much of a photograph's angle stays, ``@0.85`` of it or ``@20deg``, or that it goes in steps of ``@15step`` degrees
+(:func:`turn_of`)."""
 _BASE = re.compile(rf"(?P<frontalizer>[^.@]*({STAYS})?)(\.(?P<enhancement>.*))?", re.DOTALL)
 _DERIVED = re.compile(r"(?P<recipe>[a-z_]+)(@(?P<number>[0-9.]+))?:(?P<base>.+)")
 
 
 @dataclass(frozen=True)
 class Turn:
-    """How much of a photograph's angle a frontalizer leaves: a ``share`` of it (0 to 1), or the yaw in ``degrees`` that a face may keep (0 to 90);
-    the other is None."""
+    """How much of a photograph's angle a frontalizer leaves: a ``share`` of it (0 to 1), or the yaw in ``degrees`` that a face may keep (0 to 90); or
+    nothing, on a way of steps of at most ``step`` degrees. The others are None."""
 
     share: float | None = None
     degrees: float | None = None
+    step: float | None = None
 
     def stays(self, yaw: float) -> float:
         """The share of the whole turn that stays of a face at ``yaw`` degrees."""
+        if self.step is not None:
+            return 0.0
         if self.share is not None:
             return self.share
         assert self.degrees is not None
@@ -58,13 +62,15 @@ def turn_of(frontalizer: str) -> tuple[str, Turn | None]:
     name, at, number = frontalizer.partition("@")
     if not at:
         return name, None
-    degrees = number.endswith("deg")
-    value = _number(number.removesuffix("deg")) if re.fullmatch(STAYS, at + number) else -1.0
-    if value is None or not 0.0 <= value <= (90.0 if degrees else 1.0):
+    degrees, step = number.endswith("deg"), number.endswith("step")
+    value = _number(number.removesuffix("deg").removesuffix("step")) if re.fullmatch(STAYS, at + number) else -1.0
+    if value is None or not (1.0 if step else 0.0) <= value <= (90.0 if degrees or step else 1.0):
         raise BadConfig(
             f"frontalizer '{frontalizer}': behind @ stands the share of a photograph's angle that stays, 0 to 1, as in {name}@0.85, or the yaw that "
-            f"it may keep, 0 to 90 degrees, as in {name}@20deg"
+            f"it may keep, 0 to 90 degrees, as in {name}@20deg, or the largest step of a way in steps, 1 to 90 degrees, as in {name}@15step"
         )
+    if step:
+        return name, Turn(step=value)
     return name, Turn(degrees=value) if degrees else Turn(share=value)
 
 

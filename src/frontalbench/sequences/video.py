@@ -71,7 +71,7 @@ def _opened(path: Path) -> tuple[Any, Any]:
     try:
         container = av.open(str(path), mode="r")
     except (av.error.FFmpegError, OSError) as error:
-        raise BadInput(f"{path}: not a clip ({one_line(error)}); expected {', '.join(sorted(ENDINGS))}") from None
+        raise BadInput(f"{path}: not a clip ({error.strerror or one_line(error)}); expected {', '.join(sorted(ENDINGS))}") from None
     if not container.streams.video:
         container.close()
         raise BadInput(f"{path}: holds no pictures, only other streams; expected a clip with a video stream")
@@ -127,6 +127,56 @@ def read(path: Path, *, every: int = 1, first: float = 0.0, last: float | None =
                 number, clock = number + 1, clock + step
 
 
+def times(path: Path) -> list[float]:
+    """Seconds of every frame that a clip shows, in order. Where the container says them nothing is decoded, and damaged frames are among them.
+
+    Raises :class:`BadInput`, one line, for what is no clip.
+    """
+    stamps, unit = _stamps(path)
+    if stamps:
+        return [round(float((stamp - stamps[0]) * unit), 6) for stamp in stamps]
+    return [round(frame.seconds, 6) for frame in read(path)]
+
+
+def numbered(path: Path) -> Iterator[Frame]:
+    """The frames of a clip in order, each with its number among :func:`times`; one that no decoder gives back is left out.
+
+    Raises :class:`BadInput`, one line, for what is no clip.
+    """
+    stamps, unit = _stamps(path)
+    if not stamps:
+        yield from read(path)
+        return
+    number_of = {stamp: number for number, stamp in enumerate(stamps)}
+    error_of_decoding = _av().error.FFmpegError
+    container, stream = _opened(path)
+    with container:
+        for packet in container.demux(stream):
+            try:
+                decoded = packet.decode()
+            except error_of_decoding:
+                continue
+            for frame in decoded:
+                if frame.pts not in number_of:
+                    continue
+                number, seconds = number_of[frame.pts], float((frame.pts - stamps[0]) * unit)
+                if frame.is_corrupt:
+                    yield Frame(number, seconds, None, "damaged: the decoder says so")
+                else:
+                    yield Frame(number, seconds, upright(frame.to_ndarray(format="rgb24"), int(getattr(frame, "rotation", 0) or 0)))
+
+
+def _stamps(path: Path) -> tuple[list[int], fractions.Fraction]:
+    """(presentation times of the frames that are shown, rising, their unit in seconds); no times where the container has none."""
+    container, stream = _opened(path)
+    with container:
+        unit = fractions.Fraction(stream.time_base or fractions.Fraction(1, 25))
+        found = [packet.pts for packet in container.demux(stream) if packet.size and not packet.is_discard]
+    if None in found or len(set(found)) < len(found):
+        return [], unit
+    return sorted(found), unit
+
+
 def upright(image: RGB, rotation: int) -> RGB:
     """A frame as it is to be seen; ``rotation``: degrees counter-clockwise that the clip asks to turn it by, in quarters."""
     return np.ascontiguousarray(np.rot90(image, round(rotation / 90) % 4))
@@ -150,7 +200,10 @@ class Writer:
 
     def __enter__(self) -> Writer:
         av = _av()
-        self._container = av.open(str(self._replacing.__enter__()), mode="w", format=WRITTEN[self._path.suffix.lower()][0])
+        # Without it the container holds a number drawn by chance, and the same frames give other bytes each time.
+        repeatable = {"fflags": "+bitexact"}
+        name = WRITTEN[self._path.suffix.lower()][0]
+        self._container = av.open(str(self._replacing.__enter__()), mode="w", format=name, container_options=repeatable)
         return self
 
     def add(self, image: RGB, seconds: float) -> None:

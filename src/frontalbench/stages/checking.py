@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from frontalbench import status
-from frontalbench.datasets import counting, listing, near
+from frontalbench.datasets import counting, layouts, listing, near
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import Member, plural
+from frontalbench.errors import Unreadable
 from frontalbench.stages.prepare import MAX_BYTES, Report, report_of
 from frontalbench.types import Float32
 
@@ -72,10 +73,6 @@ def check(
     content = listing.with_content(found.members, memory)
     memory.save()
     broken = {row["image_id"]: _BROKEN[row["sha256"]] for row in content if row["sha256"] in _BROKEN}
-    outcomes = [
-        (status.UNREADABLE, broken[member.image_id]) if member.image_id in broken else (member.status, member.detail)
-        for member in found.members
-    ]
     hints = {member.image_id: member.detail for member in found.members}
     found.problems += _named(
         {name: f"{why}; {hints[name]}" if hints[name] else why for name, why in broken.items()}, "empty or cannot be read"
@@ -87,8 +84,13 @@ def check(
         found.problems.append(f"{plural(len(whole), 'picture')}: more than {near.MOST:,}, so not compared by their pixels")
     elif pixels:
         used = [member for member in found.members if member.status == status.OK and member.image_id not in broken]
-        seen, undecodable = _compare(used, {row["image_id"]: row["sha256"] for row in whole}, progress)
+        seen, undecodable = _compare(used, {row["image_id"]: row["sha256"] for row in whole}, progress, layouts.frames_of(card.layout))
         found.problems += _named(undecodable, "cut off or cannot be decoded")
+        broken |= undecodable
+    outcomes = [
+        (status.UNREADABLE, broken[member.image_id]) if member.image_id in broken else (member.status, member.detail)
+        for member in found.members
+    ]
     return Check(report_of(card, "", found, outcomes, duplicates), seen)
 
 
@@ -99,13 +101,16 @@ def _named(reasons: dict[str, str], what: str) -> list[str]:
 
 
 def _compare(
-    used: Sequence[Member], content: dict[str, str], progress: Callable[[Sequence[Member]], Iterable[Member]]
+    used: Sequence[Member],
+    content: dict[str, str],
+    progress: Callable[[Sequence[Member]], Iterable[Member]],
+    frames: layouts.Frames | None,
 ) -> tuple[Pixels, dict[str, str]]:
     """Near-identical pictures, and why others cannot be decoded."""
     kept: list[Member] = []
     signatures: list[Float32] = []
     undecodable: dict[str, str] = {}
-    for member, read in zip(progress(used), _signatures(used), strict=True):
+    for member, read in zip(progress(used), _signatures(used, frames), strict=True):
         if isinstance(read, str):
             undecodable[member.image_id] = read
         else:
@@ -122,10 +127,22 @@ def _compare(
     return Pixels(across, found.apart - len(found.across) + len(across), found.within, len(kept)), undecodable
 
 
-def _signatures(used: Sequence[Member]) -> Iterator[Float32 | str]:
+def _signatures(used: Sequence[Member], frames: layouts.Frames | None) -> Iterator[Float32 | str]:
+    if frames is not None:  # a clip is read in order
+        for member in used:
+            yield _signature_of(member) if member.frame < 0 else _signature_of_frame(member, frames)
+        frames.close()
+        return
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # decoding lets go of the interpreter
         for start in range(0, len(used), 256):
             yield from pool.map(_signature_of, used[start : start + 256])
+
+
+def _signature_of_frame(member: Member, frames: layouts.Frames) -> Float32 | str:
+    try:
+        return near.signature_or_reason(frames.picture(member.path, member.frame))
+    except Unreadable as error:
+        return str(error)
 
 
 def _signature_of(member: Member) -> Float32 | str:

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from frontalbench import images, status, tables
-from frontalbench.datasets import counting, listing
+from frontalbench.datasets import counting, layouts, listing
 from frontalbench.datasets.card import DatasetCard
 from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import Listing, Member
@@ -77,7 +77,7 @@ def prepare_shard(
     """
     found = listing.scan(card, root, shard=shard, cache=cache)
     record = {"stage": "prepare", "dataset": card.name, "shard": shard, "card_digest": card.digest(), **(provenance or {})}
-    with _Writer(out, record, progress) as writer:
+    with _Writer(out, record, progress, layouts.frames_of(card.layout)) as writer:
         for member in found.members:
             writer.add(member)
         writer.hand_over()
@@ -159,8 +159,16 @@ class _Writer:
     JPEG and PNG do not shrink. ``outcomes``: (status, detail) of every row.
     """
 
-    def __init__(self, path: str | os.PathLike[str], provenance: Mapping[str, Any], progress: Callable[[int], object] | None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        provenance: Mapping[str, Any],
+        progress: Callable[[int], object] | None,
+        frames: layouts.Frames | None = None,
+    ) -> None:
+        """``frames``: gives the pictures of members that are frames of a clip; written with the sha256 of these bytes."""
         self._schema = tables.with_record(tables.IMAGES, provenance)
+        self._frames = frames
         self._stack = contextlib.ExitStack()
         self._path, self._progress = path, progress
         self._group = _Group(GROUP_BYTES)
@@ -183,6 +191,8 @@ class _Writer:
                 )
             )
             self._pool = self._stack.enter_context(ThreadPoolExecutor(1))
+            if self._frames is not None:
+                self._stack.callback(self._frames.close)
             self._stack = self._stack.pop_all()
         return self
 
@@ -193,7 +203,7 @@ class _Writer:
             content: _Content = (member.status, member.detail, digest, None, None)
         else:
             try:
-                data = self._read(member.path)
+                data = self._read(member.path) if member.frame < 0 else self._decoded(member)
                 digest = hashlib.sha256(data).hexdigest()
                 width, height = header_size(data)
                 content, size = (status.OK, member.detail, digest, width, height), len(data)
@@ -229,6 +239,14 @@ class _Writer:
         except OSError as error:
             raise Unreadable(f"cannot be read: {error.strerror or type(error).__name__}") from error
         return room if held == size else room[:held]
+
+    def _decoded(self, member: Member) -> memoryview:
+        """A frame of a clip as PNG, in the room of the group's next picture."""
+        assert self._frames is not None
+        data = self._frames.picture(member.path, member.frame)
+        room = self._group.space(len(data)) or self._space_elsewhere(len(data))
+        room[:] = data
+        return room
 
     def _space_elsewhere(self, size: int) -> memoryview:
         """Room for a picture in a new row group."""

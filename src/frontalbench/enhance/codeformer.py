@@ -1,0 +1,60 @@
+"""CodeFormer, with its fidelity weight; what is done around the network is in :mod:`.restoration`."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+from frontalbench.catalogue.params import Params
+from frontalbench.enhance.restoration import Draw, Finish, Restore, second_step
+from frontalbench.runtime import sessions as runtime
+
+if TYPE_CHECKING:
+    from frontalbench.catalogue.cards import ModelCard
+    from frontalbench.detect.base import Detector
+    from frontalbench.networks.codeformer import CodeFormer
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
+    """The enhancement of a card of family ``codeformer``; its ``uses`` names one detector card.
+
+    Params: ``fidelity`` 0..1: the official ``w`` (0: the codebook's face alone, 1: nearest to what came in); ``mode`` full or detail; ``sigma`` in
+    pixels of the 512-pixel face (detail only); ``feather``: share of the face's side.
+    """
+    from frontalbench.catalogue import families
+    from frontalbench.weights import store
+
+    fidelity, finish = _params(card)
+    finder = card.the("detector")
+    network = load_network(store.fetch(card), threads=threads, device=device)
+    detector: Detector = families.load(finder, threads=threads, device=device)
+    return Restore(card.name, Draw(functools.partial(network, fidelity=fidelity), detector, device=device), finish)
+
+
+def finisher(card: ModelCard) -> Finish:
+    """The second step of a card alone, without weights: :meth:`Finish.finish` puts a face into the picture that :meth:`Draw.draw` drew of it."""
+    return _params(card)[1]
+
+
+def _params(card: ModelCard) -> tuple[float, Finish]:
+    params = Params(card)
+    fidelity, finish = params.number("fidelity", low=0.0, high=1.0), second_step(params)
+    params.finish()
+    return fidelity, finish
+
+
+def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str = "cpu") -> CodeFormer:
+    """The network filled from the official checkpoint (a mapping with ``params_ema``), every key used and none missing.
+
+    The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
+    """
+    import torch
+
+    from frontalbench.networks import checkpoints
+    from frontalbench.networks.codeformer import CodeFormer
+
+    torch.set_num_threads(max(1, threads))
+    network = checkpoints.unfilled(CodeFormer)
+    checkpoints.fill(network, checkpoints.load(path, inner="params_ema"), path)
+    return network.eval().requires_grad_(False).to(runtime.torch_device(device))
