@@ -53,11 +53,12 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
 
 
 def render_seen(
-    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None
+    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None, skin: RGB | None = None
 ) -> tuple[RGB, Float32]:
     """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
 
-    ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph.
+    ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph; ``skin``: the same crop,
+    where the face within the skirt takes its colours from another picture.
     Also how well the photograph shows what the picture shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
@@ -68,15 +69,17 @@ def render_seen(
     maps, quality, mirrored_quality = view.maps, view.quality, view.mirrored_quality
     seen_directly = filled_in(quality * (drawn.triangle >= 0), grid, side)
     share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
-    result = sampled(texture, filled_in(maps[..., :2], grid, side))
+    whole = slice(0, side), slice(0, side)
+    own = None if skin is None else np.clip(filled_in(within_skirt(head, canvas), grid, side), 0.0, 1.0)
+    result = _coloured(texture, skin, own, filled_in(maps[..., :2], grid, side), whole)
     if share is not None:
-        coarse, flipped = sampled(texture, maps[..., :2]), sampled(texture, maps[..., 6:8])
+        coarse, flipped = (sampled(texture if skin is None else skin, maps[..., first : first + 2]) for first in (0, 6))
         tone = tone_between(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
         # Only the part of the picture that shows something of the mirror image.
         rows, columns = (_span(share.max(axis=axis) > 0.0) for axis in (1, 0))
         part = (slice(grid * rows.start, min(side, grid * rows.stop)), slice(grid * columns.start, min(side, grid * columns.stop)))
         height, width = part[0].stop - part[0].start, part[1].stop - part[1].start
-        mirrored = sampled(texture, filled_in(maps[..., 6:8], grid, side)[part])
+        mirrored = _coloured(texture, skin, own, filled_in(maps[..., 6:8], grid, side)[part], part)
         blend = filled_in(np.dstack([tone, share]), grid, side)[part]
         mirrored = cv2.add(mirrored, np.ascontiguousarray(blend[..., :3]), dtype=cv2.CV_8U)
         much = np.ascontiguousarray(blend[..., 3])
@@ -88,6 +91,22 @@ def render_seen(
         result = np.asarray(cv2.blendLinear(result, plate.behind, 1.0 - weight, weight), dtype=np.uint8)
     holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
     return inpainted(result, holes, unit, grid), seen_directly
+
+
+def within_skirt(head: Head, canvas: Canvas) -> Float32:
+    """Where the result shows the face itself, on the maps' pixels: 1, passing to 0 over the first ring of the skirt."""
+    face = np.ones((len(head.shape), 1))
+    face[slice(*head.skirt)] = 0.0
+    return interpolate(canvas.drawn, head.triangles, face)[..., 0]
+
+
+def _coloured(texture: RGB, skin: RGB | None, own: Float32 | None, places: Float32, part: tuple[slice, slice]) -> RGB:
+    """Colours at ``places`` (H, W, 2), those of ``part`` of the result: of ``skin`` by the share ``own`` (side, side), else of ``texture``."""
+    colours = sampled(texture, places)
+    if skin is None or own is None:
+        return colours
+    share = np.ascontiguousarray(own[part])
+    return np.asarray(cv2.blendLinear(sampled(skin, places), colours, share, 1.0 - share), np.uint8).reshape(colours.shape)
 
 
 @dataclass(frozen=True)

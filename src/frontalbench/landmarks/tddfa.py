@@ -102,15 +102,24 @@ class DenseFitter:
         """Rotation (3, 3), head -> camera, of one pass; needs no basis. Raises ValueError when the fit is degenerate."""
         return rotation_of(self.parameters(image, roi_of_box(face.box)))
 
+    @property
+    def deviations(self) -> Float:
+        """(50,): standard deviation of each shape and expression coefficient among the faces that the network learned from."""
+        return self._std[12:]
+
     def fit(self, image: RGB, face: Face, rows: Int | None = None) -> DenseFit:
         """The dense face, or only its vertices ``rows``, in that order. Raises ValueError when the box or the fit is degenerate."""
+        return self.fitted(image, face, rows)[0]
+
+    def fitted(self, image: RGB, face: Face, rows: Int | None = None) -> tuple[DenseFit, Float]:
+        """(:meth:`fit`, its shape and expression coefficients (50,))."""
         roi = roi_of_box(face.box)
         parameters = self.parameters(image, roi)
         for _ in range(self.passes - 1):
             points = self._decode(parameters, roi, self.basis.keypoints).vertices
             roi = roi_of_points(points[:, :2])
             parameters = self.parameters(image, roi)
-        return self._decode(parameters, roi, rows)
+        return self._decode(parameters, roi, rows), parameters[12:]
 
     def _part(self, rows: Int | None) -> tuple[Float, Float32, Float32]:
         """Mean (N, 3), shape (3 N, 40) and expression (3 N, 10) of the vertices ``rows``, taken out once for the same array."""
