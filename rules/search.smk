@@ -57,3 +57,33 @@ rule slices:
     shell:
         SCRIPT
         + "slice_results.py results --grid {params.grid:q} --by {params.by:q} {params.index} --out {params.folder:q} > {log:q} 2>&1"
+
+
+# embeddings, pictures and quality of the whole grid -> sequences over time; only with `over_time: true`
+rule over_time:
+    input:
+        images=[
+            f"results/metadata/{dataset}/images.parquet" for dataset in PLAN.datasets
+        ],
+        pose=[f"results/metadata/{dataset}/pose.parquet" for dataset in PLAN.datasets],
+        similarity=[str(cell.similarity) for cell in PLAN.cells],
+        embeddings=PLAN.files.searched_embeddings(),
+        quality=PLAN.files.quality_tables(),
+        pictures=PLAN.selection().pictures(),
+    output:
+        expand(f"{OWN.over_time}/{{name}}.csv", name=PLAN.files.over_time_tables()),
+    log:
+        f"logs/over_time/{RUN}.log",
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=120,
+    params:
+        folder=lambda wildcards, output: Path(output[0]).parent,
+        grid=PLAN.selection().to_json(),
+        code=lambda wildcards: PLAN.reruns.summary_code("over_time.py"),
+    shell:
+        SCRIPT
+        + "over_time.py results --grid {params.grid:q} --out {params.folder:q} > {log:q} 2>&1"

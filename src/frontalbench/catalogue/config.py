@@ -71,6 +71,7 @@ class Config:
     statistics: Statistics
     search: Search
     slices: tuple[str, ...]
+    over_time: bool
     examples: int
 
 
@@ -114,6 +115,7 @@ def parse(data: Any, *, npm: bool, where: str = "config", layers: Sequence[Any] 
         statistics=Statistics(data["statistics"]["resamples"], data["statistics"]["seed"]),
         search=Search(data["search"]["draws"], data["search"]["enrolled"]),
         slices=tuple(_unique(data["slices"])),
+        over_time=data["over_time"],
         examples=data["examples"],
     )
 

@@ -28,6 +28,9 @@ def main() -> int:
     parser.add_argument("--cost", type=Path, metavar="DIR", help="folder of the cost tables, to be shown on the pages")
     parser.add_argument("--search", type=Path, metavar="DIR", help="folder of the tables of the search, for a page of their own")
     parser.add_argument("--slices", type=Path, metavar="DIR", help="folder of the tables of slices, for a page of their own")
+    parser.add_argument(
+        "--over-time", type=Path, metavar="DIR", help="folder of the tables of sequences over time, for a page of their own"
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--in", dest="files", nargs="+", default=[], metavar="FILE", help="tables of the run, for the probe browser (@FILE: one per line)"
@@ -53,6 +56,7 @@ def main() -> int:
         people=arguments.people,
         search=asked.read(arguments.search, asked.SEARCH) if arguments.search else {},
         slices=asked.read(arguments.slices, asked.SLICES) if arguments.slices else {},
+        over_time=asked.read(arguments.over_time, asked.OVER_TIME) if arguments.over_time else {},
     )
     written = site.build()
     print(f"{len(written)} files in {arguments.out}; open {arguments.out / 'index.html'}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from frontalbench import tables
-from frontalbench.compare import groups
+from frontalbench.compare.rows import read_rows
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.inputs import Inputs
@@ -403,7 +403,7 @@ class Workshop:
         }
         if ORIGINAL not in judged:
             raise BadInput("turn curve: the similarity table of variant 'original' is needed too")
-        rows = {name: groups.read_rows(path) for name, path in judged.items()}
+        rows = {name: read_rows(path) for name, path in judged.items()}
         curves = {
             name: series.turn_curve(rows[ORIGINAL], {share: rows[one] for share, one in shares.items()}, self.edges)
             for name, shares in series.turn_shares(judged).items()

@@ -119,20 +119,30 @@ class Files:
         """Names of the tables in results/slices/RUN."""
         return list(asked.SLICES)
 
+    def over_time_tables(self) -> list[str]:
+        """Names of the tables in results/over_time/RUN."""
+        return list(asked.OVER_TIME)
+
     def searched_embeddings(self) -> list[str]:
         """The embeddings of every variant with pixels of its own, by every judge."""
         judges = [(detector, backbone) for detector in self._config.detectors for backbone in self._config.backbones]
         return [path for d in self._shards for v in self._variants for judge in judges for path in self.embeddings(d, v, *judge)]
 
     def asked_tables(self) -> list[str]:
-        """Tables that are made only where the configuration asks for them: search and slices."""
+        """Tables that are made only where the configuration asks for them: search, slices, sequences over time."""
         search = [f"{self._places.search}/{name}.csv" for name in self.search_tables()] if self._config.search.draws else []
-        return search + ([f"{self._places.slices}/{name}.csv" for name in self.slice_tables()] if self._config.slices else [])
+        slices = [f"{self._places.slices}/{name}.csv" for name in self.slice_tables()] if self._config.slices else []
+        return (
+            search
+            + slices
+            + ([f"{self._places.over_time}/{name}.csv" for name in self.over_time_tables()] if self._config.over_time else [])
+        )
 
     def asked_folders(self) -> list[str]:
         """Their folders, as options of the script that shows them."""
         search = [f"--search {self._places.search}"] if self._config.search.draws else []
-        return search + ([f"--slices {self._places.slices}"] if self._config.slices else [])
+        slices = [f"--slices {self._places.slices}"] if self._config.slices else []
+        return search + slices + ([f"--over-time {self._places.over_time}"] if self._config.over_time else [])
 
     def examples(self) -> list[str]:
         """Folders of pictures for people."""

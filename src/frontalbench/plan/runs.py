@@ -106,6 +106,10 @@ class Places:
         return f"results/slices/{self.run}"
 
     @property
+    def over_time(self) -> str:
+        return f"results/over_time/{self.run}"
+
+    @property
     def references(self) -> str:
         return f"results/GT/{self.run}"
 

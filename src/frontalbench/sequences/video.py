@@ -200,7 +200,10 @@ class Writer:
 
     def __enter__(self) -> Writer:
         av = _av()
-        self._container = av.open(str(self._replacing.__enter__()), mode="w", format=WRITTEN[self._path.suffix.lower()][0])
+        # Without it the container holds a number drawn by chance, and the same frames give other bytes each time.
+        repeatable = {"fflags": "+bitexact"}
+        name = WRITTEN[self._path.suffix.lower()][0]
+        self._container = av.open(str(self._replacing.__enter__()), mode="w", format=name, container_options=repeatable)
         return self
 
     def add(self, image: RGB, seconds: float) -> None:

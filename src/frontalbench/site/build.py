@@ -27,7 +27,7 @@ from frontalbench.figures import palette
 from frontalbench.figures.inputs import Inputs
 from frontalbench.files import folderswap
 from frontalbench.plan.variant import ORIGINAL
-from frontalbench.site import browser, charts, faces
+from frontalbench.site import browser, charts, faces, moving
 from frontalbench.site.filters import environment, is_control, slug
 from frontalbench.site.labels import labelled
 from frontalbench.site.master import Master, Row, ranking, verdict
@@ -51,6 +51,10 @@ NOTICES = {
     "own": "Your own pictures: show this page only to people whom everybody on it has agreed to be seen by.",
 }
 GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
+SEQUENCES = 3
+"""Sequences of a dataset that are shown frame by frame."""
+IN_A_STRIP = 6
+"""Variants below the photographs of a strip."""
 PANELS = 9
 """Frontalizers whose gain by yaw the first page shows; the others have their own pages."""
 CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
@@ -59,8 +63,8 @@ CURVE_STEP = float(YAW_GRID[1] - YAW_GRID[0])
 @dataclass
 class Site:
     """What the pages are made of. ``inputs``: per dataset, for the probe browser; ``figures``: ``results/figures/RUN``; ``costs``: the tables of
-    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`); ``search``, ``slices``: those of ``results/search/RUN`` and
-    ``results/slices/RUN`` (:mod:`frontalbench.tabulate.asked`), which have a page where they are given."""
+    ``results/cost/RUN`` by name (:mod:`frontalbench.tabulate.cost`); ``search``, ``slices``, ``over_time``: those of
+    ``results/search/RUN`` and so on (:mod:`frontalbench.tabulate.asked`), which have a page where they are given."""
 
     master: Master
     out: Path
@@ -70,6 +74,7 @@ class Site:
     people: int = 12
     search: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     slices: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    over_time: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     _written: list[str] = field(default_factory=list, init=False)
     _browsers: list[str] = field(default_factory=list, init=False)
     _folder: Path = field(default=Path(), init=False)
@@ -117,6 +122,8 @@ class Site:
             self._page("search.html", "search.html", title="Search, line-ups, thresholds", blocks=self._searched())
         if self.slices:
             self._page("slices.html", "slices.html", title="Slices", blocks=self._sliced())
+        if self.over_time:
+            self._page("sequences.html", "sequences.html", title="Sequences over time", blocks=self._over_time())
         self._numbers()
 
     # Pages ------------------------------------------------------------------------------------------------------------
@@ -265,7 +272,8 @@ class Site:
     def _more(self) -> list[tuple[str, str]]:
         """(page, its words) of the pages that not every site has."""
         search = [("search.html", "Search")] if self.search else []
-        return search + ([("slices.html", "Slices")] if self.slices else [])
+        slices = [("slices.html", "Slices")] if self.slices else []
+        return search + slices + ([("sequences.html", "Sequences")] if self.over_time else [])
 
     def _searched(self) -> list[dict[str, Any]]:
         """Of every dataset and judge: the tables of the search, and the DET curve of every variant with that of the photographs behind it."""
@@ -310,6 +318,64 @@ class Site:
             notice, credit = self._notice(dataset), self._credit(dataset)
             blocks.append({"dataset": dataset, "judge": judge, "notice": notice, "credit": credit, "parts": parts})
         return blocks
+
+    def _over_time(self) -> list[dict[str, Any]]:
+        """Of every dataset and judge: the measures of every variant, and the first sequences with strip, curve and clips."""
+        blocks = []
+        for dataset, judge in _judged(self.over_time["over_time"]):
+            mine = {name: [row for row in rows if _of(row) == (dataset, judge)] for name, rows in self.over_time.items()}
+            variants = list(dict.fromkeys(row["variant"] for row in mine["over_time"]))
+            of = {(row["variant"], row["measure"]): row for row in mine["over_time"]}
+            measures = list(dict.fromkeys(row["measure"] for row in mine["over_time"]))
+            first = mine["over_time"][0]
+            chosen = list(dict.fromkeys((row["subject"], row["sequence"]) for row in mine["sequences"]))[:SEQUENCES]
+            blocks.append(
+                {
+                    "dataset": dataset,
+                    "judge": judge,
+                    "notice": self._notice(dataset),
+                    "credit": self._credit(dataset),
+                    "rows": [{"variant": v, **{m: of[v, m] for m in measures}} for v in variants],
+                    "people": int(first["n_subjects"]),
+                    "sequences": int(first["n_sequences"]),
+                    "note": first["note"],
+                    "shown": [self._sequence(dataset, key, variants, mine["frames"]) for key in chosen],
+                }
+            )
+        return blocks
+
+    def _sequence(self, dataset: str, key: tuple[str, str], variants: Sequence[str], rows: Sequence[Row]) -> dict[str, Any]:
+        mine = [row for row in rows if (row["subject"], row["sequence"]) == key]
+        frames = [row["image"] for row in mine if row["variant"] == variants[0]]
+        series = {
+            variant: charts.Series(
+                variant,
+                [
+                    charts.Point(row["number"], row["similarity"])
+                    for row in mine
+                    if row["variant"] == variant and row["similarity"] is not None
+                ],
+                band=True,
+                gap=1.0,
+            )
+            for variant in variants
+        }
+        chart = charts.lines(
+            [one for name, one in series.items() if name != ORIGINAL],
+            title=f"Similarity to the references over the frames of {key[1]}, with that of the photographs",
+            x_label="frame",
+            y_label="similarity to GT",
+            zero=False,
+            behind=series.get(ORIGINAL),
+        )
+        shown = [variant for variant in variants if variant != ORIGINAL][:IN_A_STRIP]
+        folder = f"sequences/{slug(dataset)}"
+        strip: moving.Shown | None = None
+        if dataset in self.inputs:
+            strip = moving.show(self.inputs[dataset], frames, shown, self._folder, folder)
+            files = {file for row in strip.rows for file in (*row.files, row.clip)} - {""}
+            self._written += sorted(files - set(self._written))
+        return {"subject": key[0], "sequence": key[1], "frames": len(frames), "chart": chart, "strip": strip or moving.Shown((), ())}
 
     def _numbers(self) -> None:
         rows = [r for r in self.master.rows("master") if r["yaw_axis"] == "all"]

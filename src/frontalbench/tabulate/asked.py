@@ -12,7 +12,22 @@ from frontalbench.errors import BadInput
 
 SEARCH = ("open_set", "lineup", "thresholds", "det")
 SLICES = ("slices", "slice_pairs")
-WORDS = ("dataset", "variant", "detector", "backbone", "by", "measure", "slice", "other", "note", "supported")
+OVER_TIME = ("over_time", "sequences", "frames")
+WORDS = (
+    "dataset",
+    "variant",
+    "detector",
+    "backbone",
+    "by",
+    "measure",
+    "slice",
+    "other",
+    "note",
+    "supported",
+    "subject",
+    "sequence",
+    "image",
+)
 """Columns of text; all others are numbers."""
 
 
@@ -28,7 +43,7 @@ def read(folder: Path, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
             with path.open(encoding="utf-8", newline="") as handle:
                 found[name] = [{key: _value(path, key, text) for key, text in row.items()} for row in csv.DictReader(handle)]
         except FileNotFoundError:
-            raise BadInput(f"{path}: not there; run the workflow with search or slices in its configuration") from None
+            raise BadInput(f"{path}: not there; run the workflow with search, slices or over_time in its configuration") from None
         except (UnicodeDecodeError, csv.Error) as error:
             raise BadInput(f"{path}: no CSV file of Frontalbench ({error})") from None
     return found

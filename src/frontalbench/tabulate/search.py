@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import gates, groups, jackknife, lineup, open_set, stats, templates, thresholds
+from frontalbench.compare import gates, jackknife, lineup, open_set, stats, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.recipes import recipe_of
+from frontalbench.compare.rows import read_rows
 from frontalbench.compare.shards import read_all, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
@@ -97,8 +98,8 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
     base = next((cell for cell in cells if cell.variant == ORIGINAL), None)
     if base is None:
         raise BadInput(f"{cells[0].similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
-    meta = _metadata(results, base)
-    originals = read_all(_shards(results, base, ORIGINAL))
+    meta = metadata_of(results, base)
+    originals = read_all(shards_of(results, base, ORIGINAL))
     gallery, places = reference_gallery(meta, originals)
     if not len(gallery):
         found.notes.append(f"{base.dataset}, {base.detector} + {base.backbone}: left out; no reference has an embedding")
@@ -115,7 +116,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         if named.recipe in NOT_SEARCHED:
             found.notes.append(f"{cell.dataset}/{cell.variant}: left out; {named.recipe} is no single embedding of a picture")
             continue
-        given = originals if named.is_original else read_all(_shards(results, cell, named.base))
+        given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
         recipe = recipe_of(meta, named, shards, originals, gallery, own=given, gate=_decided(cell) if named.recipe == LEARNED else None)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
@@ -143,10 +144,10 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         found.det += [{**head, **row} for row in curve]
 
 
-def _metadata(results: Path, base: Cell) -> Metadata:
-    """Who is who, and in which role: as the finished cell of the originals says it."""
+def metadata_of(results: Path, base: Cell) -> Metadata:
+    """Who is who, and in which role: as the finished cell of the originals says it. Raises :class:`BadInput` where its files are not there."""
     folder = results / "metadata" / base.dataset
-    rows = groups.read_rows(base.similarity)
+    rows = read_rows(base.similarity)
     images = folder / "images.parquet"
     if not images.is_file():
         raise BadInput(f"{images}: not there; a run of this version writes it (snakemake results)")
@@ -160,12 +161,13 @@ def _metadata(results: Path, base: Cell) -> Metadata:
 
 def _decided(cell: Cell) -> gates.Gate:
     """What a learned gate decided when its cell was compared."""
-    detail = groups.read_rows(cell.similarity).detail
+    detail = read_rows(cell.similarity).detail
     turned, _ = gates.decided([str(words) for words in detail])
     return gates.Gate(turned, detail)
 
 
-def _shards(results: Path, cell: Cell, variant: str) -> list[Path]:
+def shards_of(results: Path, cell: Cell, variant: str) -> list[Path]:
+    """The embeddings of ``variant`` by the judge of ``cell``. Raises :class:`BadInput` where there are none."""
     folder = results / "embeddings" / cell.dataset / variant / cell.detector / cell.backbone
     found = sorted(folder.glob("*.parquet"))
     if not found:
@@ -212,7 +214,7 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
     genuine, impostors = pair_scores.from_table(tables.read(cell.scores, pair_scores.SCORES))
     if not len(genuine.scores) or not impostors.n:
         return [], []
-    names = np.unique(groups.read_rows(cell.similarity).subject.astype(np.str_))
+    names = np.unique(read_rows(cell.similarity).subject.astype(np.str_))
     subject = np.searchsorted(names, genuine.subject.astype(np.str_)).astype(np.int64)
     targets = [*stats.FMR_TARGETS, *DET_GRID]
     points = [stats.operating_point(impostors, target) for target in targets]
