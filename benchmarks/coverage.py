@@ -31,7 +31,7 @@ import pyarrow as pa
 
 from frontalbench import tables
 from frontalbench.compare import curves, groups, jackknife, stats
-from frontalbench.compare.groups import YawBins
+from frontalbench.compare.rows import YawBins
 from frontalbench.compare.scores import MASKED, ImpostorSink
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import Facts, Settings, cell_of

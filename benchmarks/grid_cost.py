@@ -109,6 +109,9 @@ def ours(*names: str) -> Any:
 
 def work(name: str) -> None:
     """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds a picture."""
+    import cv2
+
+    cv2.setNumThreads(1)  # as a job does
     step, pictures = made(name)
     step()
     for _ in sys.stdin:
@@ -134,7 +137,7 @@ def made(name: str) -> tuple[Callable[[], Any], int]:
         # This side looks at a face once more, small and upside down.
         sizes = (640, 96) if hasattr(module, "ready") else (640,)
         inputs = [torch.rand(1, 3, side, side) for side in sizes]
-        return (lambda: [(large if x.shape[-1] > 256 else network)(x) for x in inputs]), 1
+        return (lambda: [large(x) for x in inputs]), 1
     if name == "gfpgan":
         module = ours("networks.gfpgan", "enhance.gfpgan_network")
         network = filled(next(getattr(module, each) for each in ("Gfpgan", "GFPGAN") if hasattr(module, each))())

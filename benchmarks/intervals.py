@@ -11,6 +11,8 @@ import os
 import sys
 import time
 
+from frontalbench.compare.rows import Rows, YawBins
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -32,16 +34,16 @@ def main() -> int:
     words = {"image_id": np.array([f"{i:06d}" for i in range(n)], dtype=object), "identity": subject, "subject": subject, "role": role}
     yaw = rng.uniform(-75, 75, n)
 
-    def rows(seed: int) -> groups.Rows:
+    def rows(seed: int) -> Rows:
         draw = np.random.default_rng(seed)
         status = np.where(draw.random(n) < 0.02, "no_face", "ok").astype(object)
         value = {name: draw.normal(0.4, 0.1, n) for name in ("genuine", "impostor", "to_original", "within")}
         fixed = {name: np.full(n, 100.0) for name in ("n_references", "n_impostors", "n_within")}
         empty = np.full(n, "", dtype=object)
         moves = draw.normal(0.0, 1e-3, (n, arguments.people)).astype(np.float16)
-        return groups.Rows(**words, status=status, detail=empty, yaw_source=empty, numbers={**value, **fixed, "yaw": yaw}, moves=moves)
+        return Rows(**words, status=status, detail=empty, yaw_source=empty, numbers={**value, **fixed, "yaw": yaw}, moves=moves)
 
-    original, bins = rows(-1 % 2**32), groups.YawBins()
+    original, bins = rows(-1 % 2**32), YawBins()
     start = time.process_time()
     made = 0
     for cell in range(arguments.cells):

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from tests.unit import peoplekit
 
 from frontalbench.compare import groups, stats
+from frontalbench.compare.rows import YawBins
 from frontalbench.tabulate import Facts, judges, master, paper
 from frontalbench.tabulate.dataset import Dataset
 
@@ -107,7 +108,7 @@ def sizes(people: int, runs: int) -> dict[str, float]:
         for name, gain in (("impostor gain", other), ("identity gain", net - other)):
             p = stats.sign_flip_p(stats.subject_means(gain[probe], subject[probe]))
             found.setdefault(f"{name}, sign flips alone", []).append(p < 0.05)
-        for row in groups.summarize_cell(turned, base, is_original=False, bins=groups.YawBins()):
+        for row in groups.summarize_cell(turned, base, is_original=False, bins=YawBins()):
             if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
                 found.setdefault(f"{row['group']}, p_value", []).append(row["p_value"] < 0.05)
                 if np.isfinite(row["ci_low"]):

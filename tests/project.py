@@ -133,3 +133,13 @@ def write_card(project: Project, name: str, root: Path, **more: Any) -> None:
     card = yaml.safe_load((project.folder / "config" / "datasets" / "folder.yaml").read_text())
     card.update({"name": name, "root": str(root), "shards": 2, **more})
     (project.folder / "config" / "datasets" / f"{name}.yaml").write_text(yaml.safe_dump(card))
+
+
+def usages(folder: Path, *commands: str) -> list[str]:
+    """What ``frontalbench COMMAND --help`` prints for each command, all in one process, as most of a start is loading the libraries."""
+    code = (
+        "import sys\nfrom frontalbench.console.main import main\nfor name in sys.argv[1:]:\n"
+        "    try:\n        main([name, '--help'])\n    except SystemExit as end:\n        assert not end.code\n    print('\\0', end='')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *commands], capture_output=True, text=True, cwd=folder, check=True)
+    return done.stdout.split("\0")[: len(commands)]

@@ -14,7 +14,7 @@ from frontalbench import images  # noqa: E402
 from frontalbench.errors import WeightsMissing  # noqa: E402
 from frontalbench.synth import people, turning_pack  # noqa: E402
 from frontalbench.synth.turned_files import read_people, write_people  # noqa: E402
-from frontalbench.synth.turning import Settings, angles  # noqa: E402
+from frontalbench.synth.turning import TurningSettings, angles  # noqa: E402
 
 
 @pytest.mark.weights
@@ -31,7 +31,7 @@ def test_a_few_moves_bring_the_person_nearer(
         generator = TorchGenerator()
     except WeightsMissing as error:
         pytest.skip(str(error))
-    turner, given = turning_pack.read(pack, Settings(steps=3, search=1))
+    turner, given = turning_pack.read(pack, TurningSettings(steps=3, search=1))
     noise = torch.from_numpy(people.noise(7, 3))[None]
     with torch.no_grad():
         style = generator.styles(noise)

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from frontalbench import tables
-from frontalbench.compare.groups import _NUMBERS, Rows, read_rows
+from frontalbench.compare.rows import _NUMBERS, Rows, read_rows
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import Cell, Facts, Settings, cell_of
 from frontalbench.tabulate.dataset import Dataset

@@ -64,7 +64,11 @@ def test_every_adapter_is_tried_and_every_one_has_a_card() -> None:
     assert {path.name for path in ADAPTERS.iterdir()} == named["frontalizer"] | named["enhancement"]
 
 
-@pytest.mark.parametrize("name", NAMES)
+QUICK = ("goae", "headgan_official")
+"""One of those that turn all pictures at once and one that is started for each: enough after every change."""
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES])
 def test_a_stand_in_that_knows_only_the_official_flags_is_driven_to_the_end(tmp_path: Path, name: str) -> None:
     outcomes = turned(tmp_path, name, "ok", pictures=2)
     assert words(outcomes) == [status.OK] * 2, outcomes

@@ -86,32 +86,46 @@ def test_every_backbone_of_today_says_where_its_file_is_and_whose_terms_hold(nam
     assert card.data["licence"]["weights"] and card.params["dimension"] == 512
 
 
-@pytest.mark.parametrize("before", ["net.", "model.", ""])
-def test_a_checkpoint_of_adaface_is_read_whoever_saved_it(tmp_path: Path, before: str, crops: np.ndarray[Any, Any]) -> None:
+@pytest.fixture(scope="module")
+def adaface(crops: np.ndarray[Any, Any]) -> tuple[IrResNet, np.ndarray[Any, Any]]:
+    """A network and what it makes of the crops."""
     network = drawn(IrResNet(18, dimension=8))
+    with torch.inference_mode():
+        return network, network(torch.from_numpy(((crops - np.float32(127.5)) / 127.5).transpose(0, 3, 1, 2).copy())).numpy()
+
+
+@pytest.fixture(scope="module")
+def magface(crops: np.ndarray[Any, Any]) -> tuple[IrResNet, np.ndarray[Any, Any]]:
+    network = drawn(IrResNet(18, dimension=8, epsilon=2e-5, insightface=True))
+    with torch.inference_mode():
+        return network, network(torch.from_numpy((crops[..., ::-1] / np.float32(255)).transpose(0, 3, 1, 2).copy())).numpy()
+
+
+@pytest.mark.parametrize("before", ["net.", "model.", ""])
+def test_a_checkpoint_of_adaface_is_read_whoever_saved_it(
+    tmp_path: Path, before: str, crops: np.ndarray[Any, Any], adaface: tuple[IrResNet, np.ndarray[Any, Any]]
+) -> None:
+    network, wanted = adaface
     state = {f"{before}{key}": value for key, value in network.state_dict().items()} | (
         {"head.kernel": torch.ones(2)} if before == "model." else {}
     )
     torch.save({"state_dict": state, "epoch": 3} if before == "model." else state, tmp_path / "a.pt")
     backbone = load_backbone(card_of("adaface_ir18", tmp_path / "a.pt", {"dimension": 8, "depth": 18}))
-    with torch.inference_mode():
-        wanted = network(torch.from_numpy(((crops - np.float32(127.5)) / 127.5).transpose(0, 3, 1, 2).copy())).numpy()
-    np.testing.assert_allclose(backbone.embed(crops), wanted, rtol=2e-4, atol=2e-4 * abs(wanted).max())
-    np.testing.assert_allclose(backbone.embed(crops)[1:2], backbone.embed(crops[1:2]), rtol=1e-5, atol=1e-5 * abs(wanted).max())
+    found = backbone.embed(crops)
+    np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-4 * abs(wanted).max())
+    np.testing.assert_allclose(found[1:2], backbone.embed(crops[1:2]), rtol=1e-5, atol=1e-5 * abs(wanted).max())
     assert backbone.embed(crops[:0]).shape == (0, 8)
 
 
 @pytest.mark.parametrize("before", ["features.module.", "module.features.", ""])
 def test_a_checkpoint_under_insightface_s_names_is_read_and_its_classifier_left_out(
-    tmp_path: Path, before: str, crops: np.ndarray[Any, Any]
+    tmp_path: Path, before: str, crops: np.ndarray[Any, Any], magface: tuple[IrResNet, np.ndarray[Any, Any]]
 ) -> None:
-    network = drawn(IrResNet(18, dimension=8, epsilon=2e-5, insightface=True))
+    network, wanted = magface
     state = {f"{before}{key}": value for key, value in insightface_names(network).items()}
     torch.save({"state_dict": state | {"fc.loss" if before else "weight": torch.ones(9, 8)}}, tmp_path / "m.pth")
     params = {"dimension": 8, "depth": 18, "epsilon": 2e-5, "mean": 0, "std": 255, "colour": "bgr"}
     backbone = load_backbone(card_of("magface", tmp_path / "m.pth", params))
-    with torch.inference_mode():
-        wanted = network(torch.from_numpy((crops[..., ::-1] / np.float32(255)).transpose(0, 3, 1, 2).copy())).numpy()
     np.testing.assert_allclose(backbone.embed(crops), wanted, rtol=2e-4, atol=2e-4 * abs(wanted).max())
 
 

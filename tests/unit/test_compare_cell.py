@@ -234,6 +234,7 @@ def test_constant_embeddings_do_not_identify_anyone(tmp_path: Path) -> None:
 def test_fusion_of_embeddings_and_of_scores(tmp_path: Path) -> None:
     world = World(tmp_path, crowd())
     world.failed["turned.none"] = {"s01_p1": "no_face"}
+    world.failed["original"] = {"s04_p0": "no_face"}
     plain = {r["image_id"]: r for r in world.cell("turned.none").similarity.to_pylist()}
     original = {r["image_id"]: r for r in world.cell("original").similarity.to_pylist()}
     mean = {r["image_id"]: r for r in world.cell("fuse_mean:turned.none").similarity.to_pylist()}
@@ -250,6 +251,9 @@ def test_fusion_of_embeddings_and_of_scores(tmp_path: Path) -> None:
     for table in (mean, score, best):  # a fusion falls back on what there is, and says so
         assert table["s01_p1"]["status"] == "ok" and table["s01_p1"]["detail"].startswith("original alone")
         assert table["s01_p1"]["genuine"] == pytest.approx(original["s01_p1"]["genuine"], abs=1e-6)
+        assert table["s04_p0"]["status"] == "ok" and table["s04_p0"]["detail"].startswith("frontal alone")
+        assert table["s04_p0"]["genuine"] == pytest.approx(plain["s04_p0"]["genuine"], abs=1e-6)
+        assert table[name]["detail"] == ""
     light = {r["image_id"]: r for r in world.cell("fuse_mean@0.001:turned.none").similarity.to_pylist()}
     assert light[name]["genuine"] == pytest.approx(original[name]["genuine"], abs=2e-3)
 
@@ -284,9 +288,11 @@ def test_mean_shift_moves_the_mean_and_nothing_else(tmp_path: Path) -> None:
     world = World(tmp_path, crowd(30, 2, 6), seed=5)
     centre = unit(np.ones(D))
     world.turned = {name: unit(vector + 0.5 * centre) for name, vector in world.original.items()}  # everybody towards one face
+    # A probe that lacks one of the two takes no part in the mean.
+    world.failed["original"], world.failed["turned.none"] = {"s05_p0": "no_face"}, {"s06_p1": "no_face"}
     control = {r["image_id"]: r for r in world.cell("control_meanshift:turned.none").similarity.to_pylist()}
     name = "s03_p2"
-    probes = [r["image_id"] for r in world.rows if r["role"] == "probe"]
+    probes = [r["image_id"] for r in world.rows if r["role"] == "probe" and r["image_id"] not in ("s05_p0", "s06_p1")]
     shift = np.mean([world.turned[p] for p in probes], axis=0) - np.mean([world.original[p] for p in probes], axis=0)
     moved = unit(world.original[name] + shift)
     assert control[name]["genuine"] == pytest.approx(np.mean([moved @ world.original[f"s03_r{i}"] for i in range(2)]), abs=1e-6)
@@ -359,6 +365,7 @@ def test_command_line_writes_both_tables_and_one_line_errors(tmp_path: Path) -> 
 
 def test_roles_left_to_the_pose_are_decided_from_it(tmp_path: Path) -> None:
     rows = [image(f"s{s}_{i}", f"s{s}", "auto") for s in range(3) for i in range(4)]
+    rows[-1]["role"] = "probe"  # of one the dataset itself says it
     pose = [
         {
             "image_id": r["image_id"],
@@ -424,6 +431,23 @@ def test_every_table_of_embeddings_is_read_once(tmp_path: Path, monkeypatch: pyt
     assert sorted(path for path in asked if "emb_" in path) == sorted(
         str(tmp_path / f"emb_{folder}" / f"{shard}.parquet") for folder in folders for shard in ("0000", "0001")
     )
+
+
+def test_originals_may_lie_in_other_shards_than_the_variant_and_lack_images(tmp_path: Path) -> None:
+    world = World(tmp_path, crowd(5))
+    wanted = world.cell("fuse_mean:turned.none").similarity
+    first, second = world.embeddings("original")
+    one = tmp_path / "one.parquet"
+    tables.write(one, pa.concat_tables([tables.read(first), tables.read(second)]))
+    variant = world.embeddings("turned.none")
+    assert compare_cell(world.images(), variant, [one], variant="fuse_mean:turned.none").similarity.equals(wanted)
+    assert compare_cell(world.images(), variant, [second, first], variant="fuse_mean:turned.none").similarity.equals(wanted)
+    # Where a photograph has no embedding in the other shards either, its fusion is the frontal alone.
+    world.failed["original"] = {"s02_p1": "no_face"}
+    whole = {r["image_id"]: r for r in world.cell("fuse_mean:turned.none").similarity.to_pylist()}
+    paths = world.embeddings("original")[::-1]
+    apart = compare_cell(world.images(), variant, paths, variant="fuse_mean:turned.none").similarity.to_pylist()
+    assert {r["image_id"]: r for r in apart} == whole and whole["s02_p1"]["detail"].startswith("frontal alone")
 
 
 def test_embeddings_of_two_backbones_and_an_image_given_twice_are_refused_by_name(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from frontalbench import tables
 from frontalbench.compare import groups, stats
-from frontalbench.compare.groups import Rows, YawBins, read_rows, summarize_cell
+from frontalbench.compare.groups import summarize_cell
+from frontalbench.compare.rows import Rows, YawBins, read_rows
 
 from .test_compare_cell import World, crowd, unit
 

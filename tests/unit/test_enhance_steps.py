@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +21,7 @@ from frontalbench.errors import BadConfig, BadInput, WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.plan.steps import Steps
 from frontalbench.plan.variant import parse
+from frontalbench.stages import overlap
 from frontalbench.stages.enhance import draw_shard, enhance_shard, finish_shard
 from frontalbench.tabulate.cost import Made, cost_row
 
@@ -115,6 +118,34 @@ def test_a_network_without_weights_gives_rows_that_say_so_in_both_tables(picture
         pictures, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full")
     )
     assert counts == {status.WEIGHTS_MISSING: 3, status.NO_FACE: 1}
+
+
+@pytest.mark.parametrize("step", ["enhance", "draw"])
+def test_decoding_and_packing_beside_a_gpu_give_the_same_rows(step: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The device stays the CPU; the helpers that a GPU would have are given by hand."""
+    finish, packers = finisher(cards.find("enhancement", "gfpgan_full")), set()
+
+    def packing(picture: RGB) -> bytes:
+        packers.add(threading.current_thread().name.partition("_")[0])
+        return encode(picture)
+
+    def made(name: str) -> list[dict[str, object]]:
+        out, draw = pictures.parent / f"{name}.parquet", Draw(Network(), Eyes())
+        if step == "enhance":
+            enhance_shard(pictures, out, "gfpgan_full", "", lambda: Restore("gfpgan_full", draw, finish))
+            rows = tables.read(out, tables.FRONTALS).to_pylist()
+        else:
+            draw_shard(pictures, out, "gfpgan_full", "", lambda: draw)
+            rows = tables.read(out, tables.DRAWN).to_pylist()
+        return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+    encode = images.encode_png
+    monkeypatch.setattr(images, "encode_png", packing)
+    plain = made("plain")
+    assert packers == {"MainThread"}
+    monkeypatch.setattr(overlap, "helpers", lambda device: ThreadPoolExecutor(2, thread_name_prefix="picture"))
+    assert made("beside") == plain
+    assert packers == {"MainThread", "picture"}
 
 
 def test_the_seconds_of_a_chain_are_those_of_all_its_steps(pictures: Path) -> None:

@@ -19,7 +19,9 @@ from packaging.utils import canonicalize_name
 
 import frontalbench
 
-ENVIRONMENTS = sorted((Path(__file__).parents[2] / "envs").glob("*.yaml"))
+FOREIGN = {"gfpgan": "gfpgan_package"}
+"""Environments of foreign packages -> the adapter whose pins they take."""
+ENVIRONMENTS = sorted(path for path in (Path(__file__).parents[2] / "envs").glob("*.yaml") if path.stem not in FOREIGN)
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +102,21 @@ def test_environments_take_python_and_packages_from_the_project(
             requirement = Requirement(line)
             assert not requirement.specifier, f"{path.name}: the version of {requirement.name} belongs into constraints.txt"
             assert canonicalize_name(requirement.name) in pins
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_foreign_package_s_environment_takes_python_and_packages_from_its_adapter(name: str, project_root: Path) -> None:
+    path, adapter = project_root / "envs" / f"{name}.yaml", project_root / "adapters" / FOREIGN[name]
+    content = yaml.safe_load(path.read_text())
+    assert content["channels"][-1] == "nodefaults"
+    pins = (adapter / "requirements.txt").read_text()
+    said = re.search(r"^# python: (\S+)$", pins, re.M)
+    assert said and f"python ={said[1]}" in content["dependencies"]
+    [line] = next(item["pip"] for item in content["dependencies"] if isinstance(item, dict))
+    assert (path.parent / line.removeprefix("-r ")).resolve() == adapter / "requirements.txt"
+    packages = [Requirement(each) for each in pins.splitlines() if each and not each.startswith("#")]
+    assert all(re.fullmatch(r"==[\w.]+", str(one.specifier)) for one in packages), "every package is pinned"
+    assert {"gfpgan", "basicsr", "torch", "torchvision"} <= {one.name for one in packages}
 
 
 def test_every_rule_names_an_environment_that_is_there(project_root: Path) -> None:

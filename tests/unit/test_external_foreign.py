@@ -126,6 +126,7 @@ def test_an_asset_with_a_sum_is_checked(tmp_path: Path) -> None:
         foreign.assets(external.read(one))
 
 
+@pytest.mark.slow
 def test_a_virtual_environment_is_made_once_and_runs_the_adapter(tmp_path: Path) -> None:
     adapter(tmp_path, COPY)
     one = card(tmp_path)
@@ -137,6 +138,7 @@ def test_a_virtual_environment_is_made_once_and_runs_the_adapter(tmp_path: Path)
     assert load(one).frontalize([view()])[0].status == status.OK
 
 
+@pytest.mark.slow
 def test_a_requirement_that_does_not_exist_costs_its_own_card_alone(tmp_path: Path) -> None:
     (adapter(tmp_path, COPY) / "requirements.txt").write_text("./no_such_folder\n")
     made = foreign.prepare(card(tmp_path))

@@ -112,6 +112,32 @@ def test_no_text_lies_on_another_in_any_figure(workshop: dataset.Workshop) -> No
         assert _overlaps(figure) == [], request
 
 
+def test_an_enhancement_s_strip_says_what_it_changed_under_every_judge(workshop: dataset.Workshop) -> None:
+    judges = workshop.inputs.judges
+    shown = [text for text, *_ in _boxes(workshop.draw(dataset.Request("before_after", "tddfa.sharp", judges[0])))]
+    change = made.NET["tddfa.sharp"] - made.NET["tddfa.none"]
+    said = f"{change:+.3f}".replace("-", "\N{MINUS SIGN}")
+    assert all(any(said in line and all(part in line for part in judge) for line in shown) for judge in judges)
+    assert any("1 lost" in line for line in shown), "the probe that failed is counted"
+    assert {"Angled", "Before", "After", "GT"} <= set(shown)
+
+
+def test_only_what_was_enhanced_beside_its_plain_frontals_has_such_a_strip() -> None:
+    judges = [("scrfd_500m", "sface")]
+
+    def strips(*variants: str) -> list[str]:
+        return [one.variant for one in dataset.requests(variants, judges) if one.name == "before_after"]
+
+    assert strips("tddfa.none", "tddfa.sharp", "tddfa.sharp+omit_bg", "fuse_mean:tddfa.sharp") == ["tddfa.sharp", "tddfa.sharp+omit_bg"]
+    assert strips("tddfa.sharp", "mesh.none") == []
+
+
+def test_a_judge_that_made_the_pictures_stands_in_brackets() -> None:
+    judges = [("scrfd_500m", "w600k_mbf"), ("scrfd_500m", "sface")]
+    assert dataset._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
+    assert dataset._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
+
+
 def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:
     for name in ("distributions", "gain_by_yaw", "cost", "variants"):
         figure = workshop.draw(dataset.Request(name, judge=workshop.inputs.judges[0]))
@@ -141,7 +167,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
 def test_what_a_licence_asks_for_stands_on_every_grid_of_faces(workshop: dataset.Workshop) -> None:
     shop = dataset.Workshop(workshop.inputs, notice="research", credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
-        request = dataset.Request(name, variant="tddfa.none", judge=made.JUDGES[0])
+        request = dataset.Request(name, variant="tddfa.sharp" if dataset.named(name).enhanced else "tddfa.none", judge=made.JUDGES[0])
         texts = " ".join(text[0] for text in _boxes(shop.draw(request)))
         assert "DeBruine & Jones" in texts and "do not publish" in texts, name
 
@@ -449,7 +475,7 @@ def test_a_report_of_the_studys_grid_stays_below_eight_megabytes() -> None:
     ]
     letters += 4 / 3 * len(wide_csv(wide, ("dataset", "synthetic", "frontalizer", "enhancement")))
     cells = variants * judges * datasets
-    assert letters / 1000 <= dataset._CELL_KILOBYTES * cells
+    assert letters / 1000 <= reported._CELL_KILOBYTES * cells
     charts = 2 * report.JOBS * 0.12
     assert 3100 + charts + letters / 1000 + reported.figure_kilobytes(cells) * 4 / 3 < 8000
     assert 2000 < reported.figure_kilobytes(cells) < reported.figure_kilobytes(10) <= reported.REPORT_KILOBYTES

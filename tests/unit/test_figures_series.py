@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from frontalbench import tables
-from frontalbench.compare import groups
+from frontalbench.compare.rows import YawBins, read_rows
 from frontalbench.errors import BadInput
 from frontalbench.figures import examples, series
 from frontalbench.figures.inputs import sort_out
@@ -72,7 +72,7 @@ def test_bins_hold_every_probe_once_and_the_last_is_open() -> None:
     bins = series.by_yaw(gains, (0, 30, 45, 60))
     assert [b.net.n for b in bins] == [6, 6, 0, 12]  # 25; 40; none; 60 and 80
     assert [b.net.n for b in series.by_yaw(gains, (0, 10, 20))] == [0, 0, 24]
-    label = {(low, high): name for axis, name, low, high in groups.YawBins((0.0, 30.0, 45.0, 60.0)).labels if axis == "abs"}
+    label = {(low, high): name for axis, name, low, high in YawBins((0.0, 30.0, 45.0, 60.0)).labels if axis == "abs"}
     assert all((b.low, b.high) in label for b in bins), "the bins of the master table"
     with pytest.raises(BadInput, match="rising"):
         series.by_yaw(gains, (0, 30, 30))
@@ -254,7 +254,7 @@ def test_every_point_of_a_turn_curve_stands_on_the_same_probes(run: list[Path], 
     paths = {name: tmp_path / f"{name}.parquet" for name in ("original", *made.VARIANTS)}
     for name, path in paths.items():
         tables.write(path, _table(name))
-    rows = {name: groups.read_rows(path) for name, path in paths.items()}
+    rows = {name: read_rows(path) for name, path in paths.items()}
     curve = series.turn_curve(rows["original"], {0.0: rows["tddfa.none"], 1.0: rows["tddfa.sharp"]}, [0, 45, 90])
     assert sorted(curve) == [(0.0, 45.0), (45.0, 90.0)]
     for size, points in (

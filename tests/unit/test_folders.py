@@ -168,7 +168,7 @@ def test_a_failure_and_the_photograph_behind_a_view_pass_through_a_chain_of_comm
     rows = _rows(tmp_path / "data" / "sharp")
     assert rows["ann/1.png"] | {"detail": ""} == {
         **{"image_id": "ann/1.png", "identity": "ann", "status": "ok", "detail": "", "file": "ann/1.png"},
-        **{"photo": "ann/1.jpg", "frontalizer": "mesh"},
+        **{"photo": "ann/1.jpg", "frontalizer": "mesh", "enhancement": ""},
     }
     assert (rows["ann/2.jpg"]["status"], rows["ann/2.jpg"]["detail"], rows["ann/2.jpg"]["file"]) == ("no_face", "none", "")
     with folders.as_shard(tmp_path / "data") as (shard, _):

@@ -28,6 +28,7 @@ from tests.golden import faces, fills  # noqa: E402
 from tests.unit.facekit import mesh_levels, write_flame  # noqa: E402
 from tests.unit.test_frontalize_deca import CPU, Given, codes, photograph, view  # noqa: E402
 from tests.unit.test_frontalize_deca import SQUARE as POINTS  # noqa: E402
+from tests.unit.weightkit import without_networks  # noqa: E402
 
 
 def constant(listed: str) -> dict[str, Any]:
@@ -79,7 +80,9 @@ class _Harm:
 @pytest.mark.parametrize(
     ("key", "damage"), [("model", "cut"), ("model", "code"), ("deca", "code"), ("flame", "cut"), ("mesh", "cut"), ("mesh", "code")]
 )
-def test_any_other_file_is_refused_in_one_line_and_not_run(key: str, damage: str, whole: dict[str, Path], tmp_path: Path) -> None:
+def test_any_other_file_is_refused_in_one_line_and_not_run(
+    key: str, damage: str, whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / whole[key].name
     if damage == "cut":
         path.write_bytes(whole[key].read_bytes()[: whole[key].stat().st_size // 2])
@@ -87,6 +90,8 @@ def test_any_other_file_is_refused_in_one_line_and_not_run(key: str, damage: str
         path.write_bytes(pickle.dumps(mesh_levels() | {"adj": _Harm(tmp_path / "ran")}, protocol=2))
     else:
         torch.save(_Harm(tmp_path / "ran"), path)
+    if key in ("flame", "mesh"):
+        without_networks(monkeypatch)
     with pytest.raises(BadInput) as caught:
         load_frontalizer(card_of({**whole, key: path}))
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)

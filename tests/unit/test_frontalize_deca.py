@@ -31,6 +31,7 @@ from frontalbench.morphable.texture import GREY  # noqa: E402
 from frontalbench.types import Float  # noqa: E402
 from tests.golden import faces, fills  # noqa: E402
 from tests.unit.facekit import write_flame, write_obj  # noqa: E402
+from tests.unit.weightkit import without_networks  # noqa: E402
 
 CPU = torch.device("cpu")
 SCALE = 206
@@ -106,9 +107,13 @@ DAMAGED += [(key, "cut") for key in ("model", "flame", "template", "displacement
 
 
 @pytest.mark.parametrize(("key", "damage"), DAMAGED)
-def test_any_other_file_is_refused_in_one_line_and_not_run(key: str, damage: str, whole: dict[str, Path], tmp_path: Path) -> None:
+def test_any_other_file_is_refused_in_one_line_and_not_run(
+    key: str, damage: str, whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / whole[key].name
     damaged(whole[key], path, damage)
+    if key != "model":
+        without_networks(monkeypatch)
     with pytest.raises(BadInput) as caught:
         load_frontalizer(card_of({**whole, key: path}, "deca_fine"))
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)

@@ -33,6 +33,7 @@ from frontalbench.morphable.uv import Unrolled  # noqa: E402
 from frontalbench.types import Float  # noqa: E402
 from tests.golden import fills  # noqa: E402
 from tests.unit.facekit import small_basel, write_basel  # noqa: E402
+from tests.unit.weightkit import without_networks  # noqa: E402
 
 CPU = torch.device("cpu")
 STANDARD: Float = np.array([[-0.31, 0.29, 0.13], [0.31, 0.29, 0.13], [0.0, 0.0, 0.40], [-0.26, -0.32, 0.17], [0.26, -0.32, 0.17]])
@@ -94,7 +95,9 @@ class _Harm:
 
 @pytest.mark.parametrize("damage", ["cut", "code", "text"])
 @pytest.mark.parametrize("key", ["model", "basel", "standard", "places"])
-def test_any_other_file_is_refused_in_one_line_and_not_run(key: str, damage: str, whole: dict[str, Path], tmp_path: Path) -> None:
+def test_any_other_file_is_refused_in_one_line_and_not_run(
+    key: str, damage: str, whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / whole[key].name
     if damage == "cut":
         path.write_bytes(whole[key].read_bytes()[: whole[key].stat().st_size // 2])
@@ -102,8 +105,10 @@ def test_any_other_file_is_refused_in_one_line_and_not_run(key: str, damage: str
         torch.save(_Harm(tmp_path / "ran"), path)
     else:
         path.write_text("<html>404</html>")
+    if key != "model":
+        without_networks(monkeypatch)
     with pytest.raises(BadInput) as caught:
-        load_frontalizer(card_of({**whole, key: path}))
+        load_frontalizer(card_of({**whole, key: path}, stage="high" if key == "model" else "coarse"))
     assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
 

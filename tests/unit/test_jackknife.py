@@ -11,10 +11,11 @@ import pytest
 from scipy import stats as reference
 
 from frontalbench import tables
-from frontalbench.compare import curves, groups, jackknife, stats
-from frontalbench.compare.groups import YawBins, read_rows, summarize_cell
+from frontalbench.compare import curves, jackknife, stats
+from frontalbench.compare.groups import summarize_cell
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.people import PersonMeans
+from frontalbench.compare.rows import Rows, YawBins, read_rows
 from frontalbench.compare.scores import Impostors, from_table
 
 from .test_compare_cell import World, crowd, unit
@@ -170,7 +171,7 @@ def test_more_people_than_groups_are_left_out_together(tmp_path: Path, monkeypat
         assert before["impostor"] + before["impostor_moves"][1] == pytest.approx(row["impostor"], abs=6e-5)  # half precision
 
 
-def rows_of(world: World, variant: str, path: Path) -> groups.Rows:
+def rows_of(world: World, variant: str, path: Path) -> Rows:
     tables.write(path, world.cell(variant).similarity)
     return read_rows(path)
 

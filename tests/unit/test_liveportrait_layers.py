@@ -48,7 +48,7 @@ def test_minimal_convolution_equals_the_plain_one(inside: int, out: int, height:
 def test_minimal_convolution_in_several_bands_equals_one_band(monkeypatch: pytest.MonkeyPatch) -> None:
     x, conv = torch.randn(1, 16, 20, 8), layers.MinimalConv2d(torch.randn(8, 16, 3, 3), None)
     whole = conv(x)
-    monkeypatch.setattr(layers, "_BAND_FLOATS", 36 * 2 * 16 * 2)
+    monkeypatch.setattr(layers.MinimalConv2d, "band_floats", 36 * 2 * 16 * 2)
     torch.testing.assert_close(conv(x), whole, rtol=1e-4, atol=1e-4)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import math
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.plain import folders, similarity
 from frontalbench.plain.similarity import Side, Wanted
+from tests.project import usages
 
 D = 8
 
@@ -155,6 +157,28 @@ def test_a_judge_that_taught_the_maker_is_marked_and_said() -> None:
     assert "not known" in similarity.leak_notes(similarity.judge(a, b, Wanted(), ["sface"]), b, Wanted())[0]
 
 
+@pytest.mark.parametrize(
+    ("chain", "judge", "leak"),
+    [
+        ("identity_refine", "w600k_mbf", True),
+        ("sharp+identity_refine_two", "sface", True),
+        ("identity_refine", "sface", False),
+        ("sharp", "w600k_mbf", False),
+    ],
+)
+def test_a_judge_that_refined_the_pictures_is_marked_and_said(chain: str, judge: str, leak: bool) -> None:
+    sides = side("A", **{"x.jpg": 0, "y.jpg": 1}), side("B", seed=1, made="tddfa", **{"x.png": 0, "y.png": 1})
+    a, b = (
+        dataclasses.replace(one, **{name: {judge: getattr(one, name)["sface"]} for name in ("status", "detail", "vectors")})
+        for one in sides
+    )
+    b = dataclasses.replace(b, enhancement=dict.fromkeys(b.image_id, chain))
+    found = similarity.judge(a, b, Wanted(), [judge])
+    notes = similarity.leak_notes(found, b, Wanted())
+    assert found.summary[0]["leak"] is leak
+    assert any("flattered" in note and chain.split("+")[-1] in note for note in notes) is leak
+
+
 def test_the_worst_are_those_that_all_judges_place_low() -> None:
     rows = [
         {"backbone": backbone, "image_id": name, "status": "ok", "similarity": value}
@@ -209,8 +233,6 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, project_root: 
     assert not list(tmp_path.glob("similarity_*"))
 
 
-@pytest.mark.parametrize("name", ["similarity", "csim", "ids", "id-retrieval"])
-def test_the_command_is_found_under_the_names_people_search_for(name: str, project_root: Path) -> None:
-    code = f"from frontalbench.console.main import main; main([{name!r}, '--help'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=project_root, check=True)
-    assert done.stdout.startswith("usage: frontalbench similarity ") and "CSIM" in done.stdout
+def test_the_command_is_found_under_the_names_people_search_for(project_root: Path) -> None:
+    for usage in usages(project_root, "similarity", "csim", "ids", "id-retrieval"):
+        assert usage.startswith("usage: frontalbench similarity ") and "CSIM" in usage

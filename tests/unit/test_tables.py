@@ -145,8 +145,9 @@ def test_damage_at_every_place_of_a_table_is_found_or_met_by_nobody(tmp_path: Pa
         return tables.read(path, SMALL).to_pydict(), tables.provenance(path), tables.run_record(path)
 
     wanted = read(path)
+    places = range(0, len(data), 1 if damage in ("bits", "cut") else 3)
     found = 0
-    for place in range(len(data)):
+    for place in places:
         changed = bytearray(data)
         if damage == "bits":
             changed[place] ^= 1 << place % 8
@@ -162,7 +163,7 @@ def test_damage_at_every_place_of_a_table_is_found_or_met_by_nobody(tmp_path: Pa
             found += 1
         else:
             assert seen == wanted, f"damage at byte {place} of {len(data)} is not found"
-    assert found > len(data) / 2, "the rest meets bytes that nobody reads"
+    assert found > len(places) / 2, "the rest meets bytes that nobody reads"
 
 
 def test_a_table_without_a_seal_is_damaged(tmp_path: Path) -> None:

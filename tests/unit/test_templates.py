@@ -103,6 +103,30 @@ def test_a_reference_with_the_bytes_of_a_probe_is_in_no_template(tmp_path: Path)
     assert found["b_p"]["status"] == "no_reference" and "same photograph" in found["b_p"]["detail"]
 
 
+def test_a_template_without_pictures_is_none_and_every_picture_keeps_a_row_that_says_why(world: World) -> None:
+    """All references of a person, and both frames of another's recording, are without a face."""
+    world.failed["original"] = dict.fromkeys(["a_r0", "a_r1", "a_r2", "b_p0", "b_p1"], "no_face")
+    paths = world.embeddings("original")
+    result = compare_cell(world.images(), paths, paths, variant="template:original")
+    rows = {row["image_id"]: row for row in result.similarity.to_pylist()}
+    assert len(rows) == len(world.rows)
+    for i in range(len(YAWS)):
+        row = rows[f"a_p{i}"]
+        assert (row["status"], row["genuine"], row["n_references"]) == ("no_reference", None, 0)
+        assert row["detail"] == "none of the subject's 3 references has a usable face"
+    for i in range(2):
+        assert (rows[f"b_p{i}"]["status"], rows[f"b_p{i}"]["detail"], rows[f"b_p{i}"]["genuine"]) == ("no_face", "because no_face", None)
+    assert rows["b_p2"]["status"] == "ok" and rows["b_p2"]["n_impostors"] == 5, "nobody is compared with the template that is not there"
+    assert (result.report["n_no_reference"], result.report["n_fta_probes"]) == (4, 2)
+
+
+def test_with_no_picture_in_any_template_there_is_a_table_of_failures(world: World) -> None:
+    world.failed["original"] = {row["image_id"]: "no_face" for row in world.rows}
+    paths = world.embeddings("original")
+    rows = compare_cell(world.images(), paths, paths, variant="template:original").similarity.to_pylist()
+    assert {row["status"] for row in rows} == {"no_face"} and len(rows) == len(world.rows)
+
+
 def test_the_length_of_the_embedding_weighs(world: World) -> None:
     paths = world.embeddings("original")
     for path in paths:

@@ -156,3 +156,11 @@ def serving() -> Iterator[Server]:
         http.shutdown()
         http.server_close()
         thread.join()
+
+
+def without_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks stay as they are made: for a test of another file of a card, which is read after them."""
+    from frontalbench.networks import checkpoints
+
+    monkeypatch.setattr(checkpoints, "load", lambda path, **how: {})
+    monkeypatch.setattr(checkpoints, "fill", lambda module, state, path: None)

@@ -79,10 +79,10 @@ _read_as_ours(_StrictLoader)
 if yaml.__with_libyaml__:
     from yaml.composer import Composer
     from yaml.constructor import SafeConstructor
-    from yaml.cyaml import CParser
+    from yaml.cyaml import CParser  # type: ignore[attr-defined, unused-ignore]
     from yaml.resolver import Resolver
 
-    class _FastLoader(_Strict, Composer, CParser, SafeConstructor, Resolver):  # type: ignore[misc]
+    class _FastLoader(_Strict, Composer, CParser, SafeConstructor, Resolver):  # type: ignore[misc, unused-ignore]
         """The same with libyaml taking the text apart, in a sixth of the time. What it refuses is read again by Python's reader, which says why."""
 
         def __init__(self, stream: str) -> None:

@@ -59,7 +59,7 @@ def main() -> int:
     if folders.is_shard(args.source):
         counts = run(args.source, args.out, args.photographs)
         if args.before_after is not None:
-            unpacking.unpack_before_after(args.source, args.out, args.before_after)
+            unpacking.unpack_before_after(args.source, args.out, args.before_after, enhancement=left)
         return cli.report(counts)
     folders.need_weights(*chain_cards(args.chain))
     with folders.as_shard(args.source, args.pattern) as (shard, temporary):
@@ -67,5 +67,5 @@ def main() -> int:
         beside = folders.photographs_beside(shard, args.photographs, temporary) if args.photographs is not None else None
         run(shard, made, beside)
         if args.before_after is not None:
-            unpacking.unpack_before_after(shard, made, args.before_after)
-        return cli.report(unpacking.unpack(made, args.out, source=shard))
+            unpacking.unpack_before_after(shard, made, args.before_after, source=shard, enhancement=args.chain)
+        return cli.report(unpacking.unpack(made, args.out, source=shard, enhancement=args.chain))

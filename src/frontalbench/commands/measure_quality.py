@@ -1,4 +1,4 @@
-"""Judge the pictures of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
+"""Measure the pictures of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
 
 Writes one row per image. Crops are those of one detector, all of them aligned to the same template.
 

@@ -1,4 +1,4 @@
-"""Summarise similarities: a whole run into results/master/RUN, or the metrics.csv of plain folders into one report.
+"""Summarize similarities: a whole run into results/master/RUN, or the metrics.csv of plain folders into one report.
 
 a run:          summarize.py --in results/similarity/*/*/*/*.parquet --out results/master/all
 plain folders:  summarize.py --metrics results/metrics.csv --out results/master_report.csv

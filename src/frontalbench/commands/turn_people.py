@@ -23,7 +23,7 @@ from frontalbench import cli
 from frontalbench.errors import BadInput
 
 if TYPE_CHECKING:
-    from frontalbench.synth.turning import Settings
+    from frontalbench.synth.turning import TurningSettings
 
 
 def main() -> int:
@@ -49,7 +49,9 @@ def main() -> int:
     parser.add_argument("--picture", type=cli.positive, default=512, metavar="PX", help="side of the pictures that are kept (default: 512)")
     parser.add_argument("--keep-styles", action="store_true", help="keep styles too, so that pictures can be drawn again")
     parser.add_argument("--steps", type=cli.positive, metavar="N", help="moves of a picture")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=X", help="other settings of frontalbench.synth.turning.Settings")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=X", help="other settings of frontalbench.synth.turning.TurningSettings"
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--bfloat16", action="store_true", help="the generator in bfloat16 while styles move")
     parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="begin nothing new after so long (default: never)")
@@ -86,8 +88,8 @@ def _write_set(args: argparse.Namespace) -> int:
     files = sorted(args.out.glob("people-*.safetensors"))
     if not files:
         raise BadInput(f"{args.out}: no turned people (people-*.safetensors); turn some first")
-    judges = tuple(load_backbone(cards.find("backbone", name)) for name in RECOGNIZERS)
-    instruments = Instruments(load_detector(cards.find("detector", "scrfd_500m")), load_pose(cards.find("pose", "tddfa_pose")), judges)
+    recognizers = tuple(load_backbone(cards.find("backbone", name)) for name in RECOGNIZERS)
+    instruments = Instruments(load_detector(cards.find("detector", "scrfd_500m")), load_pose(cards.find("pose", "tddfa_pose")), recognizers)
     taken = []
     for number, found in turned_set.chosen((row for file in files for row in read_people(file)), instruments):
         if isinstance(found, Rejected):
@@ -144,20 +146,20 @@ def _turn(args: argparse.Namespace) -> int:
     return cli.EXIT_OK
 
 
-def _settings(args: argparse.Namespace) -> Settings:
+def _settings(args: argparse.Namespace) -> TurningSettings:
     from dataclasses import fields, replace
 
-    from frontalbench.synth.turning import Settings
+    from frontalbench.synth.turning import TurningSettings
 
-    known = {field.name for field in fields(Settings)}
+    known = {field.name for field in fields(TurningSettings)}
     given: dict[str, float] = {} if args.steps is None else {"steps": args.steps}
     for text in args.set:
         name, _, value = text.partition("=")
         try:
-            given[name] = type(getattr(Settings(), name))(float(value))
+            given[name] = type(getattr(TurningSettings(), name))(float(value))
         except (AttributeError, ValueError):
             raise BadInput(f"--set {text}: expected NAME=NUMBER with a name of {', '.join(sorted(known))}") from None
-    return replace(Settings(), **given)  # type: ignore[arg-type]
+    return replace(TurningSettings(), **given)  # type: ignore[arg-type]
 
 
 def _said(step: int, losses: dict[str, float]) -> None:

@@ -100,7 +100,8 @@ def normalised(vectors: Float32 | Float) -> Float32:
 def weight_by_yaw(yaw: npt.ArrayLike) -> Float:
     """(n,) the frontal's weight in ``fuse_yaw``: 1 / (1 + cos(yaw)), so one half from the front and 1 from the side; one half where it is not known.
 
-    The weights of views by how far they are turned are those of Jung et al. (2025), arXiv 2505.09256; a frontal is not turned.
+    Our own formula: a view counts as much as the cosine of its turn, and a frontal is not turned. Jung et al. (2025), arXiv 2505.09256, weigh
+    photographs against pictures made of them, too; their weights could not be read and are not these.
     """
     turn = np.maximum(np.cos(np.radians(np.asarray(yaw, np.float64))), 0.0)
     return np.asarray(1.0 / (1.0 + np.nan_to_num(turn, nan=1.0)), np.float64)

@@ -458,7 +458,7 @@ def share_gaining(differences: npt.ArrayLike) -> float:
 class PairMoments:
     """Per image of one cell: mean, standard deviation, number of its genuine and impostor pairs (all (n,)).
 
-    ``moves`` (n, groups): how the impostor mean changes without a group's references, as in :class:`.groups.Rows`; ``references`` (groups,): how many
+    ``moves`` (n, groups): how the impostor mean changes without a group's references, as in :class:`.rows.Rows`; ``references`` (groups,): how many
     references each group has. None: strangers' references are not left out, so there is no interval.
     """
 

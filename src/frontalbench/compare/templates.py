@@ -2,7 +2,8 @@
 
 ``template:<variant>``       a person's references are one template: the mean of their unit embeddings, of length 1 again; so are the probes of
                              one recording (the column ``sequence``), in the embeddings of the variant
-``template_yaw:<variant>``   the same mean weighted by cos(yaw) of the photograph (Jung et al. 2025, arXiv 2505.09256, weigh views by their turn)
+``template_yaw:<variant>``   the same mean weighted by cos(yaw) of the photograph (our own formula, after the
+                             idea of Jung et al. 2025, arXiv 2505.09256, to weigh what is aggregated)
 ``template_norm:<variant>``  weighted by the length of the embedding before it was normalised, which grows with the quality of the picture (Meng
                              et al. 2021; Kim et al. 2022)
 

@@ -27,8 +27,6 @@ MEAN_BGR: Final = (104.0, 117.0, 123.0)
 STEPS: Final = (8, 16, 32)
 ANCHOR_SIDES: Final = ((16, 32), (64, 128), (256, 512))
 VARIANCES: Final = (0.1, 0.2)
-_SMALL: Final = 256
-"""Up to so many network pixels the plain network is the faster one."""
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> RetinaFace:
@@ -94,9 +92,7 @@ class RetinaFace:
         self._device = runtime.torch_device(device)
         net = checkpoints.unfilled(lambda: RetinaFaceNet(backbone))
         checkpoints.fill(net, checkpoints.load(model), model)
-        self._net = net.eval().requires_grad_(False).to(self._device)
-        # Weights are packed for large maps; a glance at a small picture would unpack them (0.42 s instead of 0.03).
-        self._large = ready(net) if self._device.type == "cpu" else self._net
+        self._net = ready(net) if self._device.type == "cpu" else net.eval().requires_grad_(False).to(self._device)
         self._fill = (int(MEAN_BGR[2]), int(MEAN_BGR[1]), int(MEAN_BGR[0]))
         self._mean = torch.tensor(MEAN_BGR, device=self._device).view(1, 3, 1, 1)
 
@@ -111,11 +107,10 @@ class RetinaFace:
     def _look(self, image: RGB, longest: int, border: float) -> tuple[Detections, float]:
         # The mean colour as filling is 0 after the subtraction. No rounding up: this network takes any size.
         canvas = place(image, longest, border=border, multiple=1, fill=self._fill)
-        net = self._large if longest > _SMALL else self._net
         with torch.inference_mode():
             rgb = torch.from_numpy(canvas.pixels).to(self._device)
             blob = rgb.flip(-1).permute(2, 0, 1)[None].float() - self._mean
-            offsets, classes, places = (output[0].cpu().numpy() for output in net(blob))
+            offsets, classes, places = (output[0].cpu().numpy() for output in self._net(blob))
         scores = classes[:, 1]
         hits = np.flatnonzero(scores >= self._threshold)
         if not len(hits):

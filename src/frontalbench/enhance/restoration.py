@@ -67,7 +67,7 @@ class Draw:
 
         blob = torch.from_numpy(face.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0).to(self._device)
         with torch.inference_mode():
-            output = self._network(blob)[0].float().clamp(-1, 1).cpu().numpy()
+            output = np.asarray(self._network(blob)[0].float().clamp(-1, 1).cpu().numpy(), np.float32)
         pixels: Float32 = (output.transpose(1, 2, 0) + 1.0) * np.float32(127.5)
         if not np.isfinite(pixels).all():
             raise Refused("the network gave values that are not numbers")

@@ -15,8 +15,9 @@ class Plot:
 
     ``text``: what it shows, up to a comma its title; ``subcategory``: where it stands in the report. ``about``: drawn for every ``judge``, for every
     ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized; ``turns``: only
-    where a share of the angle stays in some variant; ``recipe``: only where the grid has a variant of it. ``faces``: it shows
-    faces, so it is a JPEG, a tenth of the bytes of PNG, because the report carries them all. ``judged``: the first judge chooses its pictures.
+    where a share of the angle stays in some variant; ``recipe``: only where the grid has a variant of it; ``enhanced``: only for variants that
+    were enhanced, beside the plain ones that they were made of. ``faces``: it shows faces, so it is a JPEG, a tenth of the bytes of PNG, because the
+    report carries them all. ``judged``: the first judge chooses its pictures.
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
     ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).
@@ -33,6 +34,7 @@ class Plot:
     frontals: bool = True
     turns: bool = False
     recipe: str = ""
+    enhanced: bool = False
     faces: bool = False
     judged: bool = False
     values: tuple[str, ...] = ()

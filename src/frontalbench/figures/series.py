@@ -20,7 +20,7 @@ from frontalbench import status, tables
 from frontalbench.compare import gates, jackknife
 from frontalbench.compare import groups as pair_groups
 from frontalbench.compare.derived import ALONE
-from frontalbench.compare.groups import Rows
+from frontalbench.compare.rows import Rows, read_moves
 from frontalbench.errors import BadInput
 from frontalbench.plan import variant as names
 from frontalbench.plan.variant import ORIGINAL, parse, turn_of
@@ -298,7 +298,7 @@ def _moves(table: pa.Table) -> Float | None:
     """How the impostor mean of every row of a whole table changes without each group's references (N, groups); None where it does not say."""
     if "impostor_moves" not in table.column_names:
         return None
-    found = pair_groups.read_moves(table.column("impostor_moves"), strings(table, "subject"))
+    found = read_moves(table.column("impostor_moves"), strings(table, "subject"))
     return None if found is None else found.astype(np.float64)
 
 

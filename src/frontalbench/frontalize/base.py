@@ -47,7 +47,8 @@ class Outcome:
     """What became of one image.
 
     ``image`` is there exactly when ``status`` is ``ok``; otherwise ``status`` is another word of :mod:`frontalbench.status` and ``detail`` one
-    sentence that says why. ``seconds`` is the model's own time for this image, loading left out. ``place`` is None for whole photographs.
+    sentence that says why (of a good one it may say what was left undone). ``seconds`` is the model's own time for this image, loading left out.
+    ``place`` is None for whole photographs.
     """
 
     image: RGB | None

@@ -70,12 +70,21 @@ class Drawing:
     place: Place
 
 
-def draw(image: RGB, head: Head, placement: Placement, target_pose: tuple[float, float, float], filling: Filling) -> Drawing:
-    """Cut the crop out of the photograph and draw the head in the target pose."""
+def draw(
+    image: RGB,
+    head: Head,
+    placement: Placement,
+    target_pose: tuple[float, float, float],
+    filling: Filling,
+    skin: Callable[[RGB, Float, float], RGB] | None = None,
+) -> Drawing:
+    """Cut the crop out of the photograph and draw the head in the target pose. ``skin``: what makes of the crop (picture, matrix photograph -> crop,
+    pixels per cm) the picture that the face takes its colours from; by default that is the crop itself."""
     rotation, lean = untilted(matrix_from_angles(*target_pose))
     frame, cm, shift = frame_of(image, placement, lean)
     cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
-    picture, seen = render_seen(head, rotation, pixels, frame, filling, plate)
+    carried = None if skin is None else skin(pixels, cut.matrix, frame.pixels_per_cm)
+    picture, seen = render_seen(head, rotation, pixels, frame, filling, plate, carried)
     return Drawing(picture, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
 
 

@@ -190,11 +190,17 @@ def vertex_normals(vertices: Float, triangles: Int) -> Float:
     """Unit normals (N, 3), area-weighted; (0, 0, -1) faces the camera; zero for vertices without triangles."""
     i, j, k = np.ascontiguousarray(triangles.T)
     # Written out by column: np.cross and sums over rows of three take three times as long.
-    (ux, vx), (uy, vy), (uz, vz) = ((line[j] - line[i], line[k] - line[i]) for line in np.ascontiguousarray(vertices.T))
+    (ux, vx), (uy, vy), (uz, vz) = (_sides(line, i, j, k) for line in np.ascontiguousarray(vertices.T))
     corners = np.concatenate([i, j, k])
     total = np.zeros_like(vertices)
+    length = np.zeros(len(vertices))
     for axis, normal in enumerate((uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)):
-        total[:, axis] = np.bincount(corners, weights=np.tile(normal, 3), minlength=len(vertices))
-    length = np.linalg.norm(total, axis=1, keepdims=True)
-    unit: Float = total / np.maximum(length, 1e-12)
+        total[:, axis] = np.bincount(corners, weights=np.concatenate([normal, normal, normal]), minlength=len(vertices))
+        length += total[:, axis] ** 2
+    unit: Float = total / np.maximum(np.sqrt(length), 1e-12)[:, None]
     return unit
+
+
+def _sides(line: Float, i: Int, j: Int, k: Int) -> tuple[Float, Float]:
+    first = line.take(i)
+    return line.take(j) - first, line.take(k) - first

@@ -2,7 +2,7 @@
 
 One picture at a time. First a style (one for all layers) and small corrections of the camera are sought, with noise on the style that fades, as in
 StyleGAN2's projector (Karras et al. 2020); then the style stays and the generator's own weights move until the face is the one wanted; then the
-camera goes to the front. Judged by colours, by the feature maps of a recognition network, and by its embedding. Every random number follows from the
+camera goes to the front. Held by colours, by the feature maps of a recognition network, and by its embedding. Every random number follows from the
 seed and the step, so an optimisation that was interrupted goes on as if it had not been.
 """
 

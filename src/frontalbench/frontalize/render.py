@@ -53,11 +53,12 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
 
 
 def render_seen(
-    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None
+    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None, skin: RGB | None = None
 ) -> tuple[RGB, Float32]:
     """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
 
-    ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph.
+    ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph; ``skin``: the same crop,
+    where the face within the skirt takes its colours from another picture.
     Also how well the photograph shows what the picture shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
@@ -68,15 +69,17 @@ def render_seen(
     maps, quality, mirrored_quality = view.maps, view.quality, view.mirrored_quality
     seen_directly = filled_in(quality * (drawn.triangle >= 0), grid, side)
     share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
-    result = sampled(texture, filled_in(maps[..., :2], grid, side))
+    whole = slice(0, side), slice(0, side)
+    own = None if skin is None else np.clip(filled_in(within_skirt(head, canvas), grid, side), 0.0, 1.0)
+    result = _coloured(texture, skin, own, filled_in(maps[..., :2], grid, side), whole)
     if share is not None:
-        coarse, flipped = sampled(texture, maps[..., :2]), sampled(texture, maps[..., 6:8])
+        coarse, flipped = (sampled(texture if skin is None else skin, maps[..., first : first + 2]) for first in (0, 6))
         tone = tone_between(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
         # Only the part of the picture that shows something of the mirror image.
         rows, columns = (_span(share.max(axis=axis) > 0.0) for axis in (1, 0))
         part = (slice(grid * rows.start, min(side, grid * rows.stop)), slice(grid * columns.start, min(side, grid * columns.stop)))
         height, width = part[0].stop - part[0].start, part[1].stop - part[1].start
-        mirrored = sampled(texture, filled_in(maps[..., 6:8], grid, side)[part])
+        mirrored = _coloured(texture, skin, own, filled_in(maps[..., 6:8], grid, side)[part], part)
         blend = filled_in(np.dstack([tone, share]), grid, side)[part]
         mirrored = cv2.add(mirrored, np.ascontiguousarray(blend[..., :3]), dtype=cv2.CV_8U)
         much = np.ascontiguousarray(blend[..., 3])
@@ -88,6 +91,22 @@ def render_seen(
         result = np.asarray(cv2.blendLinear(result, plate.behind, 1.0 - weight, weight), dtype=np.uint8)
     holes = ((quality < filling.inpaint) & (still <= 0.0)) | (drawn.triangle < 0)
     return inpainted(result, holes, unit, grid), seen_directly
+
+
+def within_skirt(head: Head, canvas: Canvas) -> Float32:
+    """Where the result shows the face itself, on the maps' pixels: 1, passing to 0 over the first ring of the skirt."""
+    face = np.ones((len(head.shape), 1))
+    face[slice(*head.skirt)] = 0.0
+    return interpolate(canvas.drawn, head.triangles, face)[..., 0]
+
+
+def _coloured(texture: RGB, skin: RGB | None, own: Float32 | None, places: Float32, part: tuple[slice, slice]) -> RGB:
+    """Colours at ``places`` (H, W, 2), those of ``part`` of the result: of ``skin`` by the share ``own`` (side, side), else of ``texture``."""
+    colours = sampled(texture, places)
+    if skin is None or own is None:
+        return colours
+    share = np.ascontiguousarray(own[part])
+    return np.asarray(cv2.blendLinear(sampled(skin, places), colours, share, 1.0 - share), np.uint8).reshape(colours.shape)
 
 
 @dataclass(frozen=True)
@@ -135,7 +154,9 @@ def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filli
     grazing = smoothstep(facing, 0.45, 0.2) * smoothstep(wanted - facing, 0.2, 0.4) * (head.still == 0.0)
     inwards = spilt(texture, source[:, :2], normals[:, :2], grazing, head, filling.spill * unit)
     here = np.column_stack([source[:, :2] - inwards, ratio, head.shape])
-    there = (here[head.mirror] * head.mirror_weights[..., None]).sum(axis=1)
+    there = np.zeros_like(here)
+    for partner, weight in zip(head.mirror.T, head.mirror_weights.T, strict=True):
+        there += here.take(partner, axis=0) * weight[:, None]
     maps = interpolate(drawn, head.triangles, np.column_stack([here, there]))
     reach = filling.clear * unit / grid
     seen = what_is_seen(thinned(source, grid), head, len(still), reach)
@@ -194,20 +215,25 @@ def spilt(texture: RGB, places: Float, outwards: Float, grazing: Float, head: He
     rim = np.flatnonzero(grazing > 0.0)
     if not len(rim) or reach <= 0.0:
         return moves
-    smooth = cv2.blur(texture, (3, 3)).astype(np.float32)
+    smooth, middle = cv2.blur(texture, (3, 3)), places[rim]
     length = np.linalg.norm(outwards[rim], axis=1, keepdims=True)
     direction = outwards[rim] / np.maximum(length, 1e-6)
 
     def colour(offset: float) -> Float32:
-        at = np.rint(places[rim] + offset * direction).astype(np.int64)
-        return np.asarray(smooth[np.clip(at[:, 1], 0, smooth.shape[0] - 1), np.clip(at[:, 0], 0, smooth.shape[1] - 1)], dtype=np.float32)
+        at = np.rint(middle + offset * direction).astype(np.int64)
+        columns, rows = np.clip(at[:, 0], 0, smooth.shape[1] - 1), np.clip(at[:, 1], 0, smooth.shape[0] - 1)
+        return np.asarray(smooth.reshape(-1, 3).take(rows * smooth.shape[1] + columns, axis=0), dtype=np.float32)
+
+    def apart(one: Float32, other: Float32) -> Float32:
+        squares = np.square(one - other)
+        return np.asarray(np.sqrt(squares[:, 0] + squares[:, 1] + squares[:, 2]), dtype=np.float32)
 
     outer, inner = colour(0.8 * reach), colour(-1.3 * reach)
-    unlike = np.linalg.norm(outer - inner, axis=1) > 40.0
+    unlike = apart(outer, inner) > 40.0
     depth = np.zeros(len(rim))
     for step in range(steps):
         here = colour(-reach * step / steps)
-        beyond = unlike & (np.linalg.norm(here - outer, axis=1) < 0.9 * np.linalg.norm(here - inner, axis=1))
+        beyond = unlike & (apart(here, outer) < 0.9 * apart(here, inner))
         depth[beyond] = reach * (step + 2) / steps
     total = np.zeros(len(places))
     total[rim] = depth
@@ -218,7 +244,7 @@ def spilt(texture: RGB, places: Float, outwards: Float, grazing: Float, head: He
         some = total != 0.0
         i, j, k = triangles[some[triangles[:, 0]] | some[triangles[:, 1]] | some[triangles[:, 2]]].T
         mean = (total[i] + total[j] + total[k]) / 3.0
-        total = np.bincount(np.concatenate([i, j, k]), weights=np.tile(mean, 3), minlength=len(places)) / corners
+        total = np.bincount(np.concatenate([i, j, k]), weights=np.concatenate([mean, mean, mean]), minlength=len(places)) / corners
     moves[rim] = direction * (total[rim] * grazing[rim])[:, None]
     return moves
 

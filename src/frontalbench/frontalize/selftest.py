@@ -1,6 +1,6 @@
 """Do a frontalizer's weights behave as they should? Named checks that hold for any of them, to be run once on the real weights.
 
-Nothing here compares with stored pictures: the results are judged by a landmark network that knows nothing of the frontalizer. Bounds were set with
+Nothing here compares with stored pictures: a landmark network looks at the results that knows nothing of the maker. Bounds were set with
 frontalizers whose weights are at hand (``tests/unit/test_frontalize_selftest.py``); synthetic weights fail.
 """
 

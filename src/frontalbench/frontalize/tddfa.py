@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from frontalbench import status
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.drawing import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
+from frontalbench.frontalize.silhouette import MODEL_CM, Edge, Form, Keeping, Kept, Parser, edge_of, ends_of, kept_to, skin_of
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
@@ -21,6 +24,7 @@ from frontalbench.types import Bool, Float, Int
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
+    from frontalbench.detect.select import Face
 
 
 SHARED_POINTS = {36: 33, 39: 133, 42: 362, 45: 263, 27: 168, 30: 1, 33: 2, 48: 61, 54: 291, 51: 0, 57: 17, 8: 152}
@@ -39,8 +43,12 @@ class TddfaFrontalizer:
     needs_face = True
     takes_target_pose = True
 
-    def __init__(self, name: str, fitter: DenseFitter, canonical: Canonical, params: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str, fitter: DenseFitter, canonical: Canonical, params: Mapping[str, Any] | None = None, parser: Parser | None = None
+    ) -> None:
+        """``parser``: with it the fit keeps to the silhouette (params ``silhouette``)."""
         values = dict(params or {})
+        self._parser, self._keeping = parser, settings(Keeping, values.pop("silhouette", {}), name)
         self.name = name
         self.fitter = fitter
         self.skirt = settings(Skirt, values.pop("skirt", {}), name)
@@ -72,22 +80,45 @@ class TddfaFrontalizer:
         self._mirror, self._mirror_weights = mirrored_vertices(points)
         # Only these vertices are fitted: those of the coarse face first.
         self._rows: Int = np.concatenate([self._nearest, kept[used]])
+        self._form = None if self._parser is None else self._fitted_form()
+
+    def _fitted_form(self) -> Form:
+        """What is fitted to a silhouette: the rows, then the 68 points."""
+        basis = self.fitter.basis
+        rows = np.concatenate([self._rows, basis.keypoints])
+        mean, triangles = basis.mean[rows], self._dense + len(self._nearest)
+        ends = ends_of(mean[np.unique(triangles)] * MODEL_CM, _renumbered(triangles), self._keeping.rim)
+        near = np.ones(len(rows), dtype=bool)
+        near[np.unique(triangles)] = ends
+        return Form(mean, basis.shape[rows], basis.expression[rows], self.fitter.deviations, triangles, near)
 
     def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
         """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
-        return [guarded(self._one, view, target_pose) for view in views]
+        return [self._outcome(view, target_pose) for view in views]
 
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-        drawing, _ = self.drawing(view, target_pose)
-        return drawing.picture, drawing.place
+    def _outcome(self, view: View, target_pose: tuple[float, float, float]) -> Outcome:
+        said = ""
+
+        def one(view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+            nonlocal said
+            drawing, _, said = self._drawing(view, target_pose)
+            return drawing.picture, drawing.place
+
+        outcome = guarded(one, view, target_pose)
+        return replace(outcome, detail=said) if outcome.status == status.OK else outcome
 
     def drawing(self, view: View, target_pose: tuple[float, float, float] = FRONTAL) -> tuple[Drawing, Float]:
         """The head in the target pose with the photograph in the same frame, and the photograph's pose (3, 3) with its tilt taken out.
 
         Raises ValueError when there is no face or its fit is degenerate.
         """
-        head, placement = self.placed(view)
-        return draw(view.image, head, placement, target_pose, self.filling), placement.rotation
+        return self._drawing(view, target_pose)[:2]
+
+    def _drawing(self, view: View, target_pose: tuple[float, float, float]) -> tuple[Drawing, Float, str]:
+        """The third: why the fit does not keep to the silhouette, else empty."""
+        head, placement, edge, reason = self._fitted(view)
+        skin = skin_of(edge, self._keeping.inset) if edge is not None and self._keeping.inset > 0.0 else None
+        return draw(view.image, head, placement, target_pose, self.filling, skin), placement.rotation, reason
 
     def pose(self, view: View) -> tuple[float, float, float]:
         """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
@@ -96,9 +127,25 @@ class TddfaFrontalizer:
 
     def placed(self, view: View) -> tuple[Head, Placement]:
         """The fitted head and where it is in the photograph. Raises ValueError when there is no face or its fit is degenerate."""
-        if view.face is None:
-            raise ValueError("no face was detected in the photograph")
-        return self._head(self.fitter.fit(view.image, view.face, self._rows))
+        return self._fitted(view)[:2]
+
+    def kept(self, view: View) -> Kept:
+        """How the fit of a card with ``silhouette`` came to lie. Raises ValueError when there is no face or its fit is degenerate."""
+        return self._kept(view)[0]
+
+    def _kept(self, view: View) -> tuple[Kept, Edge]:
+        assert self._parser is not None and self._form is not None
+        face = _face_of(view)
+        first, coefficients = self.fitter.fitted(view.image, face, np.concatenate([self._rows, self.fitter.basis.keypoints]))
+        edge = edge_of(self._parser, view.image, self._head(_first_rows(first, len(self._rows)))[1])
+        return kept_to(edge, self._form, first, coefficients, self._keeping), edge
+
+    def _fitted(self, view: View) -> tuple[Head, Placement, Edge | None, str]:
+        if self._parser is None:
+            return *self._head(self.fitter.fit(view.image, _face_of(view), self._rows)), None, ""
+        kept, edge = self._kept(view)
+        # Where the outline says nothing of the fit, the parsing is not believed about the colours either.
+        return *self._head(_first_rows(kept.fit, len(self._rows))), None if kept.reason else edge, kept.reason
 
     def _head(self, fit: DenseFit) -> tuple[Head, Placement]:
         to_canonical = self._model_to_canonical
@@ -130,6 +177,22 @@ class TddfaFrontalizer:
             under.skirt,
         )
         return head, placement
+
+
+def _face_of(view: View) -> Face:
+    if view.face is None:
+        raise ValueError("no face was detected in the photograph")
+    return view.face
+
+
+def _first_rows(fit: DenseFit, count: int) -> DenseFit:
+    return replace(fit, vertices=fit.vertices[:count], model=fit.model[:count])
+
+
+def _renumbered(triangles: Int) -> Int:
+    """The same triangles over the vertices that they use, in order."""
+    numbers: Int = np.unique(triangles, return_inverse=True)[1].reshape(-1, 3)
+    return numbers
 
 
 def _apply(pose: HeadPose, points: Float) -> Float:
@@ -186,17 +249,25 @@ def _within(points: Float, ring: Float) -> Bool:
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFrontalizer:
-    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read.
+    """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read; a
+    card with ``silhouette`` also uses a face parsing (family ``bisenet``).
 
     Params: ``skirt``: head around the face, in cm and shares (``depth`` 6.5, ``bend_side`` 0.45, ``bend_top`` 3.5, ``bend_chin`` 0.2, ``back``
     7, ``back_from`` 0.9, ``back_to`` 2, ``still_from`` 1, ``still_to`` 5.5); ``filling``: the hidden side from the seen one (``strength`` 1,
-    ``better`` 0.3, ``smooth`` 0.9, ``feather`` 0.25).
+    ``better`` 0.3, ``smooth`` 0.9, ``feather`` 0.25); ``silhouette`` (none: not done): the fit keeps to the outline of the parsing, lengths in cm
+    (``steps`` 4, ``reach`` 1.2, ``edge`` 0.05, ``points`` 0.25, ``robust`` 0.4, ``shape`` 0.7, ``expression`` 0.3, ``least`` 30, ``rim`` 0.7,
+    ``inset`` 0.1).
     """
     from frontalbench.landmarks import face_landmarker, tddfa
     from frontalbench.weights import store
 
-    Params(card).elsewhere("skirt", "filling").finish()
+    Params(card).elsewhere("skirt", "filling", "silhouette").finish()
     fit, face = card.the("landmarks", "tddfa"), card.the("landmarks", "face_landmarker")
     bundle = store.fetch(face)
     canonical = face_landmarker.parse_geometry(face_landmarker.read_bundle(bundle)[1], bundle)
-    return TddfaFrontalizer(card.name, tddfa.load(fit, threads=threads, device=device), canonical, card.params)
+    parser: Parser | None = None
+    if "silhouette" in card.params:
+        from frontalbench.enhance import parsing  # torch, which a card without it does not need
+
+        parser = parsing.load(card.the("matting", "bisenet"), threads=threads, device=device)
+    return TddfaFrontalizer(card.name, tddfa.load(fit, threads=threads, device=device), canonical, card.params, parser)

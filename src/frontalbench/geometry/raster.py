@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from frontalbench.types import Float, Float32, Int
 
-SUBPIXEL = 256
+SHIFT = 8
+SUBPIXEL = 1 << SHIFT
 REACH = 1 << 20
 """Triangles with a vertex farther out than this many pixels are not drawn (integers would overflow)."""
 
@@ -70,20 +71,22 @@ class _Setup:
 
 
 def _prepare(points: Float, faces: Int, width: int, height: int, perspective: bool, cull_back: bool) -> _Setup:
-    sound = np.isfinite(points).all(axis=1) & (np.abs(points[:, 0]) < REACH) & (np.abs(points[:, 1]) < REACH)
+    # By column: looking along rows of three takes five times as long. A number that is none is below nothing.
+    sound = (np.abs(points[:, 0]) < REACH) & (np.abs(points[:, 1]) < REACH) & np.isfinite(points[:, 2])
     if perspective:
         sound &= points[:, 2] > 0.0
     safe = np.where(sound[:, None], points, 0.0)
     snapped = np.rint(safe[:, :2] * SUBPIXEL).astype(np.int64)
-    i, j, k = faces[:, 0], faces[:, 1], faces[:, 2]
-    x, y = snapped[:, 0], snapped[:, 1]
-    area = (x[j] - x[i]) * (y[k] - y[i]) - (y[j] - y[i]) * (x[k] - x[i])
+    i, j, k = np.ascontiguousarray(faces.T)
+    x, y = np.ascontiguousarray(snapped.T)
+    (xi, xj, xk), (yi, yj, yk) = ([line.take(corner) for corner in (i, j, k)] for line in (x, y))
+    area = (xj - xi) * (yk - yi) - (yj - yi) * (xk - xi)
     # Pixel centres within the bounding box; a triangle without any is done with.
-    left = np.maximum(-(-np.minimum(np.minimum(x[i], x[j]), x[k]) // SUBPIXEL), 0)
-    right = np.minimum(np.maximum(np.maximum(x[i], x[j]), x[k]) // SUBPIXEL, width - 1)
-    first = np.maximum(-(-np.minimum(np.minimum(y[i], y[j]), y[k]) // SUBPIXEL), 0)
-    last = np.minimum(np.maximum(np.maximum(y[i], y[j]), y[k]) // SUBPIXEL, height - 1)
-    kept = sound[i] & sound[j] & sound[k] & (left <= right) & (first <= last) & ((area > 0) if cull_back else (area != 0))
+    left = np.maximum(-(-np.minimum(np.minimum(xi, xj), xk) >> SHIFT), 0)
+    right = np.minimum(np.maximum(np.maximum(xi, xj), xk) >> SHIFT, width - 1)
+    first = np.maximum(-(-np.minimum(np.minimum(yi, yj), yk) >> SHIFT), 0)
+    last = np.minimum(np.maximum(np.maximum(yi, yj), yk) >> SHIFT, height - 1)
+    kept = sound.take(i) & sound.take(j) & sound.take(k) & (left <= right) & (first <= last) & ((area > 0) if cull_back else (area != 0))
     number = np.flatnonzero(kept)
     i, j, k, area = i[number], j[number], k[number], area[number]
     # Winding is made positive by swapping two corners; _resolve goes back to the caller's order.
@@ -177,10 +180,13 @@ def interpolate(raster: Raster, triangles: npt.ArrayLike, attributes: npt.ArrayL
     result = np.zeros((height * width, values.shape[1]), dtype=np.float32)
     number = raster.triangle.reshape(-1)
     seen = np.flatnonzero(number >= 0)
-    corners = faces[number[seen]]
-    share = raster.weights.reshape(-1, 3)[seen]
-    mixed = share[:, :1] * values[corners[:, 0]]
-    mixed += share[:, 1:2] * values[corners[:, 1]]
-    mixed += share[:, 2:] * values[corners[:, 2]]
+    corners = faces.take(number.take(seen), axis=0)
+    share = raster.weights.reshape(-1, 3).take(seen, axis=0)
+    mixed = values.take(corners[:, 0], axis=0)
+    mixed *= share[:, :1]
+    for corner in (1, 2):
+        other = values.take(corners[:, corner], axis=0)
+        other *= share[:, corner : corner + 1]
+        mixed += other
     result[seen] = mixed
     return result.reshape(height, width, values.shape[1])

@@ -82,6 +82,7 @@ class DenseFitter:
         arrays = read_arrays(statistics)
         self._mean, self._std = _need(arrays, "mean", 62, statistics), _need(arrays, "std", 62, statistics)
         self._basis = read_basis(basis) if basis is not None else None
+        self._parts: list[tuple[Int | None, tuple[Float, Float32, Float32]]] = []
 
     @property
     def basis(self) -> Basis:
@@ -101,22 +102,45 @@ class DenseFitter:
         """Rotation (3, 3), head -> camera, of one pass; needs no basis. Raises ValueError when the fit is degenerate."""
         return rotation_of(self.parameters(image, roi_of_box(face.box)))
 
+    @property
+    def deviations(self) -> Float:
+        """(50,): standard deviation of each shape and expression coefficient among the faces that the network learned from."""
+        return self._std[12:]
+
     def fit(self, image: RGB, face: Face, rows: Int | None = None) -> DenseFit:
         """The dense face, or only its vertices ``rows``, in that order. Raises ValueError when the box or the fit is degenerate."""
+        return self.fitted(image, face, rows)[0]
+
+    def fitted(self, image: RGB, face: Face, rows: Int | None = None) -> tuple[DenseFit, Float]:
+        """(:meth:`fit`, its shape and expression coefficients (50,))."""
         roi = roi_of_box(face.box)
         parameters = self.parameters(image, roi)
         for _ in range(self.passes - 1):
             points = self._decode(parameters, roi, self.basis.keypoints).vertices
             roi = roi_of_points(points[:, :2])
             parameters = self.parameters(image, roi)
-        return self._decode(parameters, roi, rows)
+        return self._decode(parameters, roi, rows), parameters[12:]
 
-    def _decode(self, parameters: Float, roi: tuple[float, float, float, float], rows: Int | None) -> DenseFit:
+    def _part(self, rows: Int | None) -> tuple[Float, Float32, Float32]:
+        """Mean (N, 3), shape (3 N, 40) and expression (3 N, 10) of the vertices ``rows``, taken out once for the same array."""
+        for known, part in self._parts:
+            if known is rows:
+                return part
         basis = self.basis
         mean, shape, expression = basis.mean, basis.shape, basis.expression
         if rows is not None:
             mean, shape, expression = mean[rows], shape[rows], expression[rows]
-        model = mean + shape @ parameters[12 : 12 + N_SHAPE].astype(np.float32) + expression @ parameters[12 + N_SHAPE :].astype(np.float32)
+        part = mean, shape.reshape(-1, N_SHAPE), expression.reshape(-1, N_EXPRESSION)
+        self._parts = [*self._parts[-1:], (rows, part)]
+        return part
+
+    def _decode(self, parameters: Float, roi: tuple[float, float, float, float], rows: Int | None) -> DenseFit:
+        mean, shape, expression = self._part(rows)
+        by_shape, by_expression = (
+            (part @ coefficients.astype(np.float32)).reshape(-1, 3)
+            for part, coefficients in ((shape, parameters[12 : 12 + N_SHAPE]), (expression, parameters[12 + N_SHAPE :]))
+        )
+        model = mean + by_shape + by_expression
         matrix = parameters[:12].reshape(3, 4)
         scale_x, scale_y = (roi[2] - roi[0]) / INPUT_SIDE, (roi[3] - roi[1]) / INPUT_SIDE
         # In the network's square y goes up and pixel numbers start at 1.

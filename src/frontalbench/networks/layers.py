@@ -256,8 +256,6 @@ def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[np
 
 TILE = 4
 _POINTS = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
-_BAND_FLOATS = 3_000_000
-"""Float of transformed input or output that a band of tile rows may hold: it stays in the processor's cache."""
 
 
 _own = threading.local()
@@ -283,6 +281,9 @@ class MinimalConv2d(nn.Module):
     Rounding errors are some ten times those of the plain way (about 1e-5 of the output's spread). Other devices and number types take the plain way.
     """
 
+    band_floats = 3_000_000
+    """Floats of transformed input or output that a band of tile rows may hold: it stays in the processor's cache."""
+
     def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0) -> None:
         super().__init__()
         if tuple(weight.shape[2:]) != (3, 3):
@@ -302,7 +303,7 @@ class MinimalConv2d(nn.Module):
             raise ValueError(f"height and width must be multiples of {TILE}, got {height} x {width}")
         rows, columns = height // TILE, width // TILE
         size = TILE + 2
-        band = min(rows, max(1, _BAND_FLOATS // (size * size * columns * max(inside, out))))
+        band = min(rows, max(1, self.band_floats // (size * size * columns * max(inside, out))))
         most = band * columns
         lengths = (size**2 * inside * most, size**2 * inside * most, size**2 * out * most, TILE**2 * out * most)
         room, *spaces = _workspace((band * TILE + 2) * (width + 2) * inside, *lengths)

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from frontalbench.errors import WeightsMissing
 
-Float32 = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True)
 class Node:
@@ -61,7 +59,7 @@ class Graph:
         """The id of the first operation of type ``kind`` that reads ``place``."""
         return next(number for number, node in self.nodes.items() if node.kind == kind and place in node.inputs)
 
-    def value(self, place: str) -> Float32:
+    def value(self, place: str) -> npt.NDArray[np.float32]:
         """The float32 constant ``place``. Raises :class:`WeightsMissing` for anything else."""
         node = self.nodes[place]
         if node.kind != "Const" or node.data.get("element_type") != "f32":
@@ -70,11 +68,11 @@ class Graph:
         shape = [int(part) for part in node.data["shape"].split(",") if part.strip()]
         return np.frombuffer(self._numbers[start : start + size], np.float32).reshape(shape)
 
-    def constant(self, name: str) -> Float32:
+    def constant(self, name: str) -> npt.NDArray[np.float32]:
         """The float32 constant called ``name``."""
         return self.value(self.named(name))
 
-    def constant_input(self, place: str) -> Float32 | None:
+    def constant_input(self, place: str) -> npt.NDArray[np.float32] | None:
         """The float32 constant among the inputs of ``place``, directly or reshaped; None where there is none."""
         for source in self.nodes[place].inputs:
             if self.nodes[source].kind == "Reshape":

@@ -40,19 +40,23 @@ class Packed(nn.Module):
         self.padding = list(padding) if padding is not None else [weight.shape[2] // 2, weight.shape[3] // 2]
         self.weight = nn.Buffer(channels_last(weight.detach().float()))
         self.bias = None if bias is None else nn.Buffer(bias.detach().float())
+        # How a 1 x 1 kernel is best laid out depends on the map's size, and turning one layout into another costs ten times the convolution (256 to
+        # 1,024 channels at 40 x 40: 8.1 ms, on the layout of another size 8.1 to 15.2, from plain numbers 8.3). So those stay plain.
+        self._lasting = tuple(weight.shape[2:]) != (1, 1)
         self._packed: Tensor | None = None
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         y: Tensor
         x = channels_last(x)
-        if self._packed is None and _packs(x):
+        fused = _packs(x)
+        if self._packed is None and fused and self._lasting:
             shape, ones = list(x.shape), [1, 1]
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, ones, 1, shape)
             self.weight = nn.Buffer(self.weight.new_empty(0))
-        if self._packed is None:
+        if self._packed is None and not fused:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
             return activate_(y if plus is None else y.add_(plus), self.activation, self.slope)
-        about = (self._packed, self.bias, self.padding, self.stride, [1, 1], 1)
+        about = (self.weight if self._packed is None else self._packed, self.bias, self.padding, self.stride, [1, 1], 1)
         scalars = [self.slope] if self.activation == "leaky" else []
         if plus is None:
             y = torch.ops.mkldnn._convolution_pointwise(x, *about, _NAMES[self.activation], scalars, "")
@@ -69,6 +73,9 @@ class Packed(nn.Module):
 
 class Minimal(MinimalConv2d):
     """:class:`~frontalbench.networks.layers.MinimalConv2d` for maps of any size: what a last tile has too much is cut off."""
+
+    band_floats = 1_200_000
+    """Two fifths of LivePortrait's: 60 MB less room, and at most 3 % slower for the maps of these networks."""
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         height, width = x.shape[2:]

@@ -55,7 +55,8 @@ class Level(nn.Module):
         return x
 
     def onwards(self, x: Tensor) -> Tensor:
-        return self.get_submodule(self._way)(x) if self._way else x  # type: ignore[no-any-return]
+        further: Tensor = self.get_submodule(self._way)(x) if self._way else x
+        return further
 
 
 class Middle(nn.Module):

@@ -180,6 +180,24 @@ class _ReadyPyramid(nn.Module):
         return [fine, middle, coarse]
 
 
+class _ReadyHeads(nn.Module):
+    """The three :class:`_Head` of a level as one convolution, which reads the map once."""
+
+    def __init__(self, *heads: nn.Module) -> None:
+        super().__init__()
+        weights, biases, self.values = [], [], []
+        for head in heads:
+            assert isinstance(head, _Head) and head.conv1x1.bias is not None
+            weights.append(head.conv1x1.weight)
+            biases.append(head.conv1x1.bias)
+            self.values.append(head.values)
+        self.all = packed.conv(torch.cat(weights), torch.cat(biases))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        rows = self.all(x).permute(0, 2, 3, 1).split([2 * values for values in self.values], dim=-1)
+        return [part.reshape(len(x), -1, values) for part, values in zip(rows, self.values, strict=True)]
+
+
 class _ReadyRetinaFace(RetinaFaceNet):
     """What :func:`ready` makes."""
 
@@ -190,7 +208,15 @@ class _ReadyRetinaFace(RetinaFaceNet):
         self.fpn = _ReadyPyramid(network.fpn)  # type: ignore[assignment]
         for name in ("ssh1", "ssh2", "ssh3"):
             self.add_module(name, _ReadyContext(network.get_submodule(name)))
-        self.ClassHead, self.BboxHead, self.LandmarkHead = network.ClassHead, network.BboxHead, network.LandmarkHead
+        self.heads = nn.ModuleList(
+            _ReadyHeads(*heads) for heads in zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        maps = [context(level) for context, level in zip((self.ssh1, self.ssh2, self.ssh3), self.fpn(self.body(x)[-LEVELS:]), strict=True)]
+        found = zip(*(head(each) for head, each in zip(self.heads, maps, strict=True)), strict=True)
+        classes, boxes, points = (torch.cat(rows, dim=1) for rows in found)
+        return boxes, classes.softmax(dim=-1), points
 
 
 def ready(network: RetinaFaceNet) -> RetinaFaceNet:

@@ -24,10 +24,11 @@ class Residual(nn.Module):
             self.add_module(skip, nn.Conv2d(inputs, outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(functional.silu(self.norm1(x)))
+        y: Tensor = self.conv1(functional.silu(self.norm1(x)))
         y = self.conv2(functional.silu(self.norm2(y)))
         around: Tensor = self.get_submodule(self._skip)(x) if self._skip else x
-        return around + y
+        both: Tensor = around + y
+        return both
 
 
 class Smaller(nn.Module):

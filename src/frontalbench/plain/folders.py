@@ -38,9 +38,9 @@ from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.faces import beside, read_faces
 
 ROWS = "rows.csv"
-HEADER = ("image_id", "identity", "status", "detail", "file", "photo", "frontalizer")
+HEADER = ("image_id", "identity", "status", "detail", "file", "photo", "frontalizer", "enhancement")
 """Columns of the ``rows.csv`` beside pictures. ``file``: the picture, empty where there is none; ``photo``: the photograph at the beginning of the
-chain; ``frontalizer``: the card that turned it, empty where none did."""
+chain; ``frontalizer``: the card that turned it, ``enhancement``: the chain of cards (``sharp+omit_bg``) that came after, empty where none did."""
 _OURS = frozenset(HEADER[:5])
 FOREIGN = frozenset({".heic", ".heif", ".jxl", ".jp2", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".tga", ".exr", ".svg"})
 """Endings of pictures that are not read here."""
@@ -140,6 +140,7 @@ class Origin:
     status: str
     detail: str
     frontalizer: str
+    enhancement: str = ""
 
 
 def read_list(path: Path, top: Path) -> list[Origin] | None:
@@ -160,6 +161,7 @@ def read_list(path: Path, top: Path) -> list[Origin] | None:
                 word if word in status.ALL else status.MODEL_ERROR,
                 row["detail"],
                 row.get("frontalizer") or "",
+                row.get("enhancement") or "",
             )
         )
     return found
@@ -204,10 +206,11 @@ def write_shard(folder: Path, out: Path, pattern: str = "*") -> list[str]:
             taken.add(entry.name)
             gone = entry.status == status.OK
             word, detail = (status.MODEL_ERROR, f"{entry.file or 'its file'} is not there") if gone else (entry.status, entry.detail)
-            rows.append({**_head(entry.name), "source": entry.photo, "status": word, "detail": detail, "frontalizer": entry.frontalizer})
+            by = {"frontalizer": entry.frontalizer, "enhancement": entry.enhancement}
+            rows.append({**_head(entry.name), "source": entry.photo, "status": word, "detail": detail, **by})
     rows.sort(key=lambda row: row["image_id"])
-    made = {row["image_id"]: row.pop("frontalizer") for row in rows}
-    record = provenance("folder", [], source=_shown(folder), frontalizers={name: card for name, card in made.items() if card})
+    turned, enhanced = ({row["image_id"]: name for row in rows if (name := row.pop(by))} for by in ("frontalizer", "enhancement"))
+    record = provenance("folder", [], source=_shown(folder), frontalizers=turned, enhancements=enhanced)
     with tables.Writer(out, tables.IMAGES, record) as writer:
         writer.add(rows)
     return notes
@@ -231,7 +234,7 @@ def _head(name: str) -> dict[str, Any]:
 
 def _picture_row(name: str, path: Path, origin: Origin | None) -> dict[str, Any]:
     row = {**_head(name), "source": origin.photo if origin else name, "status": status.OK, "detail": ""}
-    row["frontalizer"] = origin.frontalizer if origin else ""
+    row |= {"frontalizer": origin.frontalizer, "enhancement": origin.enhancement} if origin else {"frontalizer": "", "enhancement": ""}
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -283,6 +286,11 @@ def photographs_beside(shard: Path, photographs: Path, temporary: Path) -> Path:
 def frontalizers_of(shard: Path) -> dict[str, str]:
     """Of the pictures of such a shard that a ``rows.csv`` knows: ``image_id`` -> the frontalizer's card."""
     return dict(tables.provenance(shard).get("frontalizers", {}))
+
+
+def enhancements_of(shard: Path) -> dict[str, str]:
+    """The same for what came after: ``image_id`` -> the chain of enhancements."""
+    return dict(tables.provenance(shard).get("enhancements", {}))
 
 
 @contextlib.contextmanager

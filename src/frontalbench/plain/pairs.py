@@ -428,7 +428,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_report(metrics: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Summarise a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
+    """Summarize a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
     from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_rows
 

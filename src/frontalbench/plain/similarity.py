@@ -24,6 +24,7 @@ from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.shards import read_embeddings
 from frontalbench.compare.two_sets import Faces, Scores, Threshold
 from frontalbench.detect.select import DEFAULT_POLICY
+from frontalbench.enhance.chain import JOIN
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
 from frontalbench.plain import folders
@@ -82,7 +83,8 @@ class Found:
 @dataclass(frozen=True)
 class Side:
     """The pictures of one folder in ``image_id`` order: name of the photograph without ending (``key``), person, sha256 of the file, and per
-    backbone status, detail and embeddings (n, D)."""
+    backbone status, detail and embeddings (n, D); ``frontalizer``, ``enhancement``: what made a picture, by ``image_id``, where its ``rows.csv``
+    says it."""
 
     folder: Path
     image_id: list[str]
@@ -93,6 +95,7 @@ class Side:
     status: Mapping[str, Sequence[str]]
     detail: Mapping[str, Sequence[str]]
     vectors: Mapping[str, Float32]
+    enhancement: Mapping[str, str] = field(default_factory=dict)
 
 
 def installed_backbones() -> list[ModelCard]:
@@ -139,7 +142,7 @@ def read_side(folder: Path, wanted: Wanted, backbones: Sequence[ModelCard], **ma
     person = person_rule(wanted.identity)
     with folders.with_faces(folder, "*", wanted.detector, policy=wanted.policy, for_backbone=True, **machine) as (shard, crops, temporary):
         about = tables.read(shard, tables.IMAGES, ["image_id", "source", "sha256"]).to_pylist()
-        made = folders.frontalizers_of(shard)
+        made, enhanced = folders.frontalizers_of(shard), folders.enhancements_of(shard)
         words, details, vectors = {}, {}, {}
         for card in backbones:
             out = temporary / f"{card.name}.parquet"
@@ -158,6 +161,7 @@ def read_side(folder: Path, wanted: Wanted, backbones: Sequence[ModelCard], **ma
         words,
         details,
         vectors,
+        enhanced,
     )
 
 
@@ -361,8 +365,8 @@ def _notes(a: Side, b: Side, way: str, joined: Sequence[tuple[int, int]], rule: 
 
 def leak_notes(found: Found, b: Side, wanted: Wanted) -> list[str]:
     """Marks the rows of judges that took part in training what made B (``leak``); a line for each, and for makers that are not known here."""
-    known = {card.name: card for card in cards.all_cards("frontalizer")}
-    made = sorted(set(b.frontalizer.values()))
+    known = {card.name: card for kind in ("frontalizer", "enhancement") for card in cards.all_cards(kind)}
+    made = sorted({*b.frontalizer.values(), *(step for chain in b.enhancement.values() for step in chain.split(JOIN))})
     taught: dict[str, set[str]] = {name: {"--trained-with"} for name in wanted.trained_with}
     notes = []
     for name in made:
@@ -378,7 +382,7 @@ def leak_notes(found: Found, b: Side, wanted: Wanted) -> list[str]:
         row["leak"] = bool(by)
         if by:
             who = ", ".join(sorted(by - {"--trained-with"})) or "what made the second folder"
-            notes.append(f"{row['backbone']} took part in training {who}: its similarity is flattered; believe another judge")
+            notes.append(f"{row['backbone']} took part in training or making {who}: its similarity is flattered; believe another judge")
     return notes
 
 

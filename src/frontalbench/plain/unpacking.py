@@ -18,42 +18,51 @@ import cv2
 import numpy as np
 
 from frontalbench import images, status, tables
+from frontalbench.enhance.chain import JOIN
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-from frontalbench.plain.folders import HEADER, ROWS, frontalizers_of, photos_of, read_list
+from frontalbench.plain.folders import HEADER, ROWS, enhancements_of, frontalizers_of, photos_of, read_list
 
 _LONGEST = 255
 """Bytes of the longest file name that file systems take."""
 
 
-def unpack_before_after(before: Path, after: Path, out: Path) -> None:
-    """Write the pictures of two shards with the same names into ``out/before`` and ``out/after``, each with its ``rows.csv``."""
-    for name, table in (("before", before), ("after", after)):
-        unpack_rows(table, out / name)
+def unpack_before_after(before: Path, after: Path, out: Path, *, source: Path | None = None, enhancement: str = "") -> None:
+    """Write the pictures of two shards with the same names into ``out/before`` and ``out/after``, each with its ``rows.csv``.
+
+    ``source``: as in :func:`unpack_rows`, of both; ``enhancement``: the chain that lies between them.
+    """
+    for name, table, chain in (("before", before, ""), ("after", after, enhancement)):
+        unpack_rows(table, out / name, source=source, enhancement=chain)
 
 
-def unpack(table: Path, out: Path, *, source: Path | None = None, frontalizer: str = "", beside: Path | None = None) -> dict[str, int]:
+def unpack(
+    table: Path, out: Path, *, source: Path | None = None, frontalizer: str = "", enhancement: str = "", beside: Path | None = None
+) -> dict[str, int]:
     """Write the pictures of a shard into ``out`` as PNG under their relative names, and a ``rows.csv``; returns rows by status.
 
     As :func:`unpack_rows`.
     """
-    rows = unpack_rows(table, out, source=source, frontalizer=frontalizer, beside=beside)
+    rows = unpack_rows(table, out, source=source, frontalizer=frontalizer, enhancement=enhancement, beside=beside)
     return dict(Counter(row["status"] for row in rows.values()))
 
 
 def unpack_rows(
-    table: Path, out: Path, *, source: Path | None = None, frontalizer: str = "", beside: Path | None = None
+    table: Path, out: Path, *, source: Path | None = None, frontalizer: str = "", enhancement: str = "", beside: Path | None = None
 ) -> dict[str, dict[str, str]]:
     """Write the pictures of a shard into ``out`` as PNG under their relative names, and a ``rows.csv``; returns its rows (:data:`HEADER`) by name.
 
-    ``source``: the shard of :func:`.folders.write_shard` at the beginning, for the photographs' names and the frontalizer behind each picture;
-    ``frontalizer``: the card that made all of them now. ``beside``: another shard of the same pictures; each is written to the left of its picture,
+    ``source``: the shard of :func:`.folders.write_shard` at the beginning, for the photographs' names, the frontalizer and the
+    enhancements behind each picture; ``frontalizer``: the card that made all of them now, ``enhancement``: the chain that was done to them now.
+    ``beside``: another shard of the same pictures; each is written to the left of its picture,
     scaled to the same height. Pictures that an earlier run listed in ``out`` and this one does not make are removed.
 
     Names come from the file system that :func:`.folders.write_shard` read, and are checked again: nothing is written outside ``out``.
     """
     out.mkdir(parents=True, exist_ok=True)
-    photos, turned = (photos_of(source), frontalizers_of(source)) if source is not None else ({}, {})
+    photos, turned, earlier = (
+        (photos_of(source), frontalizers_of(source), {} if frontalizer else enhancements_of(source)) if source is not None else ({}, {}, {})
+    )
     before = {entry.file for entry in read_list(out / ROWS, out) or []} - {""} if (out / ROWS).is_file() else set()
     rows = []
     taken: set[str] = set()
@@ -70,7 +79,8 @@ def unpack_rows(
                 name = target.relative_to(out).as_posix()
             image_id = row["image_id"]
             made_by = frontalizer or turned.get(image_id, "")
-            rows.append([image_id, row["identity"], row["status"], row["detail"], name, photos.get(image_id, image_id), made_by])
+            chain = JOIN.join(filter(None, (earlier.get(image_id, ""), enhancement)))
+            rows.append([image_id, row["identity"], row["status"], row["detail"], name, photos.get(image_id, image_id), made_by, chain])
     write_rows(out / ROWS, list(HEADER), rows)
     for name in sorted(before - {row[4] for row in rows}):
         left = _inside(out, name)

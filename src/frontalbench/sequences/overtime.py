@@ -1,4 +1,4 @@
-"""Faces judged over time: does a sequence keep the person, and does it tremble?"""
+"""Faces measured over time: does a sequence keep the person, and does it tremble?"""
 
 from __future__ import annotations
 

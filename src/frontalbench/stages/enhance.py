@@ -15,8 +15,10 @@ from frontalbench.enhance.drawn import Drawer, Drawn, Finisher, packed, unpacked
 from frontalbench.errors import BadInput, Unreadable, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
+from frontalbench.stages import overlap
 from frontalbench.stages.common import PICTURES, Row, each_picture, failed, head, provenance, run_shard
 from frontalbench.stages.outcomes import picture_row
+from frontalbench.types import Float32
 from frontalbench.upkeep import environment
 
 BATCH = 8
@@ -53,11 +55,12 @@ def enhance_shard(
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
             seen = beside.of([rows[i]["image_id"] for i in places]) if wanted else [None] * len(places)
             outcomes = zip(places, apply(enhancement, decoded, seen), strict=True)
-            return [_after(picture_row(rows[i], outcome), rows[i] if after else {}) for i, outcome in outcomes]
+            return [_after(picture_row(rows[i], outcome, pool), rows[i] if after else {}) for i, outcome in outcomes]
 
-        return each_picture(rows, run)
+        return each_picture(rows, run, pool=pool)
 
-    return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH, columns=_WITH_SECONDS if after else PICTURES)
+    with overlap.helpers(device) as pool:
+        return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH, columns=_WITH_SECONDS if after else PICTURES)
 
 
 def draw_shard(
@@ -78,12 +81,19 @@ def draw_shard(
             drawn, word, detail, seconds = _tried(lambda: drawer.draw(image))
             if drawn is None:
                 return failed(row, word, detail)
-            picture = images.encode_png(packed(drawn.pixels))
+            picture = _packed(drawn.pixels) if pool is None else pool.submit(_packed, drawn.pixels)
             return {**head(row), "status": status.OK, "seconds": seconds, "matrix": drawn.matrix.reshape(-1).tolist(), "image": picture}
 
-        return each_picture(rows, lambda places, decoded: [one(rows[i], image) for i, image in zip(places, decoded, strict=True)])
+        return each_picture(
+            rows, lambda places, decoded: [one(rows[i], image) for i, image in zip(places, decoded, strict=True)], pool=pool
+        )
 
-    return run_shard(pictures, out, tables.DRAWN, record, make, work, batch=BATCH)
+    with overlap.helpers(device) as pool:
+        return run_shard(pictures, out, tables.DRAWN, record, make, work, batch=BATCH)
+
+
+def _packed(pixels: Float32) -> bytes:
+    return images.encode_png(packed(pixels))
 
 
 def finish_shard(
@@ -98,7 +108,7 @@ def finish_shard(
     threads: int = 1,
 ) -> dict[str, int]:
     """The second step: ``drawn`` is what :func:`draw_shard` made of the same ``pictures``. The rest as in :func:`enhance_shard`; the network's
-    seconds are part of each row's.
+    seconds are part of each row's. It runs on the processor alone, wherever the network ran, so nothing lies beside a GPU here.
 
     Raises BadInput when the two tables do not belong together.
     """

@@ -42,7 +42,7 @@ _AXES = (1.0, -1.0, -1.0)
 
 
 @dataclass(frozen=True)
-class Settings:
+class TurningSettings:
     """How a picture is turned; sides in pixels, weights of the losses by their names (0 leaves one out)."""
 
     steps: int = 80
@@ -164,7 +164,7 @@ class Turner:
         surface: Surface,
         recognizers: Sequence[Recognizer],
         ways: Ways,
-        settings: Settings = Settings(),
+        settings: TurningSettings = TurningSettings(),
         *,
         device: str = "cpu",
         mixed: bool = False,

@@ -22,7 +22,7 @@ from frontalbench.networks.recognizer import Recognizer
 from frontalbench.networks.tddfa_mobilenet import Regressor
 from frontalbench.synth import directions
 from frontalbench.synth.people import noise
-from frontalbench.synth.turning import Settings, Surface, Turner, Ways
+from frontalbench.synth.turning import Surface, Turner, TurningSettings, Ways
 
 RECOGNIZERS = {"w600k_mbf": (127.5, 127.5), "arcface_y1": (0.0, 1.0)}
 """Cards of the backbones that a picture is moved by, and the mean and the standard deviation that each takes off colours: never judges of what
@@ -100,7 +100,9 @@ def write(folder: Path, seed: int, numbers: Sequence[int]) -> None:
         atomic.write_bytes(folder / f"{name}.onnx", halved(store.fetch(cards.find("backbone", name))))
 
 
-def read(folder: Path, settings: Settings | None = None, *, device: str = "cpu", mixed: bool = False) -> tuple[Turner, dict[str, Tensor]]:
+def read(
+    folder: Path, settings: TurningSettings | None = None, *, device: str = "cpu", mixed: bool = False
+) -> tuple[Turner, dict[str, Tensor]]:
     """The turner of a pack, and its people: ``styles`` (P, 512) as the mapping gives them, ``numbers`` (P,), ``seed``. Raises :class:`BadInput`."""
     lacking = [name for name in PARTS if not (folder / name).is_file()]
     if lacking:
@@ -112,7 +114,7 @@ def read(folder: Path, settings: Settings | None = None, *, device: str = "cpu",
     people = load_file(folder / PARTS[3])
     ways = Ways(people["mean"], people["spread"], people["yaw"], people["pitch"], float(people["level"]))
     recognizers = [Recognizer(folder / f"{name}.onnx", mean=mean, std=std) for name, (mean, std) in RECOGNIZERS.items()]
-    return Turner(synthesis, surface, recognizers, ways, settings or Settings(), device=device, mixed=mixed), people
+    return Turner(synthesis, surface, recognizers, ways, settings or TurningSettings(), device=device, mixed=mixed), people
 
 
 def halved(path: Path) -> bytes:

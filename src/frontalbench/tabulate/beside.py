@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import groups, jackknife, stats
+from frontalbench.compare import jackknife, stats
 from frontalbench.compare.jackknife import LeftOut
+from frontalbench.compare.rows import read_rows
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell, cell_of
 from frontalbench.types import Float
@@ -76,7 +77,7 @@ def differences(first: str | os.PathLike[str], second: str | os.PathLike[str], *
             there = one.get(key) or two[key]
             count = "n_a" if key in one else "n_b"
             rows.append(
-                {**head, "where": ONLY_A if key in one else ONLY_B, "same": False, count: len(groups.read_rows(there.similarity).image_id)}
+                {**head, "where": ONLY_A if key in one else ONLY_B, "same": False, count: len(read_rows(there.similarity).image_id)}
             )
     changed = [row for row in rows if row["where"] == BOTH and not row["same"]]
     for row, p in zip(changed, stats.holm([row["p"] for row in changed]), strict=True):
@@ -85,7 +86,7 @@ def differences(first: str | os.PathLike[str], second: str | os.PathLike[str], *
 
 
 def _difference(one: Cell, two: Cell, tolerance: float) -> dict[str, Any]:
-    a, b = groups.read_rows(one.similarity), groups.read_rows(two.similarity)
+    a, b = read_rows(one.similarity), read_rows(two.similarity)
     places = {str(name): i for i, name in enumerate(a.image_id)}
     pairs = np.array([(places[str(name)], j) for j, name in enumerate(b.image_id) if str(name) in places], np.int64).reshape(-1, 2)
     i, j = pairs[:, 0], pairs[:, 1]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from frontalbench.compare import groups, stats
-from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import People
+from frontalbench.compare.rows import Rows, read_rows
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
@@ -51,7 +51,7 @@ class Dataset:
 def read_datasets(cells: Sequence[Cell]) -> Iterator[Dataset]:
     """Datasets one after the other (one in memory at a time), in name order. Raises :class:`BadInput` for cells that do not fit together."""
     for name in sorted({cell.dataset for cell in cells}):
-        rows = {cell: groups.read_rows(cell.similarity) for cell in sorted(cells) if cell.dataset == name}
+        rows = {cell: read_rows(cell.similarity) for cell in sorted(cells) if cell.dataset == name}
         dataset = Dataset(name, rows)
         for cell, table in rows.items():
             base = dataset.original(cell.judge)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from frontalbench.compare import curves, groups, jackknife, kernel, stats, verdict
-from frontalbench.compare.groups import Rows
 from frontalbench.compare.jackknife import LeftOut
+from frontalbench.compare.rows import Rows
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.verification import YAW_GRID, Scored, moments, read_scores

@@ -13,6 +13,7 @@ import numpy as np
 from frontalbench import status
 from frontalbench.compare import groups, jackknife, stats, verdict
 from frontalbench.compare.people import People, people_of
+from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
     LEAK_NOTE,
@@ -39,7 +40,7 @@ STRANGERS = ("GT vs other GT", "Angled vs other GT", "Frontal vs other GT", "imp
 
 def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
     """Rows of the master table of one dataset, without ``p_holm``."""
-    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
+    bins = YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
     out = []
     for judge in dataset.judges:
         base = dataset.original(judge)
@@ -68,7 +69,7 @@ def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]
     return out
 
 
-def _about_people(row: Row, who: People, original: groups.Rows) -> str:
+def _about_people(row: Row, who: People, original: Rows) -> str:
     """Notes that follow from whose images a row stands on."""
     if row["group"] in STRANGERS and row["n_images"] == 0:
         others = len(set(original.subject[(original.role == "reference") & original.ok]))
@@ -240,7 +241,7 @@ def _winner(row: Row) -> str:
 
 def count_rows(dataset: Dataset, facts: Facts, edges: Sequence[float]) -> list[Row]:
     """What the dataset holds, as each judge sees its original pictures."""
-    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, edges)))
+    bins = YawBins(tuple(facts.edges.get(dataset.name, edges)))
     labels = [label for _, label, *_ in bins.labels]
     out = []
     for judge in dataset.judges:

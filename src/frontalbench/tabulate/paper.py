@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from frontalbench.compare import gates, groups, jackknife, verdict
-from frontalbench.compare.groups import Rows
 from frontalbench.compare.people import people_of
+from frontalbench.compare.rows import Rows
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import LEARNED, ORIGINAL, parse
 from frontalbench.tabulate.dataset import (

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import gates, groups, jackknife, lineup, open_set, stats, templates, thresholds
+from frontalbench.compare import gates, jackknife, lineup, open_set, stats, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.recipes import recipe_of
+from frontalbench.compare.rows import read_rows
 from frontalbench.compare.shards import read_all, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
@@ -146,7 +147,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
 def metadata_of(results: Path, base: Cell) -> Metadata:
     """Who is who, and in which role: as the finished cell of the originals says it. Raises :class:`BadInput` where its files are not there."""
     folder = results / "metadata" / base.dataset
-    rows = groups.read_rows(base.similarity)
+    rows = read_rows(base.similarity)
     images = folder / "images.parquet"
     if not images.is_file():
         raise BadInput(f"{images}: not there; a run of this version writes it (snakemake results)")
@@ -160,7 +161,7 @@ def metadata_of(results: Path, base: Cell) -> Metadata:
 
 def _decided(cell: Cell) -> gates.Gate:
     """What a learned gate decided when its cell was compared."""
-    detail = groups.read_rows(cell.similarity).detail
+    detail = read_rows(cell.similarity).detail
     turned, _ = gates.decided([str(words) for words in detail])
     return gates.Gate(turned, detail)
 
@@ -213,7 +214,7 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
     genuine, impostors = pair_scores.from_table(tables.read(cell.scores, pair_scores.SCORES))
     if not len(genuine.scores) or not impostors.n:
         return [], []
-    names = np.unique(groups.read_rows(cell.similarity).subject.astype(np.str_))
+    names = np.unique(read_rows(cell.similarity).subject.astype(np.str_))
     subject = np.searchsorted(names, genuine.subject.astype(np.str_)).astype(np.int64)
     targets = [*stats.FMR_TARGETS, *DET_GRID]
     points = [stats.operating_point(impostors, target) for target in targets]

@@ -22,6 +22,7 @@ from frontalbench import status
 from frontalbench.compare import groups, jackknife, stats
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.kernel import group_of
+from frontalbench.compare.rows import Rows, read_rows
 from frontalbench.errors import BadInput
 from frontalbench.files import sheet
 from frontalbench.plan.grid import Cell, Selection
@@ -79,7 +80,7 @@ def slices(cells: Sequence[Cell], by: str, values: Mapping[str, str] | None = No
         original = base.get((cell.dataset, *cell.judge))
         if original is None:
             raise BadInput(f"{cell.similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
-        before, after = groups.read_rows(original.similarity), groups.read_rows(cell.similarity)
+        before, after = read_rows(original.similarity), read_rows(cell.similarity)
         if before.image_id.tolist() != after.image_id.tolist():
             raise BadInput(f"{cell.similarity} and {original.similarity}: other pictures in one than in the other; run the workflow again")
         words = _words(before, by, values, cell)
@@ -95,13 +96,13 @@ def slices(cells: Sequence[Cell], by: str, values: Mapping[str, str] | None = No
     return out
 
 
-def _own_moves(rows: groups.Rows) -> Float:
+def _own_moves(rows: Rows) -> Float:
     if rows.moves is None:
         return np.full((len(rows), 1), np.nan)
     return -rows.moves.astype(np.float64)
 
 
-def _words(rows: groups.Rows, by: str, values: Mapping[str, str] | None, cell: Cell) -> np.ndarray[Any, Any]:
+def _words(rows: Rows, by: str, values: Mapping[str, str] | None, cell: Cell) -> np.ndarray[Any, Any]:
     if values is None:
         return np.array(binned(getattr(rows, by), EDGES[by], unsigned=by == "yaw"), dtype=object)
     words = np.array([values.get(str(name), NOT_SAID) for name in rows.image_id], dtype=object)

@@ -10,8 +10,8 @@ import numpy as np
 
 from frontalbench import tables
 from frontalbench.compare import curves, groups, scores, stats
-from frontalbench.compare.groups import Rows
 from frontalbench.compare.jackknife import Estimate
+from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
@@ -81,7 +81,7 @@ def _estimate(prefix: str, value: Estimate) -> Row:
 def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> dict[str, list[Row]]:
     """Rows of ``verification``, ``error_rates``, ``fnmr_by_yaw``, ``det``, ``cmc``, ``curves`` of one dataset."""
     out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "fnmr_by_yaw", "det", "cmc", "curves")}
-    bins = groups.YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
+    bins = YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
     for judge in dataset.judges:
         base = dataset.original(judge)
         assert base is not None
@@ -208,7 +208,7 @@ def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: flo
         yield row
 
 
-def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: groups.YawBins, alone: Bool) -> Iterator[Row]:
+def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: YawBins, alone: Bool) -> Iterator[Row]:
     """FNMR in bins of \\|yaw\\| at the cell's own threshold of every supported FMR; one threshold for all bins, as a user has one."""
     labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
     absolute, _ = bins.codes(yaw)
