@@ -76,3 +76,20 @@ def test_each_fault_fails_its_check(fault: str, name: str) -> None:
 
     failed = [check.name for check in swap.checks(pair(), keeps, blend, trained=True) if not check.passed]
     assert name in failed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--swap", "--completion", "a.pth"], "go together, with --swap"),
+        (["--completion", "a.pth", "--blending", "b.pth"], "go together, with --swap"),
+        (["--swap", "tddfa"], "takes no card and no pictures"),
+    ],
+)
+def test_what_does_not_go_with_the_swap_is_one_line(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frontalbench.commands import selftest
+    from frontalbench.errors import BadInput
+
+    monkeypatch.setattr("sys.argv", ["selftest.py", *arguments])
+    with pytest.raises(BadInput, match=said):
+        selftest.main()
