@@ -78,18 +78,10 @@ def test_each_fault_fails_its_check(fault: str, name: str) -> None:
     assert name in failed
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--swap", "--completion", "a.pth"], "go together, with --swap"),
-        (["--completion", "a.pth", "--blending", "b.pth"], "go together, with --swap"),
-        (["--swap", "tddfa"], "takes no card and no pictures"),
-    ],
-)
-def test_what_does_not_go_with_the_swap_is_one_line(arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from frontalbench.commands import selftest
+def test_half_of_the_weights_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from frontalbench.commands import selftest_swap
     from frontalbench.errors import BadInput
 
-    monkeypatch.setattr("sys.argv", ["selftest.py", *arguments])
-    with pytest.raises(BadInput, match=said):
-        selftest.main()
+    monkeypatch.setattr("sys.argv", ["selftest_swap.py", "--completion", "a.pth"])
+    with pytest.raises(BadInput, match="give both --completion and --blending, or neither"):
+        selftest_swap.main()

@@ -3,21 +3,15 @@
   selftest.py liveportrait                    two shipped pictures of a synthetic person, turned to the left and to the right
   selftest.py liveportrait --in my_faces      your own pictures
   selftest.py                                 every frontalizer whose weights are on this machine
-  selftest.py --swap                          FSGANv2's completion and blending networks, on two shipped people who do not exist
 
 Checked are value ranges, that two runs give the same, that the results look ahead and stand upright, keep the light, that the mirrored photograph
 gives the mirrored result, and, where any target pose is taken, that a face turned to the pose it has stays what it was. Weights without training
 fail. Exit code 1 when a check fails; 2 when nothing could be tested.
-
-Completion and blending were made for a swap, so only a swap shows whether they work; it takes half a minute of a core. Without --completion and
---blending they hold numbers that mean nothing, and only the wiring is checked. Swapping faces is no feature (docs/sequences.md says why).
 """
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,19 +35,8 @@ def main() -> int:
     parser.add_argument("--in", dest="source", type=Path, metavar="DIR", help="your own pictures, with a face in each that is turned away")
     parser.add_argument("--pattern", default="*", help='file names to take from --in, such as "*.png" (default: all pictures)')
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector that finds the faces (default: scrfd_500m)")
-    parser.add_argument("--swap", action="store_true", help="test the networks that no card uses, completion and blending")
-    parser.add_argument("--completion", type=Path, metavar="FILE", help="with --swap: published weights of the completion network")
-    parser.add_argument("--blending", type=Path, metavar="FILE", help="with --swap: published weights of the blending network")
     cli.add_machine_options(parser)
     args = parser.parse_args()
-    if (args.completion is None) != (args.blending is None) or (args.completion is not None and not args.swap):
-        raise BadInput("--completion and --blending go together, with --swap")
-    if args.swap:
-        if args.names or args.source is not None:
-            raise BadInput("--swap tests networks that no card uses, on two shipped people; it takes no card and no pictures")
-        # By its name: an import would make it part of what the rules' commands rerun for.
-        swapping = importlib.import_module("frontalbench.fsgan.swap")
-        return _report(swapping.tested(args.completion, args.blending, args.detector, threads=args.threads))
     asked = [cards.find("frontalizer", name) for name in args.names]
     chosen = asked or [card for card in map(_card, listing.rows("frontalizers")) if card and not selftest.refusal(card)]
     if not chosen:
@@ -90,10 +73,6 @@ def run(card: ModelCard, source: Path | None, pattern: str, detector: str, machi
     with folders.with_faces(source, pattern, detector, **machine) as (shard, faces, _):
         views: list[View] = folders.read_views(shard, faces)
         checks: list[Check] = selftest.checks(model, views)
-    return _report(checks)
-
-
-def _report(checks: Sequence[Check]) -> int:
     print(*checks, sep="\n")
     passed = sum(check.passed for check in checks)
     print(f"{passed} of {len(checks)} checks passed")

@@ -7,7 +7,6 @@ made for a swap, so only a swap shows whether they do what they should.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,9 +19,6 @@ from frontalbench.fsgan.blending import Draw, blended
 from frontalbench.geometry.oval import reach_through
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, apply, estimate_similarity
 from frontalbench.images import RGB
-from frontalbench.networks import checkpoints
-from frontalbench.networks.fsgan import BLENDING, COMPLETION, Generator
-from frontalbench.networks.inference import folded
 from frontalbench.types import Bool, Float
 
 SIDE = 256
@@ -92,41 +88,6 @@ def seam(picture: Float, mask: Bool) -> float:
         parted = np.diff(mask.astype(np.int8), axis=axis) != 0
         steps.append(np.abs(np.diff(picture, axis=axis)).mean(axis=2)[parted])
     return float(np.concatenate(steps).mean())
-
-
-PEOPLE = ("demo/synthetic/synth_01/GT/synth_01_front.jpg", "demo/synthetic/synth_02/GT/synth_02_front.jpg")
-
-
-def tested(completion: Path | None, blending: Path | None, detector: str, *, threads: int = 1) -> list[Check]:
-    """:func:`checks` of two shipped people, with the networks' published files, or without any with numbers that mean nothing.
-
-    Raises :class:`~frontalbench.errors.BadInput` for files that are not these networks'.
-    """
-    from frontalbench import images
-    from frontalbench.catalogue import cards
-    from frontalbench.detect import DEFAULT_POLICY, load_detector
-    from frontalbench.detect.upright import find_face
-
-    torch.set_num_threads(threads)
-    finder = load_detector(cards.find("detector", detector))
-    seen = []
-    for name in PEOPLE:
-        picture = images.decode((cards.project_root() / name).read_bytes())
-        face, _ = find_face(picture, finder, DEFAULT_POLICY)
-        assert face is not None, name
-        seen.append((picture, face))
-    complete, blend = _network(COMPLETION, completion), _network(BLENDING, blending)
-    return checks(pair_of(seen[0], seen[1]), complete, blend, trained=completion is not None)
-
-
-def _network(inputs: int, path: Path | None) -> Draw:
-    if path is None:
-        torch.manual_seed(inputs)
-        made = Generator(inputs)
-    else:
-        made = checkpoints.unfilled(lambda: Generator(inputs))
-        checkpoints.fill(made, checkpoints.load(path), path)
-    return folded(made)
 
 
 def _alike(made: Float, pair: Pair) -> float:

@@ -20,8 +20,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from frontalbench import images, tables
-from frontalbench.compare import groups, jackknife
+from frontalbench.compare import jackknife
 from frontalbench.compare.metadata import Metadata, places_of
+from frontalbench.compare.rows import read_rows
 from frontalbench.compare.shards import read_all
 from frontalbench.compare.templates import weights_by_yaw
 from frontalbench.errors import BadInput, Unreadable
@@ -250,7 +251,7 @@ def _cell(
 
 
 def _failed(cell: Cell) -> Bool:
-    return groups.read_rows(cell.similarity).fta
+    return read_rows(cell.similarity).fta
 
 
 def _template(embeddings: Float, weights: Float | None = None) -> Float | None:
