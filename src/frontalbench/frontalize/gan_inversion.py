@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class GanInversionFamily:
 
     def __init__(self, locate: points68.Locate, network: GanInversion, *, side: int, device: torch.device) -> None:
         self._locate, self._side, self._device = locate, side, device
-        self._network = cast("GanInversion", folded(network).to(device))
+        self._network = folded(network).to(device)
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Framed:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""
