@@ -16,6 +16,7 @@ from frontalbench import images, status
 from frontalbench.enhance import load_enhancement
 from frontalbench.enhance.matting import Modnet
 from frontalbench.enhance.super_resolution import SuperResolution
+from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 
 
@@ -68,3 +69,23 @@ def test_super_resolution_keeps_size_and_picture(portraits: list[RGB], weight: C
         difference = outcome.image.astype(float) - image
         assert np.abs(difference.mean()) < 4
         assert np.sqrt((difference**2).mean()) < 16
+
+
+@pytest.mark.weights
+def test_openvino_draws_the_picture_of_onnx_runtime(weight: Callable[..., Path]) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed (extra synth)")
+    model = weight("enhancement", "upscale")
+    picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    first, second = (
+        SuperResolution("upscale", model, scale=4, longest=32, tile=32, overlap=8, engine=engine).enhance([picture])[0].image
+        for engine in ("onnxruntime", "openvino")
+    )
+    assert first is not None and second is not None
+    assert np.abs(first.astype(int) - second).max() <= 1
+
+
+@pytest.mark.weights
+def test_openvino_is_refused_for_a_gpu(weight: Callable[..., Path]) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed (extra synth)")
+    with pytest.raises(BadInput, match="computes on the CPU only"):
+        SuperResolution("upscale", weight("enhancement", "upscale"), engine="openvino", device="cuda")
