@@ -109,6 +109,7 @@ def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: 
     # Used for plain folders, or by way of a card, whose family counts.
     elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.plain.clips", "frontalbench.detect.yaw_alignment"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
+    elsewhere |= fingerprint.closure(["frontalbench.frontalize.pasting", "frontalbench.commands.selftest"])  # clips alone; writes nothing
     elsewhere |= {"frontalbench.quality.measures"}  # what decides a value is a param of both rules, see below
     for stage, script in stages:
         (command,) = fingerprint.commands(project_root / "workflow" / "scripts" / script)
