@@ -41,6 +41,8 @@ STEP: Final = 0.04
 """Along a normal the parsing is read at this distance."""
 INSIDE, OUTSIDE = 0.3, 0.2
 """An edge counts where there is face this far before it and background this far behind it."""
+UNDECIDED = (0.5, 0.75)
+"""How likely the person is where colours of the photograph pass into those that are carried on."""
 DEGREES, STRETCH = 15.0, 0.15
 """A fit that turned or grew by more than this was not helped by the outline."""
 
@@ -50,8 +52,8 @@ class Keeping:
     """The params ``silhouette`` of a card. ``steps`` of Gauss-Newton at most; ``reach``: how far from the fit its edge is searched for; ``edge``,
     ``points``: how exactly (one standard deviation, cm) the edge and the 68 points of the first fit are believed; ``robust``: an edge farther away
     counts less and less; ``shape``, ``expression``: how far the coefficients may move, in their standard deviations; ``least``: points of the
-    outline that must have an edge; ``rim``: points nearer to the end of the fitted face are not its outline; ``inset``: so far within the edge the
-    colours of the face begin (0: they are taken as they are)."""
+    outline that must have an edge; ``rim``: points nearer to the end of the fitted face are not its outline; ``carry``: whether the
+    face takes its colours from :func:`skin_of`, which begin ``inset`` within the edge."""
 
     steps: int = 4
     reach: float = 1.2
@@ -62,7 +64,8 @@ class Keeping:
     expression: float = 0.3
     least: int = 30
     rim: float = 0.7
-    inset: float = 0.1
+    carry: bool = True
+    inset: float = 0.0
 
 
 class Parser(Protocol):
@@ -163,9 +166,9 @@ def skin_of(edge: Edge, inset: float) -> Callable[[RGB, Float, float], RGB]:
         size = picture.shape[1::-1]
         person = np.maximum(edge.person, (edge.inside < 0.5).astype(np.float32))
         mask = cv2.warpAffine(person, there, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        reach = 2 * max(1, round(inset * pixels_per_cm)) + 1
+        reach = 2 * round(inset * pixels_per_cm) + 1
         mask = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-        share = smoothstep(mask, 0.8, 0.95)  # where the camera mixed skin and background the parsing is undecided
+        share = smoothstep(mask, *UNDECIDED)
         if share.min() >= 1.0 or share.max() < 1.0:
             return picture
         beyond = spread(picture, (share >= 1.0).astype(np.float32))

@@ -117,8 +117,11 @@ class TddfaFrontalizer:
     def _drawing(self, view: View, target_pose: tuple[float, float, float]) -> tuple[Drawing, Float, str]:
         """The third: why the fit does not keep to the silhouette, else empty."""
         head, placement, edge, reason = self._fitted(view)
-        skin = skin_of(edge, self._keeping.inset) if edge is not None and self._keeping.inset > 0.0 else None
-        return draw(view.image, head, placement, target_pose, self.filling, skin), placement.rotation, reason
+        if edge is None or not self._keeping.carry:
+            return draw(view.image, head, placement, target_pose, self.filling), placement.rotation, reason
+        # Nothing spills that would have to be brought back.
+        filling = replace(self.filling, spill=0.0)
+        return draw(view.image, head, placement, target_pose, filling, skin_of(edge, self._keeping.inset)), placement.rotation, reason
 
     def pose(self, view: View) -> tuple[float, float, float]:
         """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
@@ -256,7 +259,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     7, ``back_from`` 0.9, ``back_to`` 2, ``still_from`` 1, ``still_to`` 5.5); ``filling``: the hidden side from the seen one (``strength`` 1,
     ``better`` 0.3, ``smooth`` 0.9, ``feather`` 0.25); ``silhouette`` (none: not done): the fit keeps to the outline of the parsing, lengths in cm
     (``steps`` 4, ``reach`` 1.2, ``edge`` 0.05, ``points`` 0.25, ``robust`` 0.4, ``shape`` 0.7, ``expression`` 0.3, ``least`` 30, ``rim`` 0.7,
-    ``inset`` 0.1).
+    ``carry`` true, ``inset`` 0).
     """
     from frontalbench.landmarks import face_landmarker, tddfa
     from frontalbench.weights import store
