@@ -32,7 +32,7 @@ import pyarrow as pa
 from frontalbench import tables
 from frontalbench.compare import curves, groups, jackknife, stats
 from frontalbench.compare.rows import YawBins
-from frontalbench.compare.scores import MASKED, ImpostorSink
+from frontalbench.compare.scores import MASKED, Impostors, ImpostorSink
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import Facts, Settings, cell_of
 from frontalbench.tabulate.dataset import read_datasets
@@ -54,7 +54,8 @@ class World:
     more for goats; ``tails``: degrees of freedom of the noise, 0 for normal; ``steps``: coordinates are rounded to so many steps, 0 for none;
     ``lost``: log odds that a frontal gets lost, at 0 and at 90 degrees (None: none does), ``lost_originals``: the same of photographs; ``noise``: of
     every picture; ``camps``: people of so many kinds, alike within; ``families``: so many, drawn anew; ``sessions``: noise that the pictures of a
-    person of one of three days share; ``skewed``: people's strength falls off exponentially, lambs are log-normal, half of the people gain and half
+    person of one of three days share; ``siblings``: share of people who have a sibling among them; ``turning``: spread (of the logarithm) of how much
+    a person loses by turning; ``skewed``: people's strength falls off exponentially, lambs are log-normal, half of the people gain and half
     lose, yaw is that of three-quarter and profile views.
     """
 
@@ -75,6 +76,8 @@ class World:
     camps: int = 0
     families: int = 0
     sessions: float = 0.0
+    siblings: float = 0.0
+    turning: float = 0.0
     skewed: bool = False
     dimension: int = DIMENSION
 
@@ -101,6 +104,15 @@ WORLDS = {
     "sessions": World("three days a person, pictures of a day hang together; 1 to 6 probes", sessions=0.5, probes="few"),
     "skewed": World(
         "strengths, lambs and gains far from normal, two views", skewed=True, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0)
+    ),
+    # made when rates got the intervals of what their pictures are worth, run once, nothing changed after them
+    "siblings": World("half of the people have a sibling, noise with heavy tails", siblings=0.5, tails=4),
+    "turning": World(
+        "people lose very unequally by turning; 1 to 6 references, unequal probes",
+        turning=0.6,
+        references=(1, 6),
+        probes="gamma",
+        gain=(0.1, 0.25),
     ),
 }
 
@@ -160,6 +172,10 @@ def draw(name: str, people: int, seed: int) -> Experiment:
         face = face + 0.7 * kinds[rng.integers(0, world.camps, people)]
     if world.families:
         face = face + 0.7 * noise(world.families)[rng.integers(0, world.families, people)]
+    if world.siblings:
+        first = np.arange(0, round(world.siblings * people) - 1, 2)
+        parents = noise(len(first))
+        face[first], face[first + 1] = face[first] + parents, face[first + 1] + parents
     face /= np.linalg.norm(face, axis=1, keepdims=True)
     common = np.zeros(d)
     common[0] = 1.0
@@ -178,7 +194,10 @@ def draw(name: str, people: int, seed: int) -> Experiment:
         gain = np.where(rng.random(people) < 0.5, 0.25, -0.1)
         yaw = np.where(reference, 0.0, np.where(rng.random(n) < 0.5, 40.0, 75.0) + rng.normal(0.0, 4.0, n))
     turn = np.abs(yaw) / 90
-    own = strength[subject] * (1.0 - 0.45 * turn)
+    loss = 0.45 * turn
+    if world.turning:
+        loss = np.minimum(loss * rng.lognormal(0.0, world.turning, people)[subject], 0.95)
+    own = strength[subject] * (1.0 - loss)
     shared = np.where(reference, lamb[subject], wolf[subject] + 0.12 * wide(n))
     own = own + np.where(reference, 0.0, 0.1 * wide(n) - 0.3 * np.maximum(0.12 * wide(n), 0))
     original = own[:, None] * face[subject] + shared[:, None] * common + (world.noise + 0.5 * turn)[:, None] * noise(n)
@@ -379,10 +398,7 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
                 place = int(np.flatnonzero(degrees == YAW_GRID)[0])
                 if np.isfinite(curve.mean[place]):
                     yield f"curve at {degrees:g} degrees", *(float(x[place]) for x in (curve.mean, curve.low, curve.high))
-        sink = ImpostorSink()
-        sink.add(found.strangers[ok], None, who[ok], other)
-        sink.add_people(found.strangers[ok], who[ok], other, people)
-        impostors = sink.result(len(np.unique(who[ok])) * (people - 1))  # everybody has references
+        impostors = impostors_of(found, ok, who, other, people)
         row, column = np.nonzero(np.isfinite(found.own) & ok[:, None])
         genuine = found.own[row, column].astype(np.float32)
         yield estimate(f"eer [{variant}]", stats.eer_estimate(genuine, who[row], impostors))
@@ -391,9 +407,36 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
             if point.supported:
                 rate = stats.fnmr_estimate(genuine, point.threshold, who[row], impostors)
                 yield estimate(f"fnmr at {target:g} [{variant}]", rate)
+    yield from changes_of_fnmr(turned, original, both, who, other, people)
     moments = [in_moments(found, both, n_references) for found in (turned, original)]
     change = stats.dprime_left_out(moments[0], who) - stats.dprime_left_out(moments[1], who)
     yield estimate("dprime_change [turned.none]", change.estimate())
+
+
+def impostors_of(
+    found: Pairs, ok: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], other: npt.NDArray[np.int64], people: int
+) -> Impostors:
+    """Strangers' pairs of the probes ``ok``."""
+    sink = ImpostorSink()
+    sink.add(found.strangers[ok], None, who[ok], other)
+    sink.add_people(found.strangers[ok], who[ok], other, people)
+    return sink.result(len(np.unique(who[ok])) * (people - 1))  # everybody has references
+
+
+def changes_of_fnmr(
+    turned: Pairs, original: Pairs, both: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], other: npt.NDArray[np.int64], people: int
+) -> Iterator[tuple[str, float, float, float]]:
+    """The changes of FNMR over the probes that both gave, where their strangers support the FMR."""
+    strangers = [impostors_of(found, both, who, other, people) for found in (turned, original)]
+    for target in stats.FMR_TARGETS[:3]:
+        points = [stats.operating_point(one, target) for one in strangers]
+        if all(point.supported for point in points):
+            sides: list[Any] = []
+            for found, point in zip((turned, original), points, strict=True):
+                row, column = np.nonzero(np.isfinite(found.own) & both[:, None])
+                sides += [found.own[row, column].astype(np.float32), point.threshold, who[row]]
+            change = stats.fnmr_change(*sides, impostors=(strangers[0], strangers[1]))
+            yield f"fnmr_change at {target:g} [turned.none]", change.value, change.low, change.high
 
 
 def in_moments(found: Pairs, chosen: npt.NDArray[np.bool_], references: Float) -> stats.PairMoments:
@@ -517,9 +560,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--csv", type=Path, help=f"keep the results in this file; those of docs/statistics.md are in {RESULTS.name} beside this script"
     )
     parser.add_argument("--table", type=Path, metavar="PAGE", help="simulate nothing; make the table of this page from --csv")
+    parser.add_argument("--join", type=Path, nargs="+", metavar="FILE", help="simulate nothing; put the results in these files into --csv")
     given = parser.parse_args(arguments)
+    for path in given.join or []:
+        keep(given.csv or RESULTS, read_results(path))
     if given.table:
         given.table.write_text(into(given.table.read_text(), table_of(read_results(given.csv or RESULTS))))
+    if given.table or given.join:
         return 0
     for world in given.worlds:
         truth = truths(world, given.truth_people, given.truth_runs, quick=given.quick)

@@ -1,6 +1,6 @@
 """Core hours of the paper's grid for an earlier commit and for this working tree, from rates that one run measures for both.
 
-    python benchmarks/grid_cost.py --before 53d635a [--turns 3] [--images 28911] [NAME ...]
+    python benchmarks/grid_cost.py --before 53d635a [--turns 3] [--images 28911] [--keep rates.json] [NAME ...]
 
 Each side lies in a folder of its own and measures in processes of its own, one thread each; the two take turns, and the least processor seconds of
 each count (wall beside them, and the load). Weights out of reach are filled with random numbers of the right size; networks whose file cannot be
@@ -43,6 +43,9 @@ def main() -> int:
     parser.add_argument("--before", metavar="COMMIT", help="what is compared with")
     parser.add_argument("--turns", type=int, default=3, metavar="N", help="(default: 3)")
     parser.add_argument("--images", type=int, default=28_911, metavar="N", help="images of all datasets together (default: BIWI + LFW)")
+    parser.add_argument(
+        "--keep", type=Path, metavar="JSON", help="rates of earlier runs, those measured now put in: the table is made of all of them"
+    )
     parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
@@ -55,9 +58,15 @@ def main() -> int:
         packed = subprocess.run(["git", "archive", args.before], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(before, filter="data") if hasattr(tarfile, "data_filter") else archive.extractall(before)  # our own commit
-        rates = {name: measured(name, {"before": before, "after": ROOT}, args.turns) for name in args.names}
-    if set(args.names) >= set(NAMES):
+        rates = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
+        for name in args.names:
+            rates[name] = measured(name, {"before": before, "after": ROOT}, args.turns)
+            if args.keep:
+                args.keep.write_text(json.dumps(rates, indent=1))
+    if set(rates) >= set(NAMES):
         report(rates, args.images)
+    else:
+        print(f"no table of core hours yet, not measured: {', '.join(sorted(set(NAMES) - set(rates)))}")
     return 0
 
 

@@ -3,9 +3,9 @@
     python benchmarks/refinement.py --part ablation --out results/refinement   # FRLL, even numbers: settings are compared
     python benchmarks/refinement.py --part verdict --out results/refinement    # FRLL odd, CFP 031 to 100: once, with what was chosen
 
-Frontals by tddfa. A gain is the difference that the refinement makes: similarity to the person's reference, and that less the same for the references
-of all others (identity gain). Intervals: 95 %, Student's t over people. Every picture's numbers are kept in a CSV file, so a run that was stopped
-goes on.
+Frontals by tddfa. A gain is the difference that the refinement makes: similarity to the person's reference, and that less the same for the
+references of all others (identity gain); over the plain frontal, and over the photograph. Intervals: 95 %, Student's t over people. Every picture's
+numbers are kept in a CSV file, so a run that was stopped goes on; --tabulate refines nothing more.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two, grid 8, radius 24, views 4": {"card": "identity_refine_two", "grid": 8, "radius": 24, "views": 4},
 }
 JUDGES = ("w600k_mbf", "sface", "arcface_y1", "edgeface_s")
+BESIDE = ("set", "person", "picture", "judge", "genuine", "impostor")
 HEADER = ("set", "setting", "person", "picture", "judge", "genuine", "impostor", "changed", "to_photograph")
 
 
@@ -101,7 +102,7 @@ def measure(args: argparse.Namespace) -> None:
     done = set()
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as handle:
-            done = {(row["set"], row["setting"], row["picture"]) for row in csv.DictReader(handle)}
+            done = {(row["set"], row["setting"], row["person"], row["picture"]) for row in csv.DictReader(handle)}
     rows = probes(args.shared, args.part, args.people)
     measurer = Measurer(args.judges)
     references = {(kind, person): measurer.embeddings(images.decode(path.read_bytes())) for kind, person, _, path in rows}
@@ -115,7 +116,7 @@ def measure(args: argparse.Namespace) -> None:
         models = {setting: loaded(setting, args.threads) for setting in args.settings}
         for kind, person, probe, _ in rows:
             for setting, model in models.items():
-                if (kind, setting, probe.name) in done:
+                if (kind, setting, person, probe.name) in done:
                     continue
                 photograph = images.decode(probe.read_bytes())
                 if probe not in frontals:
@@ -152,6 +153,40 @@ def measure(args: argparse.Namespace) -> None:
                 handle.flush()
 
 
+def plain(args: argparse.Namespace) -> None:
+    """What the plain frontal gains over its photograph, of every picture in the CSV file: no refinement is run for it."""
+    with (args.out / f"{args.part}.csv").open(newline="", encoding="utf-8") as handle:
+        wanted = {(row["set"], row["person"], row["picture"]) for row in csv.DictReader(handle)}
+    path = args.out / f"{args.part}_plain.csv"
+    if path.is_file():
+        with path.open(newline="", encoding="utf-8") as handle:
+            wanted -= {(row["set"], row["person"], row["picture"]) for row in csv.DictReader(handle)}
+    rows = probes(args.shared, args.part, args.people)
+    if not any((kind, person, probe.name) in wanted for kind, person, probe, _ in rows):
+        return
+    measurer = Measurer(args.judges)
+    references = {(kind, person): measurer.embeddings(images.decode(own.read_bytes())) for kind, person, _, own in rows}
+    new = not path.is_file()
+    with path.open("a", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        if new:
+            writer.writerow(BESIDE)
+        for kind, person, probe, _ in rows:
+            photograph = images.decode(probe.read_bytes())
+            frontal = measurer.frontal(photograph) if (kind, person, probe.name) in wanted else None
+            if frontal is None:
+                continue
+            before, after = measurer.embeddings(photograph), measurer.embeddings(frontal)
+            own = references[kind, person]
+            if before is None or after is None or own is None:
+                continue
+            for judge in args.judges:
+                step = after[judge] - before[judge]
+                others = [r[judge] for (k, p), r in references.items() if k == kind and p != person and r is not None]
+                writer.writerow([kind, person, probe.name, judge, step @ own[judge], float(np.mean(np.stack(others) @ step))])
+            handle.flush()
+
+
 def loaded(setting: str, threads: int) -> identity_refine.Refine:
     """The enhancement of a setting."""
     told = dict(SETTINGS[setting])
@@ -171,9 +206,14 @@ def tabulate(path: Path) -> str:
     """Markdown: a row per setting and judge."""
     with path.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
+    with path.with_name(f"{path.stem}_plain.csv").open(newline="", encoding="utf-8") as handle:
+        over = {
+            (r["set"], r["person"], r["picture"], r["judge"]): float(r["genuine"]) - float(r["impostor"]) for r in csv.DictReader(handle)
+        }
     lines = [
-        "| pictures | setting | judge | looked at every step | to the photograph | to the reference | identity gain | n | people |",
-        "|" + "---|" * 9,
+        "| pictures | setting | judge | looked at every step | to the photograph | to the reference | identity gain | plain over the "
+        "photograph | refined over the photograph | n | people |",
+        "|" + "---|" * 11,
     ]
     for kind in dict.fromkeys(row["set"] for row in rows):
         for setting in dict.fromkeys(row["setting"] for row in rows if row["set"] == kind):
@@ -184,11 +224,14 @@ def tabulate(path: Path) -> str:
                     continue
                 who = [row["person"] for row in part]
                 genuine, impostor, photo = (np.array([float(row[key]) for row in part]) for key in ("genuine", "impostor", "to_photograph"))
+                base = np.array([over.get((row["set"], row["person"], row["picture"], row["judge"]), np.nan) for row in part])
                 cells = [kind, setting, judge, "yes" if judge in refiners else "no"]
                 cells += [
                     interval(photo, who),
                     interval(genuine, who),
                     interval(genuine - impostor, who),
+                    interval(base, who),
+                    interval(base + genuine - impostor, who),
                     str(len(part)),
                     str(len(set(who))),
                 ]
@@ -205,10 +248,13 @@ def main() -> int:
     parser.add_argument("--settings", nargs="+", choices=tuple(SETTINGS), default=list(SETTINGS))
     parser.add_argument("--judges", nargs="+", default=list(JUDGES))
     parser.add_argument("--people", type=int, default=1000, help="of each set at most")
+    parser.add_argument("--tabulate", action="store_true", help="refine nothing more")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="folder for the numbers of every picture")
     args = parser.parse_args()
-    measure(args)
+    if not args.tabulate:
+        measure(args)
+    plain(args)
     sys.stdout.write(tabulate(args.out / f"{args.part}.csv") + "\n")
     return 0
 

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from frontalbench import images, status
+from frontalbench.catalogue import cards, families
 from frontalbench.enhance import load_enhancement
 from frontalbench.enhance.matting import Modnet
 from frontalbench.enhance.super_resolution import SuperResolution
+from frontalbench.errors import BadInput
 from frontalbench.images import RGB
 
 
@@ -68,3 +70,67 @@ def test_super_resolution_keeps_size_and_picture(portraits: list[RGB], weight: C
         difference = outcome.image.astype(float) - image
         assert np.abs(difference.mean()) < 4
         assert np.sqrt((difference**2).mean()) < 16
+
+
+@pytest.mark.weights
+def test_openvino_draws_the_picture_of_onnx_runtime(weight: Callable[..., Path]) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed (extra synth)")
+    model = weight("enhancement", "upscale")
+    picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    first, second = (
+        SuperResolution("upscale", model, scale=4, longest=32, tile=32, overlap=8, engine=engine).enhance([picture])[0].image
+        for engine in ("onnxruntime", "openvino")
+    )
+    assert first is not None and second is not None
+    assert np.abs(first.astype(int) - second).max() <= 1
+
+
+@pytest.mark.weights
+def test_openvino_is_refused_for_a_gpu(weight: Callable[..., Path]) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed (extra synth)")
+    with pytest.raises(BadInput, match="computes on the CPU only"):
+        SuperResolution("upscale", weight("enhancement", "upscale"), engine="openvino", device="cuda")
+
+
+@pytest.mark.weights
+def test_parsing_finds_the_person_and_not_the_wall(portraits: list[RGB], weight: Callable[..., Path]) -> None:
+    weight("matting", "face_parsing")
+    [front, _] = [families.load(cards.find("matting", "face_parsing")).matte(image) for image in portraits]
+    assert front.shape == (256, 256) and front.min() >= 0 and front.max() <= 1
+    assert front[:20, :20].max() < 0.05 and front[:20, -20:].max() < 0.05
+    assert front[100:130, 110:145].min() > 0.9  # the nose
+    assert 0.15 < front.mean() < 0.6
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["omit_bg", "omit_bg_parsing", "bg_blur", "bg_mean"])
+def test_another_background_leaves_the_face_and_changes_the_wall_as_its_card_says(
+    name: str, portraits: list[RGB], weight: Callable[..., Path]
+) -> None:
+    card = cards.find("enhancement", name)
+    weight("matting", card.the("matting").name)
+    front = portraits[0].copy()
+    front[:60:4, :60] //= 2  # a wall with something on it, to be blurred or evened out
+    [outcome] = load_enhancement(name).enhance([front])
+    assert outcome.status == status.OK and outcome.image is not None, outcome.detail
+    assert np.abs(outcome.image[100:130, 110:145].astype(int) - front[100:130, 110:145]).max() <= 12  # the nose
+    corner = outcome.image[4:30, 4:30].astype(float)
+    assert corner.std(axis=(0, 1)).max() < 4 < front[4:30, 4:30].astype(float).std(axis=(0, 1)).max()
+    if "colour" in card.params:
+        assert np.abs(corner - np.asarray(card.params["colour"])).max() <= 8
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["omit_bg", "omit_bg_parsing", "upscale"])
+def test_tiny_and_grey_pictures_are_worked_on_or_refused_with_a_reason(name: str, weight: Callable[..., Path]) -> None:
+    card = cards.find("enhancement", name)
+    for one in (card, *card.used_cards()):
+        if one.weights:
+            weight(one.kind, one.name)
+    pictures = [np.full((1, 1, 3), 90, np.uint8), np.full((3, 17, 3), 200, np.uint8), np.full((64, 64, 3), 127, np.uint8)]
+    for picture, outcome in zip(pictures, load_enhancement(name).enhance(pictures), strict=True):
+        if outcome.status == status.OK:
+            assert outcome.image is not None and outcome.image.shape == picture.shape and outcome.image.dtype == np.uint8
+            assert np.ptp(outcome.image.astype(int), axis=2).max() <= 3, "grey stays grey"
+        else:
+            assert outcome.status == status.MODEL_ERROR and "no person found" in outcome.detail

@@ -27,7 +27,7 @@ from frontalbench.figures import dataset, documented, grids, inputs, palette, pl
 from frontalbench.figures.plot import NAME, Plot
 from frontalbench.plan.plan import Plan
 from frontalbench.tabulate import TABLES
-from frontalbench.tabulate.paper import wide_csv
+from frontalbench.tabulate.paper_text import wide_csv
 from frontalbench.tabulate.write import csv_text
 from tests.unit import figure_tables as made
 

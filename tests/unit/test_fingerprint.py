@@ -109,12 +109,16 @@ def test_what_a_stage_s_script_uses_is_in_the_stage_s_fingerprint(project_root: 
     # Used for plain folders, or by way of a card, whose family counts.
     elsewhere = fingerprint.closure(["frontalbench.plain.folders", "frontalbench.plain.clips", "frontalbench.detect.yaw_alignment"])
     elsewhere |= {"frontalbench.stages.checking", "frontalbench.datasets.near"}  # --check writes nothing
+    elsewhere |= fingerprint.closure(["frontalbench.frontalize.pasting", "frontalbench.commands.selftest"])  # clips alone; writes nothing
     elsewhere |= {"frontalbench.quality.measures"}  # what decides a value is a param of both rules, see below
     for stage, script in stages:
         (command,) = fingerprint.commands(project_root / "workflow" / "scripts" / script)
         used = fingerprint.closure([command]) - {command, "frontalbench.commands"}  # whose own code counts as the script's does
         if stage == "frontalize":  # these have rules of their own; the command takes them for a plain folder
             used -= fingerprint.closure(["frontalbench.stages.external", "frontalbench.stages.views"])
+            used -= fingerprint.closure(["frontalbench.frontalize.pasting"])  # of a clip's frames
+            asked = "frontalbench.commands.selftest"  # prints checks and writes no table
+            used -= {asked, *fingerprint.closure(["frontalbench.console.listing", "frontalbench.frontalize.selftest"])}
         missed = used - fingerprint.closure([f"frontalbench.stages.{stage}"]) - elsewhere
         assert not missed, f"{script}: a change of {sorted(missed)} reruns nothing"
 

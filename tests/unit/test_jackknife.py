@@ -144,6 +144,39 @@ def test_rates_that_few_people_bring_are_covered(people: int) -> None:
     assert 0.9 < ((low <= 0.067) & (high >= 0.067)).mean() < 0.99
 
 
+@pytest.mark.parametrize("people", [10, 35])
+def test_rates_of_many_pictures_of_few_people_are_covered(people: int) -> None:
+    """With a hundred pictures each, a sample without a person who is hard to match shows hardly any spread."""
+    rng = np.random.default_rng(people)
+    missing = np.where(rng.random((1500, people)) < 0.1, 0.15, 0.005) * rng.lognormal(-0.125, 0.5, (1500, people))
+    hits = rng.binomial(100, 1.0 - missing).astype(np.float64).T
+    truth = 1.0 - (0.1 * 0.15 + 0.9 * 0.005)
+    low, high = jackknife.rate_intervals(hits, np.full(hits.shape, 100.0))
+    assert 0.91 < ((low <= truth) & (high >= truth)).mean() < 0.998
+
+
+def test_a_rate_has_the_exact_interval_of_as_many_independent_pictures_as_it_is_worth() -> None:
+    """Korn and Graubard 1998: pictures of one person count less, by the spread over people, and by what few people leave unknown."""
+    hits = np.array([20.0, 18.0, 19.0, 20.0, 12.0, 20.0, 16.0, 20.0, 19.0, 20.0, 17.0, 20.0])
+    rate, n = hits.sum() / 240, len(hits)
+    error = (hits / 20).std(ddof=1) / math.sqrt(n)
+    degrees = 2 / (2 / (n - 1) + jackknife.KURTOSIS_OF_RATES / n)
+    worth = rate * (1 - rate) / error**2 * (reference.t.ppf(0.975, n - 1) / reference.t.ppf(0.975, degrees)) ** 2
+    assert 12 < worth < 240
+    low, high = jackknife.rate_intervals(hits[:, None], np.full((n, 1), 20.0))
+    assert low[0] == pytest.approx(reference.beta.ppf(0.025, worth * rate, worth * (1 - rate) + 1))
+    assert high[0] == pytest.approx(reference.beta.ppf(0.975, worth * rate + 1, worth * (1 - rate)))
+
+
+def test_people_who_happen_to_be_alike_are_taken_to_differ_a_little() -> None:
+    hits = np.full((10, 1), 99.0)
+    (low,), (high,) = jackknife.rate_intervals(hits, np.full((10, 1), 100.0))
+    worth = 1000 / (1 + 99 * jackknife.INTRACLASS)
+    assert low <= reference.beta.ppf(0.025, worth * 0.99, worth * 0.01 + 1) < 0.99 < high, "not as sure as of a thousand people"
+    (close,), _ = jackknife.rate_intervals(np.full((10, 1), 9.9), np.full((10, 1), 10.0))
+    assert close < low, "fewer pictures tell less"
+
+
 def test_moves_equal_comparing_again_without_a_person(tmp_path: Path) -> None:
     world = World(tmp_path / "all", crowd(7, 3, 4), seed=4)
     for variant in ("original", "fuse_max:turned.none", "turned.none"):

@@ -151,6 +151,10 @@ def test_a_judge_that_taught_the_maker_is_marked_and_said() -> None:
         found = similarity.judge(a, b, wanted, ["sface"])
         notes = similarity.leak_notes(found, b, wanted)
         assert found.summary[0]["leak"] is leak and any("flattered" in note for note in notes) is leak
+    twin = similarity.judge(a, b, Wanted(trained_with=("w600k_mbf",)), ["sface"])
+    twin.summary[0]["backbone"] = "faceanalysis_mbf"
+    said = similarity.leak_notes(twin, b, Wanted(trained_with=("w600k_mbf",)))
+    assert twin.summary[0]["leak"] and "faceanalysis_mbf took part" in said[0], "another card of the same weight file"
     teacher = next(card for card in cards.all_cards("frontalizer") if card.trained_with)
     assert set(teacher.trained_with) <= set(similarity.trained_with(teacher))
     b = side("B", made="their_tool", **{"x.png": 0})

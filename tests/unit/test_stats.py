@@ -218,7 +218,18 @@ def test_dprime_and_fnmr_changes_are_zero_against_themselves_and_find_a_real_cha
     change = stats.fnmr_change(high_scores, 0.45, subject, low_scores, 0.45, subject)
     assert change.value == pytest.approx((high_scores < 0.45).mean() - (low_scores < 0.45).mean())
     assert change.low < change.value < change.high < 0
-    assert stats.fnmr_change(low_scores, 0.45, subject, low_scores, 0.45, subject).high == 0.0
+
+
+def test_a_change_of_fnmr_that_hardly_anybody_brings_is_a_value_without_an_interval() -> None:
+    """Nobody who changed does not mean that nobody ever would: [0, 0] would be a claim."""
+    subject = np.repeat(np.arange(20), 10)
+    scores = np.full(200, 0.6)
+    for people, printed in ((0, False), (5, False), (6, True)):
+        worse = scores.copy()
+        worse[: 10 * people : 10] = 0.4
+        change = stats.fnmr_change(worse, 0.5, subject, scores, 0.5, subject)
+        assert change.value == pytest.approx(people / 200)
+        assert math.isfinite(change.low) == math.isfinite(change.high) == printed
 
 
 # --- curves ---------------------------------------------------------------------------------------------------------------------------------

@@ -76,3 +76,12 @@ def test_each_fault_fails_its_check(fault: str, name: str) -> None:
 
     failed = [check.name for check in swap.checks(pair(), keeps, blend, trained=True) if not check.passed]
     assert name in failed
+
+
+def test_half_of_the_weights_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from frontalbench.commands import selftest_swap
+    from frontalbench.errors import BadInput
+
+    monkeypatch.setattr("sys.argv", ["selftest_swap.py", "--completion", "a.pth"])
+    with pytest.raises(BadInput, match="give both --completion and --blending, or neither"):
+        selftest_swap.main()

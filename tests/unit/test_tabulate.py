@@ -20,7 +20,7 @@ from frontalbench.stages.compare import compare
 from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarize, tables_of, write
 from frontalbench.tabulate.columns import schema
 from frontalbench.tabulate.facts import from_cards, models_of
-from frontalbench.tabulate.paper import net_gain_markdown
+from frontalbench.tabulate.paper_text import net_gain_markdown
 
 from .test_compare_cell import D, World, crowd, unit
 

@@ -11,7 +11,7 @@ from scipy import stats as reference
 
 from frontalbench.compare import stats, verdict
 from frontalbench.compare.people import people_of
-from frontalbench.tabulate import Facts, master, paper
+from frontalbench.tabulate import Facts, master, paper, paper_text
 from frontalbench.tabulate.dataset import Dataset
 
 from . import peoplekit as kit
@@ -121,7 +121,7 @@ def test_a_backbone_that_trained_the_winner_gives_it_no_bold() -> None:
     whole = paper.net_gain_rows(long)
     paper.mark_best_gain(whole, made, facts, kit.SETTINGS)
     assert {(r["variant"], r["backbone"]): r["best"] for r in whole} == found
-    assert "**+0.100" in paper.net_gain_markdown(whole)
+    assert "**+0.100" in paper_text.net_gain_markdown(whole)
     two = {(r["variant"], r["backbone"]): r["best"] for r in paper.enhancement_rows(made, facts, kit.SETTINGS)}
     assert two == {**dict.fromkeys(found, True), ("mesh.none", "sface"): False}
 
@@ -240,7 +240,7 @@ def test_too_few_people_leave_the_bold_undecided_in_words() -> None:
     assert not only["best"] and np.isnan(only["p_runner_up"]) and "not decidable with 5 people (one test)" in only["note"]
     long = _long(made)
     table = paper.net_gain_rows(long)
-    assert "not decidable with 5 people" in table[0]["note"] and "| not decidable |" in paper.net_gain_markdown(table)
+    assert "not decidable with 5 people" in table[0]["note"] and "| not decidable |" in paper_text.net_gain_markdown(table)
     paper.mark_best_gain(table, made, Facts(), kit.SETTINGS)
     assert table[0]["note"].startswith("first of its ranking, but not best; not decidable with 5 people (")
     assert table[0]["note"].count("not decidable") == 1, "a reason is said once"

@@ -115,7 +115,7 @@ def _clip(args: argparse.Namespace, card: ModelCard, load: Callable[[], Frontali
         return cli.progress(frames, label=label, unit="frame")
 
     span = {"every": args.every, "first": args.first, "last": args.last}
-    model = Pasting(load(), args.paste_back) if args.paste_back else load()
+    model: Frontalizer = Pasting(load(), args.paste_back) if args.paste_back else load()
     counts, notes = clips.frontalize_clip(args.source, args.out, finder, model, judge=judge, page=args.page, progress=watched, **span)
     for note in notes:
         sys.stderr.write(f"note: {note}\n")

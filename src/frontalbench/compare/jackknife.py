@@ -25,15 +25,19 @@ LEVEL = 0.95
 MIN_PEOPLE = 6
 """Below so many people, or unequal ones that are worth fewer, there is no interval."""
 MIN_FREEDOM = MIN_PEOPLE - 1
-KURTOSIS = 1.0
+KURTOSIS = 2.0
 """Excess kurtosis that people are taken to have at least. Some are hard to recognise, so their values have a long tail, and a spread from few of them
-is known less well than that of normal people. Few people do not show it. With 1, a mean of ten people of whom each is a goat with a chance of .1, or
-whose values are exponential, is covered in 92 %, that of normal people in 96."""
+is known less well than that of normal people. Few people do not show it."""
+KURTOSIS_OF_RATES = 1.0
+"""The same for rates, whose intervals are wide already where few people bring the errors."""
+INTRACLASS = 0.05
+"""Correlation of right and wrong answers of one person that is taken to be there at least. Some people are hard to match; a sample that happens to
+hold none of them shows hardly any spread between people, and with many pictures of each looks far better known than it is."""
 KURTOSIS_OF_SQUARES = 3.0
 """The same for d', about half of whose spread over people comes from squares: those of normal values have an excess kurtosis of 12, half of the
 variance of a sum brings a quarter of that."""
 FEW_CARRIERS = 2.0
-"""A rate whose rarer outcome fewer people than this bring has an end over people (:func:`logit_intervals`)."""
+"""A rate whose rarer outcome fewer people than this bring has an end over people (:func:`worth_intervals`)."""
 
 
 @dataclass(frozen=True)
@@ -199,31 +203,42 @@ def t_intervals(
     return value - half, value + half
 
 
-def logit_intervals(rate: Float, error: Float, share: Float, carriers: Float, level: float = LEVEL) -> tuple[Float, Float]:
-    """(low, high), each (M,), of rates (M,) with their standard errors: Student's on the scale of log odds.
+def worth_intervals(
+    rate: Float, error: Float, numbers: Float, carriers: Float, level: float = LEVEL, *, own: Float | None = None, part: Float | float = 1.0
+) -> tuple[Float, Float]:
+    """(low, high), each (M,), of rates (M,) with their standard errors, over ``numbers`` (n, M) of data per person: the exact interval of as many
+    independent data as those of these people are worth (Korn and Graubard 1998).
 
-    A rate near 0 or 1 hangs on few people, and their spread is badly known when few have shown it. So there are no more degrees of freedom than
-    ``carriers`` (M,), the effective number of people who bring the rarer outcome (:func:`carriers_of`), and one more. Where the rate is 0 or 1
-    the spread is not known at all: exact ends over people (Clopper and Pearson 1934). Where fewer than :data:`FEW_CARRIERS` people bring the rarer
-    outcome, the end towards it is not nearer than that of so large a share of people: a rate of .998 is not known better than one of 1.
+    They are worth rate (1 - rate) / error^2, and less by the squared ratio of Student's quantiles, as the error comes from few people. What these
+    data have in it (``own`` (M,), a standard error; None: all of it) is at least that of people whose answers are correlated by :data:`INTRACLASS`;
+    ``part`` (M,): how much of the variance of such answers goes into the rate. When few have shown the rarer outcome their spread is badly known, so
+    there are no more degrees of freedom than ``carriers`` (M,), the effective number of people who bring it (:func:`carriers_of`), and
+    :data:`MIN_FREEDOM` more. Where the rate is 0 or 1 the spread is not known at all: exact ends over people (Clopper and Pearson 1934). Where fewer
+    than :data:`FEW_CARRIERS` people bring the rarer outcome, the end towards it is not nearer than that of so large a share of people: a rate of .998
+    is not known better than one of 1.
     """
-    from scipy.special import betaincinv, expit, stdtrit
+    from scipy.special import betaincinv, stdtrit
 
-    degrees, _ = freedom(share)
+    share = shares(numbers)
+    normal, _ = freedom(share)
     squares = (share**2).sum(axis=0)
     people = 1.0 / np.where(squares > 0, squares, 1.0)
-    enough = np.isfinite(error) & np.isfinite(rate) & (degrees >= MIN_FREEDOM - 1e-9)
-    degrees = of_people(degrees, share)
+    enough = np.isfinite(error) & np.isfinite(rate) & (normal >= MIN_FREEDOM - 1e-9)
     tail = (1.0 - level) / 2
     inside = enough & (rate > 0) & (rate < 1)
-    p = np.where(inside, rate, 0.5)
-    degrees = np.where(inside, np.minimum(degrees, np.maximum(carriers, 1.0) + 1.0), degrees)
-    half = stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail) * np.where(inside, error, 0.0) / (p * (1.0 - p))
-    odds = np.log(p / (1.0 - p))
-    low, high = expit(odds - half), expit(odds + half)
+    p, number, people = np.where(inside, rate, 0.5), np.where(inside, numbers.sum(axis=0), 2.0), np.where(enough, people, 2.0)
+    together = np.maximum(number / people, 1.0)  # data of one person, on average over the data
+    least = part * p * (1.0 - p) / number * (1.0 + (together - 1.0) * INTRACLASS)
+    known = np.where(inside, error if own is None else own, 0.0) ** 2
+    variance = np.where(inside, error, 0.0) ** 2 + np.maximum(least - known, 0.0)
+    degrees = np.minimum(of_people(normal, share, kurtosis=KURTOSIS_OF_RATES), np.maximum(carriers, 1.0) + MIN_FREEDOM)
+    fewer = stdtrit(np.maximum(people - 1.0, 1.0), 1.0 - tail) / stdtrit(np.where(enough, degrees, 1.0), 1.0 - tail)
+    worth = np.maximum(p * (1.0 - p) / variance * fewer**2, 1.0)
+    low = betaincinv(worth * p, worth * (1.0 - p) + 1.0, tail)
+    high = betaincinv(worth * p + 1.0, worth * (1.0 - p), 1.0 - tail)
     few = inside & (carriers < FEW_CARRIERS)
-    rarer, number = np.where(few, np.minimum(p, 1.0 - p), 0.5) * people, np.where(few, people, 2.0)
-    far = betaincinv(rarer + 1.0, number - rarer, 1.0 - tail)
+    rarer = np.minimum(p, 1.0 - p) * people
+    far = betaincinv(rarer + 1.0, people - rarer, 1.0 - tail)
     low = np.where(few & (p > 0.5), np.minimum(low, 1.0 - far), low)
     high = np.where(few & (p <= 0.5), np.maximum(high, far), high)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -259,13 +274,13 @@ def mean_intervals(
 
 
 def rate_intervals(hits: Float, numbers: Float, error: Float | None = None, level: float = LEVEL) -> tuple[Float, Float]:
-    """(low, high), each (M,), of rates ``sum(hits) / sum(numbers)`` from counts per person (n, M); see :func:`logit_intervals`.
+    """(low, high), each (M,), of rates ``sum(hits) / sum(numbers)`` from counts per person (n, M); see :func:`worth_intervals`.
 
     ``error`` (M,): standard errors, if not the jackknife's.
     """
     if not len(hits):
         return np.full(hits.shape[1], np.nan), np.full(hits.shape[1], np.nan)
     rate, without, share = mean_left_out(hits, numbers)
-    if error is None:
-        error = spread(rate, without, share)[0]
-    return logit_intervals(rate, error, share, carriers_of(np.where(rate > 0.5, numbers - hits, hits)), level)
+    own = spread(rate, without, share)[0]
+    carriers = carriers_of(np.where(rate > 0.5, numbers - hits, hits))
+    return worth_intervals(rate, own if error is None else error, numbers, carriers, level, own=own)

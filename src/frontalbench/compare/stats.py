@@ -282,18 +282,26 @@ def fnmr_change(
 ) -> Estimate:
     """FNMR of ``after`` minus FNMR of ``before``, each at its own threshold (for the same FMR), paired by person.
 
-    ``impostors``: those of ``after`` and of ``before``, whose people move the thresholds; without them the thresholds are taken as known.
+    ``impostors``: those of ``after`` and of ``before``, whose people move the thresholds; without them the thresholds are taken as known. No interval
+    where fewer than :data:`.jackknife.MIN_PEOPLE` people have more or fewer misses than before: a change of nobody is no proof of none.
     """
     if not np.size(after) or not np.size(before) or not (math.isfinite(after_threshold) and math.isfinite(before_threshold)):
         return Estimate(math.nan, math.nan, math.nan)
     nobody = Impostors(np.zeros(len(bin_edges()) - 1, np.int64), np.zeros(0, np.float32))
     one, two = impostors or (nobody, nobody)
     groups = {i.people.groups for i in (one, two) if i.people is not None}
+    names = np.unique(np.concatenate([np.unique(np.asarray(after_subject)), np.unique(np.asarray(before_subject))]))
+    n, places = len(names), [np.searchsorted(names, who) for who in (after_subject, before_subject)]
+    missed = [
+        np.bincount(who, np.asarray(scores, np.float32) < np.float32(threshold), minlength=n)
+        for who, scores, threshold in zip(places, (after, before), (after_threshold, before_threshold), strict=True)
+    ]
+    if int((missed[0] != missed[1]).sum()) < jackknife.MIN_PEOPLE:
+        rates = [float(one_side.sum()) / np.size(scores) for one_side, scores in zip(missed, (after, before), strict=True)]
+        return Estimate(rates[0] - rates[1], math.nan, math.nan)
     if len(groups) != 1 or one.people is None or two.people is None:
         one, two = nobody, nobody
-        names = np.unique(np.concatenate([np.unique(np.asarray(after_subject)), np.unique(np.asarray(before_subject))]))
-        after_subject, before_subject = np.searchsorted(names, after_subject), np.searchsorted(names, before_subject)
-        n = len(names)
+        after_subject, before_subject = places
         parts = [
             _left_out_of(scores, who, threshold, n)
             for scores, who, threshold in ((after, after_subject, after_threshold), (before, before_subject, before_threshold))
@@ -336,7 +344,9 @@ def eer_estimate(genuine: npt.ArrayLike, subject: npt.ArrayLike, impostors: Impo
     moves = (fall * (rate - without) + rise * (fmr - fmr_without)) / (rise + fall)
     _, factor = jackknife.freedom(share)
     error = np.sqrt(factor * np.nansum(moves**2, axis=0))
-    low, high = jackknife.logit_intervals(np.array([value]), error, share, jackknife.carriers_of(misses))
+    part = fall / (rise + fall)  # of a change of FNMR at the old threshold, so much arrives in the crossing
+    own = part * np.sqrt(factor * np.nansum((rate - without) ** 2, axis=0))
+    low, high = jackknife.worth_intervals(np.array([value]), error, numbers, jackknife.carriers_of(misses), own=own, part=part**2)
     return Estimate(value, float(low[0]), float(high[0]))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import cv2
 import numpy as np
@@ -22,21 +22,27 @@ from frontalbench.types import Float32
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
+ENGINES: Final = ("onnxruntime", "openvino")
+Network = Callable[[Float32], npt.NDArray[Any]]
+"""Pictures (1, 3, H, W) in 0..1 -> pictures (1, 3, scale H, scale W)."""
+
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SuperResolution:
     """The enhancement of a card of family ``super_resolution``.
 
     Params: ``scale`` of the network; ``longest``: pictures with a longer side are first reduced to it; ``tile``: what is larger than this many
-    pixels a side goes through in tiles; ``overlap``: pixels of surroundings that every tile sees besides its own.
+    pixels a side goes through in tiles; ``overlap``: pixels of surroundings that every tile sees besides its own; ``engine``: onnxruntime, or
+    openvino (needs the extra ``synth``; CPU only): the same picture to a level, faster on many processors (docs/speed.md).
     """
     from frontalbench.weights import store
 
     params = Params(card)
     scale, longest = params.integer("scale", low=2), params.integer("longest", low=16)
     tile, overlap = params.integer("tile", low=16), params.integer("overlap", low=0)
+    engine = params.choice("engine", ENGINES, ENGINES[0])
     params.finish()
-    model = store.fetch(card)
-    return SuperResolution(card.name, model, scale=scale, longest=longest, tile=tile, overlap=overlap, threads=threads, device=device)
+    options: dict[str, Any] = {"scale": scale, "longest": longest, "tile": tile, "overlap": overlap, "engine": engine}
+    return SuperResolution(card.name, store.fetch(card), **options, threads=threads, device=device)
 
 
 class SuperResolution:
@@ -51,13 +57,13 @@ class SuperResolution:
         longest: int = 256,
         tile: int = 256,
         overlap: int = 16,
+        engine: str = "onnxruntime",
         threads: int = 1,
         device: str = "cpu",
     ) -> None:
         self.name = name
         self._scale, self._longest, self._tile, self._overlap = scale, longest, tile, overlap
-        self._session = runtime.onnx_session(model, threads=threads, device=device)
-        self._input = self._session.get_inputs()[0].name
+        self._network = _by_openvino(model, threads, device) if engine == "openvino" else _by_onnxruntime(model, threads, device)
         made = self._run(np.zeros((16, 24, 3), np.float32)).shape
         if made != (16 * scale, 24 * scale, 3):
             raise BadInput(f"{model}: makes {made[1]} x {made[0]} of 24 x 16 pixels; the card says scale {scale}")
@@ -86,9 +92,35 @@ class SuperResolution:
         return to_bytes(255.0 * made)
 
     def _run(self, pixels: Float32) -> npt.NDArray[Any]:
-        output: npt.NDArray[Any] = runtime.run(self._session, None, {self._input: np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])})[0]
+        output = self._network(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]))
         picture: npt.NDArray[Any] = output[0].transpose(1, 2, 0)
         return picture
+
+
+def _by_onnxruntime(model: str | os.PathLike[str], threads: int, device: str) -> Network:
+    session = runtime.onnx_session(model, threads=threads, device=device)
+    given = session.get_inputs()[0].name
+    return lambda pixels: runtime.run(session, None, {given: pixels})[0]
+
+
+def _by_openvino(model: str | os.PathLike[str], threads: int, device: str) -> Network:
+    """Raises :class:`BadInput` when OpenVINO is not installed, cannot read the file, or a GPU is asked for."""
+    try:
+        import openvino
+    except ImportError:
+        raise BadInput(
+            "engine: openvino needs OpenVINO; install the extra: pip install -e '.[synth]', or leave the card's engine out"
+        ) from None
+    if runtime.parse_device(device)[0] == "cuda":
+        raise BadInput(f"engine: openvino computes on the CPU only, device '{device}' was asked for; leave the card's engine out")
+    # By default it computes in bfloat16 where the CPU can: faster, but other pixels on other machines.
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": max(1, threads), "PERFORMANCE_HINT": "LATENCY"}
+    core = openvino.Core()
+    try:
+        compiled = core.compile_model(core.read_model(os.fspath(model)), "CPU", options)
+    except RuntimeError as error:
+        raise BadInput(f"{model}: OpenVINO cannot load it ({str(error).splitlines()[0][:160]}); fetch the file again") from error
+    return lambda pixels: compiled([pixels])[0]
 
 
 def in_tiles(pixels: Float32, change: Callable[[Float32], Float32], tile: int, overlap: int, grown: int = 1) -> Float32:

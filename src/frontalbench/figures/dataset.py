@@ -561,7 +561,8 @@ class Workshop:
             notice=self._notice(request),
             credit=self.credit,
             columns=("Angled", "Before", "After", "GT"),
-            heads=[[t.words, f"difference {_gain(t.net)}"] for t in chosen],
+            heads=[[t.words, "after less", f"before {_gain(t.net)}"] for t in chosen],
+            wrap=2,
             notes=[f"Change in similarity to GT, 95 % over people: {notes[0]}", *notes[1:]],
         )
 

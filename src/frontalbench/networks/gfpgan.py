@@ -230,8 +230,8 @@ class _ReadyStyled(nn.Module):
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         factors = self.modulation(style)
-        # Weighed while it is small.
-        x = x * factors[:, :, None, None]
+        # Weighed while it is small, and in its place: nobody needs it afterwards.
+        x = x.mul_(factors[:, :, None, None])
         if self.enlarge:
             x = enlarged(x, 2)
         gain = 2**0.5 * torch.rsqrt(functional.linear(factors.square(), self.squares) + LEAST)
@@ -298,7 +298,7 @@ class ReadyGfpgan(nn.Module):
             kept.append(features)
         features = self.last(features)
         styles = self.styles(features.flatten(1)).view(-1, STYLES, STYLE)
-        y = self.constant.weight.expand(len(styles), -1, -1, -1)
+        y = self.constant.weight.repeat(len(styles), 1, 1, 1)
         y = self.drawing[0](y, styles[:, 0], self.noises[0])
         picture: Tensor = self.to_rgb[0](y, styles[:, 1], None)
         # Both ways up side by side: what a level needs of the U-Net is gone when the next begins.

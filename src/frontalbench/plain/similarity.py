@@ -29,6 +29,7 @@ from frontalbench.errors import BadInput
 from frontalbench.files import atomic
 from frontalbench.plain import folders
 from frontalbench.protocols.lists import without_ending
+from frontalbench.tabulate.facts import same_networks
 from frontalbench.types import Float32, Int
 
 if TYPE_CHECKING:
@@ -377,8 +378,9 @@ def leak_notes(found: Found, b: Side, wanted: Wanted) -> list[str]:
             continue
         for backbone in trained_with(known[name]):
             taught.setdefault(backbone, set()).add(name)
+    same = same_networks(cards.all_cards("backbone"))  # the same file under another card is the same judge
     for row in found.summary:
-        by = taught.get(row["backbone"])
+        by = {who for name in same.get(row["backbone"], {row["backbone"]}) for who in taught.get(name, ())}
         row["leak"] = bool(by)
         if by:
             who = ", ".join(sorted(by - {"--trained-with"})) or "what made the second folder"

@@ -15,7 +15,7 @@ from frontalbench.errors import BadInput
 from frontalbench.files import atomic
 from frontalbench.plan.grid import Cell, cell_of
 from frontalbench.tabulate import facts as facts_module
-from frontalbench.tabulate import judges, master, paper, published, quality, software, verification, write
+from frontalbench.tabulate import judges, master, paper, paper_text, published, quality, software, verification, write
 from frontalbench.tabulate.columns import TABLES
 from frontalbench.tabulate.dataset import Settings, read_datasets
 from frontalbench.tabulate.facts import Facts
@@ -90,11 +90,11 @@ def summarize(
     for name in TABLES:
         paths += write.write_table(folder, name, rows[name], provenance=record, with_csv=name not in _SHAPED)
     texts = {
-        "table1_net_gain.md": paper.net_gain_markdown(rows["table1_net_gain"]),
-        "table2_enhancement.md": paper.enhancement_markdown(rows["table2_enhancement"]),
-        "table2_enhancement.csv": paper.wide_csv(rows["table2_enhancement"], ("dataset", "synthetic", "frontalizer", "enhancement")),
-        "table3_backbones.md": paper.backbone_markdown(rows["table3_backbones"]),
-        "table3_backbones.csv": paper.wide_csv(rows["table3_backbones"], ("dataset", "synthetic", "group")),
+        "table1_net_gain.md": paper_text.net_gain_markdown(rows["table1_net_gain"]),
+        "table2_enhancement.md": paper_text.enhancement_markdown(rows["table2_enhancement"]),
+        "table2_enhancement.csv": paper_text.wide_csv(rows["table2_enhancement"], ("dataset", "synthetic", "frontalizer", "enhancement")),
+        "table3_backbones.md": paper_text.backbone_markdown(rows["table3_backbones"]),
+        "table3_backbones.csv": paper_text.wide_csv(rows["table3_backbones"], ("dataset", "synthetic", "group")),
     }
     for name, text in texts.items():
         atomic.write_text(folder / name, text)

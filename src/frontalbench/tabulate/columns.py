@@ -263,7 +263,10 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_fallback": _FALLBACKS,
         "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both pictures (fusions; else the same)"),
         "fnmr_change": (RATE_CHANGE, "FNMR minus FNMR of `original` at the same FMR, pairs and thresholds of the images that both gave"),
-        "fnmr_change_low": (RATE_CHANGE, "95 % interval: lower end"),
+        "fnmr_change_low": (
+            RATE_CHANGE,
+            "95 % interval: lower end; empty where fewer than six people have more or fewer misses than before",
+        ),
         "fnmr_change_high": (RATE_CHANGE, "upper end"),
         "note": (TEXT, "'not supported by n' where there are too few impostor pairs"),
     },
