@@ -25,7 +25,6 @@ from frontalbench import cli
 from frontalbench.catalogue import cards
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.external import FAMILY
-from frontalbench.commands import selftest
 from frontalbench.detect import load_detector
 from frontalbench.detect.yaw_alignment import KEY
 from frontalbench.embed import load_backbone
@@ -74,6 +73,8 @@ def main() -> int:
         return load_frontalizer(card, **machine)
 
     if args.selftest:
+        from frontalbench.commands import selftest  # brings torch, which no job of a frontalizer without a network needs
+
         return selftest.run(card, args.source, args.pattern, args.detector, machine)
 
     if args.source is None or args.out is None:
