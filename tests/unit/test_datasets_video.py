@@ -15,9 +15,10 @@ from frontalbench import images, status, tables  # noqa: E402
 from frontalbench.datasets import listing  # noqa: E402
 from frontalbench.datasets.card import DatasetCard  # noqa: E402
 from frontalbench.datasets.filecache import FileCache  # noqa: E402
-from frontalbench.datasets.video import chosen, in_order  # noqa: E402
+from frontalbench.datasets.video import chosen  # noqa: E402
 from frontalbench.errors import BadConfig, BadInput  # noqa: E402
 from frontalbench.sequences import video  # noqa: E402
+from frontalbench.sequences.order import by_number  # noqa: E402
 from frontalbench.stages import checking, prepare  # noqa: E402
 from tests.unit import datasetkit as kit  # noqa: E402
 from tests.unit.test_sequences_video import picture, write  # noqa: E402
@@ -95,7 +96,7 @@ def test_people_roles_and_sequences_follow_the_folders(tmp_path: Path) -> None:
     }
     assert found.refused == 1 and found.others == ["ann/notes.txt"]
     assert any("lost.png" in line for line in found.problems)
-    assert in_order(["frame_10.png", "frame_2.png", "a.png", "3.png"]) == ["3.png", "a.png", "frame_2.png", "frame_10.png"]
+    assert sorted(["frame_10.png", "frame_2.png", "a.png", "3.png"], key=by_number) == ["3.png", "a.png", "frame_2.png", "frame_10.png"]
 
 
 def test_frames_are_chosen_by_time_and_by_number() -> None:

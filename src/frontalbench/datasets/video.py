@@ -10,7 +10,6 @@ from __future__ import annotations
 import bisect
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,9 @@ from frontalbench.datasets.filecache import FileCache
 from frontalbench.datasets.members import AUTO, PROBE, REFERENCE, Folder, Listing, Member, look, relative, some, text_of, tree
 from frontalbench.errors import BadInput, Unreadable
 from frontalbench.sequences import video
+from frontalbench.sequences.order import by_number
 
 ROLE_FOLDERS = {"gt": REFERENCE, "angle": PROBE}
-_DIGITS = re.compile(r"(\d+)")
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
@@ -72,11 +71,6 @@ def sorted_by_kind(folder: Folder) -> tuple[list[str], list[str], list[str]]:
     return clips, [name for name in folder.pictures if name not in taken], [name for name in folder.others if name not in taken]
 
 
-def in_order(names: Sequence[str]) -> list[str]:
-    """File names in the order of the numbers in them: ``frame_2`` before ``frame_10``."""
-    return sorted(names, key=lambda name: [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)])
-
-
 def _person(listing: Listing, path: str, root: str, card: DatasetCard, cache: FileCache) -> Iterator[Member]:
     for folder in tree(path, root):
         inside = folder.path[len(path) + 1 :]
@@ -86,7 +80,7 @@ def _person(listing: Listing, path: str, root: str, card: DatasetCard, cache: Fi
         for clip in clips:
             yield from _clip(listing, f"{folder.path}{os.sep}{clip}", root, card, cache, role)
         is_sequence = role == AUTO and inside != ""
-        pictures = in_order(pictures)
+        pictures = sorted(pictures, key=by_number)
         numbers = chosen(None, len(pictures), card.options) if is_sequence else range(len(pictures))
         for number in numbers:
             file = f"{folder.path}{os.sep}{pictures[number]}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from frontalbench.errors import BadInput, Unreadable
 from frontalbench.images import RGB
 from frontalbench.plan.grid import Cell, Selection, pictures_path, quality_path
 from frontalbench.plan.variant import ORIGINAL
+from frontalbench.sequences.order import by_number
 from frontalbench.sequences.overtime import over_time, residual_pose, template, unit, warp_error
 from frontalbench.tabulate import beside
 from frontalbench.tabulate.search import metadata_of, shards_of
@@ -56,7 +56,6 @@ LEAST = 2
 """Frames that make a sequence."""
 FLOW_SIDE = 256
 """Longer side in pixels at which optical flow is taken."""
-_DIGITS = re.compile(r"(\d+)")
 
 
 @dataclass
@@ -113,15 +112,10 @@ def sequences_of(meta: Metadata) -> dict[tuple[str, str], list[int]]:
     for place in np.flatnonzero((meta.role == "probe") & (meta.sequence != "")).tolist():
         found.setdefault((str(meta.subject[place]), str(meta.sequence[place])), []).append(place)
     return {
-        key: sorted(places, key=lambda place: in_time(str(meta.image_id[place])))
+        key: sorted(places, key=lambda place: by_number(str(meta.image_id[place])))
         for key, places in sorted(found.items())
         if len(places) >= LEAST
     }
-
-
-def in_time(name: str) -> list[tuple[int, str]]:
-    """Key by which names are in the order of the numbers in them: ``frame_2`` before ``frame_10``."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name)]
 
 
 def _embeddings(results: Path, cell: Cell, variant: str, meta: Metadata) -> Float:
