@@ -52,6 +52,19 @@ def test_defaults_come_from_the_schema_and_the_given_data_is_not_changed() -> No
     assert given_data == SMALL
 
 
+def test_a_working_folder_of_an_older_version_is_told_how_it_is_brought_up_to_date(
+    project_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas = tmp_path / "config" / "schemas"
+    schemas.mkdir(parents=True)
+    schema = validation.read_yaml(project_root / "config" / "schemas" / "config.schema.yaml")
+    del schema["properties"]["over_time"]
+    (schemas / "config.schema.yaml").write_text(json.dumps(schema))
+    monkeypatch.setattr(cards, "project_root", lambda: tmp_path)
+    with pytest.raises(BadConfig, match=r"knows no 'over_time'.*another version.*frontalbench init .* --update"):
+        config.parse(SMALL, npm=False)
+
+
 def test_every_measure_of_quality_may_be_asked_for_and_an_unknown_one_names_them_all() -> None:
     words = list(measures.BY_WORD)
     assert config.parse({**SMALL, "quality": {"measures": words}}, npm=False).quality.measures == tuple(words)

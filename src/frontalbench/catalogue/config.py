@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +139,8 @@ def npm_part(layers: Sequence[Any]) -> dict[str, list[str]]:
 
 def with_defaults(given: Any, where: str = "config") -> dict[str, Any]:
     """A copy of ``given`` with the schema's defaults filled in, checked. Raises :class:`BadConfig`."""
-    schema = validation.read_yaml(cards.project_root() / "config" / "schemas" / "config.schema.yaml")
+    path = cards.project_root() / "config" / "schemas" / "config.schema.yaml"
+    schema = validation.read_yaml(path)
     schema["properties"]["quality"]["properties"]["measures"]["items"] = {"enum": list(measures.BY_WORD)}
     if not isinstance(given, dict):
         raise BadConfig(f"{where}: expected keys and values, got {type(given).__name__}; compare config/config.yaml")
@@ -148,6 +149,12 @@ def with_defaults(given: Any, where: str = "config") -> dict[str, Any]:
     problems = validation.problems(data, schema)
     if problems:
         raise BadConfig("\n".join(f"{where}: {problem}" for problem in problems))
+    lacking = [field.name for field in fields(Config) if field.name not in data]
+    if lacking:
+        raise BadConfig(
+            f"{path} knows no '{lacking[0]}': the files of this folder are of another version than the installed package; "
+            f"bring them up to date: frontalbench init {cards.project_root()} --update"
+        )
     return data
 
 
