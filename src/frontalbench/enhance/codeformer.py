@@ -7,12 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from frontalbench.catalogue.params import Params
-from frontalbench.enhance.restoration import Draw, Finish, Restore, second_step
+from frontalbench.enhance.restoration import Finish, Restore, filled, restorer, second_step
 from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
+    import torch
+
     from frontalbench.catalogue.cards import ModelCard
-    from frontalbench.detect.base import Detector
     from frontalbench.networks.codeformer import CodeFormer
 
 
@@ -22,14 +23,14 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
     Params: ``fidelity`` 0..1: the official ``w`` (0: the codebook's face alone, 1: nearest to what came in); ``mode`` full or detail; ``sigma`` in
     pixels of the 512-pixel face (detail only); ``feather``: share of the face's side.
     """
-    from frontalbench.catalogue import families
     from frontalbench.weights import store
 
     fidelity, finish = _params(card)
-    finder = card.the("detector")
-    network = load_network(store.fetch(card), threads=threads, device=device)
-    detector: Detector = families.load(finder, threads=threads, device=device)
-    return Restore(card.name, Draw(functools.partial(network, fidelity=fidelity), detector, device=device), finish)
+
+    def network() -> functools.partial[torch.Tensor]:
+        return functools.partial(load_network(store.fetch(card), threads=threads, device=device), fidelity=fidelity)
+
+    return restorer(card, network, finish, threads=threads, device=device)
 
 
 def finisher(card: ModelCard) -> Finish:
@@ -49,12 +50,7 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str 
 
     The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
     """
-    import torch
-
-    from frontalbench.networks import checkpoints
     from frontalbench.networks.codeformer import CodeFormer
 
-    torch.set_num_threads(max(1, threads))
-    network = checkpoints.unfilled(CodeFormer)
-    checkpoints.fill(network, checkpoints.load(path, inner="params_ema"), path)
+    network = filled(CodeFormer, path, inner="params_ema", threads=threads)
     return network.eval().requires_grad_(False).to(runtime.torch_device(device))

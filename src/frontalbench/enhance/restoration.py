@@ -11,8 +11,9 @@ Two ways to put it back, both definitions of this project (no original has the s
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import cv2
 import numpy as np
@@ -34,8 +35,10 @@ from frontalbench.types import Float, Float32
 if TYPE_CHECKING:
     import torch
 
+    from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.base import Detector
 
+Network = TypeVar("Network", bound="torch.nn.Module")
 SIDE: Final = 512
 _SURROUND: Final = (132, 133, 135)  # R, G, B beyond the photograph's border, as in training
 _LUMA: Final = np.array([[0.299, 0.587, 0.114]], np.float32)
@@ -47,6 +50,15 @@ def second_step(params: Params) -> Finish:
     mode = params.choice("mode", MODES)
     sigma = params.number("sigma", low=0.5, high=64) if mode == "detail" else 0.0
     return Finish(mode=mode, sigma=sigma, feather=params.number("feather", low=0.01, high=0.5))
+
+
+def finisher(card: ModelCard) -> Finish:
+    """The second step of a card that has no other params, without weights: :meth:`Finish.finish` puts a face into the picture that
+    :meth:`Draw.draw` drew of it."""
+    params = Params(card)
+    finish = second_step(params)
+    params.finish()
+    return finish
 
 
 class Draw:
@@ -98,6 +110,33 @@ class Restore:
 
     def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
         return each(images, lambda image: self.finish(image, self.draw(image)))
+
+
+def restorer(
+    card: ModelCard, load: Callable[[], Callable[[torch.Tensor], torch.Tensor]], finish: Finish, *, threads: int, device: str
+) -> Restore:
+    """The enhancement of ``card``: the network that ``load`` gives, and the one detector that the card's ``uses`` names, which is asked for first."""
+    from frontalbench.catalogue import families
+
+    finder = card.the("detector")
+    network = load()
+    detector: Detector = families.load(finder, threads=threads, device=device)
+    return Restore(card.name, Draw(network, detector, device=device), finish)
+
+
+def filled(build: Callable[[], Network], path: str | os.PathLike[str], *, inner: str, threads: int) -> Network:
+    """The network that ``build`` makes, filled from the mapping ``inner`` of an official checkpoint, every key used and none missing.
+
+    The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
+    """
+    import torch
+
+    from frontalbench.networks import checkpoints
+
+    torch.set_num_threads(max(1, threads))
+    network = checkpoints.unfilled(build)
+    checkpoints.fill(network, checkpoints.load(path, inner=inner), path)
+    return network
 
 
 def located(detector: Detector, image: RGB) -> Float:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from frontalbench.catalogue.params import Params
-from frontalbench.enhance.restoration import Draw, Finish, Restore, second_step
+from frontalbench.enhance.restoration import Restore, filled, finisher, restorer
 from frontalbench.runtime import sessions as runtime
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
-    from frontalbench.detect.base import Detector
     from frontalbench.networks.restoreformer import RestoreFormer
 
 
@@ -20,22 +18,14 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
 
     Params: ``mode`` full or detail; ``sigma`` in pixels of the 512-pixel face (detail only); ``feather``: share of the face's side.
     """
-    from frontalbench.catalogue import families
     from frontalbench.weights import store
 
     finish = finisher(card)
-    finder = card.the("detector")
-    network = load_network(store.fetch(card), threads=threads, device=device)
-    detector: Detector = families.load(finder, threads=threads, device=device)
-    return Restore(card.name, Draw(network, detector, device=device), finish)
 
+    def network() -> RestoreFormer:
+        return load_network(store.fetch(card), threads=threads, device=device)
 
-def finisher(card: ModelCard) -> Finish:
-    """The second step of a card alone, without weights: :meth:`Finish.finish` puts a face into the picture that :meth:`Draw.draw` drew of it."""
-    params = Params(card)
-    finish = second_step(params)
-    params.finish()
-    return finish
+    return restorer(card, network, finish, threads=threads, device=device)
 
 
 def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str = "cpu") -> RestoreFormer:
@@ -43,12 +33,7 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str 
 
     The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
     """
-    import torch
-
-    from frontalbench.networks import checkpoints
     from frontalbench.networks.restoreformer import RestoreFormer
 
-    torch.set_num_threads(max(1, threads))
-    network = checkpoints.unfilled(RestoreFormer)
-    checkpoints.fill(network, checkpoints.load(path, inner="params"), path)
+    network = filled(RestoreFormer, path, inner="params", threads=threads)
     return network.eval().requires_grad_(False).to(runtime.torch_device(device))
