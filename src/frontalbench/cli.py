@@ -122,6 +122,13 @@ class Bars:
         bar.update(done - bar.n)
 
 
+def said(lines: Iterable[str], notes: Iterable[str] = ()) -> int:
+    """Print ``lines`` on standard output and ``notes`` on standard error; :data:`EXIT_OK`."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.write("".join(f"note: {note}\n" for note in notes))
+    return EXIT_OK
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """``--threads``, ``--device`` and ``--gpus``, the same everywhere."""
     parser.add_argument("--threads", type=positive, default=os.cpu_count() or 1, metavar="N", help="CPU threads (default: all cores)")

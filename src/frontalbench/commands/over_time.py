@@ -9,14 +9,11 @@ its interval), sequences.csv (a row per sequence), frames.csv (the similarity of
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.files import atomic
 from frontalbench.plan.grid import Selection
-from frontalbench.tabulate import over_time
-from frontalbench.tabulate.write import csv_rows
+from frontalbench.tabulate import over_time, write
 
 
 def main() -> int:
@@ -30,13 +27,9 @@ def main() -> int:
     grid = Selection.from_json(args.grid) if args.grid else None
     found = over_time.of_results(args.results, grid=grid, datasets=args.dataset, pixels=not args.no_pixels)
     out = args.out or args.results / "over_time"
-    for name, columns, rows in (
+    of = (
         ("over_time.csv", over_time.OVER_TIME, found.over_time),
         ("sequences.csv", over_time.SEQUENCES, found.sequences),
         ("frames.csv", over_time.FRAMES, found.frames),
-    ):
-        atomic.write_text(out / name, csv_rows(columns, rows))
-        sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
-    for note in found.notes:
-        sys.stderr.write(f"note: {note}\n")
-    return cli.EXIT_OK
+    )
+    return cli.said(write.save(out, of), found.notes)

@@ -11,15 +11,12 @@ against FMR with its interval). docs/search.md explains every column.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.compare import open_set
-from frontalbench.files import atomic
 from frontalbench.plan.grid import Selection
-from frontalbench.tabulate import search
-from frontalbench.tabulate.write import csv_rows
+from frontalbench.tabulate import search, write
 
 
 def main() -> int:
@@ -51,14 +48,10 @@ def main() -> int:
         seed=args.seed,
     )
     out = args.out or args.results / "search"
-    for name, columns, rows in (
+    of = (
         ("open_set.csv", search.OPEN_SET, found.open_set),
         ("lineup.csv", search.LINEUP, found.lineup),
         ("thresholds.csv", search.THRESHOLDS, found.thresholds),
         ("det.csv", search.DET, found.det),
-    ):
-        atomic.write_text(out / name, csv_rows(columns, rows))
-        sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
-    for note in found.notes:
-        sys.stderr.write(f"note: {note}\n")
-    return cli.EXIT_OK
+    )
+    return cli.said(write.save(out, of), found.notes)

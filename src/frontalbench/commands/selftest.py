@@ -20,9 +20,8 @@ from frontalbench.catalogue import cards
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.console import listing
 from frontalbench.errors import BadInput, FrontalbenchError
-from frontalbench.frontalize import load_frontalizer, selftest
+from frontalbench.frontalize import check, load_frontalizer, selftest
 from frontalbench.frontalize.base import View
-from frontalbench.frontalize.check import Check
 from frontalbench.plain import folders
 
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
@@ -72,8 +71,6 @@ def run(card: ModelCard, source: Path | None, pattern: str, detector: str, machi
         source, pattern = cards.project_root() / TURNED[0], TURNED[1]
     with folders.with_faces(source, pattern, detector, **machine) as (shard, faces, _):
         views: list[View] = folders.read_views(shard, faces)
-        checks: list[Check] = selftest.checks(model, views)
-    print(*checks, sep="\n")
-    passed = sum(check.passed for check in checks)
-    print(f"{passed} of {len(checks)} checks passed")
-    return cli.EXIT_OK if passed == len(checks) else 1
+        lines, passed = check.verdict(selftest.checks(model, views))
+    cli.said(lines)
+    return cli.EXIT_OK if passed else 1

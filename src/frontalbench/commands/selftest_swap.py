@@ -20,6 +20,7 @@ from frontalbench.catalogue import cards
 from frontalbench.detect import DEFAULT_POLICY, load_detector
 from frontalbench.detect.upright import find_face
 from frontalbench.errors import BadInput
+from frontalbench.frontalize import check
 from frontalbench.fsgan import swap
 from frontalbench.networks import checkpoints
 from frontalbench.networks.fsgan import BLENDING, COMPLETION, Generator
@@ -53,11 +54,9 @@ def main() -> int:
         sys.stderr.write(
             "note: no weights were given, so the networks hold numbers that mean nothing; checks of what they draw are left out\n"
         )
-    found = swap.checks(swap.pair_of(seen[0], seen[1]), *networks, trained=args.completion is not None)
-    sys.stdout.write("".join(f"{check}\n" for check in found))
-    passed = sum(check.passed for check in found)
-    sys.stdout.write(f"{passed} of {len(found)} checks passed\n")
-    return cli.EXIT_OK if passed == len(found) else 1
+    lines, passed = check.verdict(swap.checks(swap.pair_of(seen[0], seen[1]), *networks, trained=args.completion is not None))
+    cli.said(lines)
+    return cli.EXIT_OK if passed else 1
 
 
 def _network(inputs: int, path: Path | None) -> Generator:

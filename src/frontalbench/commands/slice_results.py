@@ -9,14 +9,11 @@ Holm's correction within the cell). Of the photographs it is the margin (own ref
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.files import atomic
 from frontalbench.plan.grid import Selection
-from frontalbench.tabulate import slices
-from frontalbench.tabulate.write import csv_rows
+from frontalbench.tabulate import slices, write
 
 
 def main() -> int:
@@ -37,9 +34,5 @@ def main() -> int:
     grid = Selection.from_json(args.grid) if args.grid else None
     found = slices.of_results(args.results, args.by, indexes=args.index, dataset=args.dataset, grid=grid)
     out = args.out or args.results / "slices"
-    for name, columns, rows in (("slices.csv", slices.SLICES, found.slices), ("slice_pairs.csv", slices.PAIRS, found.pairs)):
-        atomic.write_text(out / name, csv_rows(columns, rows))
-        sys.stdout.write(f"{out / name}: {len(rows)} rows\n")
-    for note in found.notes:
-        sys.stderr.write(f"note: {note}\n")
-    return cli.EXIT_OK
+    of = (("slices.csv", slices.SLICES, found.slices), ("slice_pairs.csv", slices.PAIRS, found.pairs))
+    return cli.said(write.save(out, of), found.notes)

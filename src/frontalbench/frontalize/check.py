@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,3 +30,9 @@ class Check:
         if np.isinf(self.high):
             return f">= {self.low:g}"
         return f"<= {self.high:g}" if np.isinf(self.low) else f"{self.low:g} .. {self.high:g}"
+
+
+def verdict(checks: Sequence[Check]) -> tuple[list[str], bool]:
+    """(a line per check and one with the count, whether all passed)."""
+    passed = sum(check.passed for check in checks)
+    return [*map(str, checks), f"{passed} of {len(checks)} checks passed"], passed == len(checks)

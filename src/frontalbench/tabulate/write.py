@@ -136,3 +136,12 @@ def interval(value: float | None, low: float | None, high: float | None, digits:
     shown = show(value, digits)
     ends = [show(end, digits) for end in (low, high)]
     return f"{shown} [{ends[0]}, {ends[1]}]" if shown and all(ends) else shown
+
+
+def save(folder: Path, of: Iterable[tuple[str, Sequence[str], Sequence[Row]]]) -> list[str]:
+    """Write (file name, columns, rows) as CSV files into ``folder``; a line for each: which file, how many rows."""
+    lines = []
+    for name, columns, rows in of:
+        atomic.write_text(folder / name, csv_rows(columns, rows))
+        lines.append(f"{folder / name}: {len(rows)} rows")
+    return lines
