@@ -171,19 +171,19 @@ def roles_of(text: str) -> Any:
 
 
 def add_folder_options(parser: argparse.ArgumentParser, *, out: str = "DIR", needed: bool = True) -> None:
-    """``--in`` (``args.source``), ``--out`` and ``--pattern`` of a command that works on a folder of pictures or on a shard."""
-    parser.add_argument("--in", dest="source", type=Path, required=needed, metavar="DIR", help="folder of pictures, or a Parquet shard")
+    """``--in`` (``args.source``), ``--out`` and ``--pattern`` of a command that works on a folder of images or on a shard."""
+    parser.add_argument("--in", dest="source", type=Path, required=needed, metavar="DIR", help="folder of images, or a Parquet shard")
     kind = "CSV" if out == "FILE" else "folder"
     parser.add_argument("--out", type=Path, required=needed, metavar=out, help=f"{kind} (or .parquet) to write")
-    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
+    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all images)')
 
 
 def add_decision_options(parser: argparse.ArgumentParser, *, threshold: str) -> None:
-    """What every command takes that says "the same person" of pictures; ``threshold``: the help of ``--threshold``."""
+    """What every command takes that says "the same person" of images; ``threshold``: the help of ``--threshold``."""
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
     parser.add_argument("--threshold", type=float, metavar="S", help=threshold)
     parser.add_argument("--fmr", type=float, default=1e-3, metavar="RATE", help="share of strangers that may pass (default: 0.001)")
-    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your pictures")
+    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your images")
 
 
 def positive(text: str) -> int:
@@ -208,5 +208,5 @@ def report(counts: Mapping[str, int]) -> int:
     """Say on stderr how many rows ended how; the exit code is 0 also when rows failed: they are counted outcomes."""
     total = sum(counts.values())
     parts = ", ".join(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0])))
-    sys.stderr.write(f"{total} pictures: {parts or 'none'}\n")
+    sys.stderr.write(f"{total} images: {parts or 'none'}\n")
     return EXIT_OK

@@ -44,9 +44,9 @@ def _demo(count: int) -> list[Path]:
 @pytest.mark.weights
 def test_every_detector_finds_the_turned_face_and_gives_the_crop_of_the_upright_one(detector: Detector) -> None:
     for path in _demo(5):
-        picture = images.decode(path.read_bytes())
-        plain = detect_and_align("a", images.encode_png(picture), detector)
-        turned = detect_and_align("b", images.encode_png(heads.turn(picture)), detector)
+        image = images.decode(path.read_bytes())
+        plain = detect_and_align("a", images.encode_png(image), detector)
+        turned = detect_and_align("b", images.encode_png(heads.turn(image)), detector)
         assert plain.status == turned.status == status.OK
         assert (plain.detail, turned.detail) == ("", heads.NOTE)
         assert plain.crop is not None
@@ -64,26 +64,26 @@ def test_real_photographs_from_the_front_are_all_found_and_profiles_raise_no_ala
     lfw = sorted((shared / "testdata/lfw").rglob("*.jpg"))[::18]
     step = 1 if detector.name == "scrfd_500m" else 7  # all of them by the default detector; docs/architecture.md has the figures of all
     for path in [*front, *profiles, *cfp, *lfw][::step]:
-        picture = images.decode(path.read_bytes())
-        face, note = heads.find_face(picture, detector, DEFAULT_POLICY)
+        image = images.decode(path.read_bytes())
+        face, note = heads.find_face(image, detector, DEFAULT_POLICY)
         assert face is not None
         assert note == "", path
         if path in front:
-            other, note = heads.find_face(heads.turn(picture), detector, DEFAULT_POLICY)
+            other, note = heads.find_face(heads.turn(image), detector, DEFAULT_POLICY)
             assert other is not None
             assert note == heads.NOTE, path
-            back = heads.turn_face(other, (picture.shape[1], picture.shape[0]))
+            back = heads.turn_face(other, (image.shape[1], image.shape[0]))
             np.testing.assert_allclose(back.points, face.points, atol=0.01)
             np.testing.assert_allclose(back.box, face.box, atol=0.01)
 
 
 @pytest.fixture(scope="module")
 def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two people, each upright and on the head: the pictures of the second half are those of the first, turned."""
+    """Two people, each upright and on the head: the images of the second half are those of the first, turned."""
     rows = []
     for person, path in enumerate(_demo(2)):
-        picture = images.decode(path.read_bytes())
-        for name, pixels in (("a", picture), ("b", heads.turn(picture))):
+        image = images.decode(path.read_bytes())
+        for name, pixels in (("a", image), ("b", heads.turn(image))):
             head = {"image_id": f"{person}/{name}", "identity": str(person), "subject": str(person), "role": "auto", "status": status.OK}
             rows.append({**head, "detail": "", "image": images.encode_png(pixels), "sha256": f"{person}{name}"})
     out = tmp_path_factory.mktemp("heads") / "images.parquet"
@@ -113,7 +113,7 @@ def test_pose_is_that_of_the_upright_face_with_half_a_turn_of_roll_and_it_become
 
 
 @pytest.mark.weights
-def test_frontalizers_are_given_the_turned_picture(shard: Path, tmp_path: Path) -> None:
+def test_frontalizers_are_given_the_turned_image(shard: Path, tmp_path: Path) -> None:
     from frontalbench.frontalize import load_frontalizer
 
     card = cards.find("frontalizer", "identity")
@@ -124,13 +124,13 @@ def test_frontalizers_are_given_the_turned_picture(shard: Path, tmp_path: Path) 
 
 
 @pytest.mark.weights
-def test_detectors_agree_on_who_is_who_in_a_turned_picture(detector: Detector) -> None:
+def test_detectors_agree_on_who_is_who_in_a_turned_image(detector: Detector) -> None:
     try:
         backbone = load_backbone(cards.find("backbone", "w600k_mbf"))
     except WeightsMissing as error:
         pytest.skip(str(error))
-    picture = images.decode(_demo(1)[0].read_bytes())
-    crops = [detect_and_align("", images.encode_png(p), detector).crop for p in (picture, heads.turn(picture))]
+    image = images.decode(_demo(1)[0].read_bytes())
+    crops = [detect_and_align("", images.encode_png(p), detector).crop for p in (image, heads.turn(image))]
     vectors = backbone.embed(np.stack([crop for crop in crops if crop is not None]))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert float(vectors[0] @ vectors[1]) > 0.99

@@ -164,10 +164,10 @@ def test_another_processor_is_noted(tmp_path: Path) -> None:
     assert len(found.cells) == 2 and found.notes[0].startswith("cpu differs") and "last digits" in found.notes[0]
 
 
-def test_a_dataset_with_other_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_dataset_with_other_images_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", "original")
     write(tmp_path / "b", "mirror.none", drop=4)
-    with pytest.raises(BadInput, match=r"synthetic has 32 pictures in one, 36 in the other, such as p0/0\.jpg"):
+    with pytest.raises(BadInput, match=r"synthetic has 32 images in one, 36 in the other, such as p0/0\.jpg"):
         beside.joined([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(BadInput, match="give at least two"):
         beside.joined([tmp_path / "a"])

@@ -171,7 +171,7 @@ def test_same_photograph_under_two_names_is_no_pair(tmp_path: Path) -> None:
     by_name = {r["image_id"]: r for r in rows}
     by_name["s00_p0"]["sha256"] = by_name["s00_r0"]["sha256"]  # a probe that is also a reference
     by_name["s01_p0"]["sha256"] = by_name["s01_p1"]["sha256"]  # one probe twice
-    by_name["s02_p0"]["sha256"] = by_name["s03_r1"]["sha256"]  # a mislabelled picture: same photograph under two people
+    by_name["s02_p0"]["sha256"] = by_name["s03_r1"]["sha256"]  # a mislabelled image: same photograph under two people
     world = World(tmp_path, rows)
     for one, two in (("s00_p0", "s00_r0"), ("s01_p0", "s01_p1"), ("s02_p0", "s03_r1")):
         world.original[one] = world.original[two]

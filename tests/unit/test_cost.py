@@ -66,8 +66,8 @@ def test_a_gpu_is_named_with_its_peak_memory(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Toy GPU")
-    picture = {"image_id": "0", "identity": "a", "role": "probe", "status": "ok", "detail": "", "image": b"x"}
-    tables.write(tmp_path / "in.parquet", tables.from_rows([{**picture, "seconds": 0.5}], tables.FRONTALS))
+    image = {"image_id": "0", "identity": "a", "role": "probe", "status": "ok", "detail": "", "image": b"x"}
+    tables.write(tmp_path / "in.parquet", tables.from_rows([{**image, "seconds": 0.5}], tables.FRONTALS))
 
     def row(provider: str) -> cost.Row:
         out = tmp_path / "out.parquet"
@@ -166,9 +166,7 @@ def test_finding_faces_and_an_alignment_of_its_own_belong_to_the_cost(made: cost
     assert mirror["total_seconds"] == mirror["seconds_median"] and mirror["find_seconds"] is None
     assert row("mesh.none")["total_seconds"] is None, "not measured is not nothing"
     text = cost.comparison_markdown(cost.comparison_rows([mesh, ahead], [], []), {"packages": 1, "mb": 1.0})
-    assert (
-        "0.400 s per image on cpu (0.200 in the model, 0.200 finding the face)" in text and "detector and pose on the new picture)" in text
-    )
+    assert "0.400 s per image on cpu (0.200 in the model, 0.200 finding the face)" in text and "detector and pose on the new image)" in text
 
 
 def test_which_frontalizers_need_a_face_is_told_without_weights() -> None:
@@ -176,7 +174,7 @@ def test_which_frontalizers_need_a_face_is_told_without_weights() -> None:
     assert {name for name, needs in needing.items() if not needs} == {"identity", "mirror", "mirror_ahead"}
 
 
-def test_what_was_made_elsewhere_has_its_pictures_counted_and_no_time_or_memory_of_ours(
+def test_what_was_made_elsewhere_has_its_images_counted_and_no_time_or_memory_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "frontals.parquet"

@@ -93,7 +93,7 @@ def test_fitted_text_stays_within_its_cell(name: str) -> None:
 
 def test_names_of_any_script_are_drawn_without_overlap() -> None:
     tiles = [grids.Tile(made.face(90, 0), (name, "0.123", "third line"), marked=i == 0) for i, name in enumerate(made.NAMES)]
-    tiles.append(grids.Tile(None, ("x" * 90,), missing="a very long reason why there is no picture, word after word after word"))
+    tiles.append(grids.Tile(None, ("x" * 90,), missing="a very long reason why there is no image, word after word after word"))
     heads = [["best", "Net Gain +0.123", "a long heading that must be cut somewhere"]] * 2
     figure = grids.sheet(
         [tiles, tiles[:2]], title="A title " * 30, notes=["a note " * 40], notice="synthetic", columns=list(made.NAMES), heads=heads
@@ -132,7 +132,7 @@ def test_only_what_was_enhanced_beside_its_plain_frontals_has_such_a_strip() -> 
     assert strips("tddfa.sharp", "mesh.none") == []
 
 
-def test_a_judge_that_made_the_pictures_stands_in_brackets() -> None:
+def test_a_judge_that_made_the_images_stands_in_brackets() -> None:
     judges = [("scrfd_500m", "w600k_mbf"), ("scrfd_500m", "sface")]
     assert dataset._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
     assert dataset._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
@@ -157,7 +157,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
     assert "SYNTHETIC" in texts("synthetic", "triples") and "SYNTHETIC" in texts("synthetic", "distributions")
     assert "do not publish" in texts("research", "ordered") and "do not publish" not in texts("research", "distributions")
     assert "SYNTHETIC" not in texts("", "triples")
-    assert "your own pictures" in texts("own", "triples") and "your own" not in texts("own", "distributions")
+    assert "your own images" in texts("own", "triples") and "your own" not in texts("own", "distributions")
     for name in ("triples", "ordered", "variants", "failures"):
         assert "do not publish" in texts("research", name), name
     with pytest.raises(BadInput, match="notice"):
@@ -165,7 +165,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
 
 
 def test_what_a_licence_asks_for_stands_on_every_grid_of_faces(workshop: dataset.Workshop) -> None:
-    shop = dataset.Workshop(workshop.inputs, notice="research", credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+    shop = dataset.Workshop(workshop.inputs, notice="research", credit="Images: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
         request = dataset.Request(name, variant="tddfa.sharp" if dataset.named(name).enhanced else "tddfa.none", judge=made.JUDGES[0])
         texts = " ".join(text[0] for text in _boxes(shop.draw(request)))
@@ -178,13 +178,13 @@ def test_notice_and_credit_follow_from_what_a_licence_says() -> None:
 
     assert [licence.notice(of(terms=terms)) for terms in ("yours", "research only")] == ["own", "research"]
     assert licence.notice(of(publish=True)) == "" and licence.notice({**of(), "synthetic": True}) == "synthetic"
-    assert licence.credit(of(attribution="A \n B")) == "Pictures: A B (CC BY 4.0)" and licence.credit(of()) == ""
+    assert licence.credit(of(attribution="A \n B")) == "Images: A B (CC BY 4.0)" and licence.credit(of()) == ""
 
 
 @pytest.mark.parametrize(
     ("name", "word"), [("mesh", "Frontal"), ("mirror", "Mirrored"), ("mirror_ahead", "Mirrored"), ("stretch_mirror", "Mirrored")]
 )
-def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, name: str, word: str) -> None:
+def test_a_mirrored_image_is_not_called_frontal(workshop: dataset.Workshop, name: str, word: str) -> None:
     def renamed(variant: str) -> str:
         return f"{name}.none" if variant == "tddfa.none" else variant
 
@@ -192,7 +192,7 @@ def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, na
     files = dataclasses.replace(
         files,
         similarity={dataclasses.replace(cell, variant=renamed(cell.variant)): path for cell, path in files.similarity.items()},
-        pictures={renamed(variant): shards for variant, shards in files.pictures.items()},
+        images={renamed(variant): shards for variant, shards in files.images.items()},
         crops={(renamed(variant), detector): shards for (variant, detector), shards in files.crops.items()},
     )
     shop = dataset.Workshop(files, examples=1)
@@ -240,7 +240,7 @@ def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
         plots.turn_curve({"tddfa.none": {}}, {})
 
 
-def test_a_report_carries_what_fits_and_pictures_first() -> None:
+def test_a_report_carries_what_fits_and_images_first() -> None:
     judges = [(d, b) for d in ("scrfd_500m", "yunet") for b in ("w600k_mbf", "sface")]
     for variants, datasets in ((["mesh.none"], 1), ([f"m{i}.{e}" for i in range(33) for e in ("none", "sharp")], 4)):
         entries = [e for e in reported.report_entries(variants, judges, datasets) if e.caption]
@@ -251,7 +251,7 @@ def test_a_report_carries_what_fits_and_pictures_first() -> None:
         assert {"triples", "failures"} <= {e.caption for e in entries}
 
 
-def test_picture_keeps_its_proportions_in_the_grid(tmp_path: Path) -> None:
+def test_image_keeps_its_proportions_in_the_grid(tmp_path: Path) -> None:
     wide = np.full((50, 200, 3), (255, 0, 255), np.uint8)
     (path,) = style.save(grids.sheet([[grids.Tile(wide)]]), tmp_path / "grid", ("png",), dpi=style.DPI)
     shown = cv2.imread(str(path))

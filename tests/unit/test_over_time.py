@@ -52,10 +52,10 @@ def results(tmp_path: Path) -> Path:
         row |= {"sequence": "" if reference else f"{person}/walk", "source": image_id, "sha256": image_id, "status": "ok", "detail": ""}
         yaw = 0.0 if reference else YAWS[FRAMES.index(frame)]
         listed.append({**row, "width": 96, "height": 96, "yaw": yaw, "pitch": 0.0, "roll": 0.0, "pose_source": "ground_truth"})
-    pictures = [{**row, "image": face(0 if "GT" in row["image_id"] else FRAMES.index(row["image_id"][3:-4]))} for row in listed]
+    images = [{**row, "image": face(0 if "GT" in row["image_id"] else FRAMES.index(row["image_id"][3:-4]))} for row in listed]
     tables.write(root / "metadata" / NAME / "images.parquet", tables.from_rows(listed, tables.LISTED))
-    tables.write(root / "images" / NAME / "0000.parquet", tables.from_rows(pictures, tables.IMAGES))
-    frontals = [{**row, "image": face(0)} for row in pictures]
+    tables.write(root / "images" / NAME / "0000.parquet", tables.from_rows(images, tables.IMAGES))
+    frontals = [{**row, "image": face(0)} for row in images]
     tables.write(root / "frontals" / NAME / "turned" / "0000.parquet", tables.from_rows([_head(row) for row in frontals], tables.FRONTALS))
     for variant, angles in ANGLES.items():
         similar, embedded, quality = [], [], []
@@ -115,7 +115,7 @@ def test_a_lost_frame_is_counted_and_leaves_a_gap_in_the_curve(results: Path) ->
     assert lost["embedding_jitter"] == pytest.approx(1 - cos(30.0), abs=1e-6), "only the last two frames are neighbours with a face"
     curve = [row["similarity"] for row in found.frames if (row["variant"], row["subject"]) == ("turned.none", "p0")]
     assert math.isnan(curve[1]) and np.isfinite([curve[0], curve[2], curve[3]]).all()
-    assert math.isnan(lost["warp_error"]), "pictures were not asked for"
+    assert math.isnan(lost["warp_error"]), "images were not asked for"
 
 
 def test_means_are_over_people_and_have_intervals_over_them(results: Path) -> None:
@@ -130,7 +130,7 @@ def test_means_are_over_people_and_have_intervals_over_them(results: Path) -> No
 
 def test_what_moves_smoothly_has_hardly_a_warp_error_and_what_flickers_has_one(results: Path) -> None:
     rows = {(row["variant"], row["subject"]): row["warp_error"] for row in over_time.of_results(results).sequences}
-    assert rows["turned.none", "p3"] == 0.0, "the same picture four times"
+    assert rows["turned.none", "p3"] == 0.0, "the same image four times"
     assert 0.0 < rows["original", "p3"] < 2.0, "moved by a pixel or eight, which the flow undoes"
     path = results / "frontals" / NAME / "turned" / "0000.parquet"
     table = tables.read(path).to_pylist()

@@ -35,7 +35,7 @@ def test_angles_are_the_middles_of_the_bins_that_hold_a_probe() -> None:
 def test_a_cell_of_that_name_reads_originals_and_turned_references() -> None:
     name = "pose_matched:mesh.none"
     assert (parse(name).probes, parse(name).turned, parse("fuse_mean:mesh.none").turned) == ("original", "mesh.turned", "")
-    assert grid.pictures_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
+    assert grid.images_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
     with pytest.raises(BadConfig, match=r"pose_matched:mesh\.none"):
         parse("pose_matched:mesh.sharp")
 
@@ -136,9 +136,9 @@ class Painter:
         return [Outcome(np.full((8, 8, 3), 100 + round(target_pose[0]), np.uint8), status.OK, seconds=0.5) for _ in views]
 
 
-def _shard(root: Path, rows: list[dict[str, Any]], picture: bytes) -> tuple[Path, Path]:
+def _shard(root: Path, rows: list[dict[str, Any]], image: bytes) -> tuple[Path, Path]:
     heads = [{key: row[key] for key in ("image_id", "identity", "role")} for row in rows]
-    tables.write(root / "images.parquet", tables.from_rows([{**row, "image": picture} for row in rows], tables.IMAGES))
+    tables.write(root / "images.parquet", tables.from_rows([{**row, "image": image} for row in rows], tables.IMAGES))
     tables.write(root / "faces.parquet", tables.from_rows([{**h, "status": "no_face", "detail": "none"} for h in heads], tables.CROPS))
     return root / "images.parquet", root / "faces.parquet"
 

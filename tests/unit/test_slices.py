@@ -22,7 +22,7 @@ PEOPLE = 14
 
 @pytest.fixture
 def results(tmp_path: Path) -> tuple[Path, World]:
-    """Cells of `original` and `turned.none`; the dataset's table says camera (by picture) and glasses (by person)."""
+    """Cells of `original` and `turned.none`; the dataset's table says camera (by image) and glasses (by person)."""
     world = World(tmp_path / "world", crowd(PEOPLE, 1, 4), seed=1)
     world.failed["turned.none"] = {"s02_p1": "no_face"}
     for variant in ("original", "turned.none"):
@@ -43,7 +43,7 @@ def run(folder: Path, by: str) -> tuple[list[dict[str, object]], list[dict[str, 
     return found.slices, found.pairs
 
 
-def test_a_slice_is_the_mean_of_its_own_pictures(results: tuple[Path, World]) -> None:
+def test_a_slice_is_the_mean_of_its_own_images(results: tuple[Path, World]) -> None:
     folder, world = results
     rows, pairs = run(folder, "camera")
     before, after = (
@@ -98,7 +98,7 @@ def test_differences_are_corrected_within_a_cell(results: tuple[Path, World]) ->
     folder, world = results
     values = {row["image_id"]: f"c{row['image_id'][-1]}" for row in world.rows}
     cells = [cell_of(path) for path in sorted((folder / "results").rglob("b.parquet"))]
-    _, pairs = slices.slices(cells, "picture", values)
+    _, pairs = slices.slices(cells, "image", values)
     assert len(pairs) == 12 and all(pair["p_holm"] >= pair["p"] for pair in pairs)
 
 
@@ -108,9 +108,9 @@ def test_differences_are_corrected_within_a_cell(results: tuple[Path, World]) ->
         ("hat", None, "column 'hat' is missing; expected image, hat; it has, by commas: image, identity, camera, glasses, alone"),
         ("camera", "identity,camera\na,b\n", "column 'image' is missing"),
         ("camera", "image,camera\nx,left\nx,right\n", "line 3: image 'x' stands there twice"),
-        ("camera", "image,camera\nx,left\n", "names none of its pictures"),
+        ("camera", "image,camera\nx,left\n", "names none of its images"),
         ("camera", "", "line 1: nothing there; expected the columns image, camera"),
-        ("pitch", None, "every picture is in one slice"),
+        ("pitch", None, "every image is in one slice"),
     ],
 )
 def test_what_is_no_slice_is_one_line(results: tuple[Path, World], by: str, text: str | None, said: str) -> None:

@@ -44,7 +44,7 @@ def main() -> int:
     judges: list[tuple[str, str]] = []
     if arguments.grid:
         chosen = grid.Selection.from_json(arguments.grid)
-        files = [*chosen.similarity(), *chosen.pictures()]
+        files = [*chosen.similarity(), *chosen.images()]
         judges = chosen.judges()
     found = inputs.by_dataset(files)
     site = build.Site(

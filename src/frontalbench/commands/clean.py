@@ -1,4 +1,4 @@
-"""Make room: remove the pictures between images and embeddings (crops, frontals, variants, turned references). Embeddings, tables and figures stay.
+"""Make room: remove the images between images and embeddings (crops, frontals, variants, turned references). Embeddings, tables and figures stay.
 
 clean.py --dry-run      what every stage takes on disk, and a row of it
 clean.py                remove (as a rule, under Snakemake's lock: snakemake --cores 1 clean_pictures)
@@ -24,7 +24,7 @@ def main() -> int:
         removed = "  can be removed" if args.dry_run else "  removed"
         print(
             f"{line.stage:12}{line.tables:8}{line.rows:10}{line.bytes / 1e6:10.1f}{line.bytes / max(1, line.rows):13.0f}"
-            + (removed if line.stage in disk.PICTURES else "")
+            + (removed if line.stage in disk.IMAGES else "")
         )
     if not args.dry_run:
         disk.drop(args.results)

@@ -30,7 +30,7 @@ def main() -> int:
         cost.Made(
             dataset,
             variant,
-            [Path(grid.pictures_path(dataset, variant, shard)) for shard in shards],
+            [Path(grid.images_path(dataset, variant, shard)) for shard in shards],
             [Path(grid.benchmark_path(dataset, variant, shard)) for shard in shards],
             there(grid.crops_path(dataset, ORIGINAL, args.locator, shard) for shard in shards),
             there(grid.crops_path(dataset, variant, detector, shard) for detector in chosen.detectors for shard in shards),

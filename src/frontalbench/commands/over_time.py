@@ -3,7 +3,7 @@
 frontalbench over-time results --out results/over_time
 frontalbench over-time results --dataset clips --no-pixels
 
-A sequence is a clip, a folder of numbered pictures or a recording of the dataset. Written: over_time.csv (per cell and measure: mean over people with
+A sequence is a clip, a folder of numbered images or a recording of the dataset. Written: over_time.csv (per cell and measure: mean over people with
 its interval), sequences.csv (a row per sequence), frames.csv (the similarity of every frame). docs/sequences.md explains the measures.
 """
 
@@ -22,7 +22,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/over_time)")
     parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
     parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
-    parser.add_argument("--no-pixels", action="store_true", help="leave the warp error out, which decodes every picture")
+    parser.add_argument("--no-pixels", action="store_true", help="leave the warp error out, which decodes every image")
     args = parser.parse_args()
     grid = Selection.from_json(args.grid) if args.grid else None
     found = over_time.of_results(args.results, grid=grid, datasets=args.dataset, pixels=not args.no_pixels)

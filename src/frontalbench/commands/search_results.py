@@ -5,7 +5,7 @@ frontalbench search results --dataset frll --variant mesh.none gate@30:mesh.none
 
 Nothing is computed anew but similarities: embeddings are read from the folder of results. Written: open_set.csv (FNIR at FPIR 10, 1 and 0.1 %,
 one half of the people enrolled in every draw), lineup.csv (share of line-ups of six that are chosen rightly, and its difference to the photographs by
-picture), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself), det.csv (FNMR
+image), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself), det.csv (FNMR
 against FMR with its interval). docs/search.md explains every column.
 """
 

@@ -25,7 +25,7 @@ def main() -> int:
         action="append",
         default=[],
         metavar="[DATASET=]CSV",
-        help="the dataset's table; its column `image` names the pictures (several datasets: once for each, DATASET=CSV)",
+        help="the dataset's table; its column `image` names the images (several datasets: once for each, DATASET=CSV)",
     )
     parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
     parser.add_argument("--dataset", default="", metavar="NAME", help="only this dataset")

@@ -1,7 +1,7 @@
 """Faces that stand on their head: found, and turned.
 
-Detectors find a face in a picture turned by 180 degrees, and most of them give its points as if it were upright (eyes where the mouth is), with a
-score that upright profiles have too. What tells is a small picture: at about 100 pixels a detector rates the upright face far above the same face
+Detectors find a face in an image turned by 180 degrees, and most of them give its points as if it were upright (eyes where the mouth is), with a
+score that upright profiles have too. What tells is a small image: at about 100 pixels a detector rates the upright face far above the same face
 turned. So the surroundings of the found face are looked at once more, turned by 180 degrees and small, and only where a face shows there the two
 ways round are compared. Measured: docs/architecture.md.
 """
@@ -34,8 +34,8 @@ _PLAIN: Final = 0.3
 def find_face(image: RGB, detector: Detector, policy: str) -> tuple[Face | None, str]:
     """The face of ``image`` by ``policy`` and a note, :data:`NOTE` where the face stands on its head.
 
-    Such a face has the score and the points that the detector gives in the turned picture, box and points in pixels of ``image`` as it is: the first
-    point is the eye that is on the left once the picture is turned. Where no face shows at all, the turned picture is searched too.
+    Such a face has the score and the points that the detector gives in the turned image, box and points in pixels of ``image`` as it is: the first
+    point is the eye that is on the left once the image is turned. Where no face shows at all, the turned image is searched too.
     """
     height, width = image.shape[:2]
     face = choose(detector.detect(image), (width, height), policy)
@@ -93,12 +93,12 @@ def turn(image: RGB) -> RGB:
 
 
 def turn_points(points: Float32, size: tuple[int, int]) -> Float32:
-    """Points (N, 2) of a picture of ``size`` (width, height) in pixels of the turned picture."""
+    """Points (N, 2) of an image of ``size`` (width, height) in pixels of the turned image."""
     return np.array([size[0] - 1, size[1] - 1], np.float32) - points
 
 
 def turn_face(face: Face, size: tuple[int, int]) -> Face:
-    """A face of a picture of ``size`` (width, height) as a face of the turned picture; the points keep their order."""
+    """A face of an image of ``size`` (width, height) as a face of the turned image; the points keep their order."""
     corners = turn_points(face.box.reshape(2, 2), size)[::-1].reshape(4)
     return Face(np.ascontiguousarray(corners), face.score, turn_points(face.points, size), face.n_faces)
 

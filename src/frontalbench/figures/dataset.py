@@ -40,13 +40,13 @@ PLOTS = (
         frontals=False,
         per_variant=12,
         needs="similarity of `original` and the variants",
-        shows="a row for GT vs GT, the angled photos and each variant; filled: against the own GT, outlined: against the angled "
-        "photo, grey: impostors",
-        caption=f"How similar two pictures of the same person are, as {NAME} is judged by the detector and backbone named in the "
-        "title: each row is one kind of probe (GT against GT, the angled photos, every variant), filled against the "
-        "person's own GT, outlined against the angled photo itself, grey against other people. The diamond is the mean "
-        "with its 95 % interval (over people; none with fewer than six) and n counts pictures: a frontalizer keeps "
-        "identity where its filled hill lies right of the one of the angled photos while its grey hill does not move.",
+        shows="a row for GT vs GT, the angled photographs and each variant; filled: against the own GT, outlined: against the angled "
+        "photograph, grey: impostors",
+        caption=f"How similar two images of the same person are, as {NAME} is judged by the detector and backbone named in the "
+        "title: each row is one kind of probe (GT against GT, the angled photographs, every variant), filled against the "
+        "person's own GT, outlined against the angled photograph itself, grey against other people. The diamond is the mean "
+        "with its 95 % interval (over people; none with fewer than six) and n counts images: a frontalizer keeps "
+        "identity where its filled hill lies right of the one of the angled photographs while its grey hill does not move.",
     ),
     Plot(
         "gain_by_yaw",
@@ -57,8 +57,8 @@ PLOTS = (
         needs="the same",
         shows="identity gain (full colour) and Net Gain (pale, dashed) in bins of |yaw|, a panel per variant on common axes",
         caption=f"What frontalization changes in {NAME}, by how far the head is turned: Net Gain is similarity(frontal, GT) minus "
-        "similarity(angled, GT) of the same probe, identity gain takes away what the same picture gains on other people's "
-        "GT. Above zero the frontal view is better than the photo it was made from; a panel per variant, all on the same "
+        "similarity(angled, GT) of the same probe, identity gain takes away what the same image gains on other people's "
+        "GT. Above zero the frontal view is better than the photograph it was made from; a panel per variant, all on the same "
         "axes; bars are 95 % intervals over people, n is the number of probes in the bin, a hollow mark has too few people "
         "for an interval, and probes that lost their face are counted as failures and not here.",
     ),
@@ -83,10 +83,10 @@ PLOTS = (
         needs="the same; for the control `mirror.none`",
         shows="mean identity gain over *all* probes when only those from some |yaw| on are turned, against the share turned; a panel per "
         "variant, its control (`mirror.none`, or the same fusion of it) dashed in each; the best gate's angle is written at its point",
-        caption=rf"What turning only some pictures of {NAME} gains: each point is a gate that takes the frontal from some \|yaw\| on and the "
+        caption=rf"What turning only some images of {NAME} gains: each point is a gate that takes the frontal from some \|yaw\| on and the "
         "photograph below it, and its height is the mean identity gain over all probes, turned or not, with a band of 95 % over "
-        "people. Where the curve is highest left of its right end, selective frontalization beats turning every picture; the "
-        "best angle is chosen on the pictures that are shown, so its height is a little flattered. The dashed line is the "
+        "people. Where the curve is highest left of its right end, selective frontalization beats turning every image; the "
+        "best angle is chosen on the images that are shown, so its height is a little flattered. The dashed line is the "
         "same gate over mirror images.",
     ),
     Plot(
@@ -104,7 +104,7 @@ PLOTS = (
         r"frontal view (0 %). Each row is a bin of \|yaw\|; the three charts are the similarity to the person's own GT, the identity gain over "
         "the photograph, and d'; the dashed line is the photograph. Bars are 95 % intervals over people, a hollow mark has too few of them. "
         "All points of a line stand on the same probes, those that gave an embedding at every share. A share that is best here is best for "
-        "these pictures; choose it on others than those you report.",
+        "these images; choose it on others than those you report.",
     ),
     Plot(
         "gate_calibration",
@@ -130,10 +130,10 @@ PLOTS = (
         kilobytes=28,
         needs="similarity of every judge",
         shows="detector x backbone; the gain of a variant, or similarity and rank-1 share of `original`; n and FTA in every field",
-        caption=f"Every combination of detector (row) and backbone (column) judging the same pictures of {NAME}; the variant and "
-        "the value are in the title. Each field gives the mean, its 95 % interval over people, the number n of pictures "
+        caption=f"Every combination of detector (row) and backbone (column) judging the same images of {NAME}; the variant and "
+        "the value are in the title. Each field gives the mean, its 95 % interval over people, the number n of images "
         "behind it and FTA, the share of probes for which no embedding could be made: a high value with a high FTA is a "
-        "detector that gave up on the hard pictures.",
+        "detector that gave up on the hard images.",
     ),
     Plot(
         "cost",
@@ -143,19 +143,19 @@ PLOTS = (
         per_variant=3,
         needs="frontals and variants",
         shows="seconds per image in the model: median, 5th to 95th percentile; finding faces and poses for it is in `results/cost`",
-        caption=f"Seconds per picture of {NAME} for every frontalizer and enhancement, model time only (loading and decoding left "
+        caption=f"Seconds per image of {NAME} for every frontalizer and enhancement, model time only (loading and decoding left "
         "out), fastest on top. The mark is the median, the bar runs from the 5th to the 95th percentile; the times belong "
         "to the machine that ran this workflow and to nothing else.",
     ),
     Plot(
         "triples",
         "angled, frontal, GT: best, median and worst probes of a variant",
-        "5 Pictures",
+        "5 Images",
         about="variant",
         faces=True,
         judged=True,
         kilobytes=220,
-        needs="similarity, images, the variant's pictures (and crops, for a method that moves the crop)",
+        needs="similarity, images, the variant's images (and crops, for a method that moves the crop)",
         shows="angled, what the variant made of it, GT: the best, the most ordinary and the worst by Net Gain",
         caption=f"Angled photo, what the variant made of it, and GT of the probes of {NAME} with the best, the most ordinary and "
         "the worst Net Gain, with their similarity to the person's GT. The rows are chosen by the numbers alone, ties by "
@@ -164,7 +164,7 @@ PLOTS = (
     Plot(
         "variants",
         "one probe through every variant, with its similarity",
-        "5 Pictures",
+        "5 Images",
         about="dataset",
         faces=True,
         judged=True,
@@ -177,33 +177,33 @@ PLOTS = (
     Plot(
         "before_after",
         "before and after an enhancement, with the difference under every judge",
-        "5 Pictures",
+        "5 Images",
         about="variant",
         enhanced=True,
         faces=True,
         judged=True,
         kilobytes=240,
-        needs="similarity under all judges, images, the pictures of the variant and of the plain frontals",
+        needs="similarity under all judges, images, the images of the variant and of the plain frontals",
         shows="angled, the frontal before and after the enhancement, GT: the probes whose similarity rose most, least, and in between; below them "
         "what the enhancement changed under every judge, above them its mean over all probes",
         caption=f"Probes of {NAME} before and after an enhancement: the ones whose similarity to the GT changed for the better, for the worse, and "
-        "most like the middle one, by the first judge. Below the picture after stands what the enhancement changed under every judge, above all "
-        "pictures the mean difference of all probes that both have, with its 95 % interval over people. A judge in brackets took part in making "
-        "these pictures: what only such a judge sees says nothing about the person.",
+        "most like the middle one, by the first judge. Below the image after stands what the enhancement changed under every judge, above all "
+        "images the mean difference of all probes that both have, with its 95 % interval over people. A judge in brackets took part in making "
+        "these images: what only such a judge sees says nothing about the person.",
     ),
     Plot(
         "ordered",
         "a frontal beside the gallery, sorted by similarity",
-        "5 Pictures",
+        "5 Images",
         about="variant",
         faces=True,
         judged=True,
         kilobytes=320,
         needs="the same and embeddings",
         shows="a frontal beside the gallery, most similar first, the own GT framed",
-        caption=f"What a variant made of a photo, beside the gallery of {NAME}, the most similar GT first: the person's own GT is "
-        "framed wherever it lands, and that photo is shown at its own similarity. Identity is kept where the framed "
-        "picture comes first and well before the next; one picture (the most similar one) is shown per person.",
+        caption=f"What a variant made of a photograph, beside the gallery of {NAME}, the most similar GT first: the person's own GT is "
+        "framed wherever it lands, and that photograph is shown at its own similarity. Identity is kept where the framed "
+        "image comes first and well before the next; one image (the most similar one) is shown per person.",
     ),
     Plot(
         "failures",
@@ -214,10 +214,10 @@ PLOTS = (
         frontals=False,
         kilobytes=110,
         needs="images, frontals, variants, crops",
-        shows='every picture that failed, once, at the first step where it did; "also" names later steps at which the same '
-        "picture failed. The counts above count every step",
-        caption=f'Pictures of {NAME} for which no embedding came out, each once, at the first step where it failed; "also" names '
-        "the later steps at which the same picture failed. They are counted as failures to acquire (FTA) in every table; a "
+        shows='every image that failed, once, at the first step where it did; "also" names later steps at which the same '
+        "image failed. The counts above count every step",
+        caption=f'Images of {NAME} for which no embedding came out, each once, at the first step where it failed; "also" names '
+        "the later steps at which the same image failed. They are counted as failures to acquire (FTA) in every table; a "
         "selection over all kinds of failure is shown, the line above gives all counts.",
     ),
 )
@@ -258,7 +258,7 @@ class Request:
 
 
 def requests(variants: Sequence[str], judges: Sequence[tuple[str, str]]) -> Iterator[Request]:
-    """The figures of a dataset with these variants (without ``original``) and these (detector, backbone) pairs; the first pair chooses pictures."""
+    """The figures of a dataset with these variants (without ``original``) and these (detector, backbone) pairs; the first pair chooses images."""
     made = [v for v in variants if v != ORIGINAL]
     turned, recipes = bool(series.turn_shares(made)), {parse(v).recipe for v in made}
     wanted = [plot for plot in PLOTS if (turned or not plot.turns) and (not plot.recipe or plot.recipe in recipes)]
@@ -298,7 +298,7 @@ class Workshop:
     """Makes figures of one dataset; tables are read once and kept.
 
     ``notice``: ``""``, ``synthetic``, ``research`` or ``own`` (:func:`frontalbench.datasets.licence.notice`). ``synthetic`` stands on every figure,
-    the others where faces are seen, as does ``credit``, the line that the licence asks for; ``examples``: rows per kind in the picture grids.
+    the others where faces are seen, as does ``credit``, the line that the licence asks for; ``examples``: rows per kind in the image grids.
     """
 
     inputs: Inputs
@@ -344,13 +344,13 @@ class Workshop:
         return series.gains(variant, self._table(ORIGINAL, judge), self._table(variant, judge))
 
     @cached_property
-    def _original_pictures(self) -> tuple[Path, ...]:
-        if ORIGINAL not in self.inputs.pictures:
+    def _original_images(self) -> tuple[Path, ...]:
+        if ORIGINAL not in self.inputs.images:
             raise BadInput("figure: the image shards results/images/DATASET/*.parquet are needed too; add them to the inputs")
-        return self.inputs.pictures[ORIGINAL]
+        return self.inputs.images[ORIGINAL]
 
-    def _pictures(self, variant: str, ids: Sequence[str]) -> dict[str, RGB | None]:
-        return examples.pictures(self.inputs.pictures.get(variant, ()), ids)
+    def _images(self, variant: str, ids: Sequence[str]) -> dict[str, RGB | None]:
+        return examples.pixels_of(self.inputs.images.get(variant, ()), ids)
 
     def _notice(self, request: Request) -> str:
         return self.notice if request.name in GRIDS or self.notice == "synthetic" else ""
@@ -438,12 +438,12 @@ class Workshop:
         from frontalbench.figures import plots
 
         return plots.cost(
-            series.costs({v: shards for v, shards in self.inputs.pictures.items() if v != ORIGINAL}),
+            series.costs({v: shards for v, shards in self.inputs.images.items() if v != ORIGINAL}),
             title=self._title(request),
             notice=self._notice(request),
         )
 
-    # Picture grids ----------------------------------------------------------------------------------------------------
+    # Image grids ----------------------------------------------------------------------------------------------------
 
     def _triples(self, request: Request) -> Figure:
         from frontalbench.figures import grids
@@ -452,10 +452,10 @@ class Workshop:
         chosen = examples.triples(
             gains, self._table(ORIGINAL, request.judge), self._table(request.variant, request.judge), each=self.examples
         )
-        before = examples.pictures(self._original_pictures, [i for t in chosen for i in (t.image_id, t.reference_id)])
-        after = self._pictures(request.variant, [t.image_id for t in chosen])
-        # A method that only moves the crop shows what it does in no picture but the crop.
-        moved = examples.pictures(self._moved_crops(request), [t.image_id for t in chosen])
+        before = examples.pixels_of(self._original_images, [i for t in chosen for i in (t.image_id, t.reference_id)])
+        after = self._images(request.variant, [t.image_id for t in chosen])
+        # A method that only moves the crop shows what it does in no image but the crop.
+        moved = examples.pixels_of(self._moved_crops(request), [t.image_id for t in chosen])
         rows = []
         for t in chosen:
             row = [
@@ -478,7 +478,7 @@ class Workshop:
         return grids.sheet(rows, title=title, notice=self._notice(request), credit=self.credit, columns=columns, heads=heads)
 
     def _moved_crops(self, request: Request) -> tuple[Path, ...]:
-        """The crops of a variant whose card aligns its pictures in a way of its own, by the judge's detector; none for the others."""
+        """The crops of a variant whose card aligns its images in a way of its own, by the judge's detector; none for the others."""
         own = palette.aligns(request.variant)
         return self.inputs.crops.get((request.variant, request.judge[0]), ()) if own else ()
 
@@ -491,13 +491,13 @@ class Workshop:
         subject = dict(zip(series.strings(original, "image_id"), series.strings(original, "subject"), strict=True))
         pool = examples.references(original)
         references = {i: pool[subject[i]][0] for i in probes if pool.get(subject[i])}
-        shown = examples.pictures(self._original_pictures, [*probes, *references.values()])
+        shown = examples.pixels_of(self._original_images, [*probes, *references.values()])
         similarity = {
             v: dict(zip(series.strings(t, "image_id"), series.numbers(t, "genuine"), strict=True))
             for v, t in {ORIGINAL: original, **judged}.items()
         }
         rows: list[list[Tile]] = []
-        made = {v: self._pictures(v, probes) for v in judged}
+        made = {v: self._images(v, probes) for v in judged}
         reasons = {v: dict(zip(series.strings(t, "image_id"), series.strings(t, "status"), strict=True)) for v, t in judged.items()}
         for probe in probes:
             tiles = [
@@ -528,8 +528,8 @@ class Workshop:
             changes[request.judge], self._table(ORIGINAL, request.judge), self._table(request.variant, request.judge), each=1
         )
         wanted = [t.image_id for t in chosen]
-        shown = examples.pictures(self._original_pictures, [*wanted, *(t.reference_id for t in chosen)])
-        before, after = self._pictures(plain, wanted), self._pictures(request.variant, wanted)
+        shown = examples.pixels_of(self._original_images, [*wanted, *(t.reference_id for t in chosen)])
+        before, after = self._images(plain, wanted), self._images(request.variant, wanted)
 
         def called(judge: tuple[str, str]) -> str:
             name = ", ".join(judge)
@@ -574,9 +574,9 @@ class Workshop:
         chosen = examples.triples(gains, original, variant, each=max(1, self.examples - 1))
         vectors = [self._embeddings(v, request.judge) for v in (ORIGINAL, request.variant)]
         strips = [examples.ordered(t.image_id, original, vectors[0], vectors[1]) for t in chosen]
-        shown = examples.pictures(self._original_pictures, [n.image_id for strip, _ in strips for n in strip])
-        after = self._pictures(request.variant, [t.image_id for t in chosen])
-        words = {"own": "own GT", "probe": "own angled photo", "other": "other"}
+        shown = examples.pixels_of(self._original_images, [n.image_id for strip, _ in strips for n in strip])
+        after = self._images(request.variant, [t.image_id for t in chosen])
+        words = {"own": "own GT", "probe": "own angled photograph", "other": "other"}
         rows = []
         for triple, (strip, size) in zip(chosen, strips, strict=True):
             tiles = [grids.Tile(after.get(triple.image_id), (palette.heading(request.variant).lower(), triple.subject))]
@@ -600,15 +600,15 @@ class Workshop:
         steps = []
         for variant in [ORIGINAL, *self.inputs.variants]:
             name = "photos" if variant == ORIGINAL else variant
-            made = "reading the photos" if variant == ORIGINAL else variant
-            steps.append(examples.Step(made, variant, self._made_from(variant), self.inputs.pictures.get(variant, ())))
+            made = "reading the photographs" if variant == ORIGINAL else variant
+            steps.append(examples.Step(made, variant, self._made_from(variant), self.inputs.images.get(variant, ())))
             for (of, detector), shards in self.inputs.crops.items():
                 if of == variant:
                     steps.append(examples.Step(f"{detector} on {name}", variant, variant, shards, makes=False))
         found, counted = examples.failures(steps, most=4 * self.examples)
         if not found:
             raise BadInput("failures: none; every image went through every stage that is shown here")
-        shown = {v: self._pictures(v, [f.image_id for f in found if f.step.sees == v]) for v in {f.step.sees for f in found}}
+        shown = {v: self._images(v, [f.image_id for f in found if f.step.sees == v]) for v in {f.step.sees for f in found}}
         tiles = []
         for f in found:
             more = f"also: {', '.join(f.also)}" if f.also else ""
@@ -617,7 +617,7 @@ class Workshop:
         summary = "; ".join(f"{stage}: {number:,} {state}" for (stage, state), number in sorted(counted.items()))
         return grids.sheet(
             [tiles[i : i + 6] for i in range(0, len(tiles), 6)],
-            title=f"{self.inputs.dataset}: failures, each picture once, at the first step where it failed",
+            title=f"{self.inputs.dataset}: failures, each image once, at the first step where it failed",
             notes=[summary],
             notice=self._notice(request),
             credit=self.credit,
@@ -627,7 +627,7 @@ class Workshop:
     def _made_from(self, variant: str) -> str:
         """Whose pixels a variant is made from: an enhanced one from the plain one, where that is there, else the photograph."""
         plain = f"{palette.frontalizer_of(variant)}.none"
-        return plain if variant not in (ORIGINAL, plain) and plain in self.inputs.pictures else ORIGINAL
+        return plain if variant not in (ORIGINAL, plain) and plain in self.inputs.images else ORIGINAL
 
 
 def _insiders(dataset: str, variant: str, judges: Sequence[tuple[str, str]]) -> frozenset[tuple[str, str]]:

@@ -42,10 +42,10 @@ _MOST_FOR_DENSITY = 20_000
 
 
 def distributions(groups: Sequence[Group], *, title: str = "", notice: str = "") -> Figure:
-    """Similarity distributions: a row for GT vs GT, one for the angled photos and one per variant, with each group's mean, interval and n.
+    """Similarity distributions: a row for GT vs GT, one for the angled photographs and one per variant, with each group's mean, interval and n.
 
-    In a row, filled: against the own GT (references); outlined: against the angled photos (of the same person; for a variant, the very photo it
-    was made from); grey: impostors. ``groups`` as :func:`frontalbench.figures.series.groups` gives them. Raises :class:`BadInput` when there is none.
+    In a row, filled: against the own GT (references); outlined: against the angled photographs (of the same person; for a variant, the one it was
+    made from); grey: impostors. ``groups`` as :func:`frontalbench.figures.series.groups` gives them. Raises :class:`BadInput` when there is none.
     """
     if not groups:
         raise BadInput("distributions: no similarity to draw; every row failed or has no reference")
@@ -68,7 +68,7 @@ def distributions(groups: Sequence[Group], *, title: str = "", notice: str = "")
                 fontsize=7.5,
                 linespacing=1.4,
             )
-            heading = {"GT": "GT", ORIGINAL: "angled photos"}.get(name, name)
+            heading = {"GT": "GT", ORIGINAL: "angled photographs"}.get(name, name)
             axes.annotate(
                 style.readable(heading), (-0.01, -row + 0.3), xycoords=("axes fraction", "data"), ha="right", va="center", fontsize=9.5
             )
@@ -80,7 +80,7 @@ def distributions(groups: Sequence[Group], *, title: str = "", notice: str = "")
         ink = palette.ORIGINAL_COLOUR
         keys = [
             Patch(facecolor=ink, alpha=0.55, label="against the own GT"),
-            Patch(facecolor="none", edgecolor=ink, label="against the angled photo"),
+            Patch(facecolor="none", edgecolor=ink, label="against the angled photograph"),
             Patch(facecolor=style.IMPOSTOR_COLOUR, alpha=0.55, label="impostor (mean over all others, per image)"),
             Line2D([], [], color=ink, marker="D", markeredgecolor="white", linewidth=3, label="mean, 95 % interval"),
         ]
@@ -181,14 +181,16 @@ def _panels(n: int) -> tuple[Figure, list[Axes]]:
 
 
 def _panel_title(axes: Axes, name: str, alone: int) -> None:
-    lines = textwrap.wrap(style.readable(name), 38)[:2] + [f"{alone:,} with one picture only left out"] * bool(alone)
+    lines = textwrap.wrap(style.readable(name), 38)[:2] + [f"{alone:,} with one image only left out"] * bool(alone)
     axes.set_title("\n".join(lines), fontsize=9)
 
 
 def _panel_words(made: Figure, panels: Sequence[Axes], x_label: str, *, hollow: bool = False, band: bool = False) -> None:
     for i, axes in enumerate(panels):
         if i % _ACROSS == 0:
-            axes.set_ylabel("change of similarity" if len(panels) > 1 else "change of similarity (0 = as the angled photo)", fontsize=9)
+            axes.set_ylabel(
+                "change of similarity" if len(panels) > 1 else "change of similarity (0 = as the angled photograph)", fontsize=9
+            )
         if i + _ACROSS >= len(panels):
             axes.set_xlabel(x_label if len(panels) == 1 else x_label.replace(" of the probe, and number of", ";"), fontsize=9)
     low, high = panels[0].get_ylim()
@@ -235,7 +237,7 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
     """Identity gain (with a band of 95 % over people) and Net Gain (pale, dashed) as smooth curves over \\|yaw\\|, a panel per variant on common axes
     (:func:`frontalbench.compare.curves.smooth`).
 
-    Drawn only where probes are near (:func:`frontalbench.compare.curves.near`), a fusion only over probes that had both pictures.
+    Drawn only where probes are near (:func:`frontalbench.compare.curves.near`), a fusion only over probes that had both images.
     Raises :class:`BadInput` when no variant has enough of them at enough different angles.
     """
     usable = {name: made.drawn() for name, made in variants.items() if curve_drawable(made.drawn())}

@@ -61,7 +61,7 @@ class Outcome:
 class Frontalizer(Protocol):
     """A model that turns a face to the front.
 
-    ``needs_face``: views without a face become ``no_face`` rows; otherwise the picture alone is enough.
+    ``needs_face``: views without a face become ``no_face`` rows; otherwise the image alone is enough.
     ``takes_target_pose``: any target pose is rendered; otherwise only the frontal one, and another is refused with ValueError.
     """
 
@@ -93,7 +93,7 @@ class SelfTested(Protocol):
     """A frontalizer that can say whether its weights behave as they should."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        """Named checks on real pictures, each with a measured value and its bounds. Raises BadInput where no view has a face."""
+        """Named checks on real images, each with a measured value and its bounds. Raises BadInput where no view has a face."""
         ...
 
 

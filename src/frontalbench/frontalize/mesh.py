@@ -58,7 +58,7 @@ class MeshFrontalizer:
         return [guarded(self._one, view, target_pose) for view in views]
 
     def pose(self, view: View) -> tuple[float, float, float]:
-        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
         yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 
@@ -75,7 +75,7 @@ class MeshFrontalizer:
     def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
         head, placement = self.placed(view)
         drawing = draw(view.image, head, placement, target_pose, self.filling)
-        return drawing.picture, drawing.place
+        return drawing.image, drawing.place
 
     def _head(self, landmarks: Landmarks) -> tuple[Head, Placement]:
         canonical = self.landmarker.canonical

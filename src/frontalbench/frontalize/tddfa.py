@@ -102,7 +102,7 @@ class TddfaFrontalizer:
         def one(view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
             nonlocal said
             drawing, _, said = self._drawing(view, target_pose)
-            return drawing.picture, drawing.place
+            return drawing.image, drawing.place
 
         outcome = guarded(one, view, target_pose)
         return replace(outcome, detail=said) if outcome.status == status.OK else outcome
@@ -124,7 +124,7 @@ class TddfaFrontalizer:
         return draw(view.image, head, placement, target_pose, filling, skin_of(edge, self._keeping.inset)), placement.rotation, reason
 
     def pose(self, view: View) -> tuple[float, float, float]:
-        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
         yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 

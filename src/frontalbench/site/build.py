@@ -1,4 +1,4 @@
-"""Render the site: pages from the master tables and cards, pictures and figures where they are given.
+"""Render the site: pages from the master tables and cards, images and figures where they are given.
 
 The same inputs give the same bytes. Links are relative, scripts and styles lie beside the pages, data for scripts are ``.js`` files: everything
 works from ``file://``, without a server and without a network. Names from tables are text, never markup.
@@ -48,7 +48,7 @@ SHOWN = (
 NOTICES = {
     "synthetic": "SYNTHETIC: the people of this dataset do not exist.",
     "research": "Research use only: the photographs of this dataset must not be published, and neither must this page.",
-    "own": "Your own pictures: show this page only to people whom everybody on it has agreed to be seen by.",
+    "own": "Your own images: show this page only to people whom everybody on it has agreed to be seen by.",
 }
 GROUPS = ("Angled vs GT", "GT vs GT", "Angled vs Angled")
 SEQUENCES = 3
@@ -92,7 +92,7 @@ class Site:
             self._write(f"static/{name}", (HERE / "static" / name).read_text(encoding="utf-8"))
         browsers = {d: browser.browse(files, self._folder, f"people/{slug(d)}", people=self.people) for d, files in self.inputs.items()}
         self._browsers = sorted(d for d, shown in browsers.items() if shown)
-        self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _pictures(one) if p.file})
+        self._written += sorted({p.file for shown in browsers.values() for one in shown for p in _images(one) if p.file})
         self._page(
             "index.html",
             "overview.html",
@@ -156,7 +156,7 @@ class Site:
         judge = judges[0]
         wanted = {"dataset": dataset, "detector": judge[0], "backbone": judge[1]}
         ranked, _ = ranking(self.master.rows("table1_net_gain", **wanted))
-        own = [one.row for one in ranked if not one.row["recipe"]]  # with pictures
+        own = [one.row for one in ranked if not one.row["recipe"]]  # with images
         variant = next((row["variant"] for row in own if not is_control(row)), "")
         shown: list[faces.Face] = []
         if variant and dataset in self.inputs:
@@ -193,7 +193,7 @@ class Site:
             curves = _curves(r for r in self.master.rows("curves", **wanted) if r["variant"] == ORIGINAL or r["frontalizer"] == name)
             curve = charts.lines(
                 [line for line in curves if line.name != ORIGINAL],
-                title=f"Similarity to GT on {dataset} over the absolute yaw, with that of the angled photos",
+                title=f"Similarity to GT on {dataset} over the absolute yaw, with that of the angled photographs",
                 x_label="|yaw| in degrees",
                 y_label="similarity to GT",
                 zero=False,
@@ -209,7 +209,7 @@ class Site:
                     "gains": gains,
                     "alone": [row for row in rows if row["n_fallback"] and all(row[key] == value for key, value in wanted.items())],
                     "curve": curve,
-                    "pictures": [p for v in variants for p in self._figures(dataset, figures.SHEETS, v)],
+                    "images": [p for v in variants for p in self._figures(dataset, figures.SHEETS, v)],
                     "failures": self._figures(dataset, ("failures",)),
                 }
             )
@@ -235,7 +235,7 @@ class Site:
             "counts": self.master.rows("counts", dataset=name),
             "ranked": self._overview(name),
             "plots": self._by_judge(self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "judge"])),
-            "pictures": self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "dataset" and plot.faces]),
+            "images": self._figures(name, [plot.name for plot in figures.PLOTS if plot.about == "dataset" and plot.faces]),
             "missing": self.master.rows("missing", dataset=name),
         }
 
@@ -398,7 +398,7 @@ class Site:
     def _bins(self, group: str, frontalizer: str, wanted: Mapping[str, str]) -> tuple[list[charts.Series], list[tuple[float, str]]]:
         """The lines of a frontalizer's variants ("": of every one's) over the bins of |yaw| in which there is a probe, and the bins' names.
 
-        Where a bin is empty the lines stop; a fusion is shown over the probes that had both of its pictures.
+        Where a bin is empty the lines stop; a fusion is shown over the probes that had both of its images.
         """
         rows = self.master.rows("master", group=group, subset="common", yaw_axis="abs", **wanted)
         rows = [row for row in rows if row["yaw_low"] is not None and row["mean_both"] is not None]
@@ -421,7 +421,7 @@ class Site:
             return []
         found: dict[str, dict[str, str]] = {}
         variants = list(dict.fromkeys(r["variant"] for r in self.master.rows("master", dataset=dataset) if r["variant"] != ORIGINAL))
-        # Pictures were chosen by one of the judges, the first one of that run; which one that was the file's name says.
+        # Images were chosen by one of the judges, the first one of that run; which one that was the file's name says.
         asked = (request for judge in self.master.judges_of(dataset) for request in figures.requests(variants, [judge]))
         for request in asked:
             if request.name in names and (not variant or request.variant == variant):
@@ -447,10 +447,10 @@ class Site:
         return [row for row in self.costs.get("cost", ()) if palette.frontalizer_of(row["variant"]) == frontalizer]
 
     def _quality(self, frontalizer: str) -> list[Row]:
-        """Measured qualities of the frontalizer's pictures, each with the photographs' own beside it."""
+        """Measured qualities of the frontalizer's images, each with the photographs' own beside it."""
         rows: list[Row] = []
         for row in self.master.rows("quality", frontalizer=frontalizer, role="probe"):
-            if row["mean"] is not None or row["n_images"]:  # fid and kid of too few pictures: the note says so
+            if row["mean"] is not None or row["n_images"]:  # fid and kid of too few images: the note says so
                 before = self.master.rows(
                     "quality", dataset=row["dataset"], detector=row["detector"], variant=ORIGINAL, measure=row["measure"]
                 )
@@ -470,7 +470,7 @@ class Site:
         return NOTICES["research"] if card is None else NOTICES.get(licence.notice(card.data), "")
 
     def _credit(self, dataset: str) -> str:
-        """What the licence wants to be written beside the dataset's pictures."""
+        """What the licence wants to be written beside the dataset's images."""
         card = _dataset_card(dataset)
         return "" if card is None else licence.credit(card.data)
 
@@ -549,8 +549,8 @@ def _crossed(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _pictures(person: browser.Person) -> list[browser.Picture]:
-    return [person.reference, *(p for probe in person.probes for p in probe.pictures)]
+def _images(person: browser.Person) -> list[browser.Image]:
+    return [person.reference, *(p for probe in person.probes for p in probe.images)]
 
 
 def _listed(listing: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""From a table back to the picture files, through the provenance records."""
+"""From a table back to the image files, through the provenance records."""
 
 from __future__ import annotations
 
