@@ -186,6 +186,33 @@ def add_decision_options(parser: argparse.ArgumentParser, *, threshold: str) -> 
     parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your images")
 
 
+def add_run_options(parser: argparse.ArgumentParser, tables: str) -> None:
+    """What every command takes that makes tables of a finished run: ``results``, ``--out`` (below RESULTS the folder ``tables`` unless given),
+    ``--grid`` and ``--dataset``; :func:`out_of` gives the folder."""
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder of the tables (default: RESULTS/{tables})")
+    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
+    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
+    parser.set_defaults(tables=tables)
+
+
+def out_of(args: argparse.Namespace) -> Path:
+    """The folder that the options of :func:`add_run_options` ask for."""
+    return Path(args.out or args.results / args.tables)
+
+
+def add_grid_option(parser: argparse._ActionsContainer, *, required: bool = False) -> None:
+    """``--grid`` of a command that takes the tables of a run by it."""
+    parser.add_argument(
+        "--grid", required=required, metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)"
+    )
+
+
+def add_results_option(parser: argparse.ArgumentParser) -> None:
+    """``--results`` of a command that looks through a folder of results."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder to look through (default: results)")
+
+
 def positive(text: str) -> int:
     """An argparse type: a whole number above zero."""
     try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -186,3 +188,31 @@ def test_what_was_made_elsewhere_has_its_images_counted_and_no_time_or_memory_of
     row = cost.cost_row(cost.Made("tiny", "tool.none", [path]))
     assert (row["n_images"], row["device"], row["install"]) == (1, "elsewhere", cost.ELSEWHERE)
     assert {row[key] for key in ("total_seconds", "seconds_median", "threads", "host_mb", "load_seconds")} == {None}
+
+
+def test_numbers_of_sixteen_bits_are_parameters_and_integers_are_none(tmp_path: Path) -> None:
+    def tensor(name: str, kind: int, n: int) -> TensorProto:
+        return helper.make_tensor(name, kind, [n], np.ones(n).tolist())
+
+    kinds = {TensorProto.FLOAT16: 2, TensorProto.DOUBLE: 3, TensorProto.BFLOAT16: 5, TensorProto.INT32: 7, TensorProto.INT8: 11}
+    graph = helper.make_graph([], "g", [], [], [tensor(f"t{kind}", kind, n) for kind, n in kinds.items()])
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    assert cost.count_parameters(tmp_path / "m.onnx") == 10
+
+
+def test_what_has_no_time_says_whether_it_was_made_elsewhere_or_failed(made: cost.Made) -> None:
+    (row,) = cost.comparison_rows([{**cost.cost_row(made), "seconds_median": None}], [], [])
+    failed = cost.comparison_markdown([row], {"packages": 1, "mb": 1.0})
+    elsewhere = cost.comparison_markdown([{**row, "install": cost.ELSEWHERE}], {"packages": 1, "mb": 1.0})
+    assert "no image came out" in failed and "made elsewhere)" not in failed
+    assert "not measured (made elsewhere)" in elsewhere and "no image came out" not in elsewhere
+
+
+def test_the_size_of_the_environment_is_that_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def package(*sizes: int | None) -> SimpleNamespace:
+        return SimpleNamespace(files=[SimpleNamespace(size=size) for size in sizes])
+
+    monkeypatch.setattr(
+        importlib.metadata, "distributions", lambda: [package(3_000_000, None), package(500_000), SimpleNamespace(files=None)]
+    )
+    assert cost.environment() == {"packages": 3, "mb": 3.5}

@@ -87,7 +87,7 @@ def test_digest_changes_with_what_changes_results_and_not_with_the_folder() -> N
 def test_environment_says_where_the_images_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRONTALBENCH_DATA", "/images")
     assert datasets.find("lfw").root == Path("/images/lfw")
-    assert datasets.find("synthetic").root.name == "synthetic" and "pictures" not in str(datasets.find("synthetic").root)
+    assert datasets.find("synthetic").root.name == "synthetic" and "images" not in str(datasets.find("synthetic").root)
     monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "/else/where")
     card = datasets.find("lfw")
     assert card.root == Path("/else/where")
@@ -102,7 +102,7 @@ def test_a_relative_folder_in_the_environment_means_the_project_s_wherever_the_c
     monkeypatch.setattr(cards, "project_root", lambda: root)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "images/lfw")
-    assert datasets.find("lfw").root == root / "pictures" / "lfw"
+    assert datasets.find("lfw").root == root / "images" / "lfw"
 
 
 @pytest.mark.parametrize("nested", ["", "lfw", "lfw-deepfunneled/lfw-deepfunneled"])
@@ -231,7 +231,7 @@ def test_unusable_rows_are_refused_with_their_line_and_counted(tmp_path: Path, r
 
 
 def test_a_table_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "index.csv").write_text("image,identity\n1.jpg,ann\n")
+    (tmp_path / "index.csv").write_text("photo,identity\n1.jpg,ann\n")
     with pytest.raises(BadInput, match=r"index\.csv: column 'image' is missing"):
         listing.scan(kit.card("folder", tmp_path))
     (tmp_path / "index.csv").write_bytes("image,identity,role\nä.jpg,ann,probe\n".encode("latin-1"))

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, reported, series, style
+from frontalbench.figures import angles, dataset, documented, grids, inputs, palette, plots, report, reported, series, style
 from frontalbench.figures.plot import NAME, Plot
 from frontalbench.plan.plan import Plan
 from frontalbench.tabulate import TABLES
@@ -211,7 +211,7 @@ def test_mark_without_an_interval_is_hollow_and_every_variant_has_a_panel() -> N
     few, many = series.Interval(0.1, np.nan, np.nan, 8, 4), series.Interval(0.1, 0.05, 0.15, 40, 20)
     bins = [series.Bin(0, 30, few, few), series.Bin(30, 60, many, many)]
     names = [f"mesh.{name}" for name in ("none", "sharp", "omit_bg", "upscale")]
-    figure = plots.gain_by_yaw(dict.fromkeys(names, bins), title="t")
+    figure = angles.gain_by_yaw(dict.fromkeys(names, bins), title="t")
     panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left") for axes in panels] == names
     for axes in panels:
@@ -228,7 +228,7 @@ def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
         "tddfa.none": {(0.0, 45.0): [point(0.0, 0.3, 0.2), point(1.0, 0.5, 0.4)]},
         "fuse_mean:tddfa.none": {(0.0, 45.0): [point(1.0, 0.6, np.nan)]},
     }
-    figure = plots.turn_curve(curves, {(0.0, 45.0): [point(1.0, 0.55, 0.5)]}, title="t")
+    figure = angles.turn_curve(curves, {(0.0, 45.0): [point(1.0, 0.55, 0.5)]}, title="t")
     assert [axes.get_ylabel() for axes in figure.axes] == ["similarity to GT", "identity gain", "d'"]
     assert "12 probes of 6 people" in figure.axes[0].get_title("left") and "|yaw| 0 to 45" in figure.axes[0].get_title("left")
     for axes in figure.axes:
@@ -237,7 +237,7 @@ def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
         assert sum(drawn.get_markerfacecolor() == "white" for drawn in axes.lines if drawn.get_marker() == "o") == 1, "no interval: hollow"
         assert axes.get_xlim()[0] > axes.get_xlim()[1], "turning goes to the right"
     with pytest.raises(BadInput, match="turn curve: no probe"):
-        plots.turn_curve({"tddfa.none": {}}, {})
+        angles.turn_curve({"tddfa.none": {}}, {})
 
 
 def test_a_report_carries_what_fits_and_images_first() -> None:
@@ -264,7 +264,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     yaw = np.linspace(-80, 80, 120)
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
-    figure = plots.gain_curve({"tddfa.none": gains})
+    figure = angles.gain_curve({"tddfa.none": gains})
     (axes,) = figure.axes
     for key, value in (("_net", 0.25), ("_identity", 0.125)):
         line = next(line for line in axes.lines if line.get_label() == key)
@@ -276,7 +276,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
 def test_saved_figures_have_the_same_bytes_every_time(tmp_path: Path) -> None:
     gains = {"tddfa.none": [series.Bin(0, 90, *[series.Interval(0.1, 0.05, 0.15, 20, 5)] * 2)]}
     for name in "ab":
-        style.save(plots.gain_by_yaw(gains, title="t", notice="synthetic"), tmp_path / name, ("png", "svg", "jpg"))
+        style.save(angles.gain_by_yaw(gains, title="t", notice="synthetic"), tmp_path / name, ("png", "svg", "jpg"))
     for kind in ("png", "svg", "jpg"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()

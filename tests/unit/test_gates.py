@@ -204,7 +204,7 @@ def test_a_sweep_agrees_with_the_cells_of_its_gates(tmp_path: Path) -> None:
 
 
 def test_the_tables_and_the_figure_say_what_a_gate_turned_and_whether_its_chances_came_true(tmp_path: Path) -> None:
-    from frontalbench.figures import plots, series
+    from frontalbench.figures import angles, series
 
     rng = np.random.default_rng(3)
     rows = [image(f"{p:02}_r", f"{p:02}", "reference", yaw=0.0, pose_source="ground_truth") for p in range(40)]
@@ -229,7 +229,7 @@ def test_the_tables_and_the_figure_say_what_a_gate_turned_and_whether_its_chance
     for one, share in found.bins:
         inside = (chance[probes] >= one.low) & (chance[probes] < one.high)
         assert (one.n, share.mean) == (int(inside.sum()), pytest.approx(better[inside].mean()))
-    drawn = plots.gate_calibration({"gate_learned:turned.none": found})
+    drawn = angles.gate_calibration({"gate_learned:turned.none": found})
     marks = drawn.axes[0].lines[-1]
     assert list(marks.get_ydata()) == pytest.approx([one.found for one, _ in found.bins])
     assert f"Brier score {found.brier:.3f}" in drawn.axes[0].get_title("left")

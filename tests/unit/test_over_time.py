@@ -14,6 +14,7 @@ from frontalbench import images, status, tables
 from frontalbench.errors import BadInput
 from frontalbench.figures import inputs
 from frontalbench.plan.plan import Plan
+from frontalbench.site import asked as asked_pages
 from frontalbench.site import build, master, moving
 from frontalbench.tabulate import asked, over_time
 from frontalbench.tabulate.write import csv_rows
@@ -179,9 +180,9 @@ def test_the_page_shows_the_table_a_strip_the_curve_and_the_clip(results: Path, 
     build.Site(master.read(tmp_path / "run" / "master"), site, inputs=files, over_time=given).build()  # type: ignore[arg-type]
     page = (site / "sequences.html").read_text(encoding="utf-8")
     assert "p0/walk" in page and "Over the control" in page and "<svg" in page and "SYNTHETIC" in page
-    assert page.count("<video") == build.SEQUENCES and page.count('class="strip"') == build.SEQUENCES
+    assert page.count("<video") == asked_pages.SEQUENCES and page.count('class="strip"') == asked_pages.SEQUENCES
     clips = sorted((site / "sequences").rglob("*.webm"))
-    assert len(clips) == build.SEQUENCES and all(f"{clip.parent.name}/{clip.name}" in page for clip in clips)
+    assert len(clips) == asked_pages.SEQUENCES and all(f"{clip.parent.name}/{clip.name}" in page for clip in clips)
     assert 'href="sequences.html"' in (site / "index.html").read_text(encoding="utf-8")
     frames = [f"p0/{frame}.png" for frame in FRAMES]
     again = moving.show(files[NAME], frames, ["turned.none"], tmp_path / "again", f"sequences/{NAME}").rows[1].clip

@@ -18,7 +18,7 @@ from frontalbench import tables
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadInput
 from frontalbench.figures import inputs
-from frontalbench.site import browser, build, charts, filters, labels, master
+from frontalbench.site import browser, build, charts, filters, judges, labels, master
 from frontalbench.tabulate.columns import MASTER, schema
 from tests.unit import figure_tables as made
 from tests.unit import site_run
@@ -358,8 +358,8 @@ def test_best_is_written_only_where_the_table_says_so(root: Path, tmp_path: Path
 
 def test_the_judge_of_the_page_is_the_first_of_the_configuration(root: Path) -> None:
     forward, backward = list(made.JUDGES), list(made.JUDGES)[::-1]
-    for judges in (forward, backward):
-        assert master.read(root / "master", judges).judges_of("synthetic") == judges
+    for order in (forward, backward):
+        assert master.read(root / "master", order).judges_of("synthetic") == order
     assert master.read(root / "master", [("gone", "gone")]).judges_of("synthetic"), "a judge without a row is left out"
 
 
@@ -375,8 +375,8 @@ def test_judges_on_whom_the_measures_disagree_get_a_sentence_which_to_believe() 
     def part(measure: str, judge: str, last: int = 1) -> dict[str, Any]:
         return {"measure": measure, "rows": [{"detector": judge, "backbone": "b", "value": 0.1, "first": 1, "last": last}]}
 
-    assert build._winners([part("fnmr", "a"), part("z_slope", "a"), part("area", "c")]) is None
-    found = build._winners([part("z_slope", "a"), part("fnmr", "b", last=3)])
+    assert judges.winners([part("fnmr", "a"), part("z_slope", "a"), part("area", "c")]) is None
+    found = judges.winners([part("z_slope", "a"), part("fnmr", "b", last=3)])
     assert found is not None and found["believed"] == "fnmr" and found["tied"] == 2
     assert found["names"] == {"z_slope": ("a", "b"), "fnmr": ("b", "b")}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -149,3 +150,15 @@ def test_the_command_writes_both_tables(results: tuple[Path, World], project_roo
             assert tuple(csv.DictReader(handle).fieldnames or ()) == columns
     done = subprocess.run([*command[:4], "camera"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "give the dataset's table with --index" in done.stderr
+
+
+def test_only_the_datasets_that_are_asked_for_are_sliced_and_one_without_cells_is_named(results: tuple[Path, World]) -> None:
+    folder, _ = results
+    cells, index = folder / "results" / "similarity", [f"{name}={folder / 'index.csv'}" for name in ("toy", "other")]
+    shutil.copytree(cells / "toy", cells / "other")
+    for asked in (["toy"], ["toy", "other"], []):
+        given = [one for one in index if not asked or one.partition("=")[0] in asked]
+        found = slices.of_results(folder / "results", "camera", datasets=asked, indexes=given)
+        assert {row["dataset"] for row in found.slices} == set(asked or ["toy", "other"])
+    with pytest.raises(BadInput, match="no finished cell of dataset lfw, frll; run the workflow"):
+        slices.of_results(folder / "results", "camera", datasets=["lfw", "frll"], indexes=index)

@@ -8,15 +8,13 @@ A later run finds nothing to do; what it needs for a new model it makes again.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from frontalbench import cli
 from frontalbench.upkeep import disk
 
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder to look through (default: results)")
+    cli.add_results_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="only tell, remove nothing")
     args = parser.parse_args()
     print(f"{'stage':12}{'tables':>8}{'rows':>10}{'MB':>10}{'bytes a row':>13}")

@@ -9,8 +9,6 @@ its interval), sequences.csv (a row per sequence), frames.csv (the similarity of
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from frontalbench import cli
 from frontalbench.plan.grid import Selection
 from frontalbench.tabulate import over_time, write
@@ -18,18 +16,14 @@ from frontalbench.tabulate import over_time, write
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/over_time)")
-    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
-    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
+    cli.add_run_options(parser, "over_time")
     parser.add_argument("--no-pixels", action="store_true", help="leave the warp error out, which decodes every image")
     args = parser.parse_args()
     grid = Selection.from_json(args.grid) if args.grid else None
     found = over_time.of_results(args.results, grid=grid, datasets=args.dataset, pixels=not args.no_pixels)
-    out = args.out or args.results / "over_time"
     of = (
         ("over_time.csv", over_time.OVER_TIME, found.over_time),
         ("sequences.csv", over_time.SEQUENCES, found.sequences),
         ("frames.csv", over_time.FRAMES, found.frames),
     )
-    return cli.said(write.save(out, of), found.notes)
+    return cli.said(write.save(cli.out_of(args), of), found.notes)

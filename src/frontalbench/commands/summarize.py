@@ -24,7 +24,7 @@ def main() -> int:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--metrics", type=Path, metavar="CSV", help="metrics of plain folders")
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="similarity tables of a run (@FILE: one name per line)")
-    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    cli.add_grid_option(source)
     parser.add_argument(
         "--quality", nargs="*", default=[], metavar="FILE", help="quality tables of the run (measure_quality.py writes them)"
     )

@@ -29,7 +29,7 @@ def main() -> int:
     what.add_argument("--list", action="store_true", help="print the files that --all would write, and write nothing")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="tables of the run (@FILE: one name per line)")
-    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    cli.add_grid_option(source)
     parser.add_argument("--out", type=Path, metavar="STEM", help="name of the figure without ending; the folder with --all")
     parser.add_argument("--variant", default="", help=f"which variant ({about}; default: the only one)")
     parser.add_argument("--judge", default="", metavar="DETECTOR,BACKBONE", help="whose similarities (default: the first that is listed)")

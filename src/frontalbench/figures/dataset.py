@@ -370,19 +370,19 @@ class Workshop:
         return plots.distributions(groups, title=self._title(request), notice=self._notice(request))
 
     def _gain_by_yaw(self, request: Request) -> Figure:
-        from frontalbench.figures import plots
+        from frontalbench.figures import angles
 
         bins = {variant: series.by_yaw(self._gains(variant, request.judge), self.edges) for variant in self._judged(request.judge)}
-        return plots.gain_by_yaw(bins, title=self._title(request), notice=self._notice(request))
+        return angles.gain_by_yaw(bins, title=self._title(request), notice=self._notice(request))
 
     def _gain_curve(self, request: Request) -> Figure:
-        from frontalbench.figures import plots
+        from frontalbench.figures import angles
 
         gains = {variant: self._gains(variant, request.judge) for variant in self._judged(request.judge)}
-        return plots.gain_curve(gains, title=self._title(request), notice=self._notice(request))
+        return angles.gain_curve(gains, title=self._title(request), notice=self._notice(request))
 
     def _gate_sweep(self, request: Request) -> Figure:
-        from frontalbench.figures import plots
+        from frontalbench.figures import angles
 
         original = self._table(ORIGINAL, request.judge)
         judged = {name: table for name, table in self._judged(request.judge).items() if not parse(name).is_gate}
@@ -390,10 +390,10 @@ class Workshop:
         controls = {name: control_of(name) for name in steps}
         shown = {name: found for name, found in steps.items() if name not in controls.values()} or steps
         control = {name: steps[controls[name]] for name in shown if controls[name] in steps and controls[name] != name}
-        return plots.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
+        return angles.gate_sweep(shown, control, title=self._title(request), notice=self._notice(request))
 
     def _turn_curve(self, request: Request) -> Figure:
-        from frontalbench.figures import plots
+        from frontalbench.figures import angles
 
         judged = {
             name: grid_cell.similarity
@@ -409,15 +409,15 @@ class Workshop:
             for name, shares in series.turn_shares(judged).items()
         }
         photograph = series.turn_curve(rows[ORIGINAL], {1.0: rows[ORIGINAL]}, self.edges)
-        return plots.turn_curve(curves, photograph, title=self._title(request), notice=self._notice(request))
+        return angles.turn_curve(curves, photograph, title=self._title(request), notice=self._notice(request))
 
     def _gate_calibration(self, request: Request) -> Figure:
-        from frontalbench.figures import plots
+        from frontalbench.figures import angles
 
         original, judged = self._table(ORIGINAL, request.judge), self._judged(request.judge)
         bases = {name: parse(name).base for name in judged if parse(name).recipe == LEARNED}
         found = {name: series.reliability(original, judged[name], judged[base]) for name, base in bases.items() if base in judged}
-        return plots.gate_calibration(found, title=self._title(request), notice=self._notice(request))
+        return angles.gate_calibration(found, title=self._title(request), notice=self._notice(request))
 
     def _heatmap(self, request: Request) -> Figure:
         from frontalbench.figures import plots

@@ -163,3 +163,9 @@ def save(made: Figure, stem: str | Path, formats: Sequence[str] = ("png", "svg")
                     _fewer_colours(temporary)
             written.append(target)
     return written
+
+
+def finished(made: Figure, title: str, kind: str) -> Figure:
+    """``made`` with its title and, under it, the :func:`notice` of ``kind``."""
+    add_title(made, title, notice(kind))
+    return made

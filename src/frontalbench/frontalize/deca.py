@@ -261,8 +261,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DecaFront
     paths = {key: store.fetch(card, key) for key in sorted(wanted)}
     coarse = checkpoints.unfilled(lambda: Encoder(CODES))
     pair = (checkpoints.unfilled(lambda: Encoder(DETAIL)), checkpoints.unfilled(DetailDecoder)) if fine else None
+    networks = checkpoints.opened(paths["model"])
     for inner, network in (("E_flame", coarse), *(zip(("E_detail", "D_detail"), pair, strict=True) if pair else ())):
-        checkpoints.fill(network, checkpoints.load(paths["model"], inner=inner), paths["model"])
+        checkpoints.fill(network, checkpoints.load(networks, inner=inner), paths["model"])
     flame = read_flame(paths["flame"])
     unrolled = unrolling.read_obj(paths["template"])
     if len(unrolled.triangles) != len(flame.triangles) or int(unrolled.triangles.max()) >= len(flame.template):

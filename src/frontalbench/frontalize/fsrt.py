@@ -98,8 +98,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBat
     expression_encoder = checkpoints.unfilled(ExpressionEncoder)
     encoder, decoder = checkpoints.unfilled(Encoder), checkpoints.unfilled(Decoder)
     parts: dict[str, torch.nn.Module] = {"expression_encoder": expression_encoder, "encoder": encoder, "decoder": decoder}
+    file = checkpoints.opened(paths["model"])
     for name, network in parts.items():
-        checkpoints.fill(network, checkpoints.load(paths["model"], inner=name), paths["model"])
+        checkpoints.fill(network, checkpoints.load(file, inner=name), paths["model"])
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = FsrtFamily(

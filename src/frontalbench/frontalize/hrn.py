@@ -335,8 +335,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     cut_out = card.the("matting", "modnet")
     paths = {key: store.fetch(card, key) for key in sorted(card.weights)}
     network = checkpoints.unfilled(Reconstruction)
-    checkpoints.fill(network, checkpoints.load(paths["model"], inner="net_recon"), paths["model"])
-    refining = None if stage == "coarse" else _refining(paths["model"], fine=stage == "high")
+    file = checkpoints.opened(paths["model"])
+    checkpoints.fill(network, checkpoints.load(file, inner="net_recon"), paths["model"])
+    refining = None if stage == "coarse" else _refining(file, fine=stage == "high")
     basel = model.read(paths["basel"])
     standard = model.read_standard(paths["standard"])
     unrolled = unrolling.Unrolled(read_places(paths["places"], len(basel.mean)), basel.triangles, basel.triangles)
@@ -348,14 +349,14 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     return HrnFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))
 
 
-def _refining(path: Path, *, fine: bool) -> Refining:
+def _refining(file: checkpoints.Opened, *, fine: bool) -> Refining:
     def filled(make: Callable[[], Refiner], inner: str, factor: str) -> tuple[Refiner, float]:
-        state = checkpoints.load(path, inner=inner, beside=[factor])
+        state = checkpoints.load(file, inner=inner, beside=[factor])
         number = state.pop(factor)
         if number.numel() != 1 or not bool(torch.isfinite(number).all()):
-            raise BadInput(f"{path}: '{factor}' should be one finite number; check the card's file")
+            raise BadInput(f"{file.path}: '{factor}' should be one finite number; check the card's file")
         network = checkpoints.unfilled(make)
-        checkpoints.fill(network, state, path)
+        checkpoints.fill(network, state, file.path)
         return network, float(number)
 
     mid, alpha = filled(mid_net, "mid_net", "alpha")

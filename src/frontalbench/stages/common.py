@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from frontalbench import __version__, images, status, tables
-from frontalbench.errors import Unreadable, WeightsMissing
+from frontalbench.errors import BadInput, Unreadable, WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.stages import overlap
 from frontalbench.upkeep import environment
@@ -43,7 +43,7 @@ def provenance(
     for path in map(str, inputs):
         if path.endswith(".parquet"):
             digests[path], earlier = tables.identified(path)
-            before.append(environment.of_record(earlier))
+            before.append(environment.of_record(earlier, path))
         else:
             digests[path] = tables.file_sha256(path)
     return {
@@ -59,6 +59,11 @@ def provenance(
         "time": int(time.time()),
         **more,
     }
+
+
+def of_another_shard(path: str | os.PathLike[str] | None, image_id: str) -> BadInput:
+    """What is raised where the table at ``path``, made of a shard, has no row for an image of it."""
+    return BadInput(f"{path}: no row for image '{image_id}'; it belongs to another version of this shard, make it anew")
 
 
 def head(row: Mapping[str, Any]) -> Row:

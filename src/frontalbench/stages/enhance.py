@@ -16,7 +16,7 @@ from frontalbench.errors import BadInput, Unreadable, one_line, raise_if_memory_
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 from frontalbench.stages import overlap
-from frontalbench.stages.common import IMAGES, Row, each_image, failed, head, provenance, run_shard
+from frontalbench.stages.common import IMAGES, Row, each_image, failed, head, of_another_shard, provenance, run_shard
 from frontalbench.stages.outcomes import image_row
 from frontalbench.types import Float32
 from frontalbench.upkeep import environment
@@ -113,7 +113,7 @@ def finish_shard(
     device = str(tables.provenance(drawn).get("device") or "cpu")
     about = _about(chain, digest, threads, device, [drawn, *([shard] if after else [])])
     record = provenance("enhance", [shard], **about)
-    record["software"] = environment.union([environment.of_record(record), environment.of_record(tables.provenance(drawn))])
+    record["software"] = environment.union([environment.of_record(record), environment.of_record(tables.provenance(drawn), drawn)])
     faces = (row for group in tables.iterate(drawn, tables.DRAWN, batch=BATCH) for row in group)
 
     def work(finisher: Finisher, rows: list[Row]) -> list[Row]:
@@ -121,7 +121,7 @@ def finish_shard(
         of_row = [next(faces, none) for _ in rows]
         for row, face in zip(rows, of_row, strict=True):
             if row["image_id"] != face["image_id"]:
-                raise BadInput(f"{drawn}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
+                raise of_another_shard(drawn, row["image_id"])
         skip = {
             i: failed(row, str(face["status"]), str(face["detail"]))
             for i, (row, face) in enumerate(zip(rows, of_row, strict=True))
@@ -184,7 +184,7 @@ class _Photographs:
         for name in names:
             row = next((row for row in self._rows if row["image_id"] >= name), None)
             if row is None or row["image_id"] != name:
-                raise BadInput(f"{self._path}: no row for image '{name}'; it belongs to another version of this shard, make it anew")
+                raise of_another_shard(self._path, name)
             try:
                 found.append(images.decode(row["image"]) if row["status"] == status.OK else None)
             except Unreadable:

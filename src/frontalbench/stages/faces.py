@@ -10,8 +10,7 @@ import numpy as np
 
 from frontalbench import status, tables
 from frontalbench.detect.select import Face
-from frontalbench.errors import BadInput
-from frontalbench.stages.common import Row, failed
+from frontalbench.stages.common import Row, failed, of_another_shard
 
 
 def face_of(row: Mapping[str, Any]) -> Face:
@@ -42,7 +41,7 @@ def beside(
     for i, row in enumerate(images):
         face = faces.get(row["image_id"])
         if face is None:
-            raise BadInput(f"{faces_path}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
+            raise of_another_shard(faces_path, row["image_id"])
         there = face["status"] == status.OK
         found.append(face_of(face) if there else None)
         if needed and not there and row["status"] == status.OK:

@@ -104,7 +104,7 @@ def _difference(one: Cell, two: Cell, tolerance: float) -> dict[str, Any]:
     n_a, n_b = len(a.image_id), len(b.image_id)
     only_a, only_b = n_a - len(pairs), n_b - len(pairs)
     same = not (other_status or other_role or only_a or only_b or one_sided) and largest <= tolerance
-    versions = [environment.of_record(tables.provenance(cell.similarity)) for cell in (one, two)]
+    versions = [environment.of_record(tables.provenance(cell.similarity), cell.similarity) for cell in (one, two)]
     told = [_told(versions[side], versions[1 - side]) for side in (0, 1)]
     own, identity = of_own.estimate(), of_identity.estimate()
     return {
@@ -189,7 +189,7 @@ def _check_images(cells: Iterable[Cell]) -> None:
 def _check_versions(found: Iterable[tuple[Cell, Path]], mixed: bool) -> Iterator[str]:
     by_word: dict[str, dict[str, set[str]]] = {}
     for cell, folder in found:
-        for word, versions in environment.of_record(tables.provenance(cell.similarity)).items():
+        for word, versions in environment.of_record(tables.provenance(cell.similarity), cell.similarity).items():
             for version in versions:
                 by_word.setdefault(word, {}).setdefault(version, set()).add(str(folder))
     for word, where_of in sorted(by_word.items()):

@@ -196,7 +196,7 @@ def of_results(
     by: str | Sequence[str],
     *,
     indexes: Sequence[str | os.PathLike[str]] = (),
-    dataset: str = "",
+    datasets: Sequence[str] = (),
     grid: Selection | None = None,
 ) -> Found:
     """:func:`slices` of the finished cells below a folder of results, for every word of ``by``.
@@ -205,10 +205,11 @@ def of_results(
     others that lie there; then a dataset that cannot be sliced by a word is left out with a note. Raises :class:`BadInput`, without a ``grid`` for
     whatever cannot be done.
     """
-    cells = [cell for cell in (beside.cells_in(results) if grid is None else grid.cells()) if not dataset or cell.dataset == dataset]
+    cells = [cell for cell in (beside.cells_in(results) if grid is None else grid.cells()) if not datasets or cell.dataset in datasets]
     names = sorted({cell.dataset for cell in cells})
     if not cells:
-        raise BadInput(f"{results}: no finished cell of dataset {dataset}; run the workflow for it first")
+        of = f" of dataset {', '.join(datasets)}" if datasets else ""
+        raise BadInput(f"{results}: no finished cell{of}; run the workflow for it first")
     tables = _indexes(indexes, names, results)
     found = Found()
     for word in [by] if isinstance(by, str) else by:
