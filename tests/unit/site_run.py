@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 
 from frontalbench import images, tables
@@ -17,7 +20,22 @@ NAME = "synthetic"
 
 
 def write_run(root: Path, name: str = NAME) -> list[Path]:
-    """The toy run of :mod:`figure_tables` with similarities and master tables computed from its embeddings; returns the run's files."""
+    """The toy run of :mod:`figure_tables` with similarities and master tables computed from its embeddings; returns the run's files.
+
+    It is computed once in a process and copied to whoever asks for it.
+    """
+    whole, files = _made(name)
+    shutil.copytree(whole.name, root, dirs_exist_ok=True)
+    return [root / file.relative_to(whole.name) for file in files]
+
+
+@functools.cache
+def _made(name: str) -> tuple[tempfile.TemporaryDirectory[str], list[Path]]:
+    folder = tempfile.TemporaryDirectory(prefix="site_run")
+    return folder, _computed(Path(folder.name), name)
+
+
+def _computed(root: Path, name: str) -> list[Path]:
     files = made.write_run(root, name)
     cells = [path for path in files if "/similarity/" in str(path)]
     shards = [path for path in files if "/images/" in str(path)]

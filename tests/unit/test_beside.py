@@ -206,6 +206,7 @@ def test_a_dataset_with_other_images_is_refused(tmp_path: Path) -> None:
         beside.joined([tmp_path / "a"])
 
 
+@pytest.mark.slow
 def test_the_commands_write_tables_and_say_by_their_exit_code_what_they_found(tmp_path: Path, project_root: Path) -> None:
     write(tmp_path / "a", "original")
     shutil.copytree(tmp_path / "a", tmp_path / "same")

@@ -331,6 +331,7 @@ def test_impostor_tail_is_exact_and_bins_add_up() -> None:
     assert Impostors.of([-1.0, 1.0, 1.0000001]).counts[[0, -1]].tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_command_line_writes_both_tables_and_one_line_errors(tmp_path: Path) -> None:
     world = World(tmp_path, crowd(3))
     embeddings = [str(p) for p in world.embeddings("original")]

@@ -82,6 +82,7 @@ def test_groups_of_folders_equal_dot_products_by_hand(folder: tuple[Path, Path, 
     )
 
 
+@pytest.mark.slow
 def test_command_lines_from_embeddings_to_report(folder: tuple[Path, Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
     spec, emb, _ = folder
 

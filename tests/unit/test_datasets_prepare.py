@@ -200,6 +200,7 @@ cli.run(main)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_command_checks_prepares_and_explains(tmp_path: Path, project_root: Path) -> None:
     root = tmp_path / "own"
     for name in ("ann", "bob"):

@@ -344,6 +344,7 @@ def test_a_face_that_lies_elsewhere_is_a_row_and_never_an_image(given: Any, surf
         assert [one.status for one in found] == ["model_error", "no_face"] and "does not lie where the face is" in found[0].detail
 
 
+@pytest.mark.slow
 def test_images_of_a_batch_are_what_they_are_alone(surface: hrn.Surface) -> None:
     views: Sequence[View] = [view(), View(photograph()[:, ::-1].copy(), view().face)]
     whole_batch = made(surface, coefficients((20.0, 0.0, 0.0)), hidden="mirror").frontalize(views)

@@ -177,6 +177,7 @@ def test_labels_that_contradict_the_subjects_are_refused(made: tuple[Path, dict[
         ijb.verify_templates(protocol, pooled(protocol, vectors), [0.1])
 
 
+@pytest.mark.slow
 def test_the_command_prints_both_protocols(made: tuple[Path, dict[str, np.ndarray]], project_root: Path) -> None:
     root, vectors = made
     rows = [

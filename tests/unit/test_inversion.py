@@ -79,6 +79,7 @@ def error(drawn: Tensor, target: Target) -> float:
     return float((drawn - wanted).abs().mean())
 
 
+@pytest.mark.slow
 def test_the_face_is_found_and_tuning_brings_it_nearer(target: Target) -> None:
     start = Inverter(Small(), recogniser, dataclasses.replace(RECIPE, steps=0, tuning_steps=0), CPU).turned(dataclasses.replace(target))
     found = Inverter(Small(), recogniser, dataclasses.replace(RECIPE, tuning_steps=0), CPU).turned(target)
@@ -98,6 +99,7 @@ def test_it_works_inside_of_inference_mode_and_leaves_the_generator_as_it_was(ta
 
 
 @pytest.mark.parametrize("fail_at", [70, 90])
+@pytest.mark.slow
 def test_an_interrupted_inversion_goes_on_as_if_it_had_not_been(fail_at: int, target: Target, tmp_path: Path) -> None:
     whole = Inverter(Small(), recogniser, RECIPE, CPU).turned(target)
     broken = Small()

@@ -105,6 +105,7 @@ def test_without_the_package_or_its_models_one_line_says_what_to_install(package
         families.load(card)
 
 
+@pytest.mark.slow
 def test_the_command_measures_whole_images_and_the_summary_shows_its_pose_beside_ours(
     package: Path, tmp_path: Path, project_root: Path
 ) -> None:

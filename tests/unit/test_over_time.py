@@ -160,6 +160,7 @@ def test_it_is_made_only_where_the_configuration_asks_for_it() -> None:
     assert whole.files.asked_folders()[0].startswith("--over-time results/over_time/")
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_table_a_strip_the_curve_and_the_clip(results: Path, tmp_path: Path) -> None:
     pytest.importorskip("av", reason="the package av writes the clips of the page")
     found = over_time.of_results(results)

@@ -237,6 +237,7 @@ def test_command_counts_and_names_images_that_are_not_there(tmp_path: Path, proj
     assert done.returncode == 2 and "at least two folds" in error
 
 
+@pytest.mark.slow
 def test_command_verifies_png_copies_and_explains_tables_of_something_else(tmp_path: Path, project_root: Path) -> None:
     (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nB\t1\t2\nA\t2\tB\t2\n")
     script = str(project_root / "workflow/scripts/verify_protocol.py")

@@ -158,7 +158,7 @@ def test_the_angle_from_the_front() -> None:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assessed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quality of `original` and of a variant whose probe is the reference itself, of a person with two references, one probe, a failure."""
     root = tmp_path_factory.mktemp("quality")
     first, second, probe, stranger = crops()
@@ -192,8 +192,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_image_has_a_row_and_none_is_compared_with_itself(judged: Path) -> None:
-    rows = {r["image_id"]: r for r in tables.read(judged / "quality/toy/original/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
+def test_every_image_has_a_row_and_none_is_compared_with_itself(assessed: Path) -> None:
+    rows = {r["image_id"]: r for r in tables.read(assessed / "quality/toy/original/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
     assert len(rows) == 7
     assert {k: rows[k]["reference_id"] for k in ("a/gt1", "a/gt2", "a/p1", "b/p1")} == {
         "a/gt1": "a/gt2",
@@ -203,16 +203,16 @@ def test_every_image_has_a_row_and_none_is_compared_with_itself(judged: Path) ->
     }
     assert rows["a/p2"]["status"] == "no_face" and rows["a/p2"]["ssim"] is None
     assert rows["c/x"]["status"] == "not_used" and rows["b/gt1"]["ssim"] is None and "no other usable reference" in rows["b/gt1"]["detail"]
-    turned = {r["image_id"]: r for r in tables.read(judged / "quality/toy/mesh.none/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
+    turned = {r["image_id"]: r for r in tables.read(assessed / "quality/toy/mesh.none/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
     assert turned["a/p1"]["ssim"] == pytest.approx(1.0) and turned["a/p1"]["psnr"] is None, "the very image of its reference"
     assert turned["a/p1"]["pose_error"] == pytest.approx(10.0, abs=1e-3) and rows["a/p1"]["pose_error"] is None
 
 
-def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: Path) -> None:
-    paths = sorted((judged / "quality").rglob("*.parquet"))
+def test_the_summary_says_mean_interval_change_and_what_is_not_measured(assessed: Path) -> None:
+    paths = sorted((assessed / "quality").rglob("*.parquet"))
     rows = quality.quality_rows(paths, Facts(synthetic=frozenset({"toy"})), TableSettings())
     found = {(r["variant"], r["role"], r["measure"]): r for r in rows}
-    original = {r["image_id"]: r for r in tables.read(judged / "quality/toy/original/scrfd_500m.parquet").to_pylist()}
+    original = {r["image_id"]: r for r in tables.read(assessed / "quality/toy/original/scrfd_500m.parquet").to_pylist()}
     before = [original[name]["ssim"] for name in ("a/p1", "b/p1")]
     row = found["mesh.none", "probe", "ssim"]
     assert (row["n_images"], row["n_subjects"], row["n_eligible"], row["n_fta"], row["n_common"]) == (2, 2, 3, 1, 2)
@@ -252,14 +252,14 @@ def learned(**makers: Callable[[], Any]) -> dict[str, Learned]:
     return {word: Learned(make, measures.BY_WORD[word].method, measures.BY_WORD[word].stored()) for word, make in makers.items()}
 
 
-def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: Path, tmp_path: Path) -> None:
+def test_learned_measures_fill_their_columns_and_missing_weights_say_so(assessed: Path, tmp_path: Path) -> None:
     def missing() -> Difference:
         raise WeightsMissing("quality ediffiqa_tiny: weight file x is missing")
 
     path = tmp_path / "quality/toy/original/scrfd_500m.parquet"
-    shards = Shards([judged / "original.parquet"])
+    shards = Shards([assessed / "original.parquet"])
     models = learned(perceptual=Difference, no_reference=Difference, face_quality=missing)
-    measure_quality([judged / "images.parquet"], shards, shards, path, models=models)
+    measure_quality([assessed / "images.parquet"], shards, shards, path, models=models)
     rows = {r["image_id"]: r for r in tables.read(path, tables.QUALITY).to_pylist()}
     first, _, probe, stranger = crops()
     assert rows["a/p1"]["st_lpips_alex"] == pytest.approx(np.abs(probe.astype(float) - first).mean(), rel=1e-5)
@@ -268,9 +268,9 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     assert rows["b/gt1"]["brisque"] == pytest.approx(stranger.mean(), rel=1e-5) and rows["a/p1"]["ediffiqa_tiny"] is None
     assert tables.provenance(path)["asked"] == ["face_quality", "no_reference", "perceptual"]
     turned = tmp_path / "mesh.parquet"
-    measure_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
+    measure_quality([assessed / "images.parquet"], Shards([assessed / "mesh.parquet"]), shards, turned, models=models)
     seen = {r["image_id"]: r["brisque"] for r in tables.read(turned, tables.QUALITY).to_pylist()}
-    assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are judged by networks"
+    assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are measured by networks"
     found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), TableSettings())}
     assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
     assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]
@@ -278,14 +278,14 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
 
 
 @pytest.mark.parametrize("given", [(0.5,), (0.5, 0.25, 0.125)], ids=["too few", "too many"])
-def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills_none(judged: Path, tmp_path: Path, given: Any) -> None:
+def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills_none(assessed: Path, tmp_path: Path, given: Any) -> None:
     class Other:
         def distance(self, crop: RGB, reference: RGB) -> Any:
             return given
 
-    shards = Shards([judged / "original.parquet"])
+    shards = Shards([assessed / "original.parquet"])
     with pytest.raises(ValueError, match="zip"):
-        measure_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
+        measure_quality([assessed / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -436,12 +436,12 @@ def test_fid_wants_as_many_crops_on_both_sides_as_its_features_have_numbers_and_
         assert np.isfinite(enough["value"]) and enough["detail"] == ""
 
 
-def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = {"images_tables": [judged / "images.parquet"], "original_crops": [judged / "original.parquet"], "original_pose": []}
+def test_sets_of_crops_are_compared_with_their_counts(assessed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = {"images_tables": [assessed / "images.parquet"], "original_crops": [assessed / "original.parquet"], "original_pose": []}
 
     def rows(variant: str, make: Any = Colours) -> dict[str, Any]:
         out = tmp_path / "distribution/toy" / variant / "scrfd_500m.parquet"
-        crops_of = judged / f"{variant.removesuffix('.none')}.parquet"
+        crops_of = assessed / f"{variant.removesuffix('.none')}.parquet"
         stage.measure_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
         return {row["measure"]: row for row in tables.read(out, tables.DISTRIBUTION).to_pylist()}
 
@@ -462,7 +462,7 @@ def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Pa
     assert found["kid"]["value"] == pytest.approx(distribution.kid(a, b, np.array([0, 1]), np.array([0, 0, 1])).value, abs=1e-6)
     rows("original")
     of_sets = sorted((tmp_path / "distribution").rglob("*.parquet"))
-    summary = quality.quality_rows(sorted((judged / "quality").rglob("*.parquet")), Facts(), TableSettings(), of_sets)
+    summary = quality.quality_rows(sorted((assessed / "quality").rglob("*.parquet")), Facts(), TableSettings(), of_sets)
     kid = next(r for r in summary if (r["variant"], r["measure"]) == ("mesh.none", "kid"))
     assert kid["mean"] == found["kid"]["value"] and (kid["n_images"], kid["n_references"], kid["better"]) == (2, 3, "lower")
     assert not any("not asked for" in r["note"] for r in summary if r["measure"] in ("fid", "kid"))

@@ -127,6 +127,7 @@ def test_what_is_missing_is_one_line(results: tuple[Path, World], tmp_path: Path
         search.search_results(folder)
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_tables(results: tuple[Path, World], project_root: Path) -> None:
     folder, _ = results
     script = project_root / "workflow" / "scripts" / "search_results.py"

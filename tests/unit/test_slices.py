@@ -132,6 +132,7 @@ def test_a_name_is_no_slice(results: tuple[Path, World]) -> None:
         slices.of_results(folder / "more", "name", indexes=[folder / "index.csv"])
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_tables(results: tuple[Path, World], project_root: Path) -> None:
     folder, _ = results
     command = [

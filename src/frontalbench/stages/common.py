@@ -150,7 +150,7 @@ def each_image(
     places: list[int] = []
     decoded: list[RGB] = []
     wanted = {i: row["image"] for i, row in enumerate(rows) if i not in out and row["status"] == status.OK}
-    ahead = {i: pool.submit(images.decode, data) for i, data in wanted.items()} if pool is not None else {}
+    submitted = {i: pool.submit(images.decode, data) for i, data in wanted.items()} if pool is not None else {}
     for i, row in enumerate(rows):
         if i in out:
             continue
@@ -158,7 +158,7 @@ def each_image(
             out[i] = passed_through(row)
             continue
         try:
-            decoded.append(ahead[i].result() if i in ahead else images.decode(row["image"]))
+            decoded.append(submitted[i].result() if i in submitted else images.decode(row["image"]))
             places.append(i)
         except Unreadable as error:
             out[i] = failed(row, status.UNREADABLE, str(error))
