@@ -67,6 +67,7 @@ def results(tmp_path: Path) -> Path:
             degrees = 0.0 if frame == "GT" else angles[FRAMES.index(frame)]
             embedded.append({**head, "score": 1.0, "norm": 20.0, "embedding": None if lost else vector(degrees)})
             turned = {"yaw": degrees, "pitch": 1.0, "roll": -3.0, "expression": 0.25 if variant != "original" else None}
+            turned |= {"expression_landmarks_turned": 0.02 * FRAMES.index(frame) if variant != "original" and frame != "GT" else None}
             quality.append(head if lost else {**head, **turned})
         where = Path(NAME, variant, "scrfd_500m")
         tables.write(root / "similarity" / where / "w600k_mbf.parquet", tables.from_rows(similar, tables.SIMILARITY))
@@ -99,6 +100,7 @@ def test_measures_of_a_sequence_are_those_of_its_frames_in_the_order_of_time(res
     assert photographs["control"] == fronts["control"] == pytest.approx(mean[0] / np.linalg.norm(mean), abs=1e-6)
     assert fronts["over_control"] == pytest.approx(fronts["template"] - fronts["control"])
     assert (fronts["residual_mean"], fronts["residual_worst"], fronts["expression"]) == pytest.approx((15.0, 20.0, 0.25))
+    assert fronts["expression_landmarks_turned"] == pytest.approx(0.03) and math.isnan(fronts["expression_landmarks"])
     numbers = [row for row in found.frames if (row["variant"], row["subject"]) == ("turned.none", "p3")]
     assert [row["image"] for row in numbers] == [f"p3/{frame}.png" for frame in FRAMES] and [row["number"] for row in numbers] == [
         0,
