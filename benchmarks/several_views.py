@@ -3,8 +3,8 @@
   python benchmarks/several_views.py --folder data/frll --people odd
 
 Reference: the neutral front. Views: left profile, left three-quarter, right three-quarter, right profile (neutral). For each set of views and judge
-the mean over people of the similarity to the own front, and of the identity gain's first half (similarity to the own front minus the mean
-similarity to strangers' fronts), each with its 95 % interval over people (:mod:`frontalbench.compare.jackknife`).
+the mean over people of the similarity to the own front, the identity gain's first half (similarity to the own front minus the mean
+similarity to strangers' fronts), and d' of both kinds of pairs, each with its 95 % interval over people (:mod:`frontalbench.compare.jackknife`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.compare import jackknife
+from frontalbench.compare import jackknife, stats
 from frontalbench.detect import DEFAULT_POLICY, load_detector
 from frontalbench.detect.base import Detector
 from frontalbench.detect.upright import find_face
@@ -112,6 +112,25 @@ def measured(folder: Path, person: str, models: Models, shown: Path | None) -> d
     return found
 
 
+def separation(vectors: Sequence[np.ndarray], fronts: np.ndarray) -> str:
+    """d' with its interval: of every person's ``vectors`` (n, D) to ``fronts`` (people, D), own against strangers; people left out on both sides."""
+    code = np.repeat(np.arange(len(vectors)), [len(one) for one in vectors])
+    if len(np.unique(code)) < 2:
+        return "none"
+    similarity = np.concatenate(vectors) @ fronts.T
+    own = code[:, None] == np.arange(len(fronts))
+
+    def of(rows: np.ndarray, columns: np.ndarray) -> float:
+        some, mine = similarity[rows][:, columns], own[rows][:, columns]
+        return stats.dprime(some[mine], some[~mine])
+
+    everybody = np.arange(len(fronts))
+    without = np.array([of(code != person, everybody != person) for person in everybody])
+    share = np.bincount(code, minlength=len(fronts)) / len(code)
+    found = jackknife.LeftOut.of_squares(of(code >= 0, everybody >= 0), without, share).estimate()
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
@@ -149,7 +168,7 @@ def main() -> None:
                 made.setdefault((names[0], names[1], names[2]), []).append(vectors)
     print(f"{len(people)} people ({args.people}); not turned: {failed or 'none'}")
     for name in SETS:
-        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers' for judge in args.judges)}")
+        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers, separation' for judge in args.judges)}")
         for row in dict.fromkeys(key[1] for key in made):
             cells = []
             for judge in args.judges:
@@ -162,6 +181,7 @@ def main() -> None:
                         sums[k], numbers[k] = (similarity[:, k] - other * strangers).sum(), len(vectors)
                     low, high = jackknife.mean_intervals(sums, numbers)
                     cells.append(f"{sums.sum() / numbers.sum():.3f} [{low[0]:.3f}, {high[0]:.3f}]" if numbers.sum() else "none")
+                cells.append(separation(made[name, row, judge], known))
             print(f"  {row:44s} {'  '.join(cells)}")
 
 

@@ -29,7 +29,9 @@ def test_blendshapes_of_a_mirrored_face_change_sides() -> None:
     def read(image: RGB) -> np.ndarray:
         face = choose(detector.detect(image), image.shape[:2])
         assert face is not None
-        return reader.read(image, face)
+        look = reader.read(image, face)
+        assert look.points.shape == (68, 3) and np.linalg.norm(look.points[36, :2] - face.points[0]) < 0.3 * np.ptp(face.points[:2, 0])
+        return look.shapes
 
     people = sorted(p for p in DEMO.iterdir() if p.is_dir())
     first, other = (images.decode(sorted((p / "GT").glob("*"))[0].read_bytes()) for p in people[:2])

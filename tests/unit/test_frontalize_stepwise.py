@@ -69,6 +69,19 @@ def test_each_image_is_the_source_of_the_next_and_the_last_is_the_front() -> Non
     np.testing.assert_allclose(made.place.matrix, [[1.0, 0.0, -3.0], [0.0, 1.0, 0.0]])
 
 
+def test_what_a_step_made_up_is_told_to_the_next_one() -> None:
+    told: list[object] = []
+
+    class Knows(Brighter):
+        def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+            told.append(views[0].seen)
+            return [replace(one, seen=np.full((8, 8), 0.5 ** len(told), np.float32)) for one in super().frontalize(views, target_pose)]
+
+    made = in_steps_of(15.0, Knows())
+    assert told[0] is None, "a photograph"
+    assert [float(np.max(one)) for one in told[1:]] == [0.5, 0.25] and made.seen is not None  # type: ignore[call-overload]
+
+
 def test_a_face_that_is_nearer_than_a_step_is_turned_at_once() -> None:
     inner = Brighter()
     assert in_steps_of(60.0, inner).detail == "1 step" and inner.asked == [FRONTAL]

@@ -23,11 +23,12 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from frontalbench import images, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.compare.jackknife import mean_intervals
+from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
 from frontalbench.networks import torchscript
-from frontalbench.quality import brisque, distribution, measures, pixels
+from frontalbench.quality import brisque, distribution, expression, measures, pixels
 from frontalbench.stages import distribution as stage
 from frontalbench.stages.quality import Learned, Shards, angle_from_front, measure_quality
 from frontalbench.tabulate import quality
@@ -275,6 +276,36 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(assessed
     assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
     assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]
     assert found["ediffiqa_tiny", "probe"]["n_images"] == 0
+
+
+def test_expressions_are_compared_with_the_photographs_where_both_can_be_read(assessed: Path, tmp_path: Path) -> None:
+    """A reader that takes an image's brightness for an opened mouth, and cannot read one of them."""
+
+    class Looks:
+        def read(self, image: RGB, face: Face) -> expression.Look:
+            if np.array_equal(image, stranger):
+                raise ValueError("degenerate")
+            points = np.random.default_rng(0).normal(0.0, 40.0, (68, 3))
+            points[48:, 1] += image.mean()
+            return expression.Look(np.full(52, image.mean() / 255.0), points)
+
+    first, _, probe, stranger = crops()
+    at = ARCFACE_TEMPLATE.ravel().tolist()
+    shards = {}
+    for variant in ("original", "mesh"):
+        rows = tables.read(assessed / f"{variant}.parquet").to_pylist()
+        found = [{**row, "score": 0.9, "n_faces": 1, "box": [0.0, 0.0, 112.0, 112.0], "points": at} for row in rows]
+        faces = tmp_path / f"{variant}.parquet"
+        tables.write(faces, tables.from_rows(found, tables.CROPS))
+        shards[variant] = Shards([assessed / f"{variant}.parquet"], images=[assessed / f"{variant}.parquet"], faces=[faces])
+    out = tmp_path / "quality.parquet"
+    measure_quality([assessed / "images.parquet"], shards["mesh"], shards["original"], out, models=learned(expression=Looks))
+    rows = {row["image_id"]: row for row in tables.read(out).to_pylist()}
+    apart = abs(float(first.mean()) - float(probe.mean()))
+    assert rows["a/p1"]["expression"] == pytest.approx(apart / 255.0) and rows["a/p1"]["expression_landmarks_turned"] > 0.0
+    assert rows["a/p1"]["expression_landmarks"] == pytest.approx(rows["a/p1"]["expression_landmarks_turned"]), "nothing turned"
+    assert rows["a/gt1"]["expression"] == rows["a/gt1"]["expression_landmarks"] == 0.0
+    assert rows["b/p1"]["expression"] is None and rows["b/p1"]["expression_landmarks"] is None, "its frontal could not be read"
 
 
 @pytest.mark.parametrize("given", [(0.5,), (0.5, 0.25, 0.125)], ids=["too few", "too many"])

@@ -62,6 +62,19 @@ def test_a_blend_into_the_takers_light_is_told_from_a_paste_and_a_hard_border_fr
     assert swap.seam(hard, one.mask) > 40 > swap.seam(one.target.astype(np.float64), one.mask)
 
 
+def noise(levels: Tensors) -> torch.Tensor:
+    """As a network without training: everywhere something else, always the same."""
+    return torch.rand(levels[0][:, :3].shape, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0
+
+
+def test_networks_without_training_leave_the_taker_alone_beyond_the_soft_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The soft border reaches 10 pixels beyond the mask; what a network draws farther out must never be seen."""
+    outside = {check.name: check for check in swap.checks(pair(), noise, noise, trained=False)}["outside (levels)"]
+    assert outside.passed and outside.value < 1e-3
+    monkeypatch.setattr(swap, "blended", lambda complete, blend, turned, face, target, mask: blend([target]))
+    assert not {check.name: check for check in swap.checks(pair(), noise, noise, trained=False)}["outside (levels)"].passed
+
+
 @pytest.mark.parametrize(
     ("fault", "name"), [("nan", "finite"), ("same", "inside (levels)"), ("noise", "repeatable (levels)"), ("other", "giver")]
 )

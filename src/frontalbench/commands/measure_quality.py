@@ -66,7 +66,9 @@ def main() -> int:
     limit_threads(1)
     models: dict[str, Learned] = {}
     if expressed:
-        models["expression"] = Learned(lambda: expression.Reader(cards.find("landmarks", args.landmarks)))
+        models["expression"] = Learned(
+            lambda: expression.Reader(cards.find("landmarks", args.landmarks)), columns=measures.BY_WORD["expression"].stored()
+        )
     for measure in measures.OF_CROPS:
         if measure.word in args.measure and measure.card:
             models[measure.word] = Learned(functools.partial(_load, *measure.card), measure.method, measure.stored())

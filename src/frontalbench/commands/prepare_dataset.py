@@ -114,9 +114,10 @@ def describe(card: DatasetCard, found: checking.Check) -> str:
         f"same bytes twice: {len(report.duplicates):,} groups, {len(across):,} of them across people",
     ]
     if pixels is not None:
+        frames = f"; {pixels.frames:,} more between frames of one sequence, as is to be expected" if pixels.frames else ""
         lines.append(
             f"near-identical by pixels: {pixels.apart:,} pairs across people, {pixels.within:,} within a person "
-            f"({pixels.compared:,} images compared)"
+            f"({pixels.compared:,} images compared){frames}"
         )
         lines += [f"near-identical across people: {twice.first}, {twice.second} ({twice.correlation:.2f})" for twice in pixels.across[:20]]
     lines += [f"left out: {number:,} x {reason}" for reason, number in report.left_out.items()]

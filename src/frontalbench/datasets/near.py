@@ -16,7 +16,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.errors import Unreadable
-from frontalbench.types import Float32
+from frontalbench.types import Float32, Int
 
 SIDE = 48
 COARSE = 3.0
@@ -39,11 +39,12 @@ class Near:
 @dataclass(frozen=True)
 class Found:
     """``across``: pairs with two people's names, in order of their places, at most :data:`MOST_PAIRS`; ``apart``: how many there are in all;
-    ``within``: how many pairs show one person (a video has very many, so they are not listed)."""
+    ``within``: how many pairs show one person; ``frames``: how many more are of one sequence, where neighbours are expected to be alike."""
 
     across: tuple[Near, ...]
     apart: int
     within: int
+    frames: int = 0
 
 
 MOST_PAIRS = 10_000
@@ -68,19 +69,27 @@ def signature_or_reason(data: bytes) -> Float32 | str:
         return str(error)
 
 
-def pairs(signatures: Float32, people: Sequence[str], alike: float = ALIKE) -> Found:
-    """The near-identical pairs among ``signatures (N, SIDE * SIDE)``; ``people`` says who is on each image."""
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(people))}
-    who = np.array([numbers[name] for name in people], np.int64)
+def pairs(signatures: Float32, people: Sequence[str], sequences: Sequence[str] = (), alike: float = ALIKE) -> Found:
+    """The near-identical pairs among ``signatures (N, SIDE * SIDE)``; ``people`` says who is on each image, ``sequences`` of which recording it
+    is a frame (empty: of none)."""
+    who, recording = _numbered(people), _numbered(sequences or [""] * len(people))
+    alone = np.array([not name for name in sequences or [""] * len(people)], np.bool_)
     across: list[Near] = []
-    apart = within = 0
+    apart = within = frames = 0
     for start in range(0, len(signatures), _BLOCK):
         block = signatures[start : start + _BLOCK]
         correlation = block @ signatures[start:].T
         rows, columns = np.nonzero(np.triu(correlation >= alike, 1))
         other = who[start + rows] != who[start + columns]
-        within += int((~other).sum())
+        neighbours = ~other & (recording[start + rows] == recording[start + columns]) & ~alone[start + rows]
+        frames += int(neighbours.sum())
+        within += int((~other & ~neighbours).sum())
         apart += int(other.sum())
         for row, column in zip(rows[other][: MOST_PAIRS - len(across)], columns[other], strict=False):
             across.append(Near(start + int(row), start + int(column), float(correlation[row, column])))
-    return Found(tuple(across), apart, within)
+    return Found(tuple(across), apart, within, frames)
+
+
+def _numbered(names: Sequence[str]) -> Int:
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return np.array([numbers[name] for name in names], np.int64)

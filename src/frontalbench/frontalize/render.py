@@ -53,19 +53,27 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
 
 
 def render_seen(
-    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None, skin: RGB | None = None
+    head: Head,
+    rotation: Float,
+    texture: RGB,
+    frame: Frame,
+    filling: Filling,
+    plate: Plate | None = None,
+    skin: RGB | None = None,
+    known: Float32 | None = None,
 ) -> tuple[RGB, Float32]:
     """The head in pose ``rotation`` (3, 3), head -> camera without roll, as an image of ``frame``.
 
     ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph; ``skin``: the same crop,
-    where the face within the skirt takes its colours from another image.
+    where the face within the skirt takes its colours from another image; ``known`` (side, side): of a crop that was itself drawn, how well the
+    first photograph shows what is there, so that what was made up is not taken for seen.
     Also how well the photograph shows what the image shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
     canvas = prepared(head, rotation, frame)
     grid, drawn, still = canvas.grid, canvas.drawn, canvas.still
     unit_small = unit / grid
-    view = layer(head, canvas, texture, frame, filling, plate)
+    view = layer(head, canvas, texture, frame, filling, plate, known)
     maps, quality, mirrored_quality = view.maps, view.quality, view.mirrored_quality
     seen_directly = filled_in(quality * (drawn.triangle >= 0), grid, side)
     share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
@@ -142,8 +150,11 @@ def prepared(head: Head, rotation: Float, frame: Frame) -> Canvas:
     )
 
 
-def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None) -> Layer:
-    """What the photograph in ``texture`` has for the result; ``head``: as it is fitted to that photograph (the triangles of the canvas')."""
+def layer(
+    head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None, known: Float32 | None = None
+) -> Layer:
+    """What the photograph in ``texture`` has for the result; ``head``: as it is fitted to that photograph (the triangles of the canvas'); ``known``:
+    see :func:`render_seen`."""
     grid, drawn, still = canvas.grid, canvas.drawn, canvas.still
     unit = frame.pixels_per_cm
     source = frame.to_pixels(head.source)
@@ -167,6 +178,9 @@ def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filli
     if plate is not None:
         at = thinned_maps(maps[..., 6:8], grid)
         mirrored_quality *= cv2.remap(averaged(plate.inside, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    if known is not None:
+        quality *= remembered(known, maps[..., :2], still, grid)
+        mirrored_quality *= remembered(known, maps[..., 6:8], still, grid)
     return Layer(maps, quality, mirrored_quality)
 
 
@@ -309,6 +323,13 @@ def quality_at(place: Float32, beside: Float32, still: Float32, seen: Float32, f
     resting = smoothstep(still, 0.15, 0.6)
     quality = np.maximum(np.clip(place[..., 2], 0.0, 1.0) * visible, resting * np.maximum(visible, np.float32(0.5)))
     return np.asarray(quality * (1.0 - covered * resting), dtype=np.float32)
+
+
+def remembered(known: Float32, places: Float32, still: Float32, grid: int) -> Float32:
+    """``known`` (side, side) at ``places`` (H, W, 2) of the crop; 1 where the surroundings stand still, which nobody had to make up."""
+    at = thinned_maps(places, grid)
+    there = cv2.remap(averaged(known, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.maximum(there, smoothstep(still, 0.15, 0.6)), np.float32)
 
 
 def sampled(texture: RGB, places: Float32) -> RGB:

@@ -65,7 +65,8 @@ class Stepwise:
             whole = whole if outcome.place is None else _lifted(outcome.place.matrix) @ whole
             placed = outcome.place if outcome.place is not None else placed
             if number < len(poses):
-                view = View(outcome.image, self._find(outcome.image))
+                # What a step made up stays made up: the mirror image is asked again at every step, from what the photograph showed.
+                view = View(outcome.image, self._find(outcome.image), outcome.seen)
                 if view.face is None:
                     return Outcome(None, status.NO_FACE, f"step {number} of {len(poses)}: no face was detected in what was drawn", seconds)
         place = None if outcome.place is None or placed is None else Place(whole[:2], placed.mask)

@@ -15,7 +15,7 @@ import torch
 from frontalbench.detect.select import Face
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.check import Check
-from frontalbench.fsgan.blending import Draw, blended
+from frontalbench.fsgan.blending import Draw, blended, eroded
 from frontalbench.geometry.oval import reach_through
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, apply, estimate_similarity
 from frontalbench.images import RGB
@@ -63,12 +63,13 @@ def checks(pair: Pair, complete: Draw, blend: Draw, *, trained: bool) -> list[Ch
     if not np.isfinite(made).all():
         return [Check("finite", 0.0, 1.0, 1.0, "every pixel is a number")]
     away = np.abs(made - pair.target).max(axis=2)
+    beyond = (eroded(torch.from_numpy(pair.mask.astype(np.float32))[None, None])[0][0, 0] == 0.0).numpy()
     pasted = np.where(pair.mask[..., None], pair.turned, pair.target).astype(np.float64)
     steps = seam(made, pair.mask) / max(seam(pasted, pair.mask), 1e-9)
     found = [
         Check("finite", 1.0, 1.0, 1.0, "every pixel is a number"),
         Check("repeatable (levels)", float(np.abs(made - again).max()), 0.0, 0.5, "two runs give the same image"),
-        Check("outside (levels)", float(away[~pair.mask].max()), 0.0, 0.5, "the taker's own pixels outside of the face"),
+        Check("outside (levels)", float(away[beyond].max()), 0.0, 0.5, "the taker's own pixels beyond the face's soft border"),
         Check("inside (levels)", float(away[pair.mask].mean()), 1.0, 128.0, "the face is another one"),
         Check("seam", steps, 0.0, 0.5, "steps at the border, in those of a plain paste"),
     ]

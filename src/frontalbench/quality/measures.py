@@ -108,7 +108,16 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "expression",
         "distance to the expression of the photograph",
-        {"expression": Column(LOWER, "mean difference of 51 blendshapes to the photograph")},
+        {
+            "expression": Column(LOWER, "mean difference of 51 blendshapes to the photograph"),
+            "expression_landmarks": Column(
+                LOWER,
+                "mean distance of 68 landmarks to the photograph's in the plane, in distances of the outer eye corners (FSGAN 2019); turning counts",
+            ),
+            "expression_landmarks_turned": Column(
+                LOWER, "the same after the photograph's landmarks were turned in space to look as the image does"
+            ),
+        },
         card=("landmarks", "face_landmarker"),
     ),
     Measure(

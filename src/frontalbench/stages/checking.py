@@ -38,12 +38,13 @@ class Twice:
 @dataclass(frozen=True)
 class Pixels:
     """What comparing images by their pixels gave. ``across``: pairs with two people's names and different bytes, the first
-    :data:`near.MOST_PAIRS`; ``apart``: how many there are; ``within``: how many pairs with one person's name; ``compared``: how many images
-    were compared."""
+    :data:`near.MOST_PAIRS`; ``apart``: how many there are; ``within``: how many pairs with one person's name; ``frames``: how many of one sequence,
+    which are none of these; ``compared``: how many images were compared."""
 
     across: tuple[Twice, ...] = ()
     apart: int = 0
     within: int = 0
+    frames: int = 0
     compared: int = 0
 
 
@@ -117,14 +118,14 @@ def _compare(
             kept.append(member)
             signatures.append(read)
     people = [member.subject or member.identity for member in kept]
-    found = near.pairs(np.stack(signatures), people) if signatures else near.Found((), 0, 0)
+    found = near.pairs(np.stack(signatures), people, [member.sequence for member in kept]) if signatures else near.Found((), 0, 0)
     names = [member.image_id for member in kept]
     across = tuple(
         Twice(names[pair.first], names[pair.second], pair.correlation)
         for pair in found.across
         if content[names[pair.first]] != content[names[pair.second]]
     )
-    return Pixels(across, found.apart - len(found.across) + len(across), found.within, len(kept)), undecodable
+    return Pixels(across, found.apart - len(found.across) + len(across), found.within, found.frames, len(kept)), undecodable
 
 
 def _signatures(used: Sequence[Member], frames: layouts.Frames | None) -> Iterator[Float32 | str]:

@@ -19,24 +19,24 @@ from frontalbench.images import RGB
 from frontalbench.quality import expression, pixels
 from frontalbench.stages.common import IMAGES, Row, failed, head, passed_through, provenance
 from frontalbench.stages.faces import beside, read_faces
-from frontalbench.types import Float, StrPath
+from frontalbench.types import StrPath
 
 Taken = tuple[Any, str, Sequence[str]]
 """(model, its method, its columns), see :class:`Learned`."""
 
 
 class Reader(Protocol):
-    """Reads the blendshapes of a face in a photograph."""
+    """Reads the expression of a face in a photograph."""
 
-    def read(self, image: RGB, face: Face) -> Float:
-        """float64 (52,). Raises ValueError when the face is degenerate."""
+    def read(self, image: RGB, face: Face) -> expression.Look:
+        """Raises ValueError when the face is degenerate."""
         ...
 
 
 @dataclass(frozen=True)
 class Learned:
     """A measure that a model takes: what builds the model, the name of its method (``score`` of a crop, ``distance`` of a crop and its reference,
-    ``image`` of a whole image; empty for the :class:`Reader` of ``expression``), and the columns that the method's numbers fill, in order."""
+    ``image`` of a whole image; empty for the :class:`Reader` of ``expression``), and the columns that its numbers fill, in order."""
 
     make: Callable[[], Any]
     method: str = ""
@@ -76,7 +76,8 @@ def measure_quality(
     turned = _poses(variant.pose)
     models = models or {}
     made, missing = _build(models)
-    faces = _expressions(variant, original, made.get("expression"))
+    read = models.get("expression")
+    faces = _expressions(variant, original, made.get("expression"), read.columns if read is not None else ())
     inputs = dict.fromkeys(str(path) for path in (*variant.crops, *original.crops, *variant.pose, *variant.images))
     record = provenance("quality", inputs, device="cpu", variant=variant_name, asked=sorted({*made, *missing}), missing=missing)
     with tables.Writer(out, tables.QUALITY, record) as writer:
@@ -118,12 +119,13 @@ def _build(models: Mapping[str, Learned]) -> tuple[dict[str, Any], dict[str, str
     return made, missing
 
 
-def _expressions(variant: Shards, original: Shards, reader: Reader | None) -> dict[str, float]:
-    """image_id -> how far the expression of the image is from that of the photograph, where both could be read."""
+def _expressions(variant: Shards, original: Shards, reader: Reader | None, columns: Sequence[str]) -> dict[str, Row]:
+    """image_id -> ``columns``: how far the expression of the image is from that of the photograph, where both could be read."""
     if reader is None or not variant.images:
         return {}
     before = dict(_read(original, reader))
-    return {name: expression.distance(code, before[name]) for name, code in _read(variant, reader) if name in before}
+    of_both = ((name, expression.apart(look, before[name])) for name, look in _read(variant, reader) if name in before)
+    return {name: {column: _known(value) for column, value in zip(columns, values, strict=True)} for name, values in of_both}
 
 
 def _whole(shards: Sequence[StrPath], models: Sequence[Taken], wanted: set[str]) -> dict[str, Row]:
@@ -139,7 +141,7 @@ def _whole(shards: Sequence[StrPath], models: Sequence[Taken], wanted: set[str])
     return found
 
 
-def _read(shards: Shards, reader: Reader) -> Iterator[tuple[str, Float]]:
+def _read(shards: Shards, reader: Reader) -> Iterator[tuple[str, expression.Look]]:
     for path, faces_path in zip(shards.images, shards.faces, strict=True):
         found = read_faces(faces_path)
         for rows in tables.iterate(path, IMAGES):
@@ -159,7 +161,7 @@ def _row(
     at: int,
     references: Mapping[int, Sequence[tuple[int, bytes]]],
     turned: Mapping[str, tuple[float, float, float]],
-    faces: Mapping[str, float],
+    faces: Mapping[str, Row],
     learned: Mapping[str, Sequence[Taken]],
     whole: Mapping[str, Row],
 ) -> Row:
@@ -184,8 +186,7 @@ def _row(
     if name in turned:
         yaw, pitch, roll = turned[name]
         out |= {"yaw": yaw, "pitch": pitch, "roll": roll, "pose_error": angle_from_front(yaw, pitch, roll)}
-    out["expression"] = faces.get(name)
-    return out
+    return out | faces.get(name, {})
 
 
 def _measured(made: Sequence[Taken], method: str, *crops: RGB) -> Row:

@@ -47,8 +47,14 @@ MEASURES: Mapping[str, str] = {
     "residual_mean": "degrees that the heads are turned, the largest of yaw, pitch and roll, mean (photographs: as they were taken)",
     "residual_worst": "of the worst frame",
     "expression": "mean difference of 51 blendshapes to the photograph (where the run measures expression)",
+    "expression_landmarks": "mean distance of 68 landmarks to the photograph's, in distances of the outer eye corners (FSGAN 2019); turning counts",
+    "expression_landmarks_turned": "the same after the photograph's landmarks were turned in space to look as the image does",
 }
 """Every measure over time and what it is; of one sequence, then the mean over people."""
+EXPRESSIONS = ("expression", "expression_landmarks", "expression_landmarks_turned")
+"""Columns of the quality table whose mean over a sequence is taken."""
+OF_QUALITY = ("residual_mean", "residual_worst", *EXPRESSIONS)
+"""Measures that the quality table decides: it may not hold them."""
 OVER_TIME = (*HEAD, "measure", "mean", "low", "high", "n_sequences", "n_subjects", "n_images", "n_fta", "note")
 SEQUENCES = (*HEAD, "subject", "sequence", "n_images", "n_fta", *MEASURES)
 FRAMES = (*HEAD, "subject", "sequence", "number", "image", "similarity")
@@ -129,8 +135,8 @@ def _embeddings(results: Path, cell: Cell, variant: str, meta: Metadata) -> Floa
 
 
 def _measured(results: Path, cell: Cell, meta: Metadata) -> dict[str, Float]:
-    """yaw, pitch, roll (of the images of the variant, degrees) and expression of all images, NaN where they were not measured."""
-    names = ("yaw", "pitch", "roll", "expression")
+    """yaw, pitch, roll (of the images of the variant, degrees) and :data:`EXPRESSIONS` of all images, NaN where they were not measured."""
+    names = ("yaw", "pitch", "roll", *EXPRESSIONS)
     out = {name: np.full(len(meta), np.nan) for name in names}
     path = results / Path(quality_path(cell.dataset, cell.variant, cell.detector)).relative_to("results")
     if path.is_file():
@@ -236,8 +242,9 @@ def _cell(
                 frame = {"number": number, "image": str(meta.image_id[place]), "similarity": value}
                 found.frames.append({**head, "subject": subject, "sequence": sequence, **frame})
         row["residual_mean"], row["residual_worst"] = residual_pose(*(measured[name][at] for name in ("yaw", "pitch", "roll")))
-        known = measured["expression"][at]
-        row["expression"] = float(known[np.isfinite(known)].mean()) if np.isfinite(known).any() else math.nan
+        for name in EXPRESSIONS:
+            known = measured[name][at]
+            row[name] = float(known[np.isfinite(known)].mean()) if np.isfinite(known).any() else math.nan
         row["warp_error"] = warped.get((subject, sequence), math.nan)
         rows.append(row)
     found.sequences += rows
@@ -274,7 +281,7 @@ def _summed(rows: Sequence[Mapping[str, Any]], measure: str) -> dict[str, Any]:
         "n_fta": sum(row["n_fta"] for row in rows),
     }
     if not of:
-        why = "no image was measured for it" if measure in ("residual_mean", "residual_worst", "expression") else "no sequence has a value"
+        why = "no image was measured for it" if measure in OF_QUALITY else "no sequence has a value"
         return {**counted, "mean": math.nan, "low": math.nan, "high": math.nan, "note": why}
     means = np.array([[np.mean(values)] for values in of.values()])
     low, high = jackknife.mean_intervals(means, np.ones_like(means))
