@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import angles, dataset, documented, grids, inputs, palette, plots, report, reported, series, style
+from frontalbench.figures import angles, dataset, documented, grids, inputs, palette, plots, report, reported, series, sheets, style
 from frontalbench.figures.plot import NAME, Plot
 from frontalbench.plan.plan import Plan
 from frontalbench.tabulate import TABLES
@@ -134,8 +134,8 @@ def test_only_what_was_enhanced_beside_its_plain_frontals_has_such_a_strip() -> 
 
 def test_a_judge_that_made_the_images_stands_in_brackets() -> None:
     judges = [("scrfd_500m", "w600k_mbf"), ("scrfd_500m", "sface")]
-    assert dataset._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
-    assert dataset._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
+    assert sheets._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
+    assert sheets._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
 
 
 def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:

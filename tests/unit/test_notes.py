@@ -69,9 +69,9 @@ def test_one_person_s_weight_and_a_fusion_s_fallbacks_are_told() -> None:
     assert "one person holds 40 %" in weight_note(people(largest=0.4)) and not weight_note(people(largest=0.25))
     row = {"n_fallback": 3, "n_images": 10, "mean_both": 0.5, "group": "Net Gain"}
     assert fallback_note(row) == (
-        "3 of 10 images rest on one image alone, as the other gave no embedding: over the 7 with both images the Net Gain is +0.5000"
+        "3 of 10 images rest on one embedding alone, as the other image gave none: over the 7 with both the Net Gain is +0.5000"
     )
-    assert fallback_note({**row, "n_fallback": 10}).endswith("none has both images") and not fallback_note({**row, "n_fallback": 0})
+    assert fallback_note({**row, "n_fallback": 10}).endswith("none has both") and not fallback_note({**row, "n_fallback": 0})
 
 
 def test_backbones_are_one_network_where_a_file_of_theirs_has_the_same_bytes() -> None:

@@ -344,7 +344,7 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert (first_rank["n_fallback"], first_rank["share_both"]) == (len(hard), verified["rank1_both"])
     pair = line(made["wins"], variant_a="original", variant_b=fused["variant"])
     assert pair["n_fallback"] == pair["ties"] == len(hard) and pair["difference_both"] == pytest.approx(-row["mean_both"], abs=1e-6)
-    assert f"{len(hard)} of {len(probes)} images rest on one image alone" in pair["note"]
+    assert f"{len(hard)} of {len(probes)} images rest on one embedding alone" in pair["note"]
     for name in ("error_rates", "fnmr_by_yaw"):
         found = [r for r in made[name] if r["variant"] == fused["variant"] and r.get("supported", True)]
         assert all(0 <= r["fnmr_both"] <= 1 or r["n_fallback"] == r["n_images"] for r in found)

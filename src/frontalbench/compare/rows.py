@@ -63,7 +63,7 @@ class Rows:
 
     @property
     def fallback(self) -> Bool:
-        """Usable rows of a fusion that rest on one of the two images alone, since the other one gave no embedding."""
+        """Usable rows of a fusion that rest on one embedding alone, since the other image gave none."""
         alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
         return self.ok & alone
 

@@ -144,7 +144,7 @@ def gain_curve(variants: Mapping[str, Gains], *, title: str = "", notice: str = 
     """Identity gain (with a band of 95 % over people) and Net Gain (pale, dashed) as smooth curves over \\|yaw\\|, a panel per variant on common axes
     (:func:`frontalbench.compare.curves.smooth`).
 
-    Drawn only where probes are near (:func:`frontalbench.compare.curves.near`), a fusion only over probes that had both images.
+    Drawn only where probes are near (:func:`frontalbench.compare.curves.near`), a fusion only over probes that had both embeddings.
     Raises :class:`BadInput` when no variant has enough of them at enough different angles.
     """
     usable = {name: made.drawn() for name, made in variants.items() if curve_drawable(made.drawn())}

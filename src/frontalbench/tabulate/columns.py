@@ -84,7 +84,7 @@ _DECIDABLE: Column = (
     YES,
     "whether p_holm could fall below 0.05 at all with so many people and tests; where it could not, p_holm is empty and the note says so",
 )
-_FALLBACKS: Column = (LOST, "fusions: images among them that rest on one of the two images alone, as the other gave no embedding")
+_FALLBACKS: Column = (LOST, "fusions: images among them that rest on one embedding alone, as the other image gave none")
 MASTER: dict[str, Column] = {
     **CELL,
     "group": (TEXT, "pair group or gain"),
@@ -95,8 +95,8 @@ MASTER: dict[str, Column] = {
     "yaw_high": (YAW, "upper edge (excluded)"),
     **_COUNTED,
     **_MEAN,
-    "n_fallback": (LOST, "fusions: images of n_images that rest on one of the two images alone, as the other gave no embedding"),
-    "mean_both": (BY_GROUP, "mean over the images that have both images; charts over yaw draw this one"),
+    "n_fallback": (LOST, "fusions: images of n_images that rest on one embedding alone, as the other image gave none"),
+    "mean_both": (BY_GROUP, "mean over the images with both embeddings; charts over yaw draw this one"),
     "both_low": (BY_GROUP, "95 % interval of mean_both: lower end"),
     "both_high": (BY_GROUP, "upper end"),
     **_PEOPLE,
@@ -136,9 +136,9 @@ _JUDGED: dict[str, Column] = {
     "share_gaining_high": (SHARE, "upper end"),
     "n_images": (INT, "images that both gave (N)"),
     "n_subjects": (INT, "people among them"),
-    "n_fallback": (LOST, "fusions: images among them that rest on one of the two images alone (the other gave no embedding)"),
-    "net_gain_both": (GAIN, "net_gain over the images that have both images"),
-    "identity_gain_both": (GAIN, "identity_gain over the images that have both images"),
+    "n_fallback": (LOST, "fusions: images among them that rest on one embedding alone (the other image gave none)"),
+    "net_gain_both": (GAIN, "net_gain over the images with both embeddings"),
+    "identity_gain_both": (GAIN, "identity_gain over the images with both embeddings"),
     "identity_gain_both_low": (GAIN, "95 % interval: lower end"),
     "identity_gain_both_high": (GAIN, "upper end"),
     "n_effective": _PEOPLE["n_effective"],
@@ -211,7 +211,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_subjects": _COUNTED["n_subjects"],
         "n_fallback": MASTER["n_fallback"],
         **{
-            f"{name}_both": (kind, f"{words} over the images that have both images (fusions; else the same)")
+            f"{name}_both": (kind, f"{words} over the images with both embeddings (fusions; else the same)")
             for name, kind, words in (
                 ("dprime", DPRIME, "d'"),
                 ("eer", RATE, "equal error rate, genuine pairs"),
@@ -261,7 +261,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr_high": (RATE, "upper end"),
         "fnmr_with_fta": (RATE, "the same with failures counted as non-matches: fta + (1 - fta) fnmr"),
         "n_fallback": _FALLBACKS,
-        "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both images (fusions; else the same)"),
+        "fnmr_both": (RATE, "FNMR at the same threshold over the images with both embeddings (fusions; else the same)"),
         "fnmr_change": (RATE_CHANGE, "FNMR minus FNMR of `original` at the same FMR, pairs and thresholds of the images that both gave"),
         "fnmr_change_low": (
             RATE_CHANGE,
@@ -283,7 +283,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
         "n_fallback": _FALLBACKS,
-        "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both images (fusions; else the same)"),
+        "fnmr_both": (RATE, "FNMR at the same threshold over the images with both embeddings (fusions; else the same)"),
     },
     "judges": {
         **{k: CELL[k] for k in ("dataset", "synthetic", "detector", "backbone")},
@@ -328,7 +328,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "share_high": (SHARE, "upper end"),
         "share_with_fta": (SHARE, "the same with failures counted as not found: (1 - fta) share"),
         "n_fallback": _FALLBACKS,
-        "share_both": (SHARE, "share over the images that have both images (fusions; else the same)"),
+        "share_both": (SHARE, "share over the images with both embeddings (fusions; else the same)"),
     },
     "det": {
         **CELL,
@@ -337,14 +337,14 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr": (RATE, "false non-match rate"),
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
-        "fnmr_both": (RATE, "the same over the images that have both images (fusions; else the same)"),
+        "fnmr_both": (RATE, "the same over the images with both embeddings (fusions; else the same)"),
     },
     "curves": {
         **CELL,
         "yaw": (ABS_YAW, "|yaw| in degrees"),
         "mean": (
             SIMILARITY,
-            "smooth curve of genuine similarity; fusions: of the images that have both images; only where images are near",
+            "smooth curve of genuine similarity; fusions: of the images with both embeddings; only where images are near",
         ),
         "ci_low": (SIMILARITY, "pointwise 95 % band: lower end"),
         "ci_high": (SIMILARITY, "upper end"),
@@ -384,7 +384,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "mean_difference": (A_OVER_B, "mean of (variant_a - variant_b) over the images"),
         "ci_low": (A_OVER_B, "95 % interval: lower end"),
         "ci_high": (A_OVER_B, "upper end"),
-        "n_fallback": (LOST, "images among them for which a fusion of the two rests on one image alone, as the other gave no embedding"),
+        "n_fallback": (LOST, "images among them for which a fusion of the two rests on one embedding alone, as the other image gave none"),
         "difference_both": (A_OVER_B, "mean difference over the other ones (no fusion: the same as mean_difference)"),
         "mean_people": (A_OVER_B, _PEOPLE["mean_people"][1]),
         "n_effective": _PEOPLE["n_effective"],

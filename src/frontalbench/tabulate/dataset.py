@@ -86,8 +86,8 @@ def fallback_note(row: Mapping[str, Any]) -> str:
     if not row["n_fallback"]:
         return ""
     n_both = row["n_images"] - row["n_fallback"]
-    rest = f"over the {n_both} with both images the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both images"
-    return f"{row['n_fallback']} of {row['n_images']} images rest on one image alone, as the other gave no embedding: {rest}"
+    rest = f"over the {n_both} with both the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both"
+    return f"{row['n_fallback']} of {row['n_images']} images rest on one embedding alone, as the other image gave none: {rest}"
 
 
 def weight_note(people: People) -> str:
