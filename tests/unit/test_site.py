@@ -209,6 +209,13 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
     assert 'class="count"' in svg and ">2</text>" in svg, "how many people it were stands beside it"
 
 
+def test_a_frame_between_two_lost_ones_is_a_mark_of_its_own() -> None:
+    points = [charts.Point(x, 0.5) for x in (0.0, 2.0, 3.0, 4.0)]
+    svg = str(charts.lines([charts.Series("tddfa.none", points, band=True, gap=1.0)], title="", x_label="frame", y_label="similarity"))
+    marks = re.findall(r'<(?:circle|rect|polygon) class="mark"', svg)
+    assert len(marks) == 1, "the line from 2 to 4 needs none"
+
+
 def test_every_line_has_a_chart_of_its_own_under_its_name() -> None:
     names = [f"mesh.{name}" for name in ("none", "sharp", "omit_bg", "upscale", "a", "b")]
     lines = [charts.Series(name, [charts.Point(0.0, 0.1 * i), charts.Point(1.0, 0.2)]) for i, name in enumerate(names)]
