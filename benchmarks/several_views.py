@@ -44,7 +44,7 @@ FLOOR = 0.1
 
 
 class Models:
-    """The models of a run, read when the first picture asks for them."""
+    """The models of a run, read when the first image asks for them."""
 
     def __init__(self, base: str, judges: Sequence[str]) -> None:
         self.base, self._names = base, judges
@@ -72,24 +72,24 @@ def measured(folder: Path, person: str, models: Models, shown: Path | None) -> d
     """Of one person: ``front|JUDGE`` (D,), ``SET|ROW|JUDGE`` as ``of|SET|ROW|JUDGE`` (n, D), and ``failed|SET|STATUS`` (empty)."""
     found: dict[str, np.ndarray] = {}
     front = images.decode((folder / "neutral_front" / f"{person}_03.jpg").read_bytes())
-    pictures = {view: images.decode((folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()}
-    views = {view: View(picture, find_face(picture, models.detector, DEFAULT_POLICY)[0]) for view, picture in pictures.items()}
+    decoded = {view: images.decode((folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()}
+    views = {view: View(image, find_face(image, models.detector, DEFAULT_POLICY)[0]) for view, image in decoded.items()}
     alone = {view: models.single.frontalize([one])[0].image for view, one in views.items()}
     together = {}
     for name, chosen in SETS.items():
         outcomes = models.several.together([views[view] for view in chosen])
-        picture = together[name] = next((one.image for one in outcomes if one.image is not None), None)
+        image = together[name] = next((one.image for one in outcomes if one.image is not None), None)
         for word in {str(one.status) for one in outcomes} - {"ok"}:
             found[f"failed|{name}|{word}"] = np.zeros(0)
-        if shown and picture is not None and name[0] in "24":
+        if shown and image is not None and name[0] in "24":
             shown.mkdir(parents=True, exist_ok=True)
             (shown / f"{person}_{name.split(':')[0]}_{name[3:].replace(' ', '_').replace('/', '')}.png").write_bytes(
-                images.encode_png(picture)
+                images.encode_png(image)
             )
     for judge, look in models.judges.items():
         found[f"front|{judge}"] = look.of(front, None)
         photographs = {view: look.of(one.image, one.face) for view, one in views.items()}
-        turned = {view: look.of(picture, None) for view, picture in alone.items()}
+        turned = {view: look.of(image, None) for view, image in alone.items()}
         for name, chosen in SETS.items():
             photo = [photographs[view] for view in chosen if len(photographs[view]) > 1]
             weight = np.array([YAW[view] for view in chosen if len(photographs[view]) > 1])
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000, help="at most so many people")
     parser.add_argument("--base", default="tddfa", choices=("tddfa", "mesh"))
     parser.add_argument("--judges", nargs="+", default=["w600k_mbf", "edgeface_s"])
-    parser.add_argument("--pictures", type=Path, help="folder for the pictures of 'all' and of 'both 3/4'")
+    parser.add_argument("--images", type=Path, help="folder for the images of 'all' and of 'both 3/4'")
     parser.add_argument("--keep", type=Path, help="folder for what was measured of each person; a run that was stopped goes on from there")
     args = parser.parse_args()
     people = sorted(path.name.split("_")[0] for path in (args.folder / "neutral_front").glob("*.jpg"))
@@ -153,7 +153,7 @@ def main() -> None:
             with np.load(kept) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
         else:
-            found = measured(args.folder, person, models, args.pictures)
+            found = measured(args.folder, person, models, args.images)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(kept.with_suffix(".part.npz"), **found)

@@ -3,7 +3,7 @@
   python benchmarks/turning_in_steps.py --folder data/frll --people odd --limit 12
 
 FRLL's sides (neutral) turned to the front; per frontalizer, view and largest step (0: at once) the mean similarity to the own neutral front with its
-95 % interval over people, the difference to the jump over the same pictures, and the pictures that failed.
+95 % interval over people, the difference to the jump over the same pictures, and the images that failed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Models:
 
 
 def measured(folder: Path, person: str, name: str, models: Models, shown: Path | None) -> dict[str, np.ndarray]:
-    """Of one person turned by the card ``name``: per kind of view ``KIND|JUDGE`` (2,) similarity of both sides, NaN where a picture failed, and
+    """Of one person turned by the card ``name``: per kind of view ``KIND|JUDGE`` (2,) similarity of both sides, NaN where an image failed, and
     ``KIND|seconds`` (2,)."""
     front = images.decode((folder / "neutral_front" / f"{person}_03.jpg").read_bytes())
     known = {judge: look.of(front, None) for judge, look in models.judges.items()}
@@ -81,13 +81,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["mesh", "tddfa"])
     parser.add_argument("--steps", nargs="+", type=float, default=[0.0, 30.0, 15.0, 7.5], help="degrees; 0: at once, and first")
     parser.add_argument("--judges", nargs="+", default=["w600k_mbf", "edgeface_s"])
-    parser.add_argument("--pictures", type=Path, help="folder for the pictures")
+    parser.add_argument("--images", type=Path, help="folder for the images")
     parser.add_argument("--keep", type=Path, help="folder for what was measured of each person; a run that was stopped goes on from there")
     args = parser.parse_args()
     models = Models(args.judges)
     people = sorted(path.name.split("_")[0] for path in (args.folder / "neutral_front").glob("*.jpg"))
     people = [one for one in people if int(one) % 2 == (args.people == "odd")][: args.limit]
-    # (model, kind, step, judge) -> per person the similarities of its two sides, NaN where a picture failed
+    # (model, kind, step, judge) -> per person the similarities of its two sides, NaN where an image failed
     found: dict[tuple[str, str, float, str], list[np.ndarray]] = {}
     seconds: dict[tuple[str, str, float], list[np.ndarray]] = {}
     for person, model, step in itertools.product(people, args.models, args.steps):
@@ -97,7 +97,7 @@ def main() -> None:
             with np.load(kept) as arrays:
                 mine = {key: arrays[key] for key in arrays.files}
         else:
-            mine = measured(args.folder, person, name, models, args.pictures)
+            mine = measured(args.folder, person, name, models, args.images)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(kept.with_suffix(".part.npz"), **mine)

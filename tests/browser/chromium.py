@@ -1,4 +1,4 @@
-"""Headless Chromium without any network, driven through its command line: the page as it is after its scripts have run, and a picture of it."""
+"""Headless Chromium without any network, driven through its command line: the page as it is after its scripts have run, and an image of it."""
 
 from __future__ import annotations
 

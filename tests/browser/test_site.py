@@ -13,7 +13,7 @@ import pytest
 from frontalbench import tables
 from frontalbench.catalogue.cards import PackageSource
 from frontalbench.errors import FrontalbenchError
-from frontalbench.site import build, moving
+from frontalbench.site import asked, moving
 from frontalbench.weights import packages
 from frontalbench.weights.faults import SourceFault
 from tests.browser import chromium
@@ -200,8 +200,8 @@ def test_the_clip_of_a_sequence_really_plays(tmp_path: Path) -> None:
         copy.write_text(opened.read_text(encoding="utf-8").replace("</body>", f"{element}</body>"), encoding="utf-8")
         got = _result(chromium.open_page(copy, tmp_path / "profile", real_time=True))
     assert isinstance(got, dict)
-    assert got["clips"] == build.SEQUENCES and got["error"] is None and got["ready"] >= 2 and got["playing"]
+    assert got["clips"] == asked.SEQUENCES and got["error"] is None and got["ready"] >= 2 and got["playing"]
     assert got["before"] == 0.0 and got["later"] >= 4, "its time goes on"
     assert got["length"] == pytest.approx(len(sequence_run.FRAMES) / moving.RATE, abs=0.01)
-    assert got["size"] == [2 * moving.SIDE, moving.SIDE] and got["strip"] == 2 * len(sequence_run.FRAMES) * build.SEQUENCES
-    assert got["curve"] == build.SEQUENCES
+    assert got["size"] == [2 * moving.SIDE, moving.SIDE] and got["strip"] == 2 * len(sequence_run.FRAMES) * asked.SEQUENCES
+    assert got["curve"] == asked.SEQUENCES

@@ -101,7 +101,7 @@ def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
     assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "measure_quality": 1}
 
 
-def test_a_new_measure_of_quality_judges_the_pictures_again_and_nothing_else(fresh: Fresh) -> None:
+def test_a_new_measure_of_quality_measures_the_images_again_and_nothing_else(fresh: Fresh) -> None:
     project = fresh()
     project.configure(quality={"measures": ["pixels", "pose", "distribution"]})
     assert models(project.planned()) == {"fetch_weights": 1, "measure_distribution": 3}

@@ -47,10 +47,10 @@ def write(root: Path) -> Path:
         row |= {"sequence": "" if reference else f"{person}/walk", "source": image_id, "sha256": image_id, "status": "ok", "detail": ""}
         yaw = 0.0 if reference else YAWS[FRAMES.index(frame)]
         listed.append({**row, "width": 96, "height": 96, "yaw": yaw, "pitch": 0.0, "roll": 0.0, "pose_source": "ground_truth"})
-    pictures = [{**row, "image": face(0 if "GT" in row["image_id"] else FRAMES.index(row["image_id"][3:-4]))} for row in listed]
+    images = [{**row, "image": face(0 if "GT" in row["image_id"] else FRAMES.index(row["image_id"][3:-4]))} for row in listed]
     tables.write(root / "metadata" / NAME / "images.parquet", tables.from_rows(listed, tables.LISTED))
-    tables.write(root / "images" / NAME / "0000.parquet", tables.from_rows(pictures, tables.IMAGES))
-    frontals = [{**row, "image": face(0)} for row in pictures]
+    tables.write(root / "images" / NAME / "0000.parquet", tables.from_rows(images, tables.IMAGES))
+    frontals = [{**row, "image": face(0)} for row in images]
     tables.write(root / "frontals" / NAME / "turned" / "0000.parquet", tables.from_rows([_head(row) for row in frontals], tables.FRONTALS))
     for variant, angles in ANGLES.items():
         similar, embedded, quality = [], [], []
@@ -89,12 +89,12 @@ def build_site(results: Path, folder: Path) -> Path:
         (tables_of_it / f"{name}.csv").write_text(csv_rows(columns, rows), encoding="utf-8")
     site_run.write_run(folder / "run")
     site, given = folder / "site", asked.read(tables_of_it, asked.OVER_TIME)
-    build.Site(master.read(folder / "run" / "master"), site, inputs=pictures(results), over_time=given).build()  # type: ignore[arg-type]
+    build.Site(master.read(folder / "run" / "master"), site, inputs=image_files(results), over_time=given).build()  # type: ignore[arg-type]
     return site
 
 
-def pictures(results: Path) -> dict[str, inputs.Inputs]:
-    """The pictures of the run, as the site is given them."""
+def image_files(results: Path) -> dict[str, inputs.Inputs]:
+    """The images of the run, as the site is given them."""
     return inputs.by_dataset(
         [path for stage in ("images", "frontals", "similarity") for path in sorted((results / stage).rglob("*.parquet"))]
     )

@@ -43,14 +43,14 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_picture_stored_anew_is_the_same_picture(name: str) -> None:
+def test_an_image_stored_anew_is_the_same_image(name: str) -> None:
     first, second = (near.signature(data) for data in (stored(photograph(1), quality=92), CHANGES[name](photograph(1))))
     assert float(first @ second) >= near.ALIKE
     assert float(first @ near.signature(stored(photograph(2)))) < 0.5
 
 
-def test_flat_pictures_resemble_nothing() -> None:
-    flat = np.stack([near.signature(kit.picture(value, (64, 64))) for value in (10, 10, 200)])
+def test_flat_images_resemble_nothing() -> None:
+    flat = np.stack([near.signature(kit.image(value, (64, 64))) for value in (10, 10, 200)])
     assert not flat.any() and near.pairs(flat, "abc") == near.Found((), 0, 0)
 
 
@@ -72,7 +72,7 @@ def test_pairs_are_found_across_the_blocks_they_are_compared_in(monkeypatch: pyt
     assert [(pair.first, pair.second) for pair in found.across] == [(1, 8)] and found.apart == 3
 
 
-def test_a_check_names_near_identical_pictures_across_people_that_a_byte_hash_misses(tmp_path: Path) -> None:
+def test_a_check_names_near_identical_images_across_people_that_a_byte_hash_misses(tmp_path: Path) -> None:
     for number in range(6):
         kit.put(tmp_path / f"p{number}" / "GT" / "1.jpg", stored(photograph(number), quality=92))
     kit.put(tmp_path / "p3" / "Angle" / "2.jpg", stored(photograph(1), quality=60))

@@ -11,9 +11,10 @@ import pytest
 from frontalbench import images, tables
 from frontalbench.errors import BadInput
 from frontalbench.plan.plan import Plan
-from frontalbench.site import build, moving
+from frontalbench.site import asked as asked_pages
+from frontalbench.site import moving
 from frontalbench.tabulate import over_time
-from tests.unit.sequence_run import ANGLES, FRAMES, NAME, PEOPLE, YAWS, build_site, pictures, vector, write
+from tests.unit.sequence_run import ANGLES, FRAMES, NAME, PEOPLE, YAWS, build_site, image_files, vector, write
 from tests.unit.test_config_and_grid import SMALL
 
 
@@ -58,7 +59,7 @@ def test_a_lost_frame_is_counted_and_leaves_a_gap_in_the_curve(results: Path) ->
     assert lost["embedding_jitter"] == pytest.approx(1 - cos(30.0), abs=1e-6), "only the last two frames are neighbours with a face"
     curve = [row["similarity"] for row in found.frames if (row["variant"], row["subject"]) == ("turned.none", "p0")]
     assert math.isnan(curve[1]) and np.isfinite([curve[0], curve[2], curve[3]]).all()
-    assert math.isnan(lost["warp_error"]), "pictures were not asked for"
+    assert math.isnan(lost["warp_error"]), "images were not asked for"
 
 
 def test_means_are_over_people_and_have_intervals_over_them(results: Path) -> None:
@@ -73,7 +74,7 @@ def test_means_are_over_people_and_have_intervals_over_them(results: Path) -> No
 
 def test_what_moves_smoothly_has_hardly_a_warp_error_and_what_flickers_has_one(results: Path) -> None:
     rows = {(row["variant"], row["subject"]): row["warp_error"] for row in over_time.of_results(results).sequences}
-    assert rows["turned.none", "p3"] == 0.0, "the same picture four times"
+    assert rows["turned.none", "p3"] == 0.0, "the same image four times"
     assert 0.0 < rows["original", "p3"] < 2.0, "moved by a pixel or eight, which the flow undoes"
     path = results / "frontals" / NAME / "turned" / "0000.parquet"
     table = tables.read(path).to_pylist()
@@ -102,17 +103,18 @@ def test_it_is_made_only_where_the_configuration_asks_for_it() -> None:
     assert whole.files.asked_folders()[0].startswith("--over-time results/over_time/")
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_table_a_strip_the_curve_and_the_clip(results: Path, tmp_path: Path) -> None:
     pytest.importorskip("av", reason="the package av writes the clips of the page")
     site = build_site(results, tmp_path)
     page = (site / "sequences.html").read_text(encoding="utf-8")
     assert "p0/walk" in page and "Over the control" in page and "<svg" in page and "SYNTHETIC" in page
-    assert page.count("<video") == build.SEQUENCES and page.count('class="strip"') == build.SEQUENCES
+    assert page.count("<video") == asked_pages.SEQUENCES and page.count('class="strip"') == asked_pages.SEQUENCES
     clips = sorted((site / "sequences").rglob("*.webm"))
-    assert len(clips) == build.SEQUENCES and all(f"{clip.parent.name}/{clip.name}" in page for clip in clips)
+    assert len(clips) == asked_pages.SEQUENCES and all(f"{clip.parent.name}/{clip.name}" in page for clip in clips)
     assert 'href="sequences.html"' in (site / "index.html").read_text(encoding="utf-8")
     frames = [f"p0/{frame}.png" for frame in FRAMES]
-    again = moving.show(pictures(results)[NAME], frames, ["turned.none"], tmp_path / "again", f"sequences/{NAME}").rows[1].clip
+    again = moving.show(image_files(results)[NAME], frames, ["turned.none"], tmp_path / "again", f"sequences/{NAME}").rows[1].clip
     assert (site / again).read_bytes() == (tmp_path / "again" / again).read_bytes(), "the same inputs give the same bytes"
 
 

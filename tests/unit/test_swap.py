@@ -52,7 +52,7 @@ def test_a_blend_into_the_takers_light_is_told_from_a_paste_and_a_hard_border_fr
     def levelled(levels: Tensors) -> torch.Tensor:
         """A blend: the pasted face in the target's tone."""
         pasted, target, mask = levels[0][:, :3], levels[0][:, 3:6], levels[0][:, 6:7]
-        mean = [(picture * mask).sum(dim=(2, 3), keepdim=True) / mask.sum() for picture in (pasted, target)]
+        mean = [(image * mask).sum(dim=(2, 3), keepdim=True) / mask.sum() for image in (pasted, target)]
         return pasted + mean[1] - mean[0]
 
     plain = {check.name: check for check in swap.checks(one, keeps, keeps, trained=True)}

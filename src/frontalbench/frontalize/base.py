@@ -22,7 +22,7 @@ FRONTAL = (0.0, 0.0, 0.0)
 class View:
     """One photograph (whole, RGB) and the face found in it (in its pixels), or None where the detector found none.
 
-    ``seen`` float32 (H, W) in 0..1, of a picture that was itself drawn: how well the photograph behind it shows what is there; None: it is one."""
+    ``seen`` float32 (H, W) in 0..1, of an image that was itself drawn: how well the photograph behind it shows what is there; None: it is one."""
 
     image: RGB
     face: Face | None
@@ -66,7 +66,7 @@ class Outcome:
 class Frontalizer(Protocol):
     """A model that turns a face to the front.
 
-    ``needs_face``: views without a face become ``no_face`` rows; otherwise the picture alone is enough.
+    ``needs_face``: views without a face become ``no_face`` rows; otherwise the image alone is enough.
     ``takes_target_pose``: any target pose is rendered; otherwise only the frontal one, and another is refused with ValueError.
     """
 
@@ -98,7 +98,7 @@ class SelfTested(Protocol):
     """A frontalizer that can say whether its weights behave as they should."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        """Named checks on real pictures, each with a measured value and its bounds. Raises BadInput where no view has a face."""
+        """Named checks on real images, each with a measured value and its bounds. Raises BadInput where no view has a face."""
         ...
 
 

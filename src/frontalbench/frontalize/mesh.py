@@ -59,7 +59,7 @@ class MeshFrontalizer:
         return [self._outcome(view, target_pose) for view in views]
 
     def pose(self, view: View) -> tuple[float, float, float]:
-        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
         yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 
@@ -81,7 +81,7 @@ class MeshFrontalizer:
             head, placement = self.placed(view)
             drawing = draw(view.image, head, placement, target_pose, self.filling, known=view.seen)
             seen = drawing.seen
-            return drawing.picture, drawing.place
+            return drawing.image, drawing.place
 
         outcome = guarded(one, view, target_pose)
         return replace(outcome, seen=seen) if outcome.status == status.OK else outcome

@@ -62,12 +62,12 @@ def render_seen(
     skin: RGB | None = None,
     known: Float32 | None = None,
 ) -> tuple[RGB, Float32]:
-    """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
+    """The head in pose ``rotation`` (3, 3), head -> camera without roll, as an image of ``frame``.
 
     ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph; ``skin``: the same crop,
-    where the face within the skirt takes its colours from another picture; ``known`` (side, side): of a crop that was itself drawn, how well the
+    where the face within the skirt takes its colours from another image; ``known`` (side, side): of a crop that was itself drawn, how well the
     first photograph shows what is there, so that what was made up is not taken for seen.
-    Also how well the photograph shows what the picture shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
+    Also how well the photograph shows what the image shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
     canvas = prepared(head, rotation, frame)
@@ -83,7 +83,7 @@ def render_seen(
     if share is not None:
         coarse, flipped = (sampled(texture if skin is None else skin, maps[..., first : first + 2]) for first in (0, 6))
         tone = tone_between(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
-        # Only the part of the picture that shows something of the mirror image.
+        # Only the part of the image that shows something of the mirror image.
         rows, columns = (_span(share.max(axis=axis) > 0.0) for axis in (1, 0))
         part = (slice(grid * rows.start, min(side, grid * rows.stop)), slice(grid * columns.start, min(side, grid * columns.stop)))
         height, width = part[0].stop - part[0].start, part[1].stop - part[1].start
@@ -119,7 +119,7 @@ def _coloured(texture: RGB, skin: RGB | None, own: Float32 | None, places: Float
 
 @dataclass(frozen=True)
 class Canvas:
-    """What does not depend on the photograph: ``wanted`` (N,): how squarely the result shows each vertex; ``grid``: pixels of the picture to one of
+    """What does not depend on the photograph: ``wanted`` (N,): how squarely the result shows each vertex; ``grid``: pixels of the image to one of
     its maps; ``drawn``: the head on the maps' pixels; ``still`` (h, w): that of its vertices."""
 
     wanted: Float
@@ -191,7 +191,7 @@ def _span(there: Bool) -> slice:
 
 
 def thinned(pixels: Float, grid: int) -> Float:
-    """Points (N, 3) in pixels of a picture -> pixels of the same picture with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
+    """Points (N, 3) in pixels of an image -> pixels of the same image with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
     smaller = pixels / grid
     smaller[:, :2] += 0.5 / grid - 0.5
     return smaller
@@ -338,11 +338,11 @@ def sampled(texture: RGB, places: Float32) -> RGB:
     return np.asarray(colours, dtype=np.uint8)
 
 
-def inpainted(picture: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
+def inpainted(image: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
     """Fill ``holes`` (one for ``grid`` x ``grid`` pixels) from around them."""
     if not holes.any():
-        return picture
-    side = picture.shape[0]
+        return image
+    side = image.shape[0]
     mask = np.repeat(np.repeat(holes.astype(np.uint8), grid, axis=0), grid, axis=1)[:side, :side]
-    filled = cv2.inpaint(picture, np.ascontiguousarray(mask), max(2.0, 0.3 * pixels_per_cm), cv2.INPAINT_TELEA)
+    filled = cv2.inpaint(image, np.ascontiguousarray(mask), max(2.0, 0.3 * pixels_per_cm), cv2.INPAINT_TELEA)
     return np.asarray(filled, dtype=np.uint8)

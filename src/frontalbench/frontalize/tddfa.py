@@ -103,7 +103,7 @@ class TddfaFrontalizer:
             nonlocal said, seen
             drawing, _, said = self._drawing(view, target_pose)
             seen = drawing.seen
-            return drawing.picture, drawing.place
+            return drawing.image, drawing.place
 
         outcome = guarded(one, view, target_pose)
         return replace(outcome, detail=said, seen=seen) if outcome.status == status.OK else outcome
@@ -126,7 +126,7 @@ class TddfaFrontalizer:
         return draw(view.image, head, placement, target_pose, filling, skin, view.seen), placement.rotation, reason
 
     def pose(self, view: View) -> tuple[float, float, float]:
-        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
         yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 

@@ -1,4 +1,4 @@
-"""A turned face put into another picture: completed where it was hidden (Gc), and blended into the light that is there (Gb)."""
+"""A turned face put into another image: completed where it was hidden (Gc), and blended into the light that is there (Gb)."""
 
 from __future__ import annotations
 

@@ -209,32 +209,32 @@ def distance(first: Float, second: Float) -> float:
     return float(np.abs(first[1:] - second[1:]).mean())
 
 
-def moved(picture: Float, photograph: Float) -> tuple[float, float]:
-    """How far the 68 landmarks of ``picture`` (68, 3) lie from those of ``photograph`` (68, 3) in the plane of the picture: mean over the points, in
+def moved(image: Float, photograph: Float) -> tuple[float, float]:
+    """How far the 68 landmarks of ``image`` (68, 3) lie from those of ``photograph`` (68, 3) in the plane of the image: mean over the points, in
     distances between the outer corners of the eyes (measured in space, so that turning does not shrink it); 0: in the same place.
 
     The first: as FSGAN (2019) has it, laid upon each other in the plane by the :data:`STILL` points (shift, size, tilt); so a head that was turned
     counts as an expression. The second: laid upon each other in space by the same points, so that the photograph's landmarks look as the
-    picture does; what remains is the expression, and what the landmark network makes of depth.
+    image does; what remains is the expression, and what the landmark network makes of depth.
 
     Raises ValueError or :class:`DegeneratePoints` for points that are all in one place.
     """
     still = list(STILL)
-    unit = float(np.linalg.norm(picture[OUTER_CORNERS[1]] - picture[OUTER_CORNERS[0]]))
-    flat = apply(estimate_similarity(photograph[still, :2], picture[still, :2]), photograph[:, :2])
-    pose = fit_rigid(photograph[still], picture[still], np.ones(len(still)))
+    unit = float(np.linalg.norm(image[OUTER_CORNERS[1]] - image[OUTER_CORNERS[0]]))
+    flat = apply(estimate_similarity(photograph[still, :2], image[still, :2]), photograph[:, :2])
+    pose = fit_rigid(photograph[still], image[still], np.ones(len(still)))
     turned = (pose.scale * photograph @ pose.rotation.T + pose.translation)[:, :2]
-    near, far = (float(np.linalg.norm(one - picture[:, :2], axis=1).mean()) / unit for one in (flat, turned))
+    near, far = (float(np.linalg.norm(one - image[:, :2], axis=1).mean()) / unit for one in (flat, turned))
     return near, far
 
 
-def apart(picture: Look, photograph: Look) -> tuple[float, float, float]:
+def apart(image: Look, photograph: Look) -> tuple[float, float, float]:
     """The columns of the measure `expression`, in their order: :func:`distance`, and both of :func:`moved`; NaN where the points say nothing."""
     try:
-        of_points = moved(picture.points, photograph.points)
+        of_points = moved(image.points, photograph.points)
     except (ValueError, DegeneratePoints):
         of_points = (float("nan"), float("nan"))
-    return distance(picture.shapes, photograph.shapes), *of_points
+    return distance(image.shapes, photograph.shapes), *of_points
 
 
 class Reader:
