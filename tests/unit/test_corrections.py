@@ -22,7 +22,7 @@ from frontalbench.enhance.chain import Chain
 from frontalbench.enhance.colour import Colour, matched, statistics
 from frontalbench.enhance.deblock import Deblock, grid
 from frontalbench.enhance.denoise import Denoise
-from frontalbench.enhance.frame import Frame, template
+from frontalbench.enhance.frame import Frame, moved, template
 from frontalbench.enhance.keep import Keep
 from frontalbench.enhance.unsharp import Unsharp
 from frontalbench.errors import BadInput
@@ -295,6 +295,23 @@ def test_the_points_land_where_the_template_has_them(turn: float) -> None:
 def test_a_face_that_is_in_place_is_not_resampled() -> None:
     image = portrait(template((140, 160), 0.7))
     assert run(Frame("frame", Eyes(), share=0.7, near=2.0), image).image is image
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[0.9, 0.2, -8.0], [-0.2, 0.9, 15.0]],
+        [[1.3, 0.0, 10.0], [0.0, 1.3, -60.0]],
+        [[0.85, 0.0, 200.0], [0.0, 0.85, 0.0]],  # farther away than the picture is wide
+        [[3.0, 0.0, -100.0], [0.0, 3.0, -100.0]],  # nothing from beyond the border
+        [[0.81, 0.0, 0.0], [0.0, 0.81, 0.0]],
+    ],
+)
+def test_what_comes_in_from_beyond_the_border_is_mirrored_as_opencv_does_it(matrix: list[list[float]]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (160, 140, 3), dtype=np.uint8)
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), 2.0), np.uint8)
+    plain = cv2.warpAffine(image, np.array(matrix), (140, 160), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    assert np.abs(moved(image, np.array(matrix)).astype(int) - plain).max() <= 1
 
 
 # Blend -------------------------------------------------------------------------------------------------------------------------------------
