@@ -352,12 +352,11 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
 
     def mean(name: str, values: Float, chosen: npt.NDArray[np.bool_], moves: Float | None = None, person: Any = who) -> Any:
         values, person = values[chosen], person[chosen]
+        tails = jackknife.KURTOSIS_OF_CHANGES if name.partition(" (")[0] in groups.SYMMETRIC else jackknife.KURTOSIS
         known = np.isfinite(values)
         if moves is None:
-            sums, numbers = np.bincount(person[known], values[known], minlength=people), np.bincount(person[known], minlength=people)
-            (low,), (high,) = jackknife.mean_intervals(sums[:, None].astype(np.float64), numbers[:, None].astype(np.float64))
-            return name, float(values[known].mean()), float(low), float(high)
-        found = groups.mean_estimate(values, person, moves[chosen])
+            return estimate(name, jackknife.mean_estimate(values[known], person[known], tails))
+        found = groups.mean_estimate(values, person, moves[chosen], tails)
         return name, found.value, found.low, found.high
 
     def estimate(name: str, found: jackknife.Estimate) -> tuple[str, float, float, float]:
@@ -500,6 +499,9 @@ KINDS = (  # heading, what the names begin with
     ("at 1e-2", r"fnmr(_change)? at 0\.01\b"),
     ("at 1e-3", r"fnmr(_change)? at 0\.001\b"),
 )
+RATES = r"share gaining|eer|rank|fnmr at"
+RARE = 6.0
+"""A rate whose rarer outcome is worth fewer people than this stands near 0 or 1 (:func:`near_the_end`)."""
 OFTEN = 50
 """In fewer experiments than these a coverage is not told."""
 MARK = "<!-- {} of coverage: made by benchmarks/coverage.py --table -->"
@@ -522,22 +524,59 @@ def read_results(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def near_the_end(row: dict[str, str]) -> bool:
+    """Whether this is a rate whose rarer outcome is worth fewer than :data:`RARE` people: its interval has an exact end, or nearly so. Such ends
+    hold more than they say, as nobody can be missed by half."""
+    truth = float(row["truth"])
+    return bool(re.match(RATES, row["value"])) and int(row["people"]) * min(truth, 1.0 - truth) < RARE
+
+
+def told(row: dict[str, str]) -> bool:
+    """Whether the interval was printed often enough."""
+    return float(row["printed"]) * int(row["experiments"]) >= OFTEN
+
+
 def table_of(results: list[dict[str, str]]) -> list[str]:
-    """Lines of a Markdown table: a row per world and number of people, the lowest and the highest coverage of each kind of value in percent."""
-    out = [f"| world | people | experiments | {' | '.join(head for head, _ in KINDS)} |", "|---" * (3 + len(KINDS)) + "|"]
+    """Lines of a Markdown table: a row per world and number of people, the lowest and the highest coverage of each kind of value in percent; then how
+    many figures lie outside the aim."""
+    heads = [*(head for head, _ in KINDS), "rates near 0 or 1"]
+    out = [f"| world | people | experiments | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
     for world, people in dict.fromkeys((row["world"], row["people"]) for row in results):
-        rows = [row for row in results if (row["world"], row["people"]) == (world, people)]
+        rows = [row for row in results if (row["world"], row["people"]) == (world, people) and told(row)]
+        kinds = [[row for row in rows if re.match(pattern, row["value"]) and not near_the_end(row)] for _, pattern in KINDS]
         cells = []
-        for _, pattern in KINDS:
-            found = [
-                100 * float(row["covers"])
-                for row in rows
-                if re.match(pattern, row["value"]) and float(row["printed"]) * int(row["experiments"]) >= OFTEN
-            ]
+        for chosen in (*kinds, [row for row in rows if near_the_end(row)]):
+            found = [100 * float(row["covers"]) for row in chosen]
             low, high = (f"{min(found):.0f}", f"{max(found):.0f}") if found else ("", "")
             cells.append(low if low == high else f"{low} to {high}")
-        numbers = sorted({int(row["experiments"]) for row in rows})
+        numbers = sorted({int(row["experiments"]) for row in results if (row["world"], row["people"]) == (world, people)})
         out.append(f"| {world} | {people} | {' and '.join(map(str, numbers))} | {' | '.join(cells)} |")
+    return [*out, "", *counts_of(results)]
+
+
+def counts_of(results: list[dict[str, str]]) -> list[str]:
+    """Lines of a Markdown table: how many figures lie outside the aim, and how many would by chance if each interval covered 95 % exactly."""
+    from scipy.stats import binom
+
+    head = "| | figures | mean | below | by more than 2 SE | by chance | above | by more than 2 SE | by chance |"
+    out = [head, "|---" * 9 + "|"]
+    for few in (True, False):
+        low, high = (0.91, 0.98) if few else (0.93, 0.97)
+        for rare in (False, True):
+            rows = [row for row in results if told(row) and (int(row["people"]) < 35) == few and near_the_end(row) == rare]
+            if not rows:
+                continue
+            number = np.array([round(float(row["printed"]) * int(row["experiments"])) for row in rows])
+            share = np.array([float(row["covers"]) for row in rows])
+            hits = np.rint(share * number)
+            error = np.sqrt(np.array([low * (1 - low), high * (1 - high)])[:, None] / number)
+            under, over = hits < low * number - 1e-9, hits > high * number + 1e-9
+            chance = binom.cdf(np.ceil(low * number - 1e-9) - 1, number, 0.95), binom.sf(np.floor(high * number + 1e-9), number, 0.95)
+            cells = [under.sum(), (share < low - 2 * error[0]).sum(), round(chance[0].sum())]
+            cells += [over.sum(), (share > high + 2 * error[1]).sum(), round(chance[1].sum())]
+            people = "fewer than 35 people" if few else "35 people and more"
+            name = f"{people} (aim {100 * low:.0f} to {100 * high:.0f} %){', rates near 0 or 1' if rare else ''}"
+            out.append(f"| {name} | {len(rows)} | {100 * share.mean():.1f} | {' | '.join(str(int(c)) for c in cells)} |")
     return out
 
 
@@ -553,6 +592,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
     parser.add_argument("--people", nargs="+", type=int, default=list(PEOPLE))
     parser.add_argument("--experiments", type=int, default=300)
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first experiment: others are drawn from another one on (default: 0)"
+    )
     parser.add_argument("--truth-people", type=int, default=300)
     parser.add_argument("--truth-runs", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="straight from the vectors: fewer figures, four times as many experiments")
@@ -572,7 +614,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         truth = truths(world, given.truth_people, given.truth_runs, quick=given.quick)
         for people in given.people:
             start = time.perf_counter()
-            found = run(world, people, given.experiments, quick=given.quick)
+            found = run(world, people, given.experiments, given.first, quick=given.quick)
             seconds = time.perf_counter() - start
             sys.stdout.write(f"\n## {world}, {people} people, {given.experiments} experiments ({seconds:.0f} s)\n")
             lines = list(coverage(found, truth, given.experiments))

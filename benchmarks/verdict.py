@@ -135,21 +135,26 @@ def judge_shares(people: int, runs: int, worse: float) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", nargs="+", type=int, default=list(PEOPLE))
+    parser.add_argument("--worlds", nargs="+", metavar="WORLD", help="of these only: names of the first and second table (default: all)")
     parser.add_argument("--runs", type=int, default=2000, help="experiments of a world for the bold of table 1 (default: 2000)")
     parser.add_argument("--verdict-runs", type=int, default=400, help="experiments of a world for the other verdicts (default: 400)")
     parser.add_argument("--size-runs", type=int, default=300, help="experiments without a gain, up to seconds each (default: 300)")
     parser.add_argument("--judge-runs", type=int, default=300, help="experiments with two judges, up to seconds each (default: 300)")
     given = parser.parse_args()
+
+    def wanted(make: Callable[..., Any]) -> bool:
+        return not given.worlds or make.__name__ in given.worlds
+
     if given.runs:
         print(f"| world ({given.runs} runs) | people | wrong, natural rule | wrong, product | right, product |\n|---|---|---|---|---|")
-        for make in (*peoplekit.WRONG, peoplekit.real_winner):
+        for make in filter(wanted, (*peoplekit.WRONG, peoplekit.real_winner)):
             for people in given.people:
                 before, wrong, right = shares(make, people, given.runs)
                 print(f"| {make.__name__} | {people} | {before:.1f} | {wrong:.1f} | {right:.1f} |", flush=True)
     if given.verdict_runs:
         print(f"\n| verdict ({given.verdict_runs} runs) | world | people | wrong |\n|---|---|---|---|")
         for name, verdict, worlds in VERDICTS:
-            for make in worlds:
+            for make in filter(wanted, worlds):
                 for people in given.people:
                     print(
                         f"| {name} | {make.__name__} | {people} | {wrong_share(make, verdict, people, given.verdict_runs):.1f} |",

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from frontalbench import tables
+from frontalbench.compare.jackknife import KURTOSIS_OF_CHANGES
 from frontalbench.compare.rows import read_rows
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.figures import examples, palette, series
@@ -552,7 +553,7 @@ class Workshop:
         ]
         notes = []
         for judge, found in changes.items():
-            mean = series.mean_interval(found.net, found.subject)
+            mean = series.mean_interval(found.net, found.subject, KURTOSIS_OF_CHANGES)
             span = f" [{_gain(mean.low)}, {_gain(mean.high)}]" if mean.low == mean.low else ""
             notes.append(f"{called(judge)}: {_gain(mean.mean)}{span}, n = {len(found.net):,}, {found.lost:,} lost")
         return grids.sheet(
