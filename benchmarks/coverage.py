@@ -359,6 +359,14 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
         found = groups.mean_estimate(values, person, moves[chosen], tails)
         return name, found.value, found.low, found.high
 
+    known: dict[tuple[int, bytes], Impostors] = {}
+
+    def of_strangers(found: Pairs, ok: npt.NDArray[np.bool_]) -> Impostors:
+        key = id(found), ok.tobytes()
+        if key not in known:
+            known[key] = impostors_of(found, ok, who, other, people)
+        return known[key]
+
     def estimate(name: str, found: jackknife.Estimate) -> tuple[str, float, float, float]:
         return name, found.value, found.low, found.high
 
@@ -397,7 +405,7 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
                 place = int(np.flatnonzero(degrees == YAW_GRID)[0])
                 if np.isfinite(curve.mean[place]):
                     yield f"curve at {degrees:g} degrees", *(float(x[place]) for x in (curve.mean, curve.low, curve.high))
-        impostors = impostors_of(found, ok, who, other, people)
+        impostors = of_strangers(found, ok)
         row, column = np.nonzero(np.isfinite(found.own) & ok[:, None])
         genuine = found.own[row, column].astype(np.float32)
         yield estimate(f"eer [{variant}]", stats.eer_estimate(genuine, who[row], impostors))
@@ -406,7 +414,7 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
             if point.supported:
                 rate = stats.fnmr_estimate(genuine, point.threshold, who[row], impostors)
                 yield estimate(f"fnmr at {target:g} [{variant}]", rate)
-    yield from changes_of_fnmr(turned, original, both, who, other, people)
+    yield from changes_of_fnmr(turned, original, both, who, [of_strangers(found, both) for found in (turned, original)])
     moments = [in_moments(found, both, n_references) for found in (turned, original)]
     change = stats.dprime_left_out(moments[0], who) - stats.dprime_left_out(moments[1], who)
     yield estimate("dprime_change [turned.none]", change.estimate())
@@ -423,10 +431,9 @@ def impostors_of(
 
 
 def changes_of_fnmr(
-    turned: Pairs, original: Pairs, both: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], other: npt.NDArray[np.int64], people: int
+    turned: Pairs, original: Pairs, both: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], strangers: list[Impostors]
 ) -> Iterator[tuple[str, float, float, float]]:
-    """The changes of FNMR over the probes that both gave, where their strangers support the FMR."""
-    strangers = [impostors_of(found, both, who, other, people) for found in (turned, original)]
+    """The changes of FNMR over the probes that both gave, where their ``strangers`` support the FMR."""
     for target in stats.FMR_TARGETS[:3]:
         points = [stats.operating_point(one, target) for one in strangers]
         if all(point.supported for point in points):

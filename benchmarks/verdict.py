@@ -95,10 +95,10 @@ def wrong_share(make: Callable[..., Any], verdict: Callable[[Dataset], list[str]
     return 100 * wrong / runs
 
 
-def sizes(people: int, runs: int) -> dict[str, float]:
+def sizes(people: int, runs: int, first: int = 0) -> dict[str, float]:
     """Percent of runs in which a true zero is called significant: each gain's p_value, sign flips alone, bold and places of table 1."""
     found: dict[str, list[bool]] = {}
-    for run in range(runs):
+    for run in range(first, first + runs):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
             made = peoplekit.drifting(np.random.default_rng([4, run, people]), people, Path(folder))
         base = next(rows for cell, rows in made.rows.items() if cell.variant == "original")
@@ -118,10 +118,10 @@ def sizes(people: int, runs: int) -> dict[str, float]:
     return {name: 100 * float(np.mean(values)) for name, values in found.items()}
 
 
-def judge_shares(people: int, runs: int, worse: float) -> dict[str, float]:
+def judge_shares(people: int, runs: int, worse: float, first: int = 0) -> dict[str, float]:
     """Measure -> percent of runs in which two judges are called different (after Holm; there is one pair), or their places are."""
     found: dict[str, list[bool]] = {}
-    for run in range(runs):
+    for run in range(first, first + runs):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
             made = peoplekit.two_judges(np.random.default_rng([2, run, people]), people, Path(folder), worse=worse)
             rows, pairs = judges.judge_rows(made, Facts(), peoplekit.SETTINGS)
@@ -140,6 +140,8 @@ def main() -> int:
     parser.add_argument("--verdict-runs", type=int, default=400, help="experiments of a world for the other verdicts (default: 400)")
     parser.add_argument("--size-runs", type=int, default=300, help="experiments without a gain, up to seconds each (default: 300)")
     parser.add_argument("--judge-runs", type=int, default=300, help="experiments with two judges, up to seconds each (default: 300)")
+    parser.add_argument("--equal-judges", action="store_true", help="two equal judges only")
+    parser.add_argument("--first", type=int, default=0, help="number of the first experiment of the last two tables, to run them in pieces")
     given = parser.parse_args()
 
     def wanted(make: Callable[..., Any]) -> bool:
@@ -163,13 +165,13 @@ def main() -> int:
     if given.size_runs:
         print(f"\n| nothing gains, strangers drift ({given.size_runs} runs) | people | called a gain |\n|---|---|---|")
         for people in given.people:
-            for name, share in sizes(people, given.size_runs).items():
+            for name, share in sizes(people, given.size_runs, given.first).items():
                 print(f"| {name} | {people} | {share:.1f} |", flush=True)
     if given.judge_runs:
         print(f"\n| judges ({given.judge_runs} runs) | people | called different |\n|---|---|---|")
-        for name, worse in (("equally good", 0.0), ("one loses more with the yaw", 0.25)):
+        for name, worse in (("equally good", 0.0), ("one loses more with the yaw", 0.25))[: 1 if given.equal_judges else 2]:
             for people in given.people:
-                found = judge_shares(people, given.judge_runs, worse)
+                found = judge_shares(people, given.judge_runs, worse, given.first)
                 print(f"| {name} | {people} | {', '.join(f'{m} {share:.1f}' for m, share in found.items())} |", flush=True)
     return 0
 
