@@ -21,10 +21,10 @@ from frontalbench.compare.scores import Impostors, from_table
 from .test_compare_cell import World, crowd, unit
 
 
-def degrees_of(people: int, moves: np.ndarray | None = None) -> float:
+def degrees_of(people: int, moves: np.ndarray | None = None, kurtosis: float = jackknife.KURTOSIS) -> float:
     """Degrees of freedom of equal people, whose values have the excess kurtosis that people are taken to have, or that their ``moves`` show."""
     shown = -3.0 if moves is None else people * (moves**4).sum() / (moves**2).sum() ** 2 - 3.0
-    return 2 / (2 / (people - 1) + max(jackknife.KURTOSIS, shown) / people)
+    return 2 / (2 / (people - 1) + max(kurtosis, shown) / people)
 
 
 def test_equal_people_give_the_t_interval_of_their_means() -> None:
@@ -273,7 +273,8 @@ def test_impostor_intervals_equal_a_jackknife_by_brute_force(tmp_path: Path) -> 
             "other" in key[0] or key[0] in ("impostor gain", "identity gain") or (key[1] == "penalised" and key[0] != "Angled vs GT")
         )
         low = variance / 2 if strangers else variance  # what pairs of people share is counted twice, and taken off once
-        student = reference.t.ppf(0.975, degrees_of(8, d))
+        gain = key[0] in ("Net Gain", "identity gain")
+        student = reference.t.ppf(0.975, degrees_of(8, d, jackknife.KURTOSIS_OF_CHANGES if gain else jackknife.KURTOSIS))
         assert student * math.sqrt(low) * 0.97 < width < student * math.sqrt(variance) * 1.03, key
 
 

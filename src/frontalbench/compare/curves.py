@@ -58,7 +58,7 @@ def slope_left_out(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayL
     # a person's slope is as well known as the own yaw is spread (its weight); pictures differ from the line, wherever they are
     offset = x - (total[1] / total[0] if total[0] else 0.0)
     height = y - (total[2] / total[0] if total[0] else 0.0)
-    weight = np.bincount(code, offset**2, minlength=n)
+    weight = np.bincount(code, offset**2, minlength=n).astype(np.float64)
     squares = float(((offset * (height - found * offset)) ** 2).sum()) if math.isfinite(found) else 0.0
     with np.errstate(invalid="ignore", divide="ignore"):
         noise = np.where(weight > 0, squares / weight.sum() / weight, 0.0)
