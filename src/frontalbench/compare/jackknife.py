@@ -1,16 +1,16 @@
 """Intervals from leaving people out, one after the other.
 
-Pictures of one person are not independent of each other; people are. So a statistic is computed again without each person (from the probes and,
+Images of one person are not independent of each other; people are. So a statistic is computed again without each person (from the probes and,
 where strangers' references are part of it, from the references too), and the spread of these values is the spread of the statistic
 (Efron and Tibshirani 1993, chapter 11; with unequal people it is the CR3 estimator of Bell and McCaffrey 2002). Student's t has as many degrees
 of freedom as the people's shares of the data leave (Satterthwaite's rule with the working model of equal people; Bell and McCaffrey 2002, section 4):
 people - 1 when all bring the same, fewer when a few bring most, and fewer again because people are not normal: by the tail that they show, or
 :data:`KURTOSIS` where they show less. Below :data:`MIN_FREEDOM` nothing is said.
 
-A person's mean differs from another's by who they are and by which pictures there happen to be. The second part gets smaller with the number of
-pictures, so people with many of them bring less of the spread than their share is. Where ``noise``, the variance of each person's mean by
-its pictures alone, is known, the degrees of freedom are those of people whose means vary by both (Imbens and Kolesar 2016, who estimate the
-correlation within a cluster for this; :func:`by_pictures`).
+A person's mean differs from another's by who they are and by which images there happen to be. The second part gets smaller with the number of
+images, so people with many of them bring less of the spread than their share is. Where ``noise``, the variance of each person's mean by
+its images alone, is known, the degrees of freedom are those of people whose means vary by both (Imbens and Kolesar 2016, who estimate the
+correlation within a cluster for this; :func:`by_images`).
 
 Where strangers' references are part of a value, leaving people out on both sides counts what is particular to a *pair* of people twice, once for each
 of them; :func:`counted_twice` is taken off again (the bias of Efron and Stein 1981; for sums over pairs it is the correction of Aronow, Samii and
@@ -34,14 +34,14 @@ KURTOSIS = 2.0
 """Excess kurtosis that people are taken to have at least. Some are hard to recognise, so their values have a long tail, and a spread from few of them
 is known less well than that of normal people. Few people do not show it."""
 KURTOSIS_OF_CHANGES = 0.0
-"""The same for what a picture is better by than another of the same person, and for slopes over the yaw: what makes people hard to recognise is in
+"""The same for what an image is better by than another of the same person, and for slopes over the yaw: what makes people hard to recognise is in
 both and goes away. The sign-flip test beside such an interval takes them to be symmetric, and a long tail on both sides makes Student's interval miss
 no more often."""
 KURTOSIS_OF_RATES = 1.0
 """The same for rates, whose intervals are wide already where few people bring the errors."""
 INTRACLASS = 0.05
 """Correlation of right and wrong answers of one person that is taken to be there at least. Some people are hard to match; a sample that happens to
-hold none of them shows hardly any spread between people, and with many pictures of each looks far better known than it is."""
+hold none of them shows hardly any spread between people, and with many images of each looks far better known than it is."""
 KURTOSIS_OF_SQUARES = 3.0
 """The same for d', about half of whose spread over people comes from squares: those of normal values have an excess kurtosis of 12, half of the
 variance of a sum brings a quarter of that."""
@@ -64,7 +64,7 @@ class LeftOut:
 
     The people of two of them stand in the same order when they are compared; a person without data leaves the value as it is. ``excess``: what
     the variance counts twice (:func:`counted_twice`); ``bias``: by how much the value is too high on average, and ``kurtosis``: what people's moves
-    of it are taken to have at least, where it is no mean (:meth:`of_squares`); ``noise`` (n,): what their pictures alone make (:func:`by_pictures`).
+    of it are taken to have at least, where it is no mean (:meth:`of_squares`); ``noise`` (n,): what their images alone make (:func:`by_images`).
     """
 
     value: float
@@ -162,8 +162,8 @@ def freedom(share: Float, variance: Float | None = None) -> tuple[Float, Float]:
         return trace**2 / square, q / trace
 
 
-def by_pictures(share: Float, moves: Float, noise: Float) -> Float:
-    """Variance (n, M) of people's means: ``noise`` (n, M), that by which pictures there are, and what people's ``moves`` (n, M) of the value show
+def by_images(share: Float, moves: Float, noise: Float) -> Float:
+    """Variance (n, M) of people's means: ``noise`` (n, M), that by which images there are, and what people's ``moves`` (n, M) of the value show
     beyond it, the same for all (the estimator of moments)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         u2, q = (share / (1.0 - share)) ** 2, (share**2).sum(axis=0)
@@ -175,7 +175,7 @@ def by_pictures(share: Float, moves: Float, noise: Float) -> Float:
 
 
 def noise_of_means(sums: Float, squares: Float, numbers: Float) -> Float:
-    """(n, M): the variance of each person's mean by which pictures there are: that of pictures of one person, over their number. 0 where nobody has
+    """(n, M): the variance of each person's mean by which images there are: that of images of one person, over their number. 0 where nobody has
     two. From sums, sums of squares and numbers per person, each (n, M)."""
     with np.errstate(invalid="ignore", divide="ignore"):
         some = numbers > 0
@@ -214,18 +214,18 @@ def student_freedom(share: Float, moves: Float, kurtosis: Float | float, noise: 
     """Degrees of freedom (M,) of Student's t for people's ``moves`` (n, M) of a value."""
     if noise is None:
         return of_people(freedom(share)[0], share, moves, kurtosis)
-    variance = by_pictures(share, moves, noise)
+    variance = by_images(share, moves, noise)
     return of_people(freedom(share, variance)[0], share, moves, kurtosis, variance)
 
 
 def spread(value: Float, without: Float, share: Float, excess: Float | float = 0.0, noise: Float | None = None) -> tuple[Float, Float]:
     """(standard errors, degrees of freedom of normal people of one spread), each (M,), of values (M,) from what they are without each person (n, M).
 
-    ``excess`` (M,) is taken off the variances, never more than half of them: more cannot have been counted twice. ``noise``: :func:`by_pictures`.
+    ``excess`` (M,) is taken off the variances, never more than half of them: more cannot have been counted twice. ``noise``: :func:`by_images`.
     """
     degrees, factor = freedom(share)
     if noise is not None:
-        factor = freedom(share, by_pictures(share, value - without, noise))[1]
+        factor = freedom(share, by_images(share, value - without, noise))[1]
     with np.errstate(invalid="ignore"):
         variance = factor * ((value - without) ** 2).sum(axis=0)
         error = np.sqrt(np.maximum(variance - excess, variance / 2))
@@ -349,7 +349,7 @@ def mean_intervals(
 
 
 def mean_estimate(values: Float, person: Int, kurtosis: float = KURTOSIS) -> Estimate:
-    """The mean of ``values`` (n,) of pictures of ``person`` (n,; 0, 1, ...), and its interval."""
+    """The mean of ``values`` (n,) of images of ``person`` (n,; 0, 1, ...), and its interval."""
     if not len(values):
         return Estimate(math.nan, math.nan, math.nan)
     sums, squares, numbers = (np.bincount(person, x).astype(np.float64)[:, None] for x in (values, values**2, np.ones(len(values))))
