@@ -38,7 +38,7 @@ GFPGAN = ("gfpgan", 1.5)
 """So many times the eager layers' speed."""
 
 
-def images(number: int) -> list[tuple[RGB, RGB]]:
+def people(number: int) -> list[tuple[RGB, RGB]]:
     """Images of people who do not exist, and another photograph of each."""
     found = []
     for folder in sorted(DEMO.glob("*/"))[:number]:
