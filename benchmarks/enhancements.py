@@ -109,7 +109,7 @@ def main() -> int:
             said = f"{after:.2f} s a face, eager layers {before:.2f} s: {ratio:.2f} times (at least {GFPGAN[1]})"
         else:
             heavy = name in AT_MOST
-            seconds = cost(name, images(3 if heavy else args.people), 1 if heavy else args.turns)
+            seconds = cost(name, people(3 if heavy else args.people), 1 if heavy else args.turns)
             middle, least = statistics.median(seconds), min(seconds)
             if heavy:
                 fine, said = middle <= AT_MOST[name], f"{middle:.2f} s an image (at most {AT_MOST[name]:g})"
