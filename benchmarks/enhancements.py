@@ -4,7 +4,7 @@ as it is run here beside the eager official layers.
     python benchmarks/enhancements.py                      # exits with 1 where one misses its figure
     python benchmarks/enhancements.py sharp color frame --turns 9
 
-Pictures are the shipped people who do not exist, enlarged to 512 x 512, each with another photograph of the same person beside it. Times are
+Images are the shipped people who do not exist, enlarged to 512 x 512, each with another photograph of the same person beside it. Times are
 processor seconds; the median and the least of all turns are printed. Light corrections and refinements run on one thread. GFPGAN (random weights, one
 face at a time, --threads) takes turns with the eager layers, so that a disturbance meets both, and is compared by the median of the turns' ratios of
 elapsed time: that is what threads are for.
@@ -38,8 +38,8 @@ GFPGAN = ("gfpgan", 1.5)
 """So many times the eager layers' speed."""
 
 
-def pictures(number: int) -> list[tuple[RGB, RGB]]:
-    """Pictures of people who do not exist, and another photograph of each."""
+def portraits(number: int) -> list[tuple[RGB, RGB]]:
+    """Images of people who do not exist, and another photograph of each."""
     found = []
     for folder in sorted(DEMO.glob("*/"))[:number]:
         files = sorted((folder / "Angle").glob("*.jpg"))
@@ -49,7 +49,7 @@ def pictures(number: int) -> list[tuple[RGB, RGB]]:
 
 
 def cost(name: str, pairs: list[tuple[RGB, RGB]], turns: int) -> list[float]:
-    """Processor seconds a picture of every turn."""
+    """Processor seconds a image of every turn."""
     enhancement = load_enhancement(name, threads=1)
     shown, beside = [one for one, _ in pairs], [other for _, other in pairs]
     apply(enhancement, shown[:1], beside[:1])
@@ -109,7 +109,7 @@ def main() -> int:
             said = f"{after:.2f} s a face, eager layers {before:.2f} s: {ratio:.2f} times (at least {GFPGAN[1]})"
         else:
             heavy = name in AT_MOST
-            seconds = cost(name, pictures(3 if heavy else args.people), 1 if heavy else args.turns)
+            seconds = cost(name, portraits(3 if heavy else args.people), 1 if heavy else args.turns)
             middle, least = statistics.median(seconds), min(seconds)
             if heavy:
                 fine, said = middle <= AT_MOST[name], f"{middle:.2f} s an image (at most {AT_MOST[name]:g})"

@@ -2,7 +2,7 @@
 
 The face is the ellipse of the template, and around it lies a band in which the seam is taken to be. Both reach over hair, neck and wall wherever a
 face is narrower than the template; so face parsing says which pixels are the face's own, nothing else is ever changed, and no level passes from
-hair, neck, clothes or wall into the face: it is fixed by the skin that lies outside of the band, and by nothing else. Without any, the picture stays
+hair, neck, clothes or wall into the face: it is fixed by the skin that lies outside of the band, and by nothing else. Without any, the image stays
 as it is.
 
 ``gradient`` solves for face and band at once: in the face the gradients are its own, in the band too but for steps between skin and skin larger than
@@ -47,7 +47,7 @@ class Parser(Protocol):
     """Anything that says how likely each pixel belongs to each part."""
 
     def probabilities(self, image: RGB) -> Float32:
-        """float32 (side, side, classes) of the picture scaled to a square."""
+        """float32 (side, side, classes) of the image scaled to a square."""
         ...
 
 
@@ -71,7 +71,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Blend:
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a part of a picture, bool (h, w) each. ``face``: the ellipse that keeps its gradients, ``both``: with the band around it; ``own``: the
+    """Of a part of a image, bool (h, w) each. ``face``: the ellipse that keeps its gradients, ``both``: with the band around it; ``own``: the
     face's own pixels by the parsing; ``sure``: those of them away from the parsing's edge."""
 
     face: Bool
@@ -106,7 +106,7 @@ class Layout:
 
 
 class Blend:
-    """See the module. Outside of face and band nothing changes; a picture without a face has status ``no_face``."""
+    """See the module. Outside of face and band nothing changes; a image without a face has status ``no_face``."""
 
     def __init__(
         self, name: str, detector: Detector, parser: Parser, *, method: str, face: float = 1.0, band: float = 0.2, step: float = 8.0
@@ -136,7 +136,7 @@ class Blend:
         return result
 
     def _layout(self, image: RGB, points: Float) -> tuple[tuple[slice, slice], Layout]:
-        """The part of the picture that is parsed, and what lies where in it."""
+        """The part of the image that is parsed, and what lies where in it."""
         wide = faces.face_region(image.shape, points, grown=_AROUND, feather=0.1)
         rows, columns = wide.where
         region = faces.face_region(image.shape, points, grown=self._face, feather=self._band)
@@ -166,7 +166,7 @@ def _reduced(shape: tuple[int, ...]) -> tuple[int, int] | None:
 
 
 def levelled(pixels: RGB, layout: Layout, step: float) -> Float:
-    """Pixels (h, w, 3) with face and band solved for: gradients of the picture, but steps of the band larger than ``step`` grey levels become none
+    """Pixels (h, w, 3) with face and band solved for: gradients of the image, but steps of the band larger than ``step`` grey levels become none
     between skin and skin, and elsewhere are left open. Float64 on the scale 0..255."""
     own = gradients.steps(pixels)
     large = [band & (np.abs(one).max(axis=-1) > step) for one, band in zip(own, layout.band(), strict=True)]

@@ -1,11 +1,11 @@
-"""Pictures from their gradients: Poisson image editing (Perez et al. 2003) and what it minimises.
+"""Images from their gradients: Poisson image editing (Perez et al. 2003) and what it minimises.
 
 In a region, the result has gradients as near as it can to those wanted, and around it the values that are there::
 
     min over f of  sum |grad f - v|^2    with f = t outside of the region
 
 FSGAN blends a face into a target by this (Nirkin et al. 2019, eq. 8), and FSGANv2 takes the sum as its Poisson blending loss: :func:`energy`. The sum
-goes over all pairs of neighbours of which at least one lies in the region; at the picture's own edge nothing is asked. Where only some pairs are
+goes over all pairs of neighbours of which at least one lies in the region; at the image's own edge nothing is asked. Where only some pairs are
 ``asked``, the others count for nothing: across them the result may step as it likes.
 """
 
