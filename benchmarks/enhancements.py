@@ -38,7 +38,7 @@ GFPGAN = ("gfpgan", 1.5)
 """So many times the eager layers' speed."""
 
 
-def portraits(number: int) -> list[tuple[RGB, RGB]]:
+def people(number: int) -> list[tuple[RGB, RGB]]:
     """Images of people who do not exist, and another photograph of each."""
     found = []
     for folder in sorted(DEMO.glob("*/"))[:number]:
@@ -49,7 +49,7 @@ def portraits(number: int) -> list[tuple[RGB, RGB]]:
 
 
 def cost(name: str, pairs: list[tuple[RGB, RGB]], turns: int) -> list[float]:
-    """Processor seconds a image of every turn."""
+    """Processor seconds an image of every turn."""
     enhancement = load_enhancement(name, threads=1)
     shown, beside = [one for one, _ in pairs], [other for _, other in pairs]
     apply(enhancement, shown[:1], beside[:1])
@@ -109,7 +109,7 @@ def main() -> int:
             said = f"{after:.2f} s a face, eager layers {before:.2f} s: {ratio:.2f} times (at least {GFPGAN[1]})"
         else:
             heavy = name in AT_MOST
-            seconds = cost(name, portraits(3 if heavy else args.people), 1 if heavy else args.turns)
+            seconds = cost(name, people(3 if heavy else args.people), 1 if heavy else args.turns)
             middle, least = statistics.median(seconds), min(seconds)
             if heavy:
                 fine, said = middle <= AT_MOST[name], f"{middle:.2f} s an image (at most {AT_MOST[name]:g})"

@@ -302,7 +302,7 @@ def test_a_face_that_is_in_place_is_not_resampled() -> None:
     [
         [[0.9, 0.2, -8.0], [-0.2, 0.9, 15.0]],
         [[1.3, 0.0, 10.0], [0.0, 1.3, -60.0]],
-        [[0.85, 0.0, 200.0], [0.0, 0.85, 0.0]],  # farther away than the picture is wide
+        [[0.85, 0.0, 200.0], [0.0, 0.85, 0.0]],  # farther away than the image is wide
         [[3.0, 0.0, -100.0], [0.0, 3.0, -100.0]],  # nothing from beyond the border
         [[0.81, 0.0, 0.0], [0.0, 0.81, 0.0]],
     ],

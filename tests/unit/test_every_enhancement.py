@@ -49,7 +49,7 @@ class Restored(nn.Module):
 
 
 class Finds(Eyes):
-    """The drawn eyes, or where they were before their colours changed; no face in pictures of one colour or of another size."""
+    """The drawn eyes, or where they were before their colours changed; no face in images of one colour or of another size."""
 
     def detect(self, image: RGB) -> Detections:
         found = super().detect(image)
@@ -110,51 +110,51 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
         yield SimpleNamespace(of=of)
 
 
-def run(enhancement: Enhancement, pictures: list[RGB], photograph: RGB | None = None) -> list[Outcome]:
-    return apply(enhancement, pictures, [photograph if photograph is not None else one for one in pictures])
+def run(enhancement: Enhancement, images: list[RGB], photograph: RGB | None = None) -> list[Outcome]:
+    return apply(enhancement, images, [photograph if photograph is not None else one for one in images])
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_the_pictures_of_a_batch_keep_size_type_and_place_and_the_input_stays(name: str, loaded: SimpleNamespace) -> None:
+def test_the_images_of_a_batch_keep_size_type_and_place_and_the_input_stays(name: str, loaded: SimpleNamespace) -> None:
     first, second = portrait(), portrait(seed=1, light=0.9)
     black, photograph = np.zeros_like(first), portrait(light=0.85, seed=2)
-    pictures = [first, black, second, first]
-    before = [one.copy() for one in pictures]
-    outcomes = run(loaded.of(name), pictures, photograph)
-    assert all(np.array_equal(one, old) for one, old in zip(pictures, before, strict=True))
+    images = [first, black, second, first]
+    before = [one.copy() for one in images]
+    outcomes = run(loaded.of(name), images, photograph)
+    assert all(np.array_equal(one, old) for one, old in zip(images, before, strict=True))
     assert [one.status for one in outcomes[::2]] == [status.OK] * 2, [one.detail for one in outcomes]
     assert outcomes[1].status == (status.NO_FACE if name in LOOKS_FOR_A_FACE else status.OK), outcomes[1].detail
-    for picture, outcome in zip(pictures, outcomes, strict=True):
+    for image, outcome in zip(images, outcomes, strict=True):
         assert (outcome.image is None) == (outcome.status != status.OK)
         if outcome.image is not None:
-            assert (outcome.image.shape, outcome.image.dtype) == (picture.shape, np.uint8)
+            assert (outcome.image.shape, outcome.image.dtype) == (image.shape, np.uint8)
             assert outcome.seconds >= 0.0
     assert np.array_equal(outcomes[0].image, outcomes[3].image)
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
-def test_tiny_and_grey_pictures_are_worked_on_or_refused_with_a_reason(name: str, loaded: SimpleNamespace) -> None:
+def test_tiny_and_grey_images_are_worked_on_or_refused_with_a_reason(name: str, loaded: SimpleNamespace) -> None:
     random = np.random.default_rng(0)
     tiny = [random.integers(0, 255, (height, width, 3), dtype=np.uint8) for height, width in ((1, 1), (1, 2), (9, 1), (4, 5), (16, 17))]
     grey = [np.full((40, 60, 3), level, np.uint8) for level in (0, 128, 255)]
-    for picture, outcome in zip([*tiny, *grey], run(loaded.of(name), [*tiny, *grey]), strict=True):
+    for image, outcome in zip([*tiny, *grey], run(loaded.of(name), [*tiny, *grey]), strict=True):
         if outcome.image is None:
             assert outcome.status in status.FAILURE_TO_ACQUIRE and outcome.detail and "Error" not in outcome.detail, outcome.detail
             continue
-        assert (outcome.image.shape, outcome.image.dtype) == (picture.shape, np.uint8)
-        if len(picture) == 40:
+        assert (outcome.image.shape, outcome.image.dtype) == (image.shape, np.uint8)
+        if len(image) == 40:
             assert np.ptp(outcome.image.astype(int), axis=2).max() <= 2, "grey stays grey"
 
 
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_nothing_wraps_around_at_black_and_white(name: str, loaded: SimpleNamespace) -> None:
-    picture = portrait(light=1.6)
-    picture[:30], picture[130:] = 255, 4  # 0 itself would be a border
-    outcome = run(loaded.of(name), [picture])[0]
+    image = portrait(light=1.6)
+    image[:30], image[130:] = 255, 4  # 0 itself would be a border
+    outcome = run(loaded.of(name), [image])[0]
     assert outcome.image is not None, outcome.detail
     person = slice(45, 95)  # the background may become anything
     made = outcome.image[:, person]
-    if name != "frame":  # which moves the picture
+    if name != "frame":  # which moves the image
         assert made[:24].min() >= 200 and made[136:].max() <= 60
 
 
@@ -172,7 +172,7 @@ def test_a_second_run_finds_next_to_nothing_to_do(name: str, loaded: SimpleNames
 
 
 @pytest.mark.parametrize("name", BACKGROUNDS)
-def test_a_picture_without_a_person_in_it_is_refused(name: str, loaded: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_image_without_a_person_in_it_is_refused(name: str, loaded: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PERSON, "empty", True)
     outcome = run(loaded.of(name), [portrait()])[0]
     assert (outcome.status, "no person found" in outcome.detail) == (status.MODEL_ERROR, True)
@@ -196,7 +196,7 @@ def test_a_param_that_the_card_s_family_does_not_know_is_refused(name: str, load
         families.load(dataclasses.replace(card, params={**card.params, "sharpnes": 1}))
 
 
-def test_networks_that_give_no_numbers_end_as_a_row_of_their_picture(loaded: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_that_give_no_numbers_end_as_a_row_of_their_image(loaded: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Restored, "forward", lambda self, face, fidelity=0.5: torch.full_like(face, float("nan")))
     for name in ("gfpgan_full", "gfpgan_detail", "codeformer", "restoreformer"):
         [outcome] = run(loaded.of(name), [portrait()])

@@ -71,7 +71,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Blend:
 
 @dataclass(frozen=True)
 class Layout:
-    """Of a part of a image, bool (h, w) each. ``face``: the ellipse that keeps its gradients, ``both``: with the band around it; ``own``: the
+    """Of a part of an image, bool (h, w) each. ``face``: the ellipse that keeps its gradients, ``both``: with the band around it; ``own``: the
     face's own pixels by the parsing; ``sure``: those of them away from the parsing's edge."""
 
     face: Bool
@@ -106,7 +106,7 @@ class Layout:
 
 
 class Blend:
-    """See the module. Outside of face and band nothing changes; a image without a face has status ``no_face``."""
+    """See the module. Outside of face and band nothing changes; an image without a face has status ``no_face``."""
 
     def __init__(
         self, name: str, detector: Detector, parser: Parser, *, method: str, face: float = 1.0, band: float = 0.2, step: float = 8.0

@@ -162,6 +162,7 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
         n_subjects = int(code.max(initial=-1)) + 1
         found: list[Row] = []
         sums: list[Float] = []
+        squares: list[Float] = []
         numbers: list[Float] = []
         who: list[People] = []
         for (a, left, left_alone), (b, right, right_alone) in itertools.combinations(cells, 2):
@@ -170,13 +171,14 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
             d = difference[here]
             alone = (left_alone | right_alone)[here]
             number = np.bincount(code[here], minlength=n_subjects).astype(np.float64)
-            total = np.bincount(code[here], d, minlength=n_subjects)
+            total, square = (np.bincount(code[here], x, minlength=n_subjects).astype(np.float64) for x in (d, d**2))
             means = total[number > 0] / number[number > 0]
             wins = [int((d > stats.TIE).sum()), int((d < -stats.TIE).sum())]
             people = [int((means > stats.TIE).sum()), int((means < -stats.TIE).sum())]
             leak = facts.leak(a) or facts.leak(b)
             who.append(people_of(difference, code))
-            sums.append(total.astype(np.float64))
+            sums.append(total)
+            squares.append(square)
             numbers.append(number)
             found.append(
                 {
@@ -211,10 +213,11 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
         if not found:
             continue
         part = np.flatnonzero(np.any([number > 0 for number in numbers], axis=0))
-        low, high = jackknife.mean_intervals(np.stack(sums, axis=1)[part], np.stack(numbers, axis=1)[part])
+        total_of, number_of, square_of = (np.stack(one, axis=1)[part] for one in (sums, numbers, squares))
+        low, high = jackknife.mean_intervals(total_of, number_of, squares=square_of, kurtosis=jackknife.KURTOSIS_OF_CHANGES)
         ranked = [row for row in found if not row["leak"] and row["n_images"]]
         with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.stack(sums, axis=1)[part] / np.stack(numbers, axis=1)[part]
+            means = total_of / number_of
         p_values = verdict.sign_flip(means, family=len(ranked), seed=settings.seed)
         for row, a_end, b_end, p, of_whom in zip(found, low, high, p_values, who, strict=True):
             row["ci_low"], row["ci_high"], row["p_value"] = float(a_end), float(b_end), float(p)

@@ -261,7 +261,8 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     used, place = np.unique(code[here], return_inverse=True)
     counted = np.bincount(place, minlength=len(used)).astype(np.float64)
     sums: Float = np.stack([np.bincount(place, values[here], minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
-    low, high = jackknife.mean_intervals(sums, np.repeat(counted[:, None], len(cells), axis=1))
+    squares = np.stack([np.bincount(place, values[here] ** 2, minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
+    low, high = jackknife.mean_intervals(sums, np.repeat(counted[:, None], len(cells), axis=1), squares=squares)
     out = []
     for (head, values, eligible, failed), a, b in zip(cells, low, high, strict=True):
         own = values[np.isfinite(values)]
