@@ -102,4 +102,4 @@ def test_frames_of_one_sequence_are_expected_to_be_alike_and_the_same_frame_in_a
     assert found.pixels is not None
     assert (found.pixels.frames, found.pixels.within, found.pixels.apart) == (3, 3, 4)
     said = describe(card, found)
-    assert "4 pairs across people, 3 within a person (7 pictures compared); 3 more between frames of one sequence" in said
+    assert "4 pairs across people, 3 within a person (7 images compared); 3 more between frames of one sequence" in said

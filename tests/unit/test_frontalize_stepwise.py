@@ -100,6 +100,18 @@ def test_a_step_that_fails_and_an_image_without_a_face_say_which() -> None:
     assert [one.status for one in blind] == [status.MODEL_ERROR, status.NO_FACE] and "degenerate" in blind[0].detail
 
 
+def test_every_card_that_takes_a_target_pose_can_be_asked_for_steps_and_no_other() -> None:
+    plain = [card for card in cards.all_cards("frontalizer") if card.contract is not None]
+    turning = [card.name for card in plain if card.contract is not None and card.contract.target_pose == "any"]
+    assert {"mesh", "tddfa", "deca", "hrn", "cvthead", "headgan", "eg3d", "liveportrait"} <= set(turning)
+    for card in plain:
+        if card.name in turning:
+            assert cards.find("frontalizer", f"{card.name}@15step").turn == Turn(step=15.0)
+        else:
+            with pytest.raises(BadConfig, match="target_pose: frontal"):
+                cards.find("frontalizer", f"{card.name}@15step")
+
+
 def test_a_card_is_asked_for_steps_by_its_name_and_needs_a_pose_and_a_detector() -> None:
     card, plain = cards.find("frontalizer", "tddfa@15step"), cards.find("frontalizer", "tddfa")
     assert (card.name, card.turn) == ("tddfa@15step", Turn(step=15.0))
