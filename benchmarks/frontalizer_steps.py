@@ -1,8 +1,8 @@
-"""Where the time of the geometric frontalizers goes: processor milliseconds a picture by step, one core, as a table and drawn as SVG.
+"""Where the time of the geometric frontalizers goes: processor milliseconds an image by step, one core, as a table and drawn as SVG.
 
     python benchmarks/frontalizer_steps.py [--rounds 6] [--out docs/images/frontalizer_steps.svg]
 
-Functions are timed inside of the frontalizers while they turn the demo's pictures (512 pixels); a step's time is its own, without that of the steps
+Functions are timed inside of the frontalizers while they turn the demo's images (512 pixels); a step's time is its own, without that of the steps
 inside of it. What is in no step is "rest". Packing the result as PNG, which the stage does afterwards, is the last bar.
 """
 
@@ -94,7 +94,7 @@ def clocked(run: Callable[..., Any], step: str, spent: dict[str, float]) -> Call
 
 
 def measured(name: str, rounds: int, spent: dict[str, float]) -> dict[str, float]:
-    """Milliseconds a picture of each step."""
+    """Milliseconds an image of each step."""
     from frontalbench import images
 
     turn, count = grid_cost.made(f"frontalizer/{name}")
@@ -127,7 +127,7 @@ def draw(found: dict[str, dict[str, float]], path: Path) -> None:
         )
         axes.bar_label(bars, [f"{steps[label]:.1f}" for label in labels], padding=3, fontsize=9)
         axes.set_title(f"{name}: {sum(steps.values()):.0f} ms", fontsize=10)
-        axes.set_xlabel("processor milliseconds a picture")
+        axes.set_xlabel("processor milliseconds an image")
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.12)
     with atomic.replacing(path) as temporary:

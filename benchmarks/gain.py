@@ -3,7 +3,7 @@
     python benchmarks/gain.py --part verdict --cache results/gain     # the people that nothing was chosen on
     python benchmarks/gain.py --part validation --cache results/gain  # the fixed list that numbers were chosen on
 
-References: FRLL the neutral front; CFP the frontal pictures; LFW of every person the picture nearest to the front. Intervals: 95 %, people drawn.
+References: FRLL the neutral front; CFP the frontal images; LFW of every person the image nearest to the front. Intervals: 95 %, people drawn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.compare import feature, jackknife, stats
+from frontalbench.compare import feature, jackknife, separation
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector
 from frontalbench.detect.yaw_alignment import aligned_for
@@ -36,8 +36,8 @@ FMR = 1e-3
 CONDITIONS = ("FRLL three-quarter", "FRLL profile", "CFP profile", "LFW")
 
 
-def pictures(shared: Path) -> list[tuple[str, str, str, Path]]:
-    """(set, person, view, file) of every test picture."""
+def photographs(shared: Path) -> list[tuple[str, str, str, Path]]:
+    """(set, person, view, file) of every test image."""
     root = shared / "testdata"
     found = [("FRLL", path.stem.split("_")[0], path.parent.name, path) for path in sorted(root.glob("frll/*/*.jpg"))]
     found += [("CFP", path.parts[-3], path.parts[-2], path) for path in sorted(root.glob("cfp/Data/Images/*/*/*.jpg"))]
@@ -46,23 +46,23 @@ def pictures(shared: Path) -> list[tuple[str, str, str, Path]]:
 
 
 def validation(row: tuple[str, str, str, Path]) -> bool:
-    """Whether a picture is of the fixed list that numbers were chosen on."""
+    """Whether an image is of the fixed list that numbers were chosen on."""
     return (row[0] == "FRLL" and int(row[1]) % 2 == 0) or (row[0] == "CFP" and int(row[1]) <= CFP_VALIDATION)
 
 
 class Embedder:
-    """Embeddings of a variant of many pictures, kept in a folder."""
+    """Embeddings of a variant of many images, kept in a folder."""
 
     def __init__(self, rows: list[tuple[str, str, str, Path]], cache: Path, backbones: list[str]) -> None:
         self.rows, self.cache, self.backbones = rows, cache, backbones
         self.detector = load_detector(cards.find("detector", DETECTOR))
 
     def pose(self) -> Float:
-        """(n, 3) measured angles of the pictures; NaN without a face."""
+        """(n, 3) measured angles of the images; NaN without a face."""
         return self._kept("pose", self._measure)
 
     def embeddings(self, variant: str, backbone: str, needed: Bool) -> Float32:
-        """Unit-length (n, D) of the ``needed`` pictures through frontalizer ``variant`` ("original": as they are); zero without a face."""
+        """Unit-length (n, D) of the ``needed`` images through frontalizer ``variant`` ("original": as they are); zero without a face."""
 
         def make() -> Float:
             crops, found = self._crops(variant, needed)
@@ -127,7 +127,7 @@ def roles(rows: list[tuple[str, str, str, Path]], pose: Float, name: str) -> tup
     return np.array(probes), np.array([place for place, row in enumerate(rows) if row[0] == kind and row[2] == front])
 
 
-def moments(scores: Float32, who: Words, other: Words) -> stats.PairMoments:
+def moments(scores: Float32, who: Words, other: Words) -> separation.PairMoments:
     """Mean, spread and number of genuine and impostor pairs per probe, and what every person's references do to the impostor mean."""
     same = who[:, None] == other[None]
     columns = []
@@ -138,7 +138,7 @@ def moments(scores: Float32, who: Words, other: Words) -> stats.PairMoments:
     strangers = np.where(same, 0.0, scores.astype(np.float64))
     number = np.maximum((~same).sum(1)[:, None] - (~same).astype(float) @ belongs, 1.0)
     moves = (strangers.sum(1)[:, None] - strangers @ belongs) / number - columns[3][:, None]
-    return stats.PairMoments(*columns, moves=moves.astype(np.float16), references=belongs.sum(0).astype(np.float64))
+    return separation.PairMoments(*columns, moves=moves.astype(np.float16), references=belongs.sum(0).astype(np.float64))
 
 
 def line(
@@ -150,8 +150,8 @@ def line(
     who: Words,
     other: Words,
 ) -> str:
-    """One row of the table; ``scores`` (probes, references) of the picture alone, of flip fusion and of the view;
-    ``missing``: share of the probes in whose view no face was found (the picture alone stands in)."""
+    """One row of the table; ``scores`` (probes, references) of the image alone, of flip fusion and of the view;
+    ``missing``: share of the probes in whose view no face was found (the image alone stands in)."""
     same = who[:, None] == other[None]
     before, control, after = scores
     own = [np.where(same, s, 0).sum(1) / same.sum(1) for s in scores]
@@ -163,7 +163,7 @@ def line(
     def over(place: int, base: Float32) -> str:
         gain = apart[2] - apart[place]
         low, high = jackknife.mean_intervals(np.bincount(code, gain)[:, None], numbers)
-        change = stats.dprime_change(moments(after, who, other), moments(base, who, other), who)
+        change = separation.dprime_change(moments(after, who, other), moments(base, who, other), who)
         return f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}] | {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
 
     thresholds = [float(np.quantile(s[~same], 1 - FMR)) for s in (before, after)]
@@ -185,12 +185,12 @@ def main() -> int:
         "--frontalizers", nargs="+", default=["stretch", "stretch_mirror", "mirror_ahead"], help="beside mirror, the control"
     )
     parser.add_argument(
-        "--weights", type=float, nargs="+", default=[0.5], metavar="W", help="of the view in its fusions with the picture (0.5: the mean)"
+        "--weights", type=float, nargs="+", default=[0.5], metavar="W", help="of the view in its fusions with the image (0.5: the mean)"
     )
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     parser.add_argument("--cache", type=Path, required=True, help="folder where embeddings are kept")
     arguments = parser.parse_args()
-    rows = [row for row in pictures(arguments.shared) if validation(row) == (arguments.part == "validation")]
+    rows = [row for row in photographs(arguments.shared) if validation(row) == (arguments.part == "validation")]
     maker = Embedder(rows, arguments.cache / arguments.part, arguments.backbones)
     pose = maker.pose()
     who = np.array([row[1] for row in rows])
@@ -200,7 +200,7 @@ def main() -> int:
     for probes, _ in probes_of.values():
         probe[probes] = True
     sys.stdout.write(
-        "| backbone | pictures | view | genuine | impostor | identity gain | d' | identity gain over the control | d' over the control"
+        "| backbone | images | view | genuine | impostor | identity gain | d' | identity gain over the control | d' over the control"
         " | FNMR at FMR 0.1 % | no face | people |\n" + "|---" * 12 + "|\n"
     )
     for backbone in arguments.backbones:

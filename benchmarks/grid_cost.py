@@ -4,7 +4,7 @@
 
 Each side lies in a folder of its own and measures in processes of its own, one thread each; they take turns, and the least processor seconds of
 each count (wall beside them, and the load). ``--options`` adds a third side: this working tree with what cards may ask for and none does by default,
-``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their pictures are some. Weights out of
+``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their images are some. Weights out of
 reach are filled with random numbers of the right size; networks whose file cannot be rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published
 products at the convolution rate of the same run, the same for both sides (in bfloat16 for the recognisers of the third).
 """
@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURES = 6
+IMAGES = 6
 OPTIONS = "options"
 PUBLISHED = {"backbone/glintr100": 12.1, "backbone/w600k_r50": 6.3, "detector/scrfd_10g": 10.0}
-"""Billion products of one picture."""
+"""Billion products of one image."""
 REAL = {
     "detector": ("scrfd_500m", "retinaface_mnet025"),
     "backbone": ("w600k_mbf", "edgeface_s", "sface"),
@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
-    """Least processor seconds a picture of each side."""
+    """Least processor seconds an image of each side."""
     least = {side: (float("inf"), float("inf")) for side in sides}
     load = os.getloadavg()[0]
     processes = {}
@@ -110,7 +110,7 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
     line = "".join(f"{seconds:10.4f}" for seconds, _ in least.values())
     walls = ", ".join(f"{wall:.4f}" for _, wall in least.values())
     ratios = ", ".join(f"{before / seconds:.2f}" for side, (seconds, _) in least.items() if seconds and side != "before")
-    print(f"{name:28}{line} s a picture (wall {walls}); {ratios} times, load {load:.1f}", flush=True)
+    print(f"{name:28}{line} s an image (wall {walls}); {ratios} times, load {load:.1f}", flush=True)
     return {side: seconds for side, (seconds, _) in least.items()}
 
 
@@ -125,16 +125,16 @@ def ours(*names: str) -> Any:
 
 
 def work(name: str, *, asked: bool) -> None:
-    """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds a picture."""
+    """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds an image."""
     import cv2
 
     cv2.setNumThreads(1)  # as a job does
-    step, pictures = made(name, asked=asked)
+    step, images = made(name, asked=asked)
     step()
     for _ in sys.stdin:
         clocks = time.process_time(), time.perf_counter()
         step()
-        print(json.dumps([(time.process_time() - clocks[0]) / pictures, (time.perf_counter() - clocks[1]) / pictures]), flush=True)
+        print(json.dumps([(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]), flush=True)
 
 
 def asking(wanted: bool) -> Any:
@@ -149,7 +149,7 @@ def asking(wanted: bool) -> Any:
 
 
 def made(name: str, *, asked: bool = False) -> tuple[Callable[[], Any], int]:
-    """What a turn does, and for how many pictures; ``asked``: with what cards may ask for."""
+    """What a turn does, and for how many images; ``asked``: with what cards may ask for."""
     import numpy as np
     import torch
 
@@ -230,7 +230,7 @@ def kind_of(name: str) -> str:
 
 
 def finishing(np: Any) -> Callable[[], Any]:
-    """The second step of an enhancement in two: read the drawn face, put it into the picture. Nothing on a side where both steps are one."""
+    """The second step of an enhancement in two: read the drawn face, put it into the image. Nothing on a side where both steps are one."""
     try:
         from frontalbench import images
         from frontalbench.catalogue import cards
@@ -242,18 +242,18 @@ def finishing(np: Any) -> Callable[[], Any]:
     random = np.random.default_rng(0)
     smooth = np.repeat(np.repeat(random.uniform(60, 200, (64, 64, 3)), 8, 0), 8, 1) + random.normal(0, 3, (512, 512, 3))
     pixels = np.clip(smooth, 0, 255).astype(np.float32)
-    picture, matrix = np.rint(pixels).astype(np.uint8), np.array([[1.0, 0, 3], [0, 1.0, 2]])
+    image, matrix = np.rint(pixels).astype(np.uint8), np.array([[1.0, 0, 3], [0, 1.0, 2]])
 
     def step() -> None:
         # Half of the packing: it is done once for two cards.
         encoded = images.encode_png(drawn.packed(pixels))
-        finisher.finish(picture, drawn.Drawn(drawn.unpacked(images.decode(encoded)), matrix))
+        finisher.finish(image, drawn.Drawn(drawn.unpacked(images.decode(encoded)), matrix))
 
     return step
 
 
 def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
-    """A model with its real weights on shipped pictures of synthetic people, as its job runs it."""
+    """A model with its real weights on shipped images of synthetic people, as its job runs it."""
     import numpy as np
 
     from frontalbench import images
@@ -263,43 +263,43 @@ def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
 
     cards = ours("catalogue.cards", "cards")
     paths = sorted((ROOT / "demo" / "synthetic").rglob("*.jpg"))[
-        :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // PICTURES)
+        :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // IMAGES)
     ]
-    pictures = [images.decode(path.read_bytes()) for path in paths[:PICTURES]]
+    decoded = [images.decode(path.read_bytes()) for path in paths[:IMAGES]]
     if kind == "detector":
         detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
         try:
             find_face = importlib.import_module("frontalbench.detect.upright").find_face
             known = {"upright": True} if "upright" in inspect.signature(find_face).parameters else {}
-            return (lambda: [find_face(picture, detector, "largest", **known) for picture in pictures]), len(pictures)
+            return (lambda: [find_face(image, detector, "largest", **known) for image in decoded]), len(decoded)
         except ModuleNotFoundError:
-            return (lambda: [choose(detector.detect(p), (p.shape[1], p.shape[0])) for p in pictures]), len(pictures)
+            return (lambda: [choose(detector.detect(p), (p.shape[1], p.shape[0])) for p in decoded]), len(decoded)
     finder = load_detector(cards.find("detector", "scrfd_500m"))
-    faces = [choose(finder.detect(p), (p.shape[1], p.shape[0])) for p in pictures]
+    faces = [choose(finder.detect(p), (p.shape[1], p.shape[0])) for p in decoded]
     if kind == "backbone":
         from frontalbench.embed import load_backbone
 
         backbone, crops = (
             load_backbone(card_of(cards, "backbone", name, asked and name != "edgeface_s")),
-            np.stack([align(p, f.points) for p, f in zip(pictures, faces, strict=True) if f is not None]),
+            np.stack([align(p, f.points) for p, f in zip(decoded, faces, strict=True) if f is not None]),
         )
-        return (lambda: backbone.embed(crops)), len(pictures)
+        return (lambda: backbone.embed(crops)), len(decoded)
     if kind == "frontalizer":
         from frontalbench.frontalize import load_frontalizer
         from frontalbench.frontalize.base import View
 
         frontalizer = load_frontalizer(cards.find("frontalizer", name))
-        views = [View(p, f) for p, f in zip(pictures, faces, strict=True)]
-        return (lambda: frontalizer.frontalize(views)), len(pictures)
+        views = [View(p, f) for p, f in zip(decoded, faces, strict=True)]
+        return (lambda: frontalizer.frontalize(views)), len(decoded)
     from frontalbench.enhance import load_enhancement
 
     if asked and name == "upscale":
         families = importlib.import_module("frontalbench.catalogue.families")
         card = cards.find("enhancement", name)
         upscale = families.load(dataclasses.replace(card, params={**card.params, "engine": "openvino"}))
-        return (lambda: upscale.enhance(pictures)), len(pictures)
+        return (lambda: upscale.enhance(decoded)), len(decoded)
     enhancement = load_enhancement(name)
-    return (lambda: enhancement.enhance(pictures)), len(pictures)
+    return (lambda: enhancement.enhance(decoded)), len(decoded)
 
 
 def card_of(cards: Any, kind: str, name: str, asked: bool) -> Any:

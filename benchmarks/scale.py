@@ -81,15 +81,15 @@ def measured(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = 
 
 
 def plan(folder: Path, images: int) -> str:
-    """The line of a dry run over ``images`` frames: those of ``folder``/pictures, linked again and again."""
+    """The line of a dry run over ``images`` frames: those that lie in ``folder``, linked again and again."""
     project, root = folder / "project", folder / "many"
     project.mkdir()
     shutil.copy2(ROOT / "Snakefile", project)
     for name in ("rules", "config", "profiles", "workflow", "src", "envs", "reports"):
         shutil.copytree(ROOT / name, project / name)
-    pictures = sorted((folder / "pictures").rglob("*.jpg"))
-    for number, path in zip(range(images), itertools.cycle(pictures), strict=False):
-        one = root / f"{path.parent.parent.name}_{number // len(pictures):03}" / path.parent.name / path.name
+    files = sorted((folder / "pictures").rglob("*.jpg"))
+    for number, path in zip(range(images), itertools.cycle(files), strict=False):
+        one = root / f"{path.parent.parent.name}_{number // len(files):03}" / path.parent.name / path.name
         one.parent.mkdir(parents=True, exist_ok=True)
         os.link(path, one)
     card = yaml.safe_load((ROOT / "config" / "datasets" / "folder.yaml").read_text())

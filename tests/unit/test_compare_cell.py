@@ -171,7 +171,7 @@ def test_same_photograph_under_two_names_is_no_pair(tmp_path: Path) -> None:
     by_name = {r["image_id"]: r for r in rows}
     by_name["s00_p0"]["sha256"] = by_name["s00_r0"]["sha256"]  # a probe that is also a reference
     by_name["s01_p0"]["sha256"] = by_name["s01_p1"]["sha256"]  # one probe twice
-    by_name["s02_p0"]["sha256"] = by_name["s03_r1"]["sha256"]  # a mislabelled picture: same photograph under two people
+    by_name["s02_p0"]["sha256"] = by_name["s03_r1"]["sha256"]  # a mislabelled image: same photograph under two people
     world = World(tmp_path, rows)
     for one, two in (("s00_p0", "s00_r0"), ("s01_p0", "s01_p1"), ("s02_p0", "s03_r1")):
         world.original[one] = world.original[two]
@@ -331,6 +331,7 @@ def test_impostor_tail_is_exact_and_bins_add_up() -> None:
     assert Impostors.of([-1.0, 1.0, 1.0000001]).counts[[0, -1]].tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_command_line_writes_both_tables_and_one_line_errors(tmp_path: Path) -> None:
     world = World(tmp_path, crowd(3))
     embeddings = [str(p) for p in world.embeddings("original")]

@@ -21,7 +21,7 @@ from frontalbench.synth import pairs  # noqa: E402
 from frontalbench.train import refiner  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop  # noqa: E402
 
-torch.set_num_threads(1)  # small pictures: a second thread only waits
+torch.set_num_threads(1)  # small images: a second thread only waits
 
 
 def test_an_untrained_network_gives_the_mesh_back() -> None:
@@ -82,12 +82,12 @@ def test_the_loss_of_identity_gains_nothing_from_drawing_everybody_alike() -> No
 
 
 def test_moved_crops_show_the_same_face_elsewhere() -> None:
-    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     still = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).expand(2, -1, -1)
-    torch.testing.assert_close(face_crop(pictures, SPAN, moves=still), face_crop(pictures, SPAN))
+    torch.testing.assert_close(face_crop(images, SPAN, moves=still), face_crop(images, SPAN))
     step = still.clone()
     step[:, 0, 2] = 2.0 / 64  # one pixel of the frame to the right
-    moved, before = face_crop(pictures, SPAN, moves=step), face_crop(pictures.roll(-1, 3), SPAN)
+    moved, before = face_crop(images, SPAN, moves=step), face_crop(images.roll(-1, 3), SPAN)
     torch.testing.assert_close(moved[..., 8:-8, 8:-8], before[..., 8:-8, 8:-8], atol=1e-2, rtol=0)
 
 

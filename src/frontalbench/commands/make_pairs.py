@@ -1,11 +1,11 @@
-"""Make training pairs of people who do not exist: pictures of every person (shots), then shards of (angled, mesh-turned, wanted) pictures.
+"""Make training pairs of people who do not exist: images of every person (shots), then shards of (angled, mesh-turned, wanted) images.
 
 On a CPU:     make_pairs.py --shots results/train/shots --out results/train/pairs --people 400
 On a GPU:     make_pairs.py --shots results/train/shots --people 20000 --engine torch --device cuda, then make_pairs.py --shots ... --out ...
 Again:        the same command goes on where it stopped
 Look at it:   make_pairs.py --out results/train/pairs --page results/train/pairs.md   (poses, identity by yaw; a sheet beside it)
 
-The pictures are synthetic; say so wherever one is shown. Nobody checks how old a person looks.
+The images are synthetic; say so wherever one is shown. Nobody checks how old a person looks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PER_SHARD = 20
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--shots", type=Path, metavar="DIR", help="folder of the people's pictures: what is missing is drawn")
+    parser.add_argument("--shots", type=Path, metavar="DIR", help="folder of the people's images: what is missing is drawn")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the shards of pairs; left out: only draw")
     parser.add_argument("--people", type=cli.positive, metavar="N", help="candidates to draw (default: none beside those in --shots)")
     parser.add_argument("--seed", type=int, default=101, metavar="S", help="people of another seed are other people (default: 101)")
@@ -60,7 +60,7 @@ def main() -> int:
         atomic.write_text(args.page, text)
         return cli.EXIT_OK
     if not args.shots:
-        raise BadInput("--shots: give the folder of the people's pictures")
+        raise BadInput("--shots: give the folder of the people's images")
     end = time.monotonic() + 60.0 * args.minutes
     draw_people(args, end)
     if args.out:

@@ -1,9 +1,9 @@
-"""Detect faces, choose one per picture, align it to the 112 x 112 template.
+"""Detect faces, choose one per image, align it to the 112 x 112 template.
 
 On a folder:   preprocess.py --in data/Angle --out data/Angle_pre --align
 On a shard:    preprocess.py --in images.parquet --out crops.parquet --detector scrfd_500m
 
-A folder of pictures becomes a folder of aligned crops (PNG) and rows.csv: one row per picture, with status, box, points and score.
+A folder of images becomes a folder of aligned crops (PNG) and rows.csv: one row per image, with status, box, points and score.
 Without --align only rows.csv is written.
 """
 
@@ -30,18 +30,18 @@ def main() -> int:
     parser.add_argument(
         "--aligned-for",
         metavar="NAME",
-        help="pictures of this frontalizer: align as its card asks (mirror_ahead; a folder's rows.csv says it too)",
+        help="images of this frontalizer: align as its card asks (mirror_ahead; a folder's rows.csv says it too)",
     )
     parser.add_argument(
         "--upright",
         action="store_true",
-        help="the pictures of a shard stand upright, as drawn frontals do: none is looked at upside down, which saves a second look at each",
+        help="the images of a shard stand upright, as drawn frontals do: none is looked at upside down, which saves a second look at each",
     )
     parser.add_argument("--align", action="store_true", help="also write the aligned crops of a folder")
     cli.add_machine_options(parser)
     args = parser.parse_args()
     if args.upright and not folders.is_shard(args.source):
-        parser.error("--upright is for a shard; a folder's pictures are always looked at both ways")
+        parser.error("--upright is for a shard; a folder's images are always looked at both ways")
     machine = {"policy": args.policy, "threads": args.threads, "device": args.device}
     if folders.is_shard(args.source):
         card = cards.find("detector", args.detector)

@@ -1,7 +1,7 @@
-"""Groups of plain folders compared by picture: which rows are views of one photograph, and means and gains over the photographs that all groups gave.
+"""Groups of plain folders compared by image: which rows are views of one photograph, and means and gains over the photographs that all groups gave.
 
 A *family* are groups against the same references whose probes are views of the same photographs. Its *base* is the group of the photographs
-themselves, where there is one. Groups come together when a ``rows.csv`` says what their pictures were made of, or the pairs file does (``of``).
+themselves, where there is one. Groups come together when a ``rows.csv`` says what their images were made of, or the pairs file does (``of``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 def pair_rows(groups: Sequence[Group], data: Embedded, rows: Mapping[str, list[Row]], where: str) -> list[str]:
     """Fill ``photo``, ``family`` and ``base`` of the rows of every family, and add a row for each photograph that a group with ``of`` lacks.
 
-    Returns one line for each thing a person should know. Raises :class:`BadInput` where two pictures of one group claim the same photograph.
+    Returns one line for each thing a person should know. Raises :class:`BadInput` where two images of one group claim the same photograph.
     """
     place = {str(name): i for i, name in enumerate(data.image_id)}
     probes = {group.name: group for group in groups if group.probe}
@@ -105,12 +105,12 @@ def _join(rows: list[Row], base: Sequence[Row], group: Group, where: str) -> lis
                 "identity": original["identity"],
                 "other": "",
             }
-            detail = f"no picture of {original['image_id']}"
+            detail = f"no image of {original['image_id']}"
             rows.append({**head, "n_pairs": 0, "status": status.MODEL_ERROR, "detail": detail, "photo": photo})
     if not lost:
         return []
     return [
-        f"{where}: group '{group.name}': {len(lost)} pictures match no photograph of '{group.of}' and are not compared by picture: {lost[0]}"
+        f"{where}: group '{group.name}': {len(lost)} images match no photograph of '{group.of}' and are not compared by image: {lost[0]}"
     ]
 
 
@@ -164,15 +164,17 @@ def compare(rows: Sequence[Mapping[str, Any]]) -> dict[str, Row]:
                 after, then = moves_of(chosen), moves_of(before)
                 moves = after - then if after is not None and then is not None and after.shape == then.shape else None
                 sides["moves"] = moves if sides["strangers"] else None
-                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(net, chosen, **sides)
+                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(
+                    net, chosen, **sides, kurtosis=jackknife.KURTOSIS_OF_CHANGES
+                )
                 less = None if moves is None else -moves
-                found_gain = interval(net - other, chosen, moves=less, strangers=True)
+                found_gain = interval(net - other, chosen, moves=less, strangers=True, kurtosis=jackknife.KURTOSIS_OF_CHANGES)
                 row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"] = found_gain
                 row["impostor_gain"] = float(other.mean()) if len(other) else math.nan
             row["note"] = ""
             if differ:
                 row["note"] = (
-                    f"mean is over {len(found)} pictures, others' over {_others(good, name)}: compare mean_common, over {len(common)}"
+                    f"mean is over {len(found)} images, others' over {_others(good, name)}: compare mean_common, over {len(common)}"
                 )
             out[name] = row
     return out
@@ -206,24 +208,23 @@ def interval(
     *,
     moves: Float | None = None,
     strangers: bool = False,
+    kurtosis: float = jackknife.KURTOSIS,
 ) -> tuple[float, float, float]:
     """(mean, low, high) of ``values`` (n,) of ``rows``, interval over people; NaN without values, or where one is not known.
 
     ``strangers``: they are part of the values; people are left out as references too then, by ``moves`` (n, groups), and without those there is no
-    interval.
+    interval. ``kurtosis`` of people.
     """
     if not len(values) or not np.isfinite(values).all():
         return math.nan, math.nan, math.nan
     if strangers:
         if moves is None:
             return float(values.mean()), math.nan, math.nan
-        found = pair_groups.mean_estimate(values, np.array([row["person"] for row in rows], dtype=np.int64), moves)
+        found = pair_groups.mean_estimate(values, np.array([row["person"] for row in rows], dtype=np.int64), moves, kurtosis)
         return found.value, found.low, found.high
-    names, code = np.unique(np.array([row["identity"] for row in rows], dtype=np.str_), return_inverse=True)
-    sums = np.bincount(code, values, minlength=len(names)).astype(np.float64)[:, None]
-    numbers = np.bincount(code, minlength=len(names)).astype(np.float64)[:, None]
-    low, high = jackknife.mean_intervals(sums, numbers)
-    return float(values.mean()), float(low[0]), float(high[0])
+    code = np.unique(np.array([row["identity"] for row in rows], dtype=np.str_), return_inverse=True)[1]
+    found = jackknife.mean_estimate(values, code, kurtosis)
+    return found.value, found.low, found.high
 
 
 def report_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -19,6 +19,8 @@ BINS = 8192
 """Bins over [-1, 1]; the width, 0.00024, is the resolution of thresholds outside the exact tail."""
 TAIL = 100_000
 """Highest impostor scores that are kept exactly: false match rates up to TAIL / n are exact."""
+TIE = 1e-6
+"""Two similarities closer than this are a tie."""
 PERSON_BINS = 512
 """Coarser bins in which the scores of each person's pairs are counted, for the spread over people of a false match rate outside the exact tail."""
 MASKED = np.float32(-1.0 - 3.0 / (BINS / 2))
@@ -44,7 +46,7 @@ SCORES = pa.schema(
     ]
 )
 """Schema of ``*.scores.parquet``.
-``impostor_tail`` rows repeat the highest scores of ``impostor_bin`` exactly; do not add the two up. Roles ``lost`` (the original pictures of the
+``impostor_tail`` rows repeat the highest scores of ``impostor_bin`` exactly; do not add the two up. Roles ``lost`` (the original images of the
 probes that failed in this variant only) and ``gained`` (the probes that failed in ``original`` only) hold impostor scores that are taken out of those
 of ``original`` and of this variant, to compare the two over common images.
 ``impostor_person`` rows count, in :data:`PERSON_BINS` bins, the pairs that have a person of a group on either side; the one ``impostor_people`` row

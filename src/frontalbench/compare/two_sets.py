@@ -1,4 +1,4 @@
-"""Two sets of pictures, references and probes: how alike are those that belong together, how alike are strangers, and who is nearest.
+"""Two sets of images, references and probes: how alike are those that belong together, how alike are strangers, and who is nearest.
 
 Known in papers as CSIM, identity similarity or IDS (the mean), and as ID retrieval (the share of probes whose nearest reference shows their own
 person). Similarity is the dot product of unit embeddings. Intervals leave people out (:mod:`.jackknife`), as probes and as references.
@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import jackknife, stats
+from frontalbench.compare import jackknife, rates
 from frontalbench.compare.jackknife import Estimate, LeftOut
-from frontalbench.compare.scores import MASKED, ImpostorSink
-from frontalbench.compare.stats import TIE
+from frontalbench.compare.scores import MASKED, TIE, ImpostorSink
 from frontalbench.types import Bool, Float, Float32, Int
 
 _BLOCK = 1024
@@ -90,7 +89,7 @@ def compare(references: Faces, probes: Faces, pair: Int, other: Int, people: int
 
 
 def _sums(faces: Faces, people: int) -> tuple[Float, Int]:
-    """(sums of the embeddings per person (people, D), pictures per person (people,))."""
+    """(sums of the embeddings per person (people, D), images per person (people,))."""
     sums = np.zeros((people, faces.vectors.shape[1]))
     np.add.at(sums, faces.person, faces.vectors.astype(np.float64))
     return sums, np.bincount(faces.person, minlength=people).astype(np.int64)
@@ -181,7 +180,7 @@ def _rate(code: Int, hit: Bool, people: int) -> Estimate:
 @dataclass(frozen=True)
 class Threshold:
     """A threshold among strangers of one set: ``value`` (NaN: not supported), the false match rate ``fmr`` that it has there, the number of ``pairs``
-    of pictures and of different people behind it, and how many of the latter ``target`` needs."""
+    of images and of different people behind it, and how many of the latter ``target`` needs."""
 
     value: float
     fmr: float
@@ -193,7 +192,7 @@ class Threshold:
 def threshold_among(faces: Faces, target: float) -> Threshold:
     """The threshold at false match rate ``target`` over all pairs of different people of one set, each pair once.
 
-    Not supported (NaN) below :data:`~frontalbench.compare.stats.MIN_FALSE_MATCHES` false matches' worth of pairs of people.
+    Not supported (NaN) below :data:`~frontalbench.compare.rates.MIN_FALSE_MATCHES` false matches' worth of pairs of people.
     """
     order = np.argsort(faces.person, kind="stable")
     vectors, person = faces.vectors[order], faces.person[order]
@@ -201,14 +200,14 @@ def threshold_among(faces: Faces, target: float) -> Threshold:
     for start in range(0, len(person), _BLOCK):
         stop = min(start + _BLOCK, len(person))
         block = vectors[start:stop] @ vectors[start:].T
-        # sorted by person: a picture meets everybody after the last of its own person
+        # sorted by person: an image meets everybody after the last of its own person
         block[person[start:] <= person[start:stop, None]] = MASKED
         sink.add(np.ascontiguousarray(block))
     impostors = sink.result()
     several = len(np.unique(person))
     pairs_of_people = several * (several - 1) // 2
-    needed = math.ceil(stats.MIN_FALSE_MATCHES / target - 1e-9)
-    point = stats.operating_point(impostors, target)
+    needed = math.ceil(rates.MIN_FALSE_MATCHES / target - 1e-9)
+    point = rates.operating_point(impostors, target)
     if pairs_of_people < needed:
         return Threshold(math.nan, math.nan, impostors.n, pairs_of_people, needed)
     return Threshold(point.threshold, point.fmr, impostors.n, pairs_of_people, needed)

@@ -61,7 +61,7 @@ class Group:
 class Gains:
     """Paired differences of one variant, one entry per probe with an embedding in both: float64 (N,). ``yaw`` may be NaN.
 
-    ``alone`` bool (N,): a fusion that had only one of its two pictures; such a difference says nothing about the frontal view. ``person`` (N,): the
+    ``alone`` bool (N,): a fusion that had only one of its two images; such a difference says nothing about the frontal view. ``person`` (N,): the
     subject as a place among all of the table, ``moves`` (N, groups): how ``impostor`` changes without the references of each group of people; None
     where the tables do not say, then identity gain has no interval.
     """
@@ -88,7 +88,7 @@ class Gains:
         return self.net - self.impostor
 
     def drawn(self) -> Gains:
-        """Without the probes whose fusion had one picture only: what charts over yaw show."""
+        """Without the probes whose fusion had one embedding only: what charts over yaw show."""
         keep = ~self.alone
         parts = (self.image_id[keep], self.subject[keep], self.yaw[keep], self.net[keep], self.impostor[keep])
         person = None if self.person is None else self.person[keep]
@@ -97,7 +97,8 @@ class Gains:
 
     def identity_interval(self, keep: Bool | slice = slice(None)) -> Interval:
         """Mean identity gain of the probes ``keep`` (N,), strangers' references left out too."""
-        return _both_sides(self.identity[keep], self.subject[keep], self.person, None if self.moves is None else -self.moves, keep)
+        moves = None if self.moves is None else -self.moves
+        return _both_sides(self.identity[keep], self.subject[keep], self.person, moves, keep, jackknife.KURTOSIS_OF_CHANGES)
 
 
 @dataclass(frozen=True)
@@ -194,7 +195,7 @@ class Reliability:
 
 
 def reliability(original: pa.Table, gated: pa.Table, frontal: pa.Table) -> Reliability:
-    """Of a learned gate's table ``gated`` and that of the variant which it turns to, over the probes that have both pictures and a chance."""
+    """Of a learned gate's table ``gated`` and that of the variant which it turns to, over the probes with both embeddings and a chance."""
     made = gains("", original, frontal)
     _, chance = gates.decided([str(text) for text in strings(gated, "detail")])
     place = {str(name): i for i, name in enumerate(strings(gated, "image_id"))}
@@ -272,18 +273,18 @@ def turn_curve(original: Rows, variants: Mapping[float, Rows], edges: Sequence[f
 
 
 def _turned(share: float, rows: Rows, original: Rows, keep: Bool) -> Turned:
-    from frontalbench.compare import stats
+    from frontalbench.compare import separation
     from frontalbench.tabulate.verification import moments
 
     subject, person = original.subject[keep], original.subject_code
     n, people = int(keep.sum()), len(np.unique(subject.astype(str)))
     moves = None if rows.moves is None or original.moves is None else -(rows.moves.astype(np.float64) - original.moves.astype(np.float64))
     gain = (rows.genuine - original.genuine) - (rows.impostor - original.impostor)
-    apart = stats.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
+    apart = separation.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
     return Turned(
         share,
         mean_interval(rows.genuine[keep], subject),
-        _both_sides(gain[keep], subject, person[keep], None if moves is None else moves[keep], slice(None)),
+        _both_sides(gain[keep], subject, person[keep], None if moves is None else moves[keep], slice(None), jackknife.KURTOSIS_OF_CHANGES),
         Interval(apart.value, apart.low, apart.high, n, people),
     )
 
@@ -308,14 +309,15 @@ def _both_sides(
     person: Int | None,
     moves: Float | None,
     keep: Bool | slice,
+    kurtosis: float = jackknife.KURTOSIS,
 ) -> Interval:
-    """Mean of ``values`` of ``subject`` (both of the rows ``keep`` only); ``person`` and ``moves`` of all rows."""
+    """Mean of ``values`` of ``subject`` (both of the rows ``keep`` only); ``person`` and ``moves`` of all rows; ``kurtosis`` of people."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     people = len(np.unique(subject.astype(str)))
     if person is None or moves is None:
         return Interval(float(values.mean()), np.nan, np.nan, len(values), people)
-    found = pair_groups.mean_estimate(values, person[keep], moves[keep])
+    found = pair_groups.mean_estimate(values, person[keep], moves[keep], kurtosis)
     return Interval(found.value, found.low, found.high, len(values), people)
 
 
@@ -329,7 +331,7 @@ def _usable(table: pa.Table) -> dict[str, int]:
 def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES) -> list[Bin]:
     """Net Gain and identity gain in bins of |yaw|, the bins of the master table: between the edges, and one more beyond the last.
 
-    Every bin is there, empty ones with n = 0 and NaN. A fusion's probes that had one picture only are counted and left out.
+    Every bin is there, empty ones with n = 0 and NaN. A fusion's probes that had one embedding only are counted and left out.
     Raises :class:`BadInput` for edges that do not rise.
     """
     steps = np.asarray(edges, dtype=np.float64)
@@ -340,20 +342,19 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES) -> list[Bin]:
     for low, high in itertools.pairwise([*steps, np.inf]):
         inside = (size >= low) & (size < high)
         keep = inside & ~made.alone
-        net = mean_interval(made.net[keep], made.subject[keep])
+        net = mean_interval(made.net[keep], made.subject[keep], jackknife.KURTOSIS_OF_CHANGES)
         bins.append(Bin(float(low), float(high), net, made.identity_interval(keep), int((inside & made.alone).sum())))
     return bins
 
 
-def mean_interval(values: Float, subjects: Objects) -> Interval:
-    """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`)."""
+def mean_interval(values: Float, subjects: Objects, kurtosis: float = jackknife.KURTOSIS) -> Interval:
+    """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`);
+    ``kurtosis`` of people."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     _, index = np.unique(subjects.astype(str), return_inverse=True)
-    counts = np.bincount(index).astype(np.float64)[:, None]
-    sums = np.bincount(index, weights=values).astype(np.float64)[:, None]
-    low, high = jackknife.mean_intervals(sums, counts)
-    return Interval(float(values.mean()), float(low[0]), float(high[0]), len(values), len(counts))
+    found = jackknife.mean_estimate(values, index, kurtosis)
+    return Interval(found.value, found.low, found.high, len(values), int(index.max()) + 1)
 
 
 def curve_drawable(made: Gains) -> bool:

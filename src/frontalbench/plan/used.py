@@ -17,7 +17,7 @@ from frontalbench.quality import measures
 from frontalbench.weights import foreign, store
 
 MULTIVIEW = "multiview"
-"""The family of frontalizers that make one picture of several photographs."""
+"""The family of frontalizers that make one image of several photographs."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.yaw_alignment`."""
 
@@ -81,14 +81,14 @@ class UsedCards:
 
     @functools.cache  # noqa: B019 - one plan per process
     def aligning(self, variant: str) -> tuple[tuple[str, str], ...]:
-        """(kind, name) of the card that asks for an alignment of a variant's pictures: its frontalizer's, or none."""
+        """(kind, name) of the card that asks for an alignment of a variant's images: its frontalizer's, or none."""
         frontalizer = parse(variant).frontalizer
         asks = frontalizer and ALIGNMENT in self.card("frontalizer", frontalizer).params
         return (("frontalizer", frontalizer),) if asks else ()
 
     @functools.cache  # noqa: B019 - one plan per process
     def upright(self, variant: str) -> bool:
-        """Whether a variant's pictures are known to stand upright: drawn here, from photographs that were turned where a face stood on its head.
+        """Whether a variant's images are known to stand upright: drawn here, from photographs that were turned where a face stood on its head.
         Photographs may lie any way round, and so may what foreign systems made of them."""
         named = parse(variant)
         if not named.frontalizer:
@@ -98,7 +98,7 @@ class UsedCards:
         return not {external.FAMILY, delivery.FAMILY} & set(families)
 
     def alignment_receipts(self, variant: str) -> list[str]:
-        """The receipts that aligning a variant's pictures waits for, beside the detector's."""
+        """The receipts that aligning a variant's images waits for, beside the detector's."""
         return [path for card in self.aligning(variant) for path in self.receipt(*card)]
 
     def turns(self, frontalizer: str) -> bool:

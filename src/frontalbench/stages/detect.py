@@ -1,4 +1,4 @@
-"""pictures of any variant -> aligned crops."""
+"""images of any variant -> aligned crops."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frontalbench.stages.common import Row, failed, head, passed_through, proven
 
 
 def detect_shard(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: ModelCard,
     make: Callable[[], Detector],
@@ -26,13 +26,13 @@ def detect_shard(
     device: str = "cpu",
     upright: bool = False,
 ) -> dict[str, int]:
-    """Find and align the face of every picture of a shard; returns rows by status.
+    """Find and align the face of every image of a shard; returns rows by status.
 
-    ``upright``: the pictures are known to stand upright, so none is looked at upside down (:func:`frontalbench.detect.upright.find_face`).
-    ``threads`` pictures are worked on at once; ``make`` should build a detector that itself uses one thread.
+    ``upright``: the images are known to stand upright, so none is looked at upside down (:func:`frontalbench.detect.upright.find_face`).
+    ``threads`` images are worked on at once; ``make`` should build a detector that itself uses one thread.
     """
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
-    record = provenance("detect", [pictures], threads=threads, device=device, policy=policy, upright=upright, **about)
+    record = provenance("detect", [images], threads=threads, device=device, policy=policy, upright=upright, **about)
     limit_threads(1)
 
     def work(detector: Detector, rows: list[Row]) -> list[Row]:
@@ -42,7 +42,7 @@ def detect_shard(
         )
         return [_row(row, next(stream)) if row["status"] == status.OK else passed_through(row) for row in rows]
 
-    return run_shard(pictures, out, tables.CROPS, record, make, work, batch=16 * max(1, threads))
+    return run_shard(images, out, tables.CROPS, record, make, work, batch=16 * max(1, threads))
 
 
 def _row(row: Row, face: FaceRow) -> Row:

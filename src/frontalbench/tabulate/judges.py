@@ -1,4 +1,4 @@
-"""Which judge is the most robust to pose: detectors x backbones on the original pictures, their differences, and which of these are chance.
+"""Which judge is the most robust to pose: detectors x backbones on the original images, their differences, and which of these are chance.
 
 All judges are compared over the same images: the probes that every one of them gave, with a known yaw. Similarities of two backbones are not on
 one scale, so the measures named ``z_`` count them in standard deviations of the judge's own impostor similarities, above their mean. Every judge is
@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import curves, groups, jackknife, kernel, stats, verdict
+from frontalbench.compare import curves, groups, jackknife, kernel, rates, scores, separation, significance, verdict
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.rows import Rows
-from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, TableSettings, is_missing, join_notes
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.verification import YAW_GRID, Scored, moments, read_scores
 from frontalbench.types import Bool, Float, Int
@@ -64,7 +64,7 @@ class _Measured:
     apart: bool
 
 
-def judge_rows(dataset: Dataset, facts: Facts, settings: Settings) -> tuple[list[Row], list[Row]]:
+def judge_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> tuple[list[Row], list[Row]]:
     """Rows of ``judges`` and of ``judge_pairs`` of one dataset; none when no probe with a known yaw was given by every judge."""
     found = {
         cell.judge: (cell, rows)
@@ -83,8 +83,8 @@ def judge_rows(dataset: Dataset, facts: Facts, settings: Settings) -> tuple[list
     scored = {judge: read_scores(cell, rows) for judge, (cell, rows) in found.items()}
     supported = [
         target
-        for target in stats.FMR_TARGETS
-        if all(s is not None and stats.operating_point(s.impostors, target).supported for s in scored.values())
+        for target in rates.FMR_TARGETS
+        if all(s is not None and rates.operating_point(s.impostors, target).supported for s in scored.values())
     ]
     target = USUAL if USUAL in supported else min(supported, default=None)
     measured = [_measure(judge, rows, common, scored[judge], target) for judge, (_, rows) in found.items()]
@@ -115,18 +115,18 @@ def _measure(judge: tuple[str, str], rows: Rows, common: Bool, scored: Scored | 
     who = kernel.group_of(rows.subject_code, n_groups)
     yaw = np.where(common, np.abs(rows.yaw), np.nan)
     genuine = np.where(common, rows.genuine, np.nan)
-    mean, sd = stats.impostor_moments_left_out(cell, rows.subject_code)
+    mean, sd = separation.impostor_moments_left_out(cell, rows.subject_code)
     out = {
         "slope": curves.slope_left_out(yaw, genuine, who, n_groups),
         "area": curves.smooth(yaw, genuine, who, YAW_GRID, people=n_groups).area,
         "stability": _mean(np.where(common, rows.within, np.nan), who, n_groups),
     }
-    collapsed = bool(sd.value <= stats.TIE)
+    collapsed = bool(sd.value <= scores.TIE)
     out |= {"z_slope": _in_sds(out["slope"], None, sd, collapsed), "z_area": _in_sds(out["area"], mean, sd, collapsed)}
     if target is not None and scored is not None and scored.impostors.people is not None:
         inside = common[scored.image]
-        point = stats.operating_point(scored.impostors, target)
-        out["fnmr"] = stats.miss_rates(scored.genuine[inside], scored.subject[inside], scored.impostors, [point.threshold]).left_out()
+        point = rates.operating_point(scored.impostors, target)
+        out["fnmr"] = rates.miss_rates(scored.genuine[inside], scored.subject[inside], scored.impostors, [point.threshold]).left_out()
     return _Measured(judge, out, not out["z_area"].value < TELLS_APART)
 
 
@@ -165,7 +165,7 @@ def _pairs(able: list[_Measured], measure: str, n_people: int) -> list[Row]:
                 **{"decidable": math.isfinite(p), "note": "" if math.isfinite(p) else f"not decidable with {n_people} people"},
             }
         )
-    for row, p in zip(out, stats.holm([row["p_value"] for row in out]), strict=True):
+    for row, p in zip(out, significance.holm([row["p_value"] for row in out]), strict=True):
         row["p_holm"], row["significant"] = float(p), bool(p < verdict.SIGNIFICANT)
     return out
 

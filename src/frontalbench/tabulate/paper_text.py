@@ -29,9 +29,14 @@ def _judge(row: Row) -> str:
 
 HOW_TO_READ = (
     "Brackets: 95 % interval over people. N: images that every compared cell gave. FTA: failures to acquire (no embedding came out). "
-    "Bold: above every rival of its ranking and above leaving the picture as it is, over the images that all of them gave, a value per person "
+    "Bold: above every rival of its ranking and above leaving the image as it is, over the images that all of them gave, a value per person "
     "(sign-flip test, counted for every comparison, p < 0.05). Nothing bold: the notes say why. "
     "† the backbone took part in making this variant: shown, not ranked.\n"
+)
+
+HOW_TO_READ_CHANGES = (
+    "What each changes against no enhancement, image by image over the same N images; bold: the 95 % interval over people leaves out 0 "
+    "(interval by interval: of twenty that change nothing one is bold by chance).\n"
 )
 
 
@@ -79,7 +84,7 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
         "Over people: everybody counts once; effective: as many people as that if all had equally many images.\n"
     )
     if any(row["n_fallback"] for row in rows):
-        title += "N (k alone): for k of them a fusion had only one of its two pictures; the note gives the Net Gain without those.\n"
+        title += "N (k alone): for k of them a fusion had only one of its two images; the note gives the Net Gain without those.\n"
     return f"{title}{HOW_TO_READ}\n{markdown(header, body)}{_notes(rows, ('variant', 'dataset'))}"
 
 
@@ -139,13 +144,24 @@ def enhancement_markdown(rows: Sequence[Row]) -> str:
         judges, lines = _wide(chosen, ["enhancement"])
         body = [[key[0], *(_cell_text(found.get(j)) for j in judges), str(next(iter(found.values()))["n_images"])] for key, found in lines]
         text += f"\n## {frontalizer}, {dataset}\n\n{markdown(['Enhancement', *judges, 'N'], body)}"
+        changes = [[key[0], *(_change_text(found.get(j)) for j in judges)] for key, found in lines]
+        if changed := [line for line in changes if any(cell != "-" for cell in line[1:])]:
+            text += f"\n{HOW_TO_READ_CHANGES}\n{markdown(['Enhancement', *judges], changed)}"
         text += _notes(chosen, ("enhancement",))
     return text
 
 
+def _change_text(row: Row | None) -> str:
+    """What an enhancement changes against none; bold where the interval leaves out 0."""
+    if row is None or not math.isfinite(row["change"]):
+        return "-"
+    shown = interval(row["change"], row["change_low"], row["change_high"], 4, sign=True)
+    return _bold(shown, row["change_low"] > 0 or row["change_high"] < 0) + ("†" if row.get("leak") else "")
+
+
 def backbone_markdown(rows: Sequence[Row]) -> str:
     """Table 3 for people: one block per dataset."""
-    text = f"# Table 3: which judge is the most robust to pose? (original pictures)\n\n{HOW_TO_READ}"
+    text = f"# Table 3: which judge is the most robust to pose? (original images)\n\n{HOW_TO_READ}"
     for dataset in dict.fromkeys(_dataset(r) for r in rows):
         chosen = [r for r in rows if _dataset(r) == dataset]
         judges, lines = _wide(chosen, ["group"])

@@ -1,6 +1,6 @@
 """How many people there are, really: whose images a mean stands on, and people's own means with what strangers' references do to them.
 
-Pictures of one person hang together, so a test takes **one value per person**: the mean of the own images. Where strangers are part of the value,
+Images of one person hang together, so a test takes **one value per person**: the mean of the own images. Where strangers are part of the value,
 people matter twice, as probes and as references; :class:`PersonMeans` leaves them out on both sides.
 """
 
@@ -118,3 +118,9 @@ class PersonMeans:
         np.add.at(sums, self.moved.group, self.means)
         value, without, share = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves.sum(axis=0)[:, None])
         return LeftOut(float(value[0]), without[:, 0], share[:, 0], jackknife.counted_twice(moves, numbers))
+
+
+def codes_of(subject: npt.ArrayLike) -> Int:
+    """Whole numbers from 0 (n,) in place of subjects (n,), in sorted order."""
+    code: Int = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)
+    return code
