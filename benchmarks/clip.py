@@ -1,8 +1,8 @@
-"""A clip of 1,000 frames against the same pictures as single files: memory and rate, in one run.
+"""A clip of 1,000 frames against the same images as single files: memory and rate, in one run.
 
   python benchmarks/clip.py --frames 1000 --model tddfa --judge w600k_mbf
 
-The clip is a shipped picture of a synthetic person that sways in its frame, 512 pixels. Single files: decoded, detected, turned, embedded one after
+The clip is a shipped image of a synthetic person that sways in its frame, 512 pixels. Single files: decoded, detected, turned, embedded one after
 the other by the same models on the same thread, without tracks and without a clip to write.
 """
 
@@ -36,7 +36,7 @@ def memory() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
-def pictures(number: int) -> Iterator[images.RGB]:
+def shifted(number: int) -> Iterator[images.RGB]:
     files = sorted(Path(cards.project_root(), SOURCE).glob("*.jpg"))
     own = [cv2.resize(images.decode(path.read_bytes()), (512, 512), interpolation=cv2.INTER_CUBIC) for path in files]
     for k in range(number):
@@ -57,10 +57,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder, "a.mp4")
         with video.Writer(clip, 25.0) as writer:
-            for k, picture in enumerate(pictures(args.frames)):
-                writer.add(picture, k / 25)
+            for k, image in enumerate(shifted(args.frames)):
+                writer.add(image, k / 25)
                 if k < args.singles:
-                    Path(folder, f"{k:06d}.jpg").write_bytes(cv2.imencode(".jpg", picture[..., ::-1])[1].tobytes())
+                    Path(folder, f"{k:06d}.jpg").write_bytes(cv2.imencode(".jpg", image[..., ::-1])[1].tobytes())
         peaks: dict[str, float] = {}
 
         def watched(frames: Iterable[video.Frame], label: str) -> Iterator[video.Frame]:

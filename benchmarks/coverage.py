@@ -34,7 +34,7 @@ from frontalbench.compare import curves, groups, jackknife, stats
 from frontalbench.compare.rows import YawBins
 from frontalbench.compare.scores import MASKED, Impostors, ImpostorSink
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import Facts, Settings, cell_of
+from frontalbench.tabulate import Facts, TableSettings, cell_of
 from frontalbench.tabulate.dataset import read_datasets
 from frontalbench.tabulate.verification import YAW_GRID, verification_tables
 from frontalbench.types import Float
@@ -46,14 +46,14 @@ EDGES = (0.0, 30.0, 60.0, 90.0)
 
 @dataclass(frozen=True)
 class World:
-    """What people and pictures are like. Shares of people are 0 .. 1, the rest is in units of the length of an embedding.
+    """What people and images are like. Shares of people are 0 .. 1, the rest is in units of the length of an embedding.
 
     ``probes``: how many each person has; ``references``: the fewest and the most that a person has; ``goats``: share of people who are hard to match,
     and by what factor; ``lambs``: share of people whose references are alike to everybody, and by how much; ``wolves``: the same of probes;
     ``spread``: of people's strength; ``gain``: mean and spread over people of what the frontalization adds at 90 degrees; ``for_goats``: how much
     more for goats; ``tails``: degrees of freedom of the noise, 0 for normal; ``steps``: coordinates are rounded to so many steps, 0 for none;
     ``lost``: log odds that a frontal gets lost, at 0 and at 90 degrees (None: none does), ``lost_originals``: the same of photographs; ``noise``: of
-    every picture; ``camps``: people of so many kinds, alike within; ``families``: so many, drawn anew; ``sessions``: noise that the pictures of a
+    every image; ``camps``: people of so many kinds, alike within; ``families``: so many, drawn anew; ``sessions``: noise that the images of a
     person of one of three days share; ``siblings``: share of people who have a sibling among them; ``turning``: spread (of the logarithm) of how much
     a person loses by turning; ``skewed``: people's strength falls off exponentially, lambs are log-normal, half of the people gain and half
     lose, yaw is that of three-quarter and profile views.
@@ -86,12 +86,12 @@ WORLDS = {
     "base": World("12 probes a person"),
     "unequal": World("few people bring most probes", probes="gamma"),
     "dominant": World("one person has 60 % of the probes", probes="dominant"),
-    "fta": World("hard pictures get lost", lost=(-4.0, 0.0)),
+    "fta": World("hard images get lost", lost=(-4.0, 0.0)),
     "frames": World("100 probes a person", probes="100"),
     "zoo": World("many strong goats, lambs and wolves", goats=(0.2, 0.45), lambs=(0.2, 0.5), wolves=(0.2, 0.5)),
     "few": World("1 to 6 probes and 1 to 3 references a person", probes="few", references=(1, 3)),
     "lossy": World("originals get lost too, and 30 % of the frontals", lost=(-2.0, 0.5), lost_originals=(-4.0, -1.5), probes="few"),
-    "tails": World("heavy tails of people and pictures", tails=3, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0), spread=0.1),
+    "tails": World("heavy tails of people and images", tails=3, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0), spread=0.1),
     "steps": World("similarities in coarse steps", steps=2, dimension=16),
     "mixed": World("helps goats, harms others", gain=(-0.05, 0.2), for_goats=0.5, goats=(0.15, 0.6)),
     # made last, to break what had held in the others
@@ -101,11 +101,11 @@ WORLDS = {
         "hardly an error: a goat in thirty brings them all", noise=0.25, goats=(0.03, 0.5), lambs=(0.03, 0.3), wolves=(0.03, 0.3)
     ),
     # made when the estimators were done, run once, nothing changed after them
-    "sessions": World("three days a person, pictures of a day hang together; 1 to 6 probes", sessions=0.5, probes="few"),
+    "sessions": World("three days a person, images of a day hang together; 1 to 6 probes", sessions=0.5, probes="few"),
     "skewed": World(
         "strengths, lambs and gains far from normal, two views", skewed=True, goats=(0.0, 1.0), lambs=(0.0, 0.0), wolves=(0.0, 0.0)
     ),
-    # made when rates got the intervals of what their pictures are worth, run once, nothing changed after them
+    # made when rates got the intervals of what their images are worth, run once, nothing changed after them
     "siblings": World("half of the people have a sibling, noise with heavy tails", siblings=0.5, tails=4),
     "turning": World(
         "people lose very unequally by turning; 1 to 6 references, unequal probes",
@@ -160,7 +160,7 @@ def draw(name: str, people: int, seed: int) -> Experiment:
     def noise(size: int) -> Float:
         if not world.tails:
             return rng.normal(size=(size, d)) / math.sqrt(d)
-        long = np.sqrt(rng.chisquare(world.tails, size) / (world.tails - 2.0))  # one factor per picture: whole pictures are bad
+        long = np.sqrt(rng.chisquare(world.tails, size) / (world.tails - 2.0))  # one factor per image: whole images are bad
         return rng.normal(size=(size, d)) / math.sqrt(d) / long[:, None]
 
     def wide(size: int) -> Float:
@@ -269,7 +269,7 @@ def estimates(experiment: Experiment) -> Iterator[tuple[str, float, float, float
                     yield label, row["mean"], row["ci_low"], row["ci_high"]
                     if math.isfinite(row["share_gaining"]):
                         yield f"share gaining: {label}", row["share_gaining"], row["share_gaining_low"], row["share_gaining_high"]
-        found = verification_tables(dataset, Facts(), Settings(edges=EDGES))
+        found = verification_tables(dataset, Facts(), TableSettings(edges=EDGES))
         for row in found["verification"]:
             for name in ("dprime", "dprime_change", "eer", "rank1", "rank5", "slope", "area"):
                 if f"{name}_low" in row:

@@ -2,7 +2,7 @@
 
 The bare one has as many jobs in rules of the same shape (wildcards, inputs, log, benchmark, resources, params), and none of our code.
 
-The datasets are stand-ins: a few pictures each, cut into as many shards as the cards of BIWI and LFW say, which gives the jobs of the real thing.
+The datasets are stand-ins: a few images each, cut into as many shards as the cards of BIWI and LFW say, which gives the jobs of the real thing.
 Then all files of the grid are made (empty, no model runs) and one backbone is added: what is planned has to be its cells and nothing else.
 """
 
@@ -37,14 +37,14 @@ rule prepare:
     params: code=lambda wildcards: "0123456789abcdef"
     shell: "true {{output:q}} 2> {{log:q}}"
 rule detect:
-    input: pictures="images/{{dataset}}/{{shard}}.parquet", weights=lambda wildcards: []
+    input: images="images/{{dataset}}/{{shard}}.parquet", weights=lambda wildcards: []
     output: "crops/{{dataset}}/{{variant}}/{{detector}}/{{shard}}.parquet"
     log: "logs/detect/{{dataset}}/{{variant}}/{{detector}}/{{shard}}.log"
     benchmark: "benchmarks/detect/{{dataset}}/{{variant}}/{{detector}}/{{shard}}.tsv"
     threads: 1
     resources: mem_mb=1500, runtime=60
     params: code=lambda wildcards: "0123456789abcdef", card=lambda wildcards: wildcards.detector
-    shell: "true {{wildcards.detector:q}} {{input.pictures:q}} {{output:q}} 2> {{log:q}}"
+    shell: "true {{wildcards.detector:q}} {{input.images:q}} {{output:q}} 2> {{log:q}}"
 rule embed:
     input: crops="crops/{{dataset}}/{{variant}}/{{detector}}/{{shard}}.parquet", weights=lambda wildcards: []
     output: "embeddings/{{dataset}}/{{variant}}/{{detector}}/{{backbone}}/{{shard}}.parquet"
@@ -107,12 +107,12 @@ def main() -> int:
 
 
 def copy_project(target: Path) -> None:
-    """The workflow, with two datasets of the real shard counts and a few pictures per shard."""
+    """The workflow, with two datasets of the real shard counts and a few images per shard."""
     target.mkdir()
     shutil.copy2(ROOT / "Snakefile", target)
     for name in ("rules", "config", "profiles", "workflow", "src", "envs", "reports"):
         shutil.copytree(ROOT / name, target / name)
-    pictures = sorted((ROOT / "demo").rglob("*.jpg"))
+    images = sorted((ROOT / "demo").rglob("*.jpg"))
     for name in ("biwi", "lfw"):
         shards = shards_of(ROOT, name)
         folder = target / "data" / name
@@ -120,7 +120,7 @@ def copy_project(target: Path) -> None:
             for role in ("GT", "Angle"):
                 copy = folder / f"person{i:03d}" / role / f"{role}.jpg"
                 copy.parent.mkdir(parents=True)
-                shutil.copyfile(pictures[i % len(pictures)], copy)
+                shutil.copyfile(images[i % len(images)], copy)
         card = yaml.safe_load((ROOT / "config" / "datasets" / "folder.yaml").read_text())
         card.update(name=f"{name}_sized", root=str(folder), shards=shards)
         (target / "config" / "datasets" / f"{name}_sized.yaml").write_text(yaml.safe_dump(card))

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """From JPEG files to embeddings: Frontalbench, insightface's FaceAnalysis and bare ONNX Runtime sessions, side by side in one run.
 
-All three use the same two files (SCRFD-500M, w600k_mbf), the same pictures and the same cores; rounds alternate, so that a disturbance of the
+All three use the same two files (SCRFD-500M, w600k_mbf), the same images and the same cores; rounds alternate, so that a disturbance of the
 machine meets all of them. Each line says at which size the detector looks:
 
 * insightface: `FaceAnalysis(allowed_modules=["detection", "recognition"])`, `cv2.imread` and `get(image, max_num=1)` in a loop, with det_size
   (640, 640), with its default (det_size None: 128 and 640 together) and with (320, 320). All its sessions get the same thread count.
 * frontalbench: `detect_stream`, and the backbone on 64 crops at a time, at 640 and with the sizes of the detector's card.
-* bare: only the `run` calls, on inputs prepared beforehand: the detector picture by picture at the same sizes, then the backbone in batches of 32.
+* bare: only the `run` calls, on inputs prepared beforehand: the detector image by image at the same sizes, then the backbone in batches of 32.
   Decoding, scaling, box decoding and alignment cost nothing here.
 
 Prints images per second (minimum, median and maximum of the rounds), processor time per image, the ratios that matter, how well the embeddings
@@ -40,13 +40,11 @@ def main() -> int:
     parser.add_argument(
         "--in", dest="source", type=Path, metavar="DIR", help="folder of JPEG files (default: frll and lfw of the test data)"
     )
-    parser.add_argument(
-        "--images", type=int, default=96, metavar="N", help="pictures per round, evenly spread over the folder (default: 96)"
-    )
+    parser.add_argument("--images", type=int, default=96, metavar="N", help="images per round, evenly spread over the folder (default: 96)")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (default: 5)")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="cores and threads (default: 2)")
     parser.add_argument(
-        "--shard", type=int, default=400, metavar="N", help="pictures of the shard job whose memory is measured; 0: leave out"
+        "--shard", type=int, default=400, metavar="N", help="images of the shard job whose memory is measured; 0: leave out"
     )
     parser.add_argument("--as-shard-job", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -55,7 +53,7 @@ def main() -> int:
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
     if arguments.as_shard_job:
         return shard_job(arguments.as_shard_job, arguments.threads)
-    files = pictures(arguments.source)
+    files = images(arguments.source)
     step = max(1, len(files) // arguments.images)
     compare(files[::step][: arguments.images], arguments)
     if arguments.shard:
@@ -63,7 +61,7 @@ def main() -> int:
     return 0
 
 
-def pictures(source: Path | None) -> list[Path]:
+def images(source: Path | None) -> list[Path]:
     if source is not None:
         folders = [source]
     else:
@@ -117,7 +115,7 @@ def compare(files: Sequence[Path], arguments: argparse.Namespace) -> None:
             result[index] = vector
         return result
 
-    # insightface reads the files again at the first picture of a size, so the folder stays until the end.
+    # insightface reads the files again at the first image of a size, so the folder stays until the end.
     root = tempfile.TemporaryDirectory()
     folder = Path(root.name) / "models" / "pack"
     folder.mkdir(parents=True)
@@ -153,7 +151,7 @@ def compare(files: Sequence[Path], arguments: argparse.Namespace) -> None:
             cpu[name].append(time.process_time() - before)
     n = len(files)
     shape = sorted({cv2.imread(str(path)).shape[:2] for path in files})
-    print(f"{n} pictures of {shape[0]} to {shape[-1]} pixels, {threads} threads, {arguments.repeats} alternating rounds")
+    print(f"{n} images of {shape[0]} to {shape[-1]} pixels, {threads} threads, {arguments.repeats} alternating rounds")
     print(f"card: sizes {on_card._sizing.sizes}, refine_below {on_card._sizing.refine_below:g}, border {on_card._sizing.border:g}\n")
     print(f"{'':36}{'images/s: min':>14}{'median':>9}{'max':>9}{'CPU ms/image':>15}{'no face':>9}")
     rates = {}
@@ -175,7 +173,7 @@ def compare(files: Sequence[Path], arguments: argparse.Namespace) -> None:
     ratio("frontalbench, detector at 640", "insightface, det_size (640, 640)")
     ratio("frontalbench, sizes of the card", "bare sessions, sizes of the card", "   target 0.9")
     ratio("frontalbench, detector at 640", "bare sessions, detector at 640", "   target 0.9")
-    print("\ncosine similarity of the embeddings of the same picture, least and mean:")
+    print("\ncosine similarity of the embeddings of the same image, least and mean:")
     reference = results["insightface, det_size (640, 640)"]
     for name in (
         "frontalbench, detector at 640",
@@ -186,7 +184,7 @@ def compare(files: Sequence[Path], arguments: argparse.Namespace) -> None:
         both = [(a, b) for a, b in zip(reference, results[name], strict=True) if a is not None and b is not None]
         a, b = (normalise(np.stack(side))[0] for side in zip(*both, strict=True))
         cosine = (a * b).sum(axis=1)
-        print(f"  {name:34} to insightface at 640: {cosine.min():.5f}, {cosine.mean():.5f}  ({len(both)} pictures)")
+        print(f"  {name:34} to insightface at 640: {cosine.min():.5f}, {cosine.mean():.5f}  ({len(both)} images)")
 
 
 def analysis(root: str, size: tuple[int, int] | None, threads: int) -> Any:
@@ -207,7 +205,7 @@ def analysis(root: str, size: tuple[int, int] | None, threads: int) -> Any:
 
 
 class Bare:
-    """The network runs that our road makes for these pictures, and nothing else."""
+    """The network runs that our road makes for these images, and nothing else."""
 
     def __init__(self, models: dict[str, Path], detector: Any, files: Sequence[Path], threads: int) -> None:
         import numpy as np
@@ -221,7 +219,7 @@ class Bare:
         self.detector, self.backbone = (
             onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]) for path in models.values()
         )
-        # The detector's inputs, taken from a run of ours: as many runs per picture, of the same sizes.
+        # The detector's inputs, taken from a run of ours: as many runs per image, of the same sizes.
         self.shapes: list[tuple[int, ...]] = []
         session, run = detector._session, detector._session.run
 
@@ -261,7 +259,7 @@ def memory(files: Sequence[Path], threads: int) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"the shard job failed:\n{done.stderr}")
-        print(f"\nshard job, {len(files)} pictures, Parquet to crops to embeddings: {done.stdout.strip()}")
+        print(f"\nshard job, {len(files)} images, Parquet to crops to embeddings: {done.stdout.strip()}")
 
 
 def peak() -> float:

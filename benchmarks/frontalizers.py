@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Frontalizers of two checkouts side by side: processor time and memory per picture, and whether the results resemble the person as much.
+"""Frontalizers of two checkouts side by side: processor time and memory per image, and whether the results resemble the person as much.
 
-    benchmarks/frontalizers.py --other ../before mesh tddfa [--pictures 60] [--testdata ../shared/testdata/frll]
+    benchmarks/frontalizers.py --other ../before mesh tddfa [--images 60] [--testdata ../shared/testdata/frll]
 
-Pictures: the demo's turned faces, or FRLL's three-quarter views where --testdata is given (512 pixels, not shipped). Each side is a process of its
+Images: the demo's turned faces, or FRLL's three-quarter views where --testdata is given (512 pixels, not shipped). Each side is a process of its
 own under its checkout, one thread; rounds of the two take turns, and the least processor time of a side counts, so that a busy machine disturbs
-both alike. Memory: the most that the process held, and what was added to it after loading. Similarity: mean over the pictures to the same
-person's frontal photograph, detected and embedded by this checkout for both sides; the difference with its 95 % interval over pictures.
+both alike. Memory: the most that the process held, and what was added to it after loading. Similarity: mean over the images to the same
+person's frontal photograph, detected and embedded by this checkout for both sides; the difference with its 95 % interval over images.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DETECTOR = "scrfd_500m"
 
 
 def work(names: list[str], given: Path) -> None:
-    """One side: a line with a name on standard input is a round over all pictures; the answer holds seconds per picture and megabytes."""
+    """One side: a line with a name on standard input is a round over all images; the answer holds seconds per image and megabytes."""
     import cv2
 
     try:
@@ -42,12 +42,9 @@ def work(names: list[str], given: Path) -> None:
     from frontalbench.frontalize.base import View
 
     cv2.setNumThreads(1)
-    pictures = np.load(given, allow_pickle=False)
-    count = int(pictures["count"])
-    views = [
-        View(pictures[f"image{i}"], Face(pictures[f"box{i}"], float(pictures[f"score{i}"]), pictures[f"points{i}"], 1))
-        for i in range(count)
-    ]
+    images = np.load(given, allow_pickle=False)
+    count = int(images["count"])
+    views = [View(images[f"image{i}"], Face(images[f"box{i}"], float(images[f"score{i}"]), images[f"points{i}"], 1)) for i in range(count)]
     models = {name: load_frontalizer(cards.find("frontalizer", name)) for name in names}
     for model in models.values():
         model.frontalize(views[:1])
@@ -67,7 +64,7 @@ def megabytes() -> float:
 
 
 def collected(testdata: Path | None, most: int) -> list[tuple[Path, Path]]:
-    """(turned picture, frontal picture of the same person): FRLL's three-quarter views where they are given, else the demo's."""
+    """(turned image, frontal image of the same person): FRLL's three-quarter views where they are given, else the demo's."""
     found = []
     if testdata:
         fronts = {path.name.split("_")[0]: path for path in sorted(testdata.glob("neutral_front/*.jpg"))}
@@ -85,7 +82,7 @@ def main() -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="frontalizer cards")
     parser.add_argument("--other", type=Path, help="another checkout, to compare with")
     parser.add_argument("--testdata", type=Path, help="FRLL's folder")
-    parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--images", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -117,7 +114,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
         return None if face is None else [normalise(one.embed(align(image, face.points)[None]))[0][0] for one in backbones]
 
     kept: list[tuple[RGB, Face, list[Any]]] = []
-    for turned, front in collected(args.testdata, args.pictures):
+    for turned, front in collected(args.testdata, args.images):
         image, reference = images.decode(turned.read_bytes()), embedded(images.decode(front.read_bytes()))
         face = face_of(image)
         if face is not None and reference is not None:
@@ -132,7 +129,7 @@ def compare(args: argparse.Namespace, folder: Path) -> None:
         environment = {**os.environ, "PYTHONPATH": str(root / "src"), "FRONTALBENCH_HOME": str(root), "OMP_NUM_THREADS": "1"}
         command = [sys.executable, __file__, *args.names, "--work", str(folder / "given.npz")]
         sides[side] = subprocess.Popen(command, cwd=root, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    print(f"{len(kept)} pictures, load {os.getloadavg()[0]:.1f}, least of {args.rounds} rounds, one thread")
+    print(f"{len(kept)} images, load {os.getloadavg()[0]:.1f}, least of {args.rounds} rounds, one thread")
     print(f"{'frontalizer':20}{'side':>8}{'ms':>8}{'images/s':>10}{'MB':>8}{'added MB':>10}   similarity ({', '.join(BACKBONES)})")
     for name in args.names:
         answers: dict[str, list[dict[str, float]]] = {side: [] for side in sides}

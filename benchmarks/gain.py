@@ -5,7 +5,7 @@
     python benchmarks/gain.py --csv benchmarks/gain_ways.csv --table docs/gain.md docs/gain_ways.md  # the tables of the pages, nothing is measured
 
 A way is a variant by its name in the grid: `tddfa@0.9.none`, `fuse_mean:tddfa@0.9.none`, `gate_fuse@60:tddfa@0.9.none`. References: FRLL the neutral
-front; CFP the frontal pictures; LFW of every person the picture nearest to the front. Intervals: 95 %, people left out on both sides, as in the
+front; CFP the frontal images; LFW of every person the image nearest to the front. Intervals: 95 %, people left out on both sides, as in the
 workflow's tables. Everything measured is kept in --cache, so a run that was stopped (--minutes) goes on.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import itertools
 import math
 import os
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench import images
+from frontalbench import images, status
 from frontalbench.catalogue import cards
 from frontalbench.compare import derived, feature, gates, groups, jackknife, stats
 from frontalbench.detect import choose, load_detector
@@ -60,8 +61,8 @@ class Stopped(Exception):
     """The time is over; what was measured is kept."""
 
 
-def pictures(shared: Path) -> list[Row]:
-    """(set, person, view, file) of every test picture."""
+def photographs(shared: Path) -> list[Row]:
+    """(set, person, view, file) of every test image."""
     root = shared / "testdata"
     found = [("FRLL", path.stem.split("_")[0], path.parent.name, path) for path in sorted(root.glob("frll/*/*.jpg"))]
     found += [("CFP", path.parts[-3], path.parts[-2], path) for path in sorted(root.glob("cfp/Data/Images/*/*/*.jpg"))]
@@ -70,12 +71,12 @@ def pictures(shared: Path) -> list[Row]:
 
 
 def validation(row: Row) -> bool:
-    """Whether a picture is of the fixed list that numbers were chosen on."""
+    """Whether an image is of the fixed list that numbers were chosen on."""
     return (row[0] == "FRLL" and int(row[1]) % 2 == 0) or (row[0] == "CFP" and int(row[1]) <= CFP_VALIDATION)
 
 
 class Store:
-    """Arrays by the place of a picture in the list, in a file; what is missing is made, and kept every now and then."""
+    """Arrays by the place of an image in the list, in a file; what is missing is made, and kept every now and then."""
 
     def __init__(self, path: Path, end: float) -> None:
         self.path, self._end = path, end
@@ -109,14 +110,14 @@ class Store:
 
 
 class Measurer:
-    """Poses of the pictures, and embeddings of their variants, kept in a folder."""
+    """Poses of the images, and embeddings of their variants, kept in a folder."""
 
     def __init__(self, rows: list[Row], cache: Path, end: float) -> None:
         self.rows, self.cache, self.end = rows, cache, end
         self.detector = load_detector(cards.find("detector", DETECTOR))
 
     def pose(self, places: Sequence[int]) -> Float:
-        """(N, 3) measured angles of the pictures at ``places``, NaN elsewhere and without a face."""
+        """(N, 3) measured angles of the images at ``places``, NaN elsewhere and without a face."""
         store = Store(self.cache / "pose.npz", self.end)
         store.fill(places, self._poses)
         result = np.full((len(self.rows), 3), np.nan)
@@ -125,7 +126,7 @@ class Measurer:
         return result
 
     def embeddings(self, variant: str, backbone: str, places: Sequence[int]) -> Float32:
-        """Unit-length (N, D) of the pictures at ``places`` through a variant with pixels of its own; zero elsewhere and without a face."""
+        """Unit-length (N, D) of the images at ``places`` through a variant with pixels of its own; zero elsewhere and without a face."""
         crops = Store(self.cache / f"{variant}.npz", self.end)
         crops.fill(places, lambda missing: self._crops(variant, missing))
         store = Store(self.cache / f"{variant}-{backbone}.npz", self.end)
@@ -152,14 +153,17 @@ class Measurer:
         aligner = self.detector if card is None else aligned_for(card, self.detector)
         for place in places:
             photograph = images.decode(self.rows[place][3].read_bytes())
-            picture: UInt8 | None = photograph
+            image: UInt8 | None = photograph
             if model is not None:
                 face = choose(self.detector.detect(photograph), (photograph.shape[1], photograph.shape[0]))
-                picture = model.frontalize([View(photograph, face)])[0].image
-            if chain is not None and picture is not None:
-                picture = apply(chain, [picture], [photograph])[0].image
-            face = None if picture is None else choose(aligner.detect(picture), (picture.shape[1], picture.shape[0]))
-            yield np.zeros((112, 112, 3), np.uint8) if picture is None or face is None else align(picture, face.points)
+                outcome = model.frontalize([View(photograph, face)])[0]
+                image = outcome.image
+                if outcome.status == status.MODEL_ERROR:  # a fault must not pass for a face that is not there
+                    sys.stderr.write(f"{self.rows[place][3]}: {variant}: {outcome.detail}\n")
+            if chain is not None and image is not None:
+                image = apply(chain, [image], [photograph])[0].image
+            face = None if image is None else choose(aligner.detect(image), (image.shape[1], image.shape[0]))
+            yield np.zeros((112, 112, 3), np.uint8) if image is None or face is None else align(image, face.points)
 
     def _poses(self, places: Sequence[int]) -> Iterator[Float]:
         estimator = load_pose(cards.find("pose", POSE))
@@ -170,7 +174,7 @@ class Measurer:
 
 
 def of_condition(rows: list[Row], name: str) -> tuple[list[int], list[int]]:
-    """(probes, references) of a condition, as places in ``rows``; of LFW's pictures nobody knows yet which one is the reference: all, none."""
+    """(probes, references) of a condition, as places in ``rows``; of LFW's images nobody knows yet which one is the reference: all, none."""
     if name == "LFW":
         return [place for place, row in enumerate(rows) if row[0] == "LFW"], []
     kind, view = name.split(" ")
@@ -181,7 +185,7 @@ def of_condition(rows: list[Row], name: str) -> tuple[list[int], list[int]]:
 
 
 def nearest_apart(rows: list[Row], pose: Float, places: Sequence[int]) -> tuple[list[int], list[int]]:
-    """(probes, references) of pictures of which each person's nearest to the front is the reference."""
+    """(probes, references) of images of which each person's nearest to the front is the reference."""
     people: dict[str, list[int]] = {}
     for place in places:
         if np.isfinite(pose[place, 0]):
@@ -208,11 +212,11 @@ def moments(scores: Float32, who: Words, other: Words) -> stats.PairMoments:
 class Result:
     """A way, judged: means of similarity to the own references and to strangers'; ``net``: ends of Net Gain, the difference of the former; ``gain``,
     ``over``: identity gain over the photograph and over flip fusion; d' alike; ``missing``:
-    share of the pictures that the way asks for in whose view no face was found (the photograph stands in).
+    share of the images that the way asks for in whose view no face was found (the photograph stands in).
     """
 
     part: str
-    pictures: str
+    condition: str
     way: str
     backbone: str
     n: int
@@ -296,7 +300,7 @@ class Ways:
         self.photographs = measurer.embeddings(names.ORIGINAL, backbone, probes)[probes]
 
     def of(self, way: str) -> tuple[Float32, int, float]:
-        """((n, D), how many pictures are another than the photograph, share of these without a face)."""
+        """((n, D), how many images are another than the photograph, share of these without a face)."""
         one = names.parse(way)
         if one.is_original:
             return self.photographs, 0, 0.0
@@ -343,7 +347,7 @@ DEFAULT_WAYS = (
 
 
 def measured(arguments: argparse.Namespace) -> Iterator[Result]:
-    rows = [row for row in pictures(arguments.shared) if validation(row) == (arguments.part == "validation")]
+    rows = [row for row in photographs(arguments.shared) if validation(row) == (arguments.part == "validation")]
     measurer = Measurer(rows, arguments.cache / arguments.part, time.monotonic() + 60.0 * arguments.minutes)
     who = np.array([row[1] for row in rows])
     for condition in arguments.conditions:
@@ -392,19 +396,19 @@ def read(path: Path) -> list[Result]:
 
 
 def ordered(results: Sequence[Result]) -> list[Result]:
-    """By way (as the file names them first), then by backbone; of a way that was judged on fewer pictures too, what was judged on most."""
+    """By way (as the file names them first), then by backbone; of a way that was judged on fewer images too, what was judged on most."""
     places = {way: place for place, way in enumerate(dict.fromkeys(r.way for r in results))}
     most: dict[tuple[str, str, str], Result] = {}
     for r in results:
-        key = (r.pictures, r.way, r.backbone)
+        key = (r.condition, r.way, r.backbone)
         if key not in most or r.n > most[key].n:
             most[key] = r
     return sorted(most.values(), key=lambda r: (places[r.way], BACKBONES.index(r.backbone)))
 
 
 def keep(path: Path, new: Sequence[Result]) -> None:
-    """Rows with the same part, pictures, way and backbone are replaced; n too, so that a judgment of fewer pictures stands beside that of all."""
-    kept = {(r.part, r.pictures, r.way, r.backbone, r.n): r for r in (*read(path), *new)}
+    """Rows with the same part, images, way and backbone are replaced; n too, so that a judgment of fewer images stands beside that of all."""
+    kept = {(r.part, r.condition, r.way, r.backbone, r.n): r for r in (*read(path), *new)}
     half = path.with_suffix(".half")
     with half.open("w", newline="", encoding="utf-8") as handle:
         writer = csv.writer(handle, lineterminator="\n")
@@ -427,7 +431,7 @@ def main() -> int:
     )
     parser.add_argument("--conditions", nargs="+", default=list(CONDITIONS), choices=CONDITIONS)
     parser.add_argument("--by-yaw", action="store_true", help="every bin of |yaw| by itself too")
-    parser.add_argument("--one-each", action="store_true", help="of every person's pictures the first alone, for what is slow")
+    parser.add_argument("--one-each", action="store_true", help="of every person's images the first alone, for what is slow")
     parser.add_argument("--cache", type=Path, help="folder where crops and embeddings are kept")
     parser.add_argument("--minutes", type=float, default=math.inf, metavar="M", help="stop after this long; the same command goes on")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="keep the results in this file; rows that are in it already are replaced")
@@ -464,7 +468,7 @@ def said(r: Result) -> str:
     """One line of what was measured."""
     over = f"over flip fusion {ends(r.over, r.over_low, r.over_high)}, d' {spread(r.dprime_over, r.dprime_over_low, r.dprime_over_high)}"
     gain = f"{ends(r.gain, r.gain_low, r.gain_high)}, d' {spread(r.dprime, r.dprime_low, r.dprime_high)}"
-    return f"{r.pictures} | {r.n} | {r.way} | {r.backbone} | {gain} | {over}"
+    return f"{r.condition} | {r.n} | {r.way} | {r.backbone} | {gain} | {over}"
 
 
 def ends(value: float, low: float, high: float) -> str:
@@ -481,12 +485,16 @@ JUDGE = {"w600k_mbf": "w600k", "edgeface_s": "EdgeFace", "sface": "SFace", "arcf
 
 
 def took_part(r: Result) -> bool:
-    """Whether the judge was asked while the way's picture, or what made it, was made; so it is no judge of it."""
-    one = names.parse(r.way)
-    if one.recipe == "feature_frontal":
-        return True
+    """Whether the judge was asked while the way's image, or what made it, was made; so it is no judge of it."""
+    return names.parse(r.way).recipe == "feature_frontal" or r.backbone in asked(r.way)
+
+
+@functools.cache
+def asked(way: str) -> frozenset[str]:
+    """The backbones that were asked while a way's models were made."""
+    one = names.parse(way)
     chain = [("frontalizer", one.frontalizer), *(("enhancement", step) for step in one.steps if step != names.PLAIN)]
-    return any(r.backbone in cards.find(kind, name).trained_with for kind, name in chain)
+    return frozenset(backbone for kind, name in chain for backbone in cards.find(kind, name).trained_with)
 
 
 def marked(value: float, low: float, high: float) -> str:
@@ -498,12 +506,12 @@ def marked(value: float, low: float, high: float) -> str:
 def headline_table(results: Sequence[Result]) -> str:
     """The chosen way alone: where it stands, with intervals."""
     lines = [
-        "| pictures | backbone | flip fusion | `" + HEADLINE + "` | over flip fusion | d' | d' over flip fusion |",
+        "| images | backbone | flip fusion | `" + HEADLINE + "` | over flip fusion | d' | d' over flip fusion |",
         "|---" * 7 + "|",
     ]
-    control = {(r.pictures, r.backbone): r for r in results if r.way == CONTROL}
+    control = {(r.condition, r.backbone): r for r in results if r.way == CONTROL}
     for condition in (*CONDITIONS[1:3], CONDITIONS[0], CONDITIONS[3]):
-        for r in (r for r in results if r.way == HEADLINE and r.pictures == condition):
+        for r in (r for r in results if r.way == HEADLINE and r.condition == condition):
             cells = [
                 f"{condition}, {r.people} people",
                 r.backbone,
@@ -525,7 +533,7 @@ def short_tables(results: Sequence[Result]) -> str:
     """One row a way, one column a condition and judge: identity gain over the photograph, then over flip fusion."""
     blocks = []
     for pair in (CONDITIONS[1:3], (CONDITIONS[0], CONDITIONS[3])):
-        rows = {(r.way, r.pictures, r.backbone): r for r in results if r.pictures in pair}
+        rows = {(r.way, r.condition, r.backbone): r for r in results if r.condition in pair}
         columns = [(condition, judge) for condition in pair for judge in BACKBONES]
         heads = [f"{condition}: {JUDGE[judge]}" if judge == BACKBONES[0] else JUDGE[judge] for condition, judge in columns]
         lines = ["| way | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
@@ -550,11 +558,11 @@ def long_tables(results: Sequence[Result]) -> str:
         lines = [
             f"### {condition}",
             "",
-            "| way | backbone | pictures, people | turned | genuine | impostor | identity gain | d' | identity gain over flip fusion | d' over it"
+            "| way | backbone | images, people | turned | genuine | impostor | identity gain | d' | identity gain over flip fusion | d' over it"
             " | FNMR at FMR 0.1 % | no face |",
             "|---" * 12 + "|",
         ]
-        for r in (r for r in results if r.pictures == condition):
+        for r in (r for r in results if r.condition == condition):
             control = r.way == CONTROL
             cells = [
                 f"`{r.way}`",
@@ -578,12 +586,12 @@ def long_tables(results: Sequence[Result]) -> str:
 def yaw_table(results: Sequence[Result]) -> str:
     """Net Gain and identity gain in every bin of |yaw|."""
     lines = [
-        "| pictures, yaw | way | backbone | pictures, people | Net Gain | identity gain | over flip fusion |",
+        "| images, yaw | way | backbone | images, people | Net Gain | identity gain | over flip fusion |",
         "|---" * 7 + "|",
     ]
     for condition in CONDITIONS:
-        for name in dict.fromkeys(r.pictures for r in results if r.pictures.startswith(f"{condition}, ")):
-            for r in (r for r in results if r.pictures == name and r.way in BY_YAW):
+        for name in dict.fromkeys(r.condition for r in results if r.condition.startswith(f"{condition}, ")):
+            for r in (r for r in results if r.condition == name and r.way in BY_YAW):
                 cells = [
                     *(name, f"`{r.way}`", f"{r.backbone}{' (took part)' if took_part(r) else ''}", f"{r.n}, {r.people}"),
                     ends(r.genuine - r.genuine_before, r.net_low, r.net_high),

@@ -2,7 +2,7 @@
 
     frontalbench prepare-environments gfpgan_full_pkg
     python benchmarks/gfpgan_package.py                 # exits with 1 where a value differs by more than one grey level
-    python benchmarks/gfpgan_package.py --weights GFPGANv1.4.pth --pictures DIR      # with real weights and faces of 512 x 512 pixels
+    python benchmarks/gfpgan_package.py --weights GFPGANv1.4.pth --images DIR      # with real weights and faces of 512 x 512 pixels
 
 The package runs as it does for the card gfpgan_full_pkg: in its own environment, through adapters/gfpgan_package. Nothing real is needed.
 """
@@ -58,11 +58,11 @@ def faces(folder: Path | None, number: int) -> list[RGB]:
     return [to_bytes(np.clip(127.5 + 6.0 * (cv2.GaussianBlur(one, (0, 0), 5) - 127.5), 0, 255)) for one in noise]
 
 
-def ours(weights: Path, pictures: list[RGB], threads: int) -> list[RGB]:
+def ours(weights: Path, images: list[RGB], threads: int) -> list[RGB]:
     network = load_network(weights, threads=threads)
     made = []
-    for picture in pictures:
-        blob = torch.from_numpy(picture.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0)
+    for image in images:
+        blob = torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1)[None] / 127.5 - 1.0)
         with torch.inference_mode():
             made.append(to_bytes((network(blob)[0].clamp(-1, 1).numpy().transpose(1, 2, 0) + 1.0) * 127.5))
     return made
@@ -71,8 +71,8 @@ def ours(weights: Path, pictures: list[RGB], threads: int) -> list[RGB]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="an official checkpoint (default: synthetic)")
-    parser.add_argument("--pictures", type=Path, help="folder of aligned faces (default: smooth noise)")
-    parser.add_argument("--number", type=int, default=2, help="of synthetic pictures")
+    parser.add_argument("--images", type=Path, help="folder of aligned faces (default: smooth noise)")
+    parser.add_argument("--number", type=int, default=2, help="of synthetic images")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--python", type=Path, help="interpreter with the package (default: that of prepare-environments)")
     args = parser.parse_args()
@@ -81,13 +81,13 @@ def main() -> int:
     places = Places(args.python or foreign.interpreter(said), said.program)
     limits = {key: value for key, value in card.params.items() if key != "feather"}
     settings = read(dataclasses.replace(card, params={**limits, "size": SIDE}))
-    pictures = faces(args.pictures, args.number)
+    images = faces(args.images, args.number)
     with tempfile.TemporaryDirectory() as temporary:
         weights = args.weights or synthetic(Path(temporary, "synthetic.pth"))
-        own = ours(weights, pictures, args.threads)
+        own = ours(weights, images, args.threads)
         system = ExternalFrontalizer(CARD, places, settings, weights={"gfpgan_full.model": str(weights)}, threads=args.threads)
-        with system.turned((picture, None, FRONTAL) for picture in pictures) as done:
-            outcomes = [done.outcome(place) for place in range(len(pictures))]
+        with system.turned((image, None, FRONTAL) for image in images) as done:
+            outcomes = [done.outcome(place) for place in range(len(images))]
             sys.stderr.write(done.log())
     worst = 0
     for place, (mine, outcome) in enumerate(zip(own, outcomes, strict=True)):

@@ -5,7 +5,7 @@
     python benchmarks/gpu.py --device cuda --only gfpgan retinaface_r50 --no-check
     python benchmarks/gpu.py --device cpu --only scaleway          # the same script on a CPU, whose spans are those of the calls
 
-Each network in float32 (TF32 off) and float16, one picture and a batch at a time. Peak: the faster of two 3 x 3 convolutions in the same precision.
+Each network in float32 (TF32 off) and float16, one image and a batch at a time. Peak: the faster of two 3 x 3 convolutions in the same precision.
 ``busy``: share of the time between the first kernel and the last in which a kernel or a copy ran; ``gap``: the longest time without. Both are from
 the device's own time line (torch.profiler) over a second of work in steady state. ``stage`` rows are the product's calls, from crops to PNG bytes.
 Exit code 1 where float32 differs from the CPU by more than 1e-3 of the largest value.
@@ -244,7 +244,7 @@ def stage_rows(portrait: LivePortrait, crops: Sequence[images.RGB], dtype: torch
         return portrait.render(seen, portrait.drive(seen))
 
     def plain() -> object:
-        return [images.encode_png(picture) for picture in turned() if picture is not None]
+        return [images.encode_png(image) for image in turned() if image is not None]
 
     with ThreadPoolExecutor(4) as pool:
         waiting: list[Any] = []
@@ -252,7 +252,7 @@ def stage_rows(portrait: LivePortrait, crops: Sequence[images.RGB], dtype: torch
         def overlapped() -> object:
             for one in waiting:
                 one.result()
-            waiting[:] = [pool.submit(images.encode_png, picture) for picture in turned() if picture is not None]
+            waiting[:] = [pool.submit(images.encode_png, image) for image in turned() if image is not None]
             return waiting
 
         for name, call in (("stage, PNG after", plain), ("stage, PNG beside", overlapped)):

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PICTURES = 6
+IMAGES = 6
 PUBLISHED = {"backbone/glintr100": 12.1, "backbone/w600k_r50": 6.3, "detector/scrfd_10g": 10.0}
-"""Billion products of one picture."""
+"""Billion products of one image."""
 REAL = {
     "detector": ("scrfd_500m", "retinaface_mnet025"),
     "backbone": ("w600k_mbf", "edgeface_s", "sface"),
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
-    """Least processor seconds a picture of each side."""
+    """Least processor seconds an image of each side."""
     least = {side: (float("inf"), float("inf")) for side in sides}
     load = os.getloadavg()[0]
     processes = {}
@@ -100,7 +100,7 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
     (before, wall_before), (after, wall_after) = least["before"], least["after"]
     ratio = f"{before / after:7.2f}" if after else ""
     print(
-        f"{name:28}{before:10.4f}{after:10.4f} s a picture (wall {wall_before:.4f}, {wall_after:.4f}){ratio} times, load {load:.1f}",
+        f"{name:28}{before:10.4f}{after:10.4f} s an image (wall {wall_before:.4f}, {wall_after:.4f}){ratio} times, load {load:.1f}",
         flush=True,
     )
     return {"before": before, "after": after}
@@ -117,20 +117,20 @@ def ours(*names: str) -> Any:
 
 
 def work(name: str) -> None:
-    """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds a picture."""
+    """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds an image."""
     import cv2
 
     cv2.setNumThreads(1)  # as a job does
-    step, pictures = made(name)
+    step, images = made(name)
     step()
     for _ in sys.stdin:
         clocks = time.process_time(), time.perf_counter()
         step()
-        print(json.dumps([(time.process_time() - clocks[0]) / pictures, (time.perf_counter() - clocks[1]) / pictures]), flush=True)
+        print(json.dumps([(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]), flush=True)
 
 
 def made(name: str) -> tuple[Callable[[], Any], int]:
-    """What a turn does, and for how many pictures."""
+    """What a turn does, and for how many images."""
     import numpy as np
     import torch
 
@@ -206,7 +206,7 @@ def state(network: str) -> dict[str, Any]:
 
 
 def finishing(np: Any) -> Callable[[], Any]:
-    """The second step of an enhancement in two: read the drawn face, put it into the picture. Nothing on a side where both steps are one."""
+    """The second step of an enhancement in two: read the drawn face, put it into the image. Nothing on a side where both steps are one."""
     try:
         from frontalbench import images
         from frontalbench.catalogue import cards
@@ -218,18 +218,18 @@ def finishing(np: Any) -> Callable[[], Any]:
     random = np.random.default_rng(0)
     smooth = np.repeat(np.repeat(random.uniform(60, 200, (64, 64, 3)), 8, 0), 8, 1) + random.normal(0, 3, (512, 512, 3))
     pixels = np.clip(smooth, 0, 255).astype(np.float32)
-    picture, matrix = np.rint(pixels).astype(np.uint8), np.array([[1.0, 0, 3], [0, 1.0, 2]])
+    image, matrix = np.rint(pixels).astype(np.uint8), np.array([[1.0, 0, 3], [0, 1.0, 2]])
 
     def step() -> None:
         # Half of the packing: it is done once for two cards.
         encoded = images.encode_png(drawn.packed(pixels))
-        finisher.finish(picture, drawn.Drawn(drawn.unpacked(images.decode(encoded)), matrix))
+        finisher.finish(image, drawn.Drawn(drawn.unpacked(images.decode(encoded)), matrix))
 
     return step
 
 
 def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
-    """A model with its real weights on shipped pictures of synthetic people, as its job runs it."""
+    """A model with its real weights on shipped images of synthetic people, as its job runs it."""
     import numpy as np
 
     from frontalbench import images
@@ -239,37 +239,37 @@ def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
 
     cards = ours("catalogue.cards", "cards")
     paths = sorted((ROOT / "demo" / "synthetic").rglob("*.jpg"))[
-        :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // PICTURES)
+        :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // IMAGES)
     ]
-    pictures = [images.decode(path.read_bytes()) for path in paths[:PICTURES]]
+    decoded = [images.decode(path.read_bytes()) for path in paths[:IMAGES]]
     if kind == "detector":
         detector = load_detector(cards.find("detector", name))
         try:
             find_face = importlib.import_module("frontalbench.detect.upright").find_face
-            return (lambda: [find_face(picture, detector, "largest") for picture in pictures]), len(pictures)
+            return (lambda: [find_face(image, detector, "largest") for image in decoded]), len(decoded)
         except ModuleNotFoundError:
-            return (lambda: [choose(detector.detect(p), (p.shape[1], p.shape[0])) for p in pictures]), len(pictures)
+            return (lambda: [choose(detector.detect(p), (p.shape[1], p.shape[0])) for p in decoded]), len(decoded)
     finder = load_detector(cards.find("detector", "scrfd_500m"))
-    faces = [choose(finder.detect(p), (p.shape[1], p.shape[0])) for p in pictures]
+    faces = [choose(finder.detect(p), (p.shape[1], p.shape[0])) for p in decoded]
     if kind == "backbone":
         from frontalbench.embed import load_backbone
 
         backbone, crops = (
             load_backbone(cards.find("backbone", name)),
-            np.stack([align(p, f.points) for p, f in zip(pictures, faces, strict=True) if f is not None]),
+            np.stack([align(p, f.points) for p, f in zip(decoded, faces, strict=True) if f is not None]),
         )
-        return (lambda: backbone.embed(crops)), len(pictures)
+        return (lambda: backbone.embed(crops)), len(decoded)
     if kind == "frontalizer":
         from frontalbench.frontalize import load_frontalizer
         from frontalbench.frontalize.base import View
 
         frontalizer = load_frontalizer(cards.find("frontalizer", name))
-        views = [View(p, f) for p, f in zip(pictures, faces, strict=True)]
-        return (lambda: frontalizer.frontalize(views)), len(pictures)
+        views = [View(p, f) for p, f in zip(decoded, faces, strict=True)]
+        return (lambda: frontalizer.frontalize(views)), len(decoded)
     from frontalbench.enhance import load_enhancement
 
     enhancement = load_enhancement(name)
-    return (lambda: enhancement.enhance(pictures)), len(pictures)
+    return (lambda: enhancement.enhance(decoded)), len(decoded)
 
 
 def report(rates: dict[str, dict[str, float]], images: int) -> None:

@@ -96,10 +96,10 @@ def frames(folder: Path, size: int) -> None:
     rng = np.random.default_rng(0)
     for i in range(size):
         shift = rng.integers(-12, 13, 2)
-        picture = np.roll(sources[(i // 20) % len(sources)], shift, (0, 1)).astype(np.int16) + int(rng.integers(-25, 26))
+        image = np.roll(sources[(i // 20) % len(sources)], shift, (0, 1)).astype(np.int16) + int(rng.integers(-25, 26))
         path = folder / f"p{i // 20:05}" / ("GT" if i % 20 == 0 else "Angle") / f"{i:06}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(images.encode_jpeg(np.clip(picture, 0, 255).astype(np.uint8)))
+        path.write_bytes(images.encode_jpeg(np.clip(image, 0, 255).astype(np.uint8)))
 
 
 def one_stage(stage: str, folder: Path) -> None:

@@ -71,24 +71,24 @@ def main() -> None:
 
 
 def steps(portrait: LivePortrait, count: int) -> dict[str, Callable[[], object]]:
-    """What is timed, for ``count`` pictures at a time."""
+    """What is timed, for ``count`` images at a time."""
     generator = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.randn(count, *shape, generator=generator).to(portrait.device)
 
-    picture = torch.rand(count, 3, 256, 256, generator=generator).to(portrait.device)
+    image = torch.rand(count, 3, 256, 256, generator=generator).to(portrait.device)
     volume, features, source = normal(32, 16, 64, 64) * 0.5, normal(256, 64, 64) * 0.5, normal(21, 3) * 0.3
     driving = source + 0.05
 
     def end_to_end() -> object:
-        seen = Source(portrait.appearance(picture), None, source.cpu())  # type: ignore[arg-type]
-        portrait.motion_network(picture)
+        seen = Source(portrait.appearance(image), None, source.cpu())  # type: ignore[arg-type]
+        portrait.motion_network(image)
         return portrait.render(seen, driving.cpu())
 
     return {
-        "appearance": lambda: portrait.appearance(picture),
-        "motion": lambda: portrait.motion_network(picture),
+        "appearance": lambda: portrait.appearance(image),
+        "motion": lambda: portrait.motion_network(image),
         "warping": lambda: portrait.warping(volume, driving, source),
         "generator": lambda: portrait.generator(features),
         "end to end": end_to_end,
@@ -137,7 +137,7 @@ def report(best: dict[str, float], batch: int, memory: float, *, on_cpu: bool) -
         stated = f"{official:>13}" if official is not None and on_cpu else ""
         print(f"{name:14}{taken * 1e3:>10.1f}{rate:>10.1f}{rate / conv:>13.0%} {stated}")
     gain = batch * best["end to end"] / best[f"batch of {batch}"]
-    print(f"pictures per second: {1 / best['end to end']:.2f} one by one, {gain:.2f} times that in batches of {batch}")
+    print(f"images per second: {1 / best['end to end']:.2f} one by one, {gain:.2f} times that in batches of {batch}")
     print(f"peak memory, one by one: {memory:,.0f} MB ({'process' if on_cpu else 'GPU allocations'}; loading included)")
 
 

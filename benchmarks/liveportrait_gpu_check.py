@@ -48,13 +48,13 @@ def main() -> int:
 
 def results(portrait: LivePortrait) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    picture = torch.rand(2, 3, 256, 256, generator=generator).to(portrait.device)
+    image = torch.rand(2, 3, 256, 256, generator=generator).to(portrait.device)
     source = (torch.randn(2, 21, 3, generator=generator) * 0.3).to(portrait.device)
     with torch.inference_mode():
-        volume = portrait.appearance(picture)
-        motion = portrait.motion_network(picture)
+        volume = portrait.appearance(image)
+        motion = portrait.motion_network(image)
         features = portrait.warping(volume, source + 0.05, source)
-        out = {"volume": volume, **motion, "features": features, "picture": portrait.generator(features)}
+        out = {"volume": volume, **motion, "features": features, "image": portrait.generator(features)}
     return {name: value.float().cpu() for name, value in out.items()}
 
 

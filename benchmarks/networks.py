@@ -42,37 +42,37 @@ class Ffwm(nn.Module):
         self.flow = fills.filled(ffwm.FlowNet, "FFWM_flowNetF", "B").without_unused()
         self.generator = fills.filled(ffwm.Generator, "FFWM_netG", "B")
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        drawn: Tensor = self.generator(pictures, self.flow(pictures))[0]
+    def forward(self, images: Tensor) -> Tensor:
+        drawn: Tensor = self.generator(images, self.flow(images))[0]
         return drawn
 
 
 class Fsgan(nn.Module):
-    """FSGAN's reenactment generator on one picture and its copy of half the size."""
+    """FSGAN's reenactment generator on one image and its copy of half the size."""
 
     def __init__(self) -> None:
         super().__init__()
         self.generator = fills.filled(lambda: fsgan.Generator(fsgan.REENACTMENT), "FSGAN_Gr", "fsgan_Gr")
 
-    def forward(self, picture: Tensor) -> Tensor:
-        drawn: Tensor = self.generator([picture, nn.functional.avg_pool2d(picture, 2)])
+    def forward(self, image: Tensor) -> Tensor:
+        drawn: Tensor = self.generator([image, nn.functional.avg_pool2d(image, 2)])
         return drawn
 
 
 class HeadGan(nn.Module):
-    """HeadGAN on one picture: its NMFC of three frames, and six channels of the reference."""
+    """HeadGAN on one image: its NMFC of three frames, and six channels of the reference."""
 
     def __init__(self) -> None:
         super().__init__()
         self.network = fills.filled(headgan.HeadGan, "headGAN_G", "headgan_G")
 
     def forward(self, x: Tensor) -> Tensor:
-        drawn: Tensor = self.network(x[:, :9], x[:, 9:]).picture
+        drawn: Tensor = self.network(x[:, :9], x[:, 9:]).image
         return drawn
 
 
 class Eg3d(nn.Module):
-    """EG3D's picture of one style from the front, 128 x 128 rays."""
+    """EG3D's image of one style from the front, 128 x 128 rays."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class Eg3d(nn.Module):
 
     def forward(self, styles: Tensor) -> Tensor:
         labels = self.get_buffer("label").expand(len(styles), -1)
-        return self.network.look(styles[:, None].expand(-1, eg3d.STYLES, -1), labels).picture
+        return self.network.look(styles[:, None].expand(-1, eg3d.STYLES, -1), labels).image
 
 
 class PlainLayer(eg3d.Layer):
@@ -120,7 +120,7 @@ def plain(network: nn.Module) -> nn.Module:
 
 
 class CvtHead(nn.Module):
-    """A photograph described and drawn with a mesh at hand; pictures alone are the input."""
+    """A photograph described and drawn with a mesh at hand; images alone are the input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,10 +130,10 @@ class CvtHead(nn.Module):
         self.mesh = test_cvthead.mesh()
         self.vertices = torch.rand((1, 5023, 3), generator=torch.Generator().manual_seed(1)) - 0.5
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        vertices = self.vertices.to(pictures.device).expand(len(pictures), -1, -1)
-        self.mesh = cvthead.Mesh(*(getattr(self.mesh, name).to(pictures.device) for name in cvthead.Mesh.__dataclass_fields__))
-        drawn: Tensor = self.network(2.0 * pictures - 1.0, torch.ones_like(pictures[:, :1]), vertices, vertices, self.mesh)[0]
+    def forward(self, images: Tensor) -> Tensor:
+        vertices = self.vertices.to(images.device).expand(len(images), -1, -1)
+        self.mesh = cvthead.Mesh(*(getattr(self.mesh, name).to(images.device) for name in cvthead.Mesh.__dataclass_fields__))
+        drawn: Tensor = self.network(2.0 * images - 1.0, torch.ones_like(images[:, :1]), vertices, vertices, self.mesh)[0]
         return drawn
 
 
@@ -160,7 +160,7 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "hrn.high": (50.4, (9, 256, 256), lambda: fills.filled(hrn.high_net, "HRN_high_net", "hrn_high_net")),
     "cvthead": (83.6, (3, 256, 256), CvtHead),
 }
-"""Name -> billion multiply-adds of one picture, shape of its input, the plain module with synthetic weights."""
+"""Name -> billion multiply-adds of one image, shape of its input, the plain module with synthetic weights."""
 
 
 def megabytes() -> float:

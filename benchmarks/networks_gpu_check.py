@@ -36,13 +36,13 @@ def main() -> int:
     parser.add_argument("--in", dest="source", type=Path, default=ROOT / "demo", metavar="DIR", help="folder of JPEG files (default: demo)")
     parser.add_argument("--images", type=int, default=64, metavar="N")
     arguments = parser.parse_args()
-    pictures = [path.read_bytes() for path in sorted(arguments.source.rglob("*.jpg"))[: arguments.images]]
+    encoded = [path.read_bytes() for path in sorted(arguments.source.rglob("*.jpg"))[: arguments.images]]
     device = runtime.provider("cuda")
-    print(f"{len(pictures)} pictures, device {device}")
+    print(f"{len(encoded)} images, device {device}")
     print(f"{'':28}{'images/s: CPU':>14}{'GPU':>9}   furthest apart")
-    rows = [detect_and_align(str(i), data, load_detector(cards.find("detector", "scrfd_500m"))) for i, data in enumerate(pictures)]
+    rows = [detect_and_align(str(i), data, load_detector(cards.find("detector", "scrfd_500m"))) for i, data in enumerate(encoded)]
     crops = np.stack([row.crop for row in rows if row.crop is not None])
-    decoded = [images.decode(data) for data in pictures]
+    decoded = [images.decode(data) for data in encoded]
     worst_pixels = max(present(both(cards.all_cards("detector"), lambda card, on: detector(card, on, decoded), pixels_apart, "pixels")))
     found = cards.all_cards("backbone")
     worst_cosine = min(present(both(found, lambda card, on: backbone(card, on, crops), least_cosine, "cosine")))
@@ -79,12 +79,12 @@ def both(
     return distances
 
 
-def detector(card: ModelCard, device: str, pictures: Sequence[images.RGB]) -> tuple[Any, float]:
+def detector(card: ModelCard, device: str, decoded: Sequence[images.RGB]) -> tuple[Any, float]:
     loaded = load_detector(card, device=device)
-    loaded.detect(pictures[0])  # warms up
+    loaded.detect(decoded[0])  # warms up
     start = time.perf_counter()
-    found = [loaded.detect(picture) for picture in pictures]
-    return found, len(pictures) / (time.perf_counter() - start)
+    found = [loaded.detect(image) for image in decoded]
+    return found, len(decoded) / (time.perf_counter() - start)
 
 
 def backbone(card: ModelCard, device: str, crops: images.RGB) -> tuple[Any, float]:

@@ -1,6 +1,6 @@
 """Prepare a dataset of LFW's size beside a bare loop that only reads and hashes the same files, on the same cores, in one run.
 
-Makes 13,233 JPEG files of LFW's mean size (lfw.tgz: 13 kB a picture) in a temporary folder (or takes --in DIR, laid out like LFW). Beside the bare
+Makes 13,233 JPEG files of LFW's mean size (lfw.tgz: 13 kB an image) in a temporary folder (or takes --in DIR, laid out like LFW). Beside the bare
 loop stands one that also keeps the bytes, as prepare does: written one after the other to one file, which is flushed to the disk.
 """
 
@@ -27,18 +27,18 @@ from frontalbench.stages import prepare
 
 
 def make_tree(root: Path) -> None:
-    """5,749 people, 13,233 pictures of 250 x 250; 64 different pictures, told apart by their last bytes."""
+    """5,749 people, 13,233 images of 250 x 250; 64 different images, told apart by their last bytes."""
     generator = np.random.default_rng(0)
-    pictures = []
+    encoded = []
     for _ in range(64):
         small = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
-        pictures.append(images.encode_jpeg(np.ascontiguousarray(np.kron(small, np.ones((7, 7, 1), np.uint8))[:250, :250]), quality=31))
+        encoded.append(images.encode_jpeg(np.ascontiguousarray(np.kron(small, np.ones((7, 7, 1), np.uint8))[:250, :250]), quality=31))
     number = 0
     for person in range(5749):
         folder = root / f"Person_{person:04d}"
         folder.mkdir(parents=True)
-        for picture in range(1 + (person < 1680) * (4 + (person < 764))):
-            (folder / f"Person_{person:04d}_{picture + 1:04d}.jpg").write_bytes(pictures[number % 64] + b"\n%d" % number)
+        for image in range(1 + (person < 1680) * (4 + (person < 764))):
+            (folder / f"Person_{person:04d}_{image + 1:04d}.jpg").write_bytes(encoded[number % 64] + b"\n%d" % number)
             number += 1
 
 

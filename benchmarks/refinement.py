@@ -4,7 +4,7 @@
     python benchmarks/refinement.py --part verdict --out results/refinement    # FRLL odd, CFP 031 to 100: once, with what was chosen
 
 Frontals by tddfa. A gain is the difference that the refinement makes: similarity to the person's reference, and that less the same for the
-references of all others (identity gain); over the plain frontal, and over the photograph. Intervals: 95 %, Student's t over people. Every picture's
+references of all others (identity gain); over the plain frontal, and over the photograph. Intervals: 95 %, Student's t over people. Every image's
 numbers are kept in a CSV file, so a run that was stopped goes on; --tabulate refines nothing more.
 """
 
@@ -48,8 +48,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "two, grid 8, radius 24, views 4": {"card": "identity_refine_two", "grid": 8, "radius": 24, "views": 4},
 }
 JUDGES = ("w600k_mbf", "sface", "arcface_y1", "edgeface_s")
-BESIDE = ("set", "person", "picture", "judge", "genuine", "impostor")
-HEADER = ("set", "setting", "person", "picture", "judge", "genuine", "impostor", "changed", "to_photograph")
+BESIDE = ("set", "person", "image", "judge", "genuine", "impostor")
+HEADER = ("set", "setting", "person", "image", "judge", "genuine", "impostor", "changed", "to_photograph")
 
 
 def probes(shared: Path, part: str, people: int) -> list[tuple[str, str, Path, Path]]:
@@ -77,7 +77,7 @@ def cfp(root: Path, people: int) -> list[Path]:
 
 
 class Measurer:
-    """Pictures in, crops and embeddings out."""
+    """Images in, crops and embeddings out."""
 
     def __init__(self, judges: list[str]) -> None:
         self.detector = load_detector(cards.find("detector", "scrfd_500m"))
@@ -88,11 +88,11 @@ class Measurer:
         face = choose(self.detector.detect(photograph), photograph.shape[1::-1])
         return self.frontalizer.frontalize([View(photograph, face)])[0].image
 
-    def embeddings(self, picture: RGB) -> dict[str, Float32] | None:
-        face = choose(self.detector.detect(picture), picture.shape[1::-1])
+    def embeddings(self, image: RGB) -> dict[str, Float32] | None:
+        face = choose(self.detector.detect(image), image.shape[1::-1])
         if face is None:
             return None
-        crop = align(picture, face.points)[None]
+        crop = align(image, face.points)[None]
         return {name: normalise(judge.embed(crop))[0][0] for name, judge in self.judges.items()}
 
 
@@ -102,7 +102,7 @@ def measure(args: argparse.Namespace) -> None:
     done = set()
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as handle:
-            done = {(row["set"], row["setting"], row["person"], row["picture"]) for row in csv.DictReader(handle)}
+            done = {(row["set"], row["setting"], row["person"], row["image"]) for row in csv.DictReader(handle)}
     rows = probes(args.shared, args.part, args.people)
     measurer = Measurer(args.judges)
     references = {(kind, person): measurer.embeddings(images.decode(path.read_bytes())) for kind, person, _, path in rows}
@@ -154,13 +154,13 @@ def measure(args: argparse.Namespace) -> None:
 
 
 def plain(args: argparse.Namespace) -> None:
-    """What the plain frontal gains over its photograph, of every picture in the CSV file: no refinement is run for it."""
+    """What the plain frontal gains over its photograph, of every image in the CSV file: no refinement is run for it."""
     with (args.out / f"{args.part}.csv").open(newline="", encoding="utf-8") as handle:
-        wanted = {(row["set"], row["person"], row["picture"]) for row in csv.DictReader(handle)}
+        wanted = {(row["set"], row["person"], row["image"]) for row in csv.DictReader(handle)}
     path = args.out / f"{args.part}_plain.csv"
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as handle:
-            wanted -= {(row["set"], row["person"], row["picture"]) for row in csv.DictReader(handle)}
+            wanted -= {(row["set"], row["person"], row["image"]) for row in csv.DictReader(handle)}
     rows = probes(args.shared, args.part, args.people)
     if not any((kind, person, probe.name) in wanted for kind, person, probe, _ in rows):
         return
@@ -207,11 +207,9 @@ def tabulate(path: Path) -> str:
     with path.open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
     with path.with_name(f"{path.stem}_plain.csv").open(newline="", encoding="utf-8") as handle:
-        over = {
-            (r["set"], r["person"], r["picture"], r["judge"]): float(r["genuine"]) - float(r["impostor"]) for r in csv.DictReader(handle)
-        }
+        over = {(r["set"], r["person"], r["image"], r["judge"]): float(r["genuine"]) - float(r["impostor"]) for r in csv.DictReader(handle)}
     lines = [
-        "| pictures | setting | judge | looked at every step | to the photograph | to the reference | identity gain | plain over the "
+        "| images | setting | judge | looked at every step | to the photograph | to the reference | identity gain | plain over the "
         "photograph | refined over the photograph | n | people |",
         "|" + "---|" * 11,
     ]
@@ -224,7 +222,7 @@ def tabulate(path: Path) -> str:
                     continue
                 who = [row["person"] for row in part]
                 genuine, impostor, photo = (np.array([float(row[key]) for row in part]) for key in ("genuine", "impostor", "to_photograph"))
-                base = np.array([over.get((row["set"], row["person"], row["picture"], row["judge"]), np.nan) for row in part])
+                base = np.array([over.get((row["set"], row["person"], row["image"], row["judge"]), np.nan) for row in part])
                 cells = [kind, setting, judge, "yes" if judge in refiners else "no"]
                 cells += [
                     interval(photo, who),
@@ -250,7 +248,7 @@ def main() -> int:
     parser.add_argument("--people", type=int, default=1000, help="of each set at most")
     parser.add_argument("--tabulate", action="store_true", help="refine nothing more")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the numbers of every picture")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the numbers of every image")
     args = parser.parse_args()
     if not args.tabulate:
         measure(args)

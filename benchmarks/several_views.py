@@ -3,8 +3,8 @@
   python benchmarks/several_views.py --folder data/frll --people odd
 
 Reference: the neutral front. Views: left profile, left three-quarter, right three-quarter, right profile (neutral). For each set of views and judge
-the mean over people of the similarity to the own front, and of the identity gain's first half (similarity to the own front minus the mean
-similarity to strangers' fronts), each with its 95 % interval over people (:mod:`frontalbench.compare.jackknife`).
+the mean over people of the similarity to the own front, the identity gain's first half (similarity to the own front minus the mean
+similarity to strangers' fronts), and d' of both kinds of pairs, each with its 95 % interval over people (:mod:`frontalbench.compare.jackknife`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.compare import jackknife
+from frontalbench.compare import jackknife, stats
 from frontalbench.detect import DEFAULT_POLICY, load_detector
 from frontalbench.detect.base import Detector
 from frontalbench.detect.upright import find_face
@@ -44,7 +44,7 @@ FLOOR = 0.1
 
 
 class Models:
-    """The models of a run, read when the first picture asks for them."""
+    """The models of a run, read when the first image asks for them."""
 
     def __init__(self, base: str, judges: Sequence[str]) -> None:
         self.base, self._names = base, judges
@@ -72,24 +72,24 @@ def measured(folder: Path, person: str, models: Models, shown: Path | None) -> d
     """Of one person: ``front|JUDGE`` (D,), ``SET|ROW|JUDGE`` as ``of|SET|ROW|JUDGE`` (n, D), and ``failed|SET|STATUS`` (empty)."""
     found: dict[str, np.ndarray] = {}
     front = images.decode((folder / "neutral_front" / f"{person}_03.jpg").read_bytes())
-    pictures = {view: images.decode((folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()}
-    views = {view: View(picture, find_face(picture, models.detector, DEFAULT_POLICY)[0]) for view, picture in pictures.items()}
+    decoded = {view: images.decode((folder / f"neutral_{view}" / f"{person}_{k:02d}.jpg").read_bytes()) for view, k in VIEWS.items()}
+    views = {view: View(image, find_face(image, models.detector, DEFAULT_POLICY)[0]) for view, image in decoded.items()}
     alone = {view: models.single.frontalize([one])[0].image for view, one in views.items()}
     together = {}
     for name, chosen in SETS.items():
         outcomes = models.several.together([views[view] for view in chosen])
-        picture = together[name] = next((one.image for one in outcomes if one.image is not None), None)
+        image = together[name] = next((one.image for one in outcomes if one.image is not None), None)
         for word in {str(one.status) for one in outcomes} - {"ok"}:
             found[f"failed|{name}|{word}"] = np.zeros(0)
-        if shown and picture is not None and name[0] in "24":
+        if shown and image is not None and name[0] in "24":
             shown.mkdir(parents=True, exist_ok=True)
             (shown / f"{person}_{name.split(':')[0]}_{name[3:].replace(' ', '_').replace('/', '')}.png").write_bytes(
-                images.encode_png(picture)
+                images.encode_png(image)
             )
     for judge, look in models.judges.items():
         found[f"front|{judge}"] = look.of(front, None)
         photographs = {view: look.of(one.image, one.face) for view, one in views.items()}
-        turned = {view: look.of(picture, None) for view, picture in alone.items()}
+        turned = {view: look.of(image, None) for view, image in alone.items()}
         for name, chosen in SETS.items():
             photo = [photographs[view] for view in chosen if len(photographs[view]) > 1]
             weight = np.array([YAW[view] for view in chosen if len(photographs[view]) > 1])
@@ -112,6 +112,25 @@ def measured(folder: Path, person: str, models: Models, shown: Path | None) -> d
     return found
 
 
+def separation(vectors: Sequence[np.ndarray], fronts: np.ndarray) -> str:
+    """d' with its interval: of every person's ``vectors`` (n, D) to ``fronts`` (people, D), own against strangers; people left out on both sides."""
+    code = np.repeat(np.arange(len(vectors)), [len(one) for one in vectors])
+    if len(np.unique(code)) < 2:
+        return "none"
+    similarity = np.concatenate(vectors) @ fronts.T
+    own = code[:, None] == np.arange(len(fronts))
+
+    def of(rows: np.ndarray, columns: np.ndarray) -> float:
+        some, mine = similarity[rows][:, columns], own[rows][:, columns]
+        return stats.dprime(some[mine], some[~mine])
+
+    everybody = np.arange(len(fronts))
+    without = np.array([of(code != person, everybody != person) for person in everybody])
+    share = np.bincount(code, minlength=len(fronts)) / len(code)
+    found = jackknife.LeftOut.of_squares(of(code >= 0, everybody >= 0), without, share).estimate()
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True)
@@ -119,7 +138,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=1000, help="at most so many people")
     parser.add_argument("--base", default="tddfa", choices=("tddfa", "mesh"))
     parser.add_argument("--judges", nargs="+", default=["w600k_mbf", "edgeface_s"])
-    parser.add_argument("--pictures", type=Path, help="folder for the pictures of 'all' and of 'both 3/4'")
+    parser.add_argument("--images", type=Path, help="folder for the images of 'all' and of 'both 3/4'")
     parser.add_argument("--keep", type=Path, help="folder for what was measured of each person; a run that was stopped goes on from there")
     args = parser.parse_args()
     people = sorted(path.name.split("_")[0] for path in (args.folder / "neutral_front").glob("*.jpg"))
@@ -134,7 +153,7 @@ def main() -> None:
             with np.load(kept) as arrays:
                 found = {name: arrays[name] for name in arrays.files}
         else:
-            found = measured(args.folder, person, models, args.pictures)
+            found = measured(args.folder, person, models, args.images)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(kept.with_suffix(".part.npz"), **found)
@@ -149,7 +168,7 @@ def main() -> None:
                 made.setdefault((names[0], names[1], names[2]), []).append(vectors)
     print(f"{len(people)} people ({args.people}); not turned: {failed or 'none'}")
     for name in SETS:
-        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers' for judge in args.judges)}")
+        print(f"\n{name}: {' | '.join(f'{judge}: similarity, above strangers, separation' for judge in args.judges)}")
         for row in dict.fromkeys(key[1] for key in made):
             cells = []
             for judge in args.judges:
@@ -162,6 +181,7 @@ def main() -> None:
                         sums[k], numbers[k] = (similarity[:, k] - other * strangers).sum(), len(vectors)
                     low, high = jackknife.mean_intervals(sums, numbers)
                     cells.append(f"{sums.sum() / numbers.sum():.3f} [{low[0]:.3f}, {high[0]:.3f}]" if numbers.sum() else "none")
+                cells.append(separation(made[name, row, judge], known))
             print(f"  {row:44s} {'  '.join(cells)}")
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The site of 200 cells x 200 probes: seconds to build (at most 60), and how long Chromium takes to show the table of all numbers (at most 1 s).
 
-The cells are made up (names of real cards, drawn pictures); what is timed is reading the master tables, the probe browser, and every page.
+The cells are made up (names of real cards, drawn images); what is timed is reading the master tables, the probe browser, and every page.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from frontalbench.figures import inputs
 from frontalbench.plan.variant import parse
 from frontalbench.site import build, master
 from frontalbench.stages.summarize import summarize
-from frontalbench.tabulate import Settings
+from frontalbench.tabulate import TableSettings
 
 VARIANTS = ("original", "mesh.none", "mesh.sharp", "mesh.omit_bg", "tddfa.none", "tddfa.sharp", "identity.none", "mirror.none")
 MARK = (
@@ -46,7 +46,7 @@ def main() -> int:
         root = Path(folder)
         files, n_cells = write_cells(root, arguments.people)
         start = time.perf_counter()
-        summarize([f for f in files if "/similarity/" in str(f)], root / "master", settings=Settings())
+        summarize([f for f in files if "/similarity/" in str(f)], root / "master", settings=TableSettings())
         summary = time.perf_counter() - start
         start = time.perf_counter()
         written = build.Site(master.read(root / "master"), root / "site", inputs=inputs.by_dataset(files)).build()
@@ -85,12 +85,12 @@ def write_cells(root: Path, people: int) -> tuple[list[Path], int]:
         tables.write(root / path, tables.from_rows(rows, schema))
         files.append(root / path)
 
-    def picture(tint: int) -> bytes:
+    def image(tint: int) -> bytes:
         drawn = np.full((256, 256, 3), 210, np.uint8)
         cv2.circle(drawn, (128, 128), 90, (tint % 200 + 40, 120, 90), -1)
         return images.encode_png(drawn)
 
-    pixels = [picture(7 * i) for i in range(len(heads))]
+    pixels = [image(7 * i) for i in range(len(heads))]
     made = [{**h, "status": "ok", "detail": "", "image": data} for h, data in zip(heads, pixels, strict=True)]
     write(
         "images/synthetic/0000.parquet",

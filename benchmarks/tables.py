@@ -1,4 +1,4 @@
-"""Tables of pictures written and read by Frontalbench and by pyarrow alone, in turns, in one run.
+"""Tables of images written and read by Frontalbench and by pyarrow alone, in turns, in one run.
 
 Ours builds a table from rows, checks their order, counts statuses, writes whole-or-not and with checksums, and verifies these when reading; pyarrow
 gets the finished columns and the same compression, with checksums off.
@@ -23,8 +23,8 @@ from frontalbench import status, tables
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=4000, metavar="N", help="pictures in a table (default: 4000)")
-    parser.add_argument("--bytes", type=int, default=18_000, metavar="N", help="bytes of a picture (default: 18000, a crop)")
+    parser.add_argument("--rows", type=int, default=4000, metavar="N", help="images in a table (default: 4000)")
+    parser.add_argument("--bytes", type=int, default=18_000, metavar="N", help="bytes of an image (default: 18000, a crop)")
     parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds (default: 5)")
     arguments = parser.parse_args()
     noise = np.random.default_rng(0).bytes(arguments.bytes * 2)

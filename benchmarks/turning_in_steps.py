@@ -1,9 +1,9 @@
-"""One jump to the front against a way in small steps, each picture the source of the next: what is left of the person?
+"""One jump to the front against a way in small steps, each image the source of the next: what is left of the person?
 
   python benchmarks/turning_in_steps.py --folder data/frll --people odd --limit 12
 
 FRLL's sides (neutral) turned to the front; per frontalizer, view and largest step (0: at once) the mean similarity to the own neutral front with its
-95 % interval over people, the difference to the jump over the same pictures, and the pictures that failed.
+95 % interval over people, the difference to the jump over the same images, and the images that failed.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=["mesh", "tddfa"])
     parser.add_argument("--steps", nargs="+", type=float, default=[0.0, 30.0, 15.0, 7.5], help="degrees; 0: at once, and first")
     parser.add_argument("--judges", nargs="+", default=["w600k_mbf", "edgeface_s"])
-    parser.add_argument("--pictures", type=Path, help="folder for the pictures")
+    parser.add_argument("--images", type=Path, help="folder for the images")
     args = parser.parse_args()
     detector = load_detector(cards.find("detector", "scrfd_2.5g"))
     judges = {name: Judge(detector, load_backbone(cards.find("backbone", name))) for name in args.judges}
     people = sorted(path.name.split("_")[0] for path in (args.folder / "neutral_front").glob("*.jpg"))
     people = [one for one in people if int(one) % 2 == (args.people == "odd")][: args.limit]
-    # (model, kind, step, judge) -> per person the similarities of its two sides, NaN where a picture failed
+    # (model, kind, step, judge) -> per person the similarities of its two sides, NaN where an image failed
     found: dict[tuple[str, str, float, str], list[list[float]]] = {}
     seconds: dict[tuple[str, str, float], list[float]] = {}
     for model in args.models:
@@ -53,15 +53,15 @@ def main() -> None:
                     made = []
                     for side, number in sides:
                         path = args.folder / f"neutral_{side}_{kind}" / f"{person}_{number:02d}.jpg"
-                        picture = images.decode(path.read_bytes())
-                        outcome = turn.frontalize([View(picture, find_face(picture, detector, DEFAULT_POLICY)[0])])[0]
+                        image = images.decode(path.read_bytes())
+                        outcome = turn.frontalize([View(image, find_face(image, detector, DEFAULT_POLICY)[0])])[0]
                         made.append(outcome.image)
                         seconds.setdefault((model, kind, step), []).append(outcome.seconds)
-                        if args.pictures and outcome.image is not None:
-                            args.pictures.mkdir(parents=True, exist_ok=True)
-                            (args.pictures / f"{person}_{side}_{kind}_{model}_{step:g}.png").write_bytes(images.encode_png(outcome.image))
+                        if args.images and outcome.image is not None:
+                            args.images.mkdir(parents=True, exist_ok=True)
+                            (args.images / f"{person}_{side}_{kind}_{model}_{step:g}.png").write_bytes(images.encode_png(outcome.image))
                     for name, judge in judges.items():
-                        values = [judge.of(picture, None) for picture in made]
+                        values = [judge.of(image, None) for image in made]
                         row = [float(one @ known[name]) if len(one) > 1 else float("nan") for one in values]
                         found.setdefault((model, kind, step, name), []).append(row)
     print(

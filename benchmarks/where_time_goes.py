@@ -1,4 +1,4 @@
-"""Where the time of detect + align + embed goes, from a table of pictures to a table of embeddings, on one core: a bar per step, drawn as SVG.
+"""Where the time of detect + align + embed goes, from a table of images to a table of embeddings, on one core: a bar per step, drawn as SVG.
 
 The steps are timed inside of the two stages while they run; what is in no step is "rest". Bare sessions would be the two dark parts alone.
 """
@@ -26,7 +26,7 @@ def main() -> None:
     files = sorted(arguments.source.rglob("*.jpg"))[: arguments.images]
     steps = measured(files)
     total = sum(steps.values())
-    print(f"{len(files)} pictures, one core, load {os.getloadavg()[0]:.1f}: {total / len(files) * 1e3:.1f} ms a picture")
+    print(f"{len(files)} images, one core, load {os.getloadavg()[0]:.1f}: {total / len(files) * 1e3:.1f} ms an image")
     for name, seconds in steps.items():
         print(f"{name:28}{seconds / len(files) * 1e3:8.2f} ms{seconds / total:7.0%}")
     draw({name: seconds / len(files) * 1e3 for name, seconds in steps.items()}, arguments.out)
@@ -100,7 +100,7 @@ def draw(milliseconds: dict[str, float], path: Path) -> None:
     colours = ["#1b4f72" if "network" in name else "#9db8c9" for name in names]
     bars = axes.barh(names, [milliseconds[name] for name in names], color=colours)
     axes.bar_label(bars, [f"{milliseconds[name]:.2f}" for name in names], padding=3, fontsize=9)
-    axes.set_xlabel("milliseconds a picture, one core (dark: inside of ONNX Runtime)")
+    axes.set_xlabel("milliseconds an image, one core (dark: inside of ONNX Runtime)")
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.1)
     with atomic.replacing(path) as temporary:

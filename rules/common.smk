@@ -66,7 +66,7 @@ if workflow.is_main_process and asks_for_everything(sys.argv[1:]):
         raise WorkflowError(str(error)) from None
 
 
-# What belongs to this configuration alone: its tables, figures, pages and pictures for people. Cells are shared by all.
+# What belongs to this configuration alone: its tables, figures, pages and images for people. Cells are shared by all.
 RUN = PLAN.run
 OWN = PLAN.places
 

@@ -1,9 +1,9 @@
-# seconds and memory of the pictures, master tables -> what each frontalizer costs, and the comparison of frontalizers
+# seconds and memory of the images, master tables -> what each frontalizer costs, and the comparison of frontalizers
 
 
 rule cost:
     input:
-        pictures=PLAN.files.made_pictures(),
+        images=PLAN.files.made_images(),
         crops=PLAN.files.timed_crops(),
         gains=f"{OWN.master}/table1_net_gain.parquet",
         quality=f"{OWN.master}/quality.parquet",

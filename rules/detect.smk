@@ -3,7 +3,7 @@
 
 rule detect:
     input:
-        pictures=lambda wildcards: grid.pictures_path(
+        images=lambda wildcards: grid.images_path(
             wildcards.dataset, wildcards.variant, wildcards.shard
         ),
         weights="results/weights/detector/{detector}.json",
@@ -37,4 +37,4 @@ rule detect:
     shell:
         SCRIPT
         + "preprocess.py --detector {wildcards.detector:q} --policy {params.policy:q} --threads {threads} --gpus {resources.gpu}"
-        " {params.options} --in {input.pictures:q} --out {output:q} 2> {log:q}"
+        " {params.options} --in {input.images:q} --out {output:q} 2> {log:q}"

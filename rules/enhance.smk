@@ -3,7 +3,7 @@
 
 rule enhance:
     input:
-        pictures=lambda wildcards: grid.pictures_path(
+        images=lambda wildcards: grid.images_path(
             wildcards.dataset, PLAN.steps.before(wildcards), wildcards.shard
         ),
         drawn=lambda wildcards: PLAN.steps.drawn(wildcards),
@@ -36,13 +36,13 @@ rule enhance:
     shell:
         SCRIPT
         + "enhance.py --chain {wildcards.enhancement:q} {params.options} --threads {threads} --gpus {resources.gpu}"
-        " --in {input.pictures:q} --photographs {input.photographs:q} --out {output:q} 2> {log:q}"
+        " --in {input.images:q} --photographs {input.photographs:q} --out {output:q} 2> {log:q}"
 
 
 # What cards that differ only in what they do with it share: a network's faces (GFPGAN's, for full and detail)
 rule draw_faces:
     input:
-        pictures=lambda wildcards: grid.pictures_path(
+        images=lambda wildcards: grid.images_path(
             wildcards.dataset, wildcards.variant, wildcards.shard
         ),
         weights=lambda wildcards: PLAN.cards.receipt(
@@ -73,4 +73,4 @@ rule draw_faces:
     shell:
         SCRIPT
         + "draw_faces.py --card {params.card:q} --threads {threads} --gpus {resources.gpu}"
-        " --in {input.pictures:q} --out {output:q} 2> {log:q}"
+        " --in {input.images:q} --out {output:q} 2> {log:q}"

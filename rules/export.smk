@@ -1,4 +1,4 @@
-# pictures for people
+# images for people
 
 
 rule export_references:

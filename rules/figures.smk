@@ -4,7 +4,7 @@
 rule figures:
     input:
         similarity=lambda wildcards: PLAN.selection(wildcards.dataset).similarity(),
-        pictures=lambda wildcards: PLAN.selection(wildcards.dataset).pictures(),
+        images=lambda wildcards: PLAN.selection(wildcards.dataset).images(),
         crops=lambda wildcards: PLAN.selection(wildcards.dataset).crops(),
         embeddings=lambda wildcards: PLAN.selection(wildcards.dataset).embeddings(),
     output:

@@ -3,7 +3,7 @@
 
 rule frontalize:
     input:
-        pictures="results/images/{dataset}/{shard}.parquet",
+        images="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
@@ -37,13 +37,13 @@ rule frontalize:
     shell:
         SCRIPT
         + "frontalize.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu}"
-        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
+        " --in {input.images:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
 
 
 # the same from a folder of results that another system made (cards of family made_elsewhere): joined by name, nothing is computed
 rule take_delivery:
     input:
-        pictures="results/images/{dataset}/{shard}.parquet",
+        images="results/images/{dataset}/{shard}.parquet",
         # Only for the names of all photographs; a new person in another shard changes nothing here.
         listed=ancient("results/metadata/{dataset}/images.parquet"),
     output:
@@ -69,14 +69,14 @@ rule take_delivery:
         ),
     shell:
         SCRIPT
-        + "take_delivery.py --model {wildcards.frontalizer:q} --dataset {wildcards.dataset:q} --in {input.pictures:q}"
+        + "take_delivery.py --model {wildcards.frontalizer:q} --dataset {wildcards.dataset:q} --in {input.images:q}"
         " --listed {input.listed:q} --out {output:q} 2> {log:q}"
 
 
 # the same by a foreign system in its own environment (cards of family external): one start for the whole shard
 rule frontalize_external:
     input:
-        pictures="results/images/{dataset}/{shard}.parquet",
+        images="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
@@ -114,13 +114,13 @@ rule frontalize_external:
     shell:
         HERE
         + "frontalize_external.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --made-of {params.made_of}"
-        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
+        " --in {input.images:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
 
 
 # one frontal of all photographs of a person's session (cards of family multiview); people never lie in two shards
 rule frontalize_views:
     input:
-        pictures="results/images/{dataset}/{shard}.parquet",
+        images="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
@@ -160,7 +160,7 @@ rule frontalize_views:
     shell:
         SCRIPT
         + "frontalize_views.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
-        " --in {input.pictures:q} --faces {input.faces:q} --pose {input.pose:q} --out {output:q} 2> {log:q}"
+        " --in {input.images:q} --faces {input.faces:q} --pose {input.pose:q} --out {output:q} 2> {log:q}"
 
 
 # Environments and repositories of the foreign systems of the grid, on a machine with a network; asked for by name, before a run:

@@ -3,7 +3,7 @@
 
 rule measure_pose:
     input:
-        pictures=lambda wildcards: grid.pictures_path(
+        images=lambda wildcards: grid.images_path(
             wildcards.dataset, wildcards.variant, wildcards.shard
         ),
         faces=lambda wildcards: grid.crops_path(
@@ -31,4 +31,4 @@ rule measure_pose:
     shell:
         SCRIPT
         + "measure_pose.py --estimator {params.estimator:q} --threads {threads} --gpus {resources.gpu}"
-        " --in {input.pictures:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"
+        " --in {input.images:q} --faces {input.faces:q} --out {output:q} 2> {log:q}"

@@ -1,4 +1,4 @@
-# aligned crops of a variant and of `original` -> quality of the pictures
+# aligned crops of a variant and of `original` -> quality of the images
 
 
 rule measure_quality:
@@ -39,7 +39,7 @@ rule measure_quality:
         + "measure_quality.py --variant {wildcards.variant:q} --roles {params.roles:q}"
         " --images {input.images:q} --original-pose {input.original_pose:q} --crops {input.crops:q}"
         " --original-crops {input.original_crops:q} --pose {input.pose:q}"
-        " --pictures {input.pictures:q} --faces {input.faces:q} --original-pictures {input.original_pictures:q}"
+        " --whole-images {input.whole_images:q} --faces {input.faces:q} --original-whole-images {input.original_whole_images:q}"
         " --original-faces {input.original_faces:q} {params.learned} --out {output:q} 2> {log:q}"
 
 

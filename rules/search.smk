@@ -59,7 +59,7 @@ rule slices:
         + "slice_results.py results --grid {params.grid:q} --by {params.by:q} {params.index} --out {params.folder:q} > {log:q} 2>&1"
 
 
-# embeddings, pictures and quality of the whole grid -> sequences over time; only with `over_time: true`
+# embeddings, images and quality of the whole grid -> sequences over time; only with `over_time: true`
 rule over_time:
     input:
         images=[
@@ -69,7 +69,7 @@ rule over_time:
         similarity=[str(cell.similarity) for cell in PLAN.cells],
         embeddings=PLAN.files.searched_embeddings(),
         quality=PLAN.files.quality_tables(),
-        pictures=PLAN.selection().pictures(),
+        shards=PLAN.selection().images(),
     output:
         expand(f"{OWN.over_time}/{{name}}.csv", name=PLAN.files.over_time_tables()),
     log:

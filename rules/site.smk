@@ -1,4 +1,4 @@
-# master tables, figures and pictures -> pages that open from a folder
+# master tables, figures and images -> pages that open from a folder
 
 
 rule site:
@@ -7,7 +7,7 @@ rule site:
         cost=rules.cost.output,
         figures=expand(rules.figures.output[0], dataset=PLAN.datasets),  # one job makes all of a dataset
         similarity=[str(cell.similarity) for cell in PLAN.cells],
-        pictures=PLAN.selection().pictures(),
+        images=PLAN.selection().images(),
         asked=PLAN.files.asked_tables(),
     output:
         directory(OWN.site),

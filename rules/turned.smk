@@ -3,7 +3,7 @@
 
 rule turn_references:
     input:
-        pictures="results/images/{dataset}/{shard}.parquet",
+        shard="results/images/{dataset}/{shard}.parquet",
         faces=lambda wildcards: grid.crops_path(
             wildcards.dataset, ORIGINAL, PLAN.config.locator, wildcards.shard
         ),
@@ -42,14 +42,14 @@ rule turn_references:
     shell:
         SCRIPT
         + "turn_references.py --model {wildcards.frontalizer:q} --threads {threads} --gpus {resources.gpu} --roles {params.roles:q}"
-        " --yaw-bins {params.edges} --in {input.pictures:q} --faces {input.faces:q} --images {input.images:q} --pose {input.pose:q}"
+        " --yaw-bins {params.edges} --in {input.shard:q} --faces {input.faces:q} --images {input.images:q} --pose {input.pose:q}"
         " --out {output:q} 2> {log:q}"
 
 
 # the same from a folder that somebody delivered (the second card of a card of family made_elsewhere)
 rule take_turned:
     input:
-        pictures="results/images/{dataset}/{shard}.parquet",
+        shard="results/images/{dataset}/{shard}.parquet",
         images="results/metadata/{dataset}/images.parquet",
         pose="results/metadata/{dataset}/pose.parquet",
     output:
@@ -78,7 +78,7 @@ rule take_turned:
         ),
     shell:
         SCRIPT
-        + "take_delivery.py --turned --model {params.card:q} --dataset {wildcards.dataset:q} --in {input.pictures:q}"
+        + "take_delivery.py --turned --model {params.card:q} --dataset {wildcards.dataset:q} --in {input.shard:q}"
         " --listed {input.images:q} --pose {input.pose:q} --roles {params.roles:q} --yaw-bins {params.edges} --out {output:q} 2> {log:q}"
 
 

@@ -121,10 +121,10 @@ def people(folder: Path, identities: int = 4, angles: int = 2) -> Path:
     """A folder dataset ``root/identity/{GT,Angle}/*.jpg`` cut from the synthetic people."""
     for person in sorted(p for p in DEMO.iterdir() if p.is_dir())[:identities]:
         for role, count in (("GT", 2), ("Angle", angles)):
-            for picture in sorted((person / role).glob("*.jpg"))[:count]:
-                destination = folder / person.name / role / picture.name
+            for image in sorted((person / role).glob("*.jpg"))[:count]:
+                destination = folder / person.name / role / image.name
                 destination.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(picture, destination)
+                shutil.copyfile(image, destination)
     return folder
 
 

@@ -1,5 +1,5 @@
 """AniPortrait: the photograph driven by a still face from the front. The script moves the photograph's own mesh by what the driver's mesh
-moves (which is nothing) into the driver's pose, so the expression stays. The answer is a grid of three pictures; the card cuts out the
+moves (which is nothing) into the driver's pose, so the expression stays. The answer is a grid of three images; the card cuts out the
 middle one."""
 
 import json

@@ -42,11 +42,11 @@ def call(*words, folder=repository, **variables):
     return said[-1] if said else "it printed nothing"
 
 
-def turn_all(pictures):
+def turn_all(images):
     given, turned = job / "work" / "given", job / "work" / "turned"
     for folder in (given, turned):
         folder.mkdir(parents=True, exist_ok=True)
-    for asked in pictures:  # a wider frame (0.34 instead of 0.43 of the side) than EG3D's: the 224 pixels of Deep3DFaceReconstruction
+    for asked in images:  # a wider frame (0.34 instead of 0.43 of the side) than EG3D's: the 224 pixels of Deep3DFaceReconstruction
         face, _ = crop(Image.open(str(job / asked["file"])), asked["face"]["points"], side=224, unit=102.0)
         face.save(str(given / (asked["name"] + ".jpg")), quality=98)
     words = ["--img_path", given, "--save_path", turned, "--batch_size", 1, "--cuda_id", 0]
@@ -60,8 +60,8 @@ def collect(name, out):
     shutil.move(str(job / "work" / "restored" / "final_results" / (name + ".png")), str(out / (name + ".png")))
 
 
-# One start for all pictures: what came out counts, also where it died half-way. The seconds are the mean.
-started, problem = time.perf_counter(), "nothing came out for this picture"
+# One start for all images: what came out counts, also where it died half-way. The seconds are the mean.
+started, problem = time.perf_counter(), "nothing came out for this image"
 try:
     turn_all(manifest["pictures"])
 except Exception as error:

@@ -1,7 +1,7 @@
 """EG3D-projector: for each photograph a code of EG3D is optimised, then (pivotal tuning) the generator itself, and the result drawn from
 the front.
 
-Minutes for each picture. Crop and first camera come from the five points (eg3d_crop.py). The last step draws with the repository's own
+Minutes for each image. Crop and first camera come from the five points (eg3d_crop.py). The last step draws with the repository's own
 modules, in this process: none of its scripts draws the exact front.
 """
 

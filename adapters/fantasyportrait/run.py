@@ -1,5 +1,5 @@
 """FantasyPortrait: an image-to-video model whose first frame is the photograph, driven by a head that turns to the front from the
-photograph's side; the card takes the last frame. Minutes for each picture, and the camera may move instead of the head."""
+photograph's side; the card takes the last frame. Minutes for each image, and the camera may move instead of the head."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 """FSGAN (official scripts): a still face from the front is the target clip, the photograph the source. The face is drawn with the target's
-landmarks and pasted into the target's picture, so shape of the face, hair and background are the driver's; the card cuts around the face.
+landmarks and pasted into the target's image, so shape of the face, hair and background are the driver's; the card cuts around the face.
 """
 
 import json

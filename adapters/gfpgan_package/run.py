@@ -1,7 +1,7 @@
 """GFPGAN by its authors' package: an aligned face of 512 x 512 pixels in, the restored one out.
 
 Only the network is asked. Finding, aligning and putting back the face is done outside, so that nothing here downloads a detector. Noise is the stored
-one, so that the same face gives the same pixels (the package draws it anew for every picture unless it is told not to).
+one, so that the same face gives the same pixels (the package draws it anew for every image unless it is told not to).
 """
 
 import json
@@ -50,7 +50,7 @@ with (job / "out" / "status.jsonl").open("a", encoding="utf-8") as said:
             made = np.clip(np.rint((restored.transpose(1, 2, 0) + 1.0) * 127.5), 0, 255).astype(np.uint8)
             Image.fromarray(made).save(job / "out" / (asked["name"] + ".png"))
             line["ok"] = True
-        except Exception as error:  # one bad picture must not cost the others
+        except Exception as error:  # one bad image must not cost the others
             line["reason"] = "{}: {}".format(type(error).__name__, error)
         line["seconds"] = time.perf_counter() - started
         said.write(json.dumps(line) + "\n")

@@ -33,10 +33,10 @@ def call(*words, folder=repository, **variables):
     return said[-1] if said else "it printed nothing"
 
 
-def turn_all(pictures):
+def turn_all(images):
     given = job / "work" / "given"
     given.mkdir(parents=True, exist_ok=True)
-    for asked in pictures:
+    for asked in images:
         shutil.copyfile(str(job / asked["file"]), str(given / (asked["name"] + ".png")))
     words = ["--input_type", "single_view", "--input_root", given, "--output_root", job / "work" / "made"]
     words += ["--checkpoints_dir", "assets/pretrained_models", "--name", "hrn_v1.1", "--epoch", 10]
@@ -47,8 +47,8 @@ def collect(name, out):
     shutil.move(str(job / "work" / "made" / name / (name + "_0_hrn_output.gif")), str(out / (name + ".gif")))
 
 
-# One start for all pictures: what came out counts, also where it died half-way. The seconds are the mean.
-started, problem = time.perf_counter(), "nothing came out for this picture"
+# One start for all images: what came out counts, also where it died half-way. The seconds are the mean.
+started, problem = time.perf_counter(), "nothing came out for this image"
 try:
     turn_all(manifest["pictures"])
 except Exception as error:

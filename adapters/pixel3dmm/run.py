@@ -79,12 +79,12 @@ def drawn(vertices, faces, found, photograph):
         colour[i] = colour[other]
     size = 400 / np.ptp(head[:, 1])
     flat = np.stack([256 + size * (head[:, 0] - head[:, 0].mean()), 256 - size * (head[:, 1] - head[:, 1].mean())], axis=1)
-    picture = np.full((512, 512, 3), 255, np.uint8)
+    image = np.full((512, 512, 3), 255, np.uint8)
     for i in np.argsort(middle[:, 2]):
         corners = flat[faces[i]]
         if np.linalg.det(corners[1:] - corners[0]) < 0:  # y down: what faces us turns this way
-            cv2.fillConvexPoly(picture, np.rint(corners * 16).astype(np.int32), colour[i].tolist(), cv2.LINE_AA, 4)
-    return picture
+            cv2.fillConvexPoly(image, np.rint(corners * 16).astype(np.int32), colour[i].tolist(), cv2.LINE_AA, 4)
+    return image
 
 
 with (job / "out" / "status.jsonl").open("a", encoding="utf-8") as said:

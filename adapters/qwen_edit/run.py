@@ -27,7 +27,7 @@ else:
 
 def turn(asked, out):
     image = Image.open(str(job / asked["file"])).convert("RGB")
-    generator = torch.Generator(device="cpu").manual_seed(manifest["seed"])  # the same for every picture, whatever stands beside it
+    generator = torch.Generator(device="cpu").manual_seed(manifest["seed"])  # the same for every image, whatever stands beside it
     made = pipeline(
         image=[image],
         prompt=options["prompt"],

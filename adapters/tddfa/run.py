@@ -45,8 +45,8 @@ with (job / "out" / "status.jsonl").open("a", encoding="utf-8") as said:
         if outcome.image is None:
             line |= {"reason": outcome.detail, "status": outcome.status}
         else:
-            picture = cv2.cvtColor(outcome.image, cv2.COLOR_RGB2BGR)
-            cv2.imwrite(str(job / "out" / f"{asked['name']}.png"), picture, plain)
+            image = cv2.cvtColor(outcome.image, cv2.COLOR_RGB2BGR)
+            cv2.imwrite(str(job / "out" / f"{asked['name']}.png"), image, plain)
             line["ok"] = True
         said.write(json.dumps(line) + "\n")
         said.flush()

@@ -35,7 +35,7 @@ def camera(points):
 
 
 def crop(image, points, side=512, unit=300.0 * 512 / 700):
-    """(square picture of ``side`` pixels, EG3D's camera label of 25 numbers). ``unit``: pixels of the result per unit of the points."""
+    """(square image of ``side`` pixels, EG3D's camera label of 25 numbers). ``unit``: pixels of the result per unit of the points."""
     scale, origin, rotation = camera(points)
     back = scale / unit
     left, top = origin - side / 2 * back

@@ -31,10 +31,10 @@ def call(*words, folder=repository, **variables):
     return said[-1] if said else "it printed nothing"
 
 
-def turn_all(pictures):
+def turn_all(images):
     data, labels = job / "work" / "data", []
     data.mkdir(parents=True, exist_ok=True)
-    for asked in pictures:
+    for asked in images:
         face, label = crop(Image.open(str(job / asked["file"])), asked["face"]["points"])
         face.save(str(data / (asked["name"] + ".png")))
         labels.append([asked["name"] + ".png", label])
@@ -57,8 +57,8 @@ def collect(name, out):
     shutil.move(str(job / "work" / "made" / "inference_results" / (name + "_0.0.png")), str(out / (name + ".png")))
 
 
-# One start for all pictures: what came out counts, also where it died half-way. The seconds are the mean.
-started, problem = time.perf_counter(), "nothing came out for this picture"
+# One start for all images: what came out counts, also where it died half-way. The seconds are the mean.
+started, problem = time.perf_counter(), "nothing came out for this image"
 try:
     turn_all(manifest["pictures"])
 except Exception as error:

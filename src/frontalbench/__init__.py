@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from frontalbench.api import Picture, Verification
+    from frontalbench.api import Image, Verification
 
 __version__ = "0.1.0"
 
@@ -24,8 +24,8 @@ def load_master(path: str | os.PathLike[str] = "results/master") -> dict[str, pd
     return tabulate.load_master(path)
 
 
-def verify(first: Picture, second: Picture, **options: Any) -> Verification:
-    """Whether the faces in two pictures (files, or their bytes) are of one person: see :func:`frontalbench.api.verify` for ``options``."""
+def verify(first: Image, second: Image, **options: Any) -> Verification:
+    """Whether the faces in two images (files, or their bytes) are of one person: see :func:`frontalbench.api.verify` for ``options``."""
     from frontalbench import api
 
     return api.verify(first, second, **options)

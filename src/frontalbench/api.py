@@ -1,6 +1,6 @@
-"""Two pictures, one question: the same person? For scripts and notebooks; :mod:`frontalbench` gives :func:`verify` under its own name.
+"""Two images, one question: the same person? For scripts and notebooks; :mod:`frontalbench` gives :func:`verify` under its own name.
 
-A threshold belongs to a detector, a backbone and the kind of pictures it was measured on. None is built in: it comes from the tables of a run
+A threshold belongs to a detector, a backbone and the kind of images it was measured on. None is built in: it comes from the tables of a run
 (``results/master``), which also say how often strangers pass it, or from the caller.
 """
 
@@ -26,7 +26,7 @@ from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.types import Float32
 
-Picture = str | os.PathLike[str] | bytes
+Image = str | os.PathLike[str] | bytes
 """A file, or the bytes of one."""
 
 
@@ -57,7 +57,7 @@ class Verification(Point):
 
 
 class Verifier:
-    """A detector and a backbone, loaded once, for many pictures. Raises what loading raises (:class:`~frontalbench.errors.WeightsMissing`)."""
+    """A detector and a backbone, loaded once, for many images. Raises what loading raises (:class:`~frontalbench.errors.WeightsMissing`)."""
 
     def __init__(
         self,
@@ -73,19 +73,19 @@ class Verifier:
         self._detector = load_detector(cards.find("detector", detector), device=device)
         self._backbone = load_backbone(cards.find("backbone", backbone), threads=threads, device=device)
 
-    def embed(self, picture: Picture) -> Float32:
-        """The embedding (D,), of length 1, of the face in a picture (of several faces the one that ``policy`` chooses).
+    def embed(self, image: Image) -> Float32:
+        """The embedding (D,), of length 1, of the face in an image (of several faces the one that ``policy`` chooses).
 
-        Raises :class:`~frontalbench.errors.BadInput` when the picture cannot be read or shows no face.
+        Raises :class:`~frontalbench.errors.BadInput` when the image cannot be read or shows no face.
         """
-        name = "picture" if isinstance(picture, bytes) else os.fspath(picture)
+        name = "image" if isinstance(image, bytes) else os.fspath(image)
         try:
-            data = picture if isinstance(picture, bytes) else Path(picture).read_bytes()
+            data = image if isinstance(image, bytes) else Path(image).read_bytes()
         except OSError as error:
             raise BadInput(f"{name}: {error.strerror or 'cannot be read'}") from None
         found = detect_and_align(name, data, self._detector, self._policy)
         if found.status != status.OK or found.crop is None:
-            raise BadInput(f"{name}: {found.detail or found.status}; give a picture in which one face is large and lit")
+            raise BadInput(f"{name}: {found.detail or found.status}; give an image in which one face is large and lit")
         points = None if found.points is None else points_in_crop(found.points)[None]
         vectors, norms = normalise(self._backbone.embed(found.crop[None], points))
         if not np.isfinite(norms[0]) or norms[0] == 0:
@@ -93,8 +93,8 @@ class Verifier:
         one: Float32 = vectors[0]
         return one
 
-    def similarity(self, first: Picture, second: Picture) -> float:
-        """Cosine similarity of the faces in two pictures."""
+    def similarity(self, first: Image, second: Image) -> float:
+        """Cosine similarity of the faces in two images."""
         return float(self.embed(first) @ self.embed(second))
 
 
@@ -102,8 +102,8 @@ _verifier = functools.lru_cache(maxsize=2)(Verifier)
 
 
 def verify(
-    first: Picture,
-    second: Picture,
+    first: Image,
+    second: Image,
     *,
     detector: str = "scrfd_500m",
     backbone: str = "w600k_mbf",
@@ -114,12 +114,12 @@ def verify(
     threads: int = 1,
     device: str = "cpu",
 ) -> Verification:
-    """Compare the faces in two pictures and say whether they are one person.
+    """Compare the faces in two images and say whether they are one person.
 
     ``threshold``: yours; without it the one that kept the false match rate at ``fmr`` (0.1, 0.01, ...) on ``dataset`` in the tables of ``master``
     (the folder of a run, or the one that holds a single run), of several datasets the highest. Where nothing was measured for this detector and
     backbone, ``same`` is None and ``basis`` says what to do.
-    Raises :class:`~frontalbench.errors.BadInput` for a picture without a face, an unknown ``fmr`` or ``dataset``, and a damaged table.
+    Raises :class:`~frontalbench.errors.BadInput` for an image without a face, an unknown ``fmr`` or ``dataset``, and a damaged table.
     """
     point = Point(threshold, None, None, None, None, "the threshold that was given") if threshold is not None else None
     point = point or find_threshold(master, detector, backbone, fmr, dataset)
@@ -136,7 +136,7 @@ def find_threshold(master: str | os.PathLike[str], detector: str, backbone: str,
     if not any(np.isclose(fmr, target, rtol=1e-6) for target in FMR_TARGETS):
         raise BadInput(f"fmr {fmr:g}: not measured; use one of {', '.join(f'{target:g}' for target in FMR_TARGETS)}")
     judge = f"{detector} + {backbone}"
-    unknown = f"no threshold is known for {judge}: give one, or run the benchmark on your kind of pictures (looked in {master})"
+    unknown = f"no threshold is known for {judge}: give one, or run the benchmark on your kind of images (looked in {master})"
     if Path(master).is_dir():
         try:
             master = run_folder(master)

@@ -171,19 +171,46 @@ def roles_of(text: str) -> Any:
 
 
 def add_folder_options(parser: argparse.ArgumentParser, *, out: str = "DIR", needed: bool = True) -> None:
-    """``--in`` (``args.source``), ``--out`` and ``--pattern`` of a command that works on a folder of pictures or on a shard."""
-    parser.add_argument("--in", dest="source", type=Path, required=needed, metavar="DIR", help="folder of pictures, or a Parquet shard")
+    """``--in`` (``args.source``), ``--out`` and ``--pattern`` of a command that works on a folder of images or on a shard."""
+    parser.add_argument("--in", dest="source", type=Path, required=needed, metavar="DIR", help="folder of images, or a Parquet shard")
     kind = "CSV" if out == "FILE" else "folder"
     parser.add_argument("--out", type=Path, required=needed, metavar=out, help=f"{kind} (or .parquet) to write")
-    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all pictures)')
+    parser.add_argument("--pattern", default="*", help='file names to take from a folder, such as "*.png" (default: all images)')
 
 
 def add_decision_options(parser: argparse.ArgumentParser, *, threshold: str) -> None:
-    """What every command takes that says "the same person" of pictures; ``threshold``: the help of ``--threshold``."""
+    """What every command takes that says "the same person" of images; ``threshold``: the help of ``--threshold``."""
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
     parser.add_argument("--threshold", type=float, metavar="S", help=threshold)
     parser.add_argument("--fmr", type=float, default=1e-3, metavar="RATE", help="share of strangers that may pass (default: 0.001)")
-    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your pictures")
+    parser.add_argument("--dataset", default="", metavar="NAME", help="the run's dataset that is most like your images")
+
+
+def add_run_options(parser: argparse.ArgumentParser, tables: str) -> None:
+    """What every command takes that makes tables of a finished run: ``results``, ``--out`` (below RESULTS the folder ``tables`` unless given),
+    ``--grid`` and ``--dataset``; :func:`out_of` gives the folder."""
+    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
+    parser.add_argument("--out", type=Path, metavar="DIR", help=f"folder of the tables (default: RESULTS/{tables})")
+    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
+    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
+    parser.set_defaults(tables=tables)
+
+
+def out_of(args: argparse.Namespace) -> Path:
+    """The folder that the options of :func:`add_run_options` ask for."""
+    return Path(args.out or args.results / args.tables)
+
+
+def add_grid_option(parser: argparse._ActionsContainer, *, required: bool = False) -> None:
+    """``--grid`` of a command that takes the tables of a run by it."""
+    parser.add_argument(
+        "--grid", required=required, metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)"
+    )
+
+
+def add_results_option(parser: argparse.ArgumentParser) -> None:
+    """``--results`` of a command that looks through a folder of results."""
+    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder to look through (default: results)")
 
 
 def positive(text: str) -> int:
@@ -208,5 +235,5 @@ def report(counts: Mapping[str, int]) -> int:
     """Say on stderr how many rows ended how; the exit code is 0 also when rows failed: they are counted outcomes."""
     total = sum(counts.values())
     parts = ", ".join(f"{count} {word}" for word, count in sorted(counts.items(), key=lambda item: (item[0] != "ok", item[0])))
-    sys.stderr.write(f"{total} pictures: {parts or 'none'}\n")
+    sys.stderr.write(f"{total} images: {parts or 'none'}\n")
     return EXIT_OK

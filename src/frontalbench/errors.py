@@ -20,7 +20,7 @@ class BadConfig(FrontalbenchError):
 
 
 class NotEnoughMemory(FrontalbenchError):
-    """Memory ran out. A property of the machine and not of a picture, so it ends the job and never becomes a row's status."""
+    """Memory ran out. A property of the machine and not of an image, so it ends the job and never becomes a row's status."""
 
 
 class WeightsMissing(FrontalbenchError):
@@ -63,7 +63,7 @@ _SIGNS_OF_SHORTAGE = (
 def raise_if_memory_ran_out(error: BaseException) -> None:
     """Raise :class:`NotEnoughMemory` when ``error`` says so (NumPy's MemoryError, or what OpenCV, ONNX Runtime and torch say in words).
 
-    To be called first wherever an error of one picture becomes a row: with more memory the same job gives another row.
+    To be called first wherever an error of one image becomes a row: with more memory the same job gives another row.
     """
     if isinstance(error, MemoryError) or any(sign in " ".join(str(error).lower().split()) for sign in _SIGNS_OF_SHORTAGE):
         raise NotEnoughMemory("not enough memory; give the job more (mem_mb of its rule), or the dataset more shards") from error

@@ -38,7 +38,7 @@ _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF")
 EXTENSIONS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm", ".avif"}
 )
-"""File names that a folder scan takes for pictures (content decides in the end, not the name)."""
+"""File names that a folder scan takes for images (content decides in the end, not the name)."""
 UNREADABLE_EXTENSIONS = frozenset(
     {
         ".heic",
@@ -61,7 +61,7 @@ UNREADABLE_EXTENSIONS = frozenset(
         ".hdr",
     }
 )
-"""Names of pictures that nothing here reads: a scan names them and says what to do, instead of counting them as "other files"."""
+"""Names of images that nothing here reads: a scan names them and says what to do, instead of counting them as "other files"."""
 
 
 class Decoded(NamedTuple):
@@ -98,12 +98,12 @@ _SLACK: Final = 0.05
 def to_bytes(values: npt.NDArray[Any]) -> tuple[UInt8, str]:
     """Values of more than 8 bits, any shape, as bytes, and a note where not all bits are used.
 
-    Whole numbers up to 255 stay; up to 1,023 and 4,095 they are values of 10 and 12 bits in a wider file, above that of 16 bits (a picture whose
-    brightest point has a sixteenth of full brightness shows nothing, so no picture of 16 bits ends there). Floating point is 0..1 or 0..255.
+    Whole numbers up to 255 stay; up to 1,023 and 4,095 they are values of 10 and 12 bits in a wider file, above that of 16 bits (an image whose
+    brightest point has a sixteenth of full brightness shows nothing, so no image of 16 bits ends there). Floating point is 0..1 or 0..255.
     Raises :class:`Unreadable` with the range for anything else: what white is cannot be known.
     """
     if not np.isfinite(values).all():
-        raise Unreadable("holds values that are no finite numbers; save the picture with 8 bits")
+        raise Unreadable("holds values that are no finite numbers; save the image with 8 bits")
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     whole = np.issubdtype(values.dtype, np.integer)
     tops = (255, 1023, 4095, 65535) if whole else (1, 255)
@@ -128,7 +128,7 @@ def to_bytes(values: npt.NDArray[Any]) -> tuple[UInt8, str]:
 
 def _strange_range(low: float, high: float, *, whole: bool) -> str:
     kind, expected = ("whole-number", "0 to 255 or 0 to 65535") if whole else ("floating-point", "0 to 1 or 0 to 255")
-    return f"{kind} values from {low:.6g} to {high:.6g}: expected {expected}; save the picture with 8 bits"
+    return f"{kind} values from {low:.6g} to {high:.6g}: expected {expected}; save the image with 8 bits"
 
 
 _JPEG: Final = b"\xff\xd8\xff"
@@ -169,14 +169,14 @@ def _decode_plain_jpeg(data: bytes, max_side: int) -> Decoded | None:
 
 
 _MAY_TURN: Final = frozenset({"exif", "xmp"})
-"""Parts of a JPEG file that may say how the picture is turned."""
+"""Parts of a JPEG file that may say how the image is turned."""
 _DAMAGE: Final = ("Corrupt JPEG data", "Premature end of JPEG file")
 """How libjpeg's warnings begin that tell of lost or changed data; others tell of odd headers."""
 _EXTRANEOUS: Final = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 
 
 def _complaint(said: str, data: bytes) -> str:
-    """A note for what libjpeg warned of; raises :class:`Unreadable` where it tells of damage, so that wrong pixels are no picture.
+    """A note for what libjpeg warned of; raises :class:`Unreadable` where it tells of damage, so that wrong pixels are no image.
 
     Some cameras fill up the data before the end marker with one byte over and over: that is no damage.
     """
@@ -188,7 +188,7 @@ def _complaint(said: str, data: bytes) -> str:
         if len(set(filled)) <= 1:
             return "padding before the end marker"
     what = said.removeprefix("Corrupt JPEG data: ")
-    raise Unreadable(f"damaged JPEG data ({what}): from there on the picture is not what it was; get the file again")
+    raise Unreadable(f"damaged JPEG data ({what}): from there on the image is not what it was; get the file again")
 
 
 def _is_warning(said: str) -> bool:
@@ -229,7 +229,7 @@ def _decode_with_pillow(data: bytes, max_side: int) -> Decoded:
     except Exception as error:
         raise_if_memory_ran_out(error)
         if isinstance(error, UnidentifiedImageError) and data[:4] in (b"II*\0", b"MM\0*"):
-            raise Unreadable("a TIFF of a number type or layout that is not read here; save the picture with 8 bits") from error
+            raise Unreadable("a TIFF of a number type or layout that is not read here; save the image with 8 bits") from error
         raise Unreadable(_one_line(error)) from error
     return Decoded(_to_rgb(upright, max_side), note)
 
@@ -256,7 +256,7 @@ def _deep_colours(image: ImageFile.ImageFile) -> bool:
     Raises :class:`Unreadable` for those that nothing here reads: Pillow would take other bytes for them.
     """
     if image.mode not in _GREY and _tag(image, _PLANES) == 2 and 16 in (_tag(image, _BITS) or ()):
-        raise Unreadable("a TIFF whose colours lie in separate planes of 16 bits; save the picture with 8 bits")
+        raise Unreadable("a TIFF whose colours lie in separate planes of 16 bits; save the image with 8 bits")
     parts = [part for tile in image.tile for part in (tile[3] if isinstance(tile[3], tuple) else (tile[3],))]
     if image.format == "PPM":
         return image.mode == "RGB" and 65535 in parts  # a smaller number in the header is white itself, and Pillow scales by it
@@ -297,7 +297,7 @@ _TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture of each EXIF orientation upright (TIFF 6.0, tag 274)."""
+"""What makes an image of each EXIF orientation upright (TIFF 6.0, tag 274)."""
 _XMP_PREFIX: Final = re.compile(r"xmlns:([\w.-]+)\s*=\s*[\"']http://ns\.adobe\.com/tiff/1\.0/[\"']")
 _XMP_ORIENTATION: Final = r"\b{prefix}:Orientation\b(?:\s*=\s*[\"']|[^<>]*>)\s*([1-8])\b"
 

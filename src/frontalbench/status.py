@@ -22,7 +22,7 @@ REPOSITORY_MISSING = "repository_missing"
 MODEL_ERROR = "model_error"
 """The model failed on this image; ``detail`` carries the message."""
 NOT_DELIVERED = "not_delivered"
-"""Of pictures made elsewhere: nobody delivered a result for this photograph."""
+"""Of images made elsewhere: nobody delivered a result for this photograph."""
 TOO_FEW_VIEWS = "too_few_views"
 """Of a frontalizer that needs several photographs of a person: this one stands alone."""
 VIEWS_DISAGREE = "views_disagree"
@@ -37,4 +37,4 @@ CANNOT_RUN_HERE = frozenset({WEIGHTS_MISSING, ENVIRONMENT_MISSING, REPOSITORY_MI
 """The model cannot run on this machine: no failure of an image."""
 
 ALL = frozenset({OK, UNREADABLE, NO_FACE, NOT_USED, *CANNOT_RUN_HERE, MODEL_ERROR, NOT_DELIVERED, TOO_FEW_VIEWS, VIEWS_DISAGREE})
-"""What a row of a table of pictures can say."""
+"""What a row of a table of images can say."""

@@ -57,12 +57,12 @@ IMAGES = pa.schema(
     ]
 )
 LISTED = pa.schema([field for field in IMAGES if field.name != "image"])
-"""What is known of every image, without the pictures."""
+"""What is known of every image, without the images."""
 POSE = pa.schema([*_HEAD, *_STATUS, ("yaw", pa.float32()), ("pitch", pa.float32()), ("roll", pa.float32()), ("confidence", pa.float32())])
 FRONTALS = pa.schema([*_HEAD, *_STATUS, ("seconds", pa.float32()), ("image", pa.binary())])
 """Also the schema of ``variants``: PNG bytes, null when status is not ok. ``seconds``: model time of this image, loading left out."""
 DRAWN = pa.schema([*_HEAD, *_STATUS, ("seconds", pa.float32()), ("matrix", pa.list_(pa.float64(), 6)), ("image", pa.binary())])
-"""Faces as a network drew them (``frontalbench.enhance.drawn``): the map from the picture's pixels, the packed values as PNG."""
+"""Faces as a network drew them (``frontalbench.enhance.drawn``): the map from the image's pixels, the packed values as PNG."""
 CROPS = pa.schema(
     [
         *_HEAD,
@@ -116,11 +116,11 @@ QUALITY = pa.schema(
         *_HEAD,  # role: resolved
         ("subject", pa.string()),
         *_STATUS,
-        ("reference_id", pa.string()),  # the picture that it was compared with, null when the person has no other usable reference
+        ("reference_id", pa.string()),  # the image that it was compared with, null when the person has no other usable reference
         *((name, pa.float32()) for name in measures.STORED),  # what each is: quality/measures.py
     ]
 )
-"""How good the pictures of one variant are; one row per image of the dataset."""
+"""How good the images of one variant are; one row per image of the dataset."""
 
 DISTRIBUTION = pa.schema(
     [
@@ -136,7 +136,7 @@ DISTRIBUTION = pa.schema(
         ("n_reference_subjects", pa.int32()),
     ]
 )
-"""How far the pictures of one variant, as a set, are from the dataset's photographed references; a row per measure."""
+"""How far the images of one variant, as a set, are from the dataset's photographed references; a row per measure."""
 
 SCHEMAS: dict[str, pa.Schema] = {
     "images": IMAGES,
@@ -355,7 +355,7 @@ class Writer:
             self._file = pq.ParquetWriter(
                 temporary,
                 self._schema,
-                # Pictures are compressed already.
+                # Images are compressed already.
                 compression={field.name: "NONE" if pa.types.is_binary(field.type) else "ZSTD" for field in self._schema},
                 use_dictionary=[f.name for f in self._schema if pa.types.is_string(f.type)],
                 write_statistics=False,
@@ -398,6 +398,6 @@ class Writer:
         self._replacing.__exit__(kind, error, trace)
 
 
-def picture_schema(columns: Sequence[str]) -> pa.Schema:
-    """``columns`` as a schema; they must be columns that every table of pictures (images, frontals, variants, crops) has."""
+def image_schema(columns: Sequence[str]) -> pa.Schema:
+    """``columns`` as a schema; they must be columns that every table of images (images, frontals, variants, crops) has."""
     return pa.schema([FRONTALS.field(name) for name in columns])

@@ -78,7 +78,7 @@ class Browser:
         self.until(lambda: self.find("#file input[type=file]")).send_keys(str(file))
 
     def view(self) -> bytes:
-        """The new view's picture as the browser has it."""
+        """The new view's image as the browser has it."""
         script = """const [done] = [arguments[arguments.length - 1]], i = document.querySelector('#view img');
         if (!i) return done('');
         fetch(i.src).then(r => r.blob()).then(b => {const f = new FileReader();
@@ -120,9 +120,9 @@ def test_mistakes_are_one_clear_line(address: str, project_root: Path, tmp_path:
     try:
         browser.drop(wrong)
         line = browser.until(lambda: browser.find("[role=alert].problem"))
-        assert line.text.startswith("This file is not a picture that can be read")
+        assert line.text.startswith("This file is not an image that can be read")
         browser.drop(empty)
-        browser.until(lambda: "No face was found in this picture" in browser.text())
+        browser.until(lambda: "No face was found in this image" in browser.text())
         browser.find("#examples button, #examples .gallery-item").click()
         browser.until(lambda: "Drawn in" in browser.text())
         if "liveportrait (weights missing)" in _options(browser):

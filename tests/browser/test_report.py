@@ -46,7 +46,7 @@ TOLD = {
     "detectors": ["scrfd_500m", "yunet"],
     "backbones": ["w600k_mbf", "sface"],
     "notices": {"toy": "research"},
-    "credits": ["Pictures: DeBruine_Lisa (CC BY 4.0)"],
+    "credits": ["Images: DeBruine_Lisa (CC BY 4.0)"],
 }
 """As :meth:`frontalbench.plan.plan.Plan.told` says it."""
 
@@ -97,7 +97,7 @@ def test_report_holds_every_figure_with_its_caption(report: Path) -> None:
     assert "{{" not in re.sub(r"<script.*?</script>", "", text, flags=re.S).split("<body")[0]
 
 
-def test_first_page_names_what_ran_and_whose_pictures_these_are(report: Path, tmp_path: Path) -> None:
+def test_first_page_names_what_ran_and_whose_images_these_are(report: Path, tmp_path: Path) -> None:
     text = re.sub(r"<script.*?</script>", "", chromium.open_page(report, tmp_path), flags=re.S)
     for words in ("datasets: toy", "backbones: w600k_mbf, sface", "DeBruine_Lisa (CC BY 4.0)", "must not be published"):
         assert words in text
@@ -106,7 +106,7 @@ def test_first_page_names_what_ran_and_whose_pictures_these_are(report: Path, tm
 
 
 def test_report_stays_small(report: Path) -> None:
-    assert report.stat().st_size < 8_000_000, "it carries its figures: a selection, few colours, small pictures"
+    assert report.stat().st_size < 8_000_000, "it carries its figures: a selection, few colours, small images"
 
 
 def test_report_looks_like_something(report: Path, tmp_path: Path) -> None:

@@ -13,10 +13,11 @@ import pytest
 from frontalbench import tables
 from frontalbench.catalogue.cards import PackageSource
 from frontalbench.errors import FrontalbenchError
+from frontalbench.site import asked, moving
 from frontalbench.weights import packages
 from frontalbench.weights.faults import SourceFault
 from tests.browser import chromium
-from tests.unit import site_run
+from tests.unit import sequence_run, site_run
 
 pytestmark = pytest.mark.browser
 
@@ -171,3 +172,36 @@ def test_choosing_a_person_and_a_judge_shows_only_these(site: Path, tmp_path: Pa
     opened.unlink()
     assert isinstance(got, dict)
     assert len(got["first"]) == 1 and got["third"] == [got["name"]] and got["judges"] == ["1"]
+
+
+def test_the_clip_of_a_sequence_really_plays(tmp_path: Path) -> None:
+    """By the machine's own clock: it can be played, its time goes on, and it is as long as its frames say; strip and curve stand beside it."""
+    pytest.importorskip("av", reason="the package av writes the clips of the page")
+    results = sequence_run.write(tmp_path / "results")
+    opened = sequence_run.build_site(results, tmp_path) / "sequences.html"
+    chromium.needed()
+    look = """
+      const clip = document.querySelector('video'), out = {clips: document.querySelectorAll('video').length};
+      clip.scrollIntoView();
+      if (clip.readyState < 1) await new Promise((ready, fail) => { clip.onloadedmetadata = ready; clip.onerror = fail; clip.load(); });
+      out.before = clip.currentTime;
+      await clip.play();
+      const times = [];
+      for (let k = 0; k < 40 && new Set(times).size < 4; k++) {
+        await new Promise(next => setTimeout(next, 50));
+        times.push(clip.currentTime);
+      }
+      Object.assign(out, {ready: clip.readyState, length: clip.duration, size: [clip.videoWidth, clip.videoHeight], playing: !clip.paused,
+        later: new Set(times).size, error: clip.error && clip.error.message, strip: document.querySelectorAll('table.strip img').length,
+        curve: document.querySelectorAll('main section svg').length});
+      REPORT"""
+    with chromium.holding(look.replace("REPORT", _REPORT % "out")) as element:
+        copy = opened.with_name("playing.html")
+        copy.write_text(opened.read_text(encoding="utf-8").replace("</body>", f"{element}</body>"), encoding="utf-8")
+        got = _result(chromium.open_page(copy, tmp_path / "profile", real_time=True))
+    assert isinstance(got, dict)
+    assert got["clips"] == asked.SEQUENCES and got["error"] is None and got["ready"] >= 2 and got["playing"]
+    assert got["before"] == 0.0 and got["later"] >= 4, "its time goes on"
+    assert got["length"] == pytest.approx(len(sequence_run.FRAMES) / moving.RATE, abs=0.01)
+    assert got["size"] == [2 * moving.SIDE, moving.SIDE] and got["strip"] == 2 * len(sequence_run.FRAMES) * asked.SEQUENCES
+    assert got["curve"] == asked.SEQUENCES

@@ -30,11 +30,11 @@ def test_a_run_names_files_it_ignores_and_reruns_for_its_own_layout_only(tmp_pat
     project.configure()
     done = project.snakemake(*TABLES)
     (note,) = {line for line in done.stderr.splitlines() if line.startswith("dataset tiny: ")}
-    assert "1 picture or row left out" in note and "2 files ignored" in note
+    assert "1 image or row left out" in note and "2 files ignored" in note
     assert f"1 .heic: {person}/GT/phone.heic" in note and f"1 .txt: {person}/GT/notes.txt" in note and "--check" in note
     logs = "".join((project.folder / "logs" / "prepare" / "tiny" / f"{Path(table).stem}.log").read_text() for table in TABLES)
     assert f"warning: 1 .heic file cannot be read here: {person}/GT/phone.heic" in logs
-    assert f"warning: {person}/old: 1 picture left out: expected a folder GT or Angle" in logs and "note: not pictures, ignored: 2" in logs
+    assert f"warning: {person}/old: 1 image left out: expected a folder GT or Angle" in logs and "note: not images, ignored: 2" in logs
 
     edit(project, "biwi")
     edit(project, "near")

@@ -39,7 +39,7 @@ def words(project: Project) -> list[str]:
     return [row["status"] for path in shards for row in tables.read(path).to_pylist() if row["role"] == "probe"]
 
 
-def test_files_made_elsewhere_are_judged_as_the_same_pictures_made_here(fresh: Fresh) -> None:
+def test_files_made_elsewhere_are_judged_as_the_same_images_made_here(fresh: Fresh) -> None:
     project = fresh()
     made = deliver_mirrored(project, project.folder / "given")
     done = judge(project, "--made-by", "a mirror", "--beside", "mirror")

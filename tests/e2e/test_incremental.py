@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -100,7 +101,7 @@ def test_a_new_frontalizer_runs_its_own_variants_only(fresh: Fresh) -> None:
     assert jobs == {"frontalize": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "measure_quality": 1}
 
 
-def test_a_new_measure_of_quality_judges_the_pictures_again_and_nothing_else(fresh: Fresh) -> None:
+def test_a_new_measure_of_quality_measures_the_images_again_and_nothing_else(fresh: Fresh) -> None:
     project = fresh()
     project.configure(quality={"measures": ["pixels", "pose", "distribution"]})
     assert models(project.planned()) == {"fetch_weights": 1, "measure_distribution": 3}
@@ -116,6 +117,29 @@ def test_a_pose_matched_variant_turns_references_and_leaves_the_other_cells_alon
     assert jobs.pop("fetch_weights", 0) <= 1
     # mesh itself (2 shards), its references turned (2 shards), one cell of each
     assert jobs == {"frontalize": 2, "turn_references": 2, "measure_pose": 2, "measure_quality": 1, "detect": 4, "embed": 4, "compare": 2}
+
+
+def test_several_photographs_become_one_frontal_in_the_workflow_and_nothing_runs_a_second_time(fresh: Fresh) -> None:
+    project = fresh()
+    project.configure(frontalizers=[{"name": "multiview_mesh", "enhancements": ["none"]}])
+    frontals, embeddings = (
+        f"results/{path}/0000.parquet"
+        for path in ("frontals/tiny/multiview_mesh", "embeddings/tiny/multiview_mesh.none/scrfd_500m/w600k_mbf")
+    )
+    jobs = models(project.planned())
+    assert jobs.pop("fetch_weights", 0) <= 1
+    assert jobs == {"frontalize_views": 2, "detect": 2, "embed": 2, "compare": 1, "measure_pose": 2, "measure_quality": 1}
+    project.snakemake("--", frontals, embeddings)
+    rows = pq.read_table(project.folder / frontals).to_pylist()
+    drawn: dict[str, list[bytes]] = {}
+    for row in rows:
+        assert (row["status"] == "ok") == (row["role"] == "probe"), row["detail"]
+        assert row["status"] == "not_used" or row["detail"] == "made of 2 photographs"
+        drawn.setdefault(row["identity"], []).extend([row["image"]] if row["image"] else [])
+    assert len(drawn) == 2 and all(len(pictures) == 2 and len(set(pictures)) == 1 for pictures in drawn.values())
+    known = {row["image_id"]: row["embedding"] for row in pq.read_table(project.folder / embeddings).to_pylist()}
+    assert all((known[row["image_id"]] is not None) == (row["status"] == "ok") for row in rows), "each is judged as any other frontal"
+    assert project.planned(frontals, embeddings) == {}
 
 
 def test_a_new_dataset_leaves_the_old_one_alone(fresh: Fresh) -> None:

@@ -1,4 +1,4 @@
-"""What a run must survive: kills, bad pictures, missing weights, a full disk, typing errors."""
+"""What a run must survive: kills, bad images, missing weights, a full disk, typing errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_threads_change_no_value(finished_run: Project, fresh: Fresh) -> None:
 
 
 def zoo(folder: Path) -> dict[str, str]:
-    """Pictures that people really have, good and bad, in one identity; file name -> expected status after detection."""
+    """Images that people really have, good and bad, in one identity; file name -> expected status after detection."""
     folder.mkdir(parents=True, exist_ok=True)
     face = Image.open(next((ROOT / "demo" / "synthetic").glob("*/GT/*.jpg"))).convert("RGB")
 
@@ -108,7 +108,7 @@ def zoo(folder: Path) -> dict[str, str]:
         "huge.jpg": (huge.getvalue(), "no_face"),
         "dot.png": (dot.getvalue(), "no_face"),
         "empty.jpg": (b"", "unreadable"),
-        "text.jpg": (b"not a picture", "unreadable"),
+        "text.jpg": (b"not an image", "unreadable"),
         "cut.jpg": (jpeg[: len(jpeg) // 2], "unreadable"),
         "cut.png": (saved("PNG")[:4000], "unreadable"),
     }
@@ -117,7 +117,7 @@ def zoo(folder: Path) -> dict[str, str]:
     return {name: word for name, (_, word) in files.items()}
 
 
-def test_bad_pictures_and_odd_identities_are_counted_outcomes(fresh: Fresh) -> None:
+def test_bad_images_and_odd_identities_are_counted_outcomes(fresh: Fresh) -> None:
     project = fresh(results=False)
     root = people(project.folder / "data" / "zoo", identities=2)
     expected = zoo(root / "zoo" / "Angle")
@@ -143,7 +143,7 @@ def test_bad_pictures_and_odd_identities_are_counted_outcomes(fresh: Fresh) -> N
     assert {name: found.get(name) for name in expected} == expected
     images = sum(pq.read_metadata(p).num_rows for p in (project.folder / "results" / "images" / "zoo").glob("*.parquet"))
     similarity = pq.read_table(project.folder / "results" / "similarity" / "zoo" / "original" / "scrfd_500m" / "w600k_mbf.parquet")
-    assert rows == images == similarity.num_rows, "a picture was lost on the way"
+    assert rows == images == similarity.num_rows, "an image was lost on the way"
     statuses = {r["image_id"]: r["status"] for r in similarity.to_pylist()}
     assert sum(word == "unreadable" for word in statuses.values()) == 4
     assert not (project.folder / "gone").exists()

@@ -22,7 +22,7 @@ class Stages:
     """``folder``: tables of an undisturbed run of all stages; ``seconds``: how long each took."""
 
     folder: Path
-    pictures: Path
+    images: Path
     seconds: dict[str, float] = field(default_factory=dict)
 
     def outputs(self, stage: str, folder: Path) -> list[Path]:
@@ -42,7 +42,7 @@ class Stages:
         target = [str(path) for path in self.outputs(stage, out)]
         shard = ["--threads", "1", "--in"]
         arguments = {
-            "prepare": ["prepare_dataset.py", "--dataset", "folder", "--root", str(self.pictures), "--shard", "0000", "--out", *target],
+            "prepare": ["prepare_dataset.py", "--dataset", "folder", "--root", str(self.images), "--shard", "0000", "--out", *target],
             "detect": ["preprocess.py", *shard, made["prepare"], "--out", *target],
             "pose": ["measure_pose.py", "--estimator", "tddfa_pose", *shard, made["prepare"], "--faces", made["detect"], "--out", *target],
             "people": [

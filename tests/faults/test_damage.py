@@ -64,7 +64,7 @@ def test_no_damage_changes_a_value_or_a_record_without_being_found(stages: Stage
 
 def test_a_stage_says_which_table_is_damaged_and_what_to_do(stages: Stages, tmp_path: Path) -> None:
     shutil.copytree(stages.folder, tmp_path / "run")
-    here = Stages(tmp_path / "run", stages.pictures)
+    here = Stages(tmp_path / "run", stages.images)
     crops = here.outputs("detect", here.folder)[0]
     data = bytearray(crops.read_bytes())
     data[len(data) // 2] ^= 0x08

@@ -185,7 +185,7 @@ def test_two_processes_that_write_the_same_table_end_with_one_whole_table(stages
 
 
 @pytest.mark.parametrize("stage", ["detect", "embed", "pose"])
-def test_a_stage_without_enough_memory_fails_and_blames_no_picture(stages: Stages, tmp_path: Path, stage: str) -> None:
+def test_a_stage_without_enough_memory_fails_and_blames_no_image(stages: Stages, tmp_path: Path, stage: str) -> None:
     # From too little to load the libraries up to nearly enough: the rows must never depend on it.
     for megabytes in (300, 700, 1100):
         limit = megabytes << 20
@@ -252,7 +252,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_folder_for_temporary_files_is_named_in_one_line(stages: Stages, tiny_disk: Path, tmp_path: Path) -> None:
     python, script, *_ = stages.command("detect", tmp_path)
-    command = [python, script, "--in", str(stages.pictures), "--out", str(tmp_path / "out")]
+    command = [python, script, "--in", str(stages.images), "--out", str(tmp_path / "out")]
     done = subprocess.run(command, env={**ENVIRONMENT, "TMPDIR": str(tiny_disk)}, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     assert "No space left" in done.stderr

@@ -66,7 +66,7 @@ def test_damaged_tables_are_found_and_made_anew(fresh: Fresh) -> None:
 def test_a_clock_that_was_wrong_is_found_by_content_and_set_right(fresh: Fresh) -> None:
     project = fresh()
     before = project.tables()
-    # Pictures were prepared by a machine whose clock ran a day ahead: where they are larger than a megabyte (smaller ones Snakemake knows by their
+    # Images were prepared by a machine whose clock ran a day ahead: where they are larger than a megabyte (smaller ones Snakemake knows by their
     # content) all that hangs on them would run again for ever.
     for path in (project.folder / "results" / "images").rglob("*.parquet"):
         os.utime(path, (time.time() + 86400, time.time() + 86400))

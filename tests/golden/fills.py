@@ -284,7 +284,7 @@ class Golden:
         return float(off.max()) / max(most, 1e-30)
 
     def near_sub(self, key: str, value: Tensor, *, close: float = CLOSE) -> float:
-        """The same for the arrays named after modules beside recipes A, B and C: the first picture, every (n // 512)-th value, first 512."""
+        """The same for the arrays named after modules beside recipes A, B and C: the first image, every (n // 512)-th value, first 512."""
         return self.near(key, sub(value), close=close)
 
 

@@ -130,7 +130,7 @@ def test_another_way_of_putting_the_face_back_shares_the_network(name: str) -> N
     load_finisher(name)
 
 
-def test_another_fidelity_is_another_network_s_picture_and_a_wrong_one_is_refused() -> None:
+def test_another_fidelity_is_another_network_s_image_and_a_wrong_one_is_refused() -> None:
     import dataclasses
 
     card = cards.find("enhancement", "codeformer")

@@ -83,7 +83,7 @@ def test_a_head_is_described_and_drawn_alike_by_every_stage(network: cvthead.Cvt
     y, x = np.mgrid[:256, :256].astype(np.float64)
     mask = torch.from_numpy(((((x - 128) / 80) ** 2 + ((y - 140) / 100) ** 2) < 1).astype(np.float32))[None, None]
     own, wanted = _vertices()
-    picture = 2.0 * fills.uniform("input:cvt_image", 1, 3, 256, 256) - 1.0
+    image = 2.0 * fills.uniform("input:cvt_image", 1, 3, 256, 256) - 1.0
     names = [f"autoencoder.net.{number}" for number in (0, 1, 2, 3, 5, 8, 11)] + ["ae_proj", "transformer"]
     names += [
         "transformer.layers.0.0",
@@ -97,7 +97,7 @@ def test_a_head_is_described_and_drawn_alike_by_every_stage(network: cvthead.Cvt
     found: dict[str, torch.Tensor] = {}
 
     def whole() -> None:
-        found["vtx_descriptor"] = network.describe(picture, mask, own, mesh())
+        found["vtx_descriptor"] = network.describe(image, mask, own, mesh())
         found["proj.depth"], found["proj.feat"] = cvthead.splatted(wanted, found["vtx_descriptor"])
         found["out.image"], found["out.mask"] = network.draw(found["vtx_descriptor"], wanted)
 
@@ -122,7 +122,7 @@ def test_a_head_is_described_and_drawn_alike_by_every_stage(network: cvthead.Cvt
 def test_places_and_depths_are_told_alike() -> None:
     own, _ = _vertices()
     GOLDEN.near("pos_embedding", cvthead.patch_places())
-    GOLDEN.near("uv_pos", cvthead.places_in_picture(own[:, :50]))
+    GOLDEN.near("uv_pos", cvthead.places_in_image(own[:, :50]))
     GOLDEN.near("depth_pos", cvthead.depths(own[:, :50]))
     GOLDEN.near("coarse_vertices", mesh().coarse(own))
 
@@ -157,7 +157,7 @@ def test_a_vertex_with_too_few_others_around_it_has_no_spiral() -> None:
         cvthead.spirals(torch.tensor([[0, 1, 2]]), 3)
 
 
-def test_a_fitted_head_lies_in_the_picture_where_the_official_code_puts_it() -> None:
+def test_a_fitted_head_lies_in_the_image_where_the_official_code_puts_it() -> None:
     from frontalbench.frontalize.cvthead import seen_at
     from frontalbench.geometry.similarity import invert
 

@@ -1,7 +1,7 @@
 """DECA's networks, its FLAME layer and the recipe of a frontal view against golden tensors of the official modules.
 
 The head model is made up (:mod:`tests.golden.faces`). Not compared, because nothing here does it: drawings with light (``*_lit``, ``shape_*``,
-``add_SH``), landmarks on the mesh (``lmk*``, ``landmarks*``, ``visofp``: ours come from the photograph), depth pictures, ``transform_points``.
+``add_SH``), landmarks on the mesh (``lmk*``, ``landmarks*``, ``visofp``: ours come from the photograph), depth images, ``transform_points``.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def surface() -> deca.Surface:
     return deca.Surface(faces.flame(), faces.flame_unrolled(), mask, raised)
 
 
-def _pictures() -> torch.Tensor:
+def _images() -> torch.Tensor:
     ramp = np.linspace(0, 1, 224, dtype=np.float32)
     y, x = np.meshgrid(ramp, ramp, indexing="ij")
     first = np.stack([0.5 + 0.5 * np.sin(9 * x + 4 * y), 0.5 + 0.5 * np.cos(7 * y - 3 * x), 4 * y * (1 - x)]).astype(np.float32)
@@ -115,7 +115,7 @@ def _texture(surface: deca.Surface, which: int) -> npt.NDArray[np.float32]:
     """The photograph over the UV map, hidden parts as they come: the published recipe."""
     places, _ = surface.texels(_heads(POSE)[which])
     there = deca.projected(places.reshape(-1, 3), CAMERA[which]).reshape(places.shape).astype(np.float32)
-    colours = unrolling.sampled(_pictures()[which], there[..., :2]).permute(1, 2, 0).numpy()
+    colours = unrolling.sampled(_images()[which], there[..., :2]).permute(1, 2, 0).numpy()
     return textures.masked(colours, surface.mask)
 
 
@@ -145,7 +145,7 @@ def test_the_fine_surface_is_raised_alike_and_has_the_same_normals(surface: deca
 
 
 def test_the_photograph_lies_on_the_head_and_is_drawn_from_the_front_as_in_the_parts(surface: deca.Surface) -> None:
-    GOLDEN.near("e2e.image", _pictures(), close=1e-3)
+    GOLDEN.near("e2e.image", _images(), close=1e-3)
     textures = np.stack([_texture(surface, which) for which in range(2)])
     GOLDEN.near("e2e.src.uv_texture_gt", textures.transpose(0, 3, 1, 2))
     shown, counts = [], []

@@ -59,7 +59,7 @@ def test_rays_leave_the_camera_as_the_official_ones() -> None:
     GOLDEN.near("rays_d", directions[:, ::64])
 
 
-def test_with_the_same_random_numbers_the_march_sees_the_same_picture(network: Eg3d, styles: torch.Tensor) -> None:
+def test_with_the_same_random_numbers_the_march_sees_the_same_image(network: Eg3d, styles: torch.Tensor) -> None:
     torch.manual_seed(0)
     jitter = torch.rand(1, 64 * 64, SAMPLES, 1)
     quantiles = torch.rand(64 * 64, SAMPLES)[None]

@@ -22,23 +22,23 @@ def test_the_same_weights_move_and_draw_the_same_face_at_every_stage(scheme: str
     )
     assert list(flow_net.state_dict()) == list(fills.state_keys("FFWM_flowNetF"))
     assert list(generator.state_dict()) == list(fills.state_keys("FFWM_netG"))
-    picture = fills.drawn("ffwm/input0", (1, 3, 128, 128), 0, 1)
-    golden.near("input_first8", picture.flatten()[:8])
+    image = fills.drawn("ffwm/input0", (1, 3, 128, 128), 0, 1)
+    golden.near("input_first8", image.flatten()[:8])
     results: list[tuple[torch.Tensor, ...]] = []
-    for letter, network, run in (("F", flow_net, lambda: flow_net(picture)), ("G", generator, lambda: generator(picture, results[0]))):
+    for letter, network, run in (("F", flow_net, lambda: flow_net(image)), ("G", generator, lambda: generator(image, results[0]))):
         stages = [name for name, _ in network.named_modules() if f"{scheme}/{letter}.{name}" in golden.arrays]
         assert len(stages) >= 11
         seen = fills.record(network, stages, lambda run=run: results.append(run()))  # type: ignore[misc]
         for name, value in seen.items():
             golden.near_sub(f"{scheme}/{letter}.{name}", value)
     (flow128, flow64, flow32), (rec128, rec64, rec32) = results
-    for name, value in {"flow128": flow128, "rec128": rec128, "warped": warped(picture, flow128)}.items():
+    for name, value in {"flow128": flow128, "rec128": rec128, "warped": warped(image, flow128)}.items():
         golden.near(f"{scheme}/{name}", value[:, :, ::2, ::2])
     for name, value in {"flow64": flow64, "flow32": flow32, "rec64": rec64, "rec32": rec32}.items():
         golden.near(f"{scheme}/{name}", value)
     folded(flow_net), folded(generator)
     with torch.inference_mode():
-        golden.near(f"{scheme}/rec128", generator(picture, flow_net(picture))[0][:, :, ::2, ::2])
+        golden.near(f"{scheme}/rec128", generator(image, flow_net(image))[0][:, :, ::2, ::2])
 
 
 def test_spectral_normalisation_leaves_a_weight_whose_largest_singular_value_is_one() -> None:

@@ -46,7 +46,7 @@ def test_keypoints_and_jacobians_are_the_official_ones(role: str) -> None:
 
 
 @pytest.mark.parametrize("made", [generator, ready_generator], ids=["as loaded", "made ready"])
-def test_the_generator_draws_the_official_picture(made: Callable[[], Generator]) -> None:
+def test_the_generator_draws_the_official_image(made: Callable[[], Generator]) -> None:
     value = fills.normal("input:fom_kp", 0.4, 1, 10, 2)
     source, driving = (
         Keypoints(fills.tensor(points), fills.tensor(np.eye(2) + fills.normal(f"input:fom_jac_{letter}", 0.1, 1, 10, 2, 2)))

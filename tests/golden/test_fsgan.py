@@ -50,7 +50,7 @@ def _points() -> torch.Tensor:
     return fills.tensor(0.15 + 0.7 * fills.uniform("input:fsgan_landmarks", 1, 98, 2).numpy())
 
 
-def _picture(tag: str, side: int = 256, count: int = 1) -> torch.Tensor:
+def _image(tag: str, side: int = 256, count: int = 1) -> torch.Tensor:
     return 2.0 * fills.uniform(tag, count, 3, side, side) - 1.0
 
 
@@ -70,7 +70,7 @@ def drawn() -> _Drawn:
     """What the reenactment network draws; every layer on the way is compared as well."""
     network, points = _generator("Gr", fsgan.REENACTMENT), _points()
     maps = [heatmaps.drawn(points, side) for side in (256, 128)]
-    levels = [torch.cat([_picture(f"input:fsgan_rgb{side}", side), m], dim=1) for side, m in zip((256, 128), maps, strict=True)]
+    levels = [torch.cat([_image(f"input:fsgan_rgb{side}", side), m], dim=1) for side, m in zip((256, 128), maps, strict=True)]
     found: dict[str, torch.Tensor] = {}
     taps = fills.record(network, BODY, lambda: found.update(out=network(levels)))
     for tap, value in taps.items():
@@ -78,7 +78,7 @@ def drawn() -> _Drawn:
     GOLDEN.near("Gr.out", found["out"])
     with torch.inference_mode():
         GOLDEN.near("Gr.base_only_128", network(levels[1:]))
-        other = fsgan.pyramid(_picture("input:fsgan_rgb256_b"))
+        other = fsgan.pyramid(_image("input:fsgan_rgb256_b"))
         GOLDEN.near("pyr.avg128", other[1])
         second = network([torch.cat([rgb, m], dim=1) for rgb, m in zip(other, maps, strict=True)])
     GOLDEN.near("Gr.out_b", second)
@@ -109,7 +109,7 @@ def test_a_turned_face_is_completed_and_blended_as_in_the_face_swap(drawn: _Draw
     run: dict[str, torch.Tensor] = {}
 
     def whole() -> None:
-        target = _picture("input:fsgan_target")
+        target = _image("input:fsgan_target")
         run["result"] = blending.blended(completing, blending_in, drawn.mix, mask, target, mask)
 
     second: dict[str, torch.Tensor] = {}
@@ -146,7 +146,7 @@ def test_the_segmentation_network_finds_the_same_classes(drawn: _Drawn) -> None:
     network = _network(fsgan.Segmenter, "S", "fsgan_S")
     names = ("conv1", "conv2", "conv3", "conv4", "center", "up_concat4", "up_concat3", "up_concat2", "up_concat1")
     found: dict[str, torch.Tensor] = {}
-    for tap, value in fills.record(network, names, lambda: found.update(out=network(_picture("input:fsgan_rgb256")))).items():
+    for tap, value in fills.record(network, names, lambda: found.update(out=network(_image("input:fsgan_rgb256")))).items():
         GOLDEN.near(f"S.{tap}", value)
     GOLDEN.near("S.out", found["out"])
     GOLDEN.near("S.class_counts", torch.bincount(found["out"].argmax(dim=1).flatten(), minlength=3), atol=5.0)
@@ -173,7 +173,7 @@ def test_the_pose_network_reads_the_same_angles() -> None:
     network = _network(Hopenet, "Hopenet", "fsgan_Hopenet")
     found: dict[str, torch.Tensor] = {}
     names = ("conv1", "layer1", "layer2", "layer3", "layer4", "fc_yaw", "fc_pitch", "fc_roll")
-    for tap, value in fills.record(network, names, lambda: found.update(out=network(_picture("input:fsgan_pose224", 224, 2)))).items():
+    for tap, value in fills.record(network, names, lambda: found.update(out=network(_image("input:fsgan_pose224", 224, 2)))).items():
         GOLDEN.near(f"O.{tap}", value)
     GOLDEN.near("O.degrees", degrees(found["out"]))
 
@@ -181,7 +181,7 @@ def test_the_pose_network_reads_the_same_angles() -> None:
 def test_the_perceptual_distance_is_that_of_the_cut_network() -> None:
     network = _network(Vgg19Features, "VGG19bn_features", "fsgan_VGG")
     with torch.inference_mode():
-        first, second = (network(_picture(f"input:fsgan_vgg_{name}", 128)) for name in "xy")
+        first, second = (network(_image(f"input:fsgan_vgg_{name}", 128)) for name in "xy")
     for number, value in enumerate(first, start=1):
         GOLDEN.near(f"V.slice{number}", value)
     apart = distances(first, second)

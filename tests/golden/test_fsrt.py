@@ -29,9 +29,9 @@ def part(name: str) -> torch.nn.Module:
 
 @cache
 def motion(role: str) -> fsrt.Motion:
-    picture = fills.uniform(f"input:fsrt_{role}", 1, 3, fsrt.SIDE, fsrt.SIDE)
+    image = fills.uniform(f"input:fsrt_{role}", 1, 3, fsrt.SIDE, fsrt.SIDE)
     with torch.inference_mode():
-        return fsrt.observe(part("kp_detector"), part("expression_encoder"), picture)
+        return fsrt.observe(part("kp_detector"), part("expression_encoder"), image)
 
 
 @cache

@@ -22,13 +22,13 @@ def test_the_same_weights_read_the_same_styles_and_draw_the_same_face() -> None:
     decoder = fills.filled(Decoder, f"{NAME}_decoder", "C", golden=NAME, sums="dec_param_sum_abssum")
     assert list(encoder.state_dict()) == list(fills.state_keys(f"{NAME}_encoder"))
     assert list(decoder.state_dict()) == list(fills.state_keys(f"{NAME}_decoder"))
-    picture = fills.drawn("gi/input0", (1, 3, 256, 256), -1, 1)
-    golden.near("input_first8", picture.flatten()[:8])
+    image = fills.drawn("gi/input0", (1, 3, 256, 256), -1, 1)
+    golden.near("input_first8", image.flatten()[:8])
     with torch.inference_mode():
-        codes = encoder(picture)
+        codes = encoder(image)
         golden.near("codes", codes[:, :, ::4])
         drawn = decoder(codes + fills.drawn("gi/latent_avg", (18, 512), -0.5, 0.5))
-        golden.near("codes", folded(encoder)(picture)[:, :, ::4])
+        golden.near("codes", folded(encoder)(image)[:, :, ::4])
     assert drawn.shape == (1, 3, 1024, 1024)
     golden.near("out256_s2", functional.adaptive_avg_pool2d(drawn, 256)[:, :, ::2, ::2])
 
@@ -40,7 +40,7 @@ def test_the_whole_has_the_names_of_the_published_file() -> None:
     assert sorted(names) == sorted(["latent_avg", *(f"{part}.{key}" for part, listed in parts.items() for key in fills.state_keys(listed))])
 
 
-def test_every_picture_of_a_batch_has_its_own_style() -> None:
+def test_every_image_of_a_batch_has_its_own_style() -> None:
     torch.manual_seed(0)
     for layer in (Styled(6, 4), Styled(6, 4, doubled=True)):
         for value in layer.state_dict().values():

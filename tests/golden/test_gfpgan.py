@@ -33,12 +33,12 @@ def test_every_stage_equals_the_reference() -> None:
     stages = [name for name, _ in network.named_modules() if f"C/{name}" in golden.arrays]
     assert len(stages) > 15
     results: list[tuple[torch.Tensor, list[torch.Tensor]]] = []
-    seen = fills.record(network, stages, lambda: results.append(network.with_side_pictures(source)))
+    seen = fills.record(network, stages, lambda: results.append(network.with_side_images(source)))
     for name, value in seen.items():
         golden.near_sub(f"C/{name}", value)
-    [(output, pictures)] = results
-    for level, picture in enumerate(pictures):
-        golden.near_sub(f"C/rgb{level}", picture)
+    [(output, images)] = results
+    for level, image in enumerate(images):
+        golden.near_sub(f"C/rgb{level}", image)
     golden.near("C/output_s4", output[:, :, ::4, ::4])
     stats = [output.mean(), output.std(), output.min(), output.max(), output.abs().sum(dtype=torch.float64)]
     assert np.allclose([float(s) for s in stats], golden.arrays["C/output_stats"], rtol=1e-4, atol=1e-5)
@@ -57,7 +57,7 @@ class Brighter(torch.nn.Module):
 
 
 class Eyes:
-    """A detector that knows where the face is, or finds none in black pictures."""
+    """A detector that knows where the face is, or finds none in black images."""
 
     name = "eyes"
 
@@ -76,10 +76,10 @@ class Eyes:
 
 @pytest.fixture
 def portrait() -> Iterator[tuple[RGB, np.ndarray]]:
-    """A smooth picture of 300 x 200 pixels and five points in it."""
+    """A smooth image of 300 x 200 pixels and five points in it."""
     y, x = np.mgrid[:300, :200]
-    picture = np.stack([100 + 40 * np.sin(x / 40), 110 + 30 * np.cos(y / 50), 120 + 20 * np.sin((x + y) / 60)], axis=-1)
-    yield picture.astype(np.uint8), framing.FIVE_512 * 0.2 + (50, 80)
+    image = np.stack([100 + 40 * np.sin(x / 40), 110 + 30 * np.cos(y / 50), 120 + 20 * np.sin((x + y) / 60)], axis=-1)
+    yield image.astype(np.uint8), framing.FIVE_512 * 0.2 + (50, 80)
 
 
 def test_the_restored_face_lands_where_the_face_was(portrait: tuple[RGB, np.ndarray]) -> None:
@@ -101,7 +101,7 @@ def test_detail_mode_leaves_a_change_without_detail_out(portrait: tuple[RGB, np.
     assert np.abs(outcome.image.astype(int) - image).max() <= 3
 
 
-def test_a_picture_without_a_face_is_counted_as_such(portrait: tuple[RGB, np.ndarray]) -> None:
+def test_an_image_without_a_face_is_counted_as_such(portrait: tuple[RGB, np.ndarray]) -> None:
     image, points = portrait
     outcomes = Restore("full", Draw(Brighter(), Eyes(points)), Finish(mode="full", sigma=0, feather=0.1)).enhance(
         [np.zeros_like(image), image]

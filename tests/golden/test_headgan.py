@@ -38,13 +38,13 @@ def test_every_stage_is_the_official_one_and_folded_it_stays_so() -> None:
     kept = fills.record(network, names, lambda: found.update(vars(network(driving, reference, audio))))
     for name in names:
         GOLDEN.near(name, kept[name], rtol=RTOL, atol=ATOL)
-    for name, ours in (("out", "picture"), ("warped", "moved"), ("flow", "flow")):
+    for name, ours in (("out", "image"), ("warped", "moved"), ("flow", "flow")):
         GOLDEN.near(name, found[ours], rtol=RTOL, atol=ATOL)
     with torch.inference_mode():
         silent = folded(network)(driving, reference)
-    GOLDEN.near("out_zero_audio", silent.picture, rtol=RTOL, atol=ATOL)
+    GOLDEN.near("out_zero_audio", silent.image, rtol=RTOL, atol=ATOL)
 
 
-def test_what_lies_outside_of_a_picture_is_its_border() -> None:
+def test_what_lies_outside_of_an_image_is_its_border() -> None:
     moved = resampled(fills.uniform("input:headgan_img", 1, 4, 24, 20), fills.tensor(fills.normal("input:headgan_flow", 6, 1, 2, 24, 20)))
     GOLDEN.near("resample.out", moved, rtol=RTOL, atol=ATOL)

@@ -145,7 +145,7 @@ def test_vertices_are_moved_alike() -> None:
     GOLDEN.near("bfm.offset", moved[None])
 
 
-def test_pictures_are_aligned_alike_up_to_the_official_rounding() -> None:
+def test_images_are_aligned_alike_up_to_the_official_rounding() -> None:
     standard = model.five(fills.random_state("input:hrn_lm3d").random_sample((68, 3)) - 0.5)
     points = GOLDEN.arrays["align.lm_in"].astype(np.float64)  # rows upwards
     order = [1, 2, 0, 3, 4] if not np.allclose(GOLDEN.arrays["align.lm3d_5"], standard, atol=1e-6) else [0, 1, 2, 3, 4]

@@ -28,7 +28,7 @@ def portrait() -> LivePortrait:
 
 
 @pytest.fixture(scope="module")
-def picture() -> torch.Tensor:
+def image() -> torch.Tensor:
     return uniform("input:image", 1, 3, 256, 256)
 
 
@@ -45,18 +45,18 @@ def test_the_fill_equals_the_one_the_official_modules_had(network: str) -> None:
     assert uniform("input:image", 4).numpy() == pytest.approx([0.28830233, 0.29529077, 0.63650334, 0.10695333], abs=1e-7)
 
 
-def test_appearance_network_meets_every_tap(portrait: LivePortrait, picture: torch.Tensor) -> None:
+def test_appearance_network_meets_every_tap(portrait: LivePortrait, image: torch.Tensor) -> None:
     taps: networks.Taps = {}
     with torch.inference_mode():
-        portrait.appearance(picture, taps)
+        portrait.appearance(image, taps)
     for name in ("first", "down_blocks.1", "second", "out"):
         compare(f"F.{name}", taps[name])
 
 
-def test_motion_network_meets_every_stage_head_and_angle(portrait: LivePortrait, picture: torch.Tensor) -> None:
+def test_motion_network_meets_every_stage_head_and_angle(portrait: LivePortrait, image: torch.Tensor) -> None:
     taps: networks.Taps = {}
     with torch.inference_mode():
-        heads = portrait.motion_network(picture, taps)
+        heads = portrait.motion_network(image, taps)
     for name, value in (*taps.items(), *heads.items()):
         compare(f"M.{name}", value)
     assert set(taps) == {"stage0", "stage1", "stage2", "stage3"}
@@ -97,9 +97,9 @@ def test_rotations_and_degrees_equal_the_official_ones() -> None:
     compare("deg.from_logits", motion.degrees(tensor(normal("input:pose_logits", 3.0, 3, 66))))
 
 
-def test_the_whole_chain_to_the_front_meets_its_picture(portrait: LivePortrait, picture: torch.Tensor) -> None:
+def test_the_whole_chain_to_the_front_meets_its_image(portrait: LivePortrait, image: torch.Tensor) -> None:
     with torch.inference_mode():
-        heads = portrait.motion_network(picture)
+        heads = portrait.motion_network(image)
         factors = {"kp": 0.3, "exp": 0.03, "t": 0.05, "scale": 0.1}
         heads = {name: value * factors.get(name, 1.0) + (1.0 if name == "scale" else 0.0) for name, value in heads.items()}
         seen = motion.from_heads(heads)
@@ -108,7 +108,7 @@ def test_the_whole_chain_to_the_front_meets_its_picture(portrait: LivePortrait, 
         driving = motion.keypoints(seen, torch.eye(3)[None])
         offsets = portrait.perceptrons["stitching"](torch.cat([source.flatten(1), driving.flatten(1)], dim=1))
         stitched = motion.stitched(driving, 0.1 * offsets)
-        volume = portrait.appearance(picture)
+        volume = portrait.appearance(image)
         warped = portrait.warping(volume, stitched, source)
         result = portrait.generator(warped)
     for name, value in {"R_s": turn, "x_s": source, "x_d": driving, "x_d_stitched": stitched, "warp_out": warped, "image": result}.items():

@@ -33,9 +33,9 @@ def as_tensor(values: np.ndarray) -> torch.Tensor:
 
 
 def test_appearance_and_motion_files_meet_the_official_outputs(tmp_path: Path) -> None:
-    picture = uniform("input:image", 1, 3, 256, 256).numpy()
-    compare("F.out", as_tensor(run("appearance", tmp_path, picture=picture)["volume"]))
-    heads = run("motion", tmp_path, picture=picture)
+    image = uniform("input:image", 1, 3, 256, 256).numpy()
+    compare("F.out", as_tensor(run("appearance", tmp_path, image=image)["volume"]))
+    heads = run("motion", tmp_path, image=image)
     assert list(heads) == list(keys.MOTION_HEADS)
     for name, value in heads.items():
         compare(f"M.{name}", as_tensor(value))
@@ -48,9 +48,9 @@ def test_the_warping_file_samples_its_volume_as_the_official_module_does(tmp_pat
     compare("W.out", as_tensor(run("warping", tmp_path, volume=volume, driving=driving, source=source)["features"]))
 
 
-def test_the_generator_file_draws_the_official_picture(tmp_path: Path) -> None:
+def test_the_generator_file_draws_the_official_image(tmp_path: Path) -> None:
     features = normal("input:generator", 0.5, 1, 256, 64, 64)
-    compare("G.out", as_tensor(run("generator", tmp_path, features=features)["picture"]))
+    compare("G.out", as_tensor(run("generator", tmp_path, features=features)["image"]))
 
 
 @pytest.mark.parametrize("name", ["stitching", "lip", "eye"])

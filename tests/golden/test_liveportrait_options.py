@@ -1,4 +1,4 @@
-"""Half precision and torch.compile, on the CPU: the same pictures within what the number type keeps, each network one graph."""
+"""Half precision and torch.compile, on the CPU: the same images within what the number type keeps, each network one graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ state = functools.cache(fills.liveportrait)
 def inputs() -> Values:
     generator = torch.Generator().manual_seed(0)
     source = torch.randn(1, 21, 3, generator=generator) * 0.3
-    return {"picture": torch.rand(1, 3, 256, 256, generator=generator), "source": source, "driving": source + 0.05}
+    return {"image": torch.rand(1, 3, 256, 256, generator=generator), "source": source, "driving": source + 0.05}
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def exact(inputs: Values) -> Values:
 
 def drawn(portrait: LivePortrait, inputs: Values) -> Values:
     with torch.inference_mode():
-        volume = portrait.appearance(inputs["picture"])
+        volume = portrait.appearance(inputs["image"])
         features = portrait.warping(volume, inputs["driving"], inputs["source"])
-        return {"volume": volume, "features": features, "picture": portrait.generator(features)}
+        return {"volume": volume, "features": features, "image": portrait.generator(features)}
 
 
 @pytest.mark.parametrize(("precision", "bounds"), [("float16", (0.004, 0.001, 0.004)), ("bfloat16", (0.03, 0.01, 0.03))])
@@ -64,9 +64,9 @@ def test_every_heavy_network_compiles_to_one_graph(inputs: Values, exact: Values
     """Breaks in the graph are where torch.compile loses its gain; ``eager`` traces without generating code, which would take minutes here."""
     source, driving = inputs["source"], inputs["driving"]
     cases = {
-        "volume": (networks.AppearanceExtractor(state("appearance")), (inputs["picture"],)),
+        "volume": (networks.AppearanceExtractor(state("appearance")), (inputs["image"],)),
         "features": (networks.WarpingNetwork(state("warping")), (exact["volume"], driving, source)),
-        "picture": (networks.Generator(state("generator")), (exact["features"],)),
+        "image": (networks.Generator(state("generator")), (exact["features"],)),
     }
     for name, (network, arguments) in cases.items():
         with torch.inference_mode():

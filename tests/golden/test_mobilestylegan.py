@@ -1,4 +1,4 @@
-"""The torch MobileStyleGAN against OpenVINO running the same packaged files: real weights, the same pictures."""
+"""The torch MobileStyleGAN against OpenVINO running the same packaged files: real weights, the same images."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def test_equals_openvino(both: tuple[Generator, TorchGenerator]) -> None:
         image = ours(torch.from_numpy(styles[:1]), torch.from_numpy(styles[1:]), size=1024).numpy()[0]
         small = ours(torch.from_numpy(styles[:1]), torch.from_numpy(styles[1:]), size=256).numpy()[0]
     wanted = theirs._draw([styles[:1], styles[1:]])[0][0]
-    assert wanted.max() - wanted.min() > 1.5, "a picture, not a grey square"
+    assert wanted.max() - wanted.min() > 1.5, "an image, not a grey square"
     np.testing.assert_allclose(image, wanted, atol=1e-3)
     averaged = wanted.reshape(3, 256, 4, 256, 4).mean(axis=(2, 4))
     np.testing.assert_allclose(small, averaged, atol=1e-3)
 
 
 def test_inverse_haar_is_an_inverse() -> None:
-    picture = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 8, 6)).astype(np.float32))
-    corners = [picture[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    image = torch.from_numpy(np.random.default_rng(0).standard_normal((2, 3, 8, 6)).astype(np.float32))
+    corners = [image[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]
     signs = ((1, 1, 1, 1), (1, 1, -1, -1), (1, -1, 1, -1), (1, -1, -1, 1))
     low, *details = [sum(sign * corner for sign, corner in zip(row, corners, strict=True)) / 2 for row in signs]
     bands = torch.cat([low, torch.stack(details, 2).flatten(1, 2)], 1)
-    np.testing.assert_allclose(inverse_haar(bands).numpy(), picture.numpy(), atol=1e-6)
+    np.testing.assert_allclose(inverse_haar(bands).numpy(), image.numpy(), atol=1e-6)

@@ -13,7 +13,7 @@ NAME = "scaleway_frontalization"
 
 
 @pytest.mark.parametrize("scheme", ["A", "B"])
-def test_the_same_weights_draw_the_same_pictures(scheme: str) -> None:
+def test_the_same_weights_draw_the_same_images(scheme: str) -> None:
     network = fills.filled(Scaleway, NAME, scheme, golden=NAME, sums=f"{scheme}/param_sum_abssum")
     assert list(network.state_dict()) == list(fills.state_keys(NAME))
     with torch.no_grad():

@@ -43,7 +43,7 @@ def pose_of(path: Path) -> tuple[Float, Float]:
 
 
 def test_colour_and_depth_camera_are_two_cameras(shared: Path) -> None:
-    """Projecting with ``depth.cal`` would put the head a tenth of the picture away."""
+    """Projecting with ``depth.cal`` would put the head a tenth of the image away."""
     folder = shared / "testdata" / "biwi_one_frame"
     colour, depth = (calibration_of(folder / f"{name}.cal") for name in ("rgb", "depth"))
     assert (colour.matrix[0, 0], colour.matrix[0, 2], colour.matrix[1, 2]) == (517.679, 320.0, 240.5)
@@ -54,7 +54,7 @@ def test_colour_and_depth_camera_are_two_cameras(shared: Path) -> None:
 
 
 def depth_cloud(folder: Path) -> np.ndarray:
-    """Points (N, 3) in millimetres of a run-length compressed depth picture, by its published format."""
+    """Points (N, 3) in millimetres of a run-length compressed depth image, by its published format."""
     data = (folder / "frame_00003_depth.bin").read_bytes()
     width, height = struct.unpack_from("<ii", data)
     flat, place, done = np.zeros(width * height, np.int16), 8, 0
@@ -72,7 +72,7 @@ def depth_cloud(folder: Path) -> np.ndarray:
     return np.stack([(u - camera[0, 2]) / camera[0, 0] * z, (v - camera[1, 2]) / camera[1, 1] * z, z], axis=1)
 
 
-def test_matrix_lays_the_head_template_onto_the_depth_picture(shared: Path) -> None:
+def test_matrix_lays_the_head_template_onto_the_depth_image(shared: Path) -> None:
     """Head -> camera, x right, y down, z away: the face side of the template fits within 2 mm; transposed it does not."""
     from scipy.spatial import cKDTree
 
@@ -103,6 +103,6 @@ def test_real_frame_gets_pose_and_a_head_box_around_the_face(shared: Path, tmp_p
     np.testing.assert_allclose(calibration.pixels(centre), [341.65, 274.63], atol=0.01)
     # The extent of the dataset's head templates: 190 mm wide, from 130 mm above to 140 mm below the centre.
     (x1, y1), (x2, y2) = calibration.pixels(centre + np.array([[-95.0, -130.0, 0.0], [95.0, 140.0, 0.0]]))
-    # Hair, chin and ears of the woman in the picture, read off it by eye.
+    # Hair, chin and ears of the woman in the image, read off it by eye.
     assert x1 == pytest.approx(290, abs=12) and x2 == pytest.approx(393, abs=12)
     assert y1 == pytest.approx(192, abs=12) and y2 == pytest.approx(355, abs=12)

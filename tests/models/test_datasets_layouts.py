@@ -15,7 +15,7 @@ from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles,
 from tests.unit import datasetkit as kit
 
 
-def test_real_lfw_pictures_are_listed_with_roles_left_to_pose(shared: Path) -> None:
+def test_real_lfw_images_are_listed_with_roles_left_to_pose(shared: Path) -> None:
     found = listing.scan(kit.card("lfw", shared / "testdata" / "lfw"))
     assert len(found.members) == 360 and len(found.identities) == 30
     assert {m.role for m in found.members} == {"auto"}
@@ -36,7 +36,7 @@ def test_frll_left_views_turn_to_the_left_edge_and_the_neutral_front_is_the_refe
     assert len(neutral) == 680
 
 
-def test_frll_view_signs_agree_with_the_pictures(shared: Path) -> None:
+def test_frll_view_signs_agree_with_the_images(shared: Path) -> None:
     """The skin (the face) lies on the side that the nose points to, seen from the middle of the head (skin and hair)."""
     import cv2
 
@@ -60,7 +60,7 @@ def test_cfp_roles_views_and_sides(shared: Path, tmp_path: Path) -> None:
     members = {m.image_id: m for m in listing.list_members(kit.card("cfp", root))}
     assert len(members) == 1400
     assert sum(m.role == "reference" for m in members.values()) == 1000
-    # Seen in the pictures: person 001 looks right, left, left, right in profiles 01 to 04.
+    # Seen in the images: person 001 looks right, left, left, right in profiles 01 to 04.
     assert [members[f"001/profile/0{n}.jpg"].yaw for n in (1, 2, 3, 4)] == [-90.0, 90.0, 90.0, -90.0]
     assert members["001/frontal/01.jpg"].yaw == 0.0
     for kind in ("frontal", "profile"):
@@ -86,7 +86,7 @@ def test_aflw2000_angles_agree_with_the_landmarks_in_three_dimensions(shared: Pa
         points = np.asarray(loadmat(root / f"{member.identity}.mat")["pt3d_68"], np.float64).T @ np.diag([1.0, 1.0, -1.0])
         fits.append(nearest_rotation((points - points.mean(0)).T @ (model - model.mean(0))))
         truths.append(matrix_from_angles(member.yaw, member.pitch, member.roll))
-    # The two mean faces look up by a different amount; that turn is one and the same for all pictures (of +-71 degrees yaw, +-40 pitch).
+    # The two mean faces look up by a different amount; that turn is one and the same for all images (of +-71 degrees yaw, +-40 pitch).
     between = nearest_rotation(np.mean([truth.T @ fit for truth, fit in zip(truths, fits, strict=True)], axis=0))
     assert geodesic_degrees(between, np.eye(3)) < 9.0
     left = [float(geodesic_degrees(fit, truth @ between)) for truth, fit in zip(truths, fits, strict=True)]

@@ -11,7 +11,7 @@ from frontalbench import images
 from frontalbench.stages import prepare
 
 
-def test_header_size_is_what_pillow_says_for_real_pictures(shared: Path) -> None:
+def test_header_size_is_what_pillow_says_for_real_images(shared: Path) -> None:
     files = [*(shared / "testdata").glob("lfw/*/*_0001.jpg"), *(shared / "testdata").glob("cfp/Data/Images/0[0-4]*/*/01.jpg")]
     files += [*(shared / "testdata").glob("frll/*/00*.jpg"), *(shared / "testdata").glob("aflw2000/*.jpg")]
     files += (shared / "testdata").glob("biwi_one_frame/*.png")

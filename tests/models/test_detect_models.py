@@ -1,4 +1,4 @@
-"""The detectors on real photographs: agreement with the reference decoder, odd exports, odd pictures, device and file errors."""
+"""The detectors on real photographs: agreement with the reference decoder, odd exports, odd images, device and file errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NAMES = ["scrfd_500m", "scrfd_2.5g", "retinaface_mnet025", "yunet"]
 
 @pytest.fixture(scope="module")
 def photographs(shared: Path) -> dict[str, RGB]:
-    """Portraits from the front, three-quarter and profile, small pictures, and ones with several faces."""
+    """Portraits from the front, three-quarter and profile, small images, and ones with several faces."""
     names = [
         *(
             f"frll/neutral_{view}/{person}"
@@ -72,14 +72,14 @@ def test_scrfd_gives_the_boxes_scores_and_points_of_insightface(name: str, weigh
     ours = Scrfd(name, model, sizing=AT_640)
     assert len(photographs) >= 10
     total = 0
-    for picture, image in photographs.items():
+    for shown, image in photographs.items():
         boxes, points = reference.detect(np.ascontiguousarray(image[..., ::-1]), input_size=(640, 640))
         faces = ours.detect(image)
-        assert len(faces) == len(boxes), picture
+        assert len(faces) == len(boxes), shown
         total += len(faces)
-        np.testing.assert_allclose(faces.boxes, boxes[:, :4].reshape(-1, 4), atol=0.02, err_msg=picture)
-        np.testing.assert_allclose(faces.scores, boxes[:, 4], atol=1e-4, err_msg=picture)
-        np.testing.assert_allclose(faces.points, points.reshape(-1, 5, 2), atol=0.02, err_msg=picture)
+        np.testing.assert_allclose(faces.boxes, boxes[:, :4].reshape(-1, 4), atol=0.02, err_msg=shown)
+        np.testing.assert_allclose(faces.scores, boxes[:, 4], atol=1e-4, err_msg=shown)
+        np.testing.assert_allclose(faces.points, points.reshape(-1, 5, 2), atol=0.02, err_msg=shown)
     assert total >= 8
 
 
@@ -111,30 +111,30 @@ def test_scrfd_reads_pack_exports_whose_outputs_have_no_batch_axis_no_shape_and_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_detector_finds_the_face_of_every_portrait(name: str, detectors: dict[str, Detector], photographs: dict[str, RGB]) -> None:
-    for picture, image in photographs.items():
+    for shown, image in photographs.items():
         face = choose(detectors[name].detect(image), (image.shape[1], image.shape[0]))
-        assert face is not None, picture
+        assert face is not None, shown
         other = choose(detectors["scrfd_500m"].detect(image), (image.shape[1], image.shape[0]))
         assert other is not None
-        assert _iou(face.box, other.box) > 0.5, picture
+        assert _iou(face.box, other.box) > 0.5, shown
         reach = float(np.diff(face.box.reshape(2, 2), axis=0).max())
         # Three of the trainings differ on where the hidden half of a profile lies.
-        tolerance = 0.3 if "profile" in picture else 0.15
-        assert np.linalg.norm(face.points - other.points, axis=1).max() < tolerance * reach, picture
-        if "front" in picture:
+        tolerance = 0.3 if "profile" in shown else 0.15
+        assert np.linalg.norm(face.points - other.points, axis=1).max() < tolerance * reach, shown
+        if "front" in shown:
             assert face.points[0, 0] < face.points[2, 0] < face.points[1, 0]
             assert face.points[:2, 1].max() < face.points[2, 1] < face.points[3:, 1].min()
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (33, 31)])
-def test_a_picture_without_a_face_gives_none_whatever_its_size(name: str, shape: tuple[int, int], detectors: dict[str, Detector]) -> None:
+def test_an_image_without_a_face_gives_none_whatever_its_size(name: str, shape: tuple[int, int], detectors: dict[str, Detector]) -> None:
     for value in (0, 200):
         assert len(detectors[name].detect(np.full((*shape, 3), value, np.uint8))) == 0
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_tight_crop_that_fills_the_picture_is_found(name: str, detectors: dict[str, Detector], photographs: dict[str, RGB]) -> None:
+def test_a_tight_crop_that_fills_the_image_is_found(name: str, detectors: dict[str, Detector], photographs: dict[str, RGB]) -> None:
     """Synthetic and frontalized faces come like this: forehead to chin, 512 pixels."""
     image = photographs["frll/neutral_front/001_03"]
     face = choose(detectors["scrfd_500m"].detect(image), (512, 512))
@@ -147,7 +147,7 @@ def test_a_tight_crop_that_fills_the_picture_is_found(name: str, detectors: dict
     assert np.linalg.norm(found.points - expected, axis=1).max() < 0.08 * 512
 
 
-def test_a_small_face_in_a_large_picture_is_found_by_looking_more_closely(
+def test_a_small_face_in_a_large_image_is_found_by_looking_more_closely(
     detectors: dict[str, Detector], photographs: dict[str, RGB]
 ) -> None:
     face = cv2.resize(photographs["frll/neutral_front/001_03"], (100, 100), interpolation=cv2.INTER_AREA)
@@ -177,11 +177,11 @@ def test_several_faces_are_counted_and_the_policy_decides(detectors: dict[str, D
 def test_results_do_not_depend_on_threads_or_on_what_ran_before(
     name: str, detectors: dict[str, Detector], photographs: dict[str, RGB]
 ) -> None:
-    pictures = list(photographs.values())[:4]
-    alone = [detectors[name].detect(image) for image in pictures]
+    images = list(photographs.values())[:4]
+    alone = [detectors[name].detect(image) for image in images]
     many = load_detector(cards.find("detector", name), threads=2)
     with ThreadPoolExecutor(3) as pool:
-        together = list(pool.map(many.detect, reversed(pictures)))[::-1]
+        together = list(pool.map(many.detect, reversed(images)))[::-1]
     for a, b in zip(alone, together, strict=True):
         assert len(a) == len(b)
         np.testing.assert_allclose(a.points, b.points, atol=1e-2)

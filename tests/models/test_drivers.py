@@ -1,4 +1,4 @@
-"""Driver cards: the poses written on them are those that the estimator measures in their pictures."""
+"""Driver cards: the poses written on them are those that the estimator measures in their images."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def test_the_poses_on_the_card_are_what_the_estimator_measures(name: str, weight
             weight(kind, used, key)
     detector, fitter = load_detector(cards.find("detector", "scrfd_500m")), tddfa.load(cards.find("landmarks", "tddfa_mb1"), dense=False)
     found = driver.load(cards.find("driver", name))
-    for key, pose, picture in zip(found.keys, found.poses, found.pictures, strict=True):
-        measured = drivers.measured(picture, detector, fitter)
+    for key, pose, image in zip(found.keys, found.poses, found.images, strict=True):
+        measured = drivers.measured(image, detector, fitter)
         assert np.abs(np.subtract(measured, pose)).max() < 0.3, f"{key}: {measured}, the card says {pose}"
         if key == "front":
             assert np.abs(measured).max() < cards.FRONTAL_WITHIN

@@ -1,4 +1,4 @@
-"""Enhancements: what each does to pixels, how chains go, what becomes of pictures that fail.
+"""Enhancements: what each does to pixels, how chains go, what becomes of images that fail.
 
 With real weights or photographs.
 """
@@ -59,7 +59,7 @@ def test_without_a_person_the_background_cannot_be_omitted(weight: Callable[...,
 
 
 @pytest.mark.weights
-def test_super_resolution_keeps_size_and_picture(portraits: list[RGB], weight: Callable[..., Path]) -> None:
+def test_super_resolution_keeps_size_and_image(portraits: list[RGB], weight: Callable[..., Path]) -> None:
     model = SuperResolution("upscale", weight("enhancement", "upscale"), scale=4, longest=48, tile=32, overlap=8)
     odd = np.ascontiguousarray(portraits[0][60:123, 70:167])  # 63 x 97: reduced to 48, in tiles, and back
     small = np.ascontiguousarray(portraits[0][90:120, 100:130])
@@ -73,12 +73,12 @@ def test_super_resolution_keeps_size_and_picture(portraits: list[RGB], weight: C
 
 
 @pytest.mark.weights
-def test_openvino_draws_the_picture_of_onnx_runtime(weight: Callable[..., Path]) -> None:
+def test_openvino_draws_the_image_of_onnx_runtime(weight: Callable[..., Path]) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed (extra synth)")
     model = weight("enhancement", "upscale")
-    picture = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
     first, second = (
-        SuperResolution("upscale", model, scale=4, longest=32, tile=32, overlap=8, engine=engine).enhance([picture])[0].image
+        SuperResolution("upscale", model, scale=4, longest=32, tile=32, overlap=8, engine=engine).enhance([image])[0].image
         for engine in ("onnxruntime", "openvino")
     )
     assert first is not None and second is not None
@@ -122,15 +122,15 @@ def test_another_background_leaves_the_face_and_changes_the_wall_as_its_card_say
 
 @pytest.mark.weights
 @pytest.mark.parametrize("name", ["omit_bg", "omit_bg_parsing", "upscale"])
-def test_tiny_and_grey_pictures_are_worked_on_or_refused_with_a_reason(name: str, weight: Callable[..., Path]) -> None:
+def test_tiny_and_grey_images_are_worked_on_or_refused_with_a_reason(name: str, weight: Callable[..., Path]) -> None:
     card = cards.find("enhancement", name)
     for one in (card, *card.used_cards()):
         if one.weights:
             weight(one.kind, one.name)
-    pictures = [np.full((1, 1, 3), 90, np.uint8), np.full((3, 17, 3), 200, np.uint8), np.full((64, 64, 3), 127, np.uint8)]
-    for picture, outcome in zip(pictures, load_enhancement(name).enhance(pictures), strict=True):
+    images = [np.full((1, 1, 3), 90, np.uint8), np.full((3, 17, 3), 200, np.uint8), np.full((64, 64, 3), 127, np.uint8)]
+    for image, outcome in zip(images, load_enhancement(name).enhance(images), strict=True):
         if outcome.status == status.OK:
-            assert outcome.image is not None and outcome.image.shape == picture.shape and outcome.image.dtype == np.uint8
+            assert outcome.image is not None and outcome.image.shape == image.shape and outcome.image.dtype == np.uint8
             assert np.ptp(outcome.image.astype(int), axis=2).max() <= 3, "grey stays grey"
         else:
             assert outcome.status == status.MODEL_ERROR and "no person found" in outcome.detail

@@ -45,19 +45,19 @@ def shard(weight: Callable[..., Path], environments: None) -> Iterator[tuple[Pat
     weight("landmarks", "tddfa_mb1")
     weight("landmarks", "face_landmarker")
     weight("detector", "scrfd_500m")
-    with folders.with_faces(PEOPLE, "*", "scrfd_500m", threads=1, device="cpu") as (pictures, faces, temporary):
-        yield pictures, faces, temporary
+    with folders.with_faces(PEOPLE, "*", "scrfd_500m", threads=1, device="cpu") as (images, faces, temporary):
+        yield images, faces, temporary
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
     return list(tables.read(path).to_pylist())
 
 
-def test_our_tddfa_as_a_stranger_gives_the_same_pictures_byte_for_byte(shard: tuple[Path, Path, Path]) -> None:
-    pictures, faces, folder = shard
+def test_our_tddfa_as_a_stranger_gives_the_same_images_byte_for_byte(shard: tuple[Path, Path, Path]) -> None:
+    images, faces, folder = shard
     native, stranger = cards.find("frontalizer", "tddfa"), cards.find("frontalizer", "tddfa_external")
-    frontalize_shard(pictures, faces, folder / "native.parquet", native, lambda: load_frontalizer(native, threads=1))
-    frontalize_external(pictures, faces, folder / "stranger.parquet", stranger, lambda: load(stranger, threads=1))
+    frontalize_shard(images, faces, folder / "native.parquet", native, lambda: load_frontalizer(native, threads=1))
+    frontalize_external(images, faces, folder / "stranger.parquet", stranger, lambda: load(stranger, threads=1))
     ours, theirs = rows(folder / "native.parquet"), rows(folder / "stranger.parquet")
     assert len(ours) == 8 and [row["status"] for row in theirs] == ["ok"] * 8
     assert [row["image"] for row in ours] == [row["image"] for row in theirs]
@@ -71,16 +71,16 @@ def test_its_environment_holds_no_torch(environments: None) -> None:
 
 
 def test_a_strangers_package_warps_the_five_points_into_their_places(shard: tuple[Path, Path, Path]) -> None:
-    pictures, faces, folder = shard
+    table, faces, folder = shard
     card = cards.find("frontalizer", "molesq")
-    frontalize_external(pictures, faces, folder / "molesq.parquet", card, lambda: load(card, threads=1))
+    frontalize_external(table, faces, folder / "molesq.parquet", card, lambda: load(card, threads=1))
     made = rows(folder / "molesq.parquet")
     assert [row["status"] for row in made] == ["ok"] * 8
     detector = load_detector(cards.find("detector", "scrfd_500m"))
     wanted = np.array([[0.36, 0.42], [0.64, 0.42], [0.5, 0.56], [0.385, 0.7], [0.615, 0.7]]) * 256
     for row in made:
-        picture = images.decode(row["image"])
-        assert picture.shape == (256, 256, 3)
-        found = detector.detect(picture)
+        image = images.decode(row["image"])
+        assert image.shape == (256, 256, 3)
+        found = detector.detect(image)
         # Eyes and mouth; where a detector sees the nose depends on the side of it that the photograph shows.
         assert len(found) and np.abs(found.points[0] - wanted)[[0, 1, 3, 4]].max() < 10

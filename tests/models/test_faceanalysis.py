@@ -48,7 +48,7 @@ def test_on_the_same_crops_the_package_s_recogniser_gives_our_embedding(weight: 
     np.testing.assert_allclose(theirs, ours, atol=1e-4 * float(np.abs(ours).max()))
 
 
-def test_a_picture_without_a_face_is_no_error(weight: Weight) -> None:
+def test_an_image_without_a_face_is_no_error(weight: Weight) -> None:
     weight("detector", "scrfd_500m")
     model = load_detector(cards.find("detector", "faceanalysis_500m"))
     assert len(model.detect(np.zeros((40, 60, 3), np.uint8))) == 0 and len(model.glance(np.zeros((300, 60, 3), np.uint8), 96)) == 0

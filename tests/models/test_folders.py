@@ -1,4 +1,4 @@
-"""Plain folders go in as a shard and come out as a folder, a row per picture.
+"""Plain folders go in as a shard and come out as a folder, a row per image.
 
 With real weights or photographs.
 """

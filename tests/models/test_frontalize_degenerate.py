@@ -1,4 +1,4 @@
-"""Faces that cannot be turned well: every family gives a status and a sentence or a picture, and never an exception.
+"""Faces that cannot be turned well: every family gives a status and a sentence or an image, and never an exception.
 
 A family is entered in ``FAMILIES`` with stand-ins for its networks: what breaks on such input is the crop and what is measured for it.
 """
@@ -90,7 +90,7 @@ class Redrawn(nn.Module):
     """In place of HeadGAN: the photograph where the wanted head is."""
 
     def forward(self, driving: Tensor, reference: Tensor) -> SimpleNamespace:
-        return SimpleNamespace(picture=reference[:, 3:] * (driving[:, :1] > 0.0))
+        return SimpleNamespace(image=reference[:, 3:] * (driving[:, :1] > 0.0))
 
 
 def headgan() -> Frontalizer:
@@ -108,7 +108,7 @@ def real_hassner(locate: points68.Locate, hidden: str) -> Frontalizer:
 
 
 class Given(nn.Module):
-    """The same codes for every picture."""
+    """The same codes for every image."""
 
     def __init__(self, codes: Tensor) -> None:
         super().__init__()
@@ -128,13 +128,13 @@ def deca(locate: points68.Locate) -> Frontalizer:
 
 
 class Finest(nn.Module):
-    def forward(self, pictures: Sequence[Tensor], noise: Tensor) -> tuple[Tensor]:
-        return (pictures[0],)
+    def forward(self, images: Sequence[Tensor], noise: Tensor) -> tuple[Tensor]:
+        return (images[0],)
 
 
 class Drawn(nn.Module):
-    def forward(self, picture: Tensor, mask: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-        return picture, mask
+    def forward(self, image: Tensor, mask: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+        return image, mask
 
 
 def made_up_cvthead(locate: points68.Locate) -> Frontalizer:
@@ -249,7 +249,7 @@ def views(weight: Weight) -> dict[str, View]:
         "black": View(np.zeros_like(image), face),
         "on its head": View(np.ascontiguousarray(image[::-1, ::-1]), moved(face, -1.0, (image.shape[1] - 1, image.shape[0] - 1))),
         "no width": View(image, flat),
-        "outside of the picture": View(image, away),
+        "outside of the image": View(image, away),
         "not a number": View(image, unknown),
     }
 

@@ -1,4 +1,4 @@
-"""First-Order-Model and FSRT as frontalizers: by card, with synthetic weights, on pictures of people who do not exist; files that are no weights."""
+"""First-Order-Model and FSRT as frontalizers: by card, with synthetic weights, on images of people who do not exist; files that are no weights."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def view(image: RGB) -> View:
     return View(image, choose(detector.detect(image), (image.shape[1], image.shape[0])))
 
 
-def picture(step: str, person: int = 1) -> RGB:
+def image(step: str, person: int = 1) -> RGB:
     name = f"synth_{person:02d}"
     return images.decode((PEOPLE / name / ("GT" if step == "front" else "Angle") / f"{name}_{step}.jpg").read_bytes())
 
@@ -108,7 +108,7 @@ def picture(step: str, person: int = 1) -> RGB:
 @pytest.mark.parametrize("family", SIDES)
 def test_a_card_turns_a_batch_and_says_where_each_square_lies(family: str, models: dict[str, Any]) -> None:
     model = models[family]
-    views = [view(picture("l39")), View(picture("l13"), None), view(picture("r26", 7))]
+    views = [view(image("l39")), View(image("l13"), None), view(image("r26", 7))]
     outcomes = model.frontalize(views)
     assert [one.status for one in outcomes] == [status.OK, status.NO_FACE, status.OK], [one.detail for one in outcomes]
     for one, shown in zip(outcomes, views, strict=True):
@@ -124,9 +124,9 @@ def test_a_card_turns_a_batch_and_says_where_each_square_lies(family: str, model
 
 
 @pytest.mark.parametrize("family", SIDES)
-def test_two_pictures_at_once_are_drawn_as_each_alone(family: str, models: dict[str, Any]) -> None:
+def test_two_images_at_once_are_drawn_as_each_alone(family: str, models: dict[str, Any]) -> None:
     network = models[family].family
-    items = [network.prepare(view(picture(step)), (0.0, 0.0, 0.0)) for step in ("l39", "r13")]
+    items = [network.prepare(view(image(step)), (0.0, 0.0, 0.0)) for step in ("l39", "r13")]
     assert items[0].start != items[1].start
     with torch.inference_mode():
         both, alone = network.run(items), torch.cat([network.run([item]) for item in items])
@@ -139,7 +139,7 @@ def degenerate(shared: Path) -> dict[str, View]:
     guess = Face(
         np.array([60, 60, 140, 150], np.float32), 0.6, np.array([[80, 90], [120, 90], [100, 110], [85, 130], [115, 130]], np.float32), 1
     )
-    front = picture("front")
+    front = image("front")
     import cv2
 
     small = cv2.resize(front, (64, 64), interpolation=cv2.INTER_AREA)
@@ -147,16 +147,16 @@ def degenerate(shared: Path) -> dict[str, View]:
     return {
         "profile": view(profile),
         "no landmarks": View(noise, guess),
-        "two faces": view(np.hstack([front, picture("front", 2)])),
+        "two faces": view(np.hstack([front, image("front", 2)])),
         "small": view(small),
         "grey": view(grey),
-        "cut by the border": view(np.ascontiguousarray(picture("l26")[:, 100:])),
+        "cut by the border": view(np.ascontiguousarray(image("l26")[:, 100:])),
         "a box of no size": View(front, dataclasses.replace(guess, box=np.array([50, 50, 50, 50], np.float32))),
     }
 
 
 @pytest.mark.parametrize("family", SIDES)
-def test_degenerate_pictures_are_outcomes_and_no_exceptions(family: str, models: dict[str, Any], shared: Path) -> None:
+def test_degenerate_images_are_outcomes_and_no_exceptions(family: str, models: dict[str, Any], shared: Path) -> None:
     views = degenerate(shared)
     outcomes = dict(zip(views, models[family].frontalize(list(views.values())), strict=True))
     for name, one in outcomes.items():
@@ -166,12 +166,12 @@ def test_degenerate_pictures_are_outcomes_and_no_exceptions(family: str, models:
 
 
 def test_synthetic_weights_fail_the_self_test_and_a_network_that_gives_the_crop_back_passes_its_first_check(models: dict[str, Any]) -> None:
-    views = [view(picture("l39"))]
+    views = [view(image("l39"))]
     network = models["first_order"].family
     assert not reproduction(network, views).passed and not reproduction(models["fsrt"].family, views).passed
     assert isinstance(models["fsrt"], SelfTested)
     checks = models["first_order"].selftest(views)
-    assert [check.name for check in checks][:2] == ["reproduces the crop (dB)", "pictures"] and not all(check.passed for check in checks)
+    assert [check.name for check in checks][:2] == ["reproduces the crop (dB)", "images"] and not all(check.passed for check in checks)
 
     class Kept:
         prepare = network.prepare
@@ -180,8 +180,8 @@ def test_synthetic_weights_fail_the_self_test_and_a_network_that_gives_the_crop_
             return torch.stack([torch.from_numpy(item.framed.pixels).permute(2, 0, 1) / 255.0 for item in items])
 
     assert reproduction(Kept(), views).passed
-    with pytest.raises(BadInput, match="at least one picture in which a face is found"):
-        reproduction(network, [View(picture("l39"), None)])
+    with pytest.raises(BadInput, match="at least one image in which a face is found"):
+        reproduction(network, [View(image("l39"), None)])
 
 
 def damaged(path: Path, how: str, tmp_path: Path) -> Path:

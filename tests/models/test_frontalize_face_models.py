@@ -1,4 +1,4 @@
-"""Frontalizers that fit a face model, by card on a real detection: files as their makers write them draw a picture, and fail the self-test."""
+"""Frontalizers that fit a face model, by card on a real detection: files as their makers write them draw an image, and fail the self-test."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def test_the_wanted_view_is_frontal_symmetric_and_framed_as_a_detector_frames_it
     assert np.abs(own - drawn).max() < 0.06, "the same person, photographed from the front and framed by the detector, has them there"
 
 
-def test_each_step_starts_from_the_picture_before_it(fitter: DenseFitter, view: View) -> None:
+def test_each_step_starts_from_the_image_before_it(fitter: DenseFitter, view: View) -> None:
     network = Shows()
     batch = [view, seen(DEMO / "Angle" / "synth_01_r26.jpg")]
     once = model_of(fitter, network).frontalize(batch)
@@ -121,7 +121,7 @@ def test_another_pose_keeps_the_expression_and_moves_the_head(fitter: DenseFitte
     assert np.degrees(np.arctan2(across[1], across[0])) == pytest.approx(20.0, abs=4.0)
 
 
-def test_without_three_dimensions_landmarks_and_pictures_are_those_of_both_sides_mixed(fitter: DenseFitter, view: View) -> None:
+def test_without_three_dimensions_landmarks_and_images_are_those_of_both_sides_mixed(fitter: DenseFitter, view: View) -> None:
     network = Shows()
     model = model_of(fitter, network, interpolated=True)
     outcome = model.frontalize([view])[0]
@@ -152,7 +152,7 @@ def test_views_on_both_sides_are_drawn_with_one_set_of_landmarks_and_mixed_by_th
     assert shares[2] < 1e-6 < shares[0] < shares[1], "39 to the left and 26 to the right are around the front; 52 is behind 26"
     (shown,) = network.shown
     assert len(shown) == 2 and torch.equal(shown[0, 3:], shown[1, 3:]), "one set of landmarks for both"
-    mixed = sum(share * picture for share, picture in zip(shares[:2], shown[:, :3].double(), strict=True))
+    mixed = sum(share * image for share, image in zip(shares[:2], shown[:, :3].double(), strict=True))
     drawn = ((mixed + 1.0) * 127.5).round().clamp(0, 255).permute(1, 2, 0).numpy()
     assert np.abs(made[0].image.astype(float) - drawn).max() <= 1.0
     assert [one.place is not None for one in made] == [False, True, False]
@@ -176,7 +176,7 @@ def test_files_as_published_load_by_every_card(name: str, fitter: DenseFitter, t
     assert load_frontalizer(card_of(files(tmp_path), name)).takes_target_pose == (name != "fsgan_interpolated")  # type: ignore[attr-defined]
 
 
-def test_numbers_that_mean_nothing_draw_a_picture_and_no_landmarks(fitter: DenseFitter, view: View, tmp_path: Path) -> None:
+def test_numbers_that_mean_nothing_draw_an_image_and_no_landmarks(fitter: DenseFitter, view: View, tmp_path: Path) -> None:
     paths = files(tmp_path)
     drawn = load_frontalizer(card_of(paths, landmarks="fit")).frontalize([view])[0]
     assert drawn.status == status.OK and drawn.image is not None and drawn.image.shape == (256, 256, 3), drawn.detail

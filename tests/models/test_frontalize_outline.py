@@ -31,9 +31,9 @@ def model(weight: Callable[..., Path]) -> TddfaFrontalizer:
 @pytest.fixture(scope="module")
 def view(shared: Path, weight: Callable[..., Path]) -> View:
     weight("detector", "scrfd_500m")
-    picture = images.decode((shared / "testdata" / "frll" / "neutral_right_profile" / "002_05.jpg").read_bytes())
-    face = choose(load_detector(cards.find("detector", "scrfd_500m")).detect(picture), (picture.shape[1], picture.shape[0]))
-    return View(picture, face)
+    image = images.decode((shared / "testdata" / "frll" / "neutral_right_profile" / "002_05.jpg").read_bytes())
+    face = choose(load_detector(cards.find("detector", "scrfd_500m")).detect(image), (image.shape[1], image.shape[0]))
+    return View(image, face)
 
 
 def test_the_outline_pulls_a_profile_s_fit_onto_the_photograph_s(model: TddfaFrontalizer, view: View) -> None:

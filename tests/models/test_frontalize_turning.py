@@ -50,14 +50,14 @@ def frontalizer(request: pytest.FixtureRequest, weight: Callable[..., Path]) -> 
 
 
 def view_of(shared: Path, detector: Detector, name: str) -> View:
-    picture = images.decode((shared / "testdata" / "frll" / name).read_bytes())
-    return View(picture, choose(detector.detect(picture), (picture.shape[1], picture.shape[0])))
+    image = images.decode((shared / "testdata" / "frll" / name).read_bytes())
+    return View(image, choose(detector.detect(image), (image.shape[1], image.shape[0])))
 
 
-def measured(detector: Detector, pose: PoseEstimator, picture: RGB) -> np.ndarray:
-    face = choose(detector.detect(picture), (picture.shape[1], picture.shape[0]))
+def measured(detector: Detector, pose: PoseEstimator, image: RGB) -> np.ndarray:
+    face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
     assert face is not None, "the detector finds the face again"
-    return np.array(pose.estimate(picture, face)[:3])
+    return np.array(pose.estimate(image, face)[:3])
 
 
 def test_three_quarter_views_come_out_frontal(frontalizer: Frontalizer, detector: Detector, pose: PoseEstimator, shared: Path) -> None:
@@ -141,15 +141,15 @@ def test_pasted_back_the_face_is_turned_in_place_and_the_rest_is_untouched(
 
 
 def test_a_tight_photograph_gives_a_tight_view_without_streaks(frontalizer: Frontalizer, detector: Detector, project_root: Path) -> None:
-    """The demo's pictures end at the hair; carried on, that was drawn out into columns up to the view's border."""
-    picture = images.decode((project_root / "demo/synthetic/synth_10/Angle/synth_10_l39.jpg").read_bytes())
-    view = View(picture, choose(detector.detect(picture), (picture.shape[1], picture.shape[0])))
+    """The demo's images end at the hair; carried on, that was drawn out into columns up to the view's border."""
+    image = images.decode((project_root / "demo/synthetic/synth_10/Angle/synth_10_l39.jpg").read_bytes())
+    view = View(image, choose(detector.detect(image), (image.shape[1], image.shape[0])))
     (outcome,) = frontalizer.frontalize([view])
     assert outcome.image is not None
     face = choose(detector.detect(outcome.image), (outcome.image.shape[1], outcome.image.shape[0]))
     assert face is not None
     assert 0.5 < (face.box[3] - face.box[1]) / outcome.image.shape[0] < 0.85, "the face fills the view as it fills the photograph"
-    wall, top = picture[10:60, 5:40].reshape(-1, 3).mean(axis=0), outcome.image[:6, :, :].astype(float)
+    wall, top = image[10:60, 5:40].reshape(-1, 3).mean(axis=0), outcome.image[:6, :, :].astype(float)
     for corner in (top[:, :40], top[:, -40:]):
         assert np.abs(corner.mean(axis=(0, 1)) - wall).max() < 40, "the wall behind goes on where there was only hair"
 

@@ -1,4 +1,4 @@
-"""Every kind of picture that people have becomes upright RGB, and everything else is refused with a reason.
+"""Every kind of image that people have becomes upright RGB, and everything else is refused with a reason.
 
 With real weights or photographs.
 """

@@ -40,10 +40,10 @@ def faces(weight: Callable[..., Path], shared: Path) -> dict[str, tuple[images.R
     detector = load_detector(cards.find("detector", "scrfd_500m"))
     found = {}
     for name in ("neutral_front/002_03", "neutral_left_3quarter/002_02", "neutral_right_3quarter/008_04"):
-        picture = images.decode((shared / "testdata" / "frll" / f"{name}.jpg").read_bytes())
-        face = choose(detector.detect(picture), (picture.shape[1], picture.shape[0]))
+        image = images.decode((shared / "testdata" / "frll" / f"{name}.jpg").read_bytes())
+        face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
         assert face is not None
-        found[name] = (picture, face)
+        found[name] = (image, face)
     return found
 
 
@@ -63,17 +63,17 @@ def test_the_canonical_face_is_symmetric_and_has_one_outline(landmarker: FaceLan
 def test_the_points_meet_the_detectors_five(
     landmarker: FaceLandmarker, fitter: DenseFitter, faces: dict[str, tuple[images.RGB, Face]]
 ) -> None:
-    for picture, face in faces.values():
-        landmarks = landmarker.locate(picture, face)
+    for image, face in faces.values():
+        landmarks = landmarker.locate(image, face)
         assert landmarks.presence > 0.9 and landmarks.points.shape == (478, 3)
         eyes = np.array([(landmarks.points[33] + landmarks.points[133])[:2] / 2, (landmarks.points[362] + landmarks.points[263])[:2] / 2])
         mouth = landmarks.points[[61, 291], :2]
         size = float(np.linalg.norm(face.box[2:] - face.box[:2]))
         assert np.linalg.norm(eyes - face.points[:2], axis=1).max() < 0.06 * size
         assert np.linalg.norm(mouth - face.points[3:], axis=1).max() < 0.06 * size
-        dense = fitter.fit(picture, face)
+        dense = fitter.fit(image, face)
         assert dense.vertices.shape == (38365, 3)
-        few = fitter.fit(picture, face, fitter.basis.keypoints)
+        few = fitter.fit(image, face, fitter.basis.keypoints)
         for name in ("vertices", "model"):
             np.testing.assert_allclose(getattr(few, name), getattr(dense, name)[fitter.basis.keypoints], rtol=1e-6, atol=1e-2)
         corners = dense.vertices[fitter.basis.keypoints[[48, 54]], :2]
@@ -84,9 +84,9 @@ def test_the_points_meet_the_detectors_five(
 def test_the_middle_of_the_eyes_line_does_not_depend_on_the_detectors_box(
     landmarker: FaceLandmarker, faces: dict[str, tuple[images.RGB, Face]]
 ) -> None:
-    picture, face = faces["neutral_front/002_03"]
+    image, face = faces["neutral_front/002_03"]
     wider = Face(face.box + np.array([-15, -10, 20, 15], np.float32), face.score, face.points, 1)
-    first, second = landmarker.locate(picture, face).points, landmarker.locate(picture, wider).points
+    first, second = landmarker.locate(image, face).points, landmarker.locate(image, wider).points
     assert np.linalg.norm((first - second)[:468, :2], axis=1).mean() < 1.5
 
 
@@ -94,16 +94,16 @@ def test_the_middle_of_the_eyes_line_does_not_depend_on_the_detectors_box(
 def test_a_mirrored_photograph_gives_mirrored_points(
     landmarker: FaceLandmarker, fitter: DenseFitter, faces: dict[str, tuple[images.RGB, Face]]
 ) -> None:
-    for picture, face in faces.values():
-        width = picture.shape[1]
+    for image, face in faces.values():
+        width = image.shape[1]
         box = np.array([width - 1 - face.box[2], face.box[1], width - 1 - face.box[0], face.box[3]], np.float32)
         points = (face.points * [-1, 1] + [width - 1, 0])[[1, 0, 2, 4, 3]].astype(np.float32)
         flipped = Face(box, face.score, points, 1)
-        mirrored = np.ascontiguousarray(picture[:, ::-1])
+        mirrored = np.ascontiguousarray(image[:, ::-1])
         there = landmarker.locate(mirrored, flipped).points[:468] * [-1, 1, 1] + [width - 1, 0, 0]
-        here = landmarker.locate(picture, face).points[:468]
+        here = landmarker.locate(image, face).points[:468]
         assert np.linalg.norm((there[landmarker.canonical.mirror] - here)[:, :2], axis=1).mean() < 4.0
-        first, second = (angles_from_matrix(fitter.fit(*pair).rotation) for pair in ((picture, face), (mirrored, flipped)))
+        first, second = (angles_from_matrix(fitter.fit(*pair).rotation) for pair in ((image, face), (mirrored, flipped)))
         assert np.allclose(np.multiply(second, [-1, 1, -1]), first, atol=5.0)
 
 

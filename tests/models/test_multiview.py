@@ -26,8 +26,8 @@ def views(shared: Path) -> dict[str, list[View]]:
     found: dict[str, list[View]] = {}
     for person in ("002", "004"):
         for number, view in ((2, VIEWS[0]), (4, VIEWS[1])):
-            picture = images.decode((shared / "testdata" / "frll" / f"neutral_{view}" / f"{person}_{number:02d}.jpg").read_bytes())
-            found.setdefault(person, []).append(View(picture, find_face(picture, detector, DEFAULT_POLICY)[0]))
+            image = images.decode((shared / "testdata" / "frll" / f"neutral_{view}" / f"{person}_{number:02d}.jpg").read_bytes())
+            found.setdefault(person, []).append(View(image, find_face(image, detector, DEFAULT_POLICY)[0]))
     return found
 
 

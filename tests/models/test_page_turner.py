@@ -32,14 +32,14 @@ def photo(session: Session, project_root: Path) -> Photo:
 def test_turning_shows_the_pose_that_was_asked_for_and_says_how_alike_it_is(session: Session, photo: Photo) -> None:
     front, left = session.turn(photo, "mesh"), session.turn(photo, "mesh", (30.0, 0.0, 0.0))
 
-    def nose(picture: np.ndarray) -> float:
-        found = session.open(images.encode_png(picture)).view.face
+    def nose(image: np.ndarray) -> float:
+        found = session.open(images.encode_png(image)).view.face
         assert found is not None
         eyes = found.points[:2, 0]
         return float((found.points[2, 0] - eyes.mean()) / (eyes[1] - eyes[0]))
 
     assert abs(nose(front.image)) < 0.1
-    assert nose(left.image) < -0.3, "yaw above 0 turns towards the picture's left edge"
+    assert nose(left.image) < -0.3, "yaw above 0 turns towards the image's left edge"
     assert set(front.similarity) == set(session.backbones) and "w600k_mbf" in front.similarity
     value = front.similarity["w600k_mbf"]
     assert value is not None and 0.3 < value < 0.999
@@ -59,12 +59,12 @@ def test_a_view_without_a_face_is_shown_with_a_note_and_no_number(session: Sessi
 
 
 @pytest.mark.parametrize("data", [b"", b"plain text", b"\xff\xd8\xff nothing"])
-def test_a_file_that_is_no_picture_is_refused_in_one_line(session: Session, data: bytes) -> None:
-    with pytest.raises(BadInput, match=r"^This file is not a picture that can be read: .+$"):
+def test_a_file_that_is_no_image_is_refused_in_one_line(session: Session, data: bytes) -> None:
+    with pytest.raises(BadInput, match=r"^This file is not an image that can be read: .+$"):
         session.open(data)
 
 
-def test_a_picture_without_a_face_is_refused(session: Session) -> None:
+def test_an_image_without_a_face_is_refused(session: Session) -> None:
     with pytest.raises(BadInput, match="No face was found"):
         session.open(images.encode_png(np.full((300, 300, 3), 90, np.uint8)))
 

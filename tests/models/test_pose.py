@@ -42,17 +42,17 @@ def estimator(request: pytest.FixtureRequest, weight: Callable[..., Path]) -> Po
     return load_pose(cards.find("pose", request.param))
 
 
-def face_in(detector: Detector, picture: images.RGB) -> Face:
-    face = choose(detector.detect(picture), (picture.shape[1], picture.shape[0]))
+def face_in(detector: Detector, image: images.RGB) -> Face:
+    face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
     assert face is not None
     return face
 
 
-def flipped(picture: images.RGB, face: Face) -> tuple[images.RGB, Face]:
-    width = picture.shape[1]
+def flipped(image: images.RGB, face: Face) -> tuple[images.RGB, Face]:
+    width = image.shape[1]
     box = np.array([width - 1 - face.box[2], face.box[1], width - 1 - face.box[0], face.box[3]], np.float32)
     points = (face.points * [-1, 1] + [width - 1, 0])[[1, 0, 2, 4, 3]].astype(np.float32)
-    return np.ascontiguousarray(picture[:, ::-1]), Face(box, face.score, points, 1)
+    return np.ascontiguousarray(image[:, ::-1]), Face(box, face.score, points, 1)
 
 
 def test_errors_against_the_ground_truth_and_signs_under_mirroring(estimator: PoseEstimator, detector: Detector, shared: Path) -> None:
@@ -60,10 +60,10 @@ def test_errors_against_the_ground_truth_and_signs_under_mirroring(estimator: Po
     for file in sorted((shared / "testdata" / "aflw2000").glob("*.jpg")):
         pitch, yaw, roll = np.degrees(loadmat(file.with_suffix(".mat"))["Pose_Para"][0][:3])
         truth = matrix_of_300w_lp(yaw, pitch, roll)
-        picture = images.decode(file.read_bytes())
-        face = face_in(detector, picture)
-        found = np.array(estimator.estimate(picture, face)[:3])
-        mirror = np.array(estimator.estimate(*flipped(picture, face))[:3])
+        image = images.decode(file.read_bytes())
+        face = face_in(detector, image)
+        found = np.array(estimator.estimate(image, face)[:3])
+        mirror = np.array(estimator.estimate(*flipped(image, face))[:3])
         errors.append(float(geodesic_degrees(matrix_from_angles(*found), truth)))
         changes.append(np.abs(mirror * [-1, 1, -1] - found))
         yaws.append((found[0], float(angles_from_matrix(truth)[0])))
@@ -76,8 +76,8 @@ def test_errors_against_the_ground_truth_and_signs_under_mirroring(estimator: Po
 
 def test_nominal_views_have_the_sign_of_the_convention(estimator: PoseEstimator, detector: Detector, shared: Path) -> None:
     for folder, number, low, high in (("left_3quarter", "02", 25, 60), ("front", "03", -8, 8), ("right_3quarter", "04", -60, -25)):
-        picture = images.decode((shared / "testdata" / "frll" / f"neutral_{folder}" / f"002_{number}.jpg").read_bytes())
-        yaw, pitch, roll, confidence = estimator.estimate(picture, face_in(detector, picture))
+        image = images.decode((shared / "testdata" / "frll" / f"neutral_{folder}" / f"002_{number}.jpg").read_bytes())
+        yaw, pitch, roll, confidence = estimator.estimate(image, face_in(detector, image))
         assert low < yaw < high and abs(pitch) < 20 and abs(roll) < 12 and 0 <= confidence <= 1
 
 
@@ -86,8 +86,8 @@ def test_a_biwi_frame_agrees_with_its_pose_file(estimator: PoseEstimator, detect
     folder = shared / "testdata" / "biwi_one_frame"
     rows = (folder / "frame_00003_pose.txt").read_text().split("\n")[:3]
     truth = np.array([[float(value) for value in row.split()] for row in rows])
-    picture = images.decode((folder / "frame_00003_rgb.png").read_bytes())
-    found = matrix_from_angles(*estimator.estimate(picture, face_in(detector, picture))[:3])
+    image = images.decode((folder / "frame_00003_rgb.png").read_bytes())
+    found = matrix_from_angles(*estimator.estimate(image, face_in(detector, image))[:3])
     assert float(geodesic_degrees(found, truth)) < 12.0
 
 

@@ -26,10 +26,10 @@ def test_mesh_turns_a_reference_to_the_asked_side() -> None:
     estimator = load_pose(cards.find("pose", "tddfa_pose"))
     mesh = load_frontalizer(cards.find("frontalizer", "mesh"))
     person = sorted(p for p in DEMO.iterdir() if p.is_dir())[0]
-    picture = images.decode(sorted((person / "GT").glob("*front*"))[0].read_bytes())
-    face = choose(detector.detect(picture), picture.shape[:2])
+    image = images.decode(sorted((person / "GT").glob("*front*"))[0].read_bytes())
+    face = choose(detector.detect(image), image.shape[:2])
     for asked in (-37, 37):
-        made = mesh.frontalize([View(picture, face)], (float(asked), 0.0, 0.0))[0].image
+        made = mesh.frontalize([View(image, face)], (float(asked), 0.0, 0.0))[0].image
         assert made is not None
         again = choose(detector.detect(made), made.shape[:2])
         assert again is not None

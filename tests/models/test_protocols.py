@@ -33,7 +33,7 @@ def test_real_pairs_file_has_ten_balanced_folds_of_separate_people(shared: Path)
     assert [sum(pair.fold == fold for pair in pairs) for fold in range(10)] == [600] * 10
     development = lfw.read_pairs(shared / "testdata" / "lfw_lists" / "pairsDevTest.txt")
     assert len(development) == 1000 and {pair.fold for pair in development} == {0}
-    # The pictures of 30 people that are here make some of the pairs; the rest is named.
+    # The images of 30 people that are here make some of the pairs; the rest is named.
     here = [f"{path.parent.name}/{path.name}" for path in (shared / "testdata" / "lfw").glob("*/*.jpg")]
     kept, absent = present(pairs, here)
     assert all(pair.first in here and pair.second in here for pair in kept)

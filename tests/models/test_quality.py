@@ -1,4 +1,4 @@
-"""Picture quality: the measures against independent implementations, the stage's rows, the summary's numbers.
+"""Image quality: the measures against independent implementations, the stage's rows, the summary's numbers.
 
 With real weights or photographs.
 """
@@ -26,10 +26,12 @@ def test_blendshapes_of_a_mirrored_face_change_sides() -> None:
     reader = expression.Reader(cards.find("landmarks", "face_landmarker"))
     detector = load_detector(cards.find("detector", "scrfd_500m"))
 
-    def read(picture: RGB) -> np.ndarray:
-        face = choose(detector.detect(picture), picture.shape[:2])
+    def read(image: RGB) -> np.ndarray:
+        face = choose(detector.detect(image), image.shape[:2])
         assert face is not None
-        return reader.read(picture, face)
+        look = reader.read(image, face)
+        assert look.points.shape == (68, 3) and np.linalg.norm(look.points[36, :2] - face.points[0]) < 0.3 * np.ptp(face.points[:2, 0])
+        return look.shapes
 
     people = sorted(p for p in DEMO.iterdir() if p.is_dir())
     first, other = (images.decode(sorted((p / "GT").glob("*"))[0].read_bytes()) for p in people[:2])

@@ -32,7 +32,7 @@ def test_the_copy_with_a_gradient_says_what_onnx_runtime_says(name: str, weight:
 
 
 @pytest.mark.weights
-def test_a_soft_picture_comes_nearer_to_its_photograph_within_its_bound(shared: Path, weight: Callable[..., Path]) -> None:
+def test_a_soft_image_comes_nearer_to_its_photograph_within_its_bound(shared: Path, weight: Callable[..., Path]) -> None:
     for kind, name in (("detector", "scrfd_500m"), ("quality", "st_lpips_alex"), ("backbone", "w600k_mbf")):
         weight(kind, name)
     photograph = images.decode((shared / "testdata" / "frll" / "neutral_front" / "011_03.jpg").read_bytes())

@@ -56,9 +56,9 @@ def filmed() -> Filmed:
     for k in range(LENGTH):
         yaw = round(12.0 * float(np.sin(2.0 * np.pi * (k - TURNS) / WAVE)), 3) if TURNS <= k < MOVES else 0.0
         if yaw not in heads:
-            picture = turn.frontalize([view], (yaw, 0.0, 0.0))[0].image
-            assert picture is not None
-            heads[yaw] = np.asarray(cv2.resize(picture, (200, 200), interpolation=cv2.INTER_AREA), np.uint8)
+            image = turn.frontalize([view], (yaw, 0.0, 0.0))[0].image
+            assert image is not None
+            heads[yaw] = np.asarray(cv2.resize(image, (200, 200), interpolation=cv2.INTER_AREA), np.uint8)
         shift = np.array([[1.0, 0.0, 20.0 + path[k]], [0.0, 1.0, 20.0]])
         canvas = cv2.warpAffine(heads[yaw], shift, (400, 240), borderMode=cv2.BORDER_REPLICATE)
         clean.append(Frame(k, k / 25.0, np.asarray(canvas, np.uint8)))

@@ -14,7 +14,7 @@ import numpy as np
 Weight = Callable[..., Path]
 
 
-def test_two_folders_give_the_similarity_that_two_pictures_give(tmp_path: Path, project_root: Path, weight: Weight) -> None:
+def test_two_folders_give_the_similarity_that_two_images_give(tmp_path: Path, project_root: Path, weight: Weight) -> None:
     from frontalbench import api
 
     weight("backbone", "w600k_mbf")
@@ -23,8 +23,8 @@ def test_two_folders_give_the_similarity_that_two_pictures_give(tmp_path: Path, 
         (tmp_path / "A").mkdir(exist_ok=True)
         (tmp_path / "B" / folder.name).mkdir(parents=True)
         shutil.copy(next((folder / "GT").iterdir()), tmp_path / "A" / f"{folder.name}.jpg")
-        for picture in sorted((folder / "Angle").iterdir())[:2]:
-            shutil.copy(picture, tmp_path / "B" / folder.name)
+        for image in sorted((folder / "Angle").iterdir())[:2]:
+            shutil.copy(image, tmp_path / "B" / folder.name)
     command = [
         sys.executable,
         project_root / "workflow" / "scripts" / "similarity.py",

@@ -1,4 +1,4 @@
-"""Synthetic people: the turning directions, the search for measured angles, the picture set and the shipped one.
+"""Synthetic people: the turning directions, the search for measured angles, the image set and the shipped one.
 
 With real weights or photographs.
 """
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from frontalbench import images
-from frontalbench.synth import directions, picture_set
+from frontalbench.synth import directions, image_set
 from tests.unit.test_synth import SHIPPED
 
 
@@ -24,10 +24,10 @@ def test_one_shipped_person_can_be_drawn_again() -> None:
         generator = Generator(threads=2)
     except WeightsMissing as error:
         pytest.skip(str(error))
-    content = picture_set.read_recipe(SHIPPED / "recipe.json")
+    content = image_set.read_recipe(SHIPPED / "recipe.json")
     first = min(content["pictures"]).split("/")[0]
     some = {image: item for image, item in content["pictures"].items() if image.endswith(("_front.jpg", "_l52.jpg", "_b.jpg"))}
-    drawn = list(picture_set.draw(generator, directions.load(), content | {"pictures": some}, only=first))
+    drawn = list(image_set.draw(generator, directions.load(), content | {"pictures": some}, only=first))
     assert len(drawn) == 3
     for image, data in drawn:
         again, shipped = (images.decode(d).astype(int) for d in (data, (SHIPPED / image).read_bytes()))

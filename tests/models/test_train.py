@@ -101,7 +101,7 @@ def test_pairs_are_what_they_say(shards: Path) -> None:
     assert (data["similarity"][latent] >= pairs.Bands().genuine).all() and (data["similarity"][~latent] == 1.0).all()
     front = np.abs(data["target"][:, 0]) < 15
     assert np.abs(np.abs(data["pose"][latent & front, 0]) - 39).max() < 12
-    # The other way round, from the front to the angled picture's own pose, and only where the person is surely the same.
+    # The other way round, from the front to the angled image's own pose, and only where the person is surely the same.
     away = latent & ~front
     assert away.any() and np.abs(data["pose"][away]).max() < 15 and np.abs(np.abs(data["target"][away, 0]) - 39).max() < 12
     assert (data["similarity"][away] >= pairs.Bands().alike).all()
@@ -135,7 +135,7 @@ def test_somebody_who_stays_who_they_are_is_turned_on_to_a_profile(shards: Path)
     chosen = [shot for shot in shots if shot.name in ("front", "-52", "39")]
     made = list(pairs.pairs(chosen, mesh, detector, [judge], person=1, size=SIZE, random=np.random.default_rng(0)))
     found = [pair for pair in made if pair.kind == pairs.TURNED_ON_SOURCE]
-    assert sorted(pair.sample.pose[0] > 0 for pair in found) == [False, True], "one for every angled picture, to the side that it shows"
+    assert sorted(pair.sample.pose[0] > 0 for pair in found) == [False, True], "one for every angled image, to the side that it shows"
     for pair in found:
         assert 50 < abs(pair.sample.pose[0]) < 100 and abs(pair.sample.target[0]) < 15 and pair.similarity >= pairs.Bands().kept
 
@@ -185,9 +185,9 @@ def test_a_square_is_the_same_face_in_training_and_at_work(shards: Path, weight:
     seen: list[torch.Tensor] = []
 
     class Looks(scaleway.Scaleway):
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            seen.append(pictures)
-            return pictures
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return images
 
     _, shots = next(shots_of_the_demo_set())
     front = shots[[shot.name for shot in shots].index("front")]

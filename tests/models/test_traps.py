@@ -32,13 +32,13 @@ def test_a_face_cut_out_elsewhere_at_256_is_detected_and_aligned_anew(shared: Pa
     detector = load_detector(cards.find("detector", "scrfd_500m"))
     own, scaled, anew = [], [], []
     for file in sorted((shared / "testdata" / "frll").glob("neutral_front/*.jpg"))[:8]:
-        picture = images.decode(file.read_bytes())
-        face = choose(detector.detect(picture), (picture.shape[1], picture.shape[0]))
+        image = images.decode(file.read_bytes())
+        face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
         assert face is not None
-        elsewhere = np.ascontiguousarray(norm_crop(picture, np.asarray(face.points, np.float32), image_size=256))
+        elsewhere = np.ascontiguousarray(norm_crop(image, np.asarray(face.points, np.float32), image_size=256))
         again = choose(detector.detect(elsewhere), (256, 256))
         assert again is not None
-        own.append(align(picture, face.points))
+        own.append(align(image, face.points))
         scaled.append(cv2.resize(elsewhere, (112, 112), interpolation=cv2.INTER_AREA))
         anew.append(align(elsewhere, again.points))
     backbone = load_backbone(cards.find("backbone", "w600k_mbf"))
@@ -48,28 +48,28 @@ def test_a_face_cut_out_elsewhere_at_256_is_detected_and_aligned_anew(shared: Pa
 
 
 @pytest.mark.weights
-def test_a_view_of_a_picture_gives_what_its_copy_gives(shared: Path, weight: Weight) -> None:
+def test_a_view_of_an_image_gives_what_its_copy_gives(shared: Path, weight: Weight) -> None:
     """Several libraries read the memory of an array as it lies, whatever its strides say."""
     weight("detector", "scrfd_500m")
     weight("backbone", "w600k_mbf")
     weight("landmarks", "face_landmarker")
     from frontalbench.landmarks import load_landmarks
 
-    picture = images.decode((shared / "testdata" / "frll" / "neutral_front" / "002_03.jpg").read_bytes())
-    wide = np.dstack([picture, picture[..., :1]])  # four channels
-    views = {"channels": wide[:, :, :3], "mirrored twice": picture[:, ::-1].copy()[:, ::-1], "columns first": np.asfortranarray(picture)}
+    image = images.decode((shared / "testdata" / "frll" / "neutral_front" / "002_03.jpg").read_bytes())
+    wide = np.dstack([image, image[..., :1]])  # four channels
+    views = {"channels": wide[:, :, :3], "mirrored twice": image[:, ::-1].copy()[:, ::-1], "columns first": np.asfortranarray(image)}
     detector, landmarker = load_detector(cards.find("detector", "scrfd_500m")), load_landmarks(cards.find("landmarks", "face_landmarker"))
     backbone = load_backbone(cards.find("backbone", "w600k_mbf"))
-    face = choose(detector.detect(picture), (picture.shape[1], picture.shape[0]))
+    face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
     assert face is not None
-    crop = align(picture, face.points)
+    crop = align(image, face.points)
     for name, view in views.items():
         assert not view.flags.c_contiguous, name
-        found = choose(detector.detect(view), (picture.shape[1], picture.shape[0]))
+        found = choose(detector.detect(view), (image.shape[1], image.shape[0]))
         assert found is not None
         np.testing.assert_array_equal(found.points, face.points, err_msg=name)
         np.testing.assert_array_equal(align(view, face.points), crop, err_msg=name)
-        np.testing.assert_array_equal(landmarker.locate(view, face).points, landmarker.locate(picture, face).points, err_msg=name)
-        assert images.encode_png(view) == images.encode_png(picture), name
-        assert images.encode_jpeg(view) == images.encode_jpeg(picture), name
+        np.testing.assert_array_equal(landmarker.locate(view, face).points, landmarker.locate(image, face).points, err_msg=name)
+        assert images.encode_png(view) == images.encode_png(image), name
+        assert images.encode_jpeg(view) == images.encode_jpeg(image), name
     np.testing.assert_array_equal(backbone.embed(np.asfortranarray(crop[None])), backbone.embed(crop[None]))

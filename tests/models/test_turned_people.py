@@ -44,5 +44,5 @@ def test_a_few_moves_bring_the_person_nearer(
     parameters, _ = turner.surface.fit(front)
     assert abs(angles(parameters)[0, 0]) < 15.0 and 15.0 < turned.poses[0, 0] < 45.0, "searched in one step"
     assert (turned.similarity.mean() - turned.start.mean()) > 0.02 and float(turned.unusual[0]) < 0.5
-    write_people(tmp_path / "one.safetensors", turner, [([3], fronts, front, turned)], 1, picture=256, keep_styles=False, seed=7)
+    write_people(tmp_path / "one.safetensors", turner, [([3], fronts, front, turned)], 1, image=256, keep_styles=False, seed=7)
     assert [images.decode(row.jpeg).shape for row in read_people(tmp_path / "one.safetensors")] == [(256, 256, 3)] * 2

@@ -1,4 +1,4 @@
-"""Two pictures and the question whether they show one person.
+"""Two images and the question whether they show one person.
 
 With real weights or photographs.
 """

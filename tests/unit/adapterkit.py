@@ -22,7 +22,7 @@ ADAPTERS = ROOT / "adapters"
 FILES = {".ckpt", ".mat", ".npy", ".onnx", ".pb", ".pkl", ".pt", ".pth", ".safetensors", ".tar", ".th"}
 """Endings of assets that are files; the others are folders."""
 BAD = "000001"
-"""The picture that a stand-in fails on."""
+"""The image that a stand-in fails on."""
 
 
 def command_line(name: str) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def read(spec):
     return vars(parser.parse_args())
 
 def trouble(stem):
-    "Fail on the bad picture as the mode says; True where nothing is to be written for it."
+    "Fail on the bad image as the mode says; True where nothing is to be written for it."
     if stem != BAD or MODE in ("ok", "short", "size"):
         return False
     if MODE == "crash":
@@ -71,7 +71,7 @@ def trouble(stem):
         return True
     raise AssertionError(MODE)
 
-def picture(path, width, height, stem):
+def image(path, width, height, stem):
     import cv2, numpy as np
     if MODE == "size" and stem == BAD:
         width, height = width // 2, height // 2
@@ -145,7 +145,7 @@ if trouble(stem):
     sys.exit(0)
 for i in range(3 if MODE == "short" and stem == BAD else 14):
     driver = Path(said["driving_path"]).stem
-    picture(Path(said["results_dir"]) / "headGAN" / "latest" / "reenact" / f"{driver}_{stem}" / "generated" / f"{i:06d}.png", 256, 256, stem)
+    image(Path(said["results_dir"]) / "headGAN" / "latest" / "reenact" / f"{driver}_{stem}" / "generated" / f"{i:06d}.png", 256, 256, stem)
 """
     },
     "fsgan_official": {
@@ -166,7 +166,7 @@ assert said["novel_view_angles"] == [0.0]
 for path in sorted(data.glob("*.png")):
     assert len(labels[path.name]) == 25
     if not trouble(path.stem):
-        picture(Path(said["exp_dir"]) / "inference_results" / f"{path.stem}_0.0.png", 512, 512, path.stem)
+        image(Path(said["exp_dir"]) / "inference_results" / f"{path.stem}_0.0.png", 512, 512, path.stem)
 """
     },
     "goae": {
@@ -177,7 +177,7 @@ assert said["multi_view"] and Path(said["cfg"]).is_file()
 for path in sorted(data.glob("*.jpg")):
     assert len(labels[path.name]) == 25
     if not trouble(path.stem):
-        picture(Path(said["outdir"]) / "data" / path.stem / "multi_view.jpg", 768, 256, path.stem)
+        image(Path(said["outdir"]) / "data" / path.stem / "multi_view.jpg", 768, 256, path.stem)
 """,
         "goae/configs/swinv2.yaml": "# as it comes\n",
     },
@@ -218,7 +218,7 @@ import cv2
 for path in sorted(Path(said["img_path"]).glob("*.jpg")):
     assert cv2.imread(str(path)).shape == (224, 224, 3)
     if not trouble(path.stem):
-        picture(Path(said["save_path"]) / path.name, 224, 224, path.stem)
+        image(Path(said["save_path"]) / path.name, 224, 224, path.stem)
 """,
         "mmRegressor/__init__.py": "",
     },
@@ -234,7 +234,7 @@ for path in sorted(Path(said["input_root"]).glob("*.png")):
         "scripts/run_preprocessing.py": """
 stem = Path(said["video_or_images_path"]).stem
 if not trouble(stem):
-    picture(Path(os.environ["PIXEL3DMM_PREPROCESSED_DATA"]) / stem / "cropped" / "00000.jpg", 512, 512, "")
+    image(Path(os.environ["PIXEL3DMM_PREPROCESSED_DATA"]) / stem / "cropped" / "00000.jpg", 512, 512, "")
 """,
         "scripts/network_inference.py": "assert said['model.prediction_type'] in ('normals', 'uv_map')\n",
         "scripts/track.py": """
@@ -381,7 +381,7 @@ def stand_in(tmp: Path, name: str, mode: str, **params: Any) -> ModelCard:
         restorer = foreign.store.folder() / "external" / name / "CodeFormer"
         body = """
 for path in sorted(Path(said["input_path"]).glob("*.[jp][pn]g")):
-    picture(Path(said["output_path"]) / "final_results" / f"{path.stem}.png", 448, 448, path.stem)
+    image(Path(said["output_path"]) / "final_results" / f"{path.stem}.png", 448, 448, path.stem)
 """
         _write(restorer, {"inference_codeformer.py": body}, name, prelude)
         data["params"]["options"]["codeformer_commit"] = _git(restorer)

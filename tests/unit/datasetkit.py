@@ -37,13 +37,13 @@ def card(name: str, root: Path, **options: Any) -> DatasetCard:
     return datasets.find(name).with_options({"root": str(root), **options})
 
 
-def picture(value: int = 0, size: tuple[int, int] = (8, 6)) -> bytes:
+def image(value: int = 0, size: tuple[int, int] = (8, 6)) -> bytes:
     """PNG bytes that differ with ``value``; ``size`` is width, height."""
     return images.encode_png(np.full((size[1], size[0], 3), value % 256, np.uint8))
 
 
 def jpeg(value: int = 0, size: tuple[int, int] = (16, 12)) -> bytes:
-    """JPEG bytes that differ with ``value`` (in their last bytes, if not in the picture)."""
+    """JPEG bytes that differ with ``value`` (in their last bytes, if not in the image)."""
     pixels = np.zeros((size[1], size[0], 3), np.uint8)
     pixels[:, ::2] = (value % 256, value // 256 % 256, 7)
     return images.encode_jpeg(pixels) + b"%d" % value
@@ -61,9 +61,9 @@ def pose_text(yaw: float, pitch: float = 0.0, roll: float = 0.0) -> bytes:
 
 
 def biwi_tree(root: Path, sequences: int = 24, frames: int = 10, *, kaggle: bool = False, start: float = -60.0, step: float = 1.0) -> Path:
-    """BIWI's layout: frame ``k`` (numbered from 3) of every sequence has yaw ``start + step * k`` plus a little per sequence; tiny pictures."""
+    """BIWI's layout: frame ``k`` (numbered from 3) of every sequence has yaw ``start + step * k`` plus a little per sequence; tiny images."""
     base = root / ("faces_0" if kaggle else "hpdb")
-    small = picture(1)
+    small = image(1)
     for number in range(1, sequences + 1):
         folder = base / f"{number:02d}"
         folder.mkdir(parents=True)

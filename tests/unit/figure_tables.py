@@ -23,15 +23,15 @@ IMPOSTOR = {"tddfa.none": 0.0625, "tddfa.sharp": 0.0}
 
 def face(tint: int, yaw: float) -> RGB:
     """A round head with eyes that turn: 64 x 64."""
-    picture = np.full((64, 64, 3), 200, np.uint8)
-    cv2.circle(picture, (32, 32), 24, (tint, 120, 90), -1)
+    image = np.full((64, 64, 3), 200, np.uint8)
+    cv2.circle(image, (32, 32), 24, (tint, 120, 90), -1)
     for x in (24, 40):
-        cv2.circle(picture, (round(x - yaw / 12), 28), 3, (20, 20, 20), -1)
-    return picture
+        cv2.circle(image, (round(x - yaw / 12), 28), 3, (20, 20, 20), -1)
+    return image
 
 
 def heads() -> list[dict[str, Any]]:
-    """image_id, identity, subject, role, yaw of every picture, in ``image_id`` order."""
+    """image_id, identity, subject, role, yaw of every image, in ``image_id`` order."""
     rows = [
         {"image_id": f"{number}/{k}", "identity": name, "subject": name, "role": "reference" if yaw == 0 else "probe", "yaw": yaw}
         for number, name in enumerate(NAMES)
@@ -77,8 +77,8 @@ def write_run(root: Path, dataset: str = "toy") -> list[Path]:
     def head_of(row: dict[str, Any]) -> dict[str, Any]:
         return {name: row[name] for name in ("image_id", "identity", "role")}
 
-    pictures = {h["image_id"]: images.encode_png(face(40 + 30 * int(h["image_id"][0]), h["yaw"])) for h in heads()}
-    rows = [{**h, "status": "ok", "detail": "", "image": pictures[h["image_id"]], "pose_source": "ground_truth"} for h in heads()]
+    encoded = {h["image_id"]: images.encode_png(face(40 + 30 * int(h["image_id"][0]), h["yaw"])) for h in heads()}
+    rows = [{**h, "status": "ok", "detail": "", "image": encoded[h["image_id"]], "pose_source": "ground_truth"} for h in heads()]
     rows[-1].update(status="unreadable", detail="broken data stream", image=None)
     write(f"images/{dataset}/0000.parquet", rows[:18], tables.IMAGES)
     write(f"images/{dataset}/0001.parquet", rows[18:], tables.IMAGES)
@@ -92,7 +92,7 @@ def write_run(root: Path, dataset: str = "toy") -> list[Path]:
                     **head_of(row),
                     "status": state,
                     "detail": row["detail"],
-                    "image": pictures[row["image_id"]] if turned else None,
+                    "image": encoded[row["image_id"]] if turned else None,
                     "seconds": 0.25,
                 }
             )

@@ -13,12 +13,12 @@ import pyarrow as pa
 from frontalbench import tables
 from frontalbench.compare.rows import _NUMBERS, Rows, read_rows
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import Cell, Facts, Settings, cell_of
+from frontalbench.tabulate import Cell, Facts, TableSettings, cell_of
 from frontalbench.tabulate.dataset import Dataset
 from frontalbench.tabulate.paper import mark_best_gain
 
 JUDGE = ("scrfd_500m", "w600k_mbf")
-SETTINGS = Settings()
+SETTINGS = TableSettings()
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def best(found: list[dict[str, Any]]) -> list[str]:
 
 
 def lost_the_hard_ones(rng: np.random.Generator, n: int) -> tuple[Dataset, set[str]]:
-    """`mesh.sharp` is .01 worse than `mesh.none` on every picture, but it gave nothing for the hard ones, where both lose."""
+    """`mesh.sharp` is .01 worse than `mesh.none` on every image, but it gave nothing for the hard ones, where both lose."""
     crowd = people(rng, n)
     gain = 0.08 - 0.12 * crowd.difficulty + crowd.per_person(rng, 0.02) + rng.normal(0, 0.01, len(crowd.subject))
     lost = crowd.difficulty > 0.6

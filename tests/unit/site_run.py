@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 
 from frontalbench import images, tables
@@ -9,7 +12,7 @@ from frontalbench.figures import dataset, inputs
 from frontalbench.site import build, master
 from frontalbench.stages.compare import compare
 from frontalbench.stages.summarize import summarize
-from frontalbench.tabulate import Settings, cost
+from frontalbench.tabulate import TableSettings, cost
 from tests.unit import figure_tables as made
 
 NAME = "synthetic"
@@ -17,7 +20,22 @@ NAME = "synthetic"
 
 
 def write_run(root: Path, name: str = NAME) -> list[Path]:
-    """The toy run of :mod:`figure_tables` with similarities and master tables computed from its embeddings; returns the run's files."""
+    """The toy run of :mod:`figure_tables` with similarities and master tables computed from its embeddings; returns the run's files.
+
+    It is computed once in a process and copied to whoever asks for it.
+    """
+    whole, files = _made(name)
+    shutil.copytree(whole.name, root, dirs_exist_ok=True)
+    return [root / file.relative_to(whole.name) for file in files]
+
+
+@functools.cache
+def _made(name: str) -> tuple[tempfile.TemporaryDirectory[str], list[Path]]:
+    folder = tempfile.TemporaryDirectory(prefix="site_run")
+    return folder, _computed(Path(folder.name), name)
+
+
+def _computed(root: Path, name: str) -> list[Path]:
     files = made.write_run(root, name)
     cells = [path for path in files if "/similarity/" in str(path)]
     shards = [path for path in files if "/images/" in str(path)]
@@ -27,7 +45,7 @@ def write_run(root: Path, name: str = NAME) -> list[Path]:
         scores = table.with_name(f"{backbone}.scores.parquet")
         compare(shards, vectors[table.parts[-3]], vectors["original"], table, scores, variant=table.parts[-3])
     judged = [write_quality(root, variant, name) for variant in ("original", *made.VARIANTS)]
-    summarize(cells, root / "master", settings=Settings(), measured=judged)
+    summarize(cells, root / "master", settings=TableSettings(), measured=judged)
     return files
 
 
@@ -57,8 +75,8 @@ def write_figures(out: Path, name: str = NAME) -> None:
 def site(root: Path, files: list[Path], out: Path) -> build.Site:
     """The site of the run, not yet built."""
     read = master.read(root / "master")
-    pictures = inputs.by_dataset(files)
-    (name,) = pictures
-    rows = [cost.cost_row(cost.Made(name, v, pictures[name].pictures[v])) for v in made.VARIANTS]
+    images = inputs.by_dataset(files)
+    (name,) = images
+    rows = [cost.cost_row(cost.Made(name, v, images[name].images[v])) for v in made.VARIANTS]
     compared = cost.comparison_rows(rows, read.rows("table1_net_gain"), read.rows("quality"))
-    return build.Site(read, out, inputs=pictures, figures=root / "figures", costs={"cost": rows, "comparison": compared}, people=6)
+    return build.Site(read, out, inputs=images, figures=root / "figures", costs={"cost": rows, "comparison": compared}, people=6)

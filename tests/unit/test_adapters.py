@@ -26,7 +26,7 @@ OWN = ("tddfa", "molesq")
 """Adapters that really run here (tests/models/test_external.py)."""
 NAMES = sorted(PROGRAMS)
 BATCHED = ("cfr_gan", "goae", "hrn_full", "triplanenet")
-"""One start of their program turns all pictures."""
+"""One start of their program turns all images."""
 CLIPS = {"aniportrait": 16, "xportrait": 16, "hunyuanportrait": 25, "fantasyportrait": 33, "hrn_full": 30}
 SIZED = ("aniportrait", "xportrait", "hunyuanportrait", "headgan_official", "triplanenet", "goae", "cvthead_official")
 
@@ -44,10 +44,10 @@ def views() -> list[View]:
     return [View(image, face)] * 3
 
 
-def turned(tmp_path: Path, name: str, mode: str, pictures: int = 3, **params: object) -> list[Outcome]:
-    if name == "fsgan_official":  # nobody looks for faces in grey pictures
+def turned(tmp_path: Path, name: str, mode: str, images: int = 3, **params: object) -> list[Outcome]:
+    if name == "fsgan_official":  # nobody looks for faces in grey images
         params |= {"face": "none"}
-    return load(stand_in(tmp_path, name, mode, **params)).frontalize(views()[:pictures])
+    return load(stand_in(tmp_path, name, mode, **params)).frontalize(views()[:images])
 
 
 def words(outcomes: list[Outcome]) -> list[str]:
@@ -65,12 +65,12 @@ def test_every_adapter_is_tried_and_every_one_has_a_card() -> None:
 
 
 QUICK = ("goae", "headgan_official")
-"""One of those that turn all pictures at once and one that is started for each: enough after every change."""
+"""One of those that turn all images at once and one that is started for each: enough after every change."""
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NAMES])
 def test_a_stand_in_that_knows_only_the_official_flags_is_driven_to_the_end(tmp_path: Path, name: str) -> None:
-    outcomes = turned(tmp_path, name, "ok", pictures=2)
+    outcomes = turned(tmp_path, name, "ok", images=2)
     assert words(outcomes) == [status.OK] * 2, outcomes
     card = cards.find("frontalizer", name)
     assert card.contract is not None
@@ -83,9 +83,9 @@ def test_a_stand_in_that_knows_only_the_official_flags_is_driven_to_the_end(tmp_
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(("mode", "says"), [("oom", "out of memory"), ("crash", "it broke"), ("partial", "")])
-def test_a_picture_that_fails_is_a_row_with_its_reason(tmp_path: Path, name: str, mode: str, says: str) -> None:
+def test_an_image_that_fails_is_a_row_with_its_reason(tmp_path: Path, name: str, mode: str, says: str) -> None:
     outcomes = turned(tmp_path, name, mode)
-    # A program that turns all pictures at once takes those after the bad one with it when it dies.
+    # A program that turns all images at once takes those after the bad one with it when it dies.
     rest = status.MODEL_ERROR if name in BATCHED and mode != "partial" else status.OK
     # CFR-GAN hands on what it has only when it has all.
     first = rest if name == "cfr_gan" else status.OK
@@ -95,7 +95,7 @@ def test_a_picture_that_fails_is_a_row_with_its_reason(tmp_path: Path, name: str
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in (*BATCHED, "qwen_edit")])
-def test_a_picture_that_takes_too_long_is_a_row(tmp_path: Path, name: str) -> None:
+def test_an_image_that_takes_too_long_is_a_row(tmp_path: Path, name: str) -> None:
     outcomes = turned(tmp_path, name, "hang", seconds_per_picture=6, seconds_to_start=60)
     assert words(outcomes) == [status.OK, status.MODEL_ERROR, status.OK], outcomes
     assert outcomes[1].detail == "took more than 6 seconds"

@@ -23,9 +23,7 @@ SOFTWARE = {"opencv": ["5.0.0"], "numpy": ["2.4.6"], "cpu": ["x86_64 avx2"]}
 PEOPLE = 9
 
 
-def write(
-    results: Path, variant: str = "mirror.none", change: Change | None = None, software: dict[str, list[str]] | None = None, drop: int = 0
-) -> Path:
+def write(results: Path, variant: str = "mirror.none", change: Change | None = None, software: Any = None, drop: int = 0) -> Path:
     """A cell of nine people: a reference and three probes each."""
     rng = np.random.default_rng(0)
     rows = []
@@ -114,6 +112,31 @@ def test_cells_of_one_side_are_named_and_versions_that_differ_are_said(tmp_path:
     assert "only A: synthetic/mesh.none/scrfd_500m/sface" in beside.lines(rows)
 
 
+def test_a_cell_of_one_side_alone_is_never_the_same(tmp_path: Path) -> None:
+    write(tmp_path / "a")
+    write(tmp_path / "a", "mesh.none", drop=3)
+    write(tmp_path / "b")
+    write(tmp_path / "b", "tddfa.none")
+    rows = {row["variant"]: row for row in beside.differences(tmp_path / "a", tmp_path / "b")}
+    assert (rows["mesh.none"]["same"], rows["mesh.none"]["n_a"]) == (False, 33)
+    assert (rows["tddfa.none"]["same"], rows["tddfa.none"]["n_b"]) == (False, 36)
+
+
+def test_the_largest_difference_is_told_first_and_of_many_cells_on_one_side_three_are_named() -> None:
+    def row(variant: str, where: str, **more: Any) -> dict[str, Any]:
+        head = {"dataset": "d", "variant": variant, "detector": "e", "backbone": "b", "where": where, "same": False}
+        numbers = dict.fromkeys((key for key in beside.COLUMNS if key not in head), 0)
+        return {**numbers, "software_a": "", "software_b": "", **head, **more}
+
+    changed = [row("small", "both", difference=0.01), row("down", "both", difference=-0.3), row("up", "both", difference=0.2)]
+    three, four = ([row(f"only{i}", "only A") for i in range(n)] for n in (3, 4))
+    said = beside.lines([*changed, *three])
+    assert [line.split("/")[1] for line in said[1:4]] == ["down", "up", "small"]
+    assert said[4] == "only A: d/only0/e/b; d/only1/e/b; d/only2/e/b"
+    assert beside.lines([*changed, *four])[4].endswith("d/only2/e/b and 1 more")
+    assert beside.lines([*changed, *three], most=2)[3] == "... and 1 more that differ"
+
+
 def test_folders_without_cells_or_without_one_in_common_are_one_line(tmp_path: Path) -> None:
     write(tmp_path / "a")
     write(tmp_path / "b", "mesh.none")
@@ -157,6 +180,16 @@ def test_versions_of_libraries_are_not_mixed_unless_one_says_so(tmp_path: Path) 
     assert len(found.cells) == 2 and "opencv differs" in found.notes[0]
 
 
+@pytest.mark.parametrize("software", [{"opencv": "5.0.0"}, {"opencv": [5]}, ["opencv"], {"opencv": None}])
+def test_versions_that_are_no_list_are_one_line_with_the_table_and_are_not_spelled_letter_by_letter(tmp_path: Path, software: Any) -> None:
+    write(tmp_path / "a", "original")
+    write(tmp_path / "b", "mirror.none", software=software)
+    with pytest.raises(
+        BadInput, match=r"mirror\.none.*parquet: software should be a list of versions for each library, is .*make the table anew"
+    ):
+        beside.joined([tmp_path / "a", tmp_path / "b"])
+
+
 def test_another_processor_is_noted(tmp_path: Path) -> None:
     write(tmp_path / "a", "original")
     write(tmp_path / "b", "mirror.none", software={**SOFTWARE, "cpu": ["aarch64 asimd"]})
@@ -164,15 +197,16 @@ def test_another_processor_is_noted(tmp_path: Path) -> None:
     assert len(found.cells) == 2 and found.notes[0].startswith("cpu differs") and "last digits" in found.notes[0]
 
 
-def test_a_dataset_with_other_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_dataset_with_other_images_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a", "original")
     write(tmp_path / "b", "mirror.none", drop=4)
-    with pytest.raises(BadInput, match=r"synthetic has 32 pictures in one, 36 in the other, such as p0/0\.jpg"):
+    with pytest.raises(BadInput, match=r"synthetic has 32 images in one, 36 in the other, such as p0/0\.jpg"):
         beside.joined([tmp_path / "a", tmp_path / "b"])
     with pytest.raises(BadInput, match="give at least two"):
         beside.joined([tmp_path / "a"])
 
 
+@pytest.mark.slow
 def test_the_commands_write_tables_and_say_by_their_exit_code_what_they_found(tmp_path: Path, project_root: Path) -> None:
     write(tmp_path / "a", "original")
     shutil.copytree(tmp_path / "a", tmp_path / "same")

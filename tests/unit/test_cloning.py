@@ -1,4 +1,4 @@
-"""A part of one picture set into another without a seam."""
+"""A part of one image set into another without a seam."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Lighter:
     def frontalize(self, views: list[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
         place = Place(np.array([[1.0, 0.0, -20.0], [0.0, 1.0, -20.0]]), np.ones((40, 40), np.float32))
         lighter = [np.clip(view.image[20:60, 20:60].astype(int) + 60, 0, 255).astype(np.uint8) for view in views]
-        return [Outcome(picture, status.OK, "", 0.0, place) for picture in lighter]
+        return [Outcome(image, status.OK, "", 0.0, place) for image in lighter]
 
 
 def test_a_head_goes_back_with_the_photographs_own_colours_where_that_is_asked_for() -> None:

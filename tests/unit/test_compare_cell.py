@@ -171,7 +171,7 @@ def test_same_photograph_under_two_names_is_no_pair(tmp_path: Path) -> None:
     by_name = {r["image_id"]: r for r in rows}
     by_name["s00_p0"]["sha256"] = by_name["s00_r0"]["sha256"]  # a probe that is also a reference
     by_name["s01_p0"]["sha256"] = by_name["s01_p1"]["sha256"]  # one probe twice
-    by_name["s02_p0"]["sha256"] = by_name["s03_r1"]["sha256"]  # a mislabelled picture: same photograph under two people
+    by_name["s02_p0"]["sha256"] = by_name["s03_r1"]["sha256"]  # a mislabelled image: same photograph under two people
     world = World(tmp_path, rows)
     for one, two in (("s00_p0", "s00_r0"), ("s01_p0", "s01_p1"), ("s02_p0", "s03_r1")):
         world.original[one] = world.original[two]
@@ -269,8 +269,8 @@ def flips(world: World) -> tuple[dict[str, Any], list[Path]]:
     return mirrored, paths
 
 
-@pytest.mark.parametrize(("name", "weight"), [("fuse_flip:turned.none", 0.2), ("fuse_flip@0.4:turned.none", 0.4)])
-def test_fusion_of_three_is_flip_fusion_and_the_frontal(tmp_path: Path, name: str, weight: float) -> None:
+@pytest.mark.parametrize(("name", "share"), [("fuse_flip:turned.none", 0.2), ("fuse_flip@0.4:turned.none", 0.4)])
+def test_fusion_of_three_is_flip_fusion_and_the_frontal(tmp_path: Path, name: str, share: float) -> None:
     world = World(tmp_path, crowd())
     mirrored, paths = flips(world)
     world.failed["turned.none"] = {"s01_p1": "no_face"}
@@ -279,13 +279,13 @@ def test_fusion_of_three_is_flip_fusion_and_the_frontal(tmp_path: Path, name: st
     def to_own(probe: str, *parts: Any) -> float:
         return float(np.mean([unit(sum(parts)) @ world.original[f"{probe[:3]}_r{i}"] for i in range(2)]))
 
-    one, both = "s02_p3", (1 - weight) / 2
-    three = to_own(one, both * world.original[one], both * mirrored[one], weight * world.turned[one])
+    one, both = "s02_p3", (1 - share) / 2
+    three = to_own(one, both * world.original[one], both * mirrored[one], share * world.turned[one])
     assert rows[one]["genuine"] == pytest.approx(three, abs=1e-6) and rows[one]["detail"] == ""
     assert rows["s01_p1"]["genuine"] == pytest.approx(to_own("s01_p1", world.original["s01_p1"], mirrored["s01_p1"]), abs=1e-6)
     assert rows["s01_p1"]["detail"].startswith("original alone, with its mirror image")
     alone = "s03_p2"  # without a mirror image the photograph stands for it
-    assert rows[alone]["genuine"] == pytest.approx(to_own(alone, 2 * both * world.original[alone], weight * world.turned[alone]), abs=1e-6)
+    assert rows[alone]["genuine"] == pytest.approx(to_own(alone, 2 * both * world.original[alone], share * world.turned[alone]), abs=1e-6)
     with pytest.raises(BadInput, match=r"mirror\.none"):
         world.cell(name)
 
@@ -380,6 +380,7 @@ def test_impostor_tail_is_exact_and_bins_add_up() -> None:
     assert Impostors.of([-1.0, 1.0, 1.0000001]).counts[[0, -1]].tolist() == [1, 2]
 
 
+@pytest.mark.slow
 def test_command_line_writes_both_tables_and_one_line_errors(tmp_path: Path) -> None:
     world = World(tmp_path, crowd(3))
     embeddings = [str(p) for p in world.embeddings("original")]

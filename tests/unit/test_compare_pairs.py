@@ -38,7 +38,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> tuple[Path, Path, dict[str, np.ndarray]]:
-    """(pairs.yaml, folder of embeddings, vectors): ann, bob, eve with one GT and three angled pictures; one picture of bob without a face."""
+    """(pairs.yaml, folder of embeddings, vectors): ann, bob, eve with one GT and three angled images; one image of bob without a face."""
     rng = np.random.default_rng(0)
     vectors, rows = {}, []
     for person in ("ann", "bob", "eve"):
@@ -82,6 +82,7 @@ def test_groups_of_folders_equal_dot_products_by_hand(folder: tuple[Path, Path, 
     )
 
 
+@pytest.mark.slow
 def test_command_lines_from_embeddings_to_report(folder: tuple[Path, Path, dict[str, np.ndarray]], tmp_path: Path) -> None:
     spec, emb, _ = folder
 
@@ -132,7 +133,7 @@ def test_mistakes_in_a_pairs_file_are_explained(tmp_path: Path, text: str, messa
 def test_patterns_that_match_nothing_and_unknown_names_are_errors(folder: tuple[Path, Path, dict[str, np.ndarray]]) -> None:
     spec, emb, _ = folder
     data = pairs.read_folder(emb, pairs.read_spec(spec))
-    with pytest.raises(BadInput, match="no picture matches 'Angel/"):
+    with pytest.raises(BadInput, match="no image matches 'Angel/"):
         pairs.group_rows(pairs.Group("a", within=("Angel/*",)), data)
     with pytest.raises(BadInput, match=r"has no embedding; did you mean 'GT/ann.jpg'"):
         pairs.group_rows(pairs.Group("a", pairs=(("GT/anne.jpg", "GT/bob.jpg"),)), data)
@@ -177,7 +178,7 @@ PEOPLE = ("ann", "bob", "eve", "gil", "ida", "jon", "kay")
 
 @pytest.fixture
 def views(tmp_path: Path) -> tuple[Path, Path, dict[str, np.ndarray]]:
-    """As ``folder``, with views of the photographs by two methods: ``fails`` gave none of picture 2, ``works`` gave all."""
+    """As ``folder``, with views of the photographs by two methods: ``fails`` gave none of image 2, ``works`` gave all."""
     rng = np.random.default_rng(3)
     vectors: dict[str, np.ndarray] = {}
     rows, made = [], {}
@@ -202,7 +203,7 @@ def views(tmp_path: Path) -> tuple[Path, Path, dict[str, np.ndarray]]:
     return tmp_path / "pairs.yaml", tmp_path / "emb", vectors
 
 
-def test_views_are_compared_by_picture_over_the_photographs_that_all_methods_gave(
+def test_views_are_compared_by_image_over_the_photographs_that_all_methods_gave(
     views: tuple[Path, Path, dict[str, np.ndarray]], tmp_path: Path
 ) -> None:
     spec, emb, vectors = views
@@ -316,7 +317,7 @@ def test_views_made_elsewhere_are_joined_by_name_and_what_they_lack_is_counted(
         "  - {name: tool, probe: 'tool/*', reference: 'GT/*', of: Angled}\n"
     )
     notes = pairs.write_metrics(spec, emb, tmp_path / "m.csv").notes
-    assert len(notes) == 1 and "1 pictures match no photograph of 'Angled'" in notes[0] and "tool/zoe/9.webp" in notes[0]
+    assert len(notes) == 1 and "1 images match no photograph of 'Angled'" in notes[0] and "tool/zoe/9.webp" in notes[0]
     angled, tool = pairs.write_report(tmp_path / "m.csv", tmp_path / "r.csv")
     assert (angled["n_images"], angled["n_fta"]) == (8, 1)
     assert (tool["n_images"], tool["n_fta"], tool["n_no_reference"], tool["n_common"]) == (6, 3, 1, 6)

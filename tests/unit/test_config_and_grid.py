@@ -122,9 +122,9 @@ def test_every_path_fits_its_wildcards_and_only_them() -> None:
     for name in ("../etc", "a b", "mesh", "fuse_mean:mesh.none", "a/b.none", ""):
         assert not variant.fullmatch(name)
     assert not dataset.fullmatch("../x")
-    assert grid.pictures_path("d", "mesh.none", "0000") == "results/frontals/d/mesh/0000.parquet"
-    assert grid.pictures_path("d", "mesh.sharp", "0000") == "results/variants/d/mesh.sharp/0000.parquet"
-    assert grid.pictures_path("d", "original", "0000") == "results/images/d/0000.parquet"
+    assert grid.images_path("d", "mesh.none", "0000") == "results/frontals/d/mesh/0000.parquet"
+    assert grid.images_path("d", "mesh.sharp", "0000") == "results/variants/d/mesh.sharp/0000.parquet"
+    assert grid.images_path("d", "original", "0000") == "results/images/d/0000.parquet"
 
 
 def merged(project_root: Path, name: str) -> dict[str, Any]:
@@ -309,7 +309,7 @@ def test_a_dataset_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     plan = Plan({**SMALL, "datasets": [{"name": "folder", "root": str(tmp_path / "gone")}], "derived": [], "if_npm": {}})
     with pytest.raises(FrontalbenchError) as error:
         plan.sources.check()
-    assert "gone: the folder of dataset folder is not there; put the pictures into" in str(error.value)
+    assert "gone: the folder of dataset folder is not there; put the images into" in str(error.value)
     assert "\n" not in str(error.value)
 
 

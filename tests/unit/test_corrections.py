@@ -36,7 +36,7 @@ POINTS = ARCFACE_TEMPLATE * 0.8 + (30, 20)
 
 
 class Eyes:
-    """A detector that finds the marks that :func:`portrait` draws, none in a picture without them."""
+    """A detector that finds the marks that :func:`portrait` draws, none in an image without them."""
 
     name = "eyes"
 
@@ -77,10 +77,10 @@ def portrait(
     """Skin-coloured noise of ``size`` (width, height), ``marked`` where the points are."""
     random = np.random.default_rng(seed)
     skin = np.array([180, 130, 110]) + random.normal(0, 8, (size[1], size[0], 3))
-    picture = np.clip(light * cv2.GaussianBlur(skin, (0, 0), 1.0), 0, 255).astype(np.uint8)
+    image = np.clip(light * cv2.GaussianBlur(skin, (0, 0), 1.0), 0, 255).astype(np.uint8)
     for point, colour in zip(points, MARKS if marked else (), strict=marked):
-        cv2.circle(picture, (round(float(point[0])), round(float(point[1]))), 3, colour, -1)
-    return picture
+        cv2.circle(image, (round(float(point[0])), round(float(point[1]))), 3, colour, -1)
+    return image
 
 
 def all_of_them() -> list[Enhancement]:
@@ -124,7 +124,7 @@ def run(enhancement: Enhancement, image: RGB, photograph: RGB | None = None) -> 
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_correction_gives_bytes_of_the_picture_s_size_and_leaves_its_input_alone(name: str) -> None:
+def test_a_correction_gives_bytes_of_the_image_s_size_and_leaves_its_input_alone(name: str) -> None:
     image, photograph = portrait(), portrait(POINTS + 3, light=0.8, seed=1)
     before = image.copy()
     outcome = run(named(name), image, photograph)
@@ -138,7 +138,7 @@ def test_a_correction_gives_bytes_of_the_picture_s_size_and_leaves_its_input_alo
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 9), (5, 4), (17, 16)])
-def test_tiny_pictures_are_corrected_or_refused_with_a_reason_and_never_raise(name: str, size: tuple[int, int]) -> None:
+def test_tiny_images_are_corrected_or_refused_with_a_reason_and_never_raise(name: str, size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     outcome = run(named(name), image)
     assert (outcome.image is None) == (outcome.status != status.OK)
@@ -149,7 +149,7 @@ def test_tiny_pictures_are_corrected_or_refused_with_a_reason_and_never_raise(na
 
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("level", [0, 128, 255])
-def test_a_grey_picture_stays_grey_or_has_no_face(name: str, level: int) -> None:
+def test_a_grey_image_stays_grey_or_has_no_face(name: str, level: int) -> None:
     image = np.full((40, 60, 3), level, np.uint8)
     outcome = run(named(name), image)
     if outcome.image is None:
@@ -258,7 +258,7 @@ def test_a_photograph_without_spread_or_with_far_more_changes_no_spread_beyond_t
     assert (again[1] < 1.7 * own[1]).all()
 
 
-def test_a_picture_whose_photograph_cannot_be_read_is_an_error_of_that_picture() -> None:
+def test_an_image_whose_photograph_cannot_be_read_is_an_error_of_that_image() -> None:
     good = portrait()
     outcomes = named("color").enhance_beside([good, good], [None, good])  # type: ignore[attr-defined]
     assert [one.status for one in outcomes] == [status.MODEL_ERROR, status.OK]
@@ -288,13 +288,13 @@ def test_a_face_that_is_in_place_is_not_resampled() -> None:
 
 
 def warped_away(border: int, scale: int = 1) -> tuple[RGB, RGB]:
-    """A smooth picture, and the same shifted and turned with a border of the given kind."""
+    """A smooth image, and the same shifted and turned with a border of the given kind."""
     y, x = np.mgrid[: 120 * scale, : 100 * scale].astype(np.float32) / scale
-    picture = np.stack([120 + 40 * np.sin(x / 20), 130 + 30 * np.cos(y / 25), 110 + 20 * np.sin((x + y) / 30)], axis=-1).astype(np.uint8)
+    image = np.stack([120 + 40 * np.sin(x / 20), 130 + 30 * np.cos(y / 25), 110 + 20 * np.sin((x + y) / 30)], axis=-1).astype(np.uint8)
     angle = 0.0 if border == cv2.BORDER_REPLICATE else 8.0
     matrix = cv2.getRotationMatrix2D((50 * scale, 60 * scale), angle, 1.0)
     matrix[:, 2] += (18 * scale, 0)
-    return picture, cv2.warpAffine(picture, matrix, (100 * scale, 120 * scale), borderMode=border)
+    return image, cv2.warpAffine(image, matrix, (100 * scale, 120 * scale), borderMode=border)
 
 
 def test_a_black_border_of_a_warp_is_found_and_painted_with_its_surroundings() -> None:
@@ -311,25 +311,25 @@ def test_a_black_border_of_a_warp_is_found_and_painted_with_its_surroundings() -
     assert np.array_equal(outcome.image[far], warped[far])
 
 
-def test_an_edge_that_was_drawn_out_is_found_and_a_picture_of_its_own_is_not() -> None:
-    picture, warped = warped_away(cv2.BORDER_REPLICATE)
+def test_an_edge_that_was_drawn_out_is_found_and_an_image_of_its_own_is_not() -> None:
+    image, warped = warped_away(cv2.BORDER_REPLICATE)
     assert smeared(warped, 12)[:, :16].all()
     assert not smeared(warped, 12)[:, 24:].any()
-    assert not smeared(picture, 12).any()
-    assert run(named("border"), picture).image is picture
+    assert not smeared(image, 12).any()
+    assert run(named("border"), image).image is image
 
 
-def test_a_dark_patch_inside_of_the_picture_and_a_background_that_fills_it_are_no_borders() -> None:
-    picture, _ = warped_away(cv2.BORDER_CONSTANT)
-    picture = picture.copy()
-    picture[40:60, 40:60] = 0
-    assert not flat(picture, [(0, 0, 0)], smallest=0.002, largest=0.6).any()
-    picture[:] = 0
-    picture[50:70, 40:60] = 200
-    assert not flat(picture, [(0, 0, 0)], smallest=0.002, largest=0.6).any()
+def test_a_dark_patch_inside_of_the_image_and_a_background_that_fills_it_are_no_borders() -> None:
+    image, _ = warped_away(cv2.BORDER_CONSTANT)
+    image = image.copy()
+    image[40:60, 40:60] = 0
+    assert not flat(image, [(0, 0, 0)], smallest=0.002, largest=0.6).any()
+    image[:] = 0
+    image[50:70, 40:60] = 200
+    assert not flat(image, [(0, 0, 0)], smallest=0.002, largest=0.6).any()
 
 
-def test_a_large_picture_s_border_is_painted_without_a_seam() -> None:
+def test_a_large_image_s_border_is_painted_without_a_seam() -> None:
     _, large = warped_away(cv2.BORDER_CONSTANT, 5)
     outcome = run(named("border"), large)
     assert outcome.image is not None
@@ -353,27 +353,27 @@ def test_noise_goes_down_and_an_edge_stays(name: str) -> None:
 
 
 def compressed(quality: int) -> tuple[RGB, RGB]:
-    """A smooth picture before and after JPEG."""
+    """A smooth image before and after JPEG."""
     y, x = np.mgrid[:96, :120].astype(np.float32)
-    picture = np.stack([120 + 50 * np.sin(x / 17), 120 + 45 * np.cos(y / 21), 120 + 30 * np.sin((x + y) / 15)], axis=-1).astype(np.uint8)
-    ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    image = np.stack([120 + 50 * np.sin(x / 17), 120 + 45 * np.cos(y / 21), 120 + 30 * np.sin((x + y) / 15)], axis=-1).astype(np.uint8)
+    ok, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert ok
-    return picture, cv2.imdecode(data, cv2.IMREAD_COLOR)
+    return image, cv2.imdecode(data, cv2.IMREAD_COLOR)
 
 
 @pytest.mark.parametrize("cut", [0, 3])
 def test_blocks_of_strong_compression_are_found_wherever_the_grid_lies_and_the_error_goes_down(cut: int) -> None:
-    picture, jpeg = (one[cut:, cut:] for one in compressed(12))
+    image, jpeg = (one[cut:, cut:] for one in compressed(12))
     assert grid(jpeg.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32))[0] == (8 - cut) % 8
     made = run(Deblock("deblock", step=20, visible=1.15), np.ascontiguousarray(jpeg)).image
     assert made is not None
-    before, after = (((one.astype(float) - picture) ** 2).mean() for one in (jpeg, made))
+    before, after = (((one.astype(float) - image) ** 2).mean() for one in (jpeg, made))
     assert after < 0.93 * before
 
 
-def test_a_picture_that_was_never_compressed_stays_as_it_is() -> None:
-    picture, _ = compressed(12)
-    assert run(named("deblock"), picture).image is picture
+def test_an_image_that_was_never_compressed_stays_as_it_is() -> None:
+    image, _ = compressed(12)
+    assert run(named("deblock"), image).image is image
     random = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     assert run(named("deblock"), random).image is random
 
@@ -405,20 +405,20 @@ def test_a_matte_that_covers_everything_leaves_no_background_to_blur() -> None:
     assert (outcome.status, "no background" in outcome.detail) == (status.MODEL_ERROR, True)
 
 
-# Photographs beside the pictures -----------------------------------------------------------------------------------------------------------
+# Photographs beside the images -----------------------------------------------------------------------------------------------------------
 
 
 class Darker:
-    """Half of picture and photograph."""
+    """Half of image and photograph."""
 
     name = "darker"
     looks_at_photographs = True
 
-    def enhance(self, pictures: Sequence[RGB]) -> list[Outcome]:
-        return self.enhance_beside(pictures, [None] * len(pictures))
+    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
+        return self.enhance_beside(images, [None] * len(images))
 
-    def enhance_beside(self, pictures: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
-        return each_beside(pictures, photographs, lambda a, b: ((a.astype(int) + b[: a.shape[0], : a.shape[1]]) // 2).astype(np.uint8))
+    def enhance_beside(self, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
+        return each_beside(images, photographs, lambda a, b: ((a.astype(int) + b[: a.shape[0], : a.shape[1]]) // 2).astype(np.uint8))
 
 
 def shard(path: Path, levels: dict[str, int | None], schema: str = "frontals") -> Path:
@@ -437,37 +437,37 @@ def shard(path: Path, levels: dict[str, int | None], schema: str = "frontals") -
     return path
 
 
-def test_every_picture_of_a_shard_gets_its_own_photograph_whatever_failed_before(tmp_path: Path) -> None:
+def test_every_image_of_a_shard_gets_its_own_photograph_whatever_failed_before(tmp_path: Path) -> None:
     names = [f"p{i:02d}" for i in range(20)]
-    pictures = shard(tmp_path / "f.parquet", {name: None if i % 7 == 3 else 10 * i for i, name in enumerate(names)})
+    frontals = shard(tmp_path / "f.parquet", {name: None if i % 7 == 3 else 10 * i for i, name in enumerate(names)})
     photographs = shard(tmp_path / "i.parquet", {name: None if i == 5 else 200 for i, name in enumerate(names)}, "images")
-    counts = enhance_shard(pictures, tmp_path / "out.parquet", "darker", "0", Darker, photographs=photographs)
+    counts = enhance_shard(frontals, tmp_path / "out.parquet", "darker", "0", Darker, photographs=photographs)
     assert counts == {status.OK: 16, status.NO_FACE: 3, status.MODEL_ERROR: 1}
     made = tables.read(tmp_path / "out.parquet", tables.FRONTALS).to_pylist()
     for i, row in enumerate(made):
         if row["status"] == status.OK:
             assert images.decode(row["image"])[0, 0, 0] == (10 * i + 200) // 2
-    assert set(tables.provenance(tmp_path / "out.parquet")["inputs"]) == {str(pictures), str(photographs)}
+    assert set(tables.provenance(tmp_path / "out.parquet")["inputs"]) == {str(frontals), str(photographs)}
 
 
 def test_photographs_that_are_needed_and_not_there_end_the_job_in_one_line(tmp_path: Path) -> None:
-    pictures = shard(tmp_path / "f.parquet", {"a": 10, "b": 20})
+    images = shard(tmp_path / "f.parquet", {"a": 10, "b": 20})
     with pytest.raises(BadInput, match="give --photographs"):
-        enhance_shard(pictures, tmp_path / "out.parquet", "darker", "0", Darker)
+        enhance_shard(images, tmp_path / "out.parquet", "darker", "0", Darker)
     other = shard(tmp_path / "i.parquet", {"a": 10, "c": 20}, "images")
     with pytest.raises(BadInput, match="no row for image 'b'"):
-        enhance_shard(pictures, tmp_path / "out.parquet", "darker", "0", Darker, photographs=other)
+        enhance_shard(images, tmp_path / "out.parquet", "darker", "0", Darker, photographs=other)
     assert not (tmp_path / "out.parquet").exists()
 
 
 def test_an_enhancement_that_looks_at_no_photograph_never_opens_the_file(tmp_path: Path) -> None:
-    pictures = shard(tmp_path / "f.parquet", {"a": 10})
+    images = shard(tmp_path / "f.parquet", {"a": 10})
     broken = shard(tmp_path / "i.parquet", {"b": 10}, "images")
 
     def make() -> Enhancement:
         return Unsharp("sharp", sigma=1, side=256, amount=0.5, threshold=0)
 
-    assert enhance_shard(pictures, tmp_path / "out.parquet", "sharp", "0", make, photographs=broken) == {status.OK: 1}
+    assert enhance_shard(images, tmp_path / "out.parquet", "sharp", "0", make, photographs=broken) == {status.OK: 1}
 
 
 def test_a_folder_of_frontals_finds_its_photographs_by_its_list_or_by_name(tmp_path: Path) -> None:
@@ -481,10 +481,10 @@ def test_a_folder_of_frontals_finds_its_photographs_by_its_list_or_by_name(tmp_p
     (frontals / "rows.csv").write_text(
         "image_id,identity,status,detail,file,photo,frontalizer\nanna/left.jpg,anna,ok,,anna/x.png,anna/left.jpg,mesh\n", encoding="utf-8"
     )
-    with folders.as_shard(frontals) as (pictures, temporary):
-        beside = folders.photographs_beside(pictures, photos, temporary)
+    with folders.as_shard(frontals) as (table, temporary):
+        beside = folders.photographs_beside(table, photos, temporary)
         rows = tables.read(beside, None, ["image_id", "image"]).to_pylist()
         assert {row["image_id"]: round(images.decode(row["image"]).mean() / 50) for row in rows} == {"anna/right.png": 3, "anna/x.png": 1}
         (photos / "anna" / "left.jpg").unlink()
-        with pytest.raises(BadInput, match=r"no photograph 'anna/left\.jpg' for the picture 'anna/x\.png'"):
-            folders.photographs_beside(pictures, photos, temporary)
+        with pytest.raises(BadInput, match=r"no photograph 'anna/left\.jpg' for the image 'anna/x\.png'"):
+            folders.photographs_beside(table, photos, temporary)

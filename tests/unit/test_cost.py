@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -66,8 +68,8 @@ def test_a_gpu_is_named_with_its_peak_memory(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 3 * 2**30)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Toy GPU")
-    picture = {"image_id": "0", "identity": "a", "role": "probe", "status": "ok", "detail": "", "image": b"x"}
-    tables.write(tmp_path / "in.parquet", tables.from_rows([{**picture, "seconds": 0.5}], tables.FRONTALS))
+    image = {"image_id": "0", "identity": "a", "role": "probe", "status": "ok", "detail": "", "image": b"x"}
+    tables.write(tmp_path / "in.parquet", tables.from_rows([{**image, "seconds": 0.5}], tables.FRONTALS))
 
     def row(provider: str) -> cost.Row:
         out = tmp_path / "out.parquet"
@@ -166,9 +168,7 @@ def test_finding_faces_and_an_alignment_of_its_own_belong_to_the_cost(made: cost
     assert mirror["total_seconds"] == mirror["seconds_median"] and mirror["find_seconds"] is None
     assert row("mesh.none")["total_seconds"] is None, "not measured is not nothing"
     text = cost.comparison_markdown(cost.comparison_rows([mesh, ahead], [], []), {"packages": 1, "mb": 1.0})
-    assert (
-        "0.400 s per image on cpu (0.200 in the model, 0.200 finding the face)" in text and "detector and pose on the new picture)" in text
-    )
+    assert "0.400 s per image on cpu (0.200 in the model, 0.200 finding the face)" in text and "detector and pose on the new image)" in text
 
 
 def test_which_frontalizers_need_a_face_is_told_without_weights() -> None:
@@ -176,7 +176,7 @@ def test_which_frontalizers_need_a_face_is_told_without_weights() -> None:
     assert {name for name, needs in needing.items() if not needs} == {"identity", "mirror", "mirror_ahead"}
 
 
-def test_what_was_made_elsewhere_has_its_pictures_counted_and_no_time_or_memory_of_ours(
+def test_what_was_made_elsewhere_has_its_images_counted_and_no_time_or_memory_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "frontals.parquet"
@@ -188,3 +188,31 @@ def test_what_was_made_elsewhere_has_its_pictures_counted_and_no_time_or_memory_
     row = cost.cost_row(cost.Made("tiny", "tool.none", [path]))
     assert (row["n_images"], row["device"], row["install"]) == (1, "elsewhere", cost.ELSEWHERE)
     assert {row[key] for key in ("total_seconds", "seconds_median", "threads", "host_mb", "load_seconds")} == {None}
+
+
+def test_numbers_of_sixteen_bits_are_parameters_and_integers_are_none(tmp_path: Path) -> None:
+    def tensor(name: str, kind: int, n: int) -> TensorProto:
+        return helper.make_tensor(name, kind, [n], np.ones(n).tolist())
+
+    kinds = {TensorProto.FLOAT16: 2, TensorProto.DOUBLE: 3, TensorProto.BFLOAT16: 5, TensorProto.INT32: 7, TensorProto.INT8: 11}
+    graph = helper.make_graph([], "g", [], [], [tensor(f"t{kind}", kind, n) for kind, n in kinds.items()])
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    assert cost.count_parameters(tmp_path / "m.onnx") == 10
+
+
+def test_what_has_no_time_says_whether_it_was_made_elsewhere_or_failed(made: cost.Made) -> None:
+    (row,) = cost.comparison_rows([{**cost.cost_row(made), "seconds_median": None}], [], [])
+    failed = cost.comparison_markdown([row], {"packages": 1, "mb": 1.0})
+    elsewhere = cost.comparison_markdown([{**row, "install": cost.ELSEWHERE}], {"packages": 1, "mb": 1.0})
+    assert "no image came out" in failed and "made elsewhere)" not in failed
+    assert "not measured (made elsewhere)" in elsewhere and "no image came out" not in elsewhere
+
+
+def test_the_size_of_the_environment_is_that_of_its_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    def package(*sizes: int | None) -> SimpleNamespace:
+        return SimpleNamespace(files=[SimpleNamespace(size=size) for size in sizes])
+
+    monkeypatch.setattr(
+        importlib.metadata, "distributions", lambda: [package(3_000_000, None), package(500_000), SimpleNamespace(files=None)]
+    )
+    assert cost.environment() == {"packages": 3, "mb": 3.5}

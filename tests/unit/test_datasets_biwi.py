@@ -54,7 +54,7 @@ def test_reference_is_the_smallest_turn_of_both_recordings_and_frames_around_it_
     root = tmp_path / "biwi"
     for sequence, yaws in {"03": [-20, -4, -2, 6, 30], "15": [-1, 12, 40], "04": [3, 25]}.items():
         for frame, yaw in enumerate(yaws):
-            kit.put(root / "hpdb" / sequence / f"frame_{frame * 10:05d}_rgb.png", kit.picture(frame))
+            kit.put(root / "hpdb" / sequence / f"frame_{frame * 10:05d}_rgb.png", kit.image(frame))
             kit.put(root / "hpdb" / sequence / f"frame_{frame * 10:05d}_pose.txt", kit.pose_text(yaw))
     roles = {"exclude_frames": 10}
     by_id = {m.image_id: m for m in listing.list_members(kit.card("biwi", root, roles=roles))}

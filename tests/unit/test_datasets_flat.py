@@ -24,7 +24,7 @@ def test_the_person_is_read_from_the_name(tmp_path: Path, name: str) -> None:
     kit.put((tmp_path / path).parent / "readme_no_person.jpg", kit.jpeg(2))
     found = listing.scan(kit.card(name, tmp_path))
     assert [(m.image_id, m.identity, m.subject, m.role) for m in found.members] == [(Path(path).name, person, person, "auto")]
-    assert found.refused == 1 and any("1 picture left out" in line and "readme_no_person.jpg" in line for line in found.problems)
+    assert found.refused == 1 and any("1 image left out" in line and "readme_no_person.jpg" in line for line in found.problems)
 
 
 def test_shards_hold_everybody_once(tmp_path: Path) -> None:

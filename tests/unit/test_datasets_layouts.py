@@ -84,10 +84,10 @@ def test_digest_changes_with_what_changes_results_and_not_with_the_folder() -> N
     assert len({card.digest(), *(other.digest() for other in different)}) == len(different) + 1
 
 
-def test_environment_says_where_the_pictures_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FRONTALBENCH_DATA", "/pictures")
-    assert datasets.find("lfw").root == Path("/pictures/lfw")
-    assert datasets.find("synthetic").root.name == "synthetic" and "pictures" not in str(datasets.find("synthetic").root)
+def test_environment_says_where_the_images_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRONTALBENCH_DATA", "/images")
+    assert datasets.find("lfw").root == Path("/images/lfw")
+    assert datasets.find("synthetic").root.name == "synthetic" and "images" not in str(datasets.find("synthetic").root)
     monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "/else/where")
     card = datasets.find("lfw")
     assert card.root == Path("/else/where")
@@ -101,8 +101,8 @@ def test_a_relative_folder_in_the_environment_means_the_project_s_wherever_the_c
     root = cards.project_root()
     monkeypatch.setattr(cards, "project_root", lambda: root)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "pictures/lfw")
-    assert datasets.find("lfw").root == root / "pictures" / "lfw"
+    monkeypatch.setenv("FRONTALBENCH_DATA_LFW", "images/lfw")
+    assert datasets.find("lfw").root == root / "images" / "lfw"
 
 
 @pytest.mark.parametrize("nested", ["", "lfw", "lfw-deepfunneled/lfw-deepfunneled"])
@@ -120,7 +120,7 @@ def test_aflw2000_without_a_pose_file_is_kept_without_pose(tmp_path: Path) -> No
     (tmp_path / "image00002.mat").write_bytes(b"not a matlab file")
     found = listing.scan(kit.card("aflw2000", tmp_path))
     assert [m.yaw for m in found.members] == [None, None]
-    assert any(line.startswith("2 pictures without a usable pose file") for line in found.problems)
+    assert any(line.startswith("2 images without a usable pose file") for line in found.problems)
     assert [m.detail for m in found.members] == ["no usable pose file: not there", "no usable pose file: not readable"]
     assert aflw2000.pose_of(b"") == "not readable"
 
@@ -129,7 +129,7 @@ def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None
     kit.put(tmp_path / "ann" / "GT" / "1.jpg", kit.jpeg(1))
     kit.put(tmp_path / "ann" / "Angle" / "1.JPG", kit.jpeg(2))
     kit.put(tmp_path / "ann" / "other" / "1.jpg", kit.jpeg(3))
-    kit.put(tmp_path / "bob" / "1.png", kit.picture(4))
+    kit.put(tmp_path / "bob" / "1.png", kit.image(4))
     kit.put(tmp_path / "bob" / "1.jpg", kit.jpeg(5))
     kit.put(tmp_path / "bob" / "notes.txt", b"x")
     kit.put(tmp_path / "bob" / ".hidden.jpg", b"x")
@@ -144,9 +144,7 @@ def test_folders_of_references_and_probes_and_plain_ones(tmp_path: Path) -> None
     }
     assert found.ignored == 1 and found.refused == 2
     lines = "\n".join(found.problems)
-    assert (
-        "ann/other: 1 picture left out: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no pictures" in lines
-    )
+    assert "ann/other: 1 image left out: expected a folder GT or Angle" in lines and "stray.jpg" in lines and "empty: no images" in lines
 
 
 def test_names_of_every_kind_survive_and_never_leave_the_columns(tmp_path: Path) -> None:
@@ -233,7 +231,7 @@ def test_unusable_rows_are_refused_with_their_line_and_counted(tmp_path: Path, r
 
 
 def test_a_table_that_cannot_be_used_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "index.csv").write_text("picture,identity\n1.jpg,ann\n")
+    (tmp_path / "index.csv").write_text("photo,identity\n1.jpg,ann\n")
     with pytest.raises(BadInput, match=r"index\.csv: column 'image' is missing"):
         listing.scan(kit.card("folder", tmp_path))
     (tmp_path / "index.csv").write_bytes("image,identity,role\nä.jpg,ann,probe\n".encode("latin-1"))

@@ -18,9 +18,9 @@ from frontalbench.errors import BadConfig
 from tests.unit import datasetkit as kit
 
 
-def people(root: Path, number: int = 12, pictures: int = 3) -> Path:
+def people(root: Path, number: int = 12, images: int = 3) -> Path:
     for person in range(number):
-        for index in range(pictures):
+        for index in range(images):
             kit.put(root / f"P_{person:02d}" / f"P_{person:02d}_{index + 1:04d}.jpg", kit.jpeg(person * 10 + index))
     return root
 
@@ -175,7 +175,7 @@ def test_readers_and_writers_at_once_leave_a_whole_cache(tmp_path: Path) -> None
     assert not list(tmp_path.glob(".cache*"))
 
 
-def test_shards_follow_from_the_number_of_used_pictures_where_the_card_leaves_them_open(tmp_path: Path) -> None:
+def test_shards_follow_from_the_number_of_used_images_where_the_card_leaves_them_open(tmp_path: Path) -> None:
     root = people(tmp_path / "mine", number=3)
     card = kit.card("folder", root)
     assert card.data["shards"] == "auto"
@@ -189,7 +189,7 @@ def test_shards_follow_from_the_number_of_used_pictures_where_the_card_leaves_th
 
 def test_shards_are_counted_without_what_the_card_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listing, "PER_SHARD", 8)
-    root = people(tmp_path / "mine", number=12, pictures=3)
+    root = people(tmp_path / "mine", number=12, images=3)
     assert listing.with_shards(kit.card("folder", root)).shards == 4
     assert listing.with_shards(kit.card("folder", root, limit=6)).shards == 2
     whole = listing.with_shards(kit.card("folder", root))
@@ -200,7 +200,7 @@ def test_the_number_of_shards_grows_in_steps_of_two() -> None:
     assert [listing.shards_for(n) for n in (0, 1, 399, 799, 800, 1599, 1600, 13_000, 1_000_000)] == [1, 1, 1, 1, 2, 2, 4, 32, 64]
 
 
-def test_a_pipe_or_a_device_under_a_pictures_name_does_not_hold_up_the_plan(tmp_path: Path) -> None:
+def test_a_pipe_or_a_device_under_an_images_name_does_not_hold_up_the_plan(tmp_path: Path) -> None:
     root = people(tmp_path / "lfw", 2)
     os.mkfifo(root / "P_00" / "P_00_0009.jpg")
     (root / "P_01" / "P_01_0009.jpg").symlink_to("/dev/zero")

@@ -29,7 +29,7 @@ from tests.unit import datasetkit as kit
 def test_every_listed_file_becomes_a_row_with_its_own_bytes(tmp_path: Path) -> None:
     root = tmp_path / "own"
     good = kit.put(root / "ann" / "GT" / "good.jpg", kit.jpeg(1, (40, 30)))
-    kit.put(root / "ann" / "Angle" / "wrong_name.jpg", kit.picture(2, (9, 7)))
+    kit.put(root / "ann" / "Angle" / "wrong_name.jpg", kit.image(2, (9, 7)))
     kit.put(root / "ann" / "Angle" / "empty.jpg", b"")
     kit.put(root / "ann" / "Angle" / "text.png", b"hello")
     kit.put(root / "ann" / "Angle" / "half.jpg", kit.jpeg(3)[:40])
@@ -61,7 +61,7 @@ def test_every_listed_file_becomes_a_row_with_its_own_bytes(tmp_path: Path) -> N
 def test_shards_together_hold_the_dataset_in_order_and_twice_gives_the_same_bytes(
     tmp_path: Path, group: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(prepare, "GROUP_BYTES", group)  # small: many row groups, and pictures larger than one
+    monkeypatch.setattr(prepare, "GROUP_BYTES", group)  # small: many row groups, and images larger than one
     root = tmp_path / "lfw"
     for person in range(60):
         for index in range(5):
@@ -162,7 +162,7 @@ def test_a_look_at_a_folder_names_empty_files_and_counts_them(tmp_path: Path) ->
     assert report.duplicates == ()
 
 
-def test_a_look_at_a_folder_counts_a_picture_that_cannot_be_decoded_as_unreadable(tmp_path: Path) -> None:
+def test_a_look_at_a_folder_counts_an_image_that_cannot_be_decoded_as_unreadable(tmp_path: Path) -> None:
     root = tmp_path / "own"
     for place in range(3):
         kit.put(root / "ann" / f"{place}.jpg", kit.jpeg(place))
@@ -175,7 +175,7 @@ def test_a_look_at_a_folder_counts_a_picture_that_cannot_be_decoded_as_unreadabl
     assert checking.check(card, cache=cache, pixels=False).report.counts.statuses == {"ok": 3}, "nobody looked"
 
 
-def test_more_pictures_than_the_dataset_has_are_not_called_a_subset(tmp_path: Path) -> None:
+def test_more_images_than_the_dataset_has_are_not_called_a_subset(tmp_path: Path) -> None:
     root = tmp_path / "aflw2000"
     card = kit.card("aflw2000", root)
     for index in range(card.data["expected"]["images"] + 1):
@@ -200,6 +200,7 @@ cli.run(main)
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_command_checks_prepares_and_explains(tmp_path: Path, project_root: Path) -> None:
     root = tmp_path / "own"
     for name in ("ann", "bob"):

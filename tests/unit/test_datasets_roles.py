@@ -75,7 +75,7 @@ def test_roll_does_not_count_and_angles_combine() -> None:
     assert away_from_frontal(-30.0, 40.0) == pytest.approx(48.43, abs=0.01)
 
 
-def test_a_picture_that_stands_on_its_head_is_never_a_reference() -> None:
+def test_an_image_that_stands_on_its_head_is_never_a_reference() -> None:
     images = images_table([{"image_id": name, "identity": name[0]} for name in ("a/0", "a/1", "b/0")])
     pose = pose_table({"a/0": 1.0, "a/1": 30.0, "b/0": 2.0})
     upside_down = pose.set_column(pose.column_names.index("roll"), "roll", pa.array([-175.0, 8.0, 178.0], pa.float32()))

@@ -25,10 +25,10 @@ def put_all(root: Path, *names: str) -> Path:
     return root
 
 
-# Pictures where a layout has none -----------------------------------------------------------------------------------------------------------
+# Images where a layout has none -----------------------------------------------------------------------------------------------------------
 
 
-def test_pictures_in_folders_inside_gt_and_angle_are_rows(tmp_path: Path) -> None:
+def test_images_in_folders_inside_gt_and_angle_are_rows(tmp_path: Path) -> None:
     put_all(tmp_path, "p/GT/a.jpg", "p/GT/old/a.jpg", "p/Angle/b.jpg", "p/Angle/clip/c.jpg", "p/Angle/30/right/d.jpg")
     found = listing.scan(kit.card("folder", tmp_path))
     assert {m.image_id: m.role for m in found.members} == {
@@ -45,11 +45,11 @@ def test_pictures_in_folders_inside_gt_and_angle_are_rows(tmp_path: Path) -> Non
 LAYOUTS_WITH_STRAYS = {
     "folder": (
         ["ann/GT/1.jpg", "ann/session2/1.jpg", "ann/session2/deep/2.jpg", "loose.jpg", "GT/x.jpg"],
-        {"ann/session2: 2 pictures": "GT or Angle", ".: 1 picture": "beside the identities", "GT: 1 picture": "expected <identity>/GT"},
+        {"ann/session2: 2 images": "GT or Angle", ".: 1 image": "beside the identities", "GT: 1 image": "expected <identity>/GT"},
     ),
     "lfw": (
         ["Ann/Ann_0001.jpg", "Ann/session2/Ann_0002.jpg", "Ann/session2/Ann_0003.jpg", "loose.jpg"],
-        {"Ann/session2: 2 pictures": "person's folder", ".: 1 picture": "beside the people"},
+        {"Ann/session2: 2 images": "person's folder", ".: 1 image": "beside the people"},
     ),
     "cfp": (
         [
@@ -61,11 +61,11 @@ LAYOUTS_WITH_STRAYS = {
             "Data/Images/new/1.jpg",
         ],
         {
-            "Data/Images/001/frontal/extra: 1 picture": "frontal/ itself",
-            "Data/Images/001/halfprofile: 1 picture": "frontal and profile",
-            "Data/Images/001: 1 picture": "frontal/ or profile/",
-            "Data/Images: 1 picture": "beside the people",
-            "Data/Images/new: 1 picture": "expected a number",
+            "Data/Images/001/frontal/extra: 1 image": "frontal/ itself",
+            "Data/Images/001/halfprofile: 1 image": "frontal and profile",
+            "Data/Images/001: 1 image": "frontal/ or profile/",
+            "Data/Images: 1 image": "beside the people",
+            "Data/Images/new: 1 image": "expected a number",
         },
     ),
     "biwi": (
@@ -77,25 +77,25 @@ LAYOUTS_WITH_STRAYS = {
             "hpdb/25/frame_00003_rgb.png",
         ],
         {
-            "hpdb/01/rgb: 1 picture": "sequence's folder itself",
-            "hpdb/01: 1 picture": "no frames",
-            "hpdb: 1 picture": "beside the sequences",
-            "hpdb/25: 1 picture": "01 to 24",
+            "hpdb/01/rgb: 1 image": "sequence's folder itself",
+            "hpdb/01: 1 image": "no frames",
+            "hpdb: 1 image": "beside the sequences",
+            "hpdb/25: 1 image": "01 to 24",
         },
     ),
     "frll": (
         ["neutral_front/001_03.jpg", "neutral_front/x/002_03.jpg", "loose.jpg", "other/001_03.jpg"],
-        {"neutral_front/x: 1 picture": "view's folder itself", ".: 1 picture": "beside the views", "other: 1 picture": "no view"},
+        {"neutral_front/x: 1 image": "view's folder itself", ".: 1 image": "beside the views", "other: 1 image": "no view"},
     ),
     "aflw2000": (
         ["AFLW2000/image00002.jpg", "AFLW2000/sub/image00004.jpg", "AFLW2000/sub/image00006.jpg"],
-        {"AFLW2000/sub: 2 pictures": "one folder"},
+        {"AFLW2000/sub: 2 images": "one folder"},
     ),
 }
 
 
 @pytest.mark.parametrize("name", LAYOUTS_WITH_STRAYS)
-def test_every_picture_is_a_row_or_is_counted_in_one_line_for_its_place(tmp_path: Path, name: str) -> None:
+def test_every_image_is_a_row_or_is_counted_in_one_line_for_its_place(tmp_path: Path, name: str) -> None:
     files, wanted = LAYOUTS_WITH_STRAYS[name]
     found = listing.scan(kit.card(name, put_all(tmp_path, *files)))
     assert len(found.members) + found.refused == len(files)
@@ -110,7 +110,7 @@ def test_what_lies_beside_the_folder_that_was_taken_is_counted(tmp_path: Path) -
     found = listing.scan(kit.card("lfw", root))
     assert [m.image_id for m in found.members] == ["Ann/Ann_0001.jpg"]
     assert found.refused == 3
-    assert "Bob: 2 pictures left out: they lie beside the dataset, which is lfw" in found.problems
+    assert "Bob: 2 images left out: they lie beside the dataset, which is lfw" in found.problems
     # Companions that a copy of the dataset brings are no surprise.
     root = put_all(tmp_path / "b", "faces_0/01/frame_00003_rgb.png", "head_pose_masks/01/frame_00003_depth_mask.png")
     assert listing.scan(kit.card("biwi", root)).refused == 0
@@ -120,8 +120,8 @@ def test_many_places_are_summed_up(tmp_path: Path) -> None:
     put_all(tmp_path, *(f"p{n:02d}/{name}" for n in range(30) for name in ("1.jpg", "s/2.jpg", "s/3.jpg")))
     found = listing.scan(kit.card("lfw", tmp_path))
     assert found.refused == 60
-    assert sum("2 pictures left out" in line for line in found.problems) == members.MOST_PLACES
-    assert "10 more such places with 20 pictures, the next one p20/s" in found.problems
+    assert sum("2 images left out" in line for line in found.problems) == members.MOST_PLACES
+    assert "10 more such places with 20 images, the next one p20/s" in found.problems
 
 
 def test_a_linked_folder_is_followed_and_a_loop_ends(tmp_path: Path) -> None:
@@ -135,10 +135,10 @@ def test_a_linked_folder_is_followed_and_a_loop_ends(tmp_path: Path) -> None:
     assert [m.image_id for m in found.members] == ["p/Angle/b.jpg", "p/Angle/clip/c.jpg", "p/GT/a.jpg"]
 
 
-# A mixture of GT, Angle and loose pictures -----------------------------------------------------------------------------------------------------
+# A mixture of GT, Angle and loose images -----------------------------------------------------------------------------------------------------
 
 
-def test_a_loose_picture_never_becomes_a_second_reference(tmp_path: Path) -> None:
+def test_a_loose_image_never_becomes_a_second_reference(tmp_path: Path) -> None:
     put_all(tmp_path, "p/GT/front.jpg", "p/Angle/l39.jpg", "p/l13.jpg", "q/1.jpg", "q/Angle/2.jpg")
     found = listing.scan(kit.card("folder", tmp_path))
     assert {m.image_id: m.role for m in found.members} == {
@@ -149,7 +149,7 @@ def test_a_loose_picture_never_becomes_a_second_reference(tmp_path: Path) -> Non
         "q/Angle/2.jpg": "probe",
     }
     (line,) = found.problems
-    assert line == "p: 1 picture without a role (not in GT or Angle) beside a given reference, taken as a probe: p/l13.jpg"
+    assert line == "p: 1 image without a role (not in GT or Angle) beside a given reference, taken as a probe: p/l13.jpg"
 
 
 def test_a_row_without_a_role_beside_a_given_reference_is_a_probe(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_row_without_a_role_beside_a_given_reference_is_a_probe(tmp_path: Path
     (tmp_path / "index.csv").write_text("image,identity,role\n1.jpg,ann,reference\n2.jpg,ann,\n3.jpg,bob,auto\n")
     found = listing.scan(kit.card("folder", tmp_path))
     assert {m.image_id: m.role for m in found.members} == {"1.jpg": "reference", "2.jpg": "probe", "3.jpg": "auto"}
-    assert "ann: 1 picture without a role" in lines(found)
+    assert "ann: 1 image without a role" in lines(found)
 
 
 # Names ---------------------------------------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def test_people_whose_names_differ_only_in_capitals_or_blanks_are_pointed_out(tm
     assert len(found.problems) == 2
 
 
-def test_jfif_and_mpo_are_pictures_and_heic_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_jfif_and_mpo_are_images_and_heic_is_named_with_what_to_do(tmp_path: Path) -> None:
     put_all(tmp_path, "p/GT/a.jfif", "p/Angle/b.MPO")
     for name in ("p/Angle/c.HEIC", "p/Angle/d.heic", "p/GT/notes.txt", "p/GT/README"):
         kit.put(tmp_path / name, b"x")
@@ -231,7 +231,7 @@ def test_a_dataset_is_found_however_its_archive_was_unpacked(tmp_path: Path, nam
     assert member.source == file
 
 
-def test_landmark_files_of_cfp_are_no_pictures_and_are_found_in_any_capitals(tmp_path: Path) -> None:
+def test_landmark_files_of_cfp_are_no_images_and_are_found_in_any_capitals(tmp_path: Path) -> None:
     put_all(tmp_path, "Data/images/1/profile/01.jpg")
     points = "\n".join(f"{30 - n},{n}" for n in range(30))
     kit.put(tmp_path / "Data" / "fiducials" / "001" / "profile" / "01.txt", points.encode())
@@ -242,9 +242,9 @@ def test_landmark_files_of_cfp_are_no_pictures_and_are_found_in_any_capitals(tmp
 def test_one_person_in_two_folders_of_other_digits_is_taken_once(tmp_path: Path) -> None:
     found = listing.scan(kit.card("cfp", put_all(tmp_path, "Images/001/frontal/01.jpg", "Images/1/frontal/01.jpg")))
     assert [m.source for m in found.members] == ["Images/001/frontal/01.jpg"]
-    assert "Images/1: 1 picture left out: this person's folder is 001, which is there too" in found.problems
+    assert "Images/1: 1 image left out: this person's folder is 001, which is there too" in found.problems
     found = listing.scan(kit.card("biwi", put_all(tmp_path / "b", "hpdb/01/frame_00003_rgb.png", "hpdb/1/frame_00003_rgb.png")))
-    assert len(found.members) == 1 and "hpdb/1: 1 picture left out" in lines(found)
+    assert len(found.members) == 1 and "hpdb/1: 1 image left out" in lines(found)
 
 
 def test_two_folders_that_could_both_be_the_dataset_are_not_guessed_between(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_frame_that_is_there_as_png_and_jpeg_is_one_row(tmp_path: Path) -> Non
     put_all(root, "hpdb/01/frame_00003_rgb.jpg")
     found = listing.scan(kit.card("biwi", root))
     assert [m.image_id for m in found.members] == ["01/frame_00003_rgb.png", "01/frame_00004_rgb.png"]
-    assert "hpdb/01: 1 picture left out: their frames are there as other files already: frame_00003_rgb.jpg" in found.problems
+    assert "hpdb/01: 1 image left out: their frames are there as other files already: frame_00003_rgb.jpg" in found.problems
 
 
 # Tables --------------------------------------------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_two_tables_are_not_guessed_between_and_a_spreadsheet_is_explained(tmp_p
 def test_a_table_that_cannot_be_used_says_what_was_found(tmp_path: Path, text: str | bytes, why: str) -> None:
     with pytest.raises(BadInput, match=why) as error:
         listing.scan(kit.card("folder", index_root(tmp_path, text)))
-    assert "\n" not in str(error.value) and "put the pictures into" not in str(error.value)
+    assert "\n" not in str(error.value) and "put the images into" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -441,7 +441,7 @@ def test_a_name_composed_otherwise_is_the_same_name(tmp_path: Path) -> None:
 def test_a_table_says_what_it_does_not_name_and_columns_it_may_mean(tmp_path: Path) -> None:
     text = "image,identity,role,yaws\n" + "".join(f"a/{n}.jpg,ann,probe,3\n" for n in (1,))
     found = listing.scan(kit.card("folder", index_root(tmp_path, text)))
-    assert "1 picture in this folder not named in index.csv, so not used: a/2.jpg" in found.problems
+    assert "1 image in this folder not named in index.csv, so not used: a/2.jpg" in found.problems
     assert "index.csv: column 'yaws' is not used; did you mean 'yaw'?" in found.problems
 
 

@@ -21,7 +21,7 @@ from frontalbench.sequences import video  # noqa: E402
 from frontalbench.sequences.order import by_number  # noqa: E402
 from frontalbench.stages import checking, prepare  # noqa: E402
 from tests.unit import datasetkit as kit  # noqa: E402
-from tests.unit.test_sequences_video import picture, write  # noqa: E402
+from tests.unit.test_sequences_video import image, write  # noqa: E402
 
 
 def made(root: Path, **options: object) -> DatasetCard:
@@ -43,7 +43,7 @@ def shade(row: dict[str, object]) -> int:
     return round((float(images.decode(row["image"])[30:, 30:].mean()) - 20) / 15)
 
 
-def test_a_clip_becomes_a_row_per_chosen_frame_with_its_own_picture(tmp_path: Path) -> None:
+def test_a_clip_becomes_a_row_per_chosen_frame_with_its_own_image(tmp_path: Path) -> None:
     clip(tmp_path / "clips" / "ann" / "a.mp4")
     rows = rows_of(made(tmp_path / "clips", every=5), tmp_path / "out.parquet")
     assert [row["image_id"] for row in rows] == [f"ann/a.mp4/{k:06d}.png" for k in (0, 5, 10)]
@@ -58,14 +58,14 @@ def test_every_kind_of_clip_is_listed_with_as_many_frames_as_it_shows(tmp_path: 
     path = tmp_path / "clips" / "ann" / f"a{ending}"
     path.parent.mkdir(parents=True)
     if ending == ".gif":
-        shades = [Image.fromarray(picture(20 + 15 * k)) for k in range(5)]
+        shades = [Image.fromarray(image(20 + 15 * k)) for k in range(5)]
         shades[0].save(path, save_all=True, append_images=shades[1:], duration=100)
     elif ending == ".avi":
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=25, options={"qscale": "2", "bf": "2"})
             stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for k in range(5):
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(20 + 15 * k), format="rgb24")))
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image(20 + 15 * k), format="rgb24")))
             container.mux(stream.encode())
     else:
         write(path, 5)
@@ -76,12 +76,12 @@ def test_people_roles_and_sequences_follow_the_folders(tmp_path: Path) -> None:
     root = tmp_path / "clips"
     clip(root / "ann" / "one" / "a.mp4", 2)
     clip(root / "ann" / "Angle" / "b.mp4", 1)
-    kit.put(root / "ann" / "GT" / "front.png", kit.picture(1))
+    kit.put(root / "ann" / "GT" / "front.png", kit.image(1))
     clip(root / "bob" / "GT" / "front.mp4", 1)
     clip(root / "carl.mp4", 1)
     for number in (10, 2, 1):
-        kit.put(root / "dora" / "walk" / f"frame_{number}.png", kit.picture(number))
-    kit.put(root / "lost.png", kit.picture(3))
+        kit.put(root / "dora" / "walk" / f"frame_{number}.png", kit.image(number))
+    kit.put(root / "lost.png", kit.image(3))
     kit.put(root / "ann" / "notes.txt", b"hello")
     found = listing.scan(made(root))
     # Beside a given reference what has no role is a probe, as in the layout folder.
@@ -185,7 +185,7 @@ def test_a_clip_is_counted_once_and_never_again_while_its_file_stays(tmp_path: P
     assert listing.scan(made(tmp_path / "clips"), cache=FileCache(tmp_path / "cache.json", tmp_path)).members == members
 
 
-def test_the_same_clip_under_two_names_is_the_same_picture_twice(tmp_path: Path) -> None:
+def test_the_same_clip_under_two_names_is_the_same_image_twice(tmp_path: Path) -> None:
     path = clip(tmp_path / "clips" / "ann" / "a.mp4", 2)
     kit.put(tmp_path / "clips" / "bob" / "b.mp4", path.read_bytes())
     found = checking.check(made(tmp_path / "clips"), pixels=False).report.duplicates
@@ -198,6 +198,6 @@ def test_frames_are_the_same_whether_a_clip_is_read_in_order_or_not(tmp_path: Pa
 
     path = str(clip(tmp_path / "clips" / "ann" / "a.mp4", 6))
     one, other = Clips(), Clips()
-    in_turn = [one.picture(path, k) for k in range(6)]
-    assert [other.picture(path, k) for k in (5, 0, 3)] == [in_turn[k] for k in (5, 0, 3)]
+    in_turn = [one.image(path, k) for k in range(6)]
+    assert [other.image(path, k) for k in (5, 0, 3)] == [in_turn[k] for k in (5, 0, 3)]
     assert np.abs(images.decode(in_turn[0]).astype(int) - images.decode(in_turn[5])).max() > 50

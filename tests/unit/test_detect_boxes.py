@@ -56,7 +56,7 @@ def _watch(results: dict[tuple[int, float], float], image: tuple[int, int], sizi
     """Run ``search`` with a look that finds a face of the given length in network pixels at the given (size, border)."""
     tried: list[tuple[int, float]] = []
 
-    def look(picture: RGB, longest: int, border: float) -> tuple[Detections, float]:
+    def look(pixels: RGB, longest: int, border: float) -> tuple[Detections, float]:
         tried.append((longest, border))
         length = results.get((longest, border))
         if length is None:

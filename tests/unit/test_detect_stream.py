@@ -36,13 +36,13 @@ class Scripted:
         return Detections.none()
 
 
-def _picture(code: int) -> bytes:
+def _image(code: int) -> bytes:
     return images.encode_png(np.full((112, 112, 3), code, np.uint8))
 
 
 def _items(codes: list[int | None]) -> Iterator[tuple[str, bytes]]:
     for index, code in enumerate(codes):
-        yield f"{index:03}", b"not an image" if code is None else _picture(code)
+        yield f"{index:03}", b"not an image" if code is None else _image(code)
 
 
 CODES: list[int | None] = [9, 0, None, 1, 2, 200, 14, 0, 33, None, *range(100, 130)]
@@ -92,7 +92,7 @@ def test_images_are_read_only_a_little_ahead() -> None:
 
 def test_an_error_of_the_source_reaches_the_reader() -> None:
     def breaking() -> Iterator[tuple[str, bytes]]:
-        yield "a", _picture(9)
+        yield "a", _image(9)
         raise OSError("disk gone")
 
     with pytest.raises(OSError, match="disk gone"):

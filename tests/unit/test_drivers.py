@@ -1,4 +1,4 @@
-"""Driver cards: pictures of one head and the poses measured in them, and how they are made."""
+"""Driver cards: images of one head and the poses measured in them, and how they are made."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ WRONG = [
     (poses(front=[1.2, 0.0, 0.0]), r"params\.poses\.front: \[1\.2, 0\.0, 0\.0\] does not look ahead; each angle should be within 1 degree"),
     (poses(front=[0.0, 0.0]), r"params\.poses\.front: should be three numbers, yaw, pitch and roll in degrees, is \[0\.0, 0\.0\]"),
     (poses(l26=["left", 0, 0]), r"params\.poses\.l26: should be three numbers"),
-    (poses(l26=None), r"params\.poses\.l26: missing; write the yaw, pitch and roll measured in this picture"),
-    (poses(l99=[99, 0, 0]), r"params\.poses\.l99: there is no picture weights\.l99"),
+    (poses(l26=None), r"params\.poses\.l26: missing; write the yaw, pitch and roll measured in this image"),
+    (poses(l99=[99, 0, 0]), r"params\.poses\.l99: there is no image weights\.l99"),
     ({}, r"params\.poses: missing; a driver card says yaw, pitch and roll"),
 ]
 
 
 @pytest.mark.parametrize(("change", "line"), WRONG, ids=lambda value: value[:30] if isinstance(value, str) else "")
-def test_a_driver_card_says_the_pose_of_every_picture_and_its_front_looks_ahead(tmp_path: Path, change: object, line: str) -> None:
+def test_a_driver_card_says_the_pose_of_every_image_and_its_front_looks_ahead(tmp_path: Path, change: object, line: str) -> None:
     with pytest.raises(BadConfig, match=rf"drivers/{SHIPPED[0]}\.yaml: {line}"):
         cards.load(written(tmp_path, params=change))
 
 
-def test_a_driver_card_without_a_frontal_picture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=r"weights\.front: missing; a driver has a picture that looks ahead"):
+def test_a_driver_card_without_a_frontal_image_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"weights\.front: missing; a driver has an image that looks ahead"):
         cards.load(
             written(tmp_path, weights=lambda own: {key: value for key, value in own.items() if key != "front"}, params=poses(front=None))
         )
@@ -75,7 +75,7 @@ def test_a_shipped_driver_is_labelled_synthetic_and_starts_near_any_yaw(name: st
     card = cards.find("driver", name)
     assert card.params["synthetic"] is True and "ynthetic" in card.title and "synthetic" in card.data["licence"]["weights"]
     found = driver.load(card)
-    assert found.keys[0] == "front" and all(picture.shape == (256, 256, 3) for picture in found.pictures)
+    assert found.keys[0] == "front" and all(image.shape == (256, 256, 3) for image in found.images)
     assert found.nearest((0.0, 0.0, 0.0)) == 0 and found.nearest((3.0, -4.0, 0.0)) == 0
     for yaw in (-90, -40, -13, 14, 27, 60):
         nearest = found.poses[found.nearest((float(yaw), 0.0, 0.0))]
@@ -90,11 +90,11 @@ def with_file(tmp_path: Path, key: str, data: bytes) -> ModelCard:
     return dataclasses.replace(card, weights=MappingProxyType({**card.weights, key: other}))
 
 
-def test_files_that_are_no_square_pictures_of_one_size_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"l13\.jpg: not a picture \("):
+def test_files_that_are_no_square_images_of_one_size_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"l13\.jpg: not an image \("):
         driver.load(with_file(tmp_path, "l13", b"\xff\xd8 cut off"))
     for shape in ((256, 200, 3), (128, 128, 3)):
-        with pytest.raises(BadInput, match=rf"l13\.jpg: {shape[1]} x {shape[0]} pixels; a driver's pictures are squares of one size"):
+        with pytest.raises(BadInput, match=rf"l13\.jpg: {shape[1]} x {shape[0]} pixels; a driver's images are squares of one size"):
             driver.load(with_file(tmp_path, "l13", images.encode_jpeg(np.zeros(shape, np.uint8))))
 
 
@@ -140,7 +140,7 @@ def test_a_head_that_cannot_be_turned_is_refused(monkeypatch: pytest.MonkeyPatch
         drivers.make(None, None, None, None, seed=7, number=50, steps=(0,))  # type: ignore[arg-type]
 
 
-def test_a_driver_of_ones_own_needs_a_card_and_pictures_alone(tmp_path: Path) -> None:
+def test_a_driver_of_ones_own_needs_a_card_and_images_alone(tmp_path: Path) -> None:
     """As docs/cards.md says: copy the card, replace the files, write what was measured."""
     path = written(
         tmp_path, weights=lambda own: {"front": own["front"]}, params=lambda own: {**own, "poses": {"front": own["poses"]["front"]}}

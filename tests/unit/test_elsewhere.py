@@ -165,7 +165,7 @@ def test_a_line_for_a_photograph_that_does_not_exist_is_named_with_the_nearest(t
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        (("result,picture", "a,b"), "column 'file' is missing; expected 'file' and 'photo'"),
+        (("result,image", "a,b"), "column 'file' is missing; expected 'file' and 'photo'"),
         (("file,photo", "x.png,ann/Angle/1.jpg", "y.png,ann/Angle/1.jpg"), "x.png and y.png both claim"),
         (("file,photo", "../secret.png,ann/Angle/1.jpg"), "leads out of the folder"),
         (("file,photo", "/etc/x.png,ann/Angle/1.jpg"), "leads out of the folder"),
@@ -209,14 +209,14 @@ def shard(folder: Path, *, words: Sequence[str] = (status.OK,) * 3) -> Path:
 def taken(
     tmp_path: Path, folder: Path, *, words: Sequence[str] = (status.OK,) * 3, **params: str
 ) -> tuple[list[dict[str, object]], list[str]]:
-    pictures = shard(tmp_path, words=words)
-    _, notes = take_delivery(pictures, pictures, tmp_path / "out.parquet", card_of(folder, **params), "tiny")
+    images = shard(tmp_path, words=words)
+    _, notes = take_delivery(images, images, tmp_path / "out.parquet", card_of(folder, **params), "tiny")
     return tables.read(tmp_path / "out.parquet", tables.FRONTALS).to_pylist(), notes
 
 
 def test_every_photograph_gets_a_row_and_what_is_missing_or_broken_is_counted(tmp_path: Path) -> None:
     folder = put(tmp_path / "in", "ann/Angle/1.jpg")
-    put(folder, "bob/Angle/1.png", content=b"no picture")
+    put(folder, "bob/Angle/1.png", content=b"no image")
     rows, _ = taken(tmp_path, folder)
     assert [row["status"] for row in rows] == [status.OK, status.NOT_DELIVERED, status.UNREADABLE]
     assert rows[1]["detail"] == "no result of ann/Angle/2.jpg was delivered"
@@ -256,10 +256,10 @@ def test_a_result_of_another_size_is_noted_allowed_or_a_failure_as_the_card_says
     assert notes == (["1 of another size than their photograph"] if size == "noted" else [])
 
 
-def test_a_model_made_elsewhere_turns_no_new_picture_and_says_what_to_do(tmp_path: Path) -> None:
+def test_a_model_made_elsewhere_turns_no_new_image_and_says_what_to_do(tmp_path: Path) -> None:
     model = load_frontalizer(card_of(tmp_path))
     assert (model.needs_face, model.takes_target_pose) == (False, False)
-    with pytest.raises(BadInput, match=r"turns no new picture; judge it in the workflow .* 'of:' in pairs\.yaml"):
+    with pytest.raises(BadInput, match=r"turns no new image; judge it in the workflow .* 'of:' in pairs\.yaml"):
         model.frontalize([View(np.zeros((4, 4, 3), np.uint8), None)])
 
 

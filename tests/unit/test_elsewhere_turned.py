@@ -81,7 +81,7 @@ def people(root: Path) -> tuple[Path, Path]:
 
 
 def shard(root: Path) -> Path:
-    """The same images with their pictures."""
+    """The same images with their images."""
     rows = tables.read(root / "images.parquet").to_pylist()
     tables.write(root / "shard.parquet", pa.Table.from_pylist([{**row, "image": GREY} for row in rows], schema=tables.IMAGES), {})
     return root / "shard.parquet"
@@ -108,7 +108,7 @@ def test_turned_references_are_taken_in_by_name_and_missing_ones_counted(tmp_pat
     for name in ("ann/GT/1@+30.png", "ann/GT/1@-68.png", "bob/GT/2@-68.webp"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(GREY)
-    (folder / "bob/GT/1@+30.png").write_bytes(b"no picture")
+    (folder / "bob/GT/1@+30.png").write_bytes(b"no image")
     counts, _ = take_turned(shard(tmp_path), listed, pose, tmp_path / "out.parquet", card, "tiny", edges=EDGES)
     made = {row["image_id"]: row for row in tables.read(tmp_path / "out.parquet").to_pylist()}
     assert sorted(made) == sorted(f"{who}/GT/{i}.png@{yaw}" for who in ("ann", "bob") for i in (1, 2) for yaw in ("+30", "-68"))
@@ -144,7 +144,7 @@ def test_the_hand_out_lists_every_reference_and_angle(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="run the workflow for this dataset first"):
         handout.hand_out_references(card, tmp_path / "out", (tmp_path / "images.parquet", tmp_path / "pose.parquet"))
     done = handout.hand_out_references(card, tmp_path / "out", people(tmp_path))
-    assert done.pictures == 4 and (tmp_path / "out" / "references" / "ann" / "GT" / "1.png").read_bytes() == GREY
+    assert done.images == 4 and (tmp_path / "out" / "references" / "ann" / "GT" / "1.png").read_bytes() == GREY
     with (tmp_path / "out" / "mapping.csv").open() as handle:
         rows = list(csv.DictReader(handle))
     assert len(rows) == 8 and rows[0]["file"] == "results/ann/GT/1@-68.png" and rows[0]["yaw"] == "-68"

@@ -1,4 +1,4 @@
-"""Enhancements: what each does to pixels, how chains go, what becomes of pictures that fail."""
+"""Enhancements: what each does to pixels, how chains go, what becomes of images that fail."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ def noise(height: int = 40, width: int = 56, seed: int = 0) -> RGB:
 
 
 class Fails:
-    """Refuses pictures whose first pixel is black, brightens the others by one."""
+    """Refuses images whose first pixel is black, brightens the others by one."""
 
     name = "fails"
 
-    def enhance(self, pictures: Sequence[RGB]) -> list[Outcome]:
+    def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
         def change(image: RGB) -> RGB:
             if image[0, 0].max() == 0:
                 raise Refused("black corner")
             return image + np.uint8(1)
 
-        return each(pictures, change)
+        return each(images, change)
 
 
 # Names and chains -------------------------------------------------------------------------------------------------------------------------
@@ -91,15 +91,15 @@ def test_the_digest_of_a_chain_is_made_of_its_cards_digests_in_order() -> None:
     assert cards.find("enhancement", "sharp").digest().startswith(sharp)
 
 
-def test_a_failing_picture_keeps_its_place_and_the_step_that_failed() -> None:
+def test_a_failing_image_keeps_its_place_and_the_step_that_failed() -> None:
     fails: Enhancement = Fails()
     keep = load_enhancement("none")
-    pictures = [noise(seed=1), np.zeros((8, 8, 3), np.uint8), noise(seed=2)]
-    outcomes = Chain([keep, fails, Unsharp("sharp", sigma=1, side=256, amount=0, threshold=0)]).enhance(pictures)
+    images = [noise(seed=1), np.zeros((8, 8, 3), np.uint8), noise(seed=2)]
+    outcomes = Chain([keep, fails, Unsharp("sharp", sigma=1, side=256, amount=0, threshold=0)]).enhance(images)
     assert [o.status for o in outcomes] == [status.OK, status.MODEL_ERROR, status.OK]
     assert outcomes[1].image is None
     assert outcomes[1].detail == "fails: black corner"
-    assert np.array_equal(outcomes[2].image, pictures[2] + 1)
+    assert np.array_equal(outcomes[2].image, images[2] + 1)
 
 
 def test_any_exception_and_a_result_of_another_shape_become_model_errors() -> None:
@@ -145,7 +145,7 @@ def test_sharpening_leaves_colour_differences_alone(seed: int, sigma: float, amo
     assert (np.abs((after[..., 0] - after[..., 2]) - (before[..., 0] - before[..., 2]))[inside] <= 1).all()
 
 
-def test_a_flat_picture_is_not_changed_by_sharpening() -> None:
+def test_a_flat_image_is_not_changed_by_sharpening() -> None:
     image = np.full((1, 1, 3), 77, np.uint8)
     assert np.array_equal(load_enhancement("sharp").enhance([image])[0].image, image)
 
@@ -196,7 +196,7 @@ def test_the_networks_input_is_a_bounded_multiple_of_the_stride(width: int, heig
 
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(16, 40), st.integers(1, 3))
 @settings(max_examples=40, deadline=None)
-def test_tiles_give_what_the_whole_picture_gives(height: int, width: int, tile: int, grown: int) -> None:
+def test_tiles_give_what_the_whole_image_gives(height: int, width: int, tile: int, grown: int) -> None:
     """For a change that looks no further than the overlap."""
     pixels = np.random.default_rng(height * 61 + width).random((height, width, 3), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""The command on a folder and on a shard: pictures before and after, and what its rows.csv says."""
+"""The command on a folder and on a shard: images before and after, and what its rows.csv says."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.test_corrections import portrait
 
 @pytest.fixture
 def frontals(tmp_path: Path) -> Path:
-    """Two pictures as a frontalizer leaves them, one photograph of which it made none, and a file that is no picture."""
+    """Two images as a frontalizer leaves them, one photograph of which it made none, and a file that is no image."""
     photographs = tmp_path / "photographs"
     for name, brightness in (("ann/1.jpg", 0), ("ann/2.jpg", 20), ("bob/1.jpg", 40)):
         (photographs / name).parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def _rows(folder: Path) -> dict[str, dict[str, str]]:
         return {row["image_id"]: row for row in csv.DictReader(handle)}
 
 
-def _picture(path: Path) -> RGB:
+def _image(path: Path) -> RGB:
     return images.decode(path.read_bytes())
 
 
@@ -56,9 +56,9 @@ def test_before_and_after_hold_the_same_names_and_every_failure(frontals: Path, 
     out, both = frontals.parent / "sharp", frontals.parent / "both"
     _run(monkeypatch, "--chain", "sharp", "--in", frontals, "--out", out, "--before_after", both)
     for name in ("ann/1.png", "ann/2.png"):
-        assert np.array_equal(_picture(both / "before" / name), _picture(frontals / name))
-        assert np.array_equal(_picture(both / "after" / name), _picture(out / name))
-        assert not np.array_equal(_picture(out / name), _picture(frontals / name))
+        assert np.array_equal(_image(both / "before" / name), _image(frontals / name))
+        assert np.array_equal(_image(both / "after" / name), _image(out / name))
+        assert not np.array_equal(_image(out / name), _image(frontals / name))
     before, after = _rows(both / "before"), _rows(both / "after")
     assert [row["status"] for row in before.values()] == [row["status"] for row in after.values()] == [status.OK, status.OK, status.NO_FACE]
     assert {row["enhancement"] for row in before.values()} == {""} and {row["enhancement"] for row in after.values()} == {"sharp"}

@@ -15,7 +15,7 @@ from frontalbench.detect.base import Detections
 from frontalbench.enhance.external import ByPackage
 from frontalbench.enhance.restoration import SIDE, Finish
 from frontalbench.errors import BadConfig
-from frontalbench.external.settings import Limits, Settings, Wanted
+from frontalbench.external.settings import Limits, SystemSettings, Wanted
 from frontalbench.frontalize.external import ExternalFrontalizer, Places
 from frontalbench.images import RGB
 from tests.unit.test_corrections import Fixed, portrait
@@ -28,12 +28,12 @@ job = Path(sys.argv[1])
 manifest = json.loads((job / "in" / "manifest.json").read_text())
 with (job / "out" / "status.jsonl").open("a") as said:
     for asked in manifest["pictures"]:
-        picture = cv2.imread(str(job / asked["file"]))
+        image = cv2.imread(str(job / asked["file"]))
         line = {"name": asked["name"], "seconds": 0.5}
         if WHEN:
             line["reason"] = "CUDA out of memory"
         else:
-            cv2.imwrite(str(job / "out" / (asked["name"] + ".png")), cv2.resize(picture, (SIDE, SIDE)) // 2 + 100)
+            cv2.imwrite(str(job / "out" / (asked["name"] + ".png")), cv2.resize(image, (SIDE, SIDE)) // 2 + 100)
             line["ok"] = True
         said.write(json.dumps(line) + "\\n")
         said.flush()
@@ -41,7 +41,7 @@ with (job / "out" / "status.jsonl").open("a") as said:
 
 
 class Sees(Fixed):
-    """No face in black pictures."""
+    """No face in black images."""
 
     def detect(self, image: RGB) -> Detections:
         return Detections.none() if image.max() == 0 else super().detect(image)
@@ -50,7 +50,7 @@ class Sees(Fixed):
 def package(folder: Path, *, side: int = SIDE, fails: str = "False") -> ByPackage:
     program = folder / "run.py"
     program.write_text(BRIGHTER.replace("WHEN", fails).replace("SIDE", str(side)), encoding="utf-8")
-    settings = Settings(Limits(start=60, picture=30), Wanted(size=(SIDE, SIDE)), {}, 0, 0)
+    settings = SystemSettings(Limits(start=60, image=30), Wanted(size=(SIDE, SIDE)), {}, 0, 0)
     system = ExternalFrontalizer("pkg", Places(Path(sys.executable), program), settings)
     return ByPackage("pkg", system, Sees(), Finish(mode="full", sigma=0.0, feather=0.1))
 

@@ -1,4 +1,4 @@
-"""Enhancements in two steps: the network once for several cards, the same pictures as in one step."""
+"""Enhancements in two steps: the network once for several cards, the same images as in one step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ torch = pytest.importorskip("torch")
 
 
 class Eyes:
-    """A detector that knows where the face is; there is none in black pictures."""
+    """A detector that knows where the face is; there is none in black images."""
 
     name = "eyes"
 
@@ -41,7 +41,7 @@ class Eyes:
 
 
 class Network(torch.nn.Module):
-    """Stands in for the network: draws a pattern over the face, and counts its pictures."""
+    """Stands in for the network: draws a pattern over the face, and counts its images."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,11 +53,11 @@ class Network(torch.nn.Module):
 
 
 @pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """A table of a face, a picture without one, one that cannot be decoded and one that failed before."""
+def frontals(tmp_path: Path) -> Path:
+    """A table of a face, an image without one, one that cannot be decoded and one that failed before."""
     y, x = np.mgrid[:150, :140]
     face = np.stack([100 + 40 * np.sin(x / 9), 110 + 30 * np.cos(y / 8), 120 + 20 * np.sin((x + y) / 7)], axis=-1).astype(np.uint8)
-    encoded = {"a": images.encode_png(face), "b": images.encode_png(np.zeros_like(face)), "c": b"no picture", "d": None}
+    encoded = {"a": images.encode_png(face), "b": images.encode_png(np.zeros_like(face)), "c": b"no image", "d": None}
     rows = [
         {"image_id": name, "identity": name, "role": "probe", "status": status.OK if data else status.NO_FACE, "detail": "", "image": data}
         for name, data in encoded.items()
@@ -67,13 +67,13 @@ def pictures(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", ["gfpgan_full", "gfpgan_detail"])
-def test_two_steps_give_the_pictures_and_statuses_of_one(name: str, pictures: Path) -> None:
+def test_two_steps_give_the_images_and_statuses_of_one(name: str, frontals: Path) -> None:
     network, finish = Network(), finisher(cards.find("enhancement", name))
     draw = Draw(network, Eyes())
-    folder = pictures.parent
-    enhance_shard(pictures, folder / "one.parquet", name, "", lambda: Restore(name, draw, finish))
-    draw_shard(pictures, folder / "drawn.parquet", name, "", lambda: draw)
-    counts = finish_shard(pictures, folder / "drawn.parquet", folder / "two.parquet", name, "", lambda: load_finisher(name))
+    folder = frontals.parent
+    enhance_shard(frontals, folder / "one.parquet", name, "", lambda: Restore(name, draw, finish))
+    draw_shard(frontals, folder / "drawn.parquet", name, "", lambda: draw)
+    counts = finish_shard(frontals, folder / "drawn.parquet", folder / "two.parquet", name, "", lambda: load_finisher(name))
     assert counts == {status.OK: 1, status.NO_FACE: 2, status.UNREADABLE: 1}
     assert network.seen == 2
     one, two = (tables.read(folder / f"{which}.parquet", tables.FRONTALS).to_pylist() for which in ("one", "two"))
@@ -83,14 +83,14 @@ def test_two_steps_give_the_pictures_and_statuses_of_one(name: str, pictures: Pa
     before, after = (images.decode(rows[0]["image"]).astype(int) for rows in (one, two))
     apart = np.abs(before - after)
     assert apart.max() <= (0 if name == "gfpgan_full" else 2) and apart.mean() < 0.05
-    assert np.abs(before - images.decode(tables.read(pictures, tables.FRONTALS).to_pylist()[0]["image"])).max() > 5
+    assert np.abs(before - images.decode(tables.read(frontals, tables.FRONTALS).to_pylist()[0]["image"])).max() > 5
 
 
-def test_what_the_network_cost_is_part_of_what_the_enhancement_cost(pictures: Path) -> None:
-    folder = pictures.parent
-    draw_shard(pictures, folder / "drawn.parquet", "gfpgan_full", "", lambda: Draw(Network(), Eyes()))
+def test_what_the_network_cost_is_part_of_what_the_enhancement_cost(frontals: Path) -> None:
+    folder = frontals.parent
+    draw_shard(frontals, folder / "drawn.parquet", "gfpgan_full", "", lambda: Draw(Network(), Eyes()))
     drawn = tables.read(folder / "drawn.parquet", tables.DRAWN).to_pylist()[0]
-    finish_shard(pictures, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full"))
+    finish_shard(frontals, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full"))
     row = cost_row(Made("synthetic", "identity.gfpgan_full", [folder / "out.parquet"]))
     runs = [tables.run_record(folder / f"{name}.parquet") for name in ("drawn", "out")]
     assert row["seconds_median"] > drawn["seconds"] > 0
@@ -98,44 +98,44 @@ def test_what_the_network_cost_is_part_of_what_the_enhancement_cost(pictures: Pa
     assert row["host_mb"] == max(run["host_mb"] for run in runs)
 
 
-def test_faces_of_another_version_of_the_shard_are_refused(pictures: Path) -> None:
-    folder = pictures.parent
-    draw_shard(pictures, folder / "drawn.parquet", "gfpgan_full", "", lambda: Draw(Network(), Eyes()))
+def test_faces_of_another_version_of_the_shard_are_refused(frontals: Path) -> None:
+    folder = frontals.parent
+    draw_shard(frontals, folder / "drawn.parquet", "gfpgan_full", "", lambda: Draw(Network(), Eyes()))
     fewer = tables.read(folder / "drawn.parquet", tables.DRAWN).slice(1)
     tables.write(folder / "drawn.parquet", fewer)
     with pytest.raises(BadInput, match=r"drawn\.parquet: no row for image 'a'"):
-        finish_shard(pictures, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full"))
+        finish_shard(frontals, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full"))
     assert not (folder / "out.parquet").exists()
 
 
-def test_a_network_without_weights_gives_rows_that_say_so_in_both_tables(pictures: Path) -> None:
+def test_a_network_without_weights_gives_rows_that_say_so_in_both_tables(frontals: Path) -> None:
     def missing() -> Draw:
         raise WeightsMissing("GFPGANv1.4.pth is not there")
 
-    folder = pictures.parent
-    draw_shard(pictures, folder / "drawn.parquet", "gfpgan_full", "", missing)
+    folder = frontals.parent
+    draw_shard(frontals, folder / "drawn.parquet", "gfpgan_full", "", missing)
     counts = finish_shard(
-        pictures, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full")
+        frontals, folder / "drawn.parquet", folder / "out.parquet", "gfpgan_full", "", lambda: load_finisher("gfpgan_full")
     )
     assert counts == {status.WEIGHTS_MISSING: 3, status.NO_FACE: 1}
 
 
 @pytest.mark.parametrize("step", ["enhance", "draw"])
-def test_decoding_and_packing_beside_a_gpu_give_the_same_rows(step: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_decoding_and_packing_beside_a_gpu_give_the_same_rows(step: str, frontals: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The device stays the CPU; the helpers that a GPU would have are given by hand."""
     finish, packers = finisher(cards.find("enhancement", "gfpgan_full")), set()
 
-    def packing(picture: RGB) -> bytes:
+    def packing(image: RGB) -> bytes:
         packers.add(threading.current_thread().name.partition("_")[0])
-        return encode(picture)
+        return encode(image)
 
     def made(name: str) -> list[dict[str, object]]:
-        out, draw = pictures.parent / f"{name}.parquet", Draw(Network(), Eyes())
+        out, draw = frontals.parent / f"{name}.parquet", Draw(Network(), Eyes())
         if step == "enhance":
-            enhance_shard(pictures, out, "gfpgan_full", "", lambda: Restore("gfpgan_full", draw, finish))
+            enhance_shard(frontals, out, "gfpgan_full", "", lambda: Restore("gfpgan_full", draw, finish))
             rows = tables.read(out, tables.FRONTALS).to_pylist()
         else:
-            draw_shard(pictures, out, "gfpgan_full", "", lambda: draw)
+            draw_shard(frontals, out, "gfpgan_full", "", lambda: draw)
             rows = tables.read(out, tables.DRAWN).to_pylist()
         return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
 
@@ -143,16 +143,16 @@ def test_decoding_and_packing_beside_a_gpu_give_the_same_rows(step: str, picture
     monkeypatch.setattr(images, "encode_png", packing)
     plain = made("plain")
     assert packers == {"MainThread"}
-    monkeypatch.setattr(overlap, "helpers", lambda device: ThreadPoolExecutor(2, thread_name_prefix="picture"))
+    monkeypatch.setattr(overlap, "helpers", lambda device: ThreadPoolExecutor(2, thread_name_prefix="image"))
     assert made("beside") == plain
-    assert packers == {"MainThread", "picture"}
+    assert packers == {"MainThread", "image"}
 
 
-def test_the_seconds_of_a_chain_are_those_of_all_its_steps(pictures: Path) -> None:
+def test_the_seconds_of_a_chain_are_those_of_all_its_steps(frontals: Path) -> None:
     from frontalbench.enhance import load_enhancement
 
-    folder = pictures.parent
-    enhance_shard(pictures, folder / "sharp.parquet", "sharp", "", lambda: load_enhancement("sharp"))
+    folder = frontals.parent
+    enhance_shard(frontals, folder / "sharp.parquet", "sharp", "", lambda: load_enhancement("sharp"))
     enhance_shard(folder / "sharp.parquet", folder / "both.parquet", "sharp+sharp", "", lambda: load_enhancement("sharp"), after="sharp")
     one, both = (tables.read(folder / f"{name}.parquet", tables.FRONTALS).to_pylist()[0] for name in ("sharp", "both"))
     assert both["seconds"] > one["seconds"] > 0

@@ -1,4 +1,4 @@
-"""Pictures for people: names that no file system minds, an index, nothing outside the folder."""
+"""Images for people: names that no file system minds, an index, nothing outside the folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frontalbench.errors import BadInput
 from frontalbench.plain import export
 from tests.unit import figure_tables as made
 
-PICTURE = images.encode_png(made.face(80, 10))
+IMAGE = images.encode_png(made.face(80, 10))
 EVIL = [
     "../../etc/passwd",
     "/etc/passwd",
@@ -39,7 +39,7 @@ EVIL = [
 
 
 def _shard(path: Path, names: list[str]) -> Path:
-    rows = [{"image_id": n, "identity": n[::-1], "role": "probe", "status": "ok", "detail": "", "image": PICTURE} for n in names]
+    rows = [{"image_id": n, "identity": n[::-1], "role": "probe", "status": "ok", "detail": "", "image": IMAGE} for n in names]
     rows.append({"image_id": "zz", "identity": "zz", "role": "reference", "status": "unreadable", "detail": "broken", "image": None})
     tables.write(path, tables.from_rows(rows, tables.IMAGES))
     return path
@@ -72,7 +72,7 @@ def test_evil_names_stay_in_the_folder_and_the_index_knows_them(tmp_path: Path) 
     assert {row["image_id"] for row in index} == {*EVIL, "zz"}
     for row in index:
         if row["file"]:
-            assert hashlib.sha256((out / row["file"]).read_bytes()).digest() == hashlib.sha256(PICTURE).digest()
+            assert hashlib.sha256((out / row["file"]).read_bytes()).digest() == hashlib.sha256(IMAGE).digest()
     assert [row["status"] for row in index if not row["file"]] == ["unreadable"]
 
 
@@ -157,4 +157,4 @@ def test_command_line_says_what_it_wrote(tmp_path: Path, project_root: Path) -> 
     script = project_root / "workflow" / "scripts" / "export.py"
     call = [sys.executable, str(script), "--in", str(shard), "--out", str(tmp_path / "o"), "--status", "any", "--limit", "2"]
     done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and done.stdout.startswith("2 pictures of 2 rows"), done.stderr
+    assert done.returncode == 0 and done.stdout.startswith("2 images of 2 rows"), done.stderr

@@ -32,7 +32,7 @@ def words(outcomes: list[Outcome]) -> list[str]:
     return [outcome.status for outcome in outcomes]
 
 
-def test_a_picture_comes_back_as_the_system_gave_it(tmp_path: Path) -> None:
+def test_an_image_comes_back_as_the_system_gave_it(tmp_path: Path) -> None:
     views = [view(1), view(2, (64, 64))]
     outcomes = system(tmp_path, COPY).frontalize(views)
     assert words(outcomes) == [status.OK, status.OK] and [one.seconds for one in outcomes] == [0.25, 0.25]
@@ -49,10 +49,10 @@ def test_the_manifest_says_everything_to_the_last_bit(tmp_path: Path) -> None:
         seen = json.loads((done.job.folder / "out" / "seen.json").read_text())
     assert (seen["protocol"], seen["seed"], seen["options"]) == (1, 7, {"steps": 25, "prompt": "front view"})
     assert seen["repository"] is None and seen["assets"] is None and seen["driver"] is None
-    picture = seen["pictures"][0]
-    assert picture["pose"] == {"yaw": -22.5, "pitch": 0.0, "roll": 1.0} and (picture["width"], picture["height"]) == (40, 30)
-    assert np.array_equal(np.array(picture["face"]["box"], np.float32), asked.face.box)
-    assert np.array_equal(np.array(picture["face"]["points"], np.float32), asked.face.points)
+    image = seen["pictures"][0]
+    assert image["pose"] == {"yaw": -22.5, "pitch": 0.0, "roll": 1.0} and (image["width"], image["height"]) == (40, 30)
+    assert np.array_equal(np.array(image["face"]["box"], np.float32), asked.face.box)
+    assert np.array_equal(np.array(image["face"]["points"], np.float32), asked.face.points)
 
 
 def test_a_view_without_a_face_is_not_handed_out(tmp_path: Path) -> None:
@@ -82,10 +82,10 @@ def test_a_missing_line_is_a_model_error(tmp_path: Path) -> None:
     body = "asked = manifest['pictures'][1]\ncopy(asked); say(asked['name'], ok=True)"
     outcomes = system(tmp_path, body).frontalize([view(i) for i in range(3)])
     assert words(outcomes) == [status.MODEL_ERROR, status.OK, status.MODEL_ERROR]
-    assert "ended without a line for this picture" in outcomes[0].detail
+    assert "ended without a line for this image" in outcomes[0].detail
 
 
-def test_a_crash_after_half_keeps_the_half_and_costs_one_picture(tmp_path: Path) -> None:
+def test_a_crash_after_half_keeps_the_half_and_costs_one_image(tmp_path: Path) -> None:
     body = """
     for asked in manifest["pictures"]:
         if asked["name"] == "000002":
@@ -113,7 +113,7 @@ def test_a_process_that_the_kernel_ended_is_told_from_one_that_gave_up(tmp_path:
     assert outcomes[0].detail.startswith("the adapter was ended by SIGKILL (usually for want of memory)")
 
 
-def test_a_picture_that_hangs_costs_itself_alone(tmp_path: Path) -> None:
+def test_an_image_that_hangs_costs_itself_alone(tmp_path: Path) -> None:
     body = """
     for asked in manifest["pictures"]:
         if asked["name"] == "000001":
@@ -205,7 +205,7 @@ def _until(look: Callable[[], Path | None], seconds: float = 60) -> Path:
     raise AssertionError("it did not come")
 
 
-def test_a_system_that_lingers_after_its_last_picture_costs_nothing(tmp_path: Path) -> None:
+def test_a_system_that_lingers_after_its_last_image_costs_nothing(tmp_path: Path) -> None:
     outcomes = system(tmp_path, COPY + "time.sleep(600)\n", seconds_per_picture=1.0).frontalize([view(), view(1)])
     assert words(outcomes) == [status.OK, status.OK]
 
@@ -276,11 +276,11 @@ def test_lines_that_make_no_sense_are_counted_and_never_raise(tmp_path: Path) ->
     assert odd == len(nasty) + 1 and found == {"000000": Line("000000")}
 
 
-def test_a_result_that_is_no_picture_is_a_row(tmp_path: Path) -> None:
+def test_a_result_that_is_no_image_is_a_row(tmp_path: Path) -> None:
     body = (
         "for asked in manifest['pictures']:\n    (job / 'out' / (asked['name'] + '.png')).write_text('hello'); say(asked['name'], ok=True)"
     )
-    assert "is no picture" in system(tmp_path, body).frontalize([view()])[0].detail
+    assert "is no image" in system(tmp_path, body).frontalize([view()])[0].detail
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def clip(path: Path, count: int, size: int = 64) -> Path:
 
 @pytest.mark.parametrize(("pick", "grey"), [("first", 0), ("middle", 100), ("last", 180)])
 def test_a_frame_of_a_clip_is_picked(tmp_path: Path, pick: str, grey: int) -> None:
-    made = picking.picture(clip(tmp_path / "x.mp4", 10), Wanted(pick=pick), (64, 64), (0, 0, 0))
+    made = picking.image(clip(tmp_path / "x.mp4", 10), Wanted(pick=pick), (64, 64), (0, 0, 0))
     assert abs(float(made.mean()) - grey) < 4
 
 
@@ -311,19 +311,19 @@ def test_a_folder_of_frames_is_a_clip(tmp_path: Path) -> None:
     for i in (2, 0, 1):
         (tmp_path / f"{i:04d}.png").write_bytes(images.encode_png(np.full((8, 8, 3), i, np.uint8)))
     (tmp_path / "notes.txt").write_text("no frame")
-    assert picking.picture(tmp_path, Wanted(pick="last"), (8, 8), (0, 0, 0)).max() == 2
+    assert picking.image(tmp_path, Wanted(pick="last"), (8, 8), (0, 0, 0)).max() == 2
     assert len(list(picking.frames(tmp_path))) == 3
 
 
 def test_a_clip_that_is_too_short_is_a_row(tmp_path: Path) -> None:
     with pytest.raises(NoResult, match="clip too short: 3 frames, expected at least 16"):
-        picking.picture(clip(tmp_path / "x.mp4", 3), Wanted(least_frames=16), (64, 64), (0, 0, 0))
+        picking.image(clip(tmp_path / "x.mp4", 3), Wanted(least_frames=16), (64, 64), (0, 0, 0))
     (tmp_path / "y.mp4").write_bytes(b"no clip at all")
     with pytest.raises(NoResult, match="no frame that can be read"):
-        picking.picture(tmp_path / "y.mp4", Wanted(), (64, 64), (0, 0, 0))
+        picking.image(tmp_path / "y.mp4", Wanted(), (64, 64), (0, 0, 0))
     (tmp_path / "z.png").write_bytes(images.encode_png(view().image))
-    with pytest.raises(NoResult, match="one picture, expected a clip"):
-        picking.picture(tmp_path / "z.png", Wanted(least_frames=16), (64, 64), (0, 0, 0))
+    with pytest.raises(NoResult, match="one image, expected a clip"):
+        picking.image(tmp_path / "z.png", Wanted(least_frames=16), (64, 64), (0, 0, 0))
 
 
 def test_a_part_of_the_frame_is_cut_out() -> None:
@@ -359,10 +359,10 @@ class _Eye:
 def test_the_best_posed_frame_is_the_one_nearest_to_what_was_asked(tmp_path: Path) -> None:
     eyes = picking.Eyes(_Eye(), _Eye())  # type: ignore[arg-type]
     for yaw, grey in ((0.0, 100), (-40.0, 60), (-90.0, 20)):
-        made = picking.picture(clip(tmp_path / "x.mp4", 10), Wanted(pick="best_posed"), (64, 64), (yaw, 0, 0), eyes)
+        made = picking.image(clip(tmp_path / "x.mp4", 10), Wanted(pick="best_posed"), (64, 64), (yaw, 0, 0), eyes)
         assert abs(float(made.mean()) - grey) < 4
     with pytest.raises(NoResult, match="no face in any of the 1 frames"):
-        picking.picture(clip(tmp_path / "black.mp4", 1), Wanted(pick="best_posed"), (64, 64), (0, 0, 0), eyes)
+        picking.image(clip(tmp_path / "black.mp4", 1), Wanted(pick="best_posed"), (64, 64), (0, 0, 0), eyes)
 
 
 def test_the_face_found_again_is_cut_around_and_kept_inside() -> None:
@@ -376,8 +376,8 @@ def test_the_face_found_again_is_cut_around_and_kept_inside() -> None:
 
 def _driver() -> Driver:
     keys, yaws = ("front", "l13", "l26", "r13", "r26"), (0.0, 13.0, 26.0, -13.0, -26.0)
-    pictures = tuple(np.full((32, 32, 3), 10 * i, np.uint8) for i in range(5))
-    return Driver("somebody", keys, tuple((yaw, 0.0, 0.0) for yaw in yaws), pictures)
+    images = tuple(np.full((32, 32, 3), 10 * i, np.uint8) for i in range(5))
+    return Driver("somebody", keys, tuple((yaw, 0.0, 0.0) for yaw in yaws), images)
 
 
 def test_a_driving_clip_turns_from_its_side_to_the_front() -> None:

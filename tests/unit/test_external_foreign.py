@@ -199,7 +199,7 @@ Change = Callable[[Path], object]
         (lambda folder: (folder / "run.py").touch(), False),
     ],
 )
-def test_what_makes_a_picture_is_in_the_hash_and_what_does_not_is_not(tmp_path: Path, change: Change, other: bool) -> None:
+def test_what_makes_an_image_is_in_the_hash_and_what_does_not_is_not(tmp_path: Path, change: Change, other: bool) -> None:
     folder = adapter(tmp_path, COPY)
     before = external.read(card(tmp_path)).digest()
     change(folder)
@@ -220,7 +220,7 @@ def shard(folder: Path) -> tuple[Path, Path]:
     for i in range(5):
         one = view(i)
         head = {"image_id": f"p{i}", "identity": "p", "role": "probe"}
-        content = b"no picture" if i == 4 else images.encode_png(one.image)
+        content = b"no image" if i == 4 else images.encode_png(one.image)
         more = {"subject": "p", "sequence": "", "source": f"p{i}.png", "sha256": "0" * 64, "width": 40, "height": 30}
         more |= {"yaw": None, "pitch": None, "roll": None, "pose_source": ""}
         rows.append({**head, **more, "status": "ok", "detail": "", "image": content})

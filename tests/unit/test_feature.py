@@ -66,7 +66,7 @@ def test_the_gate_is_shut_at_the_front_and_for_an_unknown_yaw_and_open_at_the_pr
     assert (share[0] == 0.0) == (abs(yaw) <= 30.0) and (share[0] == 1.0) == (abs(yaw) >= 70.0)
 
 
-def test_a_frontal_picture_gets_the_plain_mean_and_a_profile_the_map() -> None:
+def test_a_frontal_image_gets_the_plain_mean_and_a_profile_the_map() -> None:
     random = np.random.default_rng(2)
     first, second = (unit(random.standard_normal((2, 4))) for _ in range(2))
     matrix = np.diag([2.0, 1.0, 0.5, 0.5])

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from frontalbench.catalogue import cards
 from frontalbench.datasets import licence
 from frontalbench.errors import BadInput
-from frontalbench.figures import dataset, documented, grids, inputs, palette, plots, report, reported, series, style
+from frontalbench.figures import angles, dataset, documented, grids, inputs, palette, plots, report, reported, series, sheets, style
 from frontalbench.figures.plot import NAME, Plot
 from frontalbench.plan.plan import Plan
 from frontalbench.tabulate import TABLES
@@ -93,7 +93,7 @@ def test_fitted_text_stays_within_its_cell(name: str) -> None:
 
 def test_names_of_any_script_are_drawn_without_overlap() -> None:
     tiles = [grids.Tile(made.face(90, 0), (name, "0.123", "third line"), marked=i == 0) for i, name in enumerate(made.NAMES)]
-    tiles.append(grids.Tile(None, ("x" * 90,), missing="a very long reason why there is no picture, word after word after word"))
+    tiles.append(grids.Tile(None, ("x" * 90,), missing="a very long reason why there is no image, word after word after word"))
     heads = [["best", "Net Gain +0.123", "a long heading that must be cut somewhere"]] * 2
     figure = grids.sheet(
         [tiles, tiles[:2]], title="A title " * 30, notes=["a note " * 40], notice="synthetic", columns=list(made.NAMES), heads=heads
@@ -132,10 +132,10 @@ def test_only_what_was_enhanced_beside_its_plain_frontals_has_such_a_strip() -> 
     assert strips("tddfa.sharp", "mesh.none") == []
 
 
-def test_a_judge_that_made_the_pictures_stands_in_brackets() -> None:
+def test_a_judge_that_made_the_images_stands_in_brackets() -> None:
     judges = [("scrfd_500m", "w600k_mbf"), ("scrfd_500m", "sface")]
-    assert dataset._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
-    assert dataset._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
+    assert sheets._insiders("synthetic", "tddfa.identity_refine", judges) == {judges[0]}
+    assert sheets._insiders("synthetic", "tddfa.sharp", judges) == frozenset()
 
 
 def test_nothing_is_cut_off_at_the_edges(workshop: dataset.Workshop) -> None:
@@ -157,7 +157,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
     assert "SYNTHETIC" in texts("synthetic", "triples") and "SYNTHETIC" in texts("synthetic", "distributions")
     assert "do not publish" in texts("research", "ordered") and "do not publish" not in texts("research", "distributions")
     assert "SYNTHETIC" not in texts("", "triples")
-    assert "your own pictures" in texts("own", "triples") and "your own" not in texts("own", "distributions")
+    assert "your own images" in texts("own", "triples") and "your own" not in texts("own", "distributions")
     for name in ("triples", "ordered", "variants", "failures"):
         assert "do not publish" in texts("research", name), name
     with pytest.raises(BadInput, match="notice"):
@@ -165,7 +165,7 @@ def test_notice_is_seen_on_grids_and_an_unknown_one_is_refused(workshop: dataset
 
 
 def test_what_a_licence_asks_for_stands_on_every_grid_of_faces(workshop: dataset.Workshop) -> None:
-    shop = dataset.Workshop(workshop.inputs, notice="research", credit="Pictures: DeBruine & Jones (CC BY 4.0)", examples=1)
+    shop = dataset.Workshop(workshop.inputs, notice="research", credit="Images: DeBruine & Jones (CC BY 4.0)", examples=1)
     for name in sorted(dataset.GRIDS):
         request = dataset.Request(name, variant="tddfa.sharp" if dataset.named(name).enhanced else "tddfa.none", judge=made.JUDGES[0])
         texts = " ".join(text[0] for text in _boxes(shop.draw(request)))
@@ -178,13 +178,13 @@ def test_notice_and_credit_follow_from_what_a_licence_says() -> None:
 
     assert [licence.notice(of(terms=terms)) for terms in ("yours", "research only")] == ["own", "research"]
     assert licence.notice(of(publish=True)) == "" and licence.notice({**of(), "synthetic": True}) == "synthetic"
-    assert licence.credit(of(attribution="A \n B")) == "Pictures: A B (CC BY 4.0)" and licence.credit(of()) == ""
+    assert licence.credit(of(attribution="A \n B")) == "Images: A B (CC BY 4.0)" and licence.credit(of()) == ""
 
 
 @pytest.mark.parametrize(
     ("name", "word"), [("mesh", "Frontal"), ("mirror", "Mirrored"), ("mirror_ahead", "Mirrored"), ("stretch_mirror", "Mirrored")]
 )
-def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, name: str, word: str) -> None:
+def test_a_mirrored_image_is_not_called_frontal(workshop: dataset.Workshop, name: str, word: str) -> None:
     def renamed(variant: str) -> str:
         return f"{name}.none" if variant == "tddfa.none" else variant
 
@@ -192,7 +192,7 @@ def test_a_mirrored_picture_is_not_called_frontal(workshop: dataset.Workshop, na
     files = dataclasses.replace(
         files,
         similarity={dataclasses.replace(cell, variant=renamed(cell.variant)): path for cell, path in files.similarity.items()},
-        pictures={renamed(variant): shards for variant, shards in files.pictures.items()},
+        images={renamed(variant): shards for variant, shards in files.images.items()},
         crops={(renamed(variant), detector): shards for (variant, detector), shards in files.crops.items()},
     )
     shop = dataset.Workshop(files, examples=1)
@@ -211,7 +211,7 @@ def test_mark_without_an_interval_is_hollow_and_every_variant_has_a_panel() -> N
     few, many = series.Interval(0.1, np.nan, np.nan, 8, 4), series.Interval(0.1, 0.05, 0.15, 40, 20)
     bins = [series.Bin(0, 30, few, few), series.Bin(30, 60, many, many)]
     names = [f"mesh.{name}" for name in ("none", "sharp", "omit_bg", "upscale")]
-    figure = plots.gain_by_yaw(dict.fromkeys(names, bins), title="t")
+    figure = angles.gain_by_yaw(dict.fromkeys(names, bins), title="t")
     panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left") for axes in panels] == names
     for axes in panels:
@@ -228,7 +228,7 @@ def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
         "tddfa.none": {(0.0, 45.0): [point(0.0, 0.3, 0.2), point(1.0, 0.5, 0.4)]},
         "fuse_mean:tddfa.none": {(0.0, 45.0): [point(1.0, 0.6, np.nan)]},
     }
-    figure = plots.turn_curve(curves, {(0.0, 45.0): [point(1.0, 0.55, 0.5)]}, title="t")
+    figure = angles.turn_curve(curves, {(0.0, 45.0): [point(1.0, 0.55, 0.5)]}, title="t")
     assert [axes.get_ylabel() for axes in figure.axes] == ["similarity to GT", "identity gain", "d'"]
     assert "12 probes of 6 people" in figure.axes[0].get_title("left") and "|yaw| 0 to 45" in figure.axes[0].get_title("left")
     for axes in figure.axes:
@@ -237,10 +237,10 @@ def test_a_turn_curve_shows_the_numbers_that_it_was_given() -> None:
         assert sum(drawn.get_markerfacecolor() == "white" for drawn in axes.lines if drawn.get_marker() == "o") == 1, "no interval: hollow"
         assert axes.get_xlim()[0] > axes.get_xlim()[1], "turning goes to the right"
     with pytest.raises(BadInput, match="turn curve: no probe"):
-        plots.turn_curve({"tddfa.none": {}}, {})
+        angles.turn_curve({"tddfa.none": {}}, {})
 
 
-def test_a_report_carries_what_fits_and_pictures_first() -> None:
+def test_a_report_carries_what_fits_and_images_first() -> None:
     judges = [(d, b) for d in ("scrfd_500m", "yunet") for b in ("w600k_mbf", "sface")]
     for variants, datasets in ((["mesh.none"], 1), ([f"m{i}.{e}" for i in range(33) for e in ("none", "sharp")], 4)):
         entries = [e for e in reported.report_entries(variants, judges, datasets) if e.caption]
@@ -251,7 +251,7 @@ def test_a_report_carries_what_fits_and_pictures_first() -> None:
         assert {"triples", "failures"} <= {e.caption for e in entries}
 
 
-def test_picture_keeps_its_proportions_in_the_grid(tmp_path: Path) -> None:
+def test_image_keeps_its_proportions_in_the_grid(tmp_path: Path) -> None:
     wide = np.full((50, 200, 3), (255, 0, 255), np.uint8)
     (path,) = style.save(grids.sheet([[grids.Tile(wide)]]), tmp_path / "grid", ("png",), dpi=style.DPI)
     shown = cv2.imread(str(path))
@@ -264,7 +264,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
     yaw = np.linspace(-80, 80, 120)
     names = np.array([f"p{i % 30}" for i in range(120)], dtype=object)
     gains = series.Gains("tddfa.none", names, names, yaw, np.full(120, 0.25), np.full(120, 0.125), 0, 120)
-    figure = plots.gain_curve({"tddfa.none": gains})
+    figure = angles.gain_curve({"tddfa.none": gains})
     (axes,) = figure.axes
     for key, value in (("_net", 0.25), ("_identity", 0.125)):
         line = next(line for line in axes.lines if line.get_label() == key)
@@ -276,7 +276,7 @@ def test_curve_stands_at_the_constant_gain_it_was_given() -> None:
 def test_saved_figures_have_the_same_bytes_every_time(tmp_path: Path) -> None:
     gains = {"tddfa.none": [series.Bin(0, 90, *[series.Interval(0.1, 0.05, 0.15, 20, 5)] * 2)]}
     for name in "ab":
-        style.save(plots.gain_by_yaw(gains, title="t", notice="synthetic"), tmp_path / name, ("png", "svg", "jpg"))
+        style.save(angles.gain_by_yaw(gains, title="t", notice="synthetic"), tmp_path / name, ("png", "svg", "jpg"))
     for kind in ("png", "svg", "jpg"):
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
     assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()

@@ -1,4 +1,4 @@
-"""The numbers behind the figures: gains, bins, intervals, choices of pictures."""
+"""The numbers behind the figures: gains, bins, intervals, choices of images."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_references_and_failed_rows_are_in_no_gain() -> None:
 def test_interval_is_that_of_an_independent_bootstrap() -> None:
     generator = np.random.default_rng(3)
     values = generator.normal(0.3, 0.2, 150)
-    people = np.array([f"p{i}" for i in range(150)], dtype=object)  # one picture each: the plain bootstrap of the mean
+    people = np.array([f"p{i}" for i in range(150)], dtype=object)  # one image each: the plain bootstrap of the mean
     own = series.mean_interval(values, people)
     other = scipy.stats.bootstrap(
         (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
@@ -53,7 +53,7 @@ def test_interval_is_that_of_an_independent_bootstrap() -> None:
     assert (own.low, own.high) == pytest.approx((other.low, other.high), abs=0.003)
 
 
-def test_interval_widens_when_pictures_belong_to_few_people() -> None:
+def test_interval_widens_when_images_belong_to_few_people() -> None:
     generator = np.random.default_rng(4)
     values = np.repeat(generator.normal(0, 1, 20), 50)
     few = series.mean_interval(values, np.repeat([f"p{i}" for i in range(20)], 50).astype(object))
@@ -146,14 +146,14 @@ def test_ordered_gallery_is_sorted_and_has_the_own_reference_and_probe(run: list
 
 def test_failures_are_counted_where_they_first_happen(run: list[Path]) -> None:
     inputs = sort_out(run)
-    photos = examples.Step("reading", "original", "original", inputs.pictures["original"])
-    turned = examples.Step("tddfa", "tddfa.none", "original", inputs.pictures["tddfa.none"])
+    photos = examples.Step("reading", "original", "original", inputs.images["original"])
+    turned = examples.Step("tddfa", "tddfa.none", "original", inputs.images["tddfa.none"])
     found, counted = examples.failures([photos, turned])
     assert counted == {("reading", "unreadable"): 1, ("tddfa", "model_error"): 1}
     assert {f.detail for f in found} == {"broken data stream", "no convergence after 50 steps"}
 
 
-def test_a_failed_picture_is_shown_once_at_its_first_step_and_every_step_is_counted(tmp_path: Path) -> None:
+def test_a_failed_image_is_shown_once_at_its_first_step_and_every_step_is_counted(tmp_path: Path) -> None:
     def step(label: str, variant: str, sees: str, *states: str) -> examples.Step:
         rows = [{"image_id": f"{i}", "identity": "anna", "role": "probe", "status": s, "detail": ""} for i, s in enumerate(states, 1)]
         path = tmp_path / f"{label}.parquet"
@@ -195,19 +195,19 @@ def test_a_loss_is_never_called_best_and_a_gain_never_worst() -> None:
     assert [words("worst", v) for v in (0.1, -0.1)] == ["least gain", "worst"] and words("median", -0.1) == "median"
 
 
-def test_pictures_are_decoded_and_missing_ones_are_told_apart(run: list[Path]) -> None:
+def test_images_are_decoded_and_missing_ones_are_told_apart(run: list[Path]) -> None:
     inputs = sort_out(run)
-    found = examples.pictures(inputs.pictures["original"], ["0/0", "5/5", "nobody"])
+    found = examples.pixels_of(inputs.images["original"], ["0/0", "5/5", "nobody"])
     assert found["0/0"] is not None and found["0/0"].shape == (64, 64, 3)
     assert found["5/5"] is None and "nobody" not in found
     with pytest.raises(BadInput, match="not found"):
-        examples.pictures([Path("/nowhere/x.parquet")], ["0/0"])
+        examples.pixels_of([Path("/nowhere/x.parquet")], ["0/0"])
 
 
 def test_inputs_are_recognised_by_path_and_wrong_ones_are_named(run: list[Path]) -> None:
     inputs = sort_out(run)
     assert inputs.dataset == "toy" and inputs.variants == list(made.VARIANTS) and inputs.judges == list(made.JUDGES)
-    assert len(inputs.pictures["original"]) == 2
+    assert len(inputs.images["original"]) == 2
     with pytest.raises(BadInput, match=r"notes\.txt"):
         sort_out([*run, Path("results/notes.txt")])
     with pytest.raises(BadInput, match="one dataset"):
@@ -216,7 +216,7 @@ def test_inputs_are_recognised_by_path_and_wrong_ones_are_named(run: list[Path])
         inputs.similarity_of("ffwm.none", made.JUDGES[0])
 
 
-def test_bins_leave_out_fusions_that_had_one_picture_and_count_them() -> None:
+def test_bins_leave_out_fusions_that_had_one_image_and_count_them() -> None:
     rows = made.similarity_rows("tddfa.none")
     probes = [row for row in rows if row["role"] == "probe" and row["status"] == "ok"]
     for row in probes[:3]:
@@ -228,7 +228,7 @@ def test_bins_leave_out_fusions_that_had_one_picture_and_count_them() -> None:
     assert not set(gains.drawn().image_id) & {row["image_id"] for row in probes[:3]}
 
 
-def test_the_steps_of_gates_go_from_no_picture_turned_to_all_that_have_a_frontal() -> None:
+def test_the_steps_of_gates_go_from_no_image_turned_to_all_that_have_a_frontal() -> None:
     def table(shift: float, lost: tuple[int, ...] = ()) -> pa.Table:
         rows = []
         for i in range(24):

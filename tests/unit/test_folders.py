@@ -1,4 +1,4 @@
-"""Plain folders go in as a shard and come out as a folder, a row per picture."""
+"""Plain folders go in as a shard and come out as a folder, a row per image."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _save(path: Path, value: int) -> None:
     path.write_bytes(images.encode_png(np.full((8, 8, 3), value, np.uint8)))
 
 
-def test_pictures_come_back_under_their_names_with_a_row_each(tmp_path: Path) -> None:
+def test_images_come_back_under_their_names_with_a_row_each(tmp_path: Path) -> None:
     source = tmp_path / "in"
     _save(source / "ann" / "1.png", 10)
     _save(source / "ann" / "1.jpg", 20)  # a PNG by content, and the same stem
     _save(source / "bob" / "نام ’x’.png", 30)
     (source / "bob" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     (source / ".hidden.png").write_bytes(b"x")
-    (source / "notes.txt").write_text("not a picture")
+    (source / "notes.txt").write_text("not an image")
     with folders.as_shard(source) as (shard, _):
         assert unpacking.unpack(shard, tmp_path / "out") == {"ok": 3, "unreadable": 1}
     rows = {row["image_id"]: row for row in csv.DictReader((tmp_path / "out" / "rows.csv").open(encoding="utf-8"))}
@@ -44,11 +44,11 @@ def test_pictures_come_back_under_their_names_with_a_row_each(tmp_path: Path) ->
 def test_a_pattern_chooses_files_and_nothing_found_is_an_error(tmp_path: Path) -> None:
     _save(tmp_path / "a.png", 1)
     _save(tmp_path / "b.webp", 2)
-    assert [p.name for p in folders.pictures_in(tmp_path, "*.png")] == ["a.png"]
+    assert [p.name for p in folders.images_in(tmp_path, "*.png")] == ["a.png"]
     with pytest.raises(BadInput, match=r"\*\.gif"):
-        folders.pictures_in(tmp_path, "*.gif")
+        folders.images_in(tmp_path, "*.gif")
     with pytest.raises(BadInput, match="not a folder"):
-        folders.pictures_in(tmp_path / "nowhere")
+        folders.images_in(tmp_path / "nowhere")
 
 
 def test_nothing_is_written_outside_the_folder(tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def _rows(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _through(source: Path, out: Path, *, failing: str = "", frontalizer: str = "") -> None:
-    """What a frontalizer does to a folder, with one picture (``failing``) that becomes ``no_face``."""
+    """What a frontalizer does to a folder, with one image (``failing``) that becomes ``no_face``."""
     with folders.as_shard(source) as (shard, temporary):
         rows = tables.read(shard, tables.IMAGES).to_pylist()
         made = []
@@ -145,8 +145,8 @@ def test_files_that_are_left_out_are_named(tmp_path: Path, capsys: pytest.Captur
     assert "b.HEIC" in said[0] and ".heic is not read here" in said[0] and "JPEG or PNG" in said[0]
     assert "notes.txt" in said[1]
     (tmp_path / "a.png").unlink()
-    with pytest.raises(BadInput, match=r"no pictures that match .* \.heic is not read here"):
-        folders.pictures_in(tmp_path)
+    with pytest.raises(BadInput, match=r"no images that match .* \.heic is not read here"):
+        folders.images_in(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a.jfif", "A.JFIF", "b.mpo"])
@@ -231,8 +231,8 @@ def test_failures_in_a_list_are_kept_when_a_spreadsheet_saved_it(tmp_path: Path,
     assert [(entry.name, entry.status, entry.frontalizer) for entry in entries] == [("a.jpg", "no_face", "mesh")]
 
 
-def test_a_pipe_under_a_pictures_name_is_named_and_not_opened(tmp_path: Path) -> None:
+def test_a_pipe_under_an_images_name_is_named_and_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.jpg")
     Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(tmp_path / "y.png")
     found = folders.look(tmp_path, "*")
-    assert [path.name for path in found.pictures] == ["y.png"] and [path.name for path in found.others] == ["x.jpg"]
+    assert [path.name for path in found.images] == ["y.png"] and [path.name for path in found.others] == ["x.jpg"]

@@ -1,4 +1,4 @@
-"""The frame around networks: order, one bad picture, batches that do not fit, numbers that are not finite, seconds."""
+"""The frame around networks: order, one bad image, batches that do not fit, numbers that are not finite, seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import NotEnoughMemory  # noqa: E402
 from frontalbench.frontalize import batches  # noqa: E402
 from frontalbench.frontalize.base import FRONTAL, NoFace, Place, View  # noqa: E402
-from frontalbench.frontalize.batches import Batched, to_picture, to_tensor  # noqa: E402
+from frontalbench.frontalize.batches import Batched, to_image, to_tensor  # noqa: E402
 
 FACE = Face(np.array([1, 1, 6, 6], np.float32), 0.9, np.ones((5, 2), np.float32), 1)
 
@@ -27,7 +27,7 @@ def view(value: int, face: Face | None = FACE) -> View:
 
 
 class Negative:
-    """Turns a picture into its negative; certain grey values make it fail in one way or another."""
+    """Turns an image into its negative; certain grey values make it fail in one way or another."""
 
     def __init__(self, fits: int = 99) -> None:
         self.fits, self.sizes = fits, list[int]()
@@ -53,7 +53,7 @@ class Negative:
     def finish(self, item: int, drawn: torch.Tensor) -> tuple[np.ndarray, Place | None]:
         if item == 5:
             raise ValueError("nowhere to put it")
-        return to_picture(drawn, 0, 255), None
+        return to_image(drawn, 0, 255), None
 
 
 WORDS = {1: (status.NO_FACE, "no face in it"), 2: (status.MODEL_ERROR, "far too dark"), 3: (status.MODEL_ERROR, "singular matrix")}
@@ -84,13 +84,13 @@ def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
     assert max(size for size in family.sizes if size <= 2) == 2 and family.sizes[0] == 8
 
 
-def test_one_picture_that_does_not_fit_ends_the_job_and_is_no_row() -> None:
+def test_one_image_that_does_not_fit_ends_the_job_and_is_no_row() -> None:
     with pytest.raises(NotEnoughMemory):
         Batched("negative", Negative(fits=0), takes_target_pose=True, batch=2).frontalize([view(20), view(21)])
 
 
 class Timed(Negative):
-    """Takes as many seconds of a clock of its own for a picture as its grey value says to prepare it, eight a batch, and one to finish."""
+    """Takes as many seconds of a clock of its own for an image as its grey value says to prepare it, eight a batch, and one to finish."""
 
     now = 0.0
 
@@ -122,8 +122,8 @@ def test_another_pose_than_the_frontal_one_is_refused_where_the_network_knows_no
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)])
-def test_pictures_come_back_from_a_tensor_as_they_went_in(low: float, high: float) -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (2, 7, 5, 3), dtype=np.uint8)
-    tensor = to_tensor(list(pictures), low, high, torch.device("cpu"))
+def test_images_come_back_from_a_tensor_as_they_went_in(low: float, high: float) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 7, 5, 3), dtype=np.uint8)
+    tensor = to_tensor(list(images), low, high, torch.device("cpu"))
     assert tensor.shape == (2, 3, 7, 5) and float(tensor.min()) >= low and float(tensor.max()) <= high
-    np.testing.assert_array_equal(np.stack([to_picture(one, low, high) for one in tensor]), pictures)
+    np.testing.assert_array_equal(np.stack([to_image(one, low, high) for one in tensor]), images)

@@ -146,9 +146,9 @@ def test_without_files_of_one_s_own_the_line_says_where_they_are_and_what_to_acc
 class Drawn(torch.nn.Module):
     """Stands for the network: keeps where heads are, and draws a grey square."""
 
-    def forward(self, picture: Any, mask: Any, own: Any, wanted: Any, mesh: Any) -> Any:
+    def forward(self, image: Any, mask: Any, own: Any, wanted: Any, mesh: Any) -> Any:
         self.own, self.wanted, self.mask = own, wanted, mask
-        return torch.zeros_like(picture), torch.ones_like(mask)
+        return torch.zeros_like(image), torch.ones_like(mask)
 
 
 def family(given: Any, whole: dict[str, Path]) -> tuple[cvthead.CvtHeadFrontalizer, Drawn]:
@@ -172,7 +172,7 @@ def test_the_head_lies_where_deca_sees_it_and_turns_to_the_front(whole: dict[str
     assert none.status == "no_face" and outcome.place is not None
     item = model.family.prepare(view(), (0.0, 0.0, 0.0))
     flat = (network.own[0, :, :2].double().numpy() + 1.0) * 128.0 - 0.5
-    middle = apply(item.picture.matrix, POINTS.min(axis=0) / 2.0 + POINTS.max(axis=0) / 2.0)
+    middle = apply(item.image.matrix, POINTS.min(axis=0) / 2.0 + POINTS.max(axis=0) / 2.0)
     assert np.abs((flat.min(axis=0) + flat.max(axis=0)) / 2.0 - middle).max() < 6.0, "the head's middle is the crop's"
     nose, ahead = network.own[0, 86 * 29 + 14], network.wanted[0, 86 * 29 + 14]
     assert float(nose[0] - network.own[0, :, 0].mean()) < -0.1 and abs(float(ahead[0] - network.wanted[0, :, 0].mean())) < 0.1
@@ -180,7 +180,7 @@ def test_the_head_lies_where_deca_sees_it_and_turns_to_the_front(whole: dict[str
 
 
 @pytest.mark.parametrize("given", [codes(scale=-8.0), codes(shift=(2.0, 0.0)), torch.zeros(236)])
-def test_a_head_that_lies_elsewhere_is_a_row_and_never_a_picture(
+def test_a_head_that_lies_elsewhere_is_a_row_and_never_an_image(
     given: Any, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, _ = family(given, whole)

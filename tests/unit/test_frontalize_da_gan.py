@@ -45,12 +45,12 @@ def generator() -> Generator:
 
 @pytest.mark.slow
 def test_the_generator_draws_three_sizes_and_every_part_of_it_has_a_say(generator: Generator) -> None:
-    pictures = [fills.drawn(f"da_gan/{side}", (1, 3, side, side), 0, 1).requires_grad_() for side in (128, 64, 32)]
+    images = [fills.drawn(f"da_gan/{side}", (1, 3, side, side), 0, 1).requires_grad_() for side in (128, 64, 32)]
     noise = fills.drawn("da_gan/noise", (1, 64), -1, 1).requires_grad_()
-    drawn = generator.requires_grad_(False)(pictures, noise)
+    drawn = generator.requires_grad_(False)(images, noise)
     assert [tuple(one.shape[1:]) for one in drawn] == [(3, side, side) for side in (128, 64, 32)]
     assert all(bool(torch.isfinite(one).all()) for one in drawn)
-    for slope in torch.autograd.grad(drawn[0].square().mean(), [*pictures, noise]):
+    for slope in torch.autograd.grad(drawn[0].square().mean(), [*images, noise]):
         assert slope.abs().max() > 0 and bool(torch.isfinite(slope).all())
 
 
@@ -76,15 +76,15 @@ def test_eyes_and_mouth_lie_where_tp_gan_has_them() -> None:
 
 
 class Mixed(torch.nn.Module):
-    """Stands for the generator: a bit of each size of the picture, and of the noise."""
+    """Stands for the generator: a bit of each size of the image, and of the noise."""
 
-    def forward(self, pictures: Any, noise: Any) -> Any:
-        assert [tuple(one.shape[2:]) for one in pictures] == [(128, 128), (64, 64), (32, 32)]
-        enlarged = [torch.nn.functional.interpolate(one, (128, 128)) for one in pictures]
+    def forward(self, images: Any, noise: Any) -> Any:
+        assert [tuple(one.shape[2:]) for one in images] == [(128, 128), (64, 64), (32, 32)]
+        enlarged = [torch.nn.functional.interpolate(one, (128, 128)) for one in images]
         return (sum(enlarged) / 3.0 + 0.1 * noise.mean(dim=1)[:, None, None, None],)
 
 
-def test_a_face_becomes_a_square_and_batches_are_as_pictures_alone() -> None:
+def test_a_face_becomes_a_square_and_batches_are_as_images_alone() -> None:
     five = np.array([[60.0, 60.0], [100.0, 60.0], [80.0, 80.0], [65.0, 105.0], [95.0, 105.0]])
     family = DaGanFamily(lambda _: Landmarks(five, "five"), Mixed(), seed=0, device=torch.device("cpu"))  # type: ignore[arg-type]
     model = Batched("da_gan", family, takes_target_pose=False, batch=2)

@@ -155,14 +155,14 @@ def test_without_files_of_one_s_own_the_line_says_where_they_are_and_what_to_acc
 
 
 class Given(torch.nn.Module):
-    """Gives the same codes for every picture."""
+    """Gives the same codes for every image."""
 
     def __init__(self, codes: Any) -> None:
         super().__init__()
         self.codes = codes
 
-    def forward(self, pictures: Any) -> Any:
-        return self.codes[None].expand(len(pictures), -1)
+    def forward(self, images: Any) -> Any:
+        return self.codes[None].expand(len(images), -1)
 
 
 @pytest.fixture(scope="module")
@@ -220,7 +220,7 @@ def test_a_head_drawn_in_the_pose_it_has_is_the_photograph(pose: tuple[float, fl
 
 
 def test_a_head_turned_to_the_front_shows_what_was_at_its_side(surface: Surface) -> None:
-    """The nose of a head turned to the left edge of the picture lies left of its middle; from the front it stands in the middle."""
+    """The nose of a head turned to the left edge of the image lies left of its middle; from the front it stands in the middle."""
     found = model(surface, codes((30.0, 0.0, 0.0)), mirrored=False).frontalize([view()])[0]
     assert found.image is not None and found.place is not None
     crop = warp(photograph(), found.place.matrix, 224).astype(int)
@@ -252,12 +252,12 @@ def test_beyond_the_face_mask_is_one_grey_and_only_the_face_is_pasted_back(surfa
 @pytest.mark.parametrize(
     "given", [codes(scale=-8.0), codes(scale=0.05), codes(scale=8.0, shift=(2.0, 0.0)), torch.zeros(236), torch.full((236,), 1e6)]
 )
-def test_a_head_that_lies_elsewhere_is_a_row_and_never_a_picture(given: Any, surface: Surface) -> None:
+def test_a_head_that_lies_elsewhere_is_a_row_and_never_an_image(given: Any, surface: Surface) -> None:
     found = model(surface, given).frontalize([view(), View(photograph(), None)])
     assert [one.status for one in found] == ["model_error", "no_face"] and "does not lie where the face is" in found[0].detail
 
 
-def test_pictures_of_a_batch_are_what_they_are_alone(surface: Surface) -> None:
+def test_images_of_a_batch_are_what_they_are_alone(surface: Surface) -> None:
     views: Sequence[View] = [view(), View(photograph()[:, ::-1].copy(), view().face), view()]
     whole_batch = model(surface, codes((20.0, 0.0, 0.0))).frontalize(views)
     for one, each in zip(whole_batch, views, strict=True):

@@ -182,8 +182,8 @@ def test_params_that_make_no_sense_are_named(params: dict[str, Any], message: st
 
 def test_the_landmark_network_sees_the_crop_normalised_and_answers_in_its_pixels() -> None:
     class Peaks(torch.nn.Module):
-        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-            self.shown = pictures
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.shown = images
             wanted = torch.full((1, 98, 2), 0.25)
             wanted[..., 1] = 0.75
             return 500.0 * heatmaps.drawn(wanted, 64)

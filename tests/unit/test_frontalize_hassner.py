@@ -86,12 +86,12 @@ def photographed(reference: hassner.Reference, degrees: float, *, scale: float =
     depth = points @ rotation.T[:, 2] + reference.translation[2]
     triangles = hassner._grid(SIDE, SIDE)
     drawn = rasterize(np.column_stack([flat, depth]), triangles, (SIDE, SIDE), perspective=True)
-    picture = np.clip(np.rint(interpolate(drawn, triangles, colours(points))), 0, 255).astype(np.uint8)
+    image = np.clip(np.rint(interpolate(drawn, triangles, colours(points))), 0, 255).astype(np.uint8)
     where = hassner.projected(reference.keypoints, reference.camera, rotation, reference.translation)
     if scale != 1.0:
-        picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
+        image = np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
         where = (where + 0.5) * scale - 0.5
-    return picture, where
+    return image, where
 
 
 def turned_back(reference: hassner.Reference, photograph: RGB, points: Float, **options: Any) -> Any:
@@ -100,8 +100,8 @@ def turned_back(reference: hassner.Reference, photograph: RGB, points: Float, **
     return model.frontalize([View(photograph, face)])[0]  # type: ignore[arg-type]
 
 
-def off(picture: RGB, wanted: Float, where: npt.NDArray[np.bool_]) -> float:
-    return float(np.median(np.abs(picture.astype(float) - wanted)[where]))
+def off(image: RGB, wanted: Float, where: npt.NDArray[np.bool_]) -> float:
+    return float(np.median(np.abs(image.astype(float) - wanted)[where]))
 
 
 def egg(reference: hassner.Reference) -> npt.NDArray[np.bool_]:
@@ -118,7 +118,7 @@ def test_points_that_fall_together_determine_no_pose(reference: hassner.Referenc
     assert flat.status in (status.MODEL_ERROR, status.OK)
 
 
-# The picture ------------------------------------------------------------------------------------------------------------------------------
+# The image ------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
@@ -163,8 +163,8 @@ def test_beside_a_turned_face_there_is_no_second_one_by_depth(reference: hassner
     beside = cv2.dilate((reference.surface[..., 1] < -1.0).astype(np.uint8), np.ones((31, 31), np.uint8)) == 0
 
     def ghost(hidden: str) -> float:
-        picture = turned_back(reference, red, points, hidden=hidden).image
-        return float((picture[beside][:, 1] < 150).mean() - (picture[beside].sum(axis=1) < 30).mean())
+        image = turned_back(reference, red, points, hidden=hidden).image
+        return float((image[beside][:, 1] < 150).mean() - (image[beside].sum(axis=1) < 30).mean())
 
     assert ghost("keep") > 0.05 and ghost("depth") < 0.25 * ghost("keep")
 
@@ -222,7 +222,7 @@ def test_a_face_turned_beyond_the_limit_is_refused_in_one_line(reference: hassne
     photograph, points = photographed(reference, 60.0)
     assert turned_back(reference, photograph, points, limit=70.0).status == status.OK
     refused = turned_back(reference, photograph, points, limit=50.0)
-    # Moved to the middle of the camera's picture a face is seen from a few degrees further round.
+    # Moved to the middle of the camera's image a face is seen from a few degrees further round.
     assert refused.status == status.MODEL_ERROR and re.search(r"turned by 6\d degrees, more than 50", refused.detail)
     rotation, _ = hassner.pose_of(points, reference.keypoints, reference.camera)
     assert float(geodesic_degrees(rotation, reference.rotation)) == pytest.approx(60.0, abs=0.5)

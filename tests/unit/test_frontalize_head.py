@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +12,7 @@ import pytest
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.drawing import facing_camera, placement_of, settings
 from frontalbench.frontalize.head import Head, Skirt, outline, posed, symmetrised, vertex_normals, with_skirt
-from frontalbench.frontalize.render import Filling, Frame, render
+from frontalbench.frontalize.render import Filling, Frame, render, render_seen
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import HeadPose
@@ -36,7 +38,7 @@ def head_in(rotation: Array) -> Head:
     return with_skirt(points, points @ rotation.T, rotation, triangles, outline(triangles.astype(np.int32)), mirror, Skirt())
 
 
-def picture() -> RGB:
+def image() -> RGB:
     noise = np.random.default_rng(1).random((SIDE, SIDE, 3))
     return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 5), None, 0, 255, cv2.NORM_MINMAX), np.uint8)
 
@@ -59,23 +61,23 @@ def test_a_closed_mesh_or_one_with_two_borders_is_refused() -> None:
 @pytest.mark.parametrize("pose", [(0, 0, 0), (40, 0, 0), (-25, 15, 0)])
 def test_a_head_drawn_in_the_pose_of_its_photograph_is_that_photograph(pose: tuple[float, float, float]) -> None:
     rotation = matrix_from_angles(*pose)
-    drawn = render(head_in(rotation), rotation, picture(), FRAME, Filling())
-    difference = np.abs(drawn.astype(int) - picture())[2:-2, 2:-2]
+    drawn = render(head_in(rotation), rotation, image(), FRAME, Filling())
+    difference = np.abs(drawn.astype(int) - image())[2:-2, 2:-2]
     assert np.percentile(difference, 99) <= 6 and difference.mean() < 1.0
 
 
-def test_the_border_of_the_picture_stands_still_while_the_face_turns() -> None:
-    drawn = render(head_in(matrix_from_angles(40)), matrix_from_angles(0), picture(), FRAME, Filling())
+def test_the_border_of_the_image_stands_still_while_the_face_turns() -> None:
+    drawn = render(head_in(matrix_from_angles(40)), matrix_from_angles(0), image(), FRAME, Filling())
     frame = np.ones((SIDE, SIDE), bool)
     frame[10:-10, 10:-10] = False
-    assert np.abs(drawn.astype(int) - picture())[frame].mean() < 2.0
-    assert np.abs(drawn.astype(int) - picture())[60:120, 60:120].mean() > 10.0, "the middle did turn"
+    assert np.abs(drawn.astype(int) - image())[frame].mean() < 2.0
+    assert np.abs(drawn.astype(int) - image())[60:120, 60:120].mean() > 10.0, "the middle did turn"
 
 
 def test_the_hidden_half_is_filled_from_the_visible_one() -> None:
     rotation = matrix_from_angles(65)  # turned towards the left edge: the image-left half is hidden
     head = head_in(rotation)
-    truth = picture()
+    truth = image()
     truth = np.maximum(truth, truth[:, ::-1])  # a symmetric face
     photograph = np.zeros_like(truth)
     places = FRAME.to_pixels(posed(head.shape, head.still, rotation))
@@ -89,9 +91,38 @@ def test_the_hidden_half_is_filled_from_the_visible_one() -> None:
     assert error[0] < 0.5 * error[1]
 
 
+def test_in_steps_the_hidden_half_comes_from_the_mirror_image_as_at_once_because_what_was_made_up_is_remembered() -> None:
+    truth = image()
+    truth = np.maximum(truth, truth[:, ::-1])  # a symmetric face
+    photograph = render(head_in(np.eye(3)), matrix_from_angles(65), truth, FRAME, Filling(strength=0.0))
+    hidden = (slice(65, 125), slice(58, 78))
+
+    def error(yaws: list[float], *, remembers: bool) -> tuple[float, Array]:
+        drawn, known = photograph, None
+        for before, now in itertools.pairwise([65.0, *yaws]):
+            drawn, seen = render_seen(
+                head_in(matrix_from_angles(before)), matrix_from_angles(now), drawn, FRAME, Filling(tone=0.5), known=known
+            )
+            known = seen if remembers else None
+        return float(np.abs(drawn.astype(int) - truth)[hidden].mean()), np.asarray(seen, np.float64)
+
+    steps = [58.5, 52.0, 45.5, 39.0, 32.5, 26.0, 19.5, 13.0, 6.5, 0.0]
+    (jump, seen), (kept, seen_in_steps), (lost, taken_for_seen) = (
+        error(yaws, remembers=remembers) for yaws, remembers in (([0.0], True), (steps, True), (steps, False))
+    )
+    assert kept < jump + 1.0 and lost > 4.0 * kept, (jump, kept, lost)
+    assert seen_in_steps[hidden].mean() < seen[hidden].mean() + 0.1 < taken_for_seen[hidden].mean()
+
+
+def test_an_image_that_is_all_photographed_is_drawn_as_a_photograph() -> None:
+    head = head_in(matrix_from_angles(40, 10))
+    plain = render(head, np.eye(3), image(), FRAME, Filling())
+    assert np.array_equal(plain, render_seen(head, np.eye(3), image(), FRAME, Filling(), known=np.ones((SIDE, SIDE), np.float32))[0])
+
+
 def test_rendering_repeats_to_the_byte() -> None:
     head = head_in(matrix_from_angles(40, 10))
-    first, again = (render(head, np.eye(3), picture(), FRAME, Filling()) for _ in range(2))
+    first, again = (render(head, np.eye(3), image(), FRAME, Filling()) for _ in range(2))
     assert np.array_equal(first, again)
 
 

@@ -1,4 +1,4 @@
-"""``headgan`` without its weights: the picture of the head that drives it, and files that are none."""
+"""``headgan`` without its weights: the image of the head that drives it, and files that are none."""
 
 from __future__ import annotations
 

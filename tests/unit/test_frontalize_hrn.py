@@ -181,14 +181,14 @@ def test_without_files_of_one_s_own_the_line_says_where_they_are_and_what_to_acc
 
 
 class Given(torch.nn.Module):
-    """Gives the same coefficients for every picture."""
+    """Gives the same coefficients for every image."""
 
     def __init__(self, coefficients: Any) -> None:
         super().__init__()
         self.coefficients = coefficients
 
-    def forward(self, pictures: Any) -> Any:
-        return self.coefficients[None].expand(len(pictures), -1)
+    def forward(self, images: Any) -> Any:
+        return self.coefficients[None].expand(len(images), -1)
 
 
 class Everywhere(torch.nn.Module):
@@ -280,8 +280,8 @@ def test_the_hidden_side_comes_from_the_other_one_or_from_the_model(surface: hrn
     assert kept is not None and mirrored is not None and modelled is not None
     inner = (slice(180, 330), slice(120, 392))
 
-    def uneven(picture: RGB) -> float:
-        return float(np.abs(picture.astype(int) - picture[:, ::-1])[inner].mean())
+    def uneven(image: RGB) -> float:
+        return float(np.abs(image.astype(int) - image[:, ::-1])[inner].mean())
 
     assert uneven(mirrored) < 0.5 * uneven(kept)
     seen, hidden = (slice(200, 300), slice(340, 390)), (slice(200, 300), slice(125, 155))
@@ -337,14 +337,15 @@ def test_a_surface_that_is_not_raised_keeps_its_normals_and_a_ridge_turns_them_o
         torch.full((257,), 1e6),
     ],
 )
-def test_a_face_that_lies_elsewhere_is_a_row_and_never_a_picture(given: Any, surface: hrn.Surface) -> None:
+def test_a_face_that_lies_elsewhere_is_a_row_and_never_an_image(given: Any, surface: hrn.Surface) -> None:
     refining = hrn.Refining(Everywhere(0.5, 3), 1.0, Everywhere(0.5, 1), 1.0)  # type: ignore[arg-type]
     for model_of in (None, refining):
         found = made(surface, given, refining=model_of).frontalize([view(), View(photograph(), None)])
         assert [one.status for one in found] == ["model_error", "no_face"] and "does not lie where the face is" in found[0].detail
 
 
-def test_pictures_of_a_batch_are_what_they_are_alone(surface: hrn.Surface) -> None:
+@pytest.mark.slow
+def test_images_of_a_batch_are_what_they_are_alone(surface: hrn.Surface) -> None:
     views: Sequence[View] = [view(), View(photograph()[:, ::-1].copy(), view().face)]
     whole_batch = made(surface, coefficients((20.0, 0.0, 0.0)), hidden="mirror").frontalize(views)
     for one, each in zip(whole_batch, views, strict=True):

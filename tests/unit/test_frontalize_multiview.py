@@ -30,7 +30,7 @@ MIDDLE = np.array([(SIDE - 1) / 2, (SIDE - 1) / 2 + 6.0, 0.0])
 
 
 def seen(yaw: float, *, left: int = 200, right: int = 80, light: int = 0) -> Seen:
-    """A head whose side at the left edge of a frontal picture is ``left`` grey and the other ``right``, photographed at ``yaw``; ``light`` is
+    """A head whose side at the left edge of a frontal image is ``left`` grey and the other ``right``, photographed at ``yaw``; ``light`` is
     added."""
     points, triangles, mirror = dome()
     rotation = matrix_from_angles(yaw, 0.0)
@@ -46,10 +46,10 @@ def seen(yaw: float, *, left: int = 200, right: int = 80, light: int = 0) -> See
     return Seen(image, head, placement)
 
 
-def greys(picture: RGB) -> tuple[float, float]:
-    """Mean grey of a cheek on the left and on the right of a frontal picture."""
-    middle, row = picture.shape[1] / 2, picture.shape[0] // 2
-    part = picture[row - 10 : row + 10]
+def greys(image: RGB) -> tuple[float, float]:
+    """Mean grey of a cheek on the left and on the right of a frontal image."""
+    middle, row = image.shape[1] / 2, image.shape[0] // 2
+    part = image[row - 10 : row + 10]
     return float(part[:, int(middle - 32) : int(middle - 22)].mean()), float(part[:, int(middle + 22) : int(middle + 32)].mean())
 
 
@@ -58,27 +58,27 @@ def test_of_one_photograph_comes_what_it_gives_alone(pose: tuple[float, float, f
     one = seen(40.0)
     alone = draw(one.image, one.head, one.placement, pose, Filling())
     several = draw_several([one], pose, Filling(), Mixing())
-    np.testing.assert_allclose(several.picture.astype(int), alone.picture.astype(int), atol=1)
+    np.testing.assert_allclose(several.image.astype(int), alone.image.astype(int), atol=1)
 
 
 def test_each_side_comes_from_the_photograph_that_sees_it_and_not_from_a_mirror() -> None:
     # Turned to the left edge, a head shows its side at the right.
     both = draw_several([seen(50.0), seen(-50.0)], (0.0, 0.0, 0.0), Filling(), Mixing())
-    left, right = greys(both.picture)
+    left, right = greys(both.image)
     assert left > 150 and right < 130, (left, right)
     inner = tuple(slice(side // 2 - side // 10, side // 2 + side // 10) for side in both.mirrored.shape)
     assert float(both.mirrored[inner].max()) < 0.05
 
 
 def test_a_side_that_no_photograph_shows_is_the_mirror_image() -> None:
-    left, right = greys(draw_several([seen(80.0), seen(70.0)], (0.0, 0.0, 0.0), Filling(), Mixing()).picture)
+    left, right = greys(draw_several([seen(80.0), seen(70.0)], (0.0, 0.0, 0.0), Filling(), Mixing()).image)
     assert abs(left - right) < 60, (left, right)
 
 
 def test_another_light_is_brought_to_the_tone_of_the_base() -> None:
     grey = {"left": 140, "right": 140}
     made = draw_several([seen(20.0, **grey), seen(-45.0, **grey, light=50)], (0.0, 0.0, 0.0), Filling(), Mixing())
-    left, right = greys(made.picture)
+    left, right = greys(made.image)
     assert made.base == 0
     assert abs(left - right) < 15, (left, right)
 
@@ -88,17 +88,17 @@ def test_the_surroundings_are_those_of_the_photograph_nearest_to_the_wanted_pose
     other.image[:40] = 255
     made = draw_several([seen(20.0), other], (0.0, 0.0, 0.0), Filling(), Mixing())
     assert made.base == 0
-    assert abs(float(made.picture[:8].mean()) - 120.0) < 4.0
+    assert abs(float(made.image[:8].mean()) - 120.0) < 4.0
 
 
 def test_shares_of_all_photographs_add_up_to_one_and_it_repeats_to_the_byte() -> None:
     views = [seen(45.0), seen(-10.0), seen(-60.0)]
     first, second = (draw_several(views, (5.0, 0.0, 0.0), Filling(), Mixing()) for _ in range(2))
     np.testing.assert_allclose(first.shares.sum(axis=0), 1.0, atol=1e-5)
-    assert first.picture.tobytes() == second.picture.tobytes()
+    assert first.image.tobytes() == second.image.tobytes()
 
 
-def test_no_photograph_is_no_picture() -> None:
+def test_no_photograph_is_no_image() -> None:
     with pytest.raises(ValueError, match="no view"):
         draw_several([], (0.0, 0.0, 0.0), Filling(), Mixing())
 
@@ -125,7 +125,7 @@ def test_of_hundreds_of_frames_those_are_taken_that_spread_over_the_poses() -> N
 
 @dataclass
 class Fitter:
-    """Knows the heads of the pictures that it was given; another picture has none."""
+    """Knows the heads of the images that it was given; another image has none."""
 
     views: Sequence[Seen]
     filling: Filling = field(default_factory=Filling)
@@ -148,7 +148,7 @@ def model(views: Sequence[Seen], embeddings: Float | None = None) -> MultiviewFr
     )
 
 
-def test_every_photograph_gets_the_one_picture_and_only_the_base_has_a_place_in_it() -> None:
+def test_every_photograph_gets_the_one_image_and_only_the_base_has_a_place_in_it() -> None:
     views = [seen(50.0), seen(-40.0)]
     made = model(views).together([View(one.image, FACE) for one in views])
     assert [one.status for one in made] == ["ok", "ok"]
@@ -192,10 +192,10 @@ def shard(folder: Path, views: Sequence[Seen]) -> tuple[Path, Path]:
 
 def test_a_shard_is_turned_session_by_session_without_its_references(tmp_path: Path) -> None:
     views = [seen(50.0), seen(-40.0), seen(50.0, left=180), seen(-40.0, left=180), seen(0.0), seen(20.0)]
-    pictures, faces = shard(tmp_path, views)
-    assert groups_of(pictures)["p/b1"] == ("p", "b") and "p/front" not in groups_of(pictures)
+    images, faces = shard(tmp_path, views)
+    assert groups_of(images)["p/b1"] == ("p", "b") and "p/front" not in groups_of(images)
     card = cards.find("frontalizer", "multiview_tddfa")
-    counts = frontalize_views(pictures, faces, tmp_path / "out.parquet", card, lambda: model(views))
+    counts = frontalize_views(images, faces, tmp_path / "out.parquet", card, lambda: model(views))
     assert counts == {"ok": 4, "not_used": 1, "too_few_views": 1}
     rows = {row["image_id"]: row for row in tables.read(tmp_path / "out.parquet", tables.FRONTALS).to_pylist()}
     assert rows["p/a1"]["image"] == rows["p/a2"]["image"] != rows["p/b1"]["image"] == rows["p/b2"]["image"]

@@ -17,7 +17,7 @@ from frontalbench.frontalize.partly import Partly, leaving, target
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
 from frontalbench.plan.variant import Turn
 
-PICTURE = np.zeros((8, 8, 3), np.uint8)
+IMAGE = np.zeros((8, 8, 3), np.uint8)
 FACE = Face(np.array([1.0, 1.0, 6.0, 6.0], np.float32), np.zeros((5, 2), np.float32), 1.0, 1)
 
 
@@ -57,18 +57,18 @@ def test_a_yaw_in_degrees_is_the_most_that_stays(yaw: float, left: float) -> Non
 def test_every_face_is_turned_from_its_own_pose() -> None:
     inner, poses = Recorder(), iter([(40.0, 0.0, 0.0), (-60.0, 0.0, 0.0)])
     model = Partly("recorder@0.5", inner, Turn(share=0.5), lambda _: next(poses))
-    outcomes = model.frontalize([View(PICTURE, FACE), View(PICTURE, None), View(PICTURE, FACE)])
+    outcomes = model.frontalize([View(IMAGE, FACE), View(IMAGE, None), View(IMAGE, FACE)])
     assert [one.status for one in outcomes] == [status.OK, status.NO_FACE, status.OK]
     np.testing.assert_allclose(inner.asked, [(20.0, 0.0, 0.0), (-30.0, 0.0, 0.0)], atol=1e-6)
     with pytest.raises(ValueError, match="takes no target pose"):
-        model.frontalize([View(PICTURE, FACE)], (10.0, 0.0, 0.0))
+        model.frontalize([View(IMAGE, FACE)], (10.0, 0.0, 0.0))
 
 
 def test_a_pose_that_is_not_known_is_a_counted_outcome() -> None:
     def pose(view: View) -> tuple[float, float, float]:
         raise ValueError("the fitted matrix holds no rotation")
 
-    outcome = Partly("recorder@0.5", Recorder(), Turn(share=0.5), pose).frontalize([View(PICTURE, FACE)])[0]
+    outcome = Partly("recorder@0.5", Recorder(), Turn(share=0.5), pose).frontalize([View(IMAGE, FACE)])[0]
     assert (outcome.status, outcome.image) == (status.MODEL_ERROR, None)
     assert outcome.detail == "how the face is turned is not known: the fitted matrix holds no rotation"
 
@@ -115,10 +115,10 @@ def test_a_whole_photograph_keeps_all_that_lies_around_the_head_and_says_its_pos
 
     inner = Square()
     whole = PosedWhole("square_whole", inner, inner)
-    picture = whole.frontalize([View(PICTURE, FACE)], (20.0, 0.0, 0.0))[0].image
-    assert picture is not None and picture.shape == PICTURE.shape and inner.asked == [(20.0, 0.0, 0.0)]
-    assert picture[:1].max() == 0 and picture[3:5, 3:5].min() == 255
-    assert (whole.name, whole.needs_face, whole.takes_target_pose, whole.pose(View(PICTURE, FACE))) == (
+    image = whole.frontalize([View(IMAGE, FACE)], (20.0, 0.0, 0.0))[0].image
+    assert image is not None and image.shape == IMAGE.shape and inner.asked == [(20.0, 0.0, 0.0)]
+    assert image[:1].max() == 0 and image[3:5, 3:5].min() == 255
+    assert (whole.name, whole.needs_face, whole.takes_target_pose, whole.pose(View(IMAGE, FACE))) == (
         "square_whole",
         True,
         True,

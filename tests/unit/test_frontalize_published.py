@@ -126,15 +126,15 @@ def test_a_sequence_is_drawn_from_its_frames_averaged_styles_and_lies_in_the_one
     from frontalbench.frontalize.multiview import AppearanceFrontalizer, Group
 
     class Reads(torch.nn.Module):
-        """Its style is the mean of the picture; it draws a picture of the style."""
+        """Its style is the mean of the image; it draws an image of the style."""
 
         def __init__(self) -> None:
             super().__init__()
             self.batches: list[int] = []
 
-        def styles(self, pictures: Any) -> Any:
-            self.batches.append(len(pictures))
-            return pictures.mean(dim=(1, 2, 3))[:, None, None].expand(-1, 18, 512)
+        def styles(self, images: Any) -> Any:
+            self.batches.append(len(images))
+            return images.mean(dim=(1, 2, 3))[:, None, None].expand(-1, 18, 512)
 
         def draw(self, styles: Any) -> Any:
             return styles[:, :1, :1, None].expand(-1, 3, 1024, 1024)
@@ -177,5 +177,5 @@ def test_values_beyond_the_range_are_clipped_and_grey_128_is_the_middle() -> Non
     framed = Framed(pixels, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
     drawn = family.run([framed])
     assert seen[0][0, 0, 0, :4].tolist() == [-1.0, 0.0, 0.25, 127 / 128]
-    picture, _ = family.finish(framed, drawn[0])
-    assert picture[0, :4, 0].tolist() == [0, 128, 224, 255]
+    image, _ = family.finish(framed, drawn[0])
+    assert image[0, :4, 0].tolist() == [0, 128, 224, 255]

@@ -182,22 +182,22 @@ def photograph(fit: DenseFit, edge: Edge) -> RGB:
 def test_no_background_is_left_around_the_edge_of_the_face() -> None:
     true = fitted(POSE, TRUE)
     edge = edge_around(true)
-    picture = photograph(true, edge)
-    carried = skin_of(edge, 0.3)(picture, np.eye(3)[:2], PER_CM)
+    image = photograph(true, edge)
+    carried = skin_of(edge, 0.3)(image, np.eye(3)[:2], PER_CM)
     assert (np.abs(carried.astype(int) - [160, 110, 90]) <= 6).all(), "nowhere: all that is not skin takes its colours from skin"
     inner = cv2.erode(edge.person, np.ones((11, 11))) > 0.99
-    np.testing.assert_array_equal(carried[inner], picture[inner])
+    np.testing.assert_array_equal(carried[inner], image[inner])
     whole = np.ones_like(edge.person)
-    everyone = skin_of(Edge(whole, whole, whole, np.eye(3)[:2]), 0.1)(picture, np.eye(3)[:2], PER_CM)
-    np.testing.assert_array_equal(everyone, picture)
-    np.testing.assert_array_equal(skin_of(Edge(0 * whole, 0 * whole, whole, np.eye(3)[:2]), 0.1)(picture, np.eye(3)[:2], PER_CM), picture)
+    everyone = skin_of(Edge(whole, whole, whole, np.eye(3)[:2]), 0.1)(image, np.eye(3)[:2], PER_CM)
+    np.testing.assert_array_equal(everyone, image)
+    np.testing.assert_array_equal(skin_of(Edge(0 * whole, 0 * whole, whole, np.eye(3)[:2]), 0.1)(image, np.eye(3)[:2], PER_CM), image)
 
 
 def test_beyond_the_photograph_nothing_counts_as_background() -> None:
     edge = edge_around(fitted(POSE, TRUE))
-    picture = photograph(fitted(POSE, TRUE), edge)
+    image = photograph(fitted(POSE, TRUE), edge)
     outside = replace(edge, person=0 * edge.person, inside=0 * edge.inside)
-    np.testing.assert_array_equal(skin_of(outside, 0.1)(picture, np.eye(3)[:2], PER_CM), picture)
+    np.testing.assert_array_equal(skin_of(outside, 0.1)(image, np.eye(3)[:2], PER_CM), image)
 
 
 def test_a_face_is_drawn_from_the_carried_colours_and_what_is_around_it_from_the_photograph() -> None:
@@ -209,10 +209,10 @@ def test_a_face_is_drawn_from_the_carried_colours_and_what_is_around_it_from_the
     for target in ((0.0, 0.0, 0.0), (30.0, 0.0, 0.0)):
         made = draw(green, head, placement, target, Filling(), lambda crop, matrix, per_cm: np.full_like(crop, brown))
         middle, pixels = np.rint(made.frame.middle).astype(int), made.frame.pixels_per_cm
-        face = made.picture[
+        face = made.image[
             middle[1] - int(3 * pixels) : middle[1] + int(3 * pixels), middle[0] - int(2 * pixels) : middle[0] + int(2 * pixels)
         ]
         assert (np.abs(face.astype(int) - brown) <= 2).all()
-        assert (made.picture[3, 3] == (0, 255, 0)).all() and (made.texture == green[0, 0]).all()
-    plain = draw(green, head, placement, (30.0, 0.0, 0.0), Filling()).picture
+        assert (made.image[3, 3] == (0, 255, 0)).all() and (made.texture == green[0, 0]).all()
+    plain = draw(green, head, placement, (30.0, 0.0, 0.0), Filling()).image
     assert (plain == (0, 255, 0)).all()

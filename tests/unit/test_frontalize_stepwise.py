@@ -20,11 +20,11 @@ from frontalbench.images import RGB
 from frontalbench.plan.variant import Turn
 
 FACE = Face(np.array([2.0, 2.0, 6.0, 6.0], np.float32), 0.9, np.zeros((5, 2), np.float32), 1)
-PICTURE = np.zeros((8, 8, 3), np.uint8)
+IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
 class Brighter:
-    """Adds 10 to its picture and moves it by a pixel; fails when asked for a yaw in ``fails``."""
+    """Adds 10 to its image and moves it by a pixel; fails when asked for a yaw in ``fails``."""
 
     name, needs_face, takes_target_pose = "brighter", True, True
 
@@ -47,7 +47,7 @@ def face_of(_: RGB) -> Face | None:
 
 
 def in_steps_of(step: float, inner: Brighter, pose: tuple[float, float, float] = (45.0, 0.0, 0.0), find: object = face_of) -> Outcome:
-    return Stepwise("brighter@15step", inner, step, lambda _: pose, find).frontalize([View(PICTURE, FACE)])[0]  # type: ignore[arg-type]
+    return Stepwise("brighter@15step", inner, step, lambda _: pose, find).frontalize([View(IMAGE, FACE)])[0]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_the_way_goes_to_the_target_and_no_step_is_larger_than_asked(pose: tuple
     assert all(one <= step + 1e-6 for one in apart) and np.ptp(apart or [0.0]) < 1e-6
 
 
-def test_each_picture_is_the_source_of_the_next_and_the_last_is_the_front() -> None:
+def test_each_image_is_the_source_of_the_next_and_the_last_is_the_front() -> None:
     inner = Brighter()
     made = in_steps_of(15.0, inner)
     assert [round(pose[0], 6) for pose in inner.asked] == [30.0, 15.0, 0.0] and inner.given == [0, 10, 20]
@@ -69,12 +69,25 @@ def test_each_picture_is_the_source_of_the_next_and_the_last_is_the_front() -> N
     np.testing.assert_allclose(made.place.matrix, [[1.0, 0.0, -3.0], [0.0, 1.0, 0.0]])
 
 
+def test_what_a_step_made_up_is_told_to_the_next_one() -> None:
+    told: list[object] = []
+
+    class Knows(Brighter):
+        def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
+            told.append(views[0].seen)
+            return [replace(one, seen=np.full((8, 8), 0.5 ** len(told), np.float32)) for one in super().frontalize(views, target_pose)]
+
+    made = in_steps_of(15.0, Knows())
+    assert told[0] is None, "a photograph"
+    assert [float(np.max(one)) for one in told[1:]] == [0.5, 0.25] and made.seen is not None  # type: ignore[call-overload]
+
+
 def test_a_face_that_is_nearer_than_a_step_is_turned_at_once() -> None:
     inner = Brighter()
     assert in_steps_of(60.0, inner).detail == "1 step" and inner.asked == [FRONTAL]
 
 
-def test_a_step_that_fails_and_a_picture_without_a_face_say_which() -> None:
+def test_a_step_that_fails_and_an_image_without_a_face_say_which() -> None:
     failed = in_steps_of(15.0, Brighter(fails=[15.0]))
     assert (failed.status, failed.detail, failed.seconds) == (status.MODEL_ERROR, "step 2 of 3: no fit", 2.0)
     lost = in_steps_of(15.0, Brighter(), find=lambda _: None)
@@ -83,7 +96,7 @@ def test_a_step_that_fails_and_a_picture_without_a_face_say_which() -> None:
     def none(_: View) -> tuple[float, float, float]:
         raise ValueError("degenerate")
 
-    blind = Stepwise("x", Brighter(), 15.0, none, face_of).frontalize([View(PICTURE, FACE), View(PICTURE, None)])
+    blind = Stepwise("x", Brighter(), 15.0, none, face_of).frontalize([View(IMAGE, FACE), View(IMAGE, None)])
     assert [one.status for one in blind] == [status.MODEL_ERROR, status.NO_FACE] and "degenerate" in blind[0].detail
 
 

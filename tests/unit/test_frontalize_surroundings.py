@@ -27,15 +27,15 @@ def head(half_width: float = 6.0, height: float = 9.0) -> Head:
 
 
 def test_spread_keeps_what_is_known_and_takes_the_nearest_elsewhere() -> None:
-    picture = np.zeros((48, 64, 3), np.uint8)
-    picture[:, :32] = (200, 40, 10)
-    picture[:, 32:] = (10, 40, 200)
+    image = np.zeros((48, 64, 3), np.uint8)
+    image[:, :32] = (200, 40, 10)
+    image[:, 32:] = (10, 40, 200)
     known = np.zeros((48, 64), np.float32)
     known[:, 5] = known[:, 60] = 1.0
-    filled = surroundings.spread(picture, known)
-    assert np.array_equal(filled[4, 5], picture[4, 5]) and np.array_equal(filled[4, 60], picture[4, 60])
+    filled = surroundings.spread(image, known)
+    assert np.array_equal(filled[4, 5], image[4, 5]) and np.array_equal(filled[4, 60], image[4, 60])
     assert filled[40, 3, 0] > 150 and filled[40, 62, 2] > 150
-    faint = surroundings.spread(picture, known * np.float32(1e-7))
+    faint = surroundings.spread(image, known * np.float32(1e-7))
     assert faint.min() > 9 and np.allclose(faint[..., 1], 40.0, atol=0.1), "faint weights do not darken"
     assert np.allclose(filled[..., 1], 40.0), "a colour that all share is everywhere"
     assert filled.min() >= 10 - 1e-3 and filled.max() <= 200 + 1e-3, "nothing but mixtures"
@@ -65,17 +65,17 @@ def test_below_the_chin_follows_the_leaning_head() -> None:
 
 def photograph() -> np.ndarray:
     """A grey wall, a red shirt, a head with dark hair that the upper border cuts."""
-    picture = np.full((240, 240, 3), 150, np.uint8)
-    picture[190:] = (160, 20, 20)
+    image = np.full((240, 240, 3), 150, np.uint8)
+    image[190:] = (160, 20, 20)
     y, x = np.mgrid[:240, :240]
     inside = ((x - 120) / 72) ** 2 + ((y - 90) / 92) ** 2 < 1
-    picture[inside] = (40, 30, 20)
-    return picture
+    image[inside] = (40, 30, 20)
+    return image
 
 
 def test_beyond_the_border_hair_goes_on_in_the_head_and_the_wall_around_it() -> None:
-    picture = photograph()
-    cut = crop.square_crop(picture, (120.0, 100.0), 300.0, side=300)
+    image = photograph()
+    cut = crop.square_crop(image, (120.0, 100.0), 300.0, side=300)
     frame = Frame(300, 8.0, (150.0, 140.0))
     drawn, plate = surroundings.surrounded(cut, 240, 240, head(), np.eye(3), frame)
     assert plate is not None
@@ -114,12 +114,12 @@ class Square:
 
 def test_pasting_an_unchanged_square_changes_nothing_visible_and_failures_pass() -> None:
     y, x = np.mgrid[:180, :220]
-    picture = np.stack([128 + 90 * np.sin(x / 15), 128 + 90 * np.cos(y / 11), 128 + 60 * np.sin((x + y) / 19)], axis=-1).astype(np.uint8)
-    views = [View(picture, None), View(picture, None)]
+    image = np.stack([128 + 90 * np.sin(x / 15), 128 + 90 * np.cos(y / 11), 128 + 60 * np.sin((x + y) / 19)], axis=-1).astype(np.uint8)
+    views = [View(image, None), View(image, None)]
     same, failed = Pasting(Square()).frontalize(views)
-    assert same.image is not None and same.place is None and np.abs(same.image.astype(int) - picture).max() <= 8
+    assert same.image is not None and same.place is None and np.abs(same.image.astype(int) - image).max() <= 8
     assert (failed.status, failed.image) == (status.NO_FACE, None)
     other = Pasting(Square(value=0)).frontalize(views)[0].image
-    assert other is not None and other[80, 90].max() <= 1 and np.array_equal(other[:, 180:], picture[:, 180:])
+    assert other is not None and other[80, 90].max() <= 1 and np.array_equal(other[:, 180:], image[:, 180:])
     whole = Pasting(Square(placed=False)).frontalize(views)[0].image
     assert whole is not None and whole.shape == (120, 120, 3), "a result that is a whole photograph already stays as it is"

@@ -1,4 +1,4 @@
-"""Gates: which pictures are turned, what a regression learns and from whom, and what a sweep of angles gives."""
+"""Gates: which images are turned, what a regression learns and from whom, and what a sweep of angles gives."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def people(seed: int, n: int = 60, each: int = 8) -> tuple[np.ndarray, np.ndarra
     return gates.design(yaw, rng.normal(size=n * each), rng.uniform(0.5, 1, n * each), rng.uniform(10, 20, n * each)), gain, person
 
 
-def test_nobody_s_own_pictures_change_what_is_expected_of_them() -> None:
+def test_nobody_s_own_images_change_what_is_expected_of_them() -> None:
     seen, gain, person = people(1)
     chance = gates.cross_fitted(seen, gain, person)
     fold = gates.folds(person)
@@ -101,7 +101,7 @@ def test_chances_are_calibrated_and_the_gate_gains_over_turning_all_or_none() ->
     assert gain[turned].sum() > max(gain.sum(), 0.0)
 
 
-def test_with_too_few_to_learn_from_no_picture_is_turned() -> None:
+def test_with_too_few_to_learn_from_no_image_is_turned() -> None:
     seen, gain, person = people(3, n=4)
     gate = gates.learned(gates.cross_fitted(seen, gain, person))
     assert not gate.turned.any() and set(gate.words) == {"photograph: no chance was learned"}
@@ -162,7 +162,7 @@ def test_the_gate_learns_from_sharpness_and_quality_where_they_were_measured_and
     assert gates.not_seen([row["detail"] for row in world.cell("gate@30:turned.none").similarity.to_pylist()]) == ""
 
 
-def test_a_quality_table_of_other_pictures_is_refused(world: World, tmp_path: Path) -> None:
+def test_a_quality_table_of_other_images_is_refused(world: World, tmp_path: Path) -> None:
     table = tmp_path / "quality.parquet"
     row = {"image_id": "nobody", "identity": "a", "role": "probe", "subject": "a", "status": "ok", "detail": "", "sharpness": 1.0}
     tables.write(table, tables.from_rows([row], tables.QUALITY))
@@ -204,7 +204,7 @@ def test_a_sweep_agrees_with_the_cells_of_its_gates(tmp_path: Path) -> None:
 
 
 def test_the_tables_and_the_figure_say_what_a_gate_turned_and_whether_its_chances_came_true(tmp_path: Path) -> None:
-    from frontalbench.figures import plots, series
+    from frontalbench.figures import angles, series
 
     rng = np.random.default_rng(3)
     rows = [image(f"{p:02}_r", f"{p:02}", "reference", yaw=0.0, pose_source="ground_truth") for p in range(40)]
@@ -229,7 +229,7 @@ def test_the_tables_and_the_figure_say_what_a_gate_turned_and_whether_its_chance
     for one, share in found.bins:
         inside = (chance[probes] >= one.low) & (chance[probes] < one.high)
         assert (one.n, share.mean) == (int(inside.sum()), pytest.approx(better[inside].mean()))
-    drawn = plots.gate_calibration({"gate_learned:turned.none": found})
+    drawn = angles.gate_calibration({"gate_learned:turned.none": found})
     marks = drawn.axes[0].lines[-1]
     assert list(marks.get_ydata()) == pytest.approx([one.found for one, _ in found.bins])
     assert f"Brier score {found.brier:.3f}" in drawn.axes[0].get_title("left")

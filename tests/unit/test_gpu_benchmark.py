@@ -33,6 +33,7 @@ def test_a_device_that_did_nothing_is_no_busy_one(gpu: ModuleType) -> None:
         gpu.timeline([])
 
 
+@pytest.mark.slow
 def test_the_same_script_runs_on_a_cpu(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("sys.argv", ["gpu.py", "--device", "cpu", "--only", "deca.detail", "--batch", "2"])
     assert gpu.main() == 0

@@ -1,4 +1,4 @@
-"""Pictures from gradients: closed forms of the solve, and what it minimises."""
+"""Images from gradients: closed forms of the solve, and what it minimises."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_along_a_line_the_difference_at_the_ends_is_spread_evenly() -> None:
     assert np.allclose(gradients.solve(target, gradients.steps(source), region)[0, :, 0], expected)
 
 
-def test_at_the_picture_s_own_edge_nothing_is_asked() -> None:
+def test_at_the_image_s_own_edge_nothing_is_asked() -> None:
     """With a border on one side only, the source is shifted as a whole."""
     source = np.array([[3.0, 1, 4, 1, 5]])[..., None]
     target = np.full_like(source, 20.0)
@@ -57,7 +57,7 @@ def test_at_the_picture_s_own_edge_nothing_is_asked() -> None:
 
 @given(st.integers(0, 2**16))
 @settings(max_examples=15, deadline=None)
-def test_no_other_picture_has_a_smaller_blending_loss(seed: int) -> None:
+def test_no_other_image_has_a_smaller_blending_loss(seed: int) -> None:
     random = np.random.default_rng(seed)
     source, target = random.uniform(0, 255, (2, 14, 17, 3))
     region = random.random((14, 17)) < 0.6
@@ -73,24 +73,24 @@ def test_no_other_picture_has_a_smaller_blending_loss(seed: int) -> None:
 
 
 def test_the_loss_of_the_source_itself_is_zero_and_an_empty_region_changes_nothing() -> None:
-    picture = np.random.default_rng(1).uniform(0, 255, (9, 9, 3))
-    assert gradients.energy(picture, gradients.steps(picture), box(9, 9, 2)) == 0.0
+    image = np.random.default_rng(1).uniform(0, 255, (9, 9, 3))
+    assert gradients.energy(image, gradients.steps(image), box(9, 9, 2)) == 0.0
     none = np.zeros((9, 9), bool)
-    assert gradients.energy(picture, gradients.steps(picture * 2), none) == 0.0
-    assert np.array_equal(gradients.solve(picture, gradients.steps(picture * 2), none), picture)
+    assert gradients.energy(image, gradients.steps(image * 2), none) == 0.0
+    assert np.array_equal(gradients.solve(image, gradients.steps(image * 2), none), image)
 
 
 def test_a_region_without_anything_around_it_is_refused() -> None:
-    picture = np.zeros((4, 4, 1))
-    with pytest.raises(ValueError, match="whole picture"):
-        gradients.solve(picture, gradients.steps(picture), np.ones((4, 4), bool))
+    image = np.zeros((4, 4, 1))
+    with pytest.raises(ValueError, match="whole image"):
+        gradients.solve(image, gradients.steps(image), np.ones((4, 4), bool))
 
 
 # A face in its surroundings ------------------------------------------------------------------------------------------------------------------
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """A smooth picture, the same with a face pasted 30 grey levels too bright, the face that keeps its gradients, and the region with the band."""
+    """A smooth image, the same with a face pasted 30 grey levels too bright, the face that keeps its gradients, and the region with the band."""
     y, x = np.mgrid[:80, :70].astype(np.float32)
     smooth = np.stack([100 + 20 * np.sin(x / 9), 110 + 20 * np.cos(y / 11), 120 + 10 * np.sin((x + y) / 13)], axis=-1)
     away = np.hypot((x - 35) / 22, (y - 40) / 28)
@@ -122,7 +122,7 @@ def test_a_solve_of_a_face_of_300_pixels_takes_less_than_five_seconds() -> None:
     import time
 
     random = np.random.default_rng(0)
-    picture = cv2.GaussianBlur(random.uniform(0, 255, (320, 300, 3)).astype(np.float32), (0, 0), 3)
+    image = cv2.GaussianBlur(random.uniform(0, 255, (320, 300, 3)).astype(np.float32), (0, 0), 3)
     began = time.process_time()
-    gradients.solve(picture, gradients.steps(picture), box(320, 300, 8))
+    gradients.solve(image, gradients.steps(image), box(320, 300, 8))
     assert time.process_time() - began < 5.0

@@ -20,8 +20,8 @@ SUBJECTS = 14
 
 @pytest.fixture
 def made(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
-    """14 subjects: gallery template s (G1: the first 8, G2: the others) and two probe templates; pictures of stills and of videos; subject 13 has no
-    gallery template. One picture has no face, and all of template 103."""
+    """14 subjects: gallery template s (G1: the first 8, G2: the others) and two probe templates; images of stills and of videos; subject 13 has no
+    gallery template. One image has no face, and all of template 103."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(SUBJECTS, D))
     meta = tmp_path / "IJBC" / "meta"
@@ -53,13 +53,13 @@ def made(tmp_path: Path) -> tuple[Path, dict[str, np.ndarray]]:
 
 
 def pooled(protocol: ijb.Protocol, vectors: dict[str, np.ndarray]) -> ijb.Pooled:
-    matrix = np.stack([vectors[name] for name in protocol.templates.picture])
+    matrix = np.stack([vectors[name] for name in protocol.templates.image])
     return ijb.pool(protocol.templates, matrix, matrix.any(axis=1))
 
 
 def by_hand(protocol: ijb.Protocol, vectors: dict[str, np.ndarray], template: int) -> np.ndarray | None:
     media: dict[int, list[np.ndarray]] = {}
-    for name, t, m in zip(protocol.templates.picture, protocol.templates.template, protocol.templates.medium, strict=True):
+    for name, t, m in zip(protocol.templates.image, protocol.templates.template, protocol.templates.medium, strict=True):
         if t == template and vectors[name].any():
             media.setdefault(int(m), []).append(vectors[name].astype(np.float64))
     if not media:
@@ -68,7 +68,7 @@ def by_hand(protocol: ijb.Protocol, vectors: dict[str, np.ndarray], template: in
     return np.asarray(total / np.linalg.norm(total))
 
 
-def test_frames_of_one_medium_count_as_one_picture(made: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_frames_of_one_medium_count_as_one_image(made: tuple[Path, dict[str, np.ndarray]]) -> None:
     root, vectors = made
     protocol = ijb.read(root, "ijbc")
     found = pooled(protocol, vectors)
@@ -80,14 +80,14 @@ def test_frames_of_one_medium_count_as_one_picture(made: tuple[Path, dict[str, n
             np.testing.assert_allclose(vector, expected, atol=1e-6)
 
 
-def test_weights_pull_a_template_towards_the_pictures_that_have_them(made: tuple[Path, dict[str, np.ndarray]]) -> None:
+def test_weights_pull_a_template_towards_the_images_that_have_them(made: tuple[Path, dict[str, np.ndarray]]) -> None:
     root, vectors = made
     protocol = ijb.read(root, "ijbc")
-    matrix = np.stack([vectors[name] for name in protocol.templates.picture])
+    matrix = np.stack([vectors[name] for name in protocol.templates.image])
     ok = matrix.any(axis=1)
     same = ijb.pool(protocol.templates, matrix, ok, np.full(len(ok), 3.0))
     np.testing.assert_allclose(same.vectors, pooled(protocol, vectors).vectors, atol=1e-6)
-    weight = np.where(np.array(protocol.templates.picture) == "1.jpg", 1e6, 1.0)
+    weight = np.where(np.array(protocol.templates.image) == "1.jpg", 1e6, 1.0)
     heavy = ijb.pool(protocol.templates, matrix, ok, weight)
     assert float(heavy.vectors[0] @ vectors["1.jpg"]) > 0.9999
 
@@ -147,16 +147,16 @@ def test_search_ranks_subjects_and_counts_a_template_without_a_face_as_not_found
 @pytest.mark.parametrize(
     ("file", "change", "said"),
     [
-        ("ijbc_face_tid_mid.txt", lambda t: t.replace("1.jpg 0 1\n", "1.jpg 0\n", 1), "line 1: expected 'picture template medium'"),
-        ("ijbc_face_tid_mid.txt", lambda t: t.replace("1.jpg 0 1\n", "../1.jpg 0 1\n", 1), "line 1: expected 'picture"),
+        ("ijbc_face_tid_mid.txt", lambda t: t.replace("1.jpg 0 1\n", "1.jpg 0\n", 1), "line 1: expected 'image template medium'"),
+        ("ijbc_face_tid_mid.txt", lambda t: t.replace("1.jpg 0 1\n", "../1.jpg 0 1\n", 1), "line 1: expected 'image"),
         ("ijbc_face_tid_mid.txt", lambda t: t.replace("1.jpg 0 1\n", "1.jpg x 1\n", 1), "line 1: .*two whole numbers"),
         ("ijbc_face_tid_mid.txt", lambda _: "", "holds no templates"),
         ("ijbc_face_tid_mid.txt", lambda t: t.rstrip("\n"), "does not end with a line break"),
-        ("ijbc_template_pair_label.txt", lambda t: t + "0 777 1\n", "template 777 has no pictures"),
+        ("ijbc_template_pair_label.txt", lambda t: t + "0 777 1\n", "template 777 has no images"),
         ("ijbc_template_pair_label.txt", lambda t: t + "0 101 2\n", "expected 'template template label' with label 0 or 1"),
         ("ijbc_1N_probe_mixed.csv", lambda t: t.replace("SUBJECT_ID", "PERSON"), "expected TEMPLATE_ID and SUBJECT_ID"),
         ("ijbc_1N_probe_mixed.csv", lambda t: t + "100,5,x\n", "template 100 is given to subject 5 and to 0"),
-        ("ijbc_1N_gallery_G1.csv", lambda t: t + "999,5,x\n", "template 999 has no pictures"),
+        ("ijbc_1N_gallery_G1.csv", lambda t: t + "999,5,x\n", "template 999 has no images"),
     ],
 )
 def test_a_damaged_file_is_one_line(made: tuple[Path, dict[str, np.ndarray]], file: str, change: object, said: str) -> None:
@@ -177,6 +177,7 @@ def test_labels_that_contradict_the_subjects_are_refused(made: tuple[Path, dict[
         ijb.verify_templates(protocol, pooled(protocol, vectors), [0.1])
 
 
+@pytest.mark.slow
 def test_the_command_prints_both_protocols(made: tuple[Path, dict[str, np.ndarray]], project_root: Path) -> None:
     root, vectors = made
     rows = [

@@ -1,4 +1,4 @@
-"""Every kind of picture that people have becomes upright RGB, and everything else is refused with a reason."""
+"""Every kind of image that people have becomes upright RGB, and everything else is refused with a reason."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from frontalbench import images
 from frontalbench.errors import Unreadable
 
 
-def _picture(width: int = 64, height: int = 48) -> np.ndarray:
-    """A smooth picture whose four corners differ, so that turning and flipping show."""
+def _image(width: int = 64, height: int = 48) -> np.ndarray:
+    """A smooth image whose four corners differ, so that turning and flipping show."""
     y, x = np.mgrid[0:height, 0:width]
     return np.stack([255 * x / width, 255 * y / height, 255 * (x + y) / (width + height)], axis=-1).astype(np.uint8)
 
@@ -30,12 +30,12 @@ def _bytes(image: Image.Image, name: str, **options: object) -> bytes:
 
 @pytest.mark.parametrize(("name", "options"), [("PNG", {}), ("BMP", {}), ("TIFF", {}), ("PPM", {}), ("WEBP", {"lossless": True})])
 def test_lossless_formats_come_back_exactly(name: str, options: dict[str, object]) -> None:
-    picture = _picture()
-    assert np.array_equal(images.decode(_bytes(Image.fromarray(picture), name, **options)), picture)
+    image = _image()
+    assert np.array_equal(images.decode(_bytes(Image.fromarray(image), name, **options)), image)
 
 
 def test_the_fast_jpeg_road_gives_what_pillow_gives() -> None:
-    data = _bytes(Image.fromarray(_picture(250, 250)), "JPEG", quality=90)
+    data = _bytes(Image.fromarray(_image(250, 250)), "JPEG", quality=90)
     fast = images.decode(data)
     slow = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     assert fast.shape == slow.shape
@@ -44,15 +44,15 @@ def test_the_fast_jpeg_road_gives_what_pillow_gives() -> None:
 
 @pytest.mark.parametrize("options", [{"keep_rgb": True}, {"progressive": True}, {"subsampling": 0}, {"restart_marker_rows": 1}])
 def test_jpeg_files_of_all_kinds_give_what_pillow_gives(options: dict[str, object]) -> None:
-    data = _bytes(Image.fromarray(_picture(250, 250)), "JPEG", quality=90, **options)
+    data = _bytes(Image.fromarray(_image(250, 250)), "JPEG", quality=90, **options)
     assert np.abs(images.decode(data).astype(int) - np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))).max() <= 4
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation: int) -> None:
-    picture = _picture()
-    turned = Image.fromarray(picture)
-    # The stored pixels are the upright picture with the inverse of the tag's transform.
+    image = _image()
+    turned = Image.fromarray(image)
+    # The stored pixels are the upright image with the inverse of the tag's transform.
     inverse = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -67,21 +67,21 @@ def test_exif_orientation_is_applied(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = images.decode(_bytes(turned, "JPEG", quality=98, exif=exif))
-    assert upright.shape == picture.shape
-    assert np.abs(upright.astype(int) - picture).mean() < 3
+    assert upright.shape == image.shape
+    assert np.abs(upright.astype(int) - image).mean() < 3
 
 
 def test_greyscale_palette_and_16_bit_become_rgb() -> None:
-    grey = _picture()[..., 0]
+    grey = _image()[..., 0]
     expected = np.repeat(grey[..., None], 3, axis=-1)
     assert np.array_equal(images.decode(_bytes(Image.fromarray(grey), "PNG")), expected)
     wide = grey.astype(np.uint16) * 257
     assert np.array_equal(images.decode(_bytes(Image.fromarray(wide), "PNG")), expected)
-    palette = Image.fromarray(_picture()).quantize(256)
+    palette = Image.fromarray(_image()).quantize(256)
     assert np.array_equal(images.decode(_bytes(palette, "GIF")), np.asarray(palette.convert("RGB")))
 
 
-def test_a_dark_16_bit_picture_stays_dark() -> None:
+def test_a_dark_16_bit_image_stays_dark() -> None:
     dark = np.full((8, 8), 5000, np.uint16)
     assert images.decode(_bytes(Image.fromarray(dark), "PNG")).max() == round(5000 / 257)
 
@@ -95,25 +95,25 @@ def test_transparency_is_laid_on_mid_grey() -> None:
 
 
 def test_cmyk_jpeg_keeps_its_colours() -> None:
-    picture = Image.fromarray(_picture())
-    decoded = images.decode(_bytes(picture.convert("CMYK"), "JPEG", quality=98))
-    assert np.abs(decoded.astype(int) - np.asarray(picture)).mean() < 6
+    image = Image.fromarray(_image())
+    decoded = images.decode(_bytes(image.convert("CMYK"), "JPEG", quality=98))
+    assert np.abs(decoded.astype(int) - np.asarray(image)).mean() < 6
 
 
 def test_an_animation_gives_its_first_frame() -> None:
-    first, second = Image.fromarray(_picture()), Image.fromarray(255 - _picture())
+    first, second = Image.fromarray(_image()), Image.fromarray(255 - _image())
     decoded = images.decode(_bytes(first.quantize(64), "GIF", save_all=True, append_images=[second.quantize(64)]))
-    assert np.abs(decoded.astype(int) - _picture()).mean() < 15
+    assert np.abs(decoded.astype(int) - _image()).mean() < 15
 
 
-def test_a_huge_picture_is_scaled_down_not_refused() -> None:
+def test_a_huge_image_is_scaled_down_not_refused() -> None:
     data = _bytes(Image.new("L", (12000, 9000), 90), "JPEG", quality=30)
     decoded = images.decode(data)
     assert max(decoded.shape) <= images.MAX_SIDE
     assert abs(decoded.shape[1] / decoded.shape[0] - 12 / 9) < 0.01
 
 
-def test_a_picture_of_one_pixel_is_a_picture() -> None:
+def test_an_image_of_one_pixel_is_an_image() -> None:
     assert images.decode(_bytes(Image.new("RGB", (1, 1), (1, 2, 3)), "PNG")).tolist() == [[[1, 2, 3]]]
 
 
@@ -128,9 +128,9 @@ def test_a_decompression_bomb_is_refused_before_it_unfolds() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"not a picture at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"%PDF-1.4", b"\x00" * 4096]
+    "data", [b"", b"not an image at all", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"%PDF-1.4", b"\x00" * 4096]
 )
-def test_what_is_no_picture_is_refused_with_one_line(data: bytes) -> None:
+def test_what_is_no_image_is_refused_with_one_line(data: bytes) -> None:
     with pytest.raises(Unreadable) as error:
         images.decode(data)
     assert str(error.value)
@@ -162,10 +162,10 @@ def test_random_bytes_never_escape_as_another_error(tail: bytes, magic: bytes) -
 
 
 def test_png_round_trip_is_lossless_and_wrong_arrays_are_refused() -> None:
-    picture = _picture()
-    assert np.array_equal(images.decode(images.encode_png(picture)), picture)
+    image = _image()
+    assert np.array_equal(images.decode(images.encode_png(image)), image)
     with pytest.raises(ValueError, match="uint8"):
-        images.encode_png(picture.astype(np.float32))  # type: ignore[arg-type]
+        images.encode_png(image.astype(np.float32))  # type: ignore[arg-type]
 
 
 def _deep_colours(values: np.ndarray, name: str) -> bytes:
@@ -184,23 +184,23 @@ def _grey_file(values: np.ndarray, name: str = "TIFF") -> bytes:
 @pytest.mark.parametrize(
     "values",
     [
-        pytest.param(_picture()[..., 0].astype(np.float32) / 255, id="floats from 0 to 1"),
-        pytest.param(_picture()[..., 0].astype(np.float32), id="floats from 0 to 255"),
-        pytest.param(_picture()[..., 0].astype(np.int32), id="32-bit integers of 8 bits"),
-        pytest.param(_picture()[..., 0].astype(np.int32) * 257, id="32-bit integers of 16 bits"),
-        pytest.param(_picture()[..., 0].astype(np.uint16) * 257, id="16 bits"),
-        pytest.param(_picture()[..., 0].astype(np.uint16), id="8 bits in 16"),
+        pytest.param(_image()[..., 0].astype(np.float32) / 255, id="floats from 0 to 1"),
+        pytest.param(_image()[..., 0].astype(np.float32), id="floats from 0 to 255"),
+        pytest.param(_image()[..., 0].astype(np.int32), id="32-bit integers of 8 bits"),
+        pytest.param(_image()[..., 0].astype(np.int32) * 257, id="32-bit integers of 16 bits"),
+        pytest.param(_image()[..., 0].astype(np.uint16) * 257, id="16 bits"),
+        pytest.param(_image()[..., 0].astype(np.uint16), id="8 bits in 16"),
     ],
 )
-def test_number_types_with_a_plain_range_give_the_same_picture(values: np.ndarray) -> None:
-    grey = _picture()[..., 0]
+def test_number_types_with_a_plain_range_give_the_same_image(values: np.ndarray) -> None:
+    grey = _image()[..., 0]
     decoded, note = images.decode_with_note(_grey_file(values))
     assert np.abs(decoded[..., 0].astype(int) - grey).max() <= 1
     assert note == ""
 
 
 def test_floats_that_resampling_took_a_little_beyond_black_and_white_are_clipped() -> None:
-    values = _picture()[..., 0].astype(np.float32) / 255
+    values = _image()[..., 0].astype(np.float32) / 255
     values[0, 0], values[-1, -1] = -0.03, 1.04
     decoded = images.decode(_grey_file(values))
     assert decoded[0, 0, 0] == 0
@@ -227,32 +227,32 @@ def test_number_types_whose_white_is_unknown_are_refused_with_their_range(values
 @pytest.mark.parametrize("colours", [False, True])
 @pytest.mark.parametrize("name", ["PNG", "TIFF"])
 def test_the_low_bits_of_a_16_bit_file_are_scaled_up_and_said(bits: int, factor: int, colours: bool, name: str) -> None:
-    picture = _picture() if colours else _picture()[..., 0]
-    deep = picture.astype(np.uint16) * factor + factor // 2
+    image = _image() if colours else _image()[..., 0]
+    deep = image.astype(np.uint16) * factor + factor // 2
     coded = _deep_colours(deep, name) if colours else _grey_file(deep, name)
     decoded, note = images.decode_with_note(coded)
-    expected = picture if colours else np.repeat(picture[..., None], 3, axis=-1)
+    expected = image if colours else np.repeat(image[..., None], 3, axis=-1)
     assert np.abs(decoded.astype(int) - expected).max() <= 1
     assert f"taken as {bits} bits in a 16-bit file" in note
 
 
-def test_a_16_bit_picture_in_its_lower_half_keeps_its_brightness_and_is_noted() -> None:
-    values = _picture()[..., 0].astype(np.uint16) * 64
+def test_a_16_bit_image_in_its_lower_half_keeps_its_brightness_and_is_noted() -> None:
+    values = _image()[..., 0].astype(np.uint16) * 64
     decoded, note = images.decode_with_note(_grey_file(values, "PNG"))
-    assert np.abs(decoded[..., 0].astype(int) - _picture()[..., 0] // 4).max() <= 1
+    assert np.abs(decoded[..., 0].astype(int) - _image()[..., 0] // 4).max() <= 1
     assert "of which the upper 2 are not used" in note
 
 
 @pytest.mark.parametrize("kind", ["grey", "colour"])
-def test_a_deep_picture_keeps_its_orientation_tag(kind: str) -> None:
-    picture = _picture()[..., 0].astype(np.uint16) * 16
+def test_a_deep_image_keeps_its_orientation_tag(kind: str) -> None:
+    image = _image()[..., 0].astype(np.uint16) * 16
     exif = Image.Exif()
     exif[0x0112] = 6
     if kind == "grey":
-        coded = _bytes(Image.fromarray(picture), "PNG", exif=exif)
+        coded = _bytes(Image.fromarray(image), "PNG", exif=exif)
     else:
-        coded = _with_png_chunk(_deep_colours(np.dstack([picture] * 3), "PNG"), b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
-    assert images.decode(coded).shape[:2] == picture.shape[::-1]
+        coded = _with_png_chunk(_deep_colours(np.dstack([image] * 3), "PNG"), b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+    assert images.decode(coded).shape[:2] == image.shape[::-1]
 
 
 def _with_png_chunk(png: bytes, name: bytes, content: bytes) -> bytes:
@@ -285,7 +285,7 @@ WAYS = [
 @pytest.mark.parametrize("late", [False, True])
 def test_an_orientation_that_stands_only_in_xmp_is_obeyed_whatever_program_wrote_it(toolkit: str, way: dict[str, str], late: bool) -> None:
     text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(**{"toolkit": toolkit, "names": NAMES, **way}).encode()
-    data = _with_jpeg_segment(_bytes(Image.fromarray(_picture()), "JPEG"), 0xE1, text)
+    data = _with_jpeg_segment(_bytes(Image.fromarray(_image()), "JPEG"), 0xE1, text)
     if late:  # behind 90 KB of other segments, where a camera's preview or a long colour profile lies
         for _ in range(3):
             data = _with_jpeg_segment(data, 0xED, b"x" * 30000)
@@ -295,7 +295,7 @@ def test_an_orientation_that_stands_only_in_xmp_is_obeyed_whatever_program_wrote
 def test_exif_is_believed_before_xmp() -> None:
     exif = Image.Exif()
     exif[0x0112] = 1
-    data = _bytes(Image.fromarray(_picture()), "JPEG", exif=exif)
+    data = _bytes(Image.fromarray(_image()), "JPEG", exif=exif)
     text = b"http://ns.adobe.com/xap/1.0/\0" + XMP.format(toolkit="", names=NAMES, **WAYS[0]).encode()
     assert images.decode(_with_jpeg_segment(data, 0xE1, text)).shape == (48, 64, 3)
 
@@ -303,7 +303,7 @@ def test_exif_is_believed_before_xmp() -> None:
 def test_a_tiff_of_a_number_type_that_is_not_read_says_what_to_do() -> None:
     import cv2
 
-    done, coded = cv2.imencode(".tiff", _picture().astype(np.float32))
+    done, coded = cv2.imencode(".tiff", _image().astype(np.float32))
     assert done
     with pytest.raises(Unreadable, match=r"number type.*8 bits"):
         images.decode(coded.tobytes())
@@ -346,7 +346,7 @@ def _tiff(values: np.ndarray, *, white_is_zero: bool = False, planes: bool = Fal
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("white_is_zero", [False, True])
 def test_a_tiff_whose_zero_is_white_is_no_negative_whatever_its_number_type(kind: type[object], white_is_zero: bool) -> None:
-    grey = _picture()[..., 0]
+    grey = _image()[..., 0]
     stored = (255 - grey) if white_is_zero else grey
     scaled = {np.uint8: stored, np.uint16: stored.astype(np.uint16) * 257, np.float32: stored.astype(np.float32) / 255}[kind]
     decoded = images.decode(_tiff(scaled, white_is_zero=white_is_zero))
@@ -354,32 +354,32 @@ def test_a_tiff_whose_zero_is_white_is_no_negative_whatever_its_number_type(kind
 
 
 def test_colours_in_separate_planes_are_read_with_8_bits_and_refused_with_16() -> None:
-    picture = _picture()
-    np.testing.assert_array_equal(images.decode(_tiff(picture, planes=True)), picture)
-    with pytest.raises(Unreadable, match=r"separate planes of 16 bits; save the picture with 8 bits"):
-        images.decode(_tiff(picture.astype(np.uint16) * 257, planes=True))
+    image = _image()
+    np.testing.assert_array_equal(images.decode(_tiff(image, planes=True)), image)
+    with pytest.raises(Unreadable, match=r"separate planes of 16 bits; save the image with 8 bits"):
+        images.decode(_tiff(image.astype(np.uint16) * 257, planes=True))
 
 
 def test_low_bits_of_a_16_bit_ppm_are_scaled_up_where_its_header_says_16() -> None:
-    picture = _picture()
+    image = _image()
 
     def ppm(highest: int, factor: int) -> bytes:
-        return b"P6 64 48 %d\n" % highest + (picture.astype(np.uint16) * factor).astype(">u2").tobytes()
+        return b"P6 64 48 %d\n" % highest + (image.astype(np.uint16) * factor).astype(">u2").tobytes()
 
     decoded, note = images.decode_with_note(ppm(65535, 16))
-    assert np.abs(decoded.astype(int) - picture).max() <= 1
+    assert np.abs(decoded.astype(int) - image).max() <= 1
     assert "taken as 12 bits in a 16-bit file" in note
     for highest, factor in ((65535, 257), (4095, 16), (1023, 4)):  # the header says what white is: no guess, no note
         decoded, note = images.decode_with_note(ppm(highest, factor))
-        assert np.abs(decoded.astype(int) - picture).max() <= 2
+        assert np.abs(decoded.astype(int) - image).max() <= 2
         assert note == ""
 
 
 def test_opacity_of_12_bits_in_16_is_opacity_of_12_bits() -> None:
-    picture = _picture()
-    opaque = np.full((*picture.shape[:2], 1), 4095, np.uint16)
-    decoded = images.decode(_tiff(np.concatenate([picture.astype(np.uint16) * 16, opaque], axis=-1)))
-    assert np.abs(decoded.astype(int) - picture).max() <= 1
+    image = _image()
+    opaque = np.full((*image.shape[:2], 1), 4095, np.uint16)
+    decoded = images.decode(_tiff(np.concatenate([image.astype(np.uint16) * 16, opaque], axis=-1)))
+    assert np.abs(decoded.astype(int) - image).max() <= 1
 
 
 DEMO = Path(__file__).resolve().parents[2] / "demo" / "synthetic"

@@ -1,4 +1,4 @@
-"""The inversion on a generator small enough for a test: it finds the face, gives the same picture however often it was interrupted, and leaves the
+"""The inversion on a generator small enough for a test: it finds the face, gives the same image however often it was interrupted, and leaves the
 generator as it was."""
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Small(nn.Module):
         if self.looks == self.fail_at:
             raise KeyboardInterrupt
         blocks = torch.tanh(self.draw(styles.mean(dim=1))).view(-1, 3, 8, 8)
-        picture = functional.interpolate(blocks, SIDE, mode="bilinear") * 0.8 + 0.02 * labels[:, 3].view(-1, 1, 1, 1)
-        return SimpleNamespace(picture=picture)
+        image = functional.interpolate(blocks, SIDE, mode="bilinear") * 0.8 + 0.02 * labels[:, 3].view(-1, 1, 1, 1)
+        return SimpleNamespace(image=image)
 
     def tuned(self) -> Iterator[nn.Parameter]:
         return self.draw.parameters()
@@ -63,12 +63,12 @@ def recogniser(crops: Tensor) -> tuple[Tensor, list[Tensor]]:
 
 @pytest.fixture
 def target() -> Target:
-    """A picture that the generator can draw."""
+    """An image that the generator can draw."""
     torch.manual_seed(5)
     small = Small()
     label = camera(matrix_from_angles(30.0), 4.26).astype(np.float32)
     with torch.no_grad():
-        drawn = small.look(0.3 * torch.randn(1, 3, 512), torch.from_numpy(label)[None], 0).picture[0]
+        drawn = small.look(0.3 * torch.randn(1, 3, 512), torch.from_numpy(label)[None], 0).image[0]
     pixels = ((drawn + 1.0) * 127.5).clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
     points = ARCFACE_TEMPLATE * SIDE / 112.0
     return Target(pixels, np.ones((SIDE, SIDE), np.float32), label, points, camera(np.eye(3), FRONTAL_FOCAL).astype(np.float32))
@@ -79,6 +79,7 @@ def error(drawn: Tensor, target: Target) -> float:
     return float((drawn - wanted).abs().mean())
 
 
+@pytest.mark.slow
 def test_the_face_is_found_and_tuning_brings_it_nearer(target: Target) -> None:
     start = Inverter(Small(), recogniser, dataclasses.replace(RECIPE, steps=0, tuning_steps=0), CPU).turned(dataclasses.replace(target))
     found = Inverter(Small(), recogniser, dataclasses.replace(RECIPE, tuning_steps=0), CPU).turned(target)
@@ -98,6 +99,7 @@ def test_it_works_inside_of_inference_mode_and_leaves_the_generator_as_it_was(ta
 
 
 @pytest.mark.parametrize("fail_at", [70, 90])
+@pytest.mark.slow
 def test_an_interrupted_inversion_goes_on_as_if_it_had_not_been(fail_at: int, target: Target, tmp_path: Path) -> None:
     whole = Inverter(Small(), recogniser, RECIPE, CPU).turned(target)
     broken = Small()
@@ -110,7 +112,7 @@ def test_an_interrupted_inversion_goes_on_as_if_it_had_not_been(fail_at: int, ta
     assert second.looks == RECIPE.steps + RECIPE.tuning_steps + 1 - kept
     third = Small()
     assert torch.equal(Inverter(third, recogniser, RECIPE, CPU, keep=tmp_path).turned(target), whole)
-    assert third.looks == 0, "a finished picture is not made again"
+    assert third.looks == 0, "a finished image is not made again"
 
 
 def test_what_was_kept_of_something_else_is_not_gone_on_with(target: Target, tmp_path: Path) -> None:
@@ -150,9 +152,9 @@ def test_what_lies_beyond_the_photograph_does_not_count(target: Target) -> None:
     spoilt[:, SIDE // 2 :] = 255 - spoilt[:, SIDE // 2 :]
     recipe = dataclasses.replace(RECIPE, features=0.0, identity=0.0)
     losses = inversion._Losses(dataclasses.replace(target, known=half, pixels=spoilt), recogniser, recipe, CPU)
-    picture = torch.from_numpy(target.pixels).permute(2, 0, 1)[None] / 127.5 - 1.0
-    assert float(losses(picture)) < 1e-6
-    assert float(inversion._Losses(dataclasses.replace(target, pixels=spoilt), recogniser, recipe, CPU)(picture)) > 0.01
+    image = torch.from_numpy(target.pixels).permute(2, 0, 1)[None] / 127.5 - 1.0
+    assert float(losses(image)) < 1e-6
+    assert float(inversion._Losses(dataclasses.replace(target, pixels=spoilt), recogniser, recipe, CPU)(image)) > 0.01
 
 
 def test_a_camera_moves_about_the_world_and_stays_one() -> None:

@@ -14,9 +14,9 @@ from frontalbench import tables
 from frontalbench.compare import curves, jackknife, stats
 from frontalbench.compare.groups import summarize_cell
 from frontalbench.compare.jackknife import LeftOut
-from frontalbench.compare.people import PersonMeans
 from frontalbench.compare.rows import Rows, YawBins, read_rows
 from frontalbench.compare.scores import Impostors, from_table
+from frontalbench.compare.subjects import PersonMeans
 
 from .test_compare_cell import World, crowd, unit
 
@@ -106,7 +106,7 @@ def test_degrees_of_freedom_are_those_of_the_quadratic_form(share: list[float]) 
     assert factor[0] == pytest.approx((w**2).sum() / np.trace(form))
 
 
-def test_few_people_and_one_who_brings_most_pictures_have_no_interval() -> None:
+def test_few_people_and_one_who_brings_most_images_have_no_interval() -> None:
     rng = np.random.default_rng(1)
     for numbers, printed in ((np.full(5, 9.0), False), (np.full(6, 9.0), True), (np.r_[180.0, np.full(30, 4.0)], False)):
         sums = numbers * rng.normal(size=len(numbers))
@@ -145,8 +145,8 @@ def test_rates_that_few_people_bring_are_covered(people: int) -> None:
 
 
 @pytest.mark.parametrize("people", [10, 35])
-def test_rates_of_many_pictures_of_few_people_are_covered(people: int) -> None:
-    """With a hundred pictures each, a sample without a person who is hard to match shows hardly any spread."""
+def test_rates_of_many_images_of_few_people_are_covered(people: int) -> None:
+    """With a hundred images each, a sample without a person who is hard to match shows hardly any spread."""
     rng = np.random.default_rng(people)
     missing = np.where(rng.random((1500, people)) < 0.1, 0.15, 0.005) * rng.lognormal(-0.125, 0.5, (1500, people))
     hits = rng.binomial(100, 1.0 - missing).astype(np.float64).T
@@ -155,8 +155,8 @@ def test_rates_of_many_pictures_of_few_people_are_covered(people: int) -> None:
     assert 0.91 < ((low <= truth) & (high >= truth)).mean() < 0.998
 
 
-def test_a_rate_has_the_exact_interval_of_as_many_independent_pictures_as_it_is_worth() -> None:
-    """Korn and Graubard 1998: pictures of one person count less, by the spread over people, and by what few people leave unknown."""
+def test_a_rate_has_the_exact_interval_of_as_many_independent_images_as_it_is_worth() -> None:
+    """Korn and Graubard 1998: images of one person count less, by the spread over people, and by what few people leave unknown."""
     hits = np.array([20.0, 18.0, 19.0, 20.0, 12.0, 20.0, 16.0, 20.0, 19.0, 20.0, 17.0, 20.0])
     rate, n = hits.sum() / 240, len(hits)
     error = (hits / 20).std(ddof=1) / math.sqrt(n)
@@ -174,7 +174,7 @@ def test_people_who_happen_to_be_alike_are_taken_to_differ_a_little() -> None:
     worth = 1000 / (1 + 99 * jackknife.INTRACLASS)
     assert low <= reference.beta.ppf(0.025, worth * 0.99, worth * 0.01 + 1) < 0.99 < high, "not as sure as of a thousand people"
     (close,), _ = jackknife.rate_intervals(np.full((10, 1), 9.9), np.full((10, 1), 10.0))
-    assert close < low, "fewer pictures tell less"
+    assert close < low, "fewer images tell less"
 
 
 def test_moves_equal_comparing_again_without_a_person(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from scipy import stats as scipy_stats
 from frontalbench import tables
 from frontalbench.compare import scores, stats
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import Cell, Facts, Settings, cell_of, judges, tables_of
+from frontalbench.tabulate import Cell, Facts, TableSettings, cell_of, judges, tables_of
 from frontalbench.tabulate.dataset import Dataset, read_datasets
 from frontalbench.tabulate.verification import verification_tables
 
 from . import peoplekit as kit
 from .test_compare_cell import D, World, crowd, unit
 
-SETTINGS = Settings()
+SETTINGS = TableSettings()
 EDGES = (0.0, 30.0, 60.0, 90.0)
 NOISE = {("good", "one"): 0.3, ("same", "one"): 0.3, ("bad", "one"): 1.6, ("good", "two"): 0.8}
 """How far a judge's embeddings turn away with the yaw."""

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from frontalbench.compare import listed, open_set, stats, thresholds
+from frontalbench.compare import listed, open_set, scores, stats, thresholds
 from frontalbench.compare.listed import Listed
+from frontalbench.compare.scores import PERSON_BINS
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 
@@ -195,3 +196,51 @@ def test_a_gallery_of_everybody_leaves_nothing_to_say() -> None:
     everybody = np.ones((1, 4), np.bool_)
     (row,) = open_set.rates(open_set.search(faces, faces, everybody), [0.1])
     assert math.isnan(row.fnir.value) and not row.supported
+
+
+def test_every_pair_of_two_people_counts_once_for_each_of_the_two_and_lies_in_the_bin_of_its_score() -> None:
+    score = np.array([-1.0, 0.25, 1.0, 0.5, -0.999])
+    pairs = Listed(score, np.array([False, False, False, True, False]), np.array([0, 0, 1, 2, 2]), np.array([1, 2, 2, 2, 2]), 3)
+    found = listed.impostors_of(pairs)
+    assert found.n == 4 and found.counts[[0, 4, -1]].tolist() == [1, 1, 1]
+    whose = found.people
+    assert whose is not None and whose.groups == 3
+    bins = np.linspace(-1.0, 1.0, PERSON_BINS + 1)
+    by_hand = np.zeros((3, PERSON_BINS), np.int64)
+    for value, one, other, same in zip(pairs.score, pairs.first, pairs.second, pairs.same, strict=True):
+        place = min(int(np.searchsorted(bins, value, "right")) - 1, PERSON_BINS - 1)
+        for person in {int(one), int(other)} if not same else set():
+            by_hand[person, place] += 1
+    assert np.array_equal(whose.counts, by_hand)
+    assert found.tail.tolist() == pytest.approx([1.0, 0.25, -0.999, -1.0])
+    assert whose.tail.tolist() == [[1, 2], [0, 2], [2, 2], [0, 1]] and whose.pairs == 4
+
+
+def test_a_tail_that_is_cut_again_and_again_is_that_of_all_scores_with_whose_they_are() -> None:
+    rng = np.random.default_rng(3)
+    blocks = [rng.uniform(-1, 1, (6, 7)).astype(np.float32) for _ in range(9)]
+    rows, columns = np.arange(6) % 4, np.arange(7) % 4
+    sink = scores.ImpostorSink(keep=5)
+    for block in blocks:
+        sink.add(block, row_group=rows, column_group=columns)
+        sink.add_people(block, rows, columns, 4)
+    found = sink.result(12)
+    every = np.stack(blocks)
+    highest = np.argsort(-every.reshape(-1))[:5]
+    _, row, column = np.unravel_index(highest, every.shape)
+    assert found.tail.tolist() == every.reshape(-1)[highest].tolist() and found.n == every.size
+    assert found.people is not None and found.people.tail.tolist() == np.stack([rows[row], columns[column]], axis=1).tolist()
+
+
+def test_of_equal_scores_that_of_the_same_two_people_is_taken_out() -> None:
+    nothing = np.zeros((2, PERSON_BINS), np.int64)
+
+    def of(tail: list[float], whose: list[list[int]]) -> scores.Impostors:
+        counts = np.zeros(scores.BINS, np.int64)
+        counts[-1] = len(tail)
+        return scores.Impostors(counts, np.array(tail, np.float32), scores.People(nothing, np.array(whose, np.int16), 2))
+
+    whole = of([0.9, 0.9, 0.9, 0.8], [[0, 1], [1, 0], [1, 1], [0, 0]])
+    for person, left in (([1, 0], [[0, 1], [1, 1], [0, 0]]), ([0, 1], [[1, 0], [1, 1], [0, 0]]), ([1, 1], [[0, 1], [1, 0], [0, 0]])):
+        rest = whole.without(of([0.9], [person]))
+        assert rest.people is not None and rest.people.tail.tolist() == left and rest.n == 3

@@ -16,11 +16,11 @@ PEOPLE = 30
 
 
 def vector(name: str) -> np.ndarray:
-    """``p07/2.jpg``: the second picture of person 7."""
+    """``p07/2.jpg``: the second image of person 7."""
     if "broken" in name:
-        raise BadInput(f"{name}: no face found; give a picture in which one face is large and lit")
-    person, picture = int(name[1:3]), int(name[4])
-    made = np.random.default_rng(person).normal(size=16) + 0.8 * np.random.default_rng(1000 + 10 * person + picture).normal(size=16)
+        raise BadInput(f"{name}: no face found; give an image in which one face is large and lit")
+    person, image = int(name[1:3]), int(name[4])
+    made = np.random.default_rng(person).normal(size=16) + 0.8 * np.random.default_rng(1000 + 10 * person + image).normal(size=16)
     return (made / np.linalg.norm(made)).astype(np.float32)
 
 
@@ -46,7 +46,7 @@ def test_scores_and_rates_are_those_of_the_pairs(subjects: bool) -> None:
     assert row["threshold_low"] < row["threshold"] < row["threshold_high"]
 
 
-def test_a_picture_without_a_face_is_a_row_and_a_refusal() -> None:
+def test_an_image_without_a_face_is_a_row_and_a_refusal() -> None:
     more = [*lines(subjects=False), Line("broken.jpg", "p01/1.jpg", same=True), Line("p01/0.jpg", "broken.jpg", same=None)]
     found = listed_pairs.judge(more, vector, "pairs.csv", targets=[0.1], threshold=0.4)
     assert [row["status"] for row in found.scores[-2:]] == ["no_face", "no_face"] and "no face found" in found.scores[-1]["detail"]
@@ -81,7 +81,7 @@ def test_labels_may_be_words_and_follow_from_subjects(tmp_path: Path) -> None:
         ("", "line 1: nothing there; expected the columns first, second"),
         ("first,other\na,b\n", "line 1: column 'second' is missing"),
         ("first,second\n", "holds no pairs"),
-        ("first,second,same\na.jpg,,1\n", "line 2: a picture is missing"),
+        ("first,second,same\na.jpg,,1\n", "line 2: an image is missing"),
         ("first,second,same\na.jpg,b.jpg,maybe\n", "line 2: same: expected 1 or 0"),
         ("first,second,same,first_subject,second_subject\na,b,1,x,y\n", "line 2: same says 1, but the subjects are two people"),
     ],

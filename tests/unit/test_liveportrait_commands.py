@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def script(name: str, *arguments: str, root: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     values = {**os.environ, "PYTHONPATH": str(root / "src"), **environment}
@@ -15,6 +17,7 @@ def script(name: str, *arguments: str, root: Path, **environment: str) -> subpro
     return subprocess.run(command, capture_output=True, text=True, env=values, timeout=1800, check=False)
 
 
+@pytest.mark.slow
 def test_selftest_without_weights_or_of_a_model_without_one_says_so_in_one_line(project_root: Path, tmp_path: Path) -> None:
     missing = script(
         "frontalize.py",
@@ -34,6 +37,7 @@ def test_selftest_without_weights_or_of_a_model_without_one_says_so_in_one_line(
         assert re.fullmatch(r"error: frontalizer 'mirror' has no self-test: it turns no face\n", other.stderr), other.stderr
 
 
+@pytest.mark.slow
 def test_onnx_files_cannot_be_written_without_weights_or_of_another_family(project_root: Path, tmp_path: Path) -> None:
     here = {"FRONTALBENCH_HOME": str(project_root), "FRONTALBENCH_STORE": str(tmp_path), "FRONTALBENCH_WEIGHTS": ""}
     missing = script("export_onnx.py", "--out", str(tmp_path / "onnx"), root=project_root, **here)

@@ -28,7 +28,7 @@ POINTS = np.array([[200.0, 200.0], [280.0, 200.0], [240.0, 245.0], [210.0, 290.0
 
 
 class Puppet(LivePortrait):
-    """Keeps LivePortrait's keypoint arithmetic; its pictures are the crops themselves, with the pose written into the top left pixels.
+    """Keeps LivePortrait's keypoint arithmetic; its images are the crops themselves, with the pose written into the top left pixels.
 
     ``sign``: which way its keypoints' depth runs. A crop whose first pixel is 255, 0, 0 breaks it.
     """
@@ -53,18 +53,18 @@ class Puppet(LivePortrait):
         return Source(volume, motion, motions.source_keypoints(motion))
 
     def render(self, source: Source, driving: Any) -> list[Any]:
-        pictures: list[Any] = []
+        images: list[Any] = []
         for crop, x_d, x_s in zip(source.volume, driving, source.keypoints, strict=True):
-            picture = crop.numpy().copy()
+            image = crop.numpy().copy()
             if not torch.allclose(x_d, x_s):  # "turned": both halves equally bright, so the puppet then sees yaw 0
-                picture[:] = picture.mean()
-            pictures.append(picture)
-        return pictures
+                image[:] = image.mean()
+            images.append(image)
+        return images
 
 
 def view(image: np.ndarray | None = None, points: np.ndarray = POINTS) -> View:
-    picture = np.full((480, 480, 3), 90, np.uint8) if image is None else image
-    return View(picture, Face(np.array([180, 150, 300, 320], np.float32), 0.9, points, 1))
+    image = np.full((480, 480, 3), 90, np.uint8) if image is None else image
+    return View(image, Face(np.array([180, 150, 300, 320], np.float32), 0.9, points, 1))
 
 
 def frontalizer(**params: Any) -> LivePortraitFrontalizer:
@@ -85,7 +85,7 @@ def test_every_view_gets_one_outcome_in_order_and_one_bad_crop_harms_no_other() 
     assert isinstance(model.portrait, Puppet) and model.portrait.seen == [3, 1, 1, 1]
 
 
-def test_memory_that_is_short_for_one_picture_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_is_short_for_one_image_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """For several at once it only means one by one; a row must not say what another machine would not."""
     model = frontalizer()
     observe = model.portrait.observe
@@ -104,24 +104,24 @@ def test_memory_that_is_short_for_one_picture_ends_the_job(monkeypatch: pytest.M
 
 
 def test_pasted_photograph_keeps_its_size_and_everything_outside_the_square() -> None:
-    picture = np.random.default_rng(1).integers(0, 255, (480, 700, 3), dtype=np.uint8)
-    outcome = frontalizer(output="photograph").frontalize([view(picture)])[0]
-    assert outcome.image is not None and outcome.image.shape == picture.shape
-    assert np.array_equal(outcome.image[:, 560:], picture[:, 560:])
-    assert not np.array_equal(outcome.image[200:280, 200:280], picture[200:280, 200:280])
+    image = np.random.default_rng(1).integers(0, 255, (480, 700, 3), dtype=np.uint8)
+    outcome = frontalizer(output="photograph").frontalize([view(image)])[0]
+    assert outcome.image is not None and outcome.image.shape == image.shape
+    assert np.array_equal(outcome.image[:, 560:], image[:, 560:])
+    assert not np.array_equal(outcome.image[200:280, 200:280], image[200:280, 200:280])
 
 
 @pytest.mark.parametrize("factor", [1, 4])
 def test_a_crop_says_where_it_lies_in_the_photograph_as_it_came(factor: int) -> None:
     """Also in a photograph that is shrunk before it is cropped: a crop that was not turned, pasted back, is the photograph again."""
     y, x = np.mgrid[: 480 * factor, : 480 * factor] / factor
-    picture = np.stack([128 + 90 * np.sin(x / 25), 128 + 90 * np.cos(y / 31), 128 + 60 * np.sin((x + y) / 29)], axis=-1).astype(np.uint8)
+    image = np.stack([128 + 90 * np.sin(x / 25), 128 + 90 * np.cos(y / 31), 128 + 60 * np.sin((x + y) / 29)], axis=-1).astype(np.uint8)
     model = frontalizer(multiplier=0.0, stitching=False)
     face = Face(np.array([180, 150, 300, 320], np.float32) * factor, 0.9, POINTS * factor, 1)
-    (outcome,) = Pasting(model).frontalize([View(picture, face)])
-    assert outcome.image is not None and outcome.image.shape == picture.shape
-    assert np.abs(outcome.image.astype(int) - picture).max() <= 8
-    assert not np.array_equal(outcome.image, picture)
+    (outcome,) = Pasting(model).frontalize([View(image, face)])
+    assert outcome.image is not None and outcome.image.shape == image.shape
+    assert np.abs(outcome.image.astype(int) - image).max() <= 8
+    assert not np.array_equal(outcome.image, image)
 
 
 def motion(yaw: float = 30.0, roll: float = 8.0) -> Source:

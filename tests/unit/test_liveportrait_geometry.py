@@ -68,7 +68,7 @@ def test_crop_matrix_equals_the_published_formula() -> None:
     np.testing.assert_allclose(crop.crop_matrix(FIVE), expected, atol=1e-9)
 
 
-def test_crop_left_unlevelled_keeps_the_picture_upright() -> None:
+def test_crop_left_unlevelled_keeps_the_image_upright() -> None:
     matrix = crop.crop_matrix(FIVE, level=False)
     assert matrix[0, 1] == matrix[1, 0] == 0.0
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from frontalbench.compare import derived, groups, verdict
-from frontalbench.compare.people import NOBODY, People
+from frontalbench.compare.subjects import NOBODY, People
 from frontalbench.tabulate import Facts, master
-from frontalbench.tabulate.dataset import Dataset, Settings
+from frontalbench.tabulate.dataset import Dataset, TableSettings
 from tests.unit import peoplekit as kit
 
-QUICK = Settings()
+QUICK = TableSettings()
 
 
 def pair(p: float, people: float, images: float) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def test_a_pair_has_a_winner_only_where_the_test_and_both_means_say_the_same(row
 
 @pytest.fixture(scope="module")
 def fused() -> Dataset:
-    """Six people with four probes each; `mesh.none` loses the last probe of everybody, and half of what it gave rests on one picture alone."""
+    """Six people with four probes each; `mesh.none` loses the last probe of everybody, and half of what it gave rests on one image alone."""
     rng = np.random.default_rng(4)
     crowd = kit.people(rng, 6, probes=4)
     last = np.tile([False, False, False, True], 6)
@@ -52,7 +52,7 @@ def fused() -> Dataset:
     return Dataset("toy", {c: dataclasses.replace(r, detail=detail) if c.variant == "mesh.none" else r for c, r in made.rows.items()})
 
 
-def test_notes_about_a_lost_picture_or_a_fallback_stand_at_the_rows_that_they_are_about(
+def test_notes_about_a_lost_image_or_a_fallback_stand_at_the_rows_that_they_are_about(
     fused: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(master, "lost_note", lambda *_: "LOST")
@@ -87,7 +87,7 @@ def test_a_group_of_strangers_without_an_image_says_why_only_where_there_are_no_
     assert about(Dataset(fused.name, alone), {"group": "Net Gain", "n_images": 0, "p_value": math.nan}, NOBODY) == ""
 
 
-def test_a_person_s_row_counts_what_both_gave_what_was_lost_and_what_rests_on_one_picture(fused: Dataset) -> None:
+def test_a_person_s_row_counts_what_both_gave_what_was_lost_and_what_rests_on_one_image(fused: Dataset) -> None:
     found = [row for row in master.identity_rows(fused, Facts()) if row["variant"] == "mesh.none"]
     assert len(found) == 6
     assert {(row["n_images"], row["n_fta"], row["n_fallback"]) for row in found} == {(3, 1, 2)}

@@ -20,7 +20,7 @@ def _seeded() -> None:
 
 @pytest.mark.parametrize("doubled", [False, True])
 @pytest.mark.parametrize("demodulate", [False, True])
-def test_each_picture_is_convolved_with_its_own_weighed_kernel(demodulate: bool, doubled: bool) -> None:
+def test_each_image_is_convolved_with_its_own_weighed_kernel(demodulate: bool, doubled: bool) -> None:
     x, weight, factors = torch.randn(3, 4, 6, 5), torch.randn(7, 4, 3, 3), torch.randn(3, 4)
     found = modulated_conv2d(x, weight, factors, demodulate=demodulate, doubled=doubled)
     for i in range(3):
@@ -46,8 +46,8 @@ def test_filters_between_sizes_equal_upsampling_filtering_and_decimation(up: int
 
 
 def test_the_identity_grid_gives_every_sample_back() -> None:
-    picture, volume = torch.randn(1, 2, 5, 7), torch.randn(1, 2, 4, 5, 7)
-    for values, sizes in ((picture, (5, 7)), (volume, (4, 5, 7))):
+    image, volume = torch.randn(1, 2, 5, 7), torch.randn(1, 2, 4, 5, 7)
+    for values, sizes in ((image, (5, 7)), (volume, (4, 5, 7))):
         moved = F.grid_sample(values, identity_grid(*sizes)[None], align_corners=True)
         torch.testing.assert_close(moved, values, rtol=1e-5, atol=1e-5)
 

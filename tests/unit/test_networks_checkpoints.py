@@ -212,3 +212,14 @@ def test_what_a_safetensors_file_says_of_itself(tmp_path: Path, state: dict[str,
         checkpoints.metadata(tmp_path / "torch.pth")
     with pytest.raises(BadInput, match="not found"):
         checkpoints.metadata(tmp_path / "none")
+
+
+def test_a_file_of_several_networks_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save({"first": {"a": torch.ones(2)}, "second": {"b": torch.zeros(3)}}, tmp_path / "all.pt")
+    read: list[Any] = []
+    of_torch = torch.load
+    monkeypatch.setattr(torch, "load", lambda *given, **more: read.append(given) or of_torch(*given, **more))
+    file = checkpoints.opened(tmp_path / "all.pt")
+    assert [list(checkpoints.load(file, inner=inner)) for inner in ("first", "second")] == [["a"], ["b"]] and len(read) == 1
+    with pytest.raises(BadInput, match=r"all\.pt: expected a mapping with 'third'"):
+        checkpoints.load(file, inner="third")

@@ -18,12 +18,12 @@ from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.plan.plan import Plan
 from frontalbench.quality import measures, ofiq
 from frontalbench.tabulate import quality
-from frontalbench.tabulate.dataset import Settings
+from frontalbench.tabulate.dataset import TableSettings
 from frontalbench.tabulate.facts import Facts
 from tests.unit.test_plan_answers import GRID
 
 STAND_IN = '''
-"""Speaks as python-ofiq 0.3.1 does: names, arguments, errors. Its numbers follow from the picture's mean."""
+"""Speaks as python-ofiq 0.3.1 does: names, arguments, errors. Its numbers follow from the image's mean."""
 import os
 
 class OFIQError(Exception): ...
@@ -77,18 +77,18 @@ def test_its_angles_come_into_our_convention() -> None:
     assert ofiq.in_our_convention(-30.0, 0.0, 0.0) == pytest.approx((30.0, 0.0, 0.0), abs=1e-9)
 
 
-def test_a_picture_s_components_fill_the_columns_and_what_was_not_assessed_is_empty(package: Path) -> None:
+def test_an_image_s_components_fill_the_columns_and_what_was_not_assessed_is_empty(package: Path) -> None:
     model = families.load(cards.find("quality", "ofiq"))
-    found = dict(zip(measures.BY_WORD["ofiq"].stored(), model.picture(np.full((20, 30, 3), 80, np.uint8)[:, ::-1]), strict=True))
+    found = dict(zip(measures.BY_WORD["ofiq"].stored(), model.image(np.full((20, 30, 3), 80, np.uint8)[:, ::-1]), strict=True))
     assert found == pytest.approx(
         {"ofiq_yaw": 30.0, "ofiq_pitch": 0.0, "ofiq_roll": 0.0, "ofiq_unified": 80.0}
         | {"ofiq_sharpness": math.nan, "ofiq_illumination": 60.0, "ofiq_expression": math.nan},
         nan_ok=True,
         abs=1e-9,
     )
-    assert np.isnan(model.picture(np.zeros((20, 30, 3), np.uint8))).all(), "it found no face"
+    assert np.isnan(model.image(np.zeros((20, 30, 3), np.uint8))).all(), "it found no face"
     with pytest.raises(BadInput, match=r"OFIQ gave Other; expected components like UnifiedQualityScore: use python-ofiq 0\.3\.1"):
-        model.picture(np.full((20, 30, 3), 255, np.uint8))
+        model.image(np.full((20, 30, 3), 255, np.uint8))
 
 
 def test_without_the_package_or_its_models_one_line_says_what_to_install(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,8 @@ def test_without_the_package_or_its_models_one_line_says_what_to_install(package
         families.load(card)
 
 
-def test_the_command_measures_whole_pictures_and_the_summary_shows_its_pose_beside_ours(
+@pytest.mark.slow
+def test_the_command_measures_whole_images_and_the_summary_shows_its_pose_beside_ours(
     package: Path, tmp_path: Path, project_root: Path
 ) -> None:
     roles = {"a/gt": "reference", "a/gt2": "reference", "a/p": "probe", "b/gt": "reference", "b/p": "probe", "c/x": "unused"}
@@ -119,7 +120,7 @@ def test_the_command_measures_whole_pictures_and_the_summary_shows_its_pose_besi
     tables.write(tmp_path / "crops.parquet", tables.from_rows(crops, tables.CROPS))
     grey = {"a/gt": 50, "a/gt2": 60, "a/p": 90, "b/gt": 70, "b/p": 0, "c/x": 10}
     shown = [{**row, "image": images.encode_png(np.full((40, 30, 3), grey[row["image_id"]], np.uint8))} for row in listed]
-    tables.write(tmp_path / "pictures.parquet", tables.from_rows(shown, tables.IMAGES))
+    tables.write(tmp_path / "whole.parquet", tables.from_rows(shown, tables.IMAGES))
     pose = [{**head, "status": "ok", "detail": "", "yaw": 28.0, "pitch": 1.0, "roll": 0.0, "confidence": 1.0} for head in heads]
     tables.write(tmp_path / "pose.parquet", tables.from_rows(pose, tables.POSE))
     out = tmp_path / "quality/toy/original/scrfd_500m.parquet"
@@ -141,27 +142,27 @@ def test_the_command_measures_whole_pictures_and_the_summary_shows_its_pose_besi
         return subprocess.run([*command, *more], capture_output=True, text=True, check=False, env=environment)
 
     refused = run(package=str(package))
-    assert refused.returncode == 2 and "--measure ofiq: it looks at whole pictures, give --pictures" in refused.stderr
-    assert run("--pictures", tmp_path / "pictures.parquet", package="").returncode == 0
-    note = next(row["note"] for row in quality.quality_rows([out], Facts(), Settings()) if row["measure"] == "ofiq_unified")
+    assert refused.returncode == 2 and "--measure ofiq: it looks at whole images, give --whole-images" in refused.stderr
+    assert run("--whole-images", tmp_path / "whole.parquet", package="").returncode == 0
+    note = next(row["note"] for row in quality.quality_rows([out], Facts(), TableSettings()) if row["measure"] == "ofiq_unified")
     assert note == "what it runs in is not here: pip install python-ofiq==0.3.1, then python-ofiq setup"
 
-    done = run("--pictures", tmp_path / "pictures.parquet", package=str(package))
+    done = run("--whole-images", tmp_path / "whole.parquet", package=str(package))
     assert done.returncode == 0, done.stderr
     rows = {row["image_id"]: row for row in tables.read(out, tables.QUALITY).to_pylist()}
     assert [rows[name]["ofiq_unified"] for name in ("a/gt", "a/p", "b/p", "c/x")] == [50.0, 90.0, None, None]
     assert rows["a/p"]["ofiq_yaw"] == pytest.approx(30.0, abs=1e-4) and rows["a/p"]["yaw"] == 28.0
-    found = {(row["role"], row["measure"]): row for row in quality.quality_rows([out], Facts(), Settings())}
+    found = {(row["role"], row["measure"]): row for row in quality.quality_rows([out], Facts(), TableSettings())}
     assert found["probe", "ofiq_abs_yaw"]["mean"] == pytest.approx(30.0, abs=1e-4) and found["probe", "abs_yaw"]["mean"] == pytest.approx(
         28.0
     )
     assert (found["probe", "ofiq_unified"]["n_images"], found["probe", "ofiq_unified"]["n_eligible"]) == (1, 2)
 
 
-def test_a_grid_that_asks_for_it_hands_over_the_pictures_of_the_photographs_too() -> None:
+def test_a_grid_that_asks_for_it_hands_over_the_images_of_the_photographs_too() -> None:
     plan = Plan({**GRID, "quality": {"measures": ["ofiq"]}})
-    assert plan.files.beyond_crops("synthetic", "original")["pictures"] == plan.files.images("synthetic")
+    assert plan.files.beyond_crops("synthetic", "original")["whole_images"] == plan.files.images("synthetic")
     turned = plan.files.beyond_crops("synthetic", "mesh.none")
-    assert turned["pictures"] and not turned["faces"] and not turned["original_pictures"] and plan.learned_measures() == ["ofiq"]
+    assert turned["whole_images"] and not turned["faces"] and not turned["original_whole_images"] and plan.learned_measures() == ["ofiq"]
     both = Plan({**GRID, "quality": {"measures": ["ofiq", "expression"]}}).files.beyond_crops("synthetic", "mesh.none")
-    assert all(both[name] for name in ("pictures", "faces", "original_pictures", "original_faces"))
+    assert all(both[name] for name in ("whole_images", "faces", "original_whole_images", "original_faces"))

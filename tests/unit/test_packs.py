@@ -22,13 +22,13 @@ from frontalbench.protocols.verification import verify
 from frontalbench.stages import packs as work
 
 SAME = [True, False, True, False]
-PICTURES = [images.encode_png(np.full((112, 112, 3), 20 * i + 10, np.uint8)) for i in range(8)]
+IMAGES = [images.encode_png(np.full((112, 112, 3), 20 * i + 10, np.uint8)) for i in range(8)]
 SHAPES: dict[str, Callable[[list[bytes]], Any]] = {
     "list": list,
     "tuple": tuple,
-    "bytearrays": lambda pictures: [bytearray(one) for one in pictures],
-    "arrays": lambda pictures: [np.frombuffer(one, np.uint8) for one in pictures],
-    "array of objects": lambda pictures: np.array(pictures, object),
+    "bytearrays": lambda images: [bytearray(one) for one in images],
+    "arrays": lambda images: [np.frombuffer(one, np.uint8) for one in images],
+    "array of objects": lambda images: np.array(images, object),
 }
 LABELS: dict[str, Callable[[list[bool]], Any]] = {
     "booleans": list,
@@ -38,10 +38,10 @@ LABELS: dict[str, Callable[[list[bool]], Any]] = {
 }
 
 
-def written_by_python_2(pictures: list[bytes], same: list[bool]) -> bytes:
+def written_by_python_2(images: list[bytes], same: list[bool]) -> bytes:
     """Protocol 2 with old byte strings, opcode by opcode, as Python 2's cPickle writes ``(bins, issame_list)``."""
     parts = [b"\x80\x02", b"]("]
-    for one in pictures:
+    for one in images:
         parts.append(b"U" + bytes([len(one)]) + one if len(one) < 256 else b"T" + struct.pack("<i", len(one)) + one)
     parts += [b"e", b"]("]
     parts += [b"\x88" if one else b"\x89" for one in same]
@@ -58,15 +58,15 @@ def put(tmp_path: Path, content: bytes, name: str = "cplfw.bin") -> Path:
 @pytest.mark.parametrize("labels", LABELS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_way_of_writing_a_pack_gives_the_same_pairs(tmp_path: Path, protocol: int, shape: str, labels: str) -> None:
-    content = pickle.dumps((SHAPES[shape](PICTURES), LABELS[labels](SAME)), protocol=protocol)
+    content = pickle.dumps((SHAPES[shape](IMAGES), LABELS[labels](SAME)), protocol=protocol)
     found = packs.read_pack(put(tmp_path, content))
-    assert found.pictures == tuple(PICTURES) and found.same.tolist() == SAME
+    assert found.images == tuple(IMAGES) and found.same.tolist() == SAME
 
 
-@pytest.mark.parametrize("pictures", [PICTURES, [bytes([i, 255, 0, 200]) for i in range(8)]], ids=["long", "short"])
-def test_packs_of_python_2_are_read(tmp_path: Path, pictures: list[bytes]) -> None:
-    found = packs.read_pack(put(tmp_path, written_by_python_2(pictures, SAME)))
-    assert found.pictures == tuple(pictures) and found.same.tolist() == SAME
+@pytest.mark.parametrize("images", [IMAGES, [bytes([i, 255, 0, 200]) for i in range(8)]], ids=["long", "short"])
+def test_packs_of_python_2_are_read(tmp_path: Path, images: list[bytes]) -> None:
+    found = packs.read_pack(put(tmp_path, written_by_python_2(images, SAME)))
+    assert found.images == tuple(images) and found.same.tolist() == SAME
 
 
 class Evil:
@@ -77,14 +77,14 @@ class Evil:
         return self.made
 
 
-@pytest.mark.parametrize("place", ["instead", "picture", "label"])
+@pytest.mark.parametrize("place", ["instead", "image", "label"])
 def test_a_pack_with_code_in_it_is_refused_and_nothing_runs(tmp_path: Path, place: str) -> None:
     import os
 
     trace = tmp_path / "ran"
     evil = Evil(os.system, f"touch {trace}")
-    content: Any = {"instead": evil, "picture": ([evil, *PICTURES[1:]], SAME), "label": (PICTURES, [evil, *SAME[1:]])}[place]
-    with pytest.raises(BadInput, match=r"cplfw.bin: asks for (posix|nt)\.system; a pack holds pictures and booleans alone") as caught:
+    content: Any = {"instead": evil, "image": ([evil, *IMAGES[1:]], SAME), "label": (IMAGES, [evil, *SAME[1:]])}[place]
+    with pytest.raises(BadInput, match=r"cplfw.bin: asks for (posix|nt)\.system; a pack holds images and booleans alone") as caught:
         packs.read_pack(put(tmp_path, pickle.dumps(content)))
     assert "\n" not in str(caught.value) and not trace.exists()
 
@@ -94,17 +94,17 @@ def test_a_pack_with_code_in_it_is_refused_and_nothing_runs(tmp_path: Path, plac
     [
         (b"", "empty; it was cut off"),
         (b"\x00\x01no pickle", "not a pack of pairs, or cut off"),
-        (pickle.dumps((PICTURES, SAME))[:-40], "not a pack of pairs, or cut off"),
-        (pickle.dumps((PICTURES, [])), "holds no pairs"),
+        (pickle.dumps((IMAGES, SAME))[:-40], "not a pack of pairs, or cut off"),
+        (pickle.dumps((IMAGES, [])), "holds no pairs"),
         (pickle.dumps(([], [])), "holds no pairs"),
-        (pickle.dumps((PICTURES[:-1], SAME)), "7 pictures and 4 labels; expected two pictures for each label"),
-        (pickle.dumps((PICTURES, SAME[:-1])), "8 pictures and 3 labels"),
-        (pickle.dumps((PICTURES, [True, False, 2, True])), "label 2: expected True or False"),
-        (pickle.dumps(([*PICTURES[:-1], 5], SAME)), "picture 7: expected the bytes of an encoded picture, found int"),
-        (pickle.dumps(PICTURES), "expected pictures and labels, two things, found list of 8"),
-        (pickle.dumps({"a": 1}), "expected pictures and labels"),
-        (pickle.dumps((PICTURES, np.array([1.5, 1, 0, 0]))), "holds numpy values of type 'f8'"),
-        (pickle.dumps((PICTURES, Evil(np.load, "x"))), "asks for numpy"),
+        (pickle.dumps((IMAGES[:-1], SAME)), "7 images and 4 labels; expected two images for each label"),
+        (pickle.dumps((IMAGES, SAME[:-1])), "8 images and 3 labels"),
+        (pickle.dumps((IMAGES, [True, False, 2, True])), "label 2: expected True or False"),
+        (pickle.dumps(([*IMAGES[:-1], 5], SAME)), "image 7: expected the bytes of an encoded image, found int"),
+        (pickle.dumps(IMAGES), "expected images and labels, two things, found list of 8"),
+        (pickle.dumps({"a": 1}), "expected images and labels"),
+        (pickle.dumps((IMAGES, np.array([1.5, 1, 0, 0]))), "holds numpy values of type 'f8'"),
+        (pickle.dumps((IMAGES, Evil(np.load, "x"))), "asks for numpy"),
         (b"\x80\x02cnumpy\nload\n.", "asks for numpy.load"),
         (b"\x80\x02X\x01\x00\x00\x00aQ.", "refers to something outside of the file"),
     ],
@@ -137,7 +137,7 @@ def test_a_list_with_one_kind_first_still_has_both_kinds_in_every_fold() -> None
 
 
 class Grey:
-    """A backbone that sees the grey level, and the side on which a picture is bright."""
+    """A backbone that sees the grey level, and the side on which an image is bright."""
 
     name, dimension = "grey", 3
 
@@ -151,21 +151,21 @@ class Grey:
 
 def made(n: int = 40) -> packs.Pack:
     rng = np.random.default_rng(0)
-    pictures = []
+    encoded = []
     same = np.arange(n) % 2 == 0
     for one in same:
         first = rng.integers(20, 200)
         second = first if one else (first + 110) % 235
         for level in (first, second):
-            picture = np.full((112, 112, 3), level, np.int64) + rng.integers(-4, 5, (112, 112, 1))
-            pictures.append(images.encode_png(picture.clip(0, 255).astype(np.uint8)))
-    return packs.Pack(Path("made.bin"), tuple(pictures), same)
+            image = np.full((112, 112, 3), level, np.int64) + rng.integers(-4, 5, (112, 112, 1))
+            encoded.append(images.encode_png(image.clip(0, 255).astype(np.uint8)))
+    return packs.Pack(Path("made.bin"), tuple(encoded), same)
 
 
 def test_accuracy_on_a_pack_is_that_of_its_scores_over_ten_folds() -> None:
     pack = made()
     result, broken = work.accuracy(pack, Grey())
-    vectors = Grey().embed(np.stack([images.decode(one) for one in pack.pictures])).astype(np.float64)
+    vectors = Grey().embed(np.stack([images.decode(one) for one in pack.images])).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     scores = (vectors[::2] * vectors[1::2]).sum(axis=1)
     assert result.accuracy == verify(scores, pack.same, packs.tenths(pack.same)).accuracy and not broken
@@ -173,19 +173,19 @@ def test_accuracy_on_a_pack_is_that_of_its_scores_over_ten_folds() -> None:
 
 
 def test_flipping_adds_the_mirrored_embedding() -> None:
-    picture = np.zeros((112, 112, 3), np.uint8)
-    picture[:, :56] = 200
-    pack = packs.Pack(Path("x.bin"), (images.encode_png(picture), images.encode_png(picture[:, ::-1])), np.array([True]))
+    image = np.zeros((112, 112, 3), np.uint8)
+    image[:, :56] = 200
+    pack = packs.Pack(Path("x.bin"), (images.encode_png(image), images.encode_png(image[:, ::-1])), np.array([True]))
     plain, _ = work.embed(pack, Grey())
     flipped, _ = work.embed(pack, Grey(), flip=True)
     assert plain[0] @ plain[1] < 0.9 and flipped[0] @ flipped[1] == pytest.approx(1.0)
 
 
-def test_a_picture_that_cannot_be_decoded_is_named_and_its_pair_is_decided_different() -> None:
+def test_an_image_that_cannot_be_decoded_is_named_and_its_pair_is_decided_different() -> None:
     pack = made()
-    broken_pack = packs.Pack(pack.path, (b"no picture", *pack.pictures[1:]), pack.same)
+    broken_pack = packs.Pack(pack.path, (b"no image", *pack.images[1:]), pack.same)
     result, broken = work.accuracy(broken_pack, Grey())
-    assert len(broken) == 1 and broken[0].startswith("picture 0: ") and result.missing == 1 and result.pairs == 40
+    assert len(broken) == 1 and broken[0].startswith("image 0: ") and result.missing == 1 and result.pairs == 40
 
 
 def test_a_pack_becomes_a_folder_and_its_list_gives_the_same_pairs(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_pack_becomes_a_folder_and_its_list_gives_the_same_pairs(tmp_path: Pat
     assert [(pair.first, pair.second, pair.same, pair.fold) for pair in pairs] == [
         (f"{2 * i:05d}.png", f"{2 * i + 1:05d}.png", pair.same, pair.fold) for i, pair in enumerate(pack.pairs())
     ]
-    assert (tmp_path / "out" / "00003.png").read_bytes() == pack.pictures[3]
+    assert (tmp_path / "out" / "00003.png").read_bytes() == pack.images[3]
     work.unpack(pack, tmp_path / "out")
     (tmp_path / "out" / "mine.txt").write_text("x")
     with pytest.raises(BadInput, match=r"mine\.txt"):
@@ -203,10 +203,10 @@ def test_a_pack_becomes_a_folder_and_its_list_gives_the_same_pairs(tmp_path: Pat
 
 
 def test_the_command_refuses_a_bad_pack_in_one_line(tmp_path: Path, project_root: Path) -> None:
-    put(tmp_path, pickle.dumps((PICTURES, SAME[:-1])), "lfw.bin")
+    put(tmp_path, pickle.dumps((IMAGES, SAME[:-1])), "lfw.bin")
     script = project_root / "workflow" / "scripts" / "unpack_pairs.py"
     done = subprocess.run([sys.executable, script, "lfw.bin", "--out", "out"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr == "error: lfw.bin: 8 pictures and 3 labels; expected two pictures for each label\n"
+    assert done.returncode == 2 and done.stderr == "error: lfw.bin: 8 images and 3 labels; expected two images for each label\n"
     assert not (tmp_path / "out").exists()
 
 
@@ -232,8 +232,8 @@ def test_plain_lists_have_a_pair_per_line(tmp_path: Path) -> None:
         ("a.jpg 1\nb.jpg 1\nc.jpg 1\n", "3 lines; expected two for each pair"),
         ("a.jpg 1\nb.jpg 0\n", "lines 1 and 2: the labels of one pair differ"),
         ("a.jpg 1\nb.jpg 3\n", "line 2: expected 1 .one person. or 0 at its end, got '3'"),
-        ("a.jpg 1\nb.jpg 1 1\n", "line 2: expected 'picture label'"),
-        ("a.jpg b.jpg 1\na.jpg b.jpg\n", "line 2: expected 'picture picture label'"),
+        ("a.jpg 1\nb.jpg 1 1\n", "line 2: expected 'image label'"),
+        ("a.jpg b.jpg 1\na.jpg b.jpg\n", "line 2: expected 'image image label'"),
         ("a.jpg b.jpg 1", "does not end with a line break"),
     ],
 )

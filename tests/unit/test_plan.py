@@ -92,9 +92,9 @@ def test_a_measure_beyond_the_crops_asks_for_its_tables_and_an_enhancement_for_n
     plan = Plan({**SMALL, "datasets": ["synthetic"], "frontalizers": chosen, "quality": {"measures": ["pose", "expression"]}})
     plain, sharp, original = (plan.files.beyond_crops("synthetic", name) for name in ("mirror.none", "mirror.sharp", "original"))
     assert plain["pose"] == plan.files.pose("synthetic", "mirror.none") != []
-    assert sharp["pose"] == [] and sharp["pictures"] == ["results/variants/synthetic/mirror.sharp/0000.parquet"]
-    assert original["pose"] == plan.files.pose("synthetic", "original") and original["pictures"] == original["faces"] == []
-    assert plain["original_pictures"] == plan.files.images("synthetic") and plain["original_faces"] == sharp["original_faces"] != []
+    assert sharp["pose"] == [] and sharp["whole_images"] == ["results/variants/synthetic/mirror.sharp/0000.parquet"]
+    assert original["pose"] == plan.files.pose("synthetic", "original") and original["whole_images"] == original["faces"] == []
+    assert plain["original_whole_images"] == plan.files.images("synthetic") and plain["original_faces"] == sharp["original_faces"] != []
 
 
 def test_what_a_job_reruns_for_is_asked_of_one_part_and_that_part_makes_no_path() -> None:

@@ -74,7 +74,7 @@ def test_a_selection_goes_through_a_command_line_and_names_the_same_files(plan: 
     assert again.similarity() == [str(one.similarity) for one in plan.cells] and list(again.cells()) == plan.cells
     assert again.embeddings()[:2] == both("embeddings/synthetic/original/yunet/w600k_mbf") and len(again.embeddings()) == 4 * 2
     assert again.crops()[2:4] == both("crops/synthetic/original/scrfd_500m") and len(again.crops()) == 4 * 2 * 2
-    assert again.pictures() == [
+    assert again.images() == [
         *both("images/synthetic"),
         *both("frontals/synthetic/mirror_ahead"),
         *both("variants/synthetic/mirror_ahead.sharp+omit_bg"),
@@ -112,9 +112,9 @@ def test_the_files_of_the_grid(plan: Plan) -> None:
         "embeddings/synthetic/mesh.turned/yunet/edgeface_s"
     )
     assert files.turned("synthetic", "fuse_mean:mesh.none", "yunet", "edgeface_s") == []
-    assert grid.pictures_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
-    made = files.made_pictures()
-    assert made == plan.selection().pictures()[2:]
+    assert grid.images_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
+    made = files.made_images()
+    assert made == plan.selection().images()[2:]
     assert files.quality_tables() == [f"results/quality/synthetic/{name}/scrfd_500m.parquet" for name in VARIANTS]
     assert files.distribution_tables() == [f"results/distribution/synthetic/{name}/scrfd_500m.parquet" for name in VARIANTS]
     assert files.timed_crops() == [
@@ -142,7 +142,7 @@ def test_nothing_is_measured_where_no_measure_is_asked_for() -> None:
     no_sets = Plan({**GRID, "quality": {"measures": ["pixels"], "detector": "yunet"}})
     assert no_sets.files.distribution_tables() == [] and len(no_sets.files.quality_tables()) == 4
     assert set(no_sets.files.beyond_crops("synthetic", "mesh.none")) == {
-        *("pose", "pictures", "faces", "original_pictures", "original_faces")
+        *("pose", "whole_images", "faces", "original_whole_images", "original_faces")
     } and not any(no_sets.files.beyond_crops("synthetic", "mesh.none").values())
 
 

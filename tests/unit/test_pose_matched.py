@@ -35,7 +35,7 @@ def test_angles_are_the_middles_of_the_bins_that_hold_a_probe() -> None:
 def test_a_cell_of_that_name_reads_originals_and_turned_references() -> None:
     name = "pose_matched:mesh.none"
     assert (parse(name).probes, parse(name).turned, parse("fuse_mean:mesh.none").turned) == ("original", "mesh.turned", "")
-    assert grid.pictures_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
+    assert grid.images_path("d", "mesh.turned", "0000") == "results/turned/d/mesh/0000.parquet"
     with pytest.raises(BadConfig, match=r"pose_matched:mesh\.none"):
         parse("pose_matched:mesh.sharp")
 
@@ -127,6 +127,40 @@ def test_references_that_cannot_be_turned_are_a_failure_of_the_method(tmp_path: 
         assert {r["status"] for r in world.matched().similarity.to_pylist()} == {word}
 
 
+def test_one_reference_that_could_be_turned_is_a_gallery_and_the_first_one_s_failure_is_not_that_of_all(tmp_path: Path) -> None:
+    world = Turned(tmp_path)
+    first, *_, last = sorted(world.at)
+    world.lost = dict.fromkeys((key for key in world.at if key != last), "weights_missing")
+    rows = {r["image_id"]: r for r in world.matched().similarity.to_pylist()}
+    assert {r["status"] for r in rows.values()} == {"ok", "model_error"}
+    seen = {r["subject"] for r in world.rows if r["role"] == "probe" and abs(r["yaw"]) >= 20 and rows[r["image_id"]]["status"] == "ok"}
+    assert seen == {last[0].split("_")[0]} and first[0].split("_")[0] not in seen
+
+
+def test_a_person_without_any_reference_loses_no_turned_one(tmp_path: Path) -> None:
+    """Nobody could have been turned, so it is no failure of the method: the row stays as it is in the cell of the photographs."""
+    world = Turned(tmp_path)
+    for row in world.rows:
+        if row["subject"] == "s03" and row["role"] == "reference":
+            row["role"] = "unused"
+    world.at = {key: vector for key, vector in world.at.items() if not key[0].startswith("s03")}
+    rows = {r["image_id"]: r for r in world.matched().similarity.to_pylist()}
+    plain = {r["image_id"]: r for r in world.cell("original").similarity.to_pylist()}
+    for row in (r for r in world.rows if r["subject"] == "s03" and r["role"] == "probe"):
+        got = rows[row["image_id"]]
+        assert (got["status"], got["genuine"], got["n_references"]) == (plain[row["image_id"]]["status"], None, 0)
+
+
+def test_a_row_without_strangers_has_no_moves_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    world = Turned(tmp_path)
+    world.failed["original"] = {"s01_p0": "no_face"}
+    rows = world.matched().similarity.to_pylist()
+    for row in rows:
+        assert (row["impostor_moves"] is None) == (row["n_impostors"] == 0), row["image_id"]
+    assert len({len(row["impostor_moves"]) for row in rows if row["impostor_moves"] is not None}) == 1
+    assert any(row["n_impostors"] == 0 for row in rows)
+
+
 class Painter:
     """Paints the asked-for yaw."""
 
@@ -136,9 +170,9 @@ class Painter:
         return [Outcome(np.full((8, 8, 3), 100 + round(target_pose[0]), np.uint8), status.OK, seconds=0.5) for _ in views]
 
 
-def _shard(root: Path, rows: list[dict[str, Any]], picture: bytes) -> tuple[Path, Path]:
+def _shard(root: Path, rows: list[dict[str, Any]], image: bytes) -> tuple[Path, Path]:
     heads = [{key: row[key] for key in ("image_id", "identity", "role")} for row in rows]
-    tables.write(root / "images.parquet", tables.from_rows([{**row, "image": picture} for row in rows], tables.IMAGES))
+    tables.write(root / "images.parquet", tables.from_rows([{**row, "image": image} for row in rows], tables.IMAGES))
     tables.write(root / "faces.parquet", tables.from_rows([{**h, "status": "no_face", "detail": "none"} for h in heads], tables.CROPS))
     return root / "images.parquet", root / "faces.parquet"
 

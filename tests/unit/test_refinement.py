@@ -45,8 +45,8 @@ def away(first: Tensor):  # type: ignore[no-untyped-def]
 
 
 def crop(seed: int) -> Tensor:
-    picture = align(portrait(seed=seed, marked=False), ARCFACE_TEMPLATE * 0.8 + (30, 20))
-    return torch.from_numpy(picture.transpose(2, 0, 1)[None].astype(np.float32))
+    image = align(portrait(seed=seed, marked=False), ARCFACE_TEMPLATE * 0.8 + (30, 20))
+    return torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32))
 
 
 def losses(recipe: Recipe, networks: dict[str, nn.Module] | None = None) -> Losses:
@@ -103,7 +103,7 @@ def test_total_variation_of_a_ramp_is_its_slope() -> None:
 
 
 @pytest.mark.parametrize("radius", [1, 7])
-def test_what_is_drawn_into_the_picture_stays_within_the_radius(radius: int) -> None:
+def test_what_is_drawn_into_the_image_stays_within_the_radius(radius: int) -> None:
     image = np.random.default_rng(0).integers(0, 256, (160, 140, 3), dtype=np.uint8)
     change = np.random.default_rng(1).uniform(-2 * radius, 2 * radius, (112, 112, 3)).astype(np.float32)
     made = drawn(image, change, alignment_matrix(ARCFACE_TEMPLATE * 0.8 + (30, 20)), radius)
@@ -116,7 +116,7 @@ def refine(networks: dict[str, nn.Module], recipe: Recipe, detector: object | No
     return Refine("refine", detector or Fixed(), networks, away, recipe)  # type: ignore[arg-type]
 
 
-def test_the_picture_comes_nearer_to_its_photograph_for_every_refiner_and_its_row_says_how_much() -> None:
+def test_the_image_comes_nearer_to_its_photograph_for_every_refiner_and_its_row_says_how_much() -> None:
     image, photograph = portrait(seed=0, marked=False), portrait(seed=1, light=0.9, marked=False)
     [outcome] = refine({"a": Toy(0), "b": Toy(1)}, Recipe(steps=10, radius=20)).enhance_beside([image], [photograph])
     assert outcome.status == status.OK, outcome.detail
@@ -129,7 +129,7 @@ def test_the_picture_comes_nearer_to_its_photograph_for_every_refiner_and_its_ro
     assert 0 < np.abs(outcome.image.astype(int) - image).max() <= 20
 
 
-def test_a_picture_that_is_its_own_photograph_is_left_alone() -> None:
+def test_an_image_that_is_its_own_photograph_is_left_alone() -> None:
     image = portrait(marked=False)
     [outcome] = refine({"a": Toy(0)}, Recipe()).enhance_beside([image], [image])
     assert outcome.image is not None

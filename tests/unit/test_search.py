@@ -87,11 +87,11 @@ def test_the_tables_of_a_run_are_those_of_its_embeddings(results: tuple[Path, Wo
     right = lineup.chosen_rightly(references, probes, lineup.lineups(references, PEOPLE))
     row = next(row for row in found.lineup if row["variant"] == "original")
     assert row["right"] == pytest.approx(right.mean()) and row["n_images"] == 64 and row["n_fta"] == 0
-    assert found.notes == ["toy/fuse_max:turned.none: left out; fuse_max is no single embedding of a picture"]
+    assert found.notes == ["toy/fuse_max:turned.none: left out; fuse_max is no single embedding of an image"]
     assert {row["variant"] for row in found.thresholds} == {"original", "turned.none", "gate@40:turned.none"}
 
 
-def test_line_ups_of_a_variant_are_compared_by_picture_and_failures_are_counted(results: tuple[Path, World]) -> None:
+def test_line_ups_of_a_variant_are_compared_by_image_and_failures_are_counted(results: tuple[Path, World]) -> None:
     folder, world = results
     found = search.search_results(folder, draws=3)
     row = next(row for row in found.lineup if row["variant"] == "turned.none")
@@ -127,6 +127,7 @@ def test_what_is_missing_is_one_line(results: tuple[Path, World], tmp_path: Path
         search.search_results(folder)
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_tables(results: tuple[Path, World], project_root: Path) -> None:
     folder, _ = results
     script = project_root / "workflow" / "scripts" / "search_results.py"
@@ -166,7 +167,7 @@ def test_a_search_with_templates_enrols_templates(results: tuple[Path, World]) -
     tables.write(where / "sface.parquet", cell.similarity)
     tables.write(where / "sface.scores.parquet", cell.scores)
     rows = {row["variant"]: row for row in search.search_results(folder, draws=3).open_set if row["fpir_target"] == 0.1}
-    # one reference each, and every probe a recording of its own: the template is the picture itself
+    # one reference each, and every probe a recording of its own: the template is the image itself
     assert rows["template:turned.none"]["fnir"] == pytest.approx(rows["turned.none"]["fnir"])
 
 

@@ -64,4 +64,4 @@ def test_another_scene_is_a_cut_and_neither_a_lamp_nor_a_turning_head_is_one() -
     assert not is_cut(scene_of(one), scene_of(one + np.uint8(100)))
     assert not is_cut(scene_of(one), scene_of(np.roll(one, 3, axis=1)))
     dark, bright = (np.full((64, 64, 3), grey, np.uint8) for grey in (20, 220))
-    assert is_cut(scene_of(dark), scene_of(bright)), "a picture of one grey has no layout that could say otherwise"
+    assert is_cut(scene_of(dark), scene_of(bright)), "an image of one grey has no layout that could say otherwise"

@@ -24,7 +24,7 @@ from frontalbench.sequences import video  # noqa: E402
 from tests.unit import datasetkit  # noqa: E402
 
 
-def picture(grey: int, mark: int = 0) -> RGB:
+def image(grey: int, mark: int = 0) -> RGB:
     """Grey, a white block in the upper left corner, ``mark`` in its red."""
     made = np.full((48, 64, 3), grey, np.uint8)
     made[:16, :16] = (255, 255 - mark, 255 - mark)
@@ -34,7 +34,7 @@ def picture(grey: int, mark: int = 0) -> RGB:
 def write(path: Path, frames: int = 12, seconds: Sequence[float] | None = None) -> Path:
     with video.Writer(path, 25.0) as writer:
         for k in range(frames):
-            writer.add(picture(20 + 15 * k), seconds[k] if seconds else k / 25)
+            writer.add(image(20 + 15 * k), seconds[k] if seconds else k / 25)
     return path
 
 
@@ -57,10 +57,10 @@ def test_an_avi_of_another_codec_and_an_animated_gif_are_read(tmp_path: Path) ->
         stream = container.add_stream("mpeg4", rate=25, options={"qscale": "2"})
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         for k in range(12):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture(20 + 15 * k), format="rgb24")))
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image(20 + 15 * k), format="rgb24")))
         container.mux(stream.encode())
     assert greys(list(video.read(tmp_path / "a.avi"))) == list(range(12))
-    made = [Image.fromarray(picture(20 + 15 * k)) for k in range(5)]
+    made = [Image.fromarray(image(20 + 15 * k)) for k in range(5)]
     made[0].save(tmp_path / "a.gif", save_all=True, append_images=made[1:], duration=100)
     assert greys(list(video.read(tmp_path / "a.gif"))) == list(range(5))
 
@@ -81,7 +81,7 @@ def test_every_nth_frame_and_a_span_of_time_keep_the_numbers_of_the_whole_clip(t
 
 @pytest.mark.parametrize(("rotation", "corner"), [(0, (0, 0)), (90, (-1, 0)), (180, (-1, -1)), (-90, (0, -1))])
 def test_a_frame_is_turned_as_the_clip_asks(rotation: int, corner: tuple[int, int]) -> None:
-    turned = video.upright(picture(50), rotation)
+    turned = video.upright(image(50), rotation)
     assert turned[corner].tolist() == [255, 255, 255]
     assert turned.shape[:2] == ((48, 64) if rotation % 180 == 0 else (64, 48))
 
@@ -114,13 +114,13 @@ def test_what_is_no_clip_is_one_line(tmp_path: Path) -> None:
         sound.sample_rate = 16000
         container.mux(stream.encode(sound))
         container.mux(stream.encode())
-    with pytest.raises(BadInput, match="holds no pictures"):
+    with pytest.raises(BadInput, match="holds no images"):
         list(video.read(tmp_path / "sound.mp4"))
 
 
 def test_a_clip_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), video.Writer(tmp_path / "a.mp4") as writer:
-        writer.add(picture(50), 0.0)
+        writer.add(image(50), 0.0)
         raise RuntimeError
     with pytest.raises(BadInput, match="no frame"), video.Writer(tmp_path / "b.mp4"):
         pass
@@ -148,7 +148,7 @@ class Finds:
 
 
 class Cuts:
-    """A frontalizer that shows the face's box in 32 pixels; it fails for bright pictures."""
+    """A frontalizer that shows the face's box in 32 pixels; it fails for bright images."""
 
     name = "cuts"
     needs_face = True
@@ -162,7 +162,7 @@ class Cuts:
 def test_a_clip_becomes_a_clip_with_a_row_for_every_frame(tmp_path: Path) -> None:
     with video.Writer(tmp_path / "a.mp4", 25.0) as writer:
         for k in range(12):
-            frame = picture(20 + 15 * k)
+            frame = image(20 + 15 * k)
             writer.add(np.full_like(frame, 20 + 15 * k) if k in (0, 5) else frame, k / 25)
     counts, notes = frontalize_clip(tmp_path / "a.mp4", tmp_path / "front.mp4", Finds(), Cuts())
     assert counts == {"no_face": 2, "ok": 7, "model_error": 3}
@@ -220,7 +220,7 @@ def test_a_judge_says_of_every_frame_how_near_it_is_to_the_clip_s_own_template(t
 def test_the_strip_of_a_long_clip_stays_short_and_spreads_over_it() -> None:
     strip = clip_page.Strip()
     for k in range(1000):
-        strip.add(k, picture(20), None)
+        strip.add(k, image(20), None)
     assert 12 <= len(strip.numbers) < 24 and strip.numbers[0] == 0 and strip.numbers[-1] > 900
 
 

@@ -1,4 +1,4 @@
-"""``frontalbench similarity A B``: who meets whom, what is counted, what is said. The networks are stood in for by vectors per picture."""
+"""``frontalbench similarity A B``: who meets whom, what is counted, what is said. The networks are stood in for by vectors per image."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ D = 8
 
 
 def side(folder: str, rule: str = "auto", *, failed: tuple[str, ...] = (), made: str = "", seed: int = 0, **names: int) -> Side:
-    """Pictures by name -> person code; a person's vectors lie together."""
+    """Images by name -> person code; a person's vectors lie together."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(20, D))
     person = similarity.person_rule(rule)
@@ -46,14 +46,14 @@ def side(folder: str, rule: str = "auto", *, failed: tuple[str, ...] = (), made:
     )
 
 
-def test_pictures_meet_by_name_whatever_the_ending() -> None:
+def test_images_meet_by_name_whatever_the_ending() -> None:
     a = side("A", **{"x/1.jpg": 0, "x/2.jpg": 0, "y/1.jpg": 1})
     b = side("B", seed=1, **{"x/1.png": 0, "y/1.webp": 1})
     way, pairs = similarity.matched(a, b, "auto")
     assert way == "name" and [(b.image_id[i], a.image_id[j]) for i, j in pairs] == [("x/1.png", "x/1.jpg"), ("y/1.webp", "y/1.jpg")]
 
 
-def test_pictures_meet_by_person_where_names_differ() -> None:
+def test_images_meet_by_person_where_names_differ() -> None:
     a = side("A", **{"x.jpg": 0, "y/1.jpg": 1, "y/2.jpg": 1})
     b = side("B", seed=1, **{"x/gen7.png": 0, "y/gen9.png": 1})
     way, pairs = similarity.matched(a, b, "auto")
@@ -63,7 +63,7 @@ def test_pictures_meet_by_person_where_names_differ() -> None:
         ("y/gen9.png", "y/1.jpg"),
         ("y/gen9.png", "y/2.jpg"),
     ]
-    with pytest.raises(BadInput, match=r"no picture of the second has a partner in the first by name: the first begins with 'x.jpg'"):
+    with pytest.raises(BadInput, match=r"no image of the second has a partner in the first by name: the first begins with 'x.jpg'"):
         similarity.matched(a, b, "name")
 
 
@@ -107,9 +107,9 @@ def test_every_failure_is_a_row_and_is_counted() -> None:
     }
     (row,) = found.summary
     assert (row["n_images"], row["n_failed"], row["n_not_delivered"], row["n_no_reference"]) == (2, 1, 1, 2)
-    assert row["passed"] == 1.0 and row["passed_of_all"] == pytest.approx(2 / 5), "a missing picture passes no threshold"
-    assert any("1 of 5 pictures of B have no partner" in note for note in found.notes)
-    assert any("1 of 5 pictures of A have no picture of their name in B" in note for note in found.notes)
+    assert row["passed"] == 1.0 and row["passed_of_all"] == pytest.approx(2 / 5), "a missing image passes no threshold"
+    assert any("1 of 5 images of B have no partner" in note for note in found.notes)
+    assert any("1 of 5 images of A have no image of their name in B" in note for note in found.notes)
 
 
 def test_the_means_of_the_summary_are_those_of_the_rows() -> None:
@@ -170,7 +170,7 @@ def test_a_judge_that_taught_the_maker_is_marked_and_said() -> None:
         ("sharp", "w600k_mbf", False),
     ],
 )
-def test_a_judge_that_refined_the_pictures_is_marked_and_said(chain: str, judge: str, leak: bool) -> None:
+def test_a_judge_that_refined_the_images_is_marked_and_said(chain: str, judge: str, leak: bool) -> None:
     sides = side("A", **{"x.jpg": 0, "y.jpg": 1}), side("B", seed=1, made="tddfa", **{"x.png": 0, "y.png": 1})
     a, b = (
         dataclasses.replace(one, **{name: {judge: getattr(one, name)["sface"]} for name in ("status", "detail", "vectors")})
@@ -193,7 +193,7 @@ def test_the_worst_are_those_that_all_judges_place_low() -> None:
     assert [row["image_id"] for row, _ in worst] == ["a", "b"] and worst[0][1] == {"one": 0.1, "two": 0.6}
 
 
-def test_tables_and_the_picture_of_the_worst_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_and_the_image_of_the_worst_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = {f"p{i}.png": i for i in range(7)}
     sides: dict[str, Any] = {"A": side("A", **names), "B": side("B", seed=1, failed=("p3.png",), **names)}
     for folder in sides:
@@ -219,7 +219,7 @@ def test_tables_and_the_picture_of_the_worst_are_written(tmp_path: Path, monkeyp
     ("arguments", "said"),
     [
         (["A", "nowhere"], "nowhere: not a folder"),
-        (["A", "empty"], "empty: no pictures that match"),
+        (["A", "empty"], "empty: no images that match"),
         (["A", "A", "--backbone", "sfaze"], "did you mean 'sface'?"),
         (["A", "A", "--backbone", "sface", "w600k_mbf", "--threshold", "0.3"], "a threshold belongs to one backbone"),
         (["A", "A", "--backbone", "sface", "--fmr", "2"], "--fmr 2: expected a share between 0 and 1"),

@@ -99,7 +99,7 @@ def test_the_result_is_never_a_reflection(pair: tuple[Points, Points]) -> None:
     assert left[0, 1] == -left[1, 0]
 
 
-def test_mirrored_points_are_aligned_without_mirroring_the_picture() -> None:
+def test_mirrored_points_are_aligned_without_mirroring_the_image() -> None:
     mirrored = ARCFACE_TEMPLATE * (-1, 1) + (112, 0)
     matrix = estimate_similarity(mirrored, ARCFACE_TEMPLATE)
     assert np.linalg.det(matrix[:, :2]) > 0
@@ -160,7 +160,7 @@ def test_size_scales_the_template() -> None:
 
 
 @pytest.mark.parametrize("degrees", [0, 37, -120])
-def test_a_turned_and_scaled_picture_gives_the_same_crop(degrees: float) -> None:
+def test_a_turned_and_scaled_image_gives_the_same_crop(degrees: float) -> None:
     rng = np.random.default_rng(3)
     face = cv2.GaussianBlur(rng.integers(0, 256, (112, 112, 3), np.uint8), (0, 0), 6)
     matrix = np.add(cv2.getRotationMatrix2D((56, 56), degrees, 2.5), [[0, 0, 244], [0, 0, 244]])

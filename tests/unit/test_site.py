@@ -18,7 +18,7 @@ from frontalbench import tables
 from frontalbench.datasets import card as dataset_cards
 from frontalbench.errors import BadInput
 from frontalbench.figures import inputs
-from frontalbench.site import browser, build, charts, filters, labels, master
+from frontalbench.site import browser, build, charts, filters, judges, labels, master
 from frontalbench.tabulate.columns import MASTER, schema
 from tests.unit import figure_tables as made
 from tests.unit import site_run
@@ -123,7 +123,7 @@ def test_pages_show_cost_quality_and_the_ranking_of_the_judges(root: Path) -> No
     cost = next(
         r for r in tables.read(root / "master/quality.parquet").to_pylist() if r["variant"] == "tddfa.none" and r["measure"] == "ssim"
     )
-    assert f"{cost['mean']:.3f}" in card and f"+{cost['change']:.3f}" in card and "The pictures themselves" in card
+    assert f"{cost['mean']:.3f}" in card and f"+{cost['change']:.3f}" in card and "The images themselves" in card
     assert (
         "Not measured: " in card
         and "lpips: the AlexNet that LPIPS stands on" in card
@@ -207,6 +207,13 @@ def test_chart_holds_its_points_and_says_what_it_shows() -> None:
     assert charts.lines([], title="", x_label="", y_label="") == ""
     assert svg.count("mark hollow") == 1 and svg.count('class="stroke thin"') == 2, "no interval: a hollow mark and no bar"
     assert 'class="count"' in svg and ">2</text>" in svg, "how many people it were stands beside it"
+
+
+def test_a_frame_between_two_lost_ones_is_a_mark_of_its_own() -> None:
+    points = [charts.Point(x, 0.5) for x in (0.0, 2.0, 3.0, 4.0)]
+    svg = str(charts.lines([charts.Series("tddfa.none", points, band=True, gap=1.0)], title="", x_label="frame", y_label="similarity"))
+    marks = re.findall(r'<(?:circle|rect|polygon) class="mark"', svg)
+    assert len(marks) == 1, "the line from 2 to 4 needs none"
 
 
 def test_every_line_has_a_chart_of_its_own_under_its_name() -> None:
@@ -314,18 +321,18 @@ def test_a_control_is_called_so_and_never_leads(root: Path, tmp_path: Path) -> N
     assert filters.tag({"variant": "mesh.none", "recipe": ""}) == ""
 
 
-def test_pictures_that_must_not_be_published_say_so_on_every_page_that_shows_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_images_that_must_not_be_published_say_so_on_every_page_that_shows_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = site_run.write_run(tmp_path, "cfp")
     pages = ("index", "datasets/cfp", "frontalizers/tddfa", "people/cfp", "judges")
     site_run.site(tmp_path, files, tmp_path / "site").build()
     for page in pages:
         assert "must not be published" in _Page(tmp_path / f"site/{page}.html").text, page
     credit = "DeBruine"
-    for name, said, unsaid in (("frll", credit, "must not be published"), ("folder", "Your own pictures", "must not be published")):
+    for name, said, unsaid in (("frll", credit, "must not be published"), ("folder", "Your own images", "must not be published")):
         monkeypatch.setattr(build, "_dataset_card", lambda _, name=name: dataset_cards.find(name))
         site_run.write_figures(tmp_path / "figures", "cfp")
         site_run.site(tmp_path, files, tmp_path / "site").build()
-        for page in pages if said != credit else pages[:-1]:  # no picture on the page of the judges
+        for page in pages if said != credit else pages[:-1]:  # no image on the page of the judges
             text = _Page(tmp_path / f"site/{page}.html").text
             assert said in text and unsaid not in text, (name, page)
 
@@ -358,16 +365,16 @@ def test_best_is_written_only_where_the_table_says_so(root: Path, tmp_path: Path
 
 def test_the_judge_of_the_page_is_the_first_of_the_configuration(root: Path) -> None:
     forward, backward = list(made.JUDGES), list(made.JUDGES)[::-1]
-    for judges in (forward, backward):
-        assert master.read(root / "master", judges).judges_of("synthetic") == judges
+    for order in (forward, backward):
+        assert master.read(root / "master", order).judges_of("synthetic") == order
     assert master.read(root / "master", [("gone", "gone")]).judges_of("synthetic"), "a judge without a row is left out"
 
 
-def test_derived_variants_are_in_the_browser_of_probes_without_a_picture(root: Path, tmp_path: Path) -> None:
+def test_derived_variants_are_in_the_browser_of_probes_without_an_image(root: Path, tmp_path: Path) -> None:
     (files,) = inputs.by_dataset(_files(root)).values()
     more = {dataclasses.replace(c, variant="fuse_mean:tddfa.none"): p for c, p in files.similarity.items() if c.variant == "tddfa.none"}
     shown = browser.browse(dataclasses.replace(files, similarity={**files.similarity, **more}), tmp_path, "people", people=2)
-    tiles = [p for person in shown for probe in person.probes for p in probe.pictures if p.name == "fuse_mean:tddfa.none"]
+    tiles = [p for person in shown for probe in person.probes for p in probe.images if p.name == "fuse_mean:tddfa.none"]
     assert tiles and all(not t.file and t.similarity[0] is not None and "embeddings" in t.why for t in tiles)
 
 
@@ -375,8 +382,8 @@ def test_judges_on_whom_the_measures_disagree_get_a_sentence_which_to_believe() 
     def part(measure: str, judge: str, last: int = 1) -> dict[str, Any]:
         return {"measure": measure, "rows": [{"detector": judge, "backbone": "b", "value": 0.1, "first": 1, "last": last}]}
 
-    assert build._winners([part("fnmr", "a"), part("z_slope", "a"), part("area", "c")]) is None
-    found = build._winners([part("z_slope", "a"), part("fnmr", "b", last=3)])
+    assert judges.winners([part("fnmr", "a"), part("z_slope", "a"), part("area", "c")]) is None
+    found = judges.winners([part("z_slope", "a"), part("fnmr", "b", last=3)])
     assert found is not None and found["believed"] == "fnmr" and found["tied"] == 2
     assert found["names"] == {"z_slope": ("a", "b"), "fnmr": ("b", "b")}
 

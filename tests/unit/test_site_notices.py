@@ -1,4 +1,4 @@
-"""What the site must say of a run: that pictures must not be published, that people do not exist, and which rows are controls."""
+"""What the site must say of a run: that images must not be published, that people do not exist, and which rows are controls."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def pages(made: master.Master, out: Path) -> dict[str, str]:
 
 
 def of_dataset(found: dict[str, str]) -> dict[str, str]:
-    """The pages that show numbers or pictures of one dataset."""
+    """The pages that show numbers or images of one dataset."""
     return {name: text for name, text in found.items() if name == "index.html" or name.startswith(("datasets/", "frontalizers/"))}
 
 

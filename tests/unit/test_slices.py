@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ PEOPLE = 14
 
 @pytest.fixture
 def results(tmp_path: Path) -> tuple[Path, World]:
-    """Cells of `original` and `turned.none`; the dataset's table says camera (by picture) and glasses (by person)."""
+    """Cells of `original` and `turned.none`; the dataset's table says camera (by image) and glasses (by person)."""
     world = World(tmp_path / "world", crowd(PEOPLE, 1, 4), seed=1)
     world.failed["turned.none"] = {"s02_p1": "no_face"}
     for variant in ("original", "turned.none"):
@@ -43,7 +44,7 @@ def run(folder: Path, by: str) -> tuple[list[dict[str, object]], list[dict[str, 
     return found.slices, found.pairs
 
 
-def test_a_slice_is_the_mean_of_its_own_pictures(results: tuple[Path, World]) -> None:
+def test_a_slice_is_the_mean_of_its_own_images(results: tuple[Path, World]) -> None:
     folder, world = results
     rows, pairs = run(folder, "camera")
     before, after = (
@@ -98,7 +99,7 @@ def test_differences_are_corrected_within_a_cell(results: tuple[Path, World]) ->
     folder, world = results
     values = {row["image_id"]: f"c{row['image_id'][-1]}" for row in world.rows}
     cells = [cell_of(path) for path in sorted((folder / "results").rglob("b.parquet"))]
-    _, pairs = slices.slices(cells, "picture", values)
+    _, pairs = slices.slices(cells, "image", values)
     assert len(pairs) == 12 and all(pair["p_holm"] >= pair["p"] for pair in pairs)
 
 
@@ -108,9 +109,9 @@ def test_differences_are_corrected_within_a_cell(results: tuple[Path, World]) ->
         ("hat", None, "column 'hat' is missing; expected image, hat; it has, by commas: image, identity, camera, glasses, alone"),
         ("camera", "identity,camera\na,b\n", "column 'image' is missing"),
         ("camera", "image,camera\nx,left\nx,right\n", "line 3: image 'x' stands there twice"),
-        ("camera", "image,camera\nx,left\n", "names none of its pictures"),
+        ("camera", "image,camera\nx,left\n", "names none of its images"),
         ("camera", "", "line 1: nothing there; expected the columns image, camera"),
-        ("pitch", None, "every picture is in one slice"),
+        ("pitch", None, "every image is in one slice"),
     ],
 )
 def test_what_is_no_slice_is_one_line(results: tuple[Path, World], by: str, text: str | None, said: str) -> None:
@@ -131,6 +132,7 @@ def test_a_name_is_no_slice(results: tuple[Path, World]) -> None:
         slices.of_results(folder / "more", "name", indexes=[folder / "index.csv"])
 
 
+@pytest.mark.slow
 def test_the_command_writes_both_tables(results: tuple[Path, World], project_root: Path) -> None:
     folder, _ = results
     command = [
@@ -149,3 +151,15 @@ def test_the_command_writes_both_tables(results: tuple[Path, World], project_roo
             assert tuple(csv.DictReader(handle).fieldnames or ()) == columns
     done = subprocess.run([*command[:4], "camera"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "give the dataset's table with --index" in done.stderr
+
+
+def test_only_the_datasets_that_are_asked_for_are_sliced_and_one_without_cells_is_named(results: tuple[Path, World]) -> None:
+    folder, _ = results
+    cells, index = folder / "results" / "similarity", [f"{name}={folder / 'index.csv'}" for name in ("toy", "other")]
+    shutil.copytree(cells / "toy", cells / "other")
+    for asked in (["toy"], ["toy", "other"], []):
+        given = [one for one in index if not asked or one.partition("=")[0] in asked]
+        found = slices.of_results(folder / "results", "camera", datasets=asked, indexes=given)
+        assert {row["dataset"] for row in found.slices} == set(asked or ["toy", "other"])
+    with pytest.raises(BadInput, match="no finished cell of dataset lfw, frll; run the workflow"):
+        slices.of_results(folder / "results", "camera", datasets=["lfw", "frll"], indexes=index)

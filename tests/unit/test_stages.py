@@ -1,4 +1,4 @@
-"""Stages keep a row per picture whatever the model does."""
+"""Stages keep a row per image whatever the model does."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_missing_weights_become_the_status_of_every_usable_row(tmp_path: Path) -
 
 
 class Refuses:
-    """A frontalizer that takes the first picture of a batch and fails on the others."""
+    """A frontalizer that takes the first image of a batch and fails on the others."""
 
     name = "refuses"
     needs_face = True
@@ -81,20 +81,20 @@ class Refuses:
 
 
 def test_frontalize_keeps_every_row_and_asks_for_tables_of_the_same_shard(tmp_path: Path) -> None:
-    pictures = _crops(tmp_path / "pictures.parquet", [status.OK, status.OK, status.OK, status.UNREADABLE])
+    images = _crops(tmp_path / "whole.parquet", [status.OK, status.OK, status.OK, status.UNREADABLE])
     faces = _crops(tmp_path / "faces.parquet", [status.OK, status.NO_FACE, status.OK, status.UNREADABLE])
     card = cards.find("frontalizer", "identity")
-    counts = frontalize_shard(pictures, faces, tmp_path / "f.parquet", card, Refuses)  # type: ignore[arg-type]
+    counts = frontalize_shard(images, faces, tmp_path / "f.parquet", card, Refuses)  # type: ignore[arg-type]
     assert counts == {status.OK: 1, status.NO_FACE: 1, status.MODEL_ERROR: 1, status.UNREADABLE: 1}
     assert tables.provenance(tmp_path / "f.parquet")["precision"] == "float32"
     others = _crops(tmp_path / "others.parquet", [status.OK])
     with pytest.raises(BadInput, match="another version of this shard"):
-        frontalize_shard(pictures, others, tmp_path / "g.parquet", card, Refuses)  # type: ignore[arg-type]
+        frontalize_shard(images, others, tmp_path / "g.parquet", card, Refuses)  # type: ignore[arg-type]
     assert not (tmp_path / "g.parquet").exists()
 
 
 class Darker:
-    """Every picture, a little darker."""
+    """Every image, a little darker."""
 
     name, needs_face = "darker", True
 
@@ -102,14 +102,14 @@ class Darker:
         return [Outcome(view.image // 2, status.OK) for view in views]
 
 
-def test_pictures_packed_beside_a_gpu_are_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
+def test_images_packed_beside_a_gpu_are_the_same_rows_in_the_same_order(tmp_path: Path) -> None:
     states = ([status.OK] * 3 + [status.UNREADABLE, status.NO_FACE]) * 2
-    pictures = _crops(tmp_path / "pictures.parquet", states)
+    images = _crops(tmp_path / "whole.parquet", states)
     card = cards.find("frontalizer", "identity")
     made = []
     for device in ("cpu", "cuda"):
         out = tmp_path / f"{device}.parquet"
-        counts = frontalize_shard(pictures, pictures, out, card, Darker, device=device)  # type: ignore[arg-type]
+        counts = frontalize_shard(images, images, out, card, Darker, device=device)  # type: ignore[arg-type]
         assert counts == {status.OK: 6, status.UNREADABLE: 2, status.NO_FACE: 2}
         made.append([{name: row[name] for name in ("image_id", "status", "detail", "image")} for row in tables.read(out).to_pylist()])
     assert made[0] == made[1]
@@ -126,6 +126,6 @@ class Raises:
 
 
 def test_a_detector_that_raises_costs_the_row_not_the_shard(tmp_path: Path) -> None:
-    pictures = _crops(tmp_path / "pictures.parquet", [status.OK, status.NOT_USED, status.OK])
-    counts = detect_shard(pictures, tmp_path / "c.parquet", cards.find("detector", "scrfd_500m"), Raises, threads=2)
+    images = _crops(tmp_path / "whole.parquet", [status.OK, status.NOT_USED, status.OK])
+    counts = detect_shard(images, tmp_path / "c.parquet", cards.find("detector", "scrfd_500m"), Raises, threads=2)
     assert counts == {status.MODEL_ERROR: 2, status.NOT_USED: 1}

@@ -158,7 +158,7 @@ def sums_of(values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[v.sum()] for v in values]), np.array([[float(len(v))] for v in values])
 
 
-def test_interval_over_persons_covers_the_truth_while_one_over_pictures_would_not() -> None:
+def test_interval_over_persons_covers_the_truth_while_one_over_images_would_not() -> None:
     rng = np.random.default_rng(5)
     hit = naive_hit = 0
     trials = 200

@@ -52,7 +52,7 @@ def test_a_blend_into_the_takers_light_is_told_from_a_paste_and_a_hard_border_fr
     def levelled(levels: Tensors) -> torch.Tensor:
         """A blend: the pasted face in the target's tone."""
         pasted, target, mask = levels[0][:, :3], levels[0][:, 3:6], levels[0][:, 6:7]
-        mean = [(picture * mask).sum(dim=(2, 3), keepdim=True) / mask.sum() for picture in (pasted, target)]
+        mean = [(image * mask).sum(dim=(2, 3), keepdim=True) / mask.sum() for image in (pasted, target)]
         return pasted + mean[1] - mean[0]
 
     plain = {check.name: check for check in swap.checks(one, keeps, keeps, trained=True)}
@@ -60,6 +60,19 @@ def test_a_blend_into_the_takers_light_is_told_from_a_paste_and_a_hard_border_fr
     assert better["tone"].passed and not plain["tone"].passed and plain["giver"].value > 0.9
     hard = np.where(one.mask[..., None], one.turned, one.target).astype(np.float64)
     assert swap.seam(hard, one.mask) > 40 > swap.seam(one.target.astype(np.float64), one.mask)
+
+
+def noise(levels: Tensors) -> torch.Tensor:
+    """As a network without training: everywhere something else, always the same."""
+    return torch.rand(levels[0][:, :3].shape, generator=torch.Generator().manual_seed(1)) * 2.0 - 1.0
+
+
+def test_networks_without_training_leave_the_taker_alone_beyond_the_soft_border(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The soft border reaches 10 pixels beyond the mask; what a network draws farther out must never be seen."""
+    outside = {check.name: check for check in swap.checks(pair(), noise, noise, trained=False)}["outside (levels)"]
+    assert outside.passed and outside.value < 1e-3
+    monkeypatch.setattr(swap, "blended", lambda complete, blend, turned, face, target, mask: blend([target]))
+    assert not {check.name: check for check in swap.checks(pair(), noise, noise, trained=False)}["outside (levels)"].passed
 
 
 @pytest.mark.parametrize(

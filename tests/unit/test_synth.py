@@ -1,4 +1,4 @@
-"""Synthetic people: the turning directions, the search for measured angles, the picture set and the shipped one."""
+"""Synthetic people: the turning directions, the search for measured angles, the image set and the shipped one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from frontalbench import images
 from frontalbench.detect.select import Face
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.synth import check, directions, people, picture_set
+from frontalbench.synth import check, directions, image_set, people
 from frontalbench.synth.directions import Directions
 from frontalbench.synth.people import Bands, Instruments, Measured, Rejected, make_person, too_alike
 
@@ -38,7 +38,7 @@ TURN = Directions(mean=np.zeros(D), yaw=axis(0), pitch=axis(1), level=5.0)
 
 
 class World:
-    """Draws the style itself as a picture of float bytes; a head turns less and less towards the profile, and nods while it turns."""
+    """Draws the style itself as an image of float bytes; a head turns less and less towards the profile, and nods while it turns."""
 
     def __init__(self) -> None:
         self.drawn = 0
@@ -145,7 +145,7 @@ def test_every_view_has_the_measured_yaw_that_was_asked_for_and_a_level_pitch() 
     assert world.drawn <= 4 * len(people.STEPS)
 
 
-def test_the_frontal_view_is_the_one_nearest_to_zero_and_the_second_reference_is_another_picture() -> None:
+def test_the_frontal_view_is_the_one_nearest_to_zero_and_the_second_reference_is_another_image() -> None:
     person = make_person(World(), TURN, oracle(), seed=1, number=2)
     assert person.frontal.step == 0
     assert not np.array_equal(person.second.image, person.frontal.image)
@@ -173,7 +173,7 @@ def test_a_yaw_that_cannot_be_reached_is_rejected() -> None:
         make_person(World(), TURN, oracle(), seed=1, number=2, steps=(0, 80))
 
 
-def test_doubles_are_refused_after_one_picture() -> None:
+def test_doubles_are_refused_after_one_image() -> None:
     one, two = (make_person(World(), TURN, oracle(), seed=1, number=number) for number in (0, 1))
     assert too_alike(one.frontal, [two]) is None
     world = World()
@@ -182,7 +182,7 @@ def test_doubles_are_refused_after_one_picture() -> None:
     assert world.drawn <= people.TRIES
 
 
-def test_a_second_face_in_a_picture_is_refused() -> None:
+def test_a_second_face_in_an_image_is_refused() -> None:
     with pytest.raises(Rejected, match="2 faces found"):
         make_person(World(), TURN, oracle(crowd=2), seed=1, number=0)
 
@@ -194,7 +194,7 @@ def test_a_second_face_in_a_picture_is_refused() -> None:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("set")
     found = [(f"synth_{i:02d}", make_person(World(), TURN, oracle(), seed=3, number=i, size=64)) for i in (1, 2)]
-    picture_set.write(folder, found, seed=3, size=64)
+    image_set.write(folder, found, seed=3, size=64)
     return folder
 
 
@@ -202,9 +202,9 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO((folder / "index.csv").read_text(encoding="utf-8"))))
 
 
-def test_a_written_set_lists_every_picture_with_its_role_and_pose(made: Path) -> None:
+def test_a_written_set_lists_every_image_with_its_role_and_pose(made: Path) -> None:
     listed = rows(made)
-    assert tuple(listed[0]) == picture_set.COLUMNS
+    assert tuple(listed[0]) == image_set.COLUMNS
     assert sorted(row["image"] for row in listed) == sorted(str(p.relative_to(made)) for p in made.rglob("*.jpg"))
     assert Counter(row["role"] for row in listed) == {"reference": 4, "probe": 16}
     for row in listed:
@@ -212,14 +212,14 @@ def test_a_written_set_lists_every_picture_with_its_role_and_pose(made: Path) ->
 
 
 def test_a_recipe_draws_the_same_bytes_again(made: Path) -> None:
-    content = picture_set.read_recipe(made / "recipe.json")
-    drawn = dict(picture_set.draw(World(), TURN, content))
+    content = image_set.read_recipe(made / "recipe.json")
+    drawn = dict(image_set.draw(World(), TURN, content))
     assert sorted(drawn) == sorted(str(p.relative_to(made)) for p in made.rglob("*.jpg"))
     assert all((made / image).read_bytes() == data for image, data in drawn.items())
 
 
 def test_a_set_is_measured_by_step(made: Path) -> None:
-    """Pictures of the test's world are no photographs, so measured things are read from their names: person 2 at 52 degrees is unlike herself."""
+    """Images of the test's world are no photographs, so measured things are read from their names: person 2 at 52 degrees is unlike herself."""
 
     @dataclass(frozen=True)
     class Names(Instruments):
@@ -258,7 +258,7 @@ def test_a_recipe_of_another_make_is_refused(made: Path, tmp_path: Path, change:
     content = json.loads((made / "recipe.json").read_text(encoding="utf-8")) | change
     (tmp_path / "recipe.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(BadInput, match=message):
-        picture_set.read_recipe(tmp_path / "recipe.json")
+        image_set.read_recipe(tmp_path / "recipe.json")
 
 
 # The shipped set --------------------------------------------------------------------------------------------------------------------------

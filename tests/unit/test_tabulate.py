@@ -17,7 +17,19 @@ from frontalbench.compare import curves
 from frontalbench.errors import BadInput
 from frontalbench.plan import grid
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import TABLES, Cell, Facts, Settings, cell_of, documented, load_master, published, summarize, tables_of, write
+from frontalbench.tabulate import (
+    TABLES,
+    Cell,
+    Facts,
+    TableSettings,
+    cell_of,
+    documented,
+    load_master,
+    published,
+    summarize,
+    tables_of,
+    write,
+)
 from frontalbench.tabulate.columns import schema
 from frontalbench.tabulate.facts import from_cards, models_of
 from frontalbench.tabulate.paper_text import net_gain_markdown
@@ -26,7 +38,7 @@ from .test_compare_cell import D, World, crowd, unit
 
 ROOT = Path(__file__).resolve().parents[2]
 JUDGES = (("scrfd_500m", "w600k_mbf"), ("yunet", "sface"))
-QUICK = Settings()
+QUICK = TableSettings()
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +145,7 @@ def test_enhancement_that_lost_the_hard_images_is_compared_on_the_others_and_say
     assert lossy["mean"] < base["mean"] and lossy["n_images"] == base["n_images"]
     assert lossy["n_fta"] == 28 and lossy["fta_rate"] == pytest.approx(1 / 3)
     assert "only because it lost 28 images" in lossy["note"]
-    assert base["note"].startswith("first of its ranking, but not above leaving the picture as it is")
+    assert base["note"].startswith("first of its ranking, but not above leaving the image as it is")
     gain = line(rows["table1_net_gain"], variant="mesh.omit_bg", **judge)
     assert "looks better than original" in gain["note"]
 
@@ -145,7 +157,7 @@ def test_cells_without_weights_are_listed_not_ranked(rows: dict[str, list[dict[s
     assert not [r for name in ("master", "table1_net_gain", "wins", "verification") for r in rows[name] if "tddfa.none" in r.values()]
 
 
-def test_backbones_that_took_part_in_making_a_dataset_s_pictures_are_a_leak_there_and_nowhere_else() -> None:
+def test_backbones_that_took_part_in_making_a_dataset_s_images_are_a_leak_there_and_nowhere_else() -> None:
     def leak(dataset: str, variant: str, backbone: str) -> bool:
         one = grid.cell(dataset, variant, "scrfd_500m", backbone)
         return from_cards([one]).leak(one)
@@ -175,9 +187,9 @@ def test_synthetic_people_are_called_so_in_every_table(run: list[Path], tmp_path
             assert all(r["synthetic"] == "yes" for r in csv.DictReader((tmp_path / f"{name}.csv").open())), name
 
 
-def test_leader_is_bold_only_when_it_beats_leaving_the_picture_alone(rows: dict[str, list[dict[str, Any]]]) -> None:
+def test_leader_is_bold_only_when_it_beats_leaving_the_image_alone(rows: dict[str, list[dict[str, Any]]]) -> None:
     assert all(r["identity_gain"] < 0 and not r["best"] for r in rows["table1_net_gain"])
-    assert not any(r["best"] for r in rows["table2_enhancement"]), "no enhancement is above leaving the picture as it is"
+    assert not any(r["best"] for r in rows["table2_enhancement"]), "no enhancement is above leaving the image as it is"
 
 
 def test_wins_count_every_common_probe_once(rows: dict[str, list[dict[str, Any]]]) -> None:
@@ -311,8 +323,7 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert row["mean"] == pytest.approx(np.mean(list(gains.values())), abs=1e-6)
     assert row["mean_both"] == pytest.approx(np.mean([g for name, g in gains.items() if name not in hard]), abs=1e-6)
     assert (
-        row["both_low"] <= row["mean_both"] <= row["both_high"]
-        and f"{len(hard)} of {len(probes)} images rest on one picture" in row["note"]
+        row["both_low"] <= row["mean_both"] <= row["both_high"] and f"{len(hard)} of {len(probes)} images rest on one image" in row["note"]
     )
     whole = line(made["master"], **fused, group="Net Gain", subset="common", yaw_axis="abs", yaw_bin="60 to 75")
     assert whole["n_images"] == whole["n_fallback"] == len(hard) and whole["mean"] == 0 and np.isnan(whole["mean_both"])
@@ -333,7 +344,7 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert (first_rank["n_fallback"], first_rank["share_both"]) == (len(hard), verified["rank1_both"])
     pair = line(made["wins"], variant_a="original", variant_b=fused["variant"])
     assert pair["n_fallback"] == pair["ties"] == len(hard) and pair["difference_both"] == pytest.approx(-row["mean_both"], abs=1e-6)
-    assert f"{len(hard)} of {len(probes)} images rest on one picture alone" in pair["note"]
+    assert f"{len(hard)} of {len(probes)} images rest on one embedding alone" in pair["note"]
     for name in ("error_rates", "fnmr_by_yaw"):
         found = [r for r in made[name] if r["variant"] == fused["variant"] and r.get("supported", True)]
         assert all(0 <= r["fnmr_both"] <= 1 or r["n_fallback"] == r["n_images"] for r in found)
@@ -342,6 +353,6 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert f"{len(probes)} ({len(hard)} alone)" in text
 
 
-def test_a_curve_over_yaw_has_no_points_where_no_picture_is_near() -> None:
+def test_a_curve_over_yaw_has_no_points_where_no_image_is_near() -> None:
     assert curves.near([2.0, 50.0, np.nan], [0.0, 20.0, 45.0, 60.0]).tolist() == [True, False, True, False]
     assert curves.near([], [0.0]).tolist() == [False]

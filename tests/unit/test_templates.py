@@ -77,10 +77,10 @@ def test_every_probe_has_the_similarity_of_its_recording_s_template_to_the_perso
         row = rows[name]
         assert (row["status"], row["n_references"], row["n_impostors"]) == ("ok", 1, 6)
         assert (row["genuine"], row["impostor"]) == (pytest.approx(own, abs=1e-6), pytest.approx(others, abs=1e-6))
-    assert rows["d_p0"]["detail"] == "template of 2 pictures" and rows["a_p1"]["detail"] == "template of 1 picture"
+    assert rows["d_p0"]["detail"] == "template of 2 images" and rows["a_p1"]["detail"] == "template of 1 image"
     assert (
         rows["a_p0"]["status"] == "no_face" and rows["c_p1"]["genuine"] is None
-    )  # a template without a picture is a failure of all of them
+    )  # a template without an image is a failure of all of them
     assert rows["d_p0"]["genuine"] == rows["d_p1"]["genuine"] and rows["d_p0"]["within"] is None
 
 
@@ -103,7 +103,7 @@ def test_a_reference_with_the_bytes_of_a_probe_is_in_no_template(tmp_path: Path)
     assert found["b_p"]["status"] == "no_reference" and "same photograph" in found["b_p"]["detail"]
 
 
-def test_a_template_without_pictures_is_none_and_every_picture_keeps_a_row_that_says_why(world: World) -> None:
+def test_a_template_without_images_is_none_and_every_image_keeps_a_row_that_says_why(world: World) -> None:
     """All references of a person, and both frames of another's recording, are without a face."""
     world.failed["original"] = dict.fromkeys(["a_r0", "a_r1", "a_r2", "b_p0", "b_p1"], "no_face")
     paths = world.embeddings("original")
@@ -120,7 +120,7 @@ def test_a_template_without_pictures_is_none_and_every_picture_keeps_a_row_that_
     assert (result.report["n_no_reference"], result.report["n_fta_probes"]) == (4, 2)
 
 
-def test_with_no_picture_in_any_template_there_is_a_table_of_failures(world: World) -> None:
+def test_with_no_image_in_any_template_there_is_a_table_of_failures(world: World) -> None:
     world.failed["original"] = {row["image_id"]: "no_face" for row in world.rows}
     paths = world.embeddings("original")
     rows = compare_cell(world.images(), paths, paths, variant="template:original").similarity.to_pylist()

@@ -24,7 +24,7 @@ from frontalbench.synth import pairs, people  # noqa: E402
 from frontalbench.train import refiner  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop  # noqa: E402
 
-torch.set_num_threads(1)  # small pictures: a second thread only waits
+torch.set_num_threads(1)  # small images: a second thread only waits
 
 
 def test_an_untrained_network_gives_the_mesh_back() -> None:
@@ -85,12 +85,12 @@ def test_the_loss_of_identity_gains_nothing_from_drawing_everybody_alike() -> No
 
 
 def test_moved_crops_show_the_same_face_elsewhere() -> None:
-    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     still = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]).expand(2, -1, -1)
-    torch.testing.assert_close(face_crop(pictures, SPAN, moves=still), face_crop(pictures, SPAN))
+    torch.testing.assert_close(face_crop(images, SPAN, moves=still), face_crop(images, SPAN))
     step = still.clone()
     step[:, 0, 2] = 2.0 / 64  # one pixel of the frame to the right
-    moved, before = face_crop(pictures, SPAN, moves=step), face_crop(pictures.roll(-1, 3), SPAN)
+    moved, before = face_crop(images, SPAN, moves=step), face_crop(images.roll(-1, 3), SPAN)
     torch.testing.assert_close(moved[..., 8:-8, 8:-8], before[..., 8:-8, 8:-8], atol=1e-2, rtol=0)
 
 
@@ -121,7 +121,7 @@ def test_a_misfit_moves_what_turns_with_the_head_and_nothing_else() -> None:
 
 
 class Looked:
-    """Instruments that find a face in the middle of every picture, but none in an all-black one."""
+    """Instruments that find a face in the middle of every image, but none in an all-black one."""
 
     def measure(self, image: images.RGB) -> people.Measured | None:
         side = float(image.shape[0])
@@ -129,7 +129,7 @@ class Looked:
         return people.Measured(face, (1.0, 2.0, 3.0), ()) if image.any() else None
 
 
-def test_a_picture_set_gives_each_persons_shots(tmp_path: Path) -> None:
+def test_an_image_set_gives_each_persons_shots(tmp_path: Path) -> None:
     lines = ["image,identity,role,yaw,pitch,roll,nominal_step"]
     for person, dark in (("b_person", ""), ("a_person", "front"), ("c_person", "-39")):
         for step in ("front", "b", "-39"):
@@ -140,7 +140,7 @@ def test_a_picture_set_gives_each_persons_shots(tmp_path: Path) -> None:
     found = [
         (number, sorted(shot.name for shot in shots)) for number, shots in pairs.shots_of_set(tmp_path, cast(people.Instruments, Looked()))
     ]
-    assert found == [(1, ["-39", "front", "front2"]), (2, ["front", "front2"])], "a_person has no frontal picture with a face"
+    assert found == [(1, ["-39", "front", "front2"]), (2, ["front", "front2"])], "a_person has no frontal image with a face"
 
 
 def test_a_full_checkpoint_stays_below_16_mb(tmp_path: Path) -> None:

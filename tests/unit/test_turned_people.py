@@ -1,4 +1,4 @@
-"""Turned people in files, and the geometry by which a turned picture is judged: no weights in here."""
+"""Turned people in files, and the geometry by which a turned image is judged: no weights in here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from frontalbench.synth.turned_set import chosen, second_references, write  # no
 
 
 def _points() -> np.ndarray:
-    """68 points whose five places are those of a face of a picture of 256 pixels."""
+    """68 points whose five places are those of a face of an image of 256 pixels."""
     points = np.full((68, 2), 128.0)
     wanted = ARCFACE_TEMPLATE * 1.6 + [40.0, 50.0]
     for rows, place in zip(turning.FIVE, wanted, strict=True):
@@ -32,13 +32,13 @@ def _points() -> np.ndarray:
 
 
 def test_a_crop_with_a_gradient_is_the_crop_that_a_judge_is_given() -> None:
-    picture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8), (0, 0), 3)
-    picture = cv2.normalize(picture, None, 0, 255, cv2.NORM_MINMAX)
+    image = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (256, 256, 3), dtype=np.uint8), (0, 0), 3)
+    image = cv2.normalize(image, None, 0, 255, cv2.NORM_MINMAX)
     points = _points()
     five = np.stack([points[list(rows)].mean(0) for rows in turning.FIVE])
-    given = torch.from_numpy(picture).permute(2, 0, 1)[None] / 127.5 - 1.0
+    given = torch.from_numpy(image).permute(2, 0, 1)[None] / 127.5 - 1.0
     crop = turning._crops(given, turning._alignments(torch.from_numpy(points)[None]))[0].permute(1, 2, 0).numpy()
-    assert np.abs(crop - align(picture, five)).mean() < 1.0
+    assert np.abs(crop - align(image, five)).mean() < 1.0
     moved = turning._crops(given, turning._moved(turning._alignments(torch.from_numpy(points)[None]), torch.Generator().manual_seed(0)))
     assert 0.5 < np.abs(moved[0].permute(1, 2, 0).numpy() - crop).mean() < 40.0, "the same face, cut a little differently"
 
@@ -64,7 +64,7 @@ def test_turned_people_come_back_from_their_file_as_they_were(tmp_path: Path) ->
 
     turned = SimpleNamespace(
         styles=styles[2:],
-        pictures=drawn(styles[2:], 16),
+        images=drawn(styles[2:], 16),
         yaws=np.array([-30.0, 30.0] * 2),
         poses=np.array([[-29.0, 1.0, 0.0], [31.0, 0.0, 0.0]] * 2),
         similarity=torch.full((4, 2), 0.75),
@@ -73,14 +73,14 @@ def test_turned_people_come_back_from_their_file_as_they_were(tmp_path: Path) ->
     )
     path = tmp_path / "people.safetensors"
     done = [([3, 8], styles[:2], drawn(styles[:2], 16), turned)]
-    write_people(path, SimpleNamespace(drawn=drawn), done, 2, picture=32, keep_styles=True, seed=7)  # type: ignore[arg-type]
+    write_people(path, SimpleNamespace(drawn=drawn), done, 2, image=32, keep_styles=True, seed=7)  # type: ignore[arg-type]
     rows = list(read_people(path))
     assert [(row.number, row.yaw) for row in rows] == [(3, 0.0), (3, -30.0), (3, 30.0), (8, 0.0), (8, -30.0), (8, 30.0)]
     assert rows[1].measured == {"pose": [-29.0, 1.0, 0.0], "similarity": [0.75, 0.75], "start": [0.25, 0.25], "unusual": 0.125}
     greys = [int(images.decode(row.jpeg).mean()) for row in rows]
     wanted = [round(127.5 * (1.0 + float(shades[k]))) for k in (0, 2, 3, 1, 4, 5)]
-    assert np.abs(np.array(greys) - wanted).max() <= 2, "every picture belongs to its row"
-    assert images.decode(path.with_suffix(".jpg").read_bytes()).shape == (256, 384, 3), "a sheet: two people, three pictures each"
+    assert np.abs(np.array(greys) - wanted).max() <= 2, "every image belongs to its row"
+    assert images.decode(path.with_suffix(".jpg").read_bytes()).shape == (256, 384, 3), "a sheet: two people, three images each"
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(BadInput, match=r"people\.safetensors: not a file of turned people .*; make it with turn_people\.py"):
         list(read_people(path))
@@ -103,7 +103,7 @@ def test_settings_of_a_command_line_are_checked(monkeypatch: pytest.MonkeyPatch,
 
 
 class _Instruments:
-    """Says of a picture what its first pixel says: red - 128 is the yaw, green / 255 the similarity to a front, blue the number of faces."""
+    """Says of an image what its first pixel says: red - 128 is the yaw, green / 255 the similarity to a front, blue the number of faces."""
 
     def measure(self, image: np.ndarray) -> SimpleNamespace | None:
         red, green, blue = (int(value) for value in np.median(image.reshape(-1, 3), axis=0))
@@ -119,8 +119,8 @@ class _Instruments:
 
 def _row(number: int, yaw: float, *, seen: float | None = None, alike: float = 1.0, claimed: float = 1.0, faces: int = 1) -> Row:
     pixel = np.array([128 + round(yaw if seen is None else seen), round(255 * alike), 100 * faces], np.uint8)
-    picture = np.broadcast_to(pixel, (16, 16, 3)).copy()
-    return Row(number, yaw, images.encode_png(picture), {"similarity": [claimed]} if yaw else {})
+    image = np.broadcast_to(pixel, (16, 16, 3)).copy()
+    return Row(number, yaw, images.encode_png(image), {"similarity": [claimed]} if yaw else {})
 
 
 @pytest.mark.parametrize(

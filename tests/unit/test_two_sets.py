@@ -63,7 +63,7 @@ def test_people_are_left_out_as_probes_and_as_references(sets: tuple[Faces, Face
     assert mean.without == pytest.approx([by_hand(references, probes, p)[0] for p in range(PEOPLE)], abs=1e-6)
 
 
-def test_with_one_picture_of_everybody_the_interval_of_the_mean_is_students() -> None:
+def test_with_one_image_of_everybody_the_interval_of_the_mean_is_students() -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(20, 8))
     everybody = list(range(20))

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats as reference
 
 from frontalbench.compare import stats, verdict
-from frontalbench.compare.people import people_of
+from frontalbench.compare.subjects import people_of
 from frontalbench.tabulate import Facts, master, paper, paper_text
 from frontalbench.tabulate.dataset import Dataset
 
@@ -71,7 +71,7 @@ def test_a_real_winner_is_found() -> None:
         wrong, right = wrong_and_right(kit.real_winner, 10, verdicts, runs)
         assert wrong <= 0.05 and right >= 0.9, verdicts
     _, right = wrong_and_right(kit.lost_the_hard_ones, 35, table1, 50)
-    assert right >= 0.9, "the variant that lost nothing is best where both gave a picture"
+    assert right >= 0.9, "the variant that lost nothing is best where both gave an image"
 
 
 def test_a_leader_that_is_not_best_says_why() -> None:
@@ -79,7 +79,7 @@ def test_a_leader_that_is_not_best_says_why() -> None:
     made, _ = kit.one_person_holds_most(rng, 35)
     none, sharp = kit.marked(made)
     assert none["identity_gain"] > 0.04, "over images it looks like a gain: this is what was bold"
-    assert not none["best"] and "not above leaving the picture as it is" in none["note"] and sharp["note"] == ""
+    assert not none["best"] and "not above leaving the image as it is" in none["note"] and sharp["note"] == ""
     made, _ = kit.equals(rng, 35)
     notes = [row["note"] for row in kit.marked(made) if row["note"]]
     assert len(notes) == 1 and "not certainly above mesh." in notes[0]
@@ -99,8 +99,7 @@ def test_mean_per_image_of_the_other_sign_takes_the_bold_away() -> None:
     only = kit.marked(kit.dataset(crowd, {"mesh.none": Variant(gain)}))[0]
     assert only["identity_gain"] < 0 < only["gain_ranked"]
     assert (
-        not only["best"]
-        and "not above leaving the picture as it is both in the mean over people and in the mean over images" in only["note"]
+        not only["best"] and "not above leaving the image as it is both in the mean over people and in the mean over images" in only["note"]
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from frontalbench.compare import curves
 from frontalbench.stages.compare import compare
-from frontalbench.tabulate import Facts, Settings, cell_of, tables_of
+from frontalbench.tabulate import Facts, TableSettings, cell_of, tables_of
 from frontalbench.tabulate.verification import YAW_GRID
 
 from .test_compare_cell import D, World, crowd, unit
@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         own = world.embeddings("original" if variant == "original" else "turned.none")
         compare(world.images(), own, world.embeddings("original"), place / "sface.parquet", place / "sface.scores.parquet", variant=variant)
         paths.append(place / "sface.parquet")
-    return world, tables_of([cell_of(path) for path in paths], Facts(synthetic=frozenset()), Settings())
+    return world, tables_of([cell_of(path) for path in paths], Facts(synthetic=frozenset()), TableSettings())
 
 
 def vectors(world: World, variant: str, *, alone: bool = True) -> dict[str, np.ndarray]:

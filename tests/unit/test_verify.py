@@ -1,4 +1,4 @@
-"""Two pictures and the question whether they show one person."""
+"""Two images and the question whether they show one person."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_folder_of_all_runs_stands_for_the_only_one_in_it_and_of_several_one
 def test_what_was_not_measured_gives_no_threshold_and_says_what_to_do(master: Path, tmp_path: Path) -> None:
     assert api.find_threshold(tmp_path / "nowhere", **JUDGE, fmr=1e-3).threshold is None
     other = api.find_threshold(master, "yunet", "sface", 1e-3)
-    assert other.threshold is None and "run the benchmark on your kind of pictures" in other.basis
+    assert other.threshold is None and "run the benchmark on your kind of images" in other.basis
     small = api.find_threshold(master, **JUDGE, fmr=1e-4)
     assert small.threshold is None and "supported: 0.01, 0.001" in small.basis
     with pytest.raises(BadInput, match="not measured; use one of"):

@@ -53,6 +53,7 @@ def test_the_receipt_is_the_same_on_every_machine(project: Path, server: Server,
     }
 
 
+@pytest.mark.slow
 def test_missing_weights_end_in_the_receipt_or_in_exit_code_2(project: Path, server: Server, tmp_path: Path) -> None:
     make_card(project, {"url": f"{server.url}/toy.onnx"}, name="used", kind="landmarks")
     entry = weight_entry({"url": f"{server.url}/gone"}, data=b"own", file="own.onnx")
@@ -70,6 +71,7 @@ def test_missing_weights_end_in_the_receipt_or_in_exit_code_2(project: Path, ser
     )
 
 
+@pytest.mark.slow
 def test_a_file_at_hand_is_taken(project: Path, tmp_path: Path) -> None:
     make_card(project)
     (tmp_path / "whatever").write_bytes(TOY)
@@ -89,6 +91,7 @@ def test_the_list_shows_every_card(project: Path) -> None:
     assert rows == [["backbone", "toy", "toy.onnx", "0.0", "MIT", "absent"], ["frontalizer", "front", "-", "MIT", "uses", "toy"]]
 
 
+@pytest.mark.slow
 def test_a_file_with_terms_of_its_own_is_listed_and_missed_with_them(project: Path) -> None:
     make_card(project, params={"dimension": 512}, weights={"model": weight_entry() | {"terms": "register at its makers"}})
     assert "register at its makers" in call("--list").stdout

@@ -146,6 +146,7 @@ def test_without_npm_the_reason_says_so(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
+@pytest.mark.slow
 def test_npm_packs_from_a_registry_without_running_scripts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: Server) -> None:
     trap = {"prepack": "touch executed", "prepare": "touch executed", "install": "touch executed"}
     manifest = {"name": "toy", "version": "1.0.0", "scripts": trap}

@@ -157,6 +157,7 @@ def test_one_archive_serves_several_files_and_leaves_nothing(project: Path, serv
     assert visible(project / "weights") == sorted([STORED, f"{sha(second)[:16]}-two.onnx"])
 
 
+@pytest.mark.slow
 def test_an_archive_download_goes_on_where_it_stopped(project: Path, server: Server) -> None:
     noise = os.urandom(400_000)
     server.files["/pack.zip"] = archive = make_zip(project / "p.zip", {"toy.onnx": noise}).read_bytes()
@@ -217,6 +218,7 @@ def test_leftover_archive_folders_of_killed_processes_are_removed(project: Path,
     assert visible(project / "weights") == [STORED]
 
 
+@pytest.mark.slow
 def test_many_processes_at_once_end_with_one_good_file(project: Path, server: Server) -> None:
     data = os.urandom(2_000_000)
     server.files["/big.onnx"] = data

@@ -356,22 +356,22 @@ def _cross_checks(data: Mapping[str, Any], file: Path) -> list[str]:
 
 
 FRONTAL_WITHIN = 1.0
-"""Degrees that the yaw, pitch and roll of a driver's picture ``front`` may be off at most."""
+"""Degrees that the yaw, pitch and roll of a driver's image ``front`` may be off at most."""
 
 
 def _driver_checks(params: Any, weights: Any) -> list[str]:
-    """Every picture of a driver has its measured pose, and ``front`` looks ahead."""
+    """Every image of a driver has its measured pose, and ``front`` looks ahead."""
     poses = params.get("poses") if isinstance(params, Mapping) else None
     if not isinstance(poses, Mapping) or not isinstance(weights, Mapping):
-        return ["params.poses: missing; a driver card says yaw, pitch and roll measured in each of its pictures, by the key of the picture"]
+        return ["params.poses: missing; a driver card says yaw, pitch and roll measured in each of its images, by the key of the image"]
     lines = []
     if "front" not in weights:
-        lines.append("weights.front: missing; a driver has a picture that looks ahead")
+        lines.append("weights.front: missing; a driver has an image that looks ahead")
     for key in sorted({*weights, *poses}, key=str):
         if key not in poses:
-            lines.append(f"params.poses.{key}: missing; write the yaw, pitch and roll measured in this picture")
+            lines.append(f"params.poses.{key}: missing; write the yaw, pitch and roll measured in this image")
         elif key not in weights:
-            lines.append(f"params.poses.{key}: there is no picture weights.{key}")
+            lines.append(f"params.poses.{key}: there is no image weights.{key}")
         elif not _is_pose(poses[key]):
             lines.append(f"params.poses.{key}: should be three numbers, yaw, pitch and roll in degrees, is {poses[key]!r}")
         elif key == "front" and max(abs(angle) for angle in poses[key]) > FRONTAL_WITHIN:

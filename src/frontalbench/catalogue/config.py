@@ -33,7 +33,7 @@ class Search:
 
 @dataclass(frozen=True)
 class Quality:
-    """Which measures of picture quality are taken, on the crops of which detector."""
+    """Which measures of image quality are taken, on the crops of which detector."""
 
     measures: tuple[str, ...]
     detector: str

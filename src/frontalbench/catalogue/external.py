@@ -26,7 +26,7 @@ CONDA = "environment.yaml"
 BUILD = "build-requirements.txt"
 """What must be installed before the requirements, which are then built beside it: for packages whose setup asks for what it is built for."""
 SPOKEN = "command_line.yaml"
-"""What the official command line knows: for the README and the contract test, so it changes no picture."""
+"""What the official command line knows: for the README and the contract test, so it changes no image."""
 TO_BE_PINNED = "to be pinned by you"
 """What a card says instead of a commit that nobody could verify."""
 _PYTHON = re.compile(r"^# python: ([0-9]+\.[0-9]+)\s*$", re.MULTILINE)
@@ -91,7 +91,7 @@ class External:
         return _digest(path for path in (self.build, self.requirements, self.conda) if path is not None)
 
     def digest(self) -> str:
-        """sha256 (hex) of everything that decides a picture beside the card: the commit, the environment's files, the adapter's bytes.
+        """sha256 (hex) of everything that decides an image beside the card: the commit, the environment's files, the adapter's bytes.
 
         Texts for people (``*.md``, :data:`SPOKEN`) do not count.
         """

@@ -74,10 +74,10 @@ def params_words(kind: str, family: str) -> str:
 
 
 def dataset_table() -> str:
-    """Markdown table of all dataset cards: size, people, pose, how it comes, and whether its pictures may be shown."""
+    """Markdown table of all dataset cards: size, people, pose, how it comes, and whether its images may be shown."""
     from frontalbench import datasets
 
-    lines = ["| card | layout | images | identities | pose | get it | pictures in what is passed on |", "|---|---|---|---|---|---|---|"]
+    lines = ["| card | layout | images | identities | pose | get it | images in what is passed on |", "|---|---|---|---|---|---|---|"]
     for name in sorted(datasets.names()):
         card = datasets.find(name)
         expected = card.data.get("expected", {})

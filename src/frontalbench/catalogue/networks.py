@@ -1,4 +1,4 @@
-"""Which enhancement cards run the same network on the same picture, so that it runs once for all of them."""
+"""Which enhancement cards run the same network on the same image, so that it runs once for all of them."""
 
 from __future__ import annotations
 

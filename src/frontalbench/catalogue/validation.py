@@ -159,7 +159,7 @@ def problems(data: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
 @functools.cache
 def _validator() -> Any:
     """The validator of the schema library, for which a whole number is one that is written without a point: JSON takes 3.0 too, and ``range(3.0)``,
-    ``pictures[:3.0]`` and file names do not."""
+    ``images[:3.0]`` and file names do not."""
     import jsonschema
 
     base = jsonschema.Draft202012Validator

@@ -35,7 +35,7 @@ def main() -> int:
     source.add_argument(
         "--in", dest="files", nargs="+", default=[], metavar="FILE", help="tables of the run, for the probe browser (@FILE: one per line)"
     )
-    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    cli.add_grid_option(source)
     parser.add_argument(
         "--people", type=cli.positive, default=12, metavar="N", help="people per dataset in the probe browser (default: 12)"
     )
@@ -44,7 +44,7 @@ def main() -> int:
     judges: list[tuple[str, str]] = []
     if arguments.grid:
         chosen = grid.Selection.from_json(arguments.grid)
-        files = [*chosen.similarity(), *chosen.pictures()]
+        files = [*chosen.similarity(), *chosen.images()]
         judges = chosen.judges()
     found = inputs.by_dataset(files)
     site = build.Site(

@@ -26,7 +26,7 @@ EXIT_FOUND = 3
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--results", type=Path, default=Path("results"), metavar="DIR", help="folder to look through (default: results)")
+    cli.add_results_option(parser)
     parser.add_argument("--mend", action="store_true", help="remove what is wrong; print to stdout what has to be made anew")
     parser.add_argument(
         "--configfile", nargs="+", default=[], type=Path, metavar="FILE", help="what the run was started with; printed behind the files"

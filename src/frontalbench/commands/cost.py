@@ -18,7 +18,7 @@ from frontalbench.tabulate.columns import schema
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--grid", required=True, metavar="JSON", help="the grid whose tables under results/ are taken")
+    cli.add_grid_option(parser, required=True)
     parser.add_argument(
         "--locator", default="scrfd_500m", metavar="NAME", help="detector that finds faces for frontalizers (default: scrfd_500m)"
     )
@@ -30,7 +30,7 @@ def main() -> int:
         cost.Made(
             dataset,
             variant,
-            [Path(grid.pictures_path(dataset, variant, shard)) for shard in shards],
+            [Path(grid.images_path(dataset, variant, shard)) for shard in shards],
             [Path(grid.benchmark_path(dataset, variant, shard)) for shard in shards],
             there(grid.crops_path(dataset, ORIGINAL, args.locator, shard) for shard in shards),
             there(grid.crops_path(dataset, variant, detector, shard) for detector in chosen.detectors for shard in shards),

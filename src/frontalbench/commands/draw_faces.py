@@ -1,4 +1,4 @@
-"""Let the network of an enhancement draw the faces of a shard, once for every card that shares it; enhance.py --drawn puts them into the pictures.
+"""Let the network of an enhancement draw the faces of a shard, once for every card that shares it; enhance.py --drawn puts them into the images.
 
 draw_faces.py --card gfpgan_full --in frontals.parquet --out drawn.parquet
 """
@@ -17,7 +17,7 @@ def main() -> int:
     parser.add_argument(
         "--card", required=True, metavar="NAME", help="enhancement card that works in two steps; any of those that share the network"
     )
-    parser.add_argument("--in", dest="source", type=Path, required=True, metavar="FILE", help="table of pictures")
+    parser.add_argument("--in", dest="source", type=Path, required=True, metavar="FILE", help="table of images")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table of drawn faces")
     cli.add_machine_options(parser)
     args = parser.parse_args()

@@ -1,10 +1,10 @@
-"""Post-process pictures: sharpen, remove the background, upscale, or a chain of these.
+"""Post-process images: sharpen, remove the background, upscale, or a chain of these.
 
 On a folder:   enhance.py --chain sharp+omit_bg --in results/frontal/images --out results/frontal/sharp
 On a shard:    enhance.py --chain sharp+omit_bg --in frontals.parquet --out variants.parquet
 
 Steps that look at the photograph (color, identity_refine) want --photographs: the folder that the frontals were made from (their rows.csv says which
-file is which), or the images shard. --before_after DIR also writes every picture before and after under the same name.
+file is which), or the images shard. --before_after DIR also writes every image before and after under the same name.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from frontalbench.stages.enhance import enhance_shard, finish_shard
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--chain", required=True, metavar="NAME", help="enhancement card, or several joined by +")
-    parser.add_argument("--photographs", type=Path, metavar="DIR", help="folder (or .parquet shard) of what the pictures were made of")
+    parser.add_argument("--photographs", type=Path, metavar="DIR", help="folder (or .parquet shard) of what the images were made of")
     parser.add_argument("--before_after", type=Path, metavar="DIR", help="also write DIR/before and DIR/after")
     cli.add_folder_options(parser)
     parser.add_argument(
-        "--after", default="", metavar="CHAIN", help="the first steps of --chain, where the shard's pictures have them behind them"
+        "--after", default="", metavar="CHAIN", help="the first steps of --chain, where the shard's images have them behind them"
     )
     parser.add_argument(
         "--drawn", type=Path, metavar="FILE", help="what draw_faces.py made of the same shard for the one step that is left"
@@ -42,11 +42,11 @@ def main() -> int:
         raise BadInput("--drawn and --after go with a shard, not with a folder")
     about = {"after": args.after, "threads": args.threads}
 
-    def run(pictures: Path, out: Path, photographs: Path | None) -> dict[str, int]:
+    def run(images: Path, out: Path, photographs: Path | None) -> dict[str, int]:
         if args.drawn:
-            return finish_shard(pictures, args.drawn, out, args.chain, digest(args.chain), lambda: load_finisher(left), **about)
+            return finish_shard(images, args.drawn, out, args.chain, digest(args.chain), lambda: load_finisher(left), **about)
         return enhance_shard(
-            pictures,
+            images,
             out,
             args.chain,
             digest(args.chain),

@@ -1,4 +1,4 @@
-"""Turn tables with pictures (images, frontals, variants, crops) into a folder of picture files for people, with an index.csv.
+"""Turn tables with images (images, frontals, variants, crops) into a folder of image files for people, with an index.csv.
 
 examples:
   export.py --in results/images/synthetic/*.parquet --role probe --limit 24 --out results/angled/examples/demo/synthetic
@@ -17,7 +17,7 @@ from frontalbench import cli, status
 def main() -> int:
     parser = cli.parser(__doc__, fromfile_prefix_chars="@")
     parser.add_argument(
-        "--in", dest="tables", nargs="+", required=True, metavar="FILE", help="tables with pictures (@FILE: one name per line)"
+        "--in", dest="tables", nargs="+", required=True, metavar="FILE", help="tables with images (@FILE: one name per line)"
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder to write: a new one, an empty one, or an earlier export"
@@ -35,7 +35,7 @@ def main() -> int:
         choices=[*sorted(status.ALL), "any"],
         help="only this status (repeatable; default: ok; any: all rows)",
     )
-    parser.add_argument("--limit", type=cli.positive, default=0, metavar="N", help="at most N pictures, from as many people as possible")
+    parser.add_argument("--limit", type=cli.positive, default=0, metavar="N", help="at most N images, from as many people as possible")
     parser.add_argument("--png", action="store_true", help="write upright PNG instead of the bytes as they are")
     arguments = parser.parse_args()
     from frontalbench.plain import export
@@ -43,5 +43,5 @@ def main() -> int:
     statuses = () if "any" in arguments.status else arguments.status or (status.OK,)
     rows = export.choose(arguments.tables, roles=arguments.role, statuses=statuses, limit=arguments.limit, resolved=arguments.roles_from)
     written = export.export(rows, arguments.out, png=arguments.png)
-    print(f"{written} pictures of {len(rows)} rows in {arguments.out}, see {export.INDEX}")
+    print(f"{written} images of {len(rows)} rows in {arguments.out}, see {export.INDEX}")
     return 0

@@ -3,7 +3,7 @@
 On a folder:   extract_embeddings.py --detector scrfd_500m --backbone w600k_mbf --in data/ --out results/embeddings
 On a shard:    extract_embeddings.py --backbone w600k_mbf --in crops.parquet --out embeddings.parquet
 
-A folder gives OUT/embeddings.parquet: image_id, identity, status, detector score, norm and the L2-normalised embedding, one row per picture, and
+A folder gives OUT/embeddings.parquet: image_id, identity, status, detector score, norm and the L2-normalised embedding, one row per image, and
 OUT/rows.csv: status and, for views that other commands made, the photograph and the frontalizer. What a rows.csv in the folder lists without a file
 (a photograph of which no view could be made) is a row with its status.
 """

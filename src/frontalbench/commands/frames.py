@@ -1,4 +1,4 @@
-"""Unpack clips into numbered pictures with an index.csv: a dataset of the layout `folder`.
+"""Unpack clips into numbered images with an index.csv: a dataset of the layout `folder`.
 
 example:
   frames.py --in data/clips --out data/frames --every 5

@@ -1,16 +1,16 @@
-"""Turn the faces of a folder of pictures (or of a shard) to the front.
+"""Turn the faces of a folder of images (or of a shard) to the front.
 
 On a folder:   frontalize.py --model mesh --in data/Angle_pre --out results/frontal/images
 On a shard:    frontalize.py --model mesh --in images.parquet --faces crops.parquet --out frontals.parquet
 On a clip:     frontalize.py --model tddfa --in clip.mp4 --out clip_front.mp4
 Self-test:     frontalize.py --model liveportrait --selftest
 
-A folder becomes a folder of frontal views (PNG) and rows.csv with one row per picture, failures included. Keep rows.csv beside the pictures: the
+A folder becomes a folder of frontal views (PNG) and rows.csv with one row per image, failures included. Keep rows.csv beside the images: the
 commands that come after read which photograph each view is of, how it has to be aligned, and what failed. A card of family multiview
-makes one view of all pictures in a person's folder, and writes it under each one's name.
+makes one view of all images in a person's folder, and writes it under each one's name.
 A clip (mp4, mov, avi, mkv, webm, gif) becomes a clip, and clip_front.mp4.csv has a row per frame (docs/sequences.md).
 The self-test (also: frontalbench selftest NAME) asks whether the model's weights behave as they should: a line per check, exit code 1 when one
-fails. It takes two shipped pictures of a synthetic person, or those of --in.
+fails. It takes two shipped images of a synthetic person, or those of --in.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--model", required=True, metavar="NAME", help="frontalizer card")
     cli.add_folder_options(parser, needed=False)
     parser.add_argument("--faces", type=Path, metavar="FILE", help="crops table of the same shard (with a shard only)")
-    parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector that finds the face in a folder's pictures")
+    parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector that finds the face in a folder's images")
     parser.add_argument("--every", type=cli.positive, default=1, metavar="N", help="of a clip take every N-th frame (default: 1)")
     parser.add_argument("--from", dest="first", type=float, default=0.0, metavar="SECONDS", help="of a clip: where to begin")
     parser.add_argument("--to", dest="last", type=float, metavar="SECONDS", help="of a clip: where to end")
@@ -63,7 +63,7 @@ def main() -> int:
         choices=SEAMS,
         help="of a clip: put the turned face back into the whole frame, under a soft mask (default) or without a seam in its colours (poisson)",
     )
-    parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing pictures")
+    parser.add_argument("--selftest", action="store_true", help="check the model's weights instead of writing images")
     cli.add_machine_options(parser)
     args = parser.parse_args()
     card = cards.find("frontalizer", args.model)
@@ -97,7 +97,7 @@ def main() -> int:
     if KEY in card.params:
         sys.stderr.write(
             f"note: what {card.name} changes is the crop around the face: extract_embeddings.py and preprocess.py make it, as long as "
-            f"{args.out / folders.ROWS} lies beside the pictures\n"
+            f"{args.out / folders.ROWS} lies beside the images\n"
         )
     return cli.report(counts)
 

@@ -1,11 +1,11 @@
-"""Frontalize every picture of a folder, with the command line of the study's edited LivePortrait.
+"""Frontalize every image of a folder, with the command line of the study's edited LivePortrait.
 
     inference.py --source_dir input --source_pattern "*.png" -o out --frontalize
     inference.py --source_dir input -o out --frontalize --model tddfa --enhance sharp --side_by_side
 
     inference.py --source_dir input -o out --frontalize --paste_back
 
-Writes one PNG per picture and rows.csv (one row per picture, failures included); --side_by_side puts the photo beside its frontal view, --paste_back
+Writes one PNG per image and rows.csv (one row per image, failures included); --side_by_side puts the photograph beside its frontal view, --paste_back
 gives the whole photograph with the turned face in it (an enhancement then runs over all of it).
 """
 
@@ -28,7 +28,7 @@ from frontalbench.stages.frontalize import frontalize_shard
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("--source_dir", type=Path, required=True, metavar="DIR", help="folder of photographs")
-    parser.add_argument("--source_pattern", default="*", help='file names to take, such as "*.png" (default: all pictures)')
+    parser.add_argument("--source_pattern", default="*", help='file names to take, such as "*.png" (default: all images)')
     parser.add_argument("-o", "--output_dir", type=Path, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--frontalize", action="store_true", help="turn the faces to the front")
     parser.add_argument("--model", default="mesh", metavar="NAME", help="frontalizer card (default: mesh)")

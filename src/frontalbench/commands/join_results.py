@@ -2,7 +2,7 @@
 
 frontalbench join results ../gpu_machine/results --out results/master/joined
 
-Refused, in words: a cell that two folders have and that is not the same in both, a dataset that has other pictures in one of them, and cells
+Refused, in words: a cell that two folders have and that is not the same in both, a dataset that has other images in one of them, and cells
 computed with different versions of a library (--mixed-versions joins these all the same, and says so). Nothing is copied: the tables are made of the
 files where they lie.
 """
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from frontalbench import cli
-from frontalbench.tabulate import Settings, beside
+from frontalbench.tabulate import TableSettings, beside
 
 
 def main() -> int:
@@ -28,6 +28,6 @@ def main() -> int:
         sys.stderr.write(f"note: {note}\n")
     from frontalbench.stages.summarize import summarize
 
-    written = summarize([cell.similarity for cell in found.cells], args.out, settings=Settings(args.seed))
+    written = summarize([cell.similarity for cell in found.cells], args.out, settings=TableSettings(args.seed))
     sys.stdout.write(f"{len(found.cells)} cells, {len(written)} files written to {args.out}\n")
     return cli.EXIT_OK

@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="datasets to judge it on (default: the configuration's)")
     parser.add_argument("--made-by", default="", metavar="TEXT", help="the system, or who")
     parser.add_argument("--version", default="", metavar="TEXT", help="its version")
-    parser.add_argument("--date", default="", metavar="YYYY-MM-DD", help="when the pictures were made")
+    parser.add_argument("--date", default="", metavar="YYYY-MM-DD", help="when the images were made")
     parser.add_argument("--notes", default="", metavar="TEXT", help="settings, seeds, anything that a reader must know")
     parser.add_argument("--licence", default="", metavar="TEXT", help="of the system's weights, or its terms of use")
     parser.add_argument(
@@ -56,7 +56,7 @@ def main() -> int:
     for name in dict.fromkeys((args.name, *args.beside)):
         sys.stdout.write(f"{name}.none\n{judging.shown_rows(judging.rows(judged, name))}\n")
     sys.stderr.write(
-        f"tables: results/master/{judged.run}; figures, pictures and pages: {judged.shown(args.cores)}\n"
+        f"tables: results/master/{judged.run}; figures, images and pages: {judged.shown(args.cores)}\n"
         f"in every run: add {args.name} to frontalizers in config/config.yaml\n"
     )
     return cli.EXIT_OK

@@ -1,9 +1,9 @@
-"""Make a driver card: pictures of a person who does not exist, from the front and turned, and the poses measured in them.
+"""Make a driver card: images of a person who does not exist, from the front and turned, and the poses measured in them.
 
-make_driver.py --name synth_17 --number 50                    # config/models/drivers/synth_17.yaml and its pictures
+make_driver.py --name synth_17 --number 50                    # config/models/drivers/synth_17.yaml and its images
 make_driver.py --name mine --number 36 --seed 7 --out DIR     # somewhere else
 
-A search draws each picture some ten times, a second or two each on a core. Look at the pictures before you use them: adults, mouth closed, eyes
+A search draws each image some ten times, a second or two each on a core. Look at the images before you use them: adults, mouth closed, eyes
 open.
 """
 
@@ -50,8 +50,8 @@ def main() -> int:
     except people.Rejected as reason:
         raise BadInput(f"candidate {args.number} of seed {args.seed}: {reason}; take another --number") from None
     folder = args.out or cards.cards_root() / cards.FOLDERS["driver"]
-    for picture in made:
-        atomic.write_bytes(folder / drivers.file_name(args.name, picture.step), picture.data)
+    for image in made:
+        atomic.write_bytes(folder / drivers.file_name(args.name, image.step), image.data)
     atomic.write_text(folder / f"{args.name}.yaml", drivers.card_text(args.name, made, seed=args.seed, number=args.number))
-    sys.stderr.write(f"{folder / args.name}.yaml: {len(made)} pictures, frontal one {made[len(made) // 2].off:.2f} degrees off\n")
+    sys.stderr.write(f"{folder / args.name}.yaml: {len(made)} images, frontal one {made[len(made) // 2].off:.2f} degrees off\n")
     return cli.EXIT_OK

@@ -1,4 +1,4 @@
-"""Make training pairs of people who do not exist: pictures of every person (shots), then shards of (angled, mesh-turned, wanted) pictures.
+"""Make training pairs of people who do not exist: images of every person (shots), then shards of (angled, mesh-turned, wanted) images.
 
 On a CPU:     make_pairs.py --shots results/train/shots --out results/train/pairs --people 400
 On a GPU:     make_pairs.py --shots results/train/shots --people 20000 --engine torch --device cuda, then make_pairs.py --shots ... --out ...
@@ -6,7 +6,7 @@ Of people who stay who they are:  make_pairs.py --turned demo/synthetic_kept --o
 Again:        the same command goes on where it stopped
 Look at it:   make_pairs.py --out results/train/pairs --page results/train/pairs.md   (poses, identity by yaw; a sheet beside it)
 
-The pictures are synthetic; say so wherever one is shown. Nobody checks how old a person looks.
+The images are synthetic; say so wherever one is shown. Nobody checks how old a person looks.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ PER_SHARD = 20
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("--shots", type=Path, metavar="DIR", help="folder of the people's pictures: what is missing is drawn")
+    parser.add_argument("--shots", type=Path, metavar="DIR", help="folder of the people's images: what is missing is drawn")
     parser.add_argument(
-        "--turned", type=Path, metavar="DIR", help="a picture set in the layout of demo/synthetic_kept: its people in place of --shots"
+        "--turned", type=Path, metavar="DIR", help="an image set in the layout of demo/synthetic_kept: its people in place of --shots"
     )
     parser.add_argument(
         "--rounds",
@@ -72,7 +72,7 @@ def main() -> int:
         atomic.write_text(args.page, text)
         return cli.EXIT_OK
     if bool(args.shots) == bool(args.turned):
-        raise BadInput("--shots: give the folder of the people's pictures, or --turned, a set of people who stay who they are; not both")
+        raise BadInput("--shots: give the folder of the people's images, or --turned, a set of people who stay who they are; not both")
     end = time.monotonic() + 60.0 * args.minutes
     if args.turned:
         if not args.out:
@@ -123,7 +123,7 @@ def make_shards_of_set(args: argparse.Namespace, end: float) -> None:
     instruments = people.Instruments(detector, load_pose(cards.find("pose", POSE), threads=args.threads), ())
     everybody = list(pairs.shots_of_set(args.turned, instruments))
     if not everybody:
-        raise BadInput(f"{args.turned}: nobody in it has a frontal picture with a face; expected a set like demo/synthetic_kept")
+        raise BadInput(f"{args.turned}: nobody in it has a frontal image with a face; expected a set like demo/synthetic_kept")
     makes = maker(args)
     for turn, (number, shots) in itertools.product(range(args.rounds), everybody):
         path = args.out / f"{args.turned.name}-{args.size}-{turn:03d}-{number:05d}.npz"

@@ -1,4 +1,4 @@
-"""Make pictures of people who do not exist, at many angles (needs the extra: pip install -e '.[synth]').
+"""Make images of people who do not exist, at many angles (needs the extra: pip install -e '.[synth]').
 
 New people:            make_synthetic.py --out people/ --identities 20 --seed 7
 Only these of a seed:  make_synthetic.py --out people/ --seed 7 --numbers 3,4,6
@@ -7,7 +7,7 @@ Look before choosing:  make_synthetic.py --out sheet.png --seed 7 --sheet 48
 Measure a set anew:    make_synthetic.py --out table.md --check demo/synthetic
 Turning directions:    make_synthetic.py --out directions.npz --fit 700
 
-Nobody checks how old a person looks: look at the pictures, and keep adults (--sheet, then --numbers).
+Nobody checks how old a person looks: look at the images, and keep adults (--sheet, then --numbers).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from frontalbench import cli, images
 from frontalbench.catalogue import cards
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic
-from frontalbench.synth import check, directions, people, picture_set
+from frontalbench.synth import check, directions, image_set, people
 from frontalbench.synth.mobilestylegan import Generator
 
 DETECTOR, POSE, BACKBONES = "scrfd_500m", "tddfa_pose", ("w600k_mbf", "edgeface_s")
@@ -38,14 +38,14 @@ def main() -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--identities", type=cli.positive, default=20, metavar="N", help="how many people (default: 20)")
     what.add_argument("--numbers", type=numbers, metavar="N,N,...", help="these candidates of the seed, each once")
-    what.add_argument("--recipe", type=Path, metavar="FILE", help="draw the pictures of a recipe.json again, without any search")
-    what.add_argument("--sheet", type=cli.positive, metavar="N", help="one picture with the first N candidates, numbered by rows of eight")
+    what.add_argument("--recipe", type=Path, metavar="FILE", help="draw the images of a recipe.json again, without any search")
+    what.add_argument("--sheet", type=cli.positive, metavar="N", help="one image with the first N candidates, numbered by rows of eight")
     what.add_argument(
-        "--check", type=Path, metavar="DIR", help="measure the pictures of a set: yaw and identity by step, as a Markdown table"
+        "--check", type=Path, metavar="DIR", help="measure the images of a set: yaw and identity by step, as a Markdown table"
     )
-    what.add_argument("--fit", type=cli.positive, metavar="N", help="estimate the turning directions anew from N pictures")
+    what.add_argument("--fit", type=cli.positive, metavar="N", help="estimate the turning directions anew from N images")
     parser.add_argument("--seed", type=int, default=7, metavar="S", help="people of another seed are other people (default: 7)")
-    parser.add_argument("--size", type=cli.positive, default=256, metavar="PX", help="side of the pictures (default: 256)")
+    parser.add_argument("--size", type=cli.positive, default=256, metavar="PX", help="side of the images (default: 256)")
     parser.add_argument("--turn", type=Path, metavar="FILE", help="turning directions (default: the ones of this package)")
     parser.add_argument("--threads", type=cli.positive, default=2, metavar="N", help="CPU threads (default: 2)")
     args = parser.parse_args()
@@ -62,15 +62,15 @@ def main() -> int:
         atomic.write_bytes(args.out, images.encode_png(sheet(generator, ways, args.seed, args.sheet)))
         return cli.EXIT_OK
     if args.recipe:
-        content = picture_set.read_recipe(args.recipe)
+        content = image_set.read_recipe(args.recipe)
         for image, data in cli.progress(
-            picture_set.draw(generator, ways, content), total=len(content["pictures"]), label="drawing", unit="picture"
+            image_set.draw(generator, ways, content), total=len(content["pictures"]), label="drawing", unit="image"
         ):
             atomic.write_bytes(args.out / image, data)
         return cli.EXIT_OK
     made = [(f"synth_{place:02d}", person) for place, person in enumerate(find(generator, ways, args), start=1)]
-    listed = picture_set.write(args.out, made, seed=args.seed, size=args.size)
-    sys.stderr.write(f"{args.out}: {len(made)} people, {len(listed)} pictures\n")
+    listed = image_set.write(args.out, made, seed=args.seed, size=args.size)
+    sys.stderr.write(f"{args.out}: {len(made)} people, {len(listed)} images\n")
     return cli.EXIT_OK
 
 
@@ -129,13 +129,13 @@ def sheet(generator: Generator, ways: directions.Directions, seed: int, count: i
 
 
 def fit(generator: Generator, count: int, seed: int, threads: int) -> directions.Directions:
-    """Turning directions from ``count`` measured pictures of styles at truncation 0.8; mean and covariance from 4,000 styles."""
+    """Turning directions from ``count`` measured images of styles at truncation 0.8; mean and covariance from 4,000 styles."""
     models = instruments(threads)
     random = np.random.default_rng(seed)
     styles = np.stack([generator.style(random.standard_normal(512)) for _ in range(max(4000, count))]).astype(np.float64)
     mean = styles.mean(axis=0)
     used, poses = [], []
-    for style in cli.progress(styles[:count], total=count, label="measuring", unit="picture"):
+    for style in cli.progress(styles[:count], total=count, label="measuring", unit="image"):
         wider = mean + 0.8 * (style - mean)
         measured = models.measure(generator.render(wider, wider))
         if measured is not None:

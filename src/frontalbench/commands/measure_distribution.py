@@ -1,6 +1,6 @@
 """FID and KID of a variant's probes against the dataset's photographed references, both as aligned crops of one detector.
 
-Writes two rows with their counts. Below 2,048 pictures on either side there is no FID, below 20 no KID: "not supported by n".
+Writes two rows with their counts. Below 2,048 images on either side there is no FID, below 20 no KID: "not supported by n".
 
 example:
   measure_distribution.py --images results/images/lfw/*.parquet --original-pose results/pose/lfw/original/*.parquet \\

@@ -1,4 +1,4 @@
-"""Measure the pictures of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
+"""Measure the images of a variant: SSIM, PSNR and learned distances to the person's reference, scores without one, residual pose, expression.
 
 Writes one row per image. Crops are those of one detector, all of them aligned to the same template.
 
@@ -35,10 +35,10 @@ def main() -> int:
     add("original-crops", "crops of `original` by the same detector", required=True)
     add("original-pose", "measured pose of `original`, where the dataset's roles need it")
     add("pose", "measured pose of the variant: gives the residual pose")
-    add("pictures", "pictures of the variant: for measures of whole pictures, and with the three below for the expression")
-    add("faces", "the locator's crops of the variant, beside --pictures")
-    add("original-pictures", "pictures of `original`, beside --pictures")
-    add("original-faces", "the locator's crops of `original`, beside --pictures")
+    add("whole-images", "images of the variant: for measures of whole images, and with the three below for the expression")
+    add("faces", "the locator's crops of the variant, beside --whole-images")
+    add("original-whole-images", "images of `original`, beside --whole-images")
+    add("original-faces", "the locator's crops of `original`, beside --whole-images")
     parser.add_argument("--landmarks", default="face_landmarker", metavar="NAME", help="landmarks card that reads expressions")
     known = ", ".join(f"{measure.word} ({measure.about})" for measure in measures.OF_CROPS)
     parser.add_argument(
@@ -53,28 +53,30 @@ def main() -> int:
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant, for the record")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     args = parser.parse_args()
-    whole = [measure.word for measure in measures.OF_PICTURES if measure.word in args.measure]
-    if whole and not args.pictures:
-        raise BadInput(f"--measure {whole[0]}: it looks at whole pictures, give --pictures")
-    beside = {"--faces": args.faces, "--original-pictures": args.original_pictures, "--original-faces": args.original_faces}
-    expressed = bool(args.pictures) and (not whole or any(beside.values()))
+    whole = [measure.word for measure in measures.OF_IMAGES if measure.word in args.measure]
+    if whole and not args.whole_images:
+        raise BadInput(f"--measure {whole[0]}: it looks at whole images, give --whole-images")
+    beside = {"--faces": args.faces, "--original-whole-images": args.original_whole_images, "--original-faces": args.original_faces}
+    expressed = bool(args.whole_images) and (not whole or any(beside.values()))
     for option, files in beside.items():
         if bool(files) != expressed:
-            raise BadInput(f"{option}: give it together with --pictures, or neither")
+            raise BadInput(f"{option}: give it together with --whole-images, or neither")
     roles = cli.roles_of(args.roles)
 
     limit_threads(1)
     models: dict[str, Learned] = {}
     if expressed:
-        models["expression"] = Learned(lambda: expression.Reader(cards.find("landmarks", args.landmarks)))
+        models["expression"] = Learned(
+            lambda: expression.Reader(cards.find("landmarks", args.landmarks)), columns=measures.BY_WORD["expression"].stored()
+        )
     for measure in measures.OF_CROPS:
         if measure.word in args.measure and measure.card:
             models[measure.word] = Learned(functools.partial(_load, *measure.card), measure.method, measure.stored())
     return cli.report(
         measure_quality(
             args.images,
-            Shards(args.crops, args.pose, args.pictures, args.faces),
-            Shards(args.original_crops, args.original_pose, args.original_pictures, args.original_faces),
+            Shards(args.crops, args.pose, args.whole_images, args.faces),
+            Shards(args.original_crops, args.original_pose, args.original_whole_images, args.original_faces),
             args.out,
             roles=roles,
             models=models,

@@ -1,4 +1,4 @@
-"""Turn the pictures of one shard of a dataset into a table, or look at what a dataset holds.
+"""Turn the images of one shard of a dataset into a table, or look at what a dataset holds.
 
 prepare_dataset.py --list                                     every dataset card: layout, shards, folder, licence
 prepare_dataset.py --dataset lfw --check                      counts and problems of the folder; writes nothing
@@ -38,7 +38,7 @@ def main() -> int:
     for problem in report.problems:
         print(f"warning: {' '.join(problem.split())}", file=sys.stderr)
     if report.ignored:
-        print(f"note: not pictures, ignored: {ignored(report)}", file=sys.stderr)
+        print(f"note: not images, ignored: {ignored(report)}", file=sys.stderr)
     counts = report.counts
     print(
         f"{card.name} {args.shard}: {counts.images:,} images, "
@@ -52,12 +52,12 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = cli.parser(__doc__)
     parser.add_argument("--dataset", metavar="NAME", help="a card in config/datasets")
-    parser.add_argument("--root", metavar="DIR", help="folder of the pictures (default: the card's)")
+    parser.add_argument("--root", metavar="DIR", help="folder of the images (default: the card's)")
     parser.add_argument("--options", type=options, default={}, metavar="JSON", help="options laid over the card (as in the configuration)")
     parser.add_argument("--shard", metavar="NNNN")
     parser.add_argument("--out", metavar="FILE.parquet")
     parser.add_argument("--check", action="store_true", help="print counts, problems and duplicates; write nothing")
-    parser.add_argument("--no-pixels", action="store_true", help="with --check: do not decode pictures, so find no near-identical ones")
+    parser.add_argument("--no-pixels", action="store_true", help="with --check: do not decode images, so find no near-identical ones")
     parser.add_argument("--list", action="store_true", help="print all dataset cards")
     args = parser.parse_args()
     if not args.list and args.dataset is None:
@@ -109,14 +109,15 @@ def describe(card: DatasetCard, found: checking.Check) -> str:
         f"references: {counts.references:,}; probes: {counts.probes:,}; to be decided by measured pose: {counts.undecided:,}; "
         f"unused: {counts.unused:,}",
         f"probes by |yaw|: {', '.join(f'{label}: {number:,}' for label, number in counts.probes_by_yaw.items())}",
-        f"not pictures, ignored: {ignored(report)}",
-        f"pictures and rows left out: {report.refused:,}",
+        f"not images, ignored: {ignored(report)}",
+        f"images and rows left out: {report.refused:,}",
         f"same bytes twice: {len(report.duplicates):,} groups, {len(across):,} of them across people",
     ]
     if pixels is not None:
+        frames = f"; {pixels.frames:,} more between frames of one sequence, as is to be expected" if pixels.frames else ""
         lines.append(
             f"near-identical by pixels: {pixels.apart:,} pairs across people, {pixels.within:,} within a person "
-            f"({pixels.compared:,} pictures compared)"
+            f"({pixels.compared:,} images compared){frames}"
         )
         lines += [f"near-identical across people: {twice.first}, {twice.second} ({twice.correlation:.2f})" for twice in pixels.across[:20]]
     lines += [f"left out: {number:,} x {reason}" for reason, number in report.left_out.items()]

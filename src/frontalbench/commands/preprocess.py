@@ -1,9 +1,9 @@
-"""Detect faces, choose one per picture, align it to the 112 x 112 template.
+"""Detect faces, choose one per image, align it to the 112 x 112 template.
 
 On a folder:   preprocess.py --in data/Angle --out data/Angle_pre --align
 On a shard:    preprocess.py --in images.parquet --out crops.parquet --detector scrfd_500m
 
-A folder of pictures becomes a folder of aligned crops (PNG) and rows.csv: one row per picture, with status, box, points and score.
+A folder of images becomes a folder of aligned crops (PNG) and rows.csv: one row per image, with status, box, points and score.
 Without --align only rows.csv is written.
 """
 
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument(
         "--aligned-for",
         metavar="NAME",
-        help="pictures of this frontalizer: align as its card asks (mirror_ahead; a folder's rows.csv says it too)",
+        help="images of this frontalizer: align as its card asks (mirror_ahead; a folder's rows.csv says it too)",
     )
     parser.add_argument("--align", action="store_true", help="also write the aligned crops of a folder")
     cli.add_machine_options(parser)

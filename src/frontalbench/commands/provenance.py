@@ -1,4 +1,4 @@
-"""Where a table came from: what made it, from which inputs, back to the picture files.
+"""Where a table came from: what made it, from which inputs, back to the image files.
 
 provenance.py results/similarity/synthetic/mesh.none/scrfd_500m/w600k_mbf.parquet
 """

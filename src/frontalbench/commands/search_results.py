@@ -5,13 +5,11 @@ frontalbench search results --dataset frll --variant mesh.none gate@30:mesh.none
 
 Nothing is computed anew but similarities: embeddings are read from the folder of results. Written: open_set.csv (FNIR at FPIR 10, 1 and 0.1 %,
 one half of the people enrolled in every draw), lineup.csv (share of line-ups of six that are chosen rightly, and its difference to the photographs by
-picture), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself), det.csv (FNMR
+image), thresholds.csv (a threshold per false match rate, with the interval of the threshold itself), det.csv (FNMR
 against FMR with its interval). docs/search.md explains every column.
 """
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from frontalbench import cli
 from frontalbench.compare import open_set
@@ -21,10 +19,7 @@ from frontalbench.tabulate import search, write
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/search)")
-    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
-    parser.add_argument("--dataset", nargs="+", default=[], metavar="NAME", help="only these datasets")
+    cli.add_run_options(parser, "search")
     parser.add_argument("--variant", nargs="+", default=[], metavar="NAME", help="only these variants (the photographs always)")
     parser.add_argument("--draws", type=cli.positive, default=open_set.DRAWS, metavar="N", help=f"galleries (default: {open_set.DRAWS})")
     parser.add_argument(
@@ -47,11 +42,10 @@ def main() -> int:
         enrolled=args.enrolled,
         seed=args.seed,
     )
-    out = args.out or args.results / "search"
     of = (
         ("open_set.csv", search.OPEN_SET, found.open_set),
         ("lineup.csv", search.LINEUP, found.lineup),
         ("thresholds.csv", search.THRESHOLDS, found.thresholds),
         ("det.csv", search.DET, found.det),
     )
-    return cli.said(write.save(out, of), found.notes)
+    return cli.said(write.save(cli.out_of(args), of), found.notes)

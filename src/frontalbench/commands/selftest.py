@@ -1,7 +1,7 @@
 """Does a frontalizer on this machine do what it should? A line per check, on real weights, in about ten seconds.
 
-  selftest.py liveportrait                    two shipped pictures of a synthetic person, turned to the left and to the right
-  selftest.py liveportrait --in my_faces      your own pictures
+  selftest.py liveportrait                    two shipped images of a synthetic person, turned to the left and to the right
+  selftest.py liveportrait --in my_faces      your own images
   selftest.py                                 every frontalizer whose weights are on this machine
 
 Checked are value ranges, that two runs give the same, that the results look ahead and stand upright, keep the light, that the mirrored photograph
@@ -25,14 +25,14 @@ from frontalbench.frontalize.base import View
 from frontalbench.plain import folders
 
 TURNED = ("demo/synthetic/synth_10/Angle", "*39.jpg")
-"""The self-test's own pictures: one person, turned to the left and to the right."""
+"""The self-test's own images: one person, turned to the left and to the right."""
 
 
 def main() -> int:
     parser = cli.parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="frontalizer cards (default: all whose weights are here)")
-    parser.add_argument("--in", dest="source", type=Path, metavar="DIR", help="your own pictures, with a face in each that is turned away")
-    parser.add_argument("--pattern", default="*", help='file names to take from --in, such as "*.png" (default: all pictures)')
+    parser.add_argument("--in", dest="source", type=Path, metavar="DIR", help="your own images, with a face in each that is turned away")
+    parser.add_argument("--pattern", default="*", help='file names to take from --in, such as "*.png" (default: all images)')
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector that finds the faces (default: scrfd_500m)")
     cli.add_machine_options(parser)
     args = parser.parse_args()
@@ -61,7 +61,7 @@ def _card(row: listing.Row) -> ModelCard | None:
 
 
 def run(card: ModelCard, source: Path | None, pattern: str, detector: str, machine: dict[str, Any]) -> int:
-    """Test one frontalizer on the pictures of ``source`` (None: the shipped ones) and print the checks: 0 when all pass, else 1. Raises BadInput for
+    """Test one frontalizer on the images of ``source`` (None: the shipped ones) and print the checks: 0 when all pass, else 1. Raises BadInput for
     a card that has no self-test, and WeightsMissing."""
     why = selftest.refusal(card)
     if why:

@@ -45,10 +45,10 @@ def main() -> int:
     detector = load_detector(cards.find("detector", "scrfd_500m"))
     seen = []
     for name in PEOPLE:
-        picture = images.decode((cards.project_root() / name).read_bytes())
-        face, _ = find_face(picture, detector, DEFAULT_POLICY)
+        image = images.decode((cards.project_root() / name).read_bytes())
+        face, _ = find_face(image, detector, DEFAULT_POLICY)
         assert face is not None, name
-        seen.append((picture, face))
+        seen.append((image, face))
     networks = [_network(inputs, path) for inputs, path in ((COMPLETION, args.completion), (BLENDING, args.blending))]
     if args.completion is None:
         sys.stderr.write(

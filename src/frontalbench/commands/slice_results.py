@@ -9,8 +9,6 @@ Holm's correction within the cell). Of the photographs it is the margin (own ref
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from frontalbench import cli
 from frontalbench.plan.grid import Selection
 from frontalbench.tabulate import slices, write
@@ -18,21 +16,17 @@ from frontalbench.tabulate import slices, write
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("results", type=Path, metavar="RESULTS", help="folder that a run wrote, usually results")
+    cli.add_run_options(parser, "slices")
     parser.add_argument("--by", required=True, nargs="+", metavar="COLUMN", help="columns of the table, or pitch, or yaw")
     parser.add_argument(
         "--index",
         action="append",
         default=[],
         metavar="[DATASET=]CSV",
-        help="the dataset's table; its column `image` names the pictures (several datasets: once for each, DATASET=CSV)",
+        help="the dataset's table; its column `image` names the images (several datasets: once for each, DATASET=CSV)",
     )
-    parser.add_argument("--grid", metavar="JSON", help="the grid of a run (what the rules pass)")
-    parser.add_argument("--dataset", default="", metavar="NAME", help="only this dataset")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: RESULTS/slices)")
     args = parser.parse_args()
     grid = Selection.from_json(args.grid) if args.grid else None
-    found = slices.of_results(args.results, args.by, indexes=args.index, dataset=args.dataset, grid=grid)
-    out = args.out or args.results / "slices"
+    found = slices.of_results(args.results, args.by, indexes=args.index, datasets=args.dataset, grid=grid)
     of = (("slices.csv", slices.SLICES, found.slices), ("slice_pairs.csv", slices.PAIRS, found.pairs))
-    return cli.said(write.save(out, of), found.notes)
+    return cli.said(write.save(cli.out_of(args), of), found.notes)

@@ -24,7 +24,7 @@ def main() -> int:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--metrics", type=Path, metavar="CSV", help="metrics of plain folders")
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="similarity tables of a run (@FILE: one name per line)")
-    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    cli.add_grid_option(source)
     parser.add_argument(
         "--quality", nargs="*", default=[], metavar="FILE", help="quality tables of the run (measure_quality.py writes them)"
     )
@@ -43,7 +43,7 @@ def main() -> int:
             (sys.stderr if line.startswith("warning: ") else sys.stdout).write(f"{line}\n")
         return 0
     from frontalbench.stages.summarize import summarize
-    from frontalbench.tabulate import Settings
+    from frontalbench.tabulate import TableSettings
 
     expected: list[str] = []
     bins: dict[str, list[float]] = {}
@@ -58,7 +58,7 @@ def main() -> int:
         short = [path for path in files if len(Path(path).parts) < 4 or not path.endswith(".parquet")]
         if short:
             raise BadInput(f"{short[0]}: expected a path that ends in DATASET/VARIANT/DETECTOR/BACKBONE.parquet")
-    settings = Settings(arguments.seed)
+    settings = TableSettings(arguments.seed)
     written = summarize(
         files, arguments.out, settings=settings, expected=expected, yaw_bins=bins, measured=arguments.quality, sets=arguments.distribution
     )

@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--model", required=True, metavar="NAME", help="frontalizer card of family made_elsewhere")
     parser.add_argument("--dataset", required=True, metavar="NAME", help="dataset card")
     parser.add_argument("--in", dest="source", type=Path, required=True, metavar="FILE", help="images table of the shard")
-    parser.add_argument("--listed", type=Path, required=True, metavar="FILE", help="table of all images of the dataset, without pictures")
+    parser.add_argument("--listed", type=Path, required=True, metavar="FILE", help="table of all images of the dataset, without images")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="table to write")
     turned = parser.add_argument_group("references turned to the probes' yaw, instead of frontal views of probes")
     turned.add_argument("--turned", action="store_true", help="take those in")

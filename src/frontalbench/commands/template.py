@@ -35,7 +35,7 @@ def main() -> int:
     people = cards.state_root() / "results" / "metadata" / card.name
     if args.turned:
         done = handout.hand_out_references(card, args.out, (people / "images.parquet", people / "pose.parquet"))
-        sys.stderr.write(f"{args.out}: {done.pictures} references; {args.out / handout.README} says what to do with them\n")
+        sys.stderr.write(f"{args.out}: {done.images} references; {args.out / handout.README} says what to do with them\n")
         return cli.EXIT_OK
     done = handout.hand_out(card, args.out, everything=args.everything, people=(people / "images.parquet", people / "pose.parquet"))
     if done.undecided:
@@ -43,5 +43,5 @@ def main() -> int:
             f"note: which photographs of {card.name} are probes its measured pose decides, and that is not there yet, so all were written; "
             "after a first run of the workflow it is the probes alone\n"
         )
-    sys.stderr.write(f"{args.out}: {done.pictures} photographs; {args.out / handout.README} says what to do with them\n")
+    sys.stderr.write(f"{args.out}: {done.images} photographs; {args.out / handout.README} says what to do with them\n")
     return cli.EXIT_OK

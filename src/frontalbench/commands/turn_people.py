@@ -1,4 +1,4 @@
-"""Turn people who do not exist so that they stay who they are: the latent is moved by optimisation, picture by picture.
+"""Turn people who do not exist so that they stay who they are: the latent is moved by optimisation, image by image.
 
 Weights:     turn_people.py --pack results/train/turn --write-pack --seed 7 --people 200   25 MB that go to a machine without a network
 Turn:        turn_people.py --pack results/train/turn --out results/train/turned --device cuda --bfloat16
@@ -6,7 +6,7 @@ Again:       the same command goes on where it stopped; a file of people is whol
 As a set:    turn_people.py --out results/train/turned --write-set demo/mine --size 256   who passes a second look, in the layout of demo/synthetic
 Look at it:  --out holds a sheet for every file: the front and every angle
 
-Two recognizers take part (w600k_mbf, arcface_y1): they judge nothing that is made of these pictures. The pictures are synthetic; say so wherever
+Two recognizers take part (w600k_mbf, arcface_y1): they judge nothing that is made of these images. The images are synthetic; say so wherever
 one is shown. Nobody checks how old a person looks.
 """
 
@@ -46,18 +46,18 @@ def main() -> int:
     parser.add_argument("--truncation", type=float, default=0.7, metavar="T", help="how far a style lies from the mean one (default: 0.7)")
     parser.add_argument("--batch", type=cli.positive, default=2, metavar="N", help="people at a time (default: 2)")
     parser.add_argument("--per-file", type=cli.positive, default=8, metavar="N", help="people in a file (default: 8)")
-    parser.add_argument("--picture", type=cli.positive, default=512, metavar="PX", help="side of the pictures that are kept (default: 512)")
-    parser.add_argument("--keep-styles", action="store_true", help="keep styles too, so that pictures can be drawn again")
-    parser.add_argument("--steps", type=cli.positive, metavar="N", help="moves of a picture")
+    parser.add_argument("--image", type=cli.positive, default=512, metavar="PX", help="side of the images that are kept (default: 512)")
+    parser.add_argument("--keep-styles", action="store_true", help="keep styles too, so that images can be drawn again")
+    parser.add_argument("--steps", type=cli.positive, metavar="N", help="moves of an image")
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=X", help="other settings of frontalbench.synth.turning.TurningSettings"
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     parser.add_argument("--bfloat16", action="store_true", help="the generator in bfloat16 while styles move")
     parser.add_argument("--minutes", type=float, default=float("inf"), metavar="M", help="begin nothing new after so long (default: never)")
-    parser.add_argument("--write-set", type=Path, metavar="DIR", help="write a picture set of the people in --out, and do nothing else")
+    parser.add_argument("--write-set", type=Path, metavar="DIR", help="write an image set of the people in --out, and do nothing else")
     parser.add_argument("--second", type=Path, metavar="DIR", help="a set of the same candidates (demo/synthetic): their second references")
-    parser.add_argument("--size", type=cli.positive, default=256, metavar="PX", help="side of the set's pictures (default: 256)")
+    parser.add_argument("--size", type=cli.positive, default=256, metavar="PX", help="side of the set's images (default: 256)")
     args = parser.parse_args()
     from frontalbench.synth import turning_pack
 
@@ -99,7 +99,7 @@ def _write_set(args: argparse.Namespace) -> int:
     seconds = turned_set.second_references(args.second) if args.second else {}
     made = {"seed": read_seed(files[0]), "moved_by": sorted(RECOGNIZERS), "size": args.size}
     listed = turned_set.write(args.write_set, taken, seconds, size=args.size, made=made)
-    sys.stdout.write(f"{args.write_set}: {len(taken)} people, {len(listed)} pictures\n")
+    sys.stdout.write(f"{args.write_set}: {len(taken)} people, {len(listed)} images\n")
     return cli.EXIT_OK
 
 
@@ -142,7 +142,7 @@ def _turn(args: argparse.Namespace) -> int:
             }
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()
-        write_people(path, turner, done, len(args.yaws), picture=args.picture, keep_styles=args.keep_styles, seed=int(people["seed"]))
+        write_people(path, turner, done, len(args.yaws), image=args.image, keep_styles=args.keep_styles, seed=int(people["seed"]))
     return cli.EXIT_OK
 
 

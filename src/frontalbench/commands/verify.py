@@ -1,11 +1,11 @@
-"""Are two pictures of one person? Prints the similarity, the threshold, and what it is worth.
+"""Are two images of one person? Prints the similarity, the threshold, and what it is worth.
 
   verify.py a.jpg b.jpg
   verify.py a.jpg b.jpg --backbone sface --threshold 0.36
   verify.py a.jpg b.jpg --master results/master/mine --dataset frll --fmr 0.001
 
 The threshold is yours (--threshold), or the one that kept the false match rate at --fmr in the tables of a run (--master). Without either only the
-similarity is said: a threshold belongs to a detector, a backbone and a kind of pictures, so none is built in.
+similarity is said: a threshold belongs to a detector, a backbone and a kind of images, so none is built in.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from frontalbench.plain import folders
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("first", type=Path, metavar="PICTURE", help="one picture")
-    parser.add_argument("second", type=Path, metavar="PICTURE", help="the other picture")
+    parser.add_argument("first", type=Path, metavar="IMAGE", help="one image")
+    parser.add_argument("second", type=Path, metavar="IMAGE", help="the other image")
     parser.add_argument("--backbone", default="w600k_mbf", metavar="NAME", help="backbone card (default: w600k_mbf)")
     parser.add_argument(
         "--master",

@@ -1,11 +1,11 @@
 """Score the pairs of a CSV file and say the errors: a selfie against a document ("KYC"), or any list of pairs.
 
-verify_pairs.py pairs.csv --root pictures/ --backbone w600k_mbf --out checked/
+verify_pairs.py pairs.csv --root images/ --backbone w600k_mbf --out checked/
 verify_pairs.py pairs.csv --threshold 0.35
 
-pairs.csv has the columns first, second (pictures, relative to --root or to the file), same (1, 0, or nothing), and, where they are known,
+pairs.csv has the columns first, second (images, relative to --root or to the file), same (1, 0, or nothing), and, where they are known,
 first_subject and second_subject. Written: OUT/scores.csv, a row per pair, failures with their reason; OUT/error_rates.csv, a row per false match
-rate: the threshold with the interval of the threshold itself, FNMR with its interval over people, and FNMR when a picture without a face is a
+rate: the threshold with the interval of the threshold itself, FNMR with its interval over people, and FNMR when an image without a face is a
 refusal.
 """
 
@@ -22,8 +22,8 @@ from frontalbench.tabulate.write import interval, number
 
 def main() -> int:
     parser = cli.parser(__doc__)
-    parser.add_argument("pairs", type=Path, metavar="CSV", help="which pictures are compared")
-    parser.add_argument("--root", type=Path, metavar="DIR", help="folder of the pictures (default: that of the file)")
+    parser.add_argument("pairs", type=Path, metavar="CSV", help="which images are compared")
+    parser.add_argument("--root", type=Path, metavar="DIR", help="folder of the images (default: that of the file)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the tables (default: the file's name without ending)")
     parser.add_argument("--detector", default="scrfd_500m", metavar="NAME", help="detector card (default: scrfd_500m)")
     parser.add_argument("--backbone", default="w600k_mbf", metavar="NAME", help="backbone card (default: w600k_mbf)")

@@ -4,7 +4,7 @@ verify_protocol.py --protocol cfp-fp --root data/cfp --embeddings results/embedd
 verify_protocol.py --protocol ijbc --root data/IJBC --embeddings results/embeddings/ijbc/*.parquet
 
 Prints one line of JSON: accuracy (mean and deviation over folds, threshold from the other folds), AUC, EER, how many pairs were counted, how many
-pairs name pictures that are not there, and how many were left out because no face was found. For IJB: FNMR per FMR over template pairs with
+pairs name images that are not there, and how many were left out because no face was found. For IJB: FNMR per FMR over template pairs with
 intervals over subjects, the rank of probe templates, and FNIR at FPIR. Packs of pairs (lfw.bin, cplfw.bin, ...) are for verify_pack.py.
 """
 
@@ -55,11 +55,11 @@ def main() -> int:
     pairs, absent = present(listed, ids)
     if not pairs:
         raise BadInput(
-            f"{args.root}: none of the {len(listed):,} pairs has both pictures in the tables; the pairs name pictures like '{listed[0].first}', "
-            f"the tables hold pictures like '{ids[0] if ids else ''}'; are these the tables of this dataset?"
+            f"{args.root}: none of the {len(listed):,} pairs has both images in the tables; the pairs name images like '{listed[0].first}', "
+            f"the tables hold images like '{ids[0] if ids else ''}'; are these the tables of this dataset?"
         )
     if absent:
-        named = f"{len(absent):,} pictures that its pairs name have no row in the tables, so these pairs do not count: {some(absent)}"
+        named = f"{len(absent):,} images that its pairs name have no row in the tables, so these pairs do not count: {some(absent)}"
         print(f"warning: {args.root}: {named}", file=sys.stderr)
     scores = scores_of(pairs, ids, vectors)
     result = verify(scores, np.array([pair.same for pair in pairs]), np.array([pair.fold for pair in pairs]), missing=args.missing)
@@ -79,13 +79,13 @@ def templates(protocol: str, root: Path, ids: list[str], vectors: Any) -> dict[s
     """The 1:1 and, where its lists are there, the 1:N protocol."""
     read = ijb.read(root, protocol)
     place = {without_ending(name).rpartition("/")[2]: i for i, name in enumerate(ids)}
-    at = np.array([place.get(without_ending(name).rpartition("/")[2], -1) for name in read.templates.picture], np.int64)
+    at = np.array([place.get(without_ending(name).rpartition("/")[2], -1) for name in read.templates.image], np.int64)
     if (at < 0).all():
         raise BadInput(
-            f"{root}: no picture of the templates is in the tables; the list names '{read.templates.picture[0]}', they hold '{ids[0]}'"
+            f"{root}: no image of the templates is in the tables; the list names '{read.templates.image[0]}', they hold '{ids[0]}'"
         )
     if (at < 0).any():
-        print(f"warning: {root}: {int((at < 0).sum()):,} of {len(at):,} pictures have no row in the tables", file=sys.stderr)
+        print(f"warning: {root}: {int((at < 0).sum()):,} of {len(at):,} images have no row in the tables", file=sys.stderr)
     chosen = np.where((at >= 0)[:, None], vectors[np.maximum(at, 0)], np.float32(0.0))
     pooled = ijb.pool(read.templates, chosen, np.any(chosen != 0.0, axis=1))
     found: dict[str, Any] = {"templates": len(pooled.template), "templates_without_a_face": int((~pooled.ok).sum())}

@@ -29,7 +29,7 @@ def main() -> int:
     what.add_argument("--list", action="store_true", help="print the files that --all would write, and write nothing")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--in", dest="files", nargs="+", metavar="FILE", help="tables of the run (@FILE: one name per line)")
-    source.add_argument("--grid", metavar="JSON", help="the grid whose tables under results/ are taken (what the rules pass)")
+    cli.add_grid_option(source)
     parser.add_argument("--out", type=Path, metavar="STEM", help="name of the figure without ending; the folder with --all")
     parser.add_argument("--variant", default="", help=f"which variant ({about}; default: the only one)")
     parser.add_argument("--judge", default="", metavar="DETECTOR,BACKBONE", help="whose similarities (default: the first that is listed)")
@@ -37,17 +37,17 @@ def main() -> int:
         "--metric", choices=list(series.METRICS), default="identity_gain", help="what the heat map shows (default: identity_gain)"
     )
     parser.add_argument(
-        "--notice", choices=("none", "synthetic", "research", "own"), default="none", help="words across figures with pictures"
+        "--notice", choices=("none", "synthetic", "research", "own"), default="none", help="words across figures with images"
     )
     parser.add_argument(
-        "--credit", default="", metavar="TEXT", help="the line that the pictures' licence asks for, at the foot of grids of faces"
+        "--credit", default="", metavar="TEXT", help="the line that the images' licence asks for, at the foot of grids of faces"
     )
     parser.add_argument("--yaw-bins", type=float, nargs="+", default=list(series.YAW_EDGES), metavar="DEG", help="edges of the |yaw| bins")
-    parser.add_argument("--examples", type=cli.positive, default=3, metavar="N", help="rows of each kind in picture grids (default: 3)")
+    parser.add_argument("--examples", type=cli.positive, default=3, metavar="N", help="rows of each kind in image grids (default: 3)")
     arguments = parser.parse_args()
     if arguments.grid:
         chosen = grid.Selection.from_json(arguments.grid)
-        files = inputs.sort_out([*chosen.similarity(), *chosen.pictures(), *chosen.crops(), *chosen.embeddings()])
+        files = inputs.sort_out([*chosen.similarity(), *chosen.images(), *chosen.crops(), *chosen.embeddings()])
     else:
         files = inputs.sort_out(arguments.files)
     judges = _judges(files, arguments.judge)

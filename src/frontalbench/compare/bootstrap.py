@@ -1,6 +1,6 @@
 """Bootstrap over people, for what is no sum over them: KID, and thresholds of listed pairs. The other intervals are those of :mod:`.jackknife`.
 
-Pictures of one person are not independent of each other; persons are. So whole subjects are drawn with replacement, and a statistic is
+Images of one person are not independent of each other; persons are. So whole subjects are drawn with replacement, and a statistic is
 computed again from how often each was drawn (Efron and Tibshirani 1993, chapters 8 and 13).
 """
 

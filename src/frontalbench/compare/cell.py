@@ -1,6 +1,6 @@
 """One cell: embeddings of a variant against the original references -> one row per image, and the pair scores.
 
-References are always the *original* pictures of role ``reference``, judged by the same detector and backbone.
+References are always the *original* images of role ``reference``, judged by the same detector and backbone.
 
 The way of an embedding: its table is read once (:mod:`.shards`), the photograph's is put beside it, the references are gathered
 (:mod:`.galleries`), the recipe of the variant is applied (:mod:`.recipes`), the result is compared with a gallery (:mod:`.scoring`, by the matrix

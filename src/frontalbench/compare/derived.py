@@ -21,7 +21,7 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
 ``pose_matched:<f>.none``        the *photograph* against references that frontalizer ``<f>`` turned to the probe's yaw (the middle of its bin)
 ===============================  ==================================================================================================
 
-Flip fusion, the control for "two pictures are better than one", is ``fuse_mean:mirror.none``.
+Flip fusion, the control for "two images are better than one", is ``fuse_mean:mirror.none``.
 Where one of the two embeddings is missing, a fusion uses the other one alone (``detail`` says so); it fails only when both are missing.
 """
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from frontalbench.compare.metadata import Metadata
 
 ALONE = ("original alone", "frontal alone")
-"""How the ``detail`` of a row begins whose fusion fell back to one of the two pictures."""
+"""How the ``detail`` of a row begins whose fusion fell back to one of the two images."""
 HALF = 0.5
 """The frontal's weight in ``fuse_mean`` where the name gives none."""
 
@@ -104,7 +104,7 @@ def weight_by_yaw(yaw: npt.ArrayLike) -> Float:
     """(n,) the frontal's weight in ``fuse_yaw``: 1 / (1 + cos(yaw)), so one half from the front and 1 from the side; one half where it is not known.
 
     Our own formula: a view counts as much as the cosine of its turn, and a frontal is not turned. Jung et al. (2025), arXiv 2505.09256, weigh
-    photographs against pictures made of them, too; their weights could not be read and are not these.
+    photographs against images made of them, too; their weights could not be read and are not these.
     """
     turn = np.maximum(np.cos(np.radians(np.asarray(yaw, np.float64))), 0.0)
     return np.asarray(1.0 / (1.0 + np.nan_to_num(turn, nan=1.0)), np.float64)

@@ -1,12 +1,12 @@
 """``feature_frontal``: an angled embedding mapped towards the frontal one, per backbone, gated by the measured yaw.
 
-The embedding x of an angled picture is a person's frontal embedding s plus what angle, light and damage add, n. If both were normal with
+The embedding x of an angled image is a person's frontal embedding s plus what angle, light and damage add, n. If both were normal with
 covariances B (between people) and W (within a person), the best guess of s is B (B + W)^-1 x, the Wiener filter. Both are estimated on people who do
 not exist, and pulled towards multiples of the identity until so little is left of them as a few hundred people can tell: with B = b I and W = w I the
 filter is a factor, which a cosine does not see. The further a face is turned the more of the filter is used: none below the gate's first angle,
-all of it from the second on, so that a nearly frontal picture keeps its embedding.
+all of it from the second on, so that a nearly frontal image keeps its embedding.
 
-A map belongs to its backbone: what it makes is another recogniser, which was still trained on no real person more. It says nothing about pictures.
+A map belongs to its backbone: what it makes is another recogniser, which was still trained on no real person more. It says nothing about images.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def wiener(between: npt.ArrayLike, within: npt.ArrayLike, shrinkage: float) -> F
 def covariances(embeddings: npt.ArrayLike, person: npt.ArrayLike, frontal: npt.ArrayLike) -> tuple[Float, Float]:
     """(between, within) covariances (D, D) of unit-length ``embeddings`` (n, D) of people ``person`` (n,).
 
-    ``frontal`` (n,) marks the one picture of every person that the others are compared with. Raises :class:`BadInput` for less than two people.
+    ``frontal`` (n,) marks the one image of every person that the others are compared with. Raises :class:`BadInput` for less than two people.
     """
     rows, who, chosen = np.asarray(embeddings, np.float64), np.asarray(person), np.asarray(frontal, bool)
     people, first = np.unique(who[chosen], return_index=True)
     if len(people) < 2 or len(people) != int(chosen.sum()) or not np.isin(who, people).all():
-        raise BadInput("covariances: expected one frontal picture of every person, and two people or more")
+        raise BadInput("covariances: expected one frontal image of every person, and two people or more")
     goal = rows[chosen][first]
     others = ~chosen
     apart = rows[others] - goal[np.searchsorted(people, who[others])]

@@ -17,7 +17,7 @@ from frontalbench.types import Int
 
 
 def reference_gallery(meta: Metadata, originals: Sequence[Embeddings]) -> tuple[Gallery, Int]:
-    """The usable references (role ``reference``, status ok, original pictures) sorted by subject, and their places in ``meta``."""
+    """The usable references (role ``reference``, status ok, original images) sorted by subject, and their places in ``meta``."""
     if not originals:
         raise BadInput("references: no table given; expected the embeddings of variant 'original'")
     vectors, rows = [], []

@@ -1,4 +1,4 @@
-r"""Gates: for every picture either the photograph or its frontal, never both blindly.
+r"""Gates: for every image either the photograph or its frontal, never both blindly.
 
 ``gate@30:<variant>``        the frontal where the measured \|yaw\| is at least 30 degrees, else the photograph; an unknown yaw keeps the photograph
 ``gate_fuse@30:<variant>``   the fusion of both (``fuse_mean``) in the frontal's place
@@ -7,7 +7,7 @@ r"""Gates: for every picture either the photograph or its frontal, never both bl
 What the regression learns: whether a probe's identity gain (what the frontal gains on the own references more than on strangers') is above zero.
 It sees the photograph alone: \|yaw\|, \|pitch\|, the detector's score, the length of the embedding before it was normalised, and what the quality
 table says of the photograph (:data:`MEASURED`), where there is such a table. It is fitted five times, each time without a fifth of the people;
-everybody is judged by the fit that has not seen them. What is known of no picture is not learned from, and :func:`unknown` names it.
+everybody is judged by the fit that has not seen them. What is known of no image is not learned from, and :func:`unknown` names it.
 
 The control is the same gate over ``mirror``: what a second look at the same pixels gains under the same gate.
 """
@@ -30,7 +30,7 @@ RIDGE = 1.0
 TURN_FROM = 0.5
 """The frontal is taken where it is expected to be the better one by at least this probability."""
 LEAST = 20
-"""With fewer probes of one kind to learn from than this (better, not better), nothing is learned and no picture is turned."""
+"""With fewer probes of one kind to learn from than this (better, not better), nothing is learned and no image is turned."""
 MEASURED = ("sharpness", "brisque", "ediffiqa_tiny", "ofiq_unified")
 """Columns of the quality table of the photographs that a learned gate sees: how sharp they are, and how good."""
 FEATURES = ("|yaw|", "|pitch|", "detector score", "log length of the embedding", "log sharpness", *MEASURED[1:])
@@ -74,7 +74,7 @@ def design(
 
 
 def unknown(seen: Float) -> list[str]:
-    """The :data:`FEATURES` that ``seen`` (N, K) of :func:`design` has for no picture."""
+    """The :data:`FEATURES` that ``seen`` (N, K) of :func:`design` has for no image."""
     return [name for name, column in zip(FEATURES, seen.T, strict=True) if not np.isfinite(column).any()]
 
 
@@ -165,7 +165,7 @@ _CHANCE = re.compile(r"chance ([01]\.[0-9]+)")
 
 
 def decided(detail: Sequence[str]) -> tuple[Bool, Float]:
-    """(whether the gate turned the picture (n,), the chance that a learned gate gave it (n,), NaN for none) from the ``detail`` of a gate's rows."""
+    """(whether the gate turned the image (n,), the chance that a learned gate gave it (n,), NaN for none) from the ``detail`` of a gate's rows."""
     found = [_CHANCE.search(text) for text in detail]
     turned = np.array([text.startswith("turned") for text in detail], dtype=np.bool_)
     return turned, np.array([float(match[1]) if match else math.nan for match in found], np.float64)
@@ -218,7 +218,7 @@ class Step:
 def sweep(yaw: npt.ArrayLike, gain: npt.ArrayLike, person: npt.ArrayLike, angles: Sequence[float]) -> list[Step]:
     """The gates at ``angles`` over probes (n,): their yaw, the frontal's identity gain (NaN: there is none, the photograph stays), the person.
 
-    Everything follows from tables that are there: a gated picture is one of the two that were judged.
+    Everything follows from tables that are there: a gated image is one of the two that were judged.
     """
     from frontalbench.compare import jackknife
 

@@ -32,10 +32,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import jackknife, people, stats
+from frontalbench.compare import jackknife, stats, subjects
 from frontalbench.compare.kernel import group_of
-from frontalbench.compare.people import Moved, PersonMeans
 from frontalbench.compare.rows import Rows, YawBins
+from frontalbench.compare.subjects import Moved, PersonMeans
 from frontalbench.errors import BadInput
 from frontalbench.types import Bool, Float, Float32, Int
 
@@ -203,7 +203,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
     kinds = _kinds(rows, original, is_original)
     labels = bins.labels
     n_bins = len(labels)
-    yaw = original.yaw  # pose of the original picture, whatever the variant looks like
+    yaw = original.yaw  # pose of the original image, whatever the variant looks like
     absolute, signed = bins.codes(yaw)
     code = original.subject_code
     used = np.unique(code[np.any([kind.eligible for kind in kinds], axis=0)])
@@ -295,7 +295,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
     if not out:
         return out
     low, high = _mean_intervals(sums, numbers, sided, used)
-    whose = people.of_sums(np.stack(sums, axis=1), np.stack(numbers, axis=1))
+    whose = subjects.of_sums(np.stack(sums, axis=1), np.stack(numbers, axis=1))
     for row, a, b, those in zip(out, low, high, whose, strict=True):
         row |= {"mean_people": those.mean, "n_effective": those.effective, "largest": those.largest}
         row["ci_low"], row["ci_high"] = float(a), float(b)
@@ -333,7 +333,7 @@ def mean_estimate(values: Float, person: Int, moves: Float | Float32) -> jackkni
     if not len(values):
         return jackknife.Estimate(np.nan, np.nan, np.nan)
     moved = Moved.of(person, moves)
-    sums, numbers = people.sums_by(person, values[:, None])[1][:, 0], moved.numbers
+    sums, numbers = subjects.sums_by(person, values[:, None])[1][:, 0], moved.numbers
     low, high = _mean_intervals([sums], [numbers], [(0, moved)], moved.person)
     return jackknife.Estimate(float(values.mean()), float(low[0]), float(high[0]))
 

@@ -1,6 +1,6 @@
 """Intervals from leaving people out, one after the other.
 
-Pictures of one person are not independent of each other; people are. So a statistic is computed again without each person (from the probes and,
+Images of one person are not independent of each other; people are. So a statistic is computed again without each person (from the probes and,
 where strangers' references are part of it, from the references too), and the spread of these values is the spread of the statistic
 (Efron and Tibshirani 1993, chapter 11; with unequal people it is the CR3 estimator of Bell and McCaffrey 2002). Student's t has as many degrees
 of freedom as the people's shares of the data leave (Satterthwaite's rule with the working model of equal people; Bell and McCaffrey 2002, section 4):
@@ -32,7 +32,7 @@ KURTOSIS_OF_RATES = 1.0
 """The same for rates, whose intervals are wide already where few people bring the errors."""
 INTRACLASS = 0.05
 """Correlation of right and wrong answers of one person that is taken to be there at least. Some people are hard to match; a sample that happens to
-hold none of them shows hardly any spread between people, and with many pictures of each looks far better known than it is."""
+hold none of them shows hardly any spread between people, and with many images of each looks far better known than it is."""
 KURTOSIS_OF_SQUARES = 3.0
 """The same for d', about half of whose spread over people comes from squares: those of normal values have an excess kurtosis of 12, half of the
 variance of a sum brings a quarter of that."""

@@ -1,7 +1,7 @@
 """Pair scores by blocked matrix products: never a Python loop over pairs, memory flat whatever the size of the gallery.
 
 A *gallery* holds reference embeddings sorted by subject, a *batch* holds probe embeddings. All scores are dot products of L2-normalised vectors.
-Two pictures with the same ``photo`` code are one photograph under two names (or the very same row): such a pair is neither genuine nor impostor.
+Two images with the same ``photo`` code are one photograph under two names (or the very same row): such a pair is neither genuine nor impostor.
 """
 
 from __future__ import annotations

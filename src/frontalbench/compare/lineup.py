@@ -1,7 +1,7 @@
 """Line-ups: of six references, the own one and five strangers', is the own one the most similar?
 
 The strangers of a person are the :data:`FOILS` people whose references are most like the own ones, as the judge sees the photographs: a line-up is
-hard on purpose, and it is the same for every variant, so that variants can be compared by picture. A person's references count with their best;
+hard on purpose, and it is the same for every variant, so that variants can be compared by image. A person's references count with their best;
 ties count against the right answer. By chance one sixth would be right.
 """
 

@@ -1,7 +1,7 @@
-"""Groups of plain folders compared by picture: which rows are views of one photograph, and means and gains over the photographs that all groups gave.
+"""Groups of plain folders compared by image: which rows are views of one photograph, and means and gains over the photographs that all groups gave.
 
 A *family* are groups against the same references whose probes are views of the same photographs. Its *base* is the group of the photographs
-themselves, where there is one. Groups come together when a ``rows.csv`` says what their pictures were made of, or the pairs file does (``of``).
+themselves, where there is one. Groups come together when a ``rows.csv`` says what their images were made of, or the pairs file does (``of``).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 def pair_rows(groups: Sequence[Group], data: Embedded, rows: Mapping[str, list[Row]], where: str) -> list[str]:
     """Fill ``photo``, ``family`` and ``base`` of the rows of every family, and add a row for each photograph that a group with ``of`` lacks.
 
-    Returns one line for each thing a person should know. Raises :class:`BadInput` where two pictures of one group claim the same photograph.
+    Returns one line for each thing a person should know. Raises :class:`BadInput` where two images of one group claim the same photograph.
     """
     place = {str(name): i for i, name in enumerate(data.image_id)}
     probes = {group.name: group for group in groups if group.probe}
@@ -105,12 +105,12 @@ def _join(rows: list[Row], base: Sequence[Row], group: Group, where: str) -> lis
                 "identity": original["identity"],
                 "other": "",
             }
-            detail = f"no picture of {original['image_id']}"
+            detail = f"no image of {original['image_id']}"
             rows.append({**head, "n_pairs": 0, "status": status.MODEL_ERROR, "detail": detail, "photo": photo})
     if not lost:
         return []
     return [
-        f"{where}: group '{group.name}': {len(lost)} pictures match no photograph of '{group.of}' and are not compared by picture: {lost[0]}"
+        f"{where}: group '{group.name}': {len(lost)} images match no photograph of '{group.of}' and are not compared by image: {lost[0]}"
     ]
 
 
@@ -172,7 +172,7 @@ def compare(rows: Sequence[Mapping[str, Any]]) -> dict[str, Row]:
             row["note"] = ""
             if differ:
                 row["note"] = (
-                    f"mean is over {len(found)} pictures, others' over {_others(good, name)}: compare mean_common, over {len(common)}"
+                    f"mean is over {len(found)} images, others' over {_others(good, name)}: compare mean_common, over {len(common)}"
                 )
             out[name] = row
     return out

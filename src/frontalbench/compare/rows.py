@@ -63,7 +63,7 @@ class Rows:
 
     @property
     def fallback(self) -> Bool:
-        """Usable rows of a fusion that rest on one of the two pictures alone, since the other one gave no embedding."""
+        """Usable rows of a fusion that rest on one embedding alone, since the other image gave none."""
         alone = np.fromiter((text.startswith(ALONE) for text in self.detail), np.bool_, len(self))
         return self.ok & alone
 
@@ -112,7 +112,7 @@ def read_moves(column: pa.ChunkedArray, subject: Objects, path: str | os.PathLik
     moves = np.zeros((len(lists), groups), np.float16)
     moves[there] = values.reshape(len(there), groups)
     code = np.unique(subject.astype(np.str_), return_inverse=True)[1].astype(np.int64)
-    moves[np.arange(len(moves)), group_of(code, groups)] = 0  # with the own group gone the picture is gone too
+    moves[np.arange(len(moves)), group_of(code, groups)] = 0  # with the own group gone the image is gone too
     return moves
 
 

@@ -44,7 +44,7 @@ SCORES = pa.schema(
     ]
 )
 """Schema of ``*.scores.parquet``.
-``impostor_tail`` rows repeat the highest scores of ``impostor_bin`` exactly; do not add the two up. Roles ``lost`` (the original pictures of the
+``impostor_tail`` rows repeat the highest scores of ``impostor_bin`` exactly; do not add the two up. Roles ``lost`` (the original images of the
 probes that failed in this variant only) and ``gained`` (the probes that failed in ``original`` only) hold impostor scores that are taken out of those
 of ``original`` and of this variant, to compare the two over common images.
 ``impostor_person`` rows count, in :data:`PERSON_BINS` bins, the pairs that have a person of a group on either side; the one ``impostor_people`` row

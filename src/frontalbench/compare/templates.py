@@ -1,13 +1,13 @@
-"""Templates: several pictures of a person as one (ISO/IEC 2382-37: a biometric reference may be made of several samples).
+"""Templates: several images of a person as one (ISO/IEC 2382-37: a biometric reference may be made of several samples).
 
 ``template:<variant>``       a person's references are one template: the mean of their unit embeddings, of length 1 again; so are the probes of
                              one recording (the column ``sequence``), in the embeddings of the variant
 ``template_yaw:<variant>``   the same mean weighted by cos(yaw) of the photograph (our own formula, after the
                              idea of Jung et al. 2025, arXiv 2505.09256, to weigh what is aggregated)
-``template_norm:<variant>``  weighted by the length of the embedding before it was normalised, which grows with the quality of the picture (Meng
+``template_norm:<variant>``  weighted by the length of the embedding before it was normalised, which grows with the quality of the image (Meng
                              et al. 2021; Kim et al. 2022)
 
-Every picture keeps its row, with the similarity of its template; a picture without a face has no weight, and a template in which no picture has
+Every image keeps its row, with the similarity of its template; an image without a face has no weight, and a template in which no image has
 one is a failure of all of them. Probes without a recording are templates of one. A reference with the bytes of a probe is in no template: the
 probe would be compared with itself. References among themselves are compared one by one, as in every other variant.
 """
@@ -26,7 +26,7 @@ from frontalbench.compare.shards import Embeddings, Shard
 from frontalbench.types import Bool, Float, Float32, Int
 
 LEAST = 0.01
-"""No picture with a face weighs less than this: a template of profiles alone would have no direction."""
+"""No image with a face weighs less than this: a template of profiles alone would have no direction."""
 
 
 def weights_by_yaw(yaw: Float32) -> Float:
@@ -45,14 +45,14 @@ def weights_by_norm(meta: Metadata, embeddings: Sequence[Embeddings]) -> Float:
 
 
 def weights_of(recipe: str, meta: Metadata, embeddings: Sequence[Embeddings]) -> Float:
-    """(N,) the weights of a recipe of templates for the pictures whose ``embeddings`` are given."""
+    """(N,) the weights of a recipe of templates for the images whose ``embeddings`` are given."""
     if recipe == "template_yaw":
         return weights_by_yaw(meta.yaw)
     return weights_by_norm(meta, embeddings) if recipe == "template_norm" else np.ones(len(meta))
 
 
 def recordings(meta: Metadata) -> Int:
-    """(N,) a code for each template of probes: the recording within a person, a picture without one for itself."""
+    """(N,) a code for each template of probes: the recording within a person, an image without one for itself."""
     alone = np.char.add("image:", meta.image_id.astype(np.str_))
     named = np.char.add("recording:", meta.sequence.astype(np.str_))
     own = np.where(meta.sequence == "", alone, named)
@@ -88,7 +88,7 @@ class _Sums:
 
 
 def pooled(meta: Metadata, shards: Sequence[Shard], weight: Float) -> tuple[Float32, Bool, Int]:
-    """Templates of probes by the codes of :func:`recordings`: (vectors (t, D) of length 1, whether any picture has a face, number of those)."""
+    """Templates of probes by the codes of :func:`recordings`: (vectors (t, D) of length 1, whether any image has a face, number of those)."""
     code = recordings(meta)
     sums: _Sums | None = None
     for shard in shards:
@@ -112,6 +112,6 @@ def replaced(meta: Metadata, shard: Shard, templates: tuple[Float32, Bool, Int])
     code = recordings(meta)[shard.rows]
     chosen = shard.ok & (meta.role[shard.rows] == "probe") & there[code] if len(there) else np.zeros(len(shard.rows), np.bool_)
     detail = shard.detail.copy()
-    detail[chosen] = [f"template of {n} picture{'s' if n > 1 else ''}" for n in used[code[chosen]].tolist()]
+    detail[chosen] = [f"template of {n} image{'s' if n > 1 else ''}" for n in used[code[chosen]].tolist()]
     own = np.where(chosen[:, None], vectors[np.where(chosen, code, 0)] if len(vectors) else shard.vectors[0], shard.vectors[0])
     return replace(shard, detail=detail, vectors=(own,), status=np.where(chosen, status.OK, shard.status).astype(shard.status.dtype))

@@ -1,4 +1,4 @@
-"""Two sets of pictures, references and probes: how alike are those that belong together, how alike are strangers, and who is nearest.
+"""Two sets of images, references and probes: how alike are those that belong together, how alike are strangers, and who is nearest.
 
 Known in papers as CSIM, identity similarity or IDS (the mean), and as ID retrieval (the share of probes whose nearest reference shows their own
 person). Similarity is the dot product of unit embeddings. Intervals leave people out (:mod:`.jackknife`), as probes and as references.
@@ -90,7 +90,7 @@ def compare(references: Faces, probes: Faces, pair: Int, other: Int, people: int
 
 
 def _sums(faces: Faces, people: int) -> tuple[Float, Int]:
-    """(sums of the embeddings per person (people, D), pictures per person (people,))."""
+    """(sums of the embeddings per person (people, D), images per person (people,))."""
     sums = np.zeros((people, faces.vectors.shape[1]))
     np.add.at(sums, faces.person, faces.vectors.astype(np.float64))
     return sums, np.bincount(faces.person, minlength=people).astype(np.int64)
@@ -181,7 +181,7 @@ def _rate(code: Int, hit: Bool, people: int) -> Estimate:
 @dataclass(frozen=True)
 class Threshold:
     """A threshold among strangers of one set: ``value`` (NaN: not supported), the false match rate ``fmr`` that it has there, the number of ``pairs``
-    of pictures and of different people behind it, and how many of the latter ``target`` needs."""
+    of images and of different people behind it, and how many of the latter ``target`` needs."""
 
     value: float
     fmr: float
@@ -201,7 +201,7 @@ def threshold_among(faces: Faces, target: float) -> Threshold:
     for start in range(0, len(person), _BLOCK):
         stop = min(start + _BLOCK, len(person))
         block = vectors[start:stop] @ vectors[start:].T
-        # sorted by person: a picture meets everybody after the last of its own person
+        # sorted by person: an image meets everybody after the last of its own person
         block[person[start:] <= person[start:stop, None]] = MASKED
         sink.add(np.ascontiguousarray(block))
     impostors = sink.result()

@@ -1,6 +1,6 @@
 """What may be called best, better or different: tests on people's values, and what so few people can decide at all.
 
-Pictures of one person hang together, so every person gives **one value per question**: the mean of the paired differences of the own images.
+Images of one person hang together, so every person gives **one value per question**: the mean of the paired differences of the own images.
 The place in a ranking, its test and the sign that must agree all stand on these values; a mean per image beside them must have the same sign.
 Where strangers are part of the values, people are drawn as references too: p is then not below that of Student's t with both sides left out.
 """
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare import groups, stats
-from frontalbench.compare.people import PersonMeans
+from frontalbench.compare.subjects import PersonMeans
 from frontalbench.types import Float, Float32, Int
 
 SIGNIFICANT = 0.05

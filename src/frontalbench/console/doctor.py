@@ -182,7 +182,7 @@ def has_gpu() -> bool:
 def _gpu() -> Iterator[Check]:
     cards_seen = _gpus()
     if not cards_seen:
-        yield Check("gpu", OK, "no NVIDIA GPU seen; everything runs on the CPU (LivePortrait takes about a minute a picture there)")
+        yield Check("gpu", OK, "no NVIDIA GPU seen; everything runs on the CPU (LivePortrait takes about a minute an image there)")
         return
     names = "; ".join(line.strip() for line in cards_seen.splitlines())
     import onnxruntime
@@ -219,7 +219,7 @@ def _weights(configuration: Path | None, *, network: bool) -> Iterator[Check]:
     models = [plan.cards.card(receipt.parent.name, receipt.stem) for receipt in receipts]
     needed = {(need.card.kind, need.card.name): need.card for need in store.requirements(models)}
     absent = [card for card in needed.values() if store.status(card).state == store.ABSENT]
-    yield from _pictures(plan)
+    yield from _images(plan)
     for name in plan.cards.external():
         for word, line in foreign.lacks(plan.cards.card("frontalizer", name)):
             yield Check("external", ADVICE, f"{line} (until then its cells become {word})")
@@ -264,16 +264,16 @@ def _configuration(path: Path | None) -> tuple[dict[str, object], str]:
     return data, str(path or usual)
 
 
-def _pictures(plan: Plan) -> Iterator[Check]:
+def _images(plan: Plan) -> Iterator[Check]:
     for name, card in plan.datasets.items():
         if not card.root.is_dir():
             yield Check(
-                "pictures",
+                "images",
                 BROKEN,
                 f"{name}: {card.root} is not there; frontalbench fetch-dataset --dataset {name}, or set root in its card",
             )
         else:
-            yield Check("pictures", OK, f"{name}: {card.root}")
+            yield Check("images", OK, f"{name}: {card.root}")
 
 
 PIP, NPM = "the Python registry", "the npm registry"

@@ -91,7 +91,7 @@ def overview() -> str:
     plain = [command for command, path in known.items() if path.stem in FIRST]
     parts = (
         ("the package", OWN),
-        ("plain folders of pictures", {command: _first_sentence(known[command]) for command in plain}),
+        ("plain folders of images", {command: _first_sentence(known[command]) for command in plain}),
         ("the workflow", {command: _first_sentence(path) for command, path in known.items() if command not in plain}),
     )
     lines = [

@@ -21,19 +21,19 @@ from frontalbench.types import Float
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
-    """List pictures with ground-truth pose; each is an identity of its own with role ``unused`` (its status stays ok, so pose is
+    """List images with ground-truth pose; each is an identity of its own with role ``unused`` (its status stays ok, so pose is
     measured)."""
     listing = Listing()
-    base = find_base(listing, root, card.options.get("folders", ()), lambda path: bool(look(path).pictures))
+    base = find_base(listing, root, card.options.get("folders", ()), lambda path: bool(look(path).images))
     if base is None:
         return listing
     folder = look(base)
     listing.ignore(folder, root, (".mat",))
     for sub in folder.folders:
-        listing.leave_out_tree(f"{base}{os.sep}{sub}", root, "pictures are expected beside each other in one folder")
+        listing.leave_out_tree(f"{base}{os.sep}{sub}", root, "images are expected beside each other in one folder")
     mats = {name.lower(): name for name in folder.others}
     blind: dict[str, list[str]] = {}
-    for file in folder.pictures:
+    for file in folder.images:
         stem = os.path.splitext(file)[0]  # noqa: PTH122
         identity = text_of(stem)
         listing.identities.add(identity)
@@ -67,7 +67,7 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     if blind:
         named = "; ".join(f"{reason}: {some(names)}" for reason, names in blind.items())
         listing.problems.append(
-            f"{plural(sum(map(len, blind.values())), 'picture')} without a usable pose file, their pose is unknown ({named})"
+            f"{plural(sum(map(len, blind.values())), 'image')} without a usable pose file, their pose is unknown ({named})"
         )
     return listing
 

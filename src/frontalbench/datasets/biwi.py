@@ -3,7 +3,7 @@
 
 24 sequences of 20 people; four were recorded twice. A pose file holds a rotation matrix, head -> depth camera (x right, y down, z away,
 millimetres), and the head's centre. That is the project's own frame, so yaw, pitch and roll are the matrix' angles in the project's order;
-laying the head template ``01.obj`` with this matrix onto the depth picture fits within 2 mm, with its transpose it does not
+laying the head template ``01.obj`` with this matrix onto the depth image fits within 2 mm, with its transpose it does not
 (tests/models/test_datasets_biwi.py). The colour camera is turned by about one degree against the depth camera; as in the literature, pose is
 left in the depth camera's frame.
 """
@@ -68,7 +68,7 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     by_sequence = card.options.get("identity", "subject") == "sequence"
     top = look(base)
     listing.ignore(top, root)
-    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the sequences' folders")
+    listing.leave_out(relative(base, root) or ".", len(top.images), "they lie beside the sequences' folders")
     folder_of = {name: name for name in top.folders if name in SUBJECTS}
     unknown: list[str] = []
     for name in top.folders:
@@ -121,7 +121,7 @@ def _holds_sequences(path: str) -> bool:
 
 def _holds_frames(path: str) -> bool:
     folders = (f"{path}{os.sep}{name}" for name in look(path).folders if sequence_of(name) in SUBJECTS)
-    return any(_FRAME.match(file) for folder in folders for file in look(folder).pictures)
+    return any(_FRAME.match(file) for folder in folders for file in look(folder).images)
 
 
 def _shard(sequence: str, card: DatasetCard) -> str:
@@ -143,7 +143,7 @@ def _sequence(
     strangers: list[str] = []
     taken: dict[int, str] = {}
     again: list[str] = []
-    for file in sorted(folder.pictures, key=lambda name: not name.lower().endswith(".png")):
+    for file in sorted(folder.images, key=lambda name: not name.lower().endswith(".png")):
         match = _FRAME.match(file)
         if match is None:
             strangers.append(text_of(file))

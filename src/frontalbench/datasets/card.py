@@ -20,7 +20,7 @@ DEFAULT_YAW_BINS = (0.0, 15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
 _OPTIONS = ("root", "shards", "limit", "select", "options", "roles", "yaw_bins", "pose_source")
 _RESULT_KEYS = ("layout", "shards", "options", "roles", "select", "pose_source")
 AUTO = "auto"
-"""``shards`` of a card that leaves their number to that of its pictures, see :func:`frontalbench.datasets.listing.with_shards`."""
+"""``shards`` of a card that leaves their number to that of its images, see :func:`frontalbench.datasets.listing.with_shards`."""
 _DEFAULTS: dict[str, Any] = {
     "shards": AUTO,
     "options": {},
@@ -35,7 +35,7 @@ _DEFAULTS: dict[str, Any] = {
 class DatasetCard:
     """A dataset as its card (and the configuration) describe it.
 
-    ``shards`` is 1 while the card leaves the number to that of its pictures; ``root`` is the folder of the pictures, ``yaw_bins`` the edges of the
+    ``shards`` is 1 while the card leaves the number to that of its images; ``root`` is the folder of the images, ``yaw_bins`` the edges of the
     |yaw| bins in degrees, ``roles`` the rule that decides references and probes, ``options`` what the layout takes, ``select`` which images are left
     out on purpose, ``data`` everything that the card says.
     """
@@ -102,7 +102,7 @@ class DatasetCard:
         if ways:
             parts.append(f"fetch it by hand from {' or '.join(ways)} and unpack it into {place}")
         if not parts:
-            parts.append(f"put the pictures into {place}")
+            parts.append(f"put the images into {place}")
         return f"{'; or '.join(parts)} ({self.data.get('layout_note', 'layout ' + self.layout)}); see docs/datasets.md"
 
 
@@ -117,7 +117,7 @@ def read_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def find(name: str, root: str | os.PathLike[str] | None = None) -> DatasetCard:
     """The card ``config/datasets/<name>.yaml``; ``root`` is the folder of cards when it is not the project's ``config/datasets``.
 
-    The pictures' folder is the card's ``root`` (relative to the project folder), or ``$FRONTALBENCH_DATA_<NAME>``, or
+    The images' folder is the card's ``root`` (relative to the project folder), or ``$FRONTALBENCH_DATA_<NAME>``, or
     ``$FRONTALBENCH_DATA/<name>``. Raises :class:`BadConfig` with the known names.
     """
     folder = cards_folder(root)
@@ -182,7 +182,7 @@ def _replace_root(card: DatasetCard, root: Path) -> DatasetCard:
 
 
 def _placed(root: Path) -> Path:
-    """A folder of pictures as a card or the environment names it: relative to the project, wherever the command runs."""
+    """A folder of images as a card or the environment names it: relative to the project, wherever the command runs."""
     root = root.expanduser()
     return root if root.is_absolute() else cards.project_root() / root
 

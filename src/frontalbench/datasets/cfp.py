@@ -1,6 +1,6 @@
 """Layout ``cfp``: Celebrities in Frontal-Profile, ``Data/Images/001/{frontal,profile}/01.jpg``.
 
-Frontal pictures are references, profiles are probes. Nominal yaw is 0 and +-90 degrees; which way a profile looks is read from its landmark
+Frontal images are references, profiles are probes. Nominal yaw is 0 and +-90 degrees; which way a profile looks is read from its landmark
 file (``Data/Fiducials/001/profile/01.txt``: 30 rows ``x,y``, row 1 at the ear, row 22 the tip of the nose). Without that file it stays
 unknown.
 """
@@ -29,14 +29,14 @@ def _holds_people(path: str) -> bool:
     return any(name.isdecimal() for name in look(path).folders)
 
 
-def _holds_pictures(path: str) -> bool:
+def _holds_images(path: str) -> bool:
     """Of people, by kind: ``Fiducials`` is sorted in the same way and holds none."""
     people = (look(f"{path}{os.sep}{name}") for name in look(path).folders if name.isdecimal())
-    return any(look(f"{person.path}{os.sep}{sub}").pictures for person in people for sub in person.folders if sub.lower() in KINDS)
+    return any(look(f"{person.path}{os.sep}{sub}").images for person in people for sub in person.folders if sub.lower() in KINDS)
 
 
 def _fiducials(base: str) -> str:
-    """The folder of landmark files beside the pictures' folder (or in it), whatever its capitals."""
+    """The folder of landmark files beside the images' folder (or in it), whatever its capitals."""
     for place in (os.path.dirname(base), base):  # noqa: PTH120
         for name in look(place).folders:
             if name.lower() == "fiducials":
@@ -45,16 +45,16 @@ def _fiducials(base: str) -> str:
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
-    """List frontal and profile pictures of every person."""
+    """List frontal and profile images of every person."""
     listing = Listing()
-    base = find_base(listing, root, card.options.get("folders", ()), _holds_people, _holds_pictures)
+    base = find_base(listing, root, card.options.get("folders", ()), _holds_people, _holds_images)
     if base is None:
         return listing
     fiducials = _fiducials(base)
     blind: list[str] = []
     top = look(base)
     listing.ignore(top, root)
-    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the people's folders")
+    listing.leave_out(relative(base, root) or ".", len(top.images), "they lie beside the people's folders")
     for name in top.folders:
         if not name.isdecimal():
             path = f"{base}{os.sep}{name}"
@@ -71,7 +71,7 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
             continue
         person = look(f"{base}{os.sep}{name}")
         listing.ignore(person, root)
-        listing.leave_out(relative(person.path, root), len(person.pictures), "expected in frontal/ or profile/")
+        listing.leave_out(relative(person.path, root), len(person.images), "expected in frontal/ or profile/")
         points_of = identity if name != identity and not os.path.isdir(f"{fiducials}{os.sep}{name}") else name  # noqa: PTH112
         kinds = {sub.lower(): sub for sub in person.folders if sub.lower() in KINDS}
         for sub in person.folders:
@@ -81,10 +81,10 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
             folder = look(os.path.join(person.path, kinds.get(kind, kind)))  # noqa: PTH118
             listing.ignore(folder, root)
             for sub in folder.folders:
-                listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, f"pictures are expected in {kind}/ itself")
-            if not folder.pictures:
-                listing.problems.append(f"{identity}/{kind}: no pictures")
-            for file in folder.pictures:
+                listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, f"images are expected in {kind}/ itself")
+            if not folder.images:
+                listing.problems.append(f"{identity}/{kind}: no images")
+            for file in folder.images:
                 path = f"{folder.path}{os.sep}{file}"
                 yaw: float | None = 0.0
                 aux: tuple[str, ...] = ()

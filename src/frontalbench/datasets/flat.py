@@ -1,4 +1,4 @@
-"""Layout ``flat``: all pictures in one folder, the person in the file's name (CPLFW, CALFW, AgeDB, and anything sorted like them).
+"""Layout ``flat``: all images in one folder, the person in the file's name (CPLFW, CALFW, AgeDB, and anything sorted like them).
 
 ``Aaron_Eckhart_1.jpg`` shows ``Aaron_Eckhart``: ``options.identity`` is a regular expression over the name without its ending, and its first group is
 the person.
@@ -19,21 +19,19 @@ IDENTITY = r"^(.+)_[0-9]+$"
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
-    """List the pictures of one folder; every role is ``auto``. Names without a person are counted and left out.
+    """List the images of one folder; every role is ``auto``. Names without a person are counted and left out.
 
     Raises :class:`BadConfig` for an expression that is none, or has no group.
     """
     pattern = identity_pattern(card)
     listing = Listing()
-    base = find_base(
-        listing, root, card.options.get("folders", ()), lambda path: any(_person(pattern, name) for name in look(path).pictures)
-    )
+    base = find_base(listing, root, card.options.get("folders", ()), lambda path: any(_person(pattern, name) for name in look(path).images))
     if base is None:
         return listing
     folder = look(base)
     listing.ignore(folder, root)
     nameless = []
-    for file in folder.pictures:
+    for file in folder.images:
         identity = _person(pattern, file)
         if identity is None:
             nameless.append(file)

@@ -1,8 +1,8 @@
-"""Layout ``folder``: people's own pictures.
+"""Layout ``folder``: people's own images.
 
 ``root/identity/GT/*.jpg`` (references) and ``root/identity/Angle/*.jpg`` (probes), also in folders inside these two
-(``Angle/30/*.jpg``); or ``root/identity/*.jpg``, where measured pose decides which picture becomes the reference; or a table
-``root/index.csv`` (see :mod:`frontalbench.datasets.index`), which is taken when it is there. Where a person has pictures in GT, pictures that
+(``Angle/30/*.jpg``); or ``root/identity/*.jpg``, where measured pose decides which image becomes the reference; or a table
+``root/index.csv`` (see :mod:`frontalbench.datasets.index`), which is taken when it is there. Where a person has images in GT, images that
 lie loose beside it are probes.
 """
 
@@ -19,15 +19,15 @@ ROLE_FOLDERS = {"gt": REFERENCE, "angle": PROBE}
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
-    """List identities with their pictures; pictures in sub-folders other than GT and Angle are counted and left out."""
+    """List identities with their images; images in sub-folders other than GT and Angle are counted and left out."""
     if index.find_index(root, card) is not None:
         return index.scan(root, card, cache, shard)
     listing = Listing(base=root, looked=["."])
     top = look(root)
     listing.ignore(top, root)
-    if top.pictures:
-        named = some(map(text_of, top.pictures))
-        listing.leave_out(".", len(top.pictures), f"they lie beside the identities' folders (expected <identity>/<picture>): {named}")
+    if top.images:
+        named = some(map(text_of, top.images))
+        listing.leave_out(".", len(top.images), f"they lie beside the identities' folders (expected <identity>/<image>): {named}")
     for name in top.folders:
         identity = text_of(name)
         if name.lower() in ROLE_FOLDERS:
@@ -52,11 +52,11 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
         before = len(listing.members)
         for role, inside in found:
             prefix = text_of(inside.path[len(folder.path) + 1 :]).replace(os.sep, "/")
-            for file in inside.pictures:
+            for file in inside.images:
                 path = f"{inside.path}{os.sep}{file}"
                 image_id = "/".join(filter(None, (identity, prefix, text_of(file))))
                 listing.members.append(Member(image_id, identity, path, relative(path, root), role=role, subject=identity, shard=place))
         if len(listing.members) == before:
-            listing.problems.append(f"{identity}: no pictures in this folder")
+            listing.problems.append(f"{identity}: no images in this folder")
             listing.identities.discard(identity)
     return listing

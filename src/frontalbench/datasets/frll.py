@@ -1,7 +1,7 @@
 """Layout ``frll``: Face Research Lab London Set, one folder per view, ``neutral_front/001_03.jpg``.
 
 The camera position is in the last number: 01 left profile, 02 left three-quarter, 03 front, 04 right three-quarter, 05 right profile,
-neutral; 06 to 10 the same, smiling. In the pictures of the *left* views the nose points to the left edge of the image, so their nominal yaw
+neutral; 06 to 10 the same, smiling. In the images of the *left* views the nose points to the left edge of the image, so their nominal yaw
 is positive here. Nominal yaw is what the photographer asked for; people turn more or less than that, and measured pose is kept apart from
 it.
 """
@@ -33,7 +33,7 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     wanted = card.options.get("expressions", list(EXPRESSIONS))
     top = look(base)
     listing.ignore(top, root)
-    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the views' folders")
+    listing.leave_out(relative(base, root) or ".", len(top.images), "they lie beside the views' folders")
     for name in top.folders:
         path = f"{base}{os.sep}{name}"
         if not _FOLDER.match(name):
@@ -42,13 +42,13 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
             continue
         folder = look(path)
         listing.ignore(folder, root)
-        own = next((sub for sub in folder.folders if sub == name), None) if not folder.pictures else None
+        own = next((sub for sub in folder.folders if sub == name), None) if not folder.images else None
         if own is not None:  # a zip that was unpacked into a folder of its own
             folder = look(f"{path}{os.sep}{own}")
             listing.ignore(folder, root)
         for sub in folder.folders:
-            listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, "a view's pictures are expected in the view's folder itself")
-        for file in folder.pictures:
+            listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, "a view's images are expected in the view's folder itself")
+        for file in folder.images:
             path = f"{folder.path}{os.sep}{file}"
             match = _FILE.match(file)
             number = int(match[2]) - 1 if match else -1

@@ -33,7 +33,7 @@ SHEETS = (".xlsx", ".xls", ".ods")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 FEW = 5
-"""From this many turned pictures on, angles that are all small enough for radians are worth a line."""
+"""From this many turned images on, angles that are all small enough for radians are worth a line."""
 
 
 def index_path(root: str, card: DatasetCard) -> str:
@@ -233,7 +233,7 @@ def _spellings(table: _Table, folder: str) -> dict[str, list[str]]:
     if folder not in table.names:
         inside = look(os.path.join(table.root, *folder.split("/")))  # noqa: PTH118
         names: dict[str, list[str]] = {}
-        for name in (*inside.folders, *inside.pictures, *inside.others):
+        for name in (*inside.folders, *inside.images, *inside.others):
             names.setdefault(_spelling(name), []).append(name)
         table.names[folder] = names
     return table.names[folder]
@@ -291,7 +291,7 @@ def _summarize(table: _Table) -> None:
     listing, name = table.listing, _name(table)
     if not listing.identities:
         if not table.rows:
-            raise BadInput(f"{table.path}: a header and no rows; one row for each picture is expected")
+            raise BadInput(f"{table.path}: a header and no rows; one row for each image is expected")
         raise BadInput(f"{table.path}: none of {plural(table.rows, 'row')} can be used; the first: {listing.problems[0]}")
     if table.rewritten:
         listing.problems.append(
@@ -308,8 +308,8 @@ def _summarize(table: _Table) -> None:
         free = [
             relative(path, table.root)
             for folder in tree(table.root, table.root)
-            for path in (f"{folder.path}{os.sep}{file}" for file in folder.pictures)
+            for path in (f"{folder.path}{os.sep}{file}" for file in folder.images)
             if path not in used
         ]
         if free:
-            listing.problems.append(f"{plural(len(free), 'picture')} in this folder not named in {name}, so not used: {some(free)}")
+            listing.problems.append(f"{plural(len(free), 'image')} in this folder not named in {name}, so not used: {some(free)}")

@@ -2,7 +2,7 @@
 
 The only place that knows all layouts. Modules are named, not imported: the code fingerprint of a prepared shard (see
 :mod:`frontalbench.plan.fingerprint`) holds its own layout alone, so adding or mending one here reruns nothing of another. A layout is a function
-``scan(root, card, cache, shard)`` that gives a :class:`~frontalbench.datasets.members.Listing`. One whose pictures are no files of their own has
+``scan(root, card, cache, shard)`` that gives a :class:`~frontalbench.datasets.members.Listing`. One whose images are no files of their own has
 ``FRAMES`` beside it, which makes a :class:`Frames`.
 """
 
@@ -33,10 +33,10 @@ LAYOUTS: Mapping[str, str] = {
 
 
 class Frames(Protocol):
-    """Gives the pictures of clips. Quick where those of one clip are asked for in order."""
+    """Gives the images of clips. Quick where those of one clip are asked for in order."""
 
-    def picture(self, path: str, number: int) -> bytes:
-        """The ``number``-th frame of the clip ``path`` as a picture file. Raises :class:`~frontalbench.errors.Unreadable` for a damaged one."""
+    def image(self, path: str, number: int) -> bytes:
+        """The ``number``-th frame of the clip ``path`` as an image file. Raises :class:`~frontalbench.errors.Unreadable` for a damaged one."""
         ...
 
     def close(self) -> None:
@@ -45,7 +45,7 @@ class Frames(Protocol):
 
 
 def frames_of(layout: str) -> Frames | None:
-    """What reads the pictures of members with a ``frame``; None where every picture is a file."""
+    """What reads the images of members with a ``frame``; None where every image is a file."""
     module, _ = target(layout)
     made = getattr(importlib.import_module(module), "FRAMES", None)
     return None if made is None else cast("Frames", made())

@@ -11,14 +11,14 @@ from frontalbench.datasets.members import AUTO, Listing, Member, find_base, look
 
 
 def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = None) -> Listing:
-    """List people and pictures; every role is ``auto``. With ``shard`` only the folders of that shard are opened."""
+    """List people and images; every role is ``auto``. With ``shard`` only the folders of that shard are opened."""
     listing = Listing()
     base = find_base(listing, root, card.options.get("folders", ()), _holds_people)
     if base is None:
         return listing
     top = look(base)
     listing.ignore(top, root)
-    listing.leave_out(relative(base, root) or ".", len(top.pictures), "they lie beside the people's folders")
+    listing.leave_out(relative(base, root) or ".", len(top.images), "they lie beside the people's folders")
     for name in top.folders:
         identity = text_of(name)
         listing.identities.add(identity)
@@ -29,11 +29,11 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
         source = relative(folder.path, root)
         listing.ignore(folder, root)
         for sub in folder.folders:
-            listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, "a person's pictures are expected in the person's folder itself")
-        if not folder.pictures:
-            listing.problems.append(f"{source}: no pictures in this folder")
+            listing.leave_out_tree(f"{folder.path}{os.sep}{sub}", root, "a person's images are expected in the person's folder itself")
+        if not folder.images:
+            listing.problems.append(f"{source}: no images in this folder")
             listing.identities.discard(identity)
-        for file in folder.pictures:
+        for file in folder.images:
             text = text_of(file)
             path = f"{folder.path}{os.sep}{file}"
             listing.members.append(Member(f"{identity}/{text}", identity, path, f"{source}/{text}", AUTO, identity, shard=place))
@@ -42,4 +42,4 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
 
 def _holds_people(path: str) -> bool:
     with os.scandir(path) as entries:
-        return any(entry.is_dir() and look(entry.path).pictures for entry in entries if not entry.name.startswith("."))
+        return any(entry.is_dir() and look(entry.path).images for entry in entries if not entry.name.startswith("."))

@@ -1,4 +1,4 @@
-"""What a dataset's licence asks of everything that shows its pictures: a notice, and the names that must stand beside them."""
+"""What a dataset's licence asks of everything that shows its images: a notice, and the names that must stand beside them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 OWN = "yours"
-"""``licence.terms`` of a card for one's own pictures: no rule of somebody else forbids showing them, but the people in them may mind."""
+"""``licence.terms`` of a card for one's own images: no rule of somebody else forbids showing them, but the people in them may mind."""
 
 
 def notice(data: Mapping[str, Any]) -> str:
@@ -20,7 +20,7 @@ def notice(data: Mapping[str, Any]) -> str:
 
 
 def credit(data: Mapping[str, Any]) -> str:
-    """The line that the licence wants beside the pictures, with the licence's name; "" where it asks for none."""
+    """The line that the licence wants beside the images, with the licence's name; "" where it asks for none."""
     licence = data["licence"]
     attribution = " ".join(str(licence.get("attribution", "")).split())
-    return f"Pictures: {attribution} ({licence['terms'].strip()})" if attribution else ""
+    return f"Images: {attribution} ({licence['terms'].strip()})" if attribution else ""

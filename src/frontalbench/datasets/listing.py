@@ -1,4 +1,4 @@
-"""What images a dataset has and in which shard each is: cheap (no picture is opened), and a fingerprint of each shard's files.
+"""What images a dataset has and in which shard each is: cheap (no image is opened), and a fingerprint of each shard's files.
 
 The fingerprint decides whether a shard is prepared anew. It is made of names, roles, pose and file contents; moving the folder or touching
 its files does not change it, and adding one image changes that of one shard.
@@ -75,8 +75,8 @@ def _nothing(base: str, card: DatasetCard, listing: Listing) -> str:
         parts.append(f"({listing.problems[0]})")
     if [place for place in listing.looked if place != "."]:
         parts.append(f"(looked in {', '.join(listing.looked)})")
-    if top.folders or top.pictures or top.others:
-        inside = [f"{name}/" for name in top.folders] + top.pictures + top.others
+    if top.folders or top.images or top.others:
+        inside = [f"{name}/" for name in top.folders] + top.images + top.others
         parts.append(f"(it holds {some(sorted(inside), 5)})")
     packed = [name for name in sorted(top.others) if name.lower().endswith(ARCHIVES)]
     todo = f"unpack {some(packed)} here; or " if packed else ""
@@ -84,7 +84,7 @@ def _nothing(base: str, card: DatasetCard, listing: Listing) -> str:
 
 
 def unreadable_kinds(others: Iterable[str]) -> list[str]:
-    """A line for each kind of picture that cannot be read here (HEIC and the like), with what to do."""
+    """A line for each kind of image that cannot be read here (HEIC and the like), with what to do."""
     return [
         f"{plural(len(names), f'{ending} file')} cannot be read here: {some(names)}; save as JPEG or PNG"
         for ending, names in by_ending(others).items()
@@ -93,7 +93,7 @@ def unreadable_kinds(others: Iterable[str]) -> list[str]:
 
 
 def ignored_by_ending(others: Iterable[str]) -> dict[str, tuple[int, str]]:
-    """Ending -> (how many files that are no pictures have it, the first few), the most frequent first."""
+    """Ending -> (how many files that are no images have it, the first few), the most frequent first."""
     return {ending: (len(names), some(names)) for ending, names in by_ending(others).items()}
 
 
@@ -111,11 +111,11 @@ def alike_names(identities: Iterable[str]) -> list[str]:
 
 
 PER_SHARD = 400
-"""Pictures that make a job worth starting: about a minute of detection or of a network on one core."""
+"""Images that make a job worth starting: about a minute of detection or of a network on one core."""
 
 
 def with_shards(card: DatasetCard) -> DatasetCard:
-    """The card with a number of shards: its own, or where it leaves that open (``auto``, or no ``shards``) one that follows from how many pictures
+    """The card with a number of shards: its own, or where it leaves that open (``auto``, or no ``shards``) one that follows from how many images
     are used; 1 where there is no dataset to count."""
     if card.data["shards"] != AUTO:
         return card
@@ -126,10 +126,10 @@ def with_shards(card: DatasetCard) -> DatasetCard:
     return card.with_options({"shards": shards_for(used)})
 
 
-def shards_for(pictures: int) -> int:
-    """A power of two, at most 64, with :data:`PER_SHARD` to twice as many pictures in a shard: so some more pictures seldom change it (and then make
+def shards_for(images: int) -> int:
+    """A power of two, at most 64, with :data:`PER_SHARD` to twice as many images in a shard: so some more images seldom change it (and then make
     everything anew)."""
-    return int(min(64, 2 ** max(0, (pictures // PER_SHARD).bit_length() - 1)))
+    return int(min(64, 2 ** max(0, (images // PER_SHARD).bit_length() - 1)))
 
 
 def list_members(
@@ -195,13 +195,13 @@ def survey(card: DatasetCard, root: str | os.PathLike[str] | None = None, cache:
 
 
 def note_of(card: DatasetCard, found: Listing) -> str:
-    """One line: how many pictures or rows are left out and how many files are ignored, by ending with examples; '' for none."""
+    """One line: how many images or rows are left out and how many files are ignored, by ending with examples; '' for none."""
     parts = []
     if found.refused:
-        parts.append(f"{plural(found.refused, 'picture or row', 'pictures or rows')} left out")
+        parts.append(f"{plural(found.refused, 'image or row', 'images or rows')} left out")
     if found.others:
         kinds = "; ".join(f"{number:,} {ending}: {names}" for ending, (number, names) in list(ignored_by_ending(found.others).items())[:4])
-        parts.append(f"{plural(found.ignored, 'file')} ignored that are no pictures by their names ({kinds})")
+        parts.append(f"{plural(found.ignored, 'file')} ignored that are no images by their names ({kinds})")
     if not parts:
         return ""
     return f"dataset {card.name}: {', '.join(parts)}; 'python workflow/scripts/prepare_dataset.py --dataset {card.name} --check' says more"

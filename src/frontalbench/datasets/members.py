@@ -1,6 +1,6 @@
 """What a dataset layout lists: one :class:`Member` per image file, and everything that was left out or looks wrong.
 
-Listing decodes nothing and opens no picture. File names are data: they become text columns (``image_id``, ``source``) and are never joined
+Listing decodes nothing and opens no image. File names are data: they become text columns (``image_id``, ``source``) and are never joined
 to a path that is written.
 """
 
@@ -59,8 +59,8 @@ class Member(NamedTuple):
 class Listing:
     """What a scan found.
 
-    ``problems``: one line each, with the file's name; ``others``: files that are no pictures by their names, relative to the root;
-    ``refused``: pictures and entries of an index that became no member; ``identities``: every identity of the dataset, also those of other
+    ``problems``: one line each, with the file's name; ``others``: files that are no images by their names, relative to the root;
+    ``refused``: images and entries of an index that became no member; ``identities``: every identity of the dataset, also those of other
     shards; ``looked``: the folders in which the dataset was looked for; ``base``: the one it was found in.
     """
 
@@ -74,30 +74,30 @@ class Listing:
     companions: tuple[str, ...] = ()
     """Folders (in small letters) that copies of the dataset have beside it and nothing here needs."""
     places: list[tuple[str, int, str]] = field(default_factory=list)
-    """(place, number of pictures, why they are left out): a line of ``problems`` each once the scan is over, see :meth:`close`."""
+    """(place, number of images, why they are left out): a line of ``problems`` each once the scan is over, see :meth:`close`."""
 
     @property
     def ignored(self) -> int:
-        """How many files are no pictures by their names."""
+        """How many files are no images by their names."""
         return len(self.others)
 
     def ignore(self, folder: Folder, root: str, known: tuple[str, ...] = ()) -> None:
-        """Count the files of one folder that are no pictures; names that end in one of ``known`` belong to the dataset."""
+        """Count the files of one folder that are no images; names that end in one of ``known`` belong to the dataset."""
         self.others += [
             relative(f"{folder.path}{os.sep}{name}", root) for name in folder.others if not (known and name.lower().endswith(known))
         ]
 
-    def leave_out(self, place: str, pictures: int, why: str) -> None:
-        """Count pictures that lie where this layout has none; ``place`` is relative to the root. Nothing is said of places without any."""
-        if pictures:
-            self.refused += pictures
-            self.places.append((place, pictures, why))
+    def leave_out(self, place: str, images: int, why: str) -> None:
+        """Count images that lie where this layout has none; ``place`` is relative to the root. Nothing is said of places without any."""
+        if images:
+            self.refused += images
+            self.places.append((place, images, why))
 
     def leave_out_tree(self, path: str, root: str, why: str) -> int:
-        """The same for a whole folder, however deep; returns the number of pictures."""
+        """The same for a whole folder, however deep; returns the number of images."""
         number = 0
         for folder in tree(path, root):
-            number += len(folder.pictures)
+            number += len(folder.images)
             self.ignore(folder, root)
         self.leave_out(relative(path, root), number, why)
         return number
@@ -105,10 +105,10 @@ class Listing:
     def close(self) -> None:
         """Turn the places into problems: one line for each of the first :data:`MOST_PLACES`, and one for the rest."""
         first, rest = self.places[:MOST_PLACES], self.places[MOST_PLACES:]
-        self.problems += [f"{place}: {plural(number, 'picture')} left out: {why}" for place, number, why in first]
+        self.problems += [f"{place}: {plural(number, 'image')} left out: {why}" for place, number, why in first]
         if rest:
-            pictures = plural(sum(number for _, number, _ in rest), "picture")
-            self.problems.append(f"{plural(len(rest), 'more such place')} with {pictures}, the next one {rest[0][0]}")
+            images = plural(sum(number for _, number, _ in rest), "image")
+            self.problems.append(f"{plural(len(rest), 'more such place')} with {images}, the next one {rest[0][0]}")
         self.places = []
 
 
@@ -117,11 +117,11 @@ MOST_PLACES = 20
 
 @dataclass
 class Folder:
-    """One level of a folder: subfolders and pictures by name, how many other files there are, and those names."""
+    """One level of a folder: subfolders and images by name, how many other files there are, and those names."""
 
     path: str
     folders: list[str] = field(default_factory=list)
-    pictures: list[str] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
 
@@ -142,11 +142,11 @@ def look(path: str) -> Folder:
                     found.folders.append(name)
                     continue
                 _, dot, end = name.rpartition(".")  # a Path per file would cost more than the scan
-                (found.pictures if dot + end.lower() in EXTENSIONS else found.others).append(name)
+                (found.images if dot + end.lower() in EXTENSIONS else found.others).append(name)
     except OSError:
         return found
     found.folders.sort()
-    found.pictures.sort()
+    found.images.sort()
     return found
 
 
@@ -192,7 +192,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def loose_are_probes(listing: Listing) -> None:
-    """Make probes of the pictures without a role whose person has a reference already, with a line for each person.
+    """Make probes of the images without a role whose person has a reference already, with a line for each person.
 
     What lies beside ``GT`` (or has the role ``auto`` in a table that gives the person a reference) must not become a second reference.
     """
@@ -203,13 +203,13 @@ def loose_are_probes(listing: Listing) -> None:
             listing.members[place] = member._replace(role=PROBE)
             turned.setdefault(member.identity, []).append(member.image_id)
     lines = [
-        f"{identity}: {plural(len(names), 'picture')} without a role (not in GT or Angle) beside a given reference, taken as "
+        f"{identity}: {plural(len(names), 'image')} without a role (not in GT or Angle) beside a given reference, taken as "
         f"{'a probe' if len(names) == 1 else 'probes'}: {some(names)}"
         for identity, names in turned.items()
     ]
     listing.problems += lines[:MOST_PLACES]
     if len(lines) > MOST_PLACES:
-        listing.problems.append(f"{len(lines) - MOST_PLACES:,} more people with such pictures, taken as probes")
+        listing.problems.append(f"{len(lines) - MOST_PLACES:,} more people with such images, taken as probes")
 
 
 def text_of(name: str) -> str:
@@ -273,17 +273,17 @@ MOST_TRIED = 2_000
 
 
 def beside_base(listing: Listing, root: str) -> None:
-    """Count pictures that lie in ``root`` but neither in the folder the dataset was found in nor in one of its companions."""
+    """Count images that lie in ``root`` but neither in the folder the dataset was found in nor in one of its companions."""
     base = listing.base
     while base is not None and len(base) > len(root.rstrip(os.sep)):
         base, own = os.path.split(base)
         folder = look(base)
         why = f"they lie beside the dataset, which is {relative(listing.base or '', root)}"
-        listing.leave_out(relative(base, root) or ".", len(folder.pictures), why)
+        listing.leave_out(relative(base, root) or ".", len(folder.images), why)
         for name in folder.folders:
             if name != own and name.lower() not in listing.companions:
                 path = f"{base}{os.sep}{name}"
-                listing.leave_out(relative(path, root), sum(len(inner.pictures) for inner in tree(path, root)), why)
+                listing.leave_out(relative(path, root), sum(len(inner.images) for inner in tree(path, root)), why)
 
 
 def relative(path: str, root: str) -> str:
@@ -292,7 +292,7 @@ def relative(path: str, root: str) -> str:
 
 
 def plural(number: int, what: str, many: str | None = None) -> str:
-    """``1 picture``, ``2,000 pictures``."""
+    """``1 image``, ``2,000 images``."""
     return f"{number:,} {what if number == 1 else many or what + 's'}"
 
 

@@ -17,7 +17,7 @@ NEEDED = ("image_id", "identity", "role", "status", "yaw", "pitch")
 
 
 UPSIDE_DOWN = 90.0
-"""Degrees of roll beyond which a picture is no portrait of anybody."""
+"""Degrees of roll beyond which an image is no portrait of anybody."""
 
 
 def away_from_frontal(yaw: float, pitch: float) -> float:

@@ -1,7 +1,7 @@
-"""Layout ``video``: clips of people, every chosen frame a picture.
+"""Layout ``video``: clips of people, every chosen frame an image.
 
 ``root/identity/*.mp4`` (mov, m4v, avi, mkv, webm, gif), also in folders inside; a clip on top is a person of its own name. ``root/identity/GT``
-holds references, pictures or clips; ``root/identity/Angle`` probes; anywhere else the measured pose decides. Pictures in another folder are frames
+holds references, images or clips; ``root/identity/Angle`` probes; anywhere else the measured pose decides. Images in another folder are frames
 with numbers in their names. Every clip, and every such folder, is a sequence. Nothing is decoded here: frames are counted by the clip's own table.
 """
 
@@ -33,11 +33,9 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
     """
     listing = Listing(base=root, looked=["."])
     top = look(root)
-    clips, pictures, others = sorted_by_kind(top)
+    clips, images, others = sorted_by_kind(top)
     listing.others += map(text_of, others)
-    listing.leave_out(
-        ".", len(pictures), f"they lie beside the people's folders (expected <identity>/<clip>): {some(map(text_of, pictures))}"
-    )
+    listing.leave_out(".", len(images), f"they lie beside the people's folders (expected <identity>/<clip>): {some(map(text_of, images))}")
     people: dict[str, list[str]] = {}
     for name in top.folders:
         if name.lower() in ROLE_FOLDERS:
@@ -58,32 +56,32 @@ def scan(root: str, card: DatasetCard, cache: FileCache, shard: str | None = Non
             listing.members += [member._replace(identity=identity, subject=identity, shard=where) for member in found]
         if len(listing.members) == before:
             if listing.refused == refused:
-                listing.problems.append(f"{identity}: no clips and no pictures in this folder")
+                listing.problems.append(f"{identity}: no clips and no images in this folder")
             listing.identities.discard(identity)
     return listing
 
 
 def sorted_by_kind(folder: Folder) -> tuple[list[str], list[str], list[str]]:
-    """(clips, pictures, other files) of a folder by their names."""
-    names = [*folder.pictures, *folder.others]
+    """(clips, images, other files) of a folder by their names."""
+    names = [*folder.images, *folder.others]
     clips = sorted(name for name in names if os.path.splitext(name)[1].lower() in video.ENDINGS)  # noqa: PTH122
     taken = set(clips)
-    return clips, [name for name in folder.pictures if name not in taken], [name for name in folder.others if name not in taken]
+    return clips, [name for name in folder.images if name not in taken], [name for name in folder.others if name not in taken]
 
 
 def _person(listing: Listing, path: str, root: str, card: DatasetCard, cache: FileCache) -> Iterator[Member]:
     for folder in tree(path, root):
         inside = folder.path[len(path) + 1 :]
         role = ROLE_FOLDERS.get(inside.partition(os.sep)[0].lower(), AUTO)
-        clips, pictures, others = sorted_by_kind(folder)
+        clips, images, others = sorted_by_kind(folder)
         listing.others += [relative(f"{folder.path}{os.sep}{name}", root) for name in others]
         for clip in clips:
             yield from _clip(listing, f"{folder.path}{os.sep}{clip}", root, card, cache, role)
         is_sequence = role == AUTO and inside != ""
-        pictures = sorted(pictures, key=by_number)
-        numbers = chosen(None, len(pictures), card.options) if is_sequence else range(len(pictures))
+        images = sorted(images, key=by_number)
+        numbers = chosen(None, len(images), card.options) if is_sequence else range(len(images))
         for number in numbers:
-            file = f"{folder.path}{os.sep}{pictures[number]}"
+            file = f"{folder.path}{os.sep}{images[number]}"
             sequence = relative(folder.path, root) if is_sequence else ""
             yield Member(relative(file, root), "", file, relative(file, root), role, sequence=sequence)
 
@@ -161,7 +159,7 @@ class Clips:
         self._frames: Iterator[video.Frame] = iter(())
         self._held: video.Frame | None = None
 
-    def picture(self, path: str, number: int) -> bytes:
+    def image(self, path: str, number: int) -> bytes:
         if path != self._path or self._held is None or self._held.number > number:
             self._path, self._frames = path, self._opened(path)
             self._held = next(self._frames, None)

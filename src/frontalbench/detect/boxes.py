@@ -96,7 +96,7 @@ class Sizing:
     2. While no face found is at least ``refine_below`` network pixels long, the next size is tried, if the image has more pixels to give. The last
        search that found a face counts.
     3. When no size shows a face, every size is tried with a border of ``border`` times the longer side around the image (0: never): a face that
-       fills the picture is larger than anything the detector was trained on, and the border makes it smaller and gives it surroundings.
+       fills the image is larger than anything the detector was trained on, and the border makes it smaller and gives it surroundings.
     """
 
     sizes: tuple[int, ...] = (640,)

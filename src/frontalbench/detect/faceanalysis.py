@@ -24,7 +24,7 @@ JOINT: Final = 0
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceAnalysisDetector:
     """The detector of a card of family ``faceanalysis``.
 
-    Params: ``size`` 640 (pixels of the square that a picture is fitted into; 0: 128 and 640 together), ``threshold`` 0.5.
+    Params: ``size`` 640 (pixels of the square that an image is fitted into; 0: 128 and 640 together), ``threshold`` 0.5.
 
     Raises WeightsMissing. ``threads`` is not used: the package makes its sessions by itself.
     """
@@ -37,7 +37,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceAnaly
 
 
 class Pack:
-    """A ``FaceAnalysis`` over weight files of ours, and the folder in which they lie as a model pack (read anew at the first picture of a size)."""
+    """A ``FaceAnalysis`` over weight files of ours, and the folder in which they lie as a model pack (read anew at the first image of a size)."""
 
     def __init__(self, files: dict[str, Path], *, modules: list[str], size: int, threshold: float, device: str) -> None:
         from insightface.app import FaceAnalysis

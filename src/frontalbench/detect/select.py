@@ -1,4 +1,4 @@
-"""Which of the faces of a picture is *the* face. The policy is chosen by name, so that a run can record it."""
+"""Which of the faces of an image is *the* face. The policy is chosen by name, so that a run can record it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _squared_distances(faces: Detections, size: tuple[int, int]) -> Float:
 
 def _largest_central(faces: Detections, size: tuple[int, int]) -> Float:
     # Area against twice the squared distance from the image centre, the usual rule of the field: a big face at the border of a group
-    # picture loses to a somewhat smaller one in the middle, a tiny one in the middle does not win against a portrait.
+    # image loses to a somewhat smaller one in the middle, a tiny one in the middle does not win against a portrait.
     return _areas(faces) - 2.0 * _squared_distances(faces, size)
 
 

@@ -30,7 +30,7 @@ IN_FLIGHT: Final = 3
 class FaceRow:
     """What became of one image. ``crop`` (uint8 (112, 112, 3) RGB), ``box`` and ``points`` are None unless ``status`` is ``ok``.
 
-    ``detail`` of an ``ok`` row: what a person should know of the picture (unused bits, a face that stood on its head), "" for an ordinary one.
+    ``detail`` of an ``ok`` row: what a person should know of the image (unused bits, a face that stood on its head), "" for an ordinary one.
     """
 
     image_id: str

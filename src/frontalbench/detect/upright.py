@@ -1,8 +1,8 @@
-"""Faces that stand on their head: found, and turned.
+"""Faces that stand on their head: found, and rotated.
 
-Detectors find a face in a picture turned by 180 degrees, and most of them give its points as if it were upright (eyes where the mouth is), with a
-score that upright profiles have too. What tells is a small picture: at about 100 pixels a detector rates the upright face far above the same face
-turned. So the surroundings of the found face are looked at once more, turned by 180 degrees and small, and only where a face shows there the two
+Detectors find a face in an image rotated by 180 degrees, and most of them give its points as if it were upright (eyes where the mouth is), with a
+score that upright profiles have too. What tells is a small image: at about 100 pixels a detector rates the upright face far above the same face
+rotated. So the surroundings of the found face are looked at once more, rotated by 180 degrees and small, and only where a face shows there the two
 ways round are compared. Measured: docs/architecture.md.
 """
 
@@ -19,14 +19,14 @@ from frontalbench.geometry.crop import roll_of_face
 from frontalbench.images import RGB
 from frontalbench.types import Float32
 
-NOTE: Final = "upside down: turned by 180 degrees"
-"""The ``detail`` of a face that was turned."""
+NOTE: Final = "upside down: rotated by 180 degrees"
+"""The ``detail`` of a face that was rotated."""
 
 _FIRST: Final = (1.6, 96)
 _COMPARED: Final = ((2.2, 128), (2.2, 160))
 """(Side of the square around a face in lengths of its box, pixels it is scaled to): the first look, and the two that tell."""
 _NEAR: Final = 0.1
-"""A turned face at the first look may score this much less than the face that was found, and is still looked at more closely."""
+"""A rotated face at the first look may score this much less than the face that was found, and is still looked at more closely."""
 _PLAIN: Final = 0.3
 """The difference that needs no further look."""
 
@@ -34,40 +34,40 @@ _PLAIN: Final = 0.3
 def find_face(image: RGB, detector: Detector, policy: str) -> tuple[Face | None, str]:
     """The face of ``image`` by ``policy`` and a note, :data:`NOTE` where the face stands on its head.
 
-    Such a face has the score and the points that the detector gives in the turned picture, box and points in pixels of ``image`` as it is: the first
-    point is the eye that is on the left once the picture is turned. Where no face shows at all, the turned picture is searched too.
+    Such a face has the score and the points that the detector gives in the rotated image, box and points in pixels of ``image`` as it is: the first
+    point is the eye that is on the left once the image is rotated. Where no face shows at all, the rotated image is searched too.
     """
     height, width = image.shape[:2]
     face = choose(detector.detect(image), (width, height), policy)
     if face is not None and not (_suspicious(image, face, detector) and upside_down(image, face.box, detector)):
         return face, ""
-    other = turn(image)
+    other = rotate(image)
     found = detector.detect(other)
     if face is not None:
-        x, y = (turn_points(face.box.reshape(2, 2), (width, height)).mean(axis=0)).tolist()
+        x, y = (rotate_points(face.box.reshape(2, 2), (width, height)).mean(axis=0)).tolist()
         found = _around(found, x, y)
     second = choose(found, (width, height), policy)
-    if second is None or (face is None and not upside_down(image, turn_face(second, (width, height)).box, detector)):
+    if second is None or (face is None and not upside_down(image, rotate_face(second, (width, height)).box, detector)):
         return face, ""
-    return turn_face(second, (width, height)), NOTE
+    return rotate_face(second, (width, height)), NOTE
 
 
 def _suspicious(image: RGB, face: Face, detector: Detector) -> bool:
     """One cheap look: whether a face shows the other way round, nearly as good as the one that was found, or the points themselves say so."""
-    return on_its_head(face) or _rating(image, face.box, detector, *_FIRST, turned=True) > face.score - _NEAR
+    return on_its_head(face) or _rating(image, face.box, detector, *_FIRST, rotated=True) > face.score - _NEAR
 
 
 def upside_down(image: RGB, box: Float32, detector: Detector) -> bool:
-    """Whether the ``detector`` rates the face in ``box`` (x1, y1, x2, y2) higher turned by 180 degrees than as it is."""
+    """Whether the ``detector`` rates the face in ``box`` (x1, y1, x2, y2) higher rotated by 180 degrees than as it is."""
     lead = 0.0
     for look in _COMPARED:
-        lead += _rating(image, box, detector, *look, turned=True) - _rating(image, box, detector, *look, turned=False)
+        lead += _rating(image, box, detector, *look, rotated=True) - _rating(image, box, detector, *look, rotated=False)
         if abs(lead) > _PLAIN:
             break
     return lead > 0.0
 
 
-def _rating(image: RGB, box: Float32, detector: Detector, lengths: float, side: int, *, turned: bool) -> float:
+def _rating(image: RGB, box: Float32, detector: Detector, lengths: float, side: int, *, rotated: bool) -> float:
     """The best score in a square of ``lengths`` box lengths around a face, scaled to ``side`` pixels; 0 where no face shows."""
     x1, y1, x2, y2 = (float(value) for value in box)
     length = max(x2 - x1, y2 - y1) * lengths
@@ -76,7 +76,7 @@ def _rating(image: RGB, box: Float32, detector: Detector, lengths: float, side: 
     scale = side / length
     matrix = np.array([[scale, 0.0, side / 2 - scale * (x1 + x2) / 2], [0.0, scale, side / 2 - scale * (y1 + y2) / 2]])
     square = cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    scores = detector.glance(turn(square) if turned else square, side).scores
+    scores = detector.glance(rotate(square) if rotated else square, side).scores
     return float(scores.max(initial=0.0))
 
 
@@ -87,24 +87,24 @@ def _around(found: Detections, x: float, y: float) -> Detections:
     return Detections(boxes[inside], found.scores[inside], found.points[inside])
 
 
-def turn(image: RGB) -> RGB:
-    """``image`` turned by 180 degrees."""
+def rotate(image: RGB) -> RGB:
+    """``image`` rotated by 180 degrees."""
     return np.ascontiguousarray(image[::-1, ::-1])
 
 
-def turn_points(points: Float32, size: tuple[int, int]) -> Float32:
-    """Points (N, 2) of a picture of ``size`` (width, height) in pixels of the turned picture."""
+def rotate_points(points: Float32, size: tuple[int, int]) -> Float32:
+    """Points (N, 2) of an image of ``size`` (width, height) in pixels of the rotated image."""
     return np.array([size[0] - 1, size[1] - 1], np.float32) - points
 
 
-def turn_face(face: Face, size: tuple[int, int]) -> Face:
-    """A face of a picture of ``size`` (width, height) as a face of the turned picture; the points keep their order."""
-    corners = turn_points(face.box.reshape(2, 2), size)[::-1].reshape(4)
-    return Face(np.ascontiguousarray(corners), face.score, turn_points(face.points, size), face.n_faces)
+def rotate_face(face: Face, size: tuple[int, int]) -> Face:
+    """A face of an image of ``size`` (width, height) as a face of the rotated image; the points keep their order."""
+    corners = rotate_points(face.box.reshape(2, 2), size)[::-1].reshape(4)
+    return Face(np.ascontiguousarray(corners), face.score, rotate_points(face.points, size), face.n_faces)
 
 
 def on_its_head(face: Face) -> bool:
-    """Whether the points of a face say that it stands on its head (turned by more than 135 degrees)."""
+    """Whether the points of a face say that it stands on its head (rotated by more than 135 degrees)."""
     return abs(roll_of_face(face.points)) > 135.0
 
 
@@ -113,7 +113,7 @@ def upright(image: RGB, face: Face) -> tuple[RGB, Face]: ...
 @overload
 def upright(image: RGB, face: Face | None) -> tuple[RGB, Face | None]: ...
 def upright(image: RGB, face: Face | None) -> tuple[RGB, Face | None]:
-    """``image`` and its face, both turned where the face stands on its head: what frontalizers and pose estimators are given."""
+    """``image`` and its face, both rotated where the face stands on its head: what frontalizers and pose estimators are given."""
     if face is None or not on_its_head(face):
         return image, face
-    return turn(image), turn_face(face, (image.shape[1], image.shape[0]))
+    return rotate(image), rotate_face(face, (image.shape[1], image.shape[0]))

@@ -1,7 +1,7 @@
 """Alignment that knows the yaw: for a turned face the crop moves towards what lies in front of it and comes nearer.
 
 The five points of a profile crowd together on one side of the head, and a similarity centres the crop on them. A frontalizer cannot change that, as
-its pictures are detected and aligned anew; so its card says it (``params.alignment``), and the points that the detector finds in its pictures are
+its images are detected and aligned anew; so its card says it (``params.alignment``), and the points that the detector finds in its images are
 moved before they are aligned. Whatever is aligned by points can be moved so: the crop of moved points is the moved crop.
 """
 
@@ -77,7 +77,7 @@ def numbers_of(card: ModelCard) -> tuple[float, float]:
 
 
 def aligned_for(card: ModelCard, detector: Detector, *, device: str = "cpu") -> Detector:
-    """The ``detector`` for the pictures of a frontalizer's card, which ``uses`` one pose card; itself where the card asks for no alignment."""
+    """The ``detector`` for the images of a frontalizer's card, which ``uses`` one pose card; itself where the card asks for no alignment."""
     from frontalbench.pose import load_pose
 
     if KEY not in card.params:

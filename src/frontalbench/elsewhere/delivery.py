@@ -50,7 +50,7 @@ class Photo(NamedTuple):
 @dataclass(frozen=True)
 class Joined:
     """``files``: ``image_id`` -> path of its result; ``absent``: ``image_id`` -> a sentence, for a file that the mapping names and that is not there;
-    ``unmatched``: picture files that are nobody's result, and lines of the mapping that name no photograph; ``others``: files that are no pictures by
+    ``unmatched``: image files that are nobody's result, and lines of the mapping that name no photograph; ``others``: files that are no images by
     their names. All names but ``files`` are relative to the folder, for people."""
 
     files: Mapping[str, str]
@@ -60,7 +60,7 @@ class Joined:
 
 
 _EXPECTED = frozenset({*MAPPINGS, "rows.csv", "README.txt"})
-"""Files beside pictures that are none and need no word."""
+"""Files beside images that are none and need no word."""
 
 
 def folder_of(card: ModelCard) -> Path:
@@ -103,7 +103,7 @@ def base_of(folder: Path, dataset: str, others: Iterable[str] = ()) -> Path | No
 
 
 def join(card: ModelCard, dataset: str, photos: Sequence[Photo], others: Iterable[str] = ()) -> Joined:
-    """The results of one dataset in the folder of a card; opens no picture.
+    """The results of one dataset in the folder of a card; opens no image.
 
     ``photos``: all photographs of the dataset, of every shard. Raises :class:`BadInput`, a line with both files, where two claim one photograph,
     where a file could be of several photographs, and for a mapping that cannot be read or leads out of the folder.
@@ -118,27 +118,27 @@ def join(card: ModelCard, dataset: str, photos: Sequence[Photo], others: Iterabl
 def join_folder(folder: Path, base: Path, photos: Sequence[Photo], mapping: str | None = None) -> Joined:
     """:func:`join` of a folder without a card; ``base`` as :func:`base_of` gives it, ``mapping``: the mapping's name below ``folder``."""
     top = str(base)
-    pictures: dict[str, str] = {}
+    images: dict[str, str] = {}
     rest: list[str] = []
     for place in tree(top, top):
-        for name in place.pictures:
+        for name in place.images:
             path = f"{place.path}{os.sep}{name}"
-            pictures[relative(path, top)] = path
+            images[relative(path, top)] = path
         rest += [relative(f"{place.path}{os.sep}{name}", top) for name in place.others if name not in _EXPECTED]
     names = _Names(photos)
     listed = _mapping(folder, base, mapping)
     if listed is not None:
-        return _by_mapping(listed, base, pictures, names, [name for name in rest if base / name != listed])
+        return _by_mapping(listed, base, images, names, [name for name in rest if base / name != listed])
     claims: dict[str, list[str]] = {}
     unmatched = []
-    for name in sorted(pictures):
+    for name in sorted(images):
         source = names.of_file(name, folder)
         if source is None:
             unmatched.append(name)
         else:
             claims.setdefault(source, []).append(name)
     _refuse_twice(claims, base)
-    found = {image_id: pictures[files[0]] for source, files in claims.items() for image_id in names.ids[source]}
+    found = {image_id: images[files[0]] for source, files in claims.items() for image_id in names.ids[source]}
     return Joined(found, {}, tuple(unmatched), tuple(sorted(rest)))
 
 
@@ -200,7 +200,7 @@ def _plain(name: str) -> str:
 
 
 def _stem(name: str) -> str:
-    """A name without the ending of a picture; other endings (``1.5``) belong to the name."""
+    """A name without the ending of an image; other endings (``1.5``) belong to the name."""
     start, dot, end = name.rpartition(".")
     return start if dot and f".{end.lower()}" in EXTENSIONS else name
 
@@ -223,12 +223,12 @@ def _mapping(folder: Path, base: Path, named: str | None) -> Path | None:
     return None
 
 
-def _by_mapping(path: Path, base: Path, pictures: Mapping[str, str], names: _Names, rest: Sequence[str]) -> Joined:
-    """Files as a mapping names them: relative to the mapping's own folder or to the results' folder, the ending as it is or another picture's."""
+def _by_mapping(path: Path, base: Path, images: Mapping[str, str], names: _Names, rest: Sequence[str]) -> Joined:
+    """Files as a mapping names them: relative to the mapping's own folder or to the results' folder, the ending as it is or another image's."""
     by_stem: dict[str, list[str]] = {}
-    for name in pictures:
+    for name in images:
         by_stem.setdefault(_stem(_plain(name)), []).append(name)
-    by_name = {_plain(name): name for name in pictures}
+    by_name = {_plain(name): name for name in images}
     below = f"{_plain(base.relative_to(path.parent).as_posix())}/" if base != path.parent and base.is_relative_to(path.parent) else ""
     claims: dict[str, list[str]] = {}
     used: set[str] = set()
@@ -258,8 +258,8 @@ def _by_mapping(path: Path, base: Path, pictures: Mapping[str, str], names: _Nam
         if not found:
             absent |= dict.fromkeys(names.ids[source], f"{path.name} names {file}, which is not there")
     _refuse_twice(claims, base)
-    files = {image_id: pictures[one[0]] for source, one in claims.items() if one[0] in used for image_id in names.ids[source]}
-    unmatched += sorted(name for name in pictures if name not in used)
+    files = {image_id: images[one[0]] for source, one in claims.items() if one[0] in used for image_id in names.ids[source]}
+    unmatched += sorted(name for name in images if name not in used)
     return Joined(files, absent, tuple(unmatched), tuple(sorted(rest)))
 
 

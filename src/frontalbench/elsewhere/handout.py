@@ -31,9 +31,9 @@ HEADER = ["photo", "image_id", "given", "file"]
 
 @dataclass(frozen=True)
 class HandedOut:
-    """``pictures``: copies written; ``undecided``: the roles were not known, so every photograph was written."""
+    """``images``: copies written; ``undecided``: the roles were not known, so every photograph was written."""
 
-    pictures: int
+    images: int
     undecided: bool
 
 
@@ -76,7 +76,7 @@ def _copy(member: Member, target: Path, frames: layouts.Frames | None) -> None:
         return
     assert frames is not None
     try:
-        target.write_bytes(frames.picture(member.path, member.frame))
+        target.write_bytes(frames.image(member.path, member.frame))
     except Unreadable:
         target.write_bytes(b"")
 
@@ -119,11 +119,11 @@ def readme_turned(card: DatasetCard, references: int, rows: Sequence[Sequence[st
     """What to do with a folder of references."""
     may = ""
     if licence.notice(card.data) == "research":
-        may = "\nThese pictures, and what is made of them, must not be published or passed on.\n"
+        may = "\nThese images, and what is made of them, must not be published or passed on.\n"
     return (
         f"{plural(references, 'photograph')} of the dataset '{card.name}' ({card.title}), each to be turned to some angles: {len(rows)} results.\n\n"
         f"1. {MAPPING} has a line for each: turn the face in the column 'given' to the 'yaw' (degrees; above 0: towards the left edge of the\n"
-        "   picture; looking straight otherwise: pitch and roll 0), the same person, nothing else changed.\n"
+        "   image; looking straight otherwise: pitch and roll 0), the same person, nothing else changed.\n"
         f"2. The first:             {rows[0][2]}  to a yaw of {rows[0][4]}\n   under the name          {rows[0][3]}\n"
         "3. Where no result came out, leave it out; that reference is then not compared at that angle.\n"
         f"4. Send back {RESULTS}/ (and {MAPPING}) and say: which system, which version, when, with which settings.\n\n"
@@ -149,7 +149,7 @@ def readme(card: DatasetCard, rows: Sequence[Sequence[str]]) -> str:
     """What to do with the folder, for somebody who knows nothing of this project."""
     may = ""
     if licence.notice(card.data) == "research":
-        may = "\nThese pictures, and what is made of them, must not be published or passed on.\n"
+        may = "\nThese images, and what is made of them, must not be published or passed on.\n"
     credit = licence.credit(card.data)
     return (
         f"{plural(len(rows), 'photograph')} of the dataset '{card.name}' ({card.title}), to be turned to the front.\n\n"

@@ -63,7 +63,7 @@ def survey(card: ModelCard, datasets: Mapping[str, DatasetCard], cache: FileCach
 
 
 def turned(card: ModelCard, datasets: Iterable[str], cache: FileCache | None = None) -> dict[str, str]:
-    """Dataset -> sha256 (hex) of every picture in the folder of a card that brings turned references: which of them are needed is known only when the
+    """Dataset -> sha256 (hex) of every image in the folder of a card that brings turned references: which of them are needed is known only when the
     pose has been measured. Raises :class:`BadInput` where the folder is not there."""
     folder = folder_of(card)
     memory = cache or FileCache(cards.state_root() / "results" / ".cache" / f"delivered_{card.name}.json", folder)

@@ -36,7 +36,7 @@ class Backbone(Protocol):
 
 
 def points_in_crop(points: npt.ArrayLike) -> Float32:
-    """The five points (5, 2) of a face, in pixels of its picture -> in pixels of its aligned crop, float32 (5, 2).
+    """The five points (5, 2) of a face, in pixels of its image -> in pixels of its aligned crop, float32 (5, 2).
 
     Raises :class:`~frontalbench.geometry.similarity.DegeneratePoints` when they determine no alignment.
     """

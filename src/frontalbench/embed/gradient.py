@@ -1,4 +1,4 @@
-"""Recognition networks with a gradient, by the cards of backbones: for a training, and for an inversion picture by picture."""
+"""Recognition networks with a gradient, by the cards of backbones: for a training, and for an inversion image by image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Post-processing of pictures: sharpening, background removal, super-resolution, restoration, and chains of them.
+"""Post-processing of images: sharpening, background removal, super-resolution, restoration, and chains of them.
 
 One entry: :func:`load_enhancement` by name or chain; :func:`digest` says what a chain's result depends on.
 """

@@ -33,8 +33,8 @@ class Matting(Protocol):
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> OmitBackground:
     """The enhancement of a card of family ``background``; its ``uses`` names one matting card.
 
-    Params: ``fill`` constant, mean (of the picture's own background) or blurred; ``colour`` R, G, B (0..255; constant only); ``sigma`` of the blur in
-    longer sides of the picture (blurred only); ``smallest``: a matte that covers less than this share is empty.
+    Params: ``fill`` constant, mean (of the image's own background) or blurred; ``colour`` R, G, B (0..255; constant only); ``sigma`` of the blur in
+    longer sides of the image (blurred only); ``smallest``: a matte that covers less than this share is empty.
     """
     from frontalbench.catalogue import families
 
@@ -71,7 +71,7 @@ class OmitBackground:
         matte = self._matting.matte(image)
         cover = float(matte.mean())
         if not cover >= self._smallest:  # also true for NaN
-            raise Refused(f"no person found: the matte covers {cover:.1%} of the picture")
+            raise Refused(f"no person found: the matte covers {cover:.1%} of the image")
         pixels = image.astype(np.float32)
         behind = self._behind(pixels, matte)
         return to_bytes(behind + matte[..., None] * (pixels - behind))
@@ -82,7 +82,7 @@ class OmitBackground:
             return self._colour
         sure = matte < _SURE
         if not sure.any():
-            raise Refused("no background found: the matte covers the whole picture")
+            raise Refused("no background found: the matte covers the whole image")
         if self._fill == "mean":
             mean: Float32 = pixels[sure].mean(axis=0, dtype=np.float64).astype(np.float32)
             return mean

@@ -1,4 +1,4 @@
-"""What every enhancement looks like from outside, and the frame that keeps one bad picture from spoiling a batch."""
+"""What every enhancement looks like from outside, and the frame that keeps one bad image from spoiling a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frontalbench.images import RGB
 
 
 class Enhancement(Protocol):
-    """Post-processing of a picture: RGB in, RGB of the same height and width out."""
+    """Post-processing of an image: RGB in, RGB of the same height and width out."""
 
     @property
     def name(self) -> str:
@@ -23,13 +23,13 @@ class Enhancement(Protocol):
         ...
 
     def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
-        """One outcome per picture (``uint8 (H, W, 3)`` RGB, any sizes), in order; a picture that fails is a status, never an exception."""
+        """One outcome per image (``uint8 (H, W, 3)`` RGB, any sizes), in order; an image that fails is a status, never an exception."""
         ...
 
 
 @runtime_checkable
 class Beside(Protocol):
-    """An enhancement that looks at the photograph that the picture was made of (never at a reference).
+    """An enhancement that looks at the photograph that the image was made of (never at a reference).
 
     ``looks_at_photographs``: of a chain, whether one of its steps does.
     """
@@ -38,22 +38,22 @@ class Beside(Protocol):
     def looks_at_photographs(self) -> bool: ...
 
     def enhance_beside(self, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
-        """As :meth:`Enhancement.enhance`; ``photographs``: one per picture, of any size, None where it cannot be read."""
+        """As :meth:`Enhancement.enhance`; ``photographs``: one per image, of any size, None where it cannot be read."""
         ...
 
 
 def looks_at_photographs(enhancement: Enhancement) -> bool:
-    """Whether ``enhancement`` wants the photographs beside the pictures."""
+    """Whether ``enhancement`` wants the photographs beside the images."""
     return isinstance(enhancement, Beside) and enhancement.looks_at_photographs
 
 
 def apply(enhancement: Enhancement, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
-    """One outcome per picture, in order; ``photographs`` reach those enhancements that look at them."""
+    """One outcome per image, in order; ``photographs`` reach those enhancements that look at them."""
     return enhancement.enhance_beside(images, photographs) if isinstance(enhancement, Beside) else enhancement.enhance(images)
 
 
 class Refused(FrontalbenchError):
-    """This picture cannot be enhanced; the message becomes the ``detail`` of its row, ``word`` (of :mod:`frontalbench.status`) its status."""
+    """This image cannot be enhanced; the message becomes the ``detail`` of its row, ``word`` (of :mod:`frontalbench.status`) its status."""
 
     def __init__(self, message: str, word: str = status.MODEL_ERROR) -> None:
         super().__init__(message)
@@ -61,20 +61,20 @@ class Refused(FrontalbenchError):
 
 
 def each(images: Sequence[RGB], change: Callable[[RGB], RGB]) -> list[Outcome]:
-    """``change`` on every picture, timed; whatever it raises becomes ``model_error`` (or what :class:`Refused` says) for that picture alone.
+    """``change`` on every image, timed; whatever it raises becomes ``model_error`` (or what :class:`Refused` says) for that image alone.
 
-    A result of another shape or type than its picture is an error of the enhancement, and counted the same way.
+    A result of another shape or type than its image is an error of the enhancement, and counted the same way.
     """
     return [_one(image, change) for image in images]
 
 
 def each_beside(images: Sequence[RGB], photographs: Sequence[RGB | None], change: Callable[[RGB, RGB], RGB]) -> list[Outcome]:
-    """:func:`each` for a ``change`` of a picture and its photograph; a picture without a photograph is a ``model_error``."""
+    """:func:`each` for a ``change`` of an image and its photograph; an image without a photograph is a ``model_error``."""
 
     def of(photograph: RGB | None) -> Callable[[RGB], RGB]:
         def changed(image: RGB) -> RGB:
             if photograph is None:
-                raise Refused("the photograph that this picture was made of is not at hand")
+                raise Refused("the photograph that this image was made of is not at hand")
             return change(image, photograph)
 
         return changed
@@ -88,12 +88,12 @@ def _one(image: RGB, change: Callable[[RGB], RGB]) -> Outcome:
         result = change(image)
     except Refused as refused:
         return Outcome(None, refused.word, " ".join(str(refused).split())[:300])
-    except Exception as error:  # noqa: BLE001 - OpenCV, ONNX Runtime and torch share no base class; a failed picture is a row, not the end of a shard
+    except Exception as error:  # noqa: BLE001 - OpenCV, ONNX Runtime and torch share no base class; a failed image is a row, not the end of a shard
         raise_if_memory_ran_out(error)
         return Outcome(None, status.MODEL_ERROR, " ".join(f"{type(error).__name__}: {error}".split())[:300])
     seconds = time.perf_counter() - start
     if result.shape != image.shape or result.dtype != np.uint8:
-        return Outcome(None, status.MODEL_ERROR, f"the result is {result.dtype} {result.shape}, the picture uint8 {image.shape}")
+        return Outcome(None, status.MODEL_ERROR, f"the result is {result.dtype} {result.shape}, the image uint8 {image.shape}")
     return Outcome(result, status.OK, seconds=seconds)
 
 

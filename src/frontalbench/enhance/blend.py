@@ -49,7 +49,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Blend:
 
 
 class Blend:
-    """See the module. Outside of the band nothing changes; a picture without a face has status ``no_face``."""
+    """See the module. Outside of the band nothing changes; an image without a face has status ``no_face``."""
 
     def __init__(self, name: str, detector: Detector, *, method: str, face: float = 1.0, band: float = 0.2, step: float = 8.0) -> None:
         self.name = name
@@ -63,11 +63,11 @@ class Blend:
         region = faces.face_region(image.shape, points, grown=self._face, feather=self._band)
         face, both = region.weight >= 1.0, region.weight > 0.0
         if not face.any() or both.all():
-            raise Refused("the face has no surroundings in the picture to be blended into", status.MODEL_ERROR)
+            raise Refused("the face has no surroundings in the image to be blended into", status.MODEL_ERROR)
         own = image[region.where]
         small, face, both = _reduced(own, face, both)
         if both.all():
-            raise Refused("the face has no surroundings in the picture to be blended into", status.MODEL_ERROR)
+            raise Refused("the face has no surroundings in the image to be blended into", status.MODEL_ERROR)
         new = levelled(small, face, both, self._step) if self._method == "gradient" else cloned(small, face, both)
         change = new - small
         if small is not own:
@@ -89,7 +89,7 @@ def _reduced(pixels: RGB, *masks: Bool) -> tuple[RGB, Bool, Bool]:
 
 
 def levelled(pixels: RGB, face: Bool, both: Bool, step: float) -> Float:
-    """Pixels (h, w, 3) with the region ``both`` solved for: gradients of the picture, but in the band (``both`` without ``face``) and where it meets
+    """Pixels (h, w, 3) with the region ``both`` solved for: gradients of the image, but in the band (``both`` without ``face``) and where it meets
     others none larger than ``step`` grey levels. Float64 on the scale 0..255."""
     wanted = []
     for own, within in zip(gradients.steps(pixels), (face[:, 1:] & face[:, :-1], face[1:] & face[:-1]), strict=True):

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 _WIDE: Final = 3
 """A flat part less wide than this many pixels anywhere is the edge of a shadow, not a border."""
 _COARSE: Final = 256
-"""Longer side in pixels of the picture in which a large border is painted first: the colours of a wide band need no more."""
+"""Longer side in pixels of the image in which a large border is painted first: the colours of a wide band need no more."""
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Border:
     """The enhancement of a card of family ``border``.
 
-    Params: ``colours``: list of R, G, B that a warp fills with; ``smallest``, ``largest``: share of the picture that such a border covers; ``smear``:
+    Params: ``colours``: list of R, G, B that a warp fills with; ``smallest``, ``largest``: share of the image that such a border covers; ``smear``:
     pixels over which the edge must be drawn out to count, 0: such borders are left; ``radius``: pixels around a place that it is painted from.
     """
     params = Params(card).elsewhere("colours")
@@ -55,7 +55,7 @@ def _colours(card: ModelCard) -> list[tuple[int, int, int]]:
 
 
 class Border:
-    """Paints borders over (Telea 2004, "An image inpainting technique based on the fast marching method"); a picture without any stays as it is."""
+    """Paints borders over (Telea 2004, "An image inpainting technique based on the fast marching method"); an image without any stays as it is."""
 
     def __init__(
         self, name: str, *, colours: Sequence[tuple[int, int, int]], smallest: float, largest: float, smear: int, radius: float
@@ -77,7 +77,7 @@ class Border:
 
 
 def flat(image: RGB, colours: Sequence[tuple[int, int, int]], *, smallest: float, largest: float) -> Bool:
-    """bool (H, W): parts of exactly one of ``colours`` that touch the picture's edge; each covers ``smallest`` to ``largest`` of the picture."""
+    """bool (H, W): parts of exactly one of ``colours`` that touch the image's edge; each covers ``smallest`` to ``largest`` of the image."""
     height, width = image.shape[:2]
     found = np.zeros((height, width), bool)
     for colour in colours:
@@ -94,12 +94,12 @@ def flat(image: RGB, colours: Sequence[tuple[int, int, int]], *, smallest: float
 
 
 def smeared(image: RGB, least: int) -> Bool:
-    """bool (H, W): the picture's edge pixels drawn inwards unchanged over at least ``least`` pixels, along most of a side.
+    """bool (H, W): the image's edge pixels drawn inwards unchanged over at least ``least`` pixels, along most of a side.
 
     A plain wall looks the same; painting it over gives the wall again.
     """
     found = np.zeros(image.shape[:2], bool)
-    # Each side as the left one of a view of the picture; what is marked in the view of the mask is marked in the mask.
+    # Each side as the left one of a view of the image; what is marked in the view of the mask is marked in the mask.
     for view, mask in (
         (image, found),
         (image[:, ::-1], found[:, ::-1]),

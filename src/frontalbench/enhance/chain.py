@@ -30,7 +30,7 @@ def steps(chain: str, allowed: Sequence[str]) -> tuple[str, ...]:
 
 
 class Chain:
-    """Several enhancements as one, left to right. A picture that fails in one step skips the rest and keeps that step's status."""
+    """Several enhancements as one, left to right. An image that fails in one step skips the rest and keeps that step's status."""
 
     def __init__(self, parts: Sequence[Enhancement]) -> None:
         if not parts:
@@ -47,7 +47,7 @@ class Chain:
         return self.enhance_beside(images, [None] * len(images))
 
     def enhance_beside(self, images: Sequence[RGB], photographs: Sequence[RGB | None]) -> list[Outcome]:
-        """One outcome per picture; ``seconds`` is the sum over the steps, ``detail`` of a failure starts with the step's name."""
+        """One outcome per image; ``seconds`` is the sum over the steps, ``detail`` of a failure starts with the step's name."""
         outcomes = [Outcome(image, status.OK) for image in images]
         for part in self.parts:
             alive = [(place, outcome.image) for place, outcome in enumerate(outcomes) if outcome.image is not None]

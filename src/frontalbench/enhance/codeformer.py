@@ -34,7 +34,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Restore:
 
 
 def finisher(card: ModelCard) -> Finish:
-    """The second step of a card alone, without weights: :meth:`Finish.finish` puts a face into the picture that :meth:`Draw.draw` drew of it."""
+    """The second step of a card alone, without weights: :meth:`Finish.finish` puts a face into the image that :meth:`Draw.draw` drew of it."""
     return _params(card)[1]
 
 

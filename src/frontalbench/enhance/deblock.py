@@ -1,6 +1,6 @@
-"""The 8 x 8 blocks of JPEG, smoothed away where they show, in a picture that still lies on their grid.
+"""The 8 x 8 blocks of JPEG, smoothed away where they show, in an image that still lies on their grid.
 
-A step between two blocks is an artefact where it is small and both sides are flatter than it; an edge of the picture is neither. The rule is
+A step between two blocks is an artefact where it is small and both sides are flatter than it; an edge of the image is neither. The rule is
 that of the deblocking filters of video (List et al. 2003, "Adaptive deblocking filter"), with thresholds in grey levels.
 """
 
@@ -37,7 +37,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Deblock:
 
 
 class Deblock:
-    """See the module. A picture whose blocks do not show stays as it is."""
+    """See the module. An image whose blocks do not show stays as it is."""
 
     def __init__(self, name: str, *, step: float, visible: float) -> None:
         self.name = name
@@ -60,7 +60,7 @@ class Deblock:
 
 def grid(luma: Float32) -> tuple[int, float]:
     """(phase, ratio) of the grid of columns in a luminance (H, W): blocks begin at columns x with x % 8 == phase, and the mean step onto them is
-    ``ratio`` times the mean step elsewhere (1 where the picture is too narrow to tell). Steps above 3 times the median, edges, do not count."""
+    ``ratio`` times the mean step elsewhere (1 where the image is too narrow to tell). Steps above 3 times the median, edges, do not count."""
     steps = np.abs(np.diff(luma, axis=1))
     if steps.shape[1] < 3 * BLOCK:
         return 0, 1.0

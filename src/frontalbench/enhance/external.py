@@ -48,7 +48,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu", places: fore
 
 
 class ByPackage:
-    """See the module. A batch is one start of the foreign process. A picture without a face has status ``no_face``."""
+    """See the module. A batch is one start of the foreign process. An image without a face has status ``no_face``."""
 
     def __init__(self, name: str, system: foreign.ExternalFrontalizer, detector: Detector, finish: Finish) -> None:
         self.name = name
@@ -76,5 +76,5 @@ class ByPackage:
         if made.image is None:
             return made
         drawn = Drawn(np.asarray(made.image, np.float32), matrix)
-        [outcome] = each([image], lambda picture: self._finish.finish(picture, drawn))
+        [outcome] = each([image], lambda pixels: self._finish.finish(pixels, drawn))
         return dataclasses.replace(outcome, seconds=outcome.seconds + made.seconds) if outcome.status == status.OK else outcome

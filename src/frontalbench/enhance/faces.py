@@ -1,4 +1,4 @@
-"""Where the face is in a picture that is to be corrected: points from a detector, and masks that follow from them."""
+"""Where the face is in an image that is to be corrected: points from a detector, and masks that follow from them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def in_photograph(detector: Detector, photograph: RGB, *, rough: bool = False) -
     return turned, _points(face, "photograph")
 
 
-def _points(face: Face | None, where: str = "picture") -> Float:
+def _points(face: Face | None, where: str = "image") -> Float:
     if face is None:
         raise Refused(f"no face found in the {where}", status.NO_FACE)
     points: Float = np.asarray(face.points, np.float64)
@@ -73,40 +73,40 @@ def to_crop(points: Float) -> Float:
 
 @dataclass(frozen=True)
 class Region:
-    """A part of a picture around its face: ``where`` (rows, columns) cuts it out; ``weight`` float32 (h, w): 1 in the face, falling to 0."""
+    """A part of an image around its face: ``where`` (rows, columns) cuts it out; ``weight`` float32 (h, w): 1 in the face, falling to 0."""
 
     where: tuple[slice, slice]
     weight: Float32
 
 
 def face_region(shape: tuple[int, ...], points: Float, *, grown: float = _OVAL, feather: float = 0.25) -> Region:
-    """The ellipse of the face in a picture of ``shape``; ``grown``: its size, ``feather``: how much further the weight falls to 0, both in radii.
+    """The ellipse of the face in an image of ``shape``; ``grown``: its size, ``feather``: how much further the weight falls to 0, both in radii.
 
-    Raises :class:`Refused` where it lies outside of the picture.
+    Raises :class:`Refused` where it lies outside of the image.
     """
     matrix = to_crop(points)
     corners = apply(invert(matrix), outline(grown + feather))
     x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, (shape[1], shape[0]))
     if x1 - x0 < 2 or y1 - y0 < 2:
-        raise Refused("the face lies outside of the picture", status.NO_FACE)
+        raise Refused("the face lies outside of the image", status.NO_FACE)
     weight = smoothstep(reach_through(matrix, range(x0, x1), range(y0, y1)), grown + feather, grown).astype(np.float32)
     return Region((slice(int(y0), int(y1)), slice(int(x0), int(x1))), weight)
 
 
 def skin(shape: tuple[int, ...], points: Float, *, grown: float = 1.3, least: int = 30) -> tuple[tuple[slice, slice], Bool]:
-    """Where a picture surely shows skin: the hull of the five points, ``grown`` about their middle, without the eyes and the mouth; (rows, columns)
+    """Where an image surely shows skin: the hull of the five points, ``grown`` about their middle, without the eyes and the mouth; (rows, columns)
     that cut it out, and bool (h, w) within that.
 
     The hull shrinks with the angle of the head, so that a profile's holds no background. Where fewer than ``least`` pixels remain, the eyes and the
-    mouth stay in. Raises :class:`Refused` where it lies outside of the picture.
+    mouth stay in. Raises :class:`Refused` where it lies outside of the image.
     """
     middle = points.mean(axis=0)
     hull = middle + grown * (points - middle)
     x0, y0 = np.maximum(np.floor(hull.min(axis=0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(hull.max(axis=0)).astype(int) + 1, (shape[1], shape[0]))
     if x1 - x0 < 2 or y1 - y0 < 2:
-        raise Refused("the face lies outside of the picture", status.NO_FACE)
+        raise Refused("the face lies outside of the image", status.NO_FACE)
     whole = np.zeros((y1 - y0, x1 - x0), np.uint8)
     corner = np.array([x0, y0])
     cv2.fillConvexPoly(whole, cv2.convexHull(np.rint(hull - corner).astype(np.int32)), 1)

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 _LOOK: Final = 256
-"""Network pixels of the longer side. The face fills these pictures: its points change no more from here to 320 than from there to any other size, at
+"""Network pixels of the longer side. The face fills these images: its points change no more from here to 320 than from there to any other size, at
 seven tenths of the time."""
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Frame:
     """The enhancement of a card of family ``frame``; its ``uses`` names one detector card.
 
-    Params: ``share``: side of the template's square in shorter sides of the picture, which it lies in the middle of; ``near``: pixels of the
+    Params: ``share``: side of the template's square in shorter sides of the image, which it lies in the middle of; ``near``: pixels of the
     112-pixel crop that a point of its border may be off before anything is moved.
     """
     from frontalbench.catalogue import families
@@ -41,7 +41,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Frame:
 
 
 class Frame:
-    """Moves, turns in the plane and scales the whole picture; what comes in from beyond its border is mirrored."""
+    """Moves, turns in the plane and scales the whole image; what comes in from beyond its border is mirrored."""
 
     def __init__(self, name: str, detector: Detector, *, share: float = 0.55, near: float = 0.5) -> None:
         self.name = name
@@ -57,14 +57,14 @@ class Frame:
         place = template((width, height), self._share)
         matrix = estimate_similarity(points, place)
         corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)
-        pixel = self._share * min(width, height) / ARCFACE_SIZE  # of the crop, in pixels of the picture
+        pixel = self._share * min(width, height) / ARCFACE_SIZE  # of the crop, in pixels of the image
         if np.abs(apply(matrix, corners) - corners).max() <= self._near * pixel:
             return image
         return moved(image, matrix)
 
 
 def template(size: tuple[int, int], share: float) -> Float:
-    """Where the five points (5, 2) belong in a picture of ``size`` (width, height)."""
+    """Where the five points (5, 2) belong in an image of ``size`` (width, height)."""
     side = share * min(size)
     corner = (np.asarray(size, np.float64) - side) / 2.0
     # Pixel centres at integers: pixel x of the crop goes to (x + 0.5) f - 0.5.
@@ -73,7 +73,7 @@ def template(size: tuple[int, int], share: float) -> Float:
 
 
 def moved(image: RGB, matrix: Float) -> RGB:
-    """``image`` through the similarity ``matrix`` (2, 3) into a picture of the same size; smoothed before it is shrunk."""
+    """``image`` through the similarity ``matrix`` (2, 3) into an image of the same size; smoothed before it is shrunk."""
     height, width = image.shape[:2]
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.8:

@@ -2,15 +2,15 @@
 "ArcFace-guided refinement").
 
 The aim is the embedding of the *input* photograph, never that of a reference. What is changed is the 112 x 112 crop that such networks see,
-within the face and by at most ``radius`` grey levels a pixel; the change is then drawn into the picture. The loss is::
+within the face and by at most ``radius`` grey levels a pixel; the change is then drawn into the image. The loss is::
 
     mean over the refining networks of (1 - cosine to the photograph)  +  smooth * total variation  +  alike * perceptual distance to the start
 
-A gain under a refining network proves nothing: pictures can be moved anywhere in its space by a pattern that no other network, and no person,
+A gain under a refining network proves nothing: images can be moved anywhere in its space by a pattern that no other network, and no person,
 sees. So a card declares its networks as ``trained_with``, they never judge what it made, and docs/enhancement.md shows the gain under others
 beside.
 
-Two things hold for every picture: a step is taken only where the loss falls, and no pixel leaves its bound.
+Two things hold for every image: a step is taken only where the loss falls, and no pixel leaves its bound.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Refine:
         raise BadConfig(f"{card.path}: uses: names no backbone to refine with")
     for used in refiners:
         if used.name not in card.trained_with:
-            raise BadConfig(f"{card.path}: trained_with should name '{used.name}': it refines these pictures, so it must never judge them")
+            raise BadConfig(f"{card.path}: trained_with should name '{used.name}': it refines these images, so it must never judge them")
     detector: Detector = families.load(card.the("detector"), threads=threads, device=device)
     torch.set_num_threads(max(1, threads))
     networks = {used.name: load_recognizer(used) for used in refiners}
@@ -111,7 +111,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Refine:
 
 
 class Refine:
-    """See the module. The ``detail`` of a row says how similar picture and photograph were to the refining networks before and after."""
+    """See the module. The ``detail`` of a row says how similar image and photograph were to the refining networks before and after."""
 
     looks_at_photographs = True
 
@@ -140,8 +140,8 @@ class Refine:
         for image, photograph in zip(images, photographs, strict=True):
             said: list[str] = []
 
-            def change(picture: RGB, seen: RGB, said: list[str] = said) -> RGB:
-                made, words = self._refine(picture, seen)
+            def change(pixels: RGB, seen: RGB, said: list[str] = said) -> RGB:
+                made, words = self._refine(pixels, seen)
                 said.append(words)
                 return made
 
@@ -161,7 +161,7 @@ class Refine:
             change = descend(losses, self.recipe, self._device).change
             made = drawn(image, change, faces.to_crop(here), self.recipe.radius)
             after = _tensor(align(made, here), self._device)
-            # What is drawn is rounded and interpolated; where that eats the gain, the picture stays.
+            # What is drawn is rounded and interpolated; where that eats the gain, the image stays.
             if not losses.number(after) < losses.number(start):
                 made, after = image, start
             pairs = [f"{key} {losses.cosine(key, start):.3f} -> {losses.cosine(key, after):.3f}" for key in self._networks]
@@ -270,7 +270,7 @@ def descend(losses: Losses, recipe: Recipe, device: torch.device | None = None) 
 
 
 def drawn(image: RGB, change: Float32, matrix: Float, radius: int) -> RGB:
-    """``image`` with a ``change`` (112, 112, 3) of its crop drawn in; ``matrix`` (2, 3): picture -> crop. No pixel changes by more than
+    """``image`` with a ``change`` (112, 112, 3) of its crop drawn in; ``matrix`` (2, 3): image -> crop. No pixel changes by more than
     ``radius``."""
     height, width = image.shape[:2]
     wide = cv2.warpAffine(

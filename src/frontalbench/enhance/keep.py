@@ -1,4 +1,4 @@
-"""``none``: the picture itself, so that what the other enhancements do has something to be compared with."""
+"""``none``: the image itself, so that what the other enhancements do has something to be compared with."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ Matte = npt.NDArray[np.float32]
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Modnet:
     """The matting model of a card of family ``modnet``.
 
-    Params: ``side``: shorter side that a picture is scaled to.
+    Params: ``side``: shorter side that an image is scaled to.
     """
     from frontalbench.weights import store
 
@@ -38,7 +38,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Modnet:
 
 
 def input_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """(width, height) that a picture of ``width`` x ``height`` is scaled to: shorter side about ``side``, longer at most 2,048, multiples of 32."""
+    """(width, height) that an image of ``width`` x ``height`` is scaled to: shorter side about ``side``, longer at most 2,048, multiples of 32."""
     factor = min(side / min(width, height), max(_LONGEST, side) / max(width, height))
     return tuple(max(STRIDE, round(length * factor / STRIDE) * STRIDE) for length in (width, height))  # type: ignore[return-value]
 

@@ -31,7 +31,7 @@ doubt is then the 1 to 4 % of pixels along the outline, about as many as in MODN
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Parsing:
     """The matting model of a card of family ``bisenet``.
 
-    Params: ``side``: pixels of the square that a picture is scaled to (multiples of 32); ``parts``: numbers of the classes that belong to the person.
+    Params: ``side``: pixels of the square that an image is scaled to (multiples of 32); ``parts``: numbers of the classes that belong to the person.
     """
     from frontalbench.weights import store
 
@@ -59,7 +59,7 @@ class Parsing:
         self._network, self._side, self._parts = network.to(self._device), side, parts
 
     def probabilities(self, image: RGB) -> Float32:
-        """float32 (side, side, 19): how likely each pixel of the picture, scaled to a square, belongs to each class."""
+        """float32 (side, side, 19): how likely each pixel of the image, scaled to a square, belongs to each class."""
         shrinks = min(image.shape[:2]) > self._side
         square = cv2.resize(image, (self._side, self._side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
         blob = ((square.astype(np.float32) / 255.0 - _MEAN) / _STD).transpose(2, 0, 1)[None]

@@ -5,7 +5,7 @@ What GFPGAN, CodeFormer and RestoreFormer share.
 Two ways to put it back, both definitions of this project (no original has the second):
 
 * ``full``: the restored face as it comes out of the network;
-* ``detail``: the picture's own low frequencies and colours, with the restored face's fine luminance detail (what a Gaussian blur takes away). Such
+* ``detail``: the image's own low frequencies and colours, with the restored face's fine luminance detail (what a Gaussian blur takes away). Such
   networks invent identity along with detail; this keeps the coarse shape of what the frontalizer made.
 """
 
@@ -53,7 +53,7 @@ def second_step(params: Params) -> Finish:
 
 
 def finisher(card: ModelCard) -> Finish:
-    """The second step of a card that has no other params, without weights: :meth:`Finish.finish` puts a face into the picture that
+    """The second step of a card that has no other params, without weights: :meth:`Finish.finish` puts a face into the image that
     :meth:`Draw.draw` drew of it."""
     params = Params(card)
     finish = second_step(params)
@@ -87,7 +87,7 @@ class Draw:
 
 
 class Finish:
-    """Puts a restored face into its picture; see the module for ``mode``. ``sigma`` in pixels of the face, ``feather`` a share of its side."""
+    """Puts a restored face into its image; see the module for ``mode``. ``sigma`` in pixels of the face, ``feather`` a share of its side."""
 
     def __init__(self, *, mode: str, sigma: float, feather: float) -> None:
         self._mode, self._sigma = mode, sigma
@@ -102,7 +102,7 @@ class Finish:
 
 
 class Restore:
-    """Both steps. A picture without a face has status ``no_face``."""
+    """Both steps. An image without a face has status ``no_face``."""
 
     def __init__(self, name: str, draw: Draw, finish: Finish) -> None:
         self.name = name
@@ -140,7 +140,7 @@ def filled(build: Callable[[], Network], path: str | os.PathLike[str], *, inner:
 
 
 def located(detector: Detector, image: RGB) -> Float:
-    """The similarity (2, 3) from the picture's pixels to the 512 x 512 face. Raises :class:`Refused` (``no_face``)."""
+    """The similarity (2, 3) from the image's pixels to the 512 x 512 face. Raises :class:`Refused` (``no_face``)."""
     face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
     if face is None:
         raise Refused("no face found to restore", status.NO_FACE)
@@ -168,7 +168,7 @@ def swap_detail(own: Float32, restored: Float32, sigma: float) -> Float32:
 
 
 def _put_back(image: RGB, face: RGB, matrix: Float, mask: Float32) -> RGB:
-    """``face`` (512 x 512) back into ``image``; reduced by area first where the picture has fewer pixels, so that it does not alias."""
+    """``face`` (512 x 512) back into ``image``; reduced by area first where the image has fewer pixels, so that it does not alias."""
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale > 1.0:
         side = max(1, round(SIDE / scale))

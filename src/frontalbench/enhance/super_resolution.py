@@ -1,4 +1,4 @@
-"""Super-resolution by a network, and back to the picture's own size: cleaner edges and skin in as many pixels as before."""
+"""Super-resolution by a network, and back to the image's own size: cleaner edges and skin in as many pixels as before."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 ENGINES: Final = ("onnxruntime", "openvino")
 Network = Callable[[Float32], npt.NDArray[Any]]
-"""Pictures (1, 3, H, W) in 0..1 -> pictures (1, 3, scale H, scale W)."""
+"""Images (1, 3, H, W) in 0..1 -> images (1, 3, scale H, scale W)."""
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SuperResolution:
     """The enhancement of a card of family ``super_resolution``.
 
-    Params: ``scale`` of the network; ``longest``: pictures with a longer side are first reduced to it; ``tile``: what is larger than this many
+    Params: ``scale`` of the network; ``longest``: images with a longer side are first reduced to it; ``tile``: what is larger than this many
     pixels a side goes through in tiles; ``overlap``: pixels of surroundings that every tile sees besides its own; ``engine``: onnxruntime, or
-    openvino (needs the extra ``synth``; CPU only): the same picture to a level, faster on many processors (docs/speed.md).
+    openvino (needs the extra ``synth``; CPU only): the same image to a level, faster on many processors (docs/speed.md).
     """
     from frontalbench.weights import store
 
@@ -76,7 +76,7 @@ class SuperResolution:
         factor = max(1.0, max(height, width) / self._longest)
         small = (max(1, round(width / factor)), max(1, round(height / factor)))
         pixels = image if factor == 1.0 else cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-        # Only as many pixels as are wanted in the end: every tile comes back reduced, and the large picture never exists as a whole.
+        # Only as many pixels as are wanted in the end: every tile comes back reduced, and the large image never exists as a whole.
         kept = min(self._scale, int(np.ceil(factor)))
 
         def change(part: Float32) -> Float32:
@@ -93,8 +93,8 @@ class SuperResolution:
 
     def _run(self, pixels: Float32) -> npt.NDArray[Any]:
         output = self._network(np.ascontiguousarray(pixels.transpose(2, 0, 1)[None]))
-        picture: npt.NDArray[Any] = output[0].transpose(1, 2, 0)
-        return picture
+        image: npt.NDArray[Any] = output[0].transpose(1, 2, 0)
+        return image
 
 
 def _by_onnxruntime(model: str | os.PathLike[str], threads: int, device: str) -> Network:

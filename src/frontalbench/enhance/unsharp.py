@@ -23,7 +23,7 @@ _SMALLEST_SIGMA: Final = 0.5  # pixels; a narrower Gaussian is no blur at all
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Unsharp:
     """The enhancement of a card of family ``unsharp``.
 
-    Params: ``sigma`` in pixels of a picture whose longer side is ``side``; ``side``; ``amount``; ``threshold`` in grey levels.
+    Params: ``sigma`` in pixels of an image whose longer side is ``side``; ``side``; ``amount``; ``threshold`` in grey levels.
     """
     params = Params(card)
     result = Unsharp(

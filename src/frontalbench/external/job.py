@@ -1,7 +1,7 @@
 """The contract of files between a job of ours and an adapter.
 
 A job is a folder. Ours writes ``in/NAME.png`` (8-bit RGB) and ``in/manifest.json``; the adapter writes ``out/NAME.png`` (or a clip, or a folder of
-frames) and, line by line as each picture is done, ``out/status.jsonl``. What each key means: docs/external.md. What the adapter leaves behind is
+frames) and, line by line as each image is done, ``out/status.jsonl``. What each key means: docs/external.md. What the adapter leaves behind is
 read as data that anybody may have written.
 """
 
@@ -28,7 +28,7 @@ PROTOCOL = 1
 MANIFEST = "in/manifest.json"
 STATUS = "out/status.jsonl"
 MOST_BYTES = 1 << 30
-"""A result larger than this is no picture or clip that anybody meant."""
+"""A result larger than this is no image or clip that anybody meant."""
 _MOST_STATUS = 64 << 20
 _NAME = re.compile(r"[0-9]{6}")
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".mp4", ".avi", ".mov", ".webm", ".gif", "")
@@ -37,7 +37,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".mp4", ".avi", ".mov", ".webm", ".
 
 @dataclass(frozen=True)
 class Line:
-    """What an adapter said of one picture. ``problem``: why there is none ("" when there is one); ``word``: the status of its row; ``seconds`` and
+    """What an adapter said of one image. ``problem``: why there is none ("" when there is one); ``word``: the status of its row; ``seconds`` and
     ``gpu_mb`` (peak GPU memory) are None where it did not say; ``file``: the result's name below ``out``, "" for the usual one."""
 
     name: str
@@ -50,22 +50,22 @@ class Line:
 
 @dataclass
 class Job:
-    """A job that is being written. ``told``: what the manifest says beside the pictures."""
+    """A job that is being written. ``told``: what the manifest says beside the images."""
 
     folder: Path
     told: Mapping[str, Any]
-    pictures: list[dict[str, Any]] = field(default_factory=list)
+    images: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("in", "out"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
 
     def add(self, image: RGB, face: Face | None, target: tuple[float, float, float]) -> str:
-        """Put one picture (uint8 (H, W, 3) RGB) into the job; returns the name that it has there.
+        """Put one image (uint8 (H, W, 3) RGB) into the job; returns the name that it has there.
 
         ``face``: box, score and five points in its pixels; ``target``: yaw, pitch, roll in degrees that it is to be turned to.
         """
-        name = f"{len(self.pictures):06d}"
+        name = f"{len(self.images):06d}"
         (self.folder / "in" / f"{name}.png").write_bytes(images.encode_png_raw(image))
         height, width = image.shape[:2]
         yaw, pitch, roll = target
@@ -79,24 +79,24 @@ class Job:
                 "score": float(face.score),
                 "n_faces": int(face.n_faces),
             }
-        self.pictures.append(entry)
+        self.images.append(entry)
         return name
 
     def seal(self, names: Sequence[str] | None = None) -> None:
-        """Write the manifest for ``names`` (default: all pictures)."""
-        asked = [entry for entry in self.pictures if names is None or entry["name"] in set(names)]
+        """Write the manifest for ``names`` (default: all images)."""
+        asked = [entry for entry in self.images if names is None or entry["name"] in set(names)]
         manifest = {"protocol": PROTOCOL, **self.told, "pictures": asked}
         (self.folder / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     @property
     def names(self) -> list[str]:
-        return [entry["name"] for entry in self.pictures]
+        return [entry["name"] for entry in self.images]
 
 
 def lines(folder: Path) -> tuple[dict[str, Line], int]:
     """What the adapter has said so far, by name, and how many lines made no sense (an unfinished last one is none of them).
 
-    The first line about a picture counts. Never raises for what stands in the file.
+    The first line about an image counts. Never raises for what stands in the file.
     """
     path = folder / STATUS
     try:

@@ -1,4 +1,4 @@
-"""From what an adapter left to one picture: which frame of a clip, which part of it, and whether that is what was asked for."""
+"""From what an adapter left to one image: which frame of a clip, which part of it, and whether that is what was asked for."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Eyes:
     pose: PoseEstimator | None
 
 
-def picture(path: Path, wanted: Wanted, photograph: tuple[int, int], target: Pose, eyes: Eyes | None = None) -> RGB:
-    """The picture (uint8 (H, W, 3) RGB) that the result at ``path`` holds: a picture file, a clip, or a folder of frames.
+def image(path: Path, wanted: Wanted, photograph: tuple[int, int], target: Pose, eyes: Eyes | None = None) -> RGB:
+    """The image (uint8 (H, W, 3) RGB) that the result at ``path`` holds: an image file, a clip, or a folder of frames.
 
     ``photograph``: (width, height) of what was turned; ``target``: yaw, pitch, roll in degrees that were asked for; ``eyes``: needed where
     ``wanted.looks_for_faces``. Raises :class:`NoResult`, a sentence for the row.
@@ -59,7 +59,7 @@ def _frame(path: Path, wanted: Wanted, target: Pose, eyes: Eyes | None) -> RGB:
     if path.is_dir() or path.suffix.lower() in _CLIPS:
         return chosen(path, wanted, target, eyes)
     if wanted.least_frames > 1:
-        raise NoResult(f"one picture, expected a clip of at least {wanted.least_frames} frames")
+        raise NoResult(f"one image, expected a clip of at least {wanted.least_frames} frames")
     return _decoded(path)
 
 
@@ -67,7 +67,7 @@ def _decoded(path: Path) -> RGB:
     try:
         return images.decode(path.read_bytes())
     except Unreadable as error:
-        raise NoResult(f"{path.name} is no picture: {error}") from None
+        raise NoResult(f"{path.name} is no image: {error}") from None
     except OSError as error:
         raise NoResult(f"{path.name} cannot be read: {error.strerror or error}") from None
 
@@ -114,7 +114,7 @@ def _best_posed(path: Path, wanted: Wanted, target: Pose, eyes: Eyes | None) -> 
 
 
 def frames(path: Path) -> Iterator[RGB]:
-    """The frames of a clip or of a folder of pictures (by name), at most :data:`MOST_FRAMES`. A clip that cannot be opened has none."""
+    """The frames of a clip or of a folder of images (by name), at most :data:`MOST_FRAMES`. A clip that cannot be opened has none."""
     if path.is_dir():
         with os.scandir(path) as entries:
             names = sorted(entry.name for entry in entries if entry.is_file(follow_symlinks=False) and entry.stat().st_size <= MOST_BYTES)

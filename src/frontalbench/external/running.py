@@ -29,7 +29,7 @@ _PATIENCE = 5.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How one start ended. ``why``: a sentence for the rows that have no line; ``blames``: whether the picture at work did it, so that the others
+    """How one start ended. ``why``: a sentence for the rows that have no line; ``blames``: whether the image at work did it, so that the others
     may be tried again."""
 
     why: str
@@ -61,12 +61,12 @@ def environment(folder: Path, interpreter: Path, threads: int, here: Mapping[str
 
 
 def run(job: Job, command: Sequence[str], variables: Mapping[str, str], limits: Limits) -> dict[str, str]:
-    """Run ``command`` in the job's folder until every picture has a line, or nothing more comes of it.
+    """Run ``command`` in the job's folder until every image has a line, or nothing more comes of it.
 
-    Returns why, by name, for every picture without a line. A picture in which the process died or hung costs itself alone: the process is started
+    Returns why, by name, for every image without a line. An image in which the process died or hung costs itself alone: the process is started
     again for those after it, at most ``limits.restarts`` times, as long as each start brings something.
     """
-    deadline = time.monotonic() + limits.whole(len(job.pictures))
+    deadline = time.monotonic() + limits.whole(len(job.images))
     left = job.names
     failed: dict[str, str] = {}
     starts = 0
@@ -112,8 +112,8 @@ def _once(folder: Path, command: Sequence[str], variables: Mapping[str, str], li
                     now, lines = time.monotonic(), contract.count(folder)
                     if lines > seen:
                         seen, progressed, first = lines, now, False
-                    # What is done after the last picture is given the time of a picture, and nobody is blamed for it.
-                    allowed = limits.picture + (limits.start if first else 0.0)
+                    # What is done after the last image is given the time of an image, and nobody is blamed for it.
+                    allowed = limits.image + (limits.start if first else 0.0)
                     if now - progressed > allowed:
                         _end(process)
                         if seen >= until:
@@ -155,7 +155,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 def _verdict(code: int, folder: Path, mark: int) -> Ended:
     if code == 0:
-        return Ended("the adapter ended without a line for this picture", blames=False)
+        return Ended("the adapter ended without a line for this image", blames=False)
     last = _last_line(folder / LOG, mark)
     said = f": {last}" if last else ""
     if code < 0:

@@ -20,23 +20,23 @@ FACES = ("none", "cut")
 
 @dataclass(frozen=True)
 class Limits:
-    """Seconds: ``start`` from the start of the process to the end of its first picture beyond ``picture``, ``picture`` for each, ``batch`` for all
-    starts together (None: what the other two allow). ``restarts``: how often it is started again after it died or hung in a picture."""
+    """Seconds: ``start`` from the start of the process to the end of its first image beyond ``image``, ``image`` for each, ``batch`` for all
+    starts together (None: what the other two allow). ``restarts``: how often it is started again after it died or hung in an image."""
 
     start: float = 600.0
-    picture: float = 120.0
+    image: float = 120.0
     batch: float | None = None
     restarts: int = 3
 
-    def whole(self, pictures: int) -> float:
-        """Seconds that a batch of ``pictures`` may take."""
-        return self.batch if self.batch is not None else (1 + self.restarts) * self.start + pictures * self.picture
+    def whole(self, images: int) -> float:
+        """Seconds that a batch of ``images`` may take."""
+        return self.batch if self.batch is not None else (1 + self.restarts) * self.start + images * self.image
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of a result. ``pick``: the frame of a clip; ``least_frames``: a clip with fewer is refused; ``cut``: the part of the frame (left,
-    top, right, bottom in 0..1) that is the picture; ``face``: ``cut`` finds the face again and cuts a square around it, ``margin`` times the face
+    top, right, bottom in 0..1) that is the image; ``face``: ``cut`` finds the face again and cuts a square around it, ``margin`` times the face
     box's longer side; ``size``: (width, height) in pixels, ``photograph``, or ``any``."""
 
     pick: str = "last"
@@ -52,7 +52,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Settings:
+class SystemSettings:
     """``options``: what the adapter is told, as it stands in the card; ``frames``: length of the driver's clips (0: none)."""
 
     limits: Limits
@@ -62,13 +62,13 @@ class Settings:
     frames: int
 
 
-def read(card: ModelCard) -> Settings:
+def read(card: ModelCard) -> SystemSettings:
     """The params of a card of family ``external``. Raises :class:`BadConfig` naming the key that is wrong or unknown."""
     params = Params(card)
     seconds = params.number("seconds_per_batch", 0.0, low=0.0)
     limits = Limits(
         params.number("seconds_to_start", Limits.start, low=0.1),
-        params.number("seconds_per_picture", Limits.picture, low=0.1),
+        params.number("seconds_per_picture", Limits.image, low=0.1),
         seconds or None,
         params.integer("restarts", Limits.restarts, low=0),
     )
@@ -81,7 +81,7 @@ def read(card: ModelCard) -> Settings:
         _size(card),
     )
     options = params.mapping("options") if "options" in card.params else {}
-    settings = Settings(limits, wanted, options, params.integer("seed", 0, low=0), params.integer("driver_frames", 0, low=0))
+    settings = SystemSettings(limits, wanted, options, params.integer("seed", 0, low=0), params.integer("driver_frames", 0, low=0))
     params.elsewhere("size").finish()
     try:
         json.dumps(dict(options), allow_nan=False)

@@ -1,4 +1,4 @@
-"""Which pictures a grid shows, and their pixels: triples, variants, ordered similarity, failures. No matplotlib in here.
+"""Which images a grid shows, and their pixels: triples, variants, ordered similarity, failures. No matplotlib in here.
 
 Every choice is fixed by the numbers (ties by ``image_id``): the same tables always give the same grid.
 """
@@ -44,7 +44,7 @@ class Triple:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """One picture of the ordered similarity strip: a reference of the gallery, or the frontal's own probe."""
+    """One image of the ordered similarity strip: a reference of the gallery, or the frontal's own probe."""
 
     image_id: str
     subject: str
@@ -57,7 +57,7 @@ class Neighbour:
 class Step:
     """One step of the work: what is done (``label``, for people), of which variant, whose pixels it looks at, and its tables.
 
-    ``makes``: it makes the variant's pictures (a detector only looks at them), so that its failures pass on to whoever looks at these.
+    ``makes``: it makes the variant's images (a detector only looks at them), so that its failures pass on to whoever looks at these.
     """
 
     label: str
@@ -69,7 +69,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Failure:
-    """A picture that failed: the first step where it did, with what was said there; ``also``: later steps where the same picture failed."""
+    """An image that failed: the first step where it did, with what was said there; ``also``: later steps where the same image failed."""
 
     image_id: str
     identity: str
@@ -171,7 +171,7 @@ def ordered(
         (strings(variant_embeddings, "image_id") == image_id) & (strings(variant_embeddings, "status") == status.OK)
     )
     if not len(frontal_rows):
-        raise BadInput(f"ordered similarity: '{image_id}' has no embedding in this variant; choose another picture")
+        raise BadInput(f"ordered similarity: '{image_id}' has no embedding in this variant; choose another image")
     frontal = tables.embedding_matrix(variant_embeddings.slice(int(frontal_rows[0]), 1))[0].astype(np.float64)
     own = str(subject_of.get(image_id, ""))
     gallery = []
@@ -191,11 +191,11 @@ def ordered(
 
 
 def failures(steps: Iterable[Step], *, most: int = 12) -> tuple[list[Failure], Counter[tuple[str, str]]]:
-    """Pictures that failed, each once, at the first step where it did, and the count of every (label, status).
+    """Images that failed, each once, at the first step where it did, and the count of every (label, status).
 
-    ``steps`` in the order of the work. A picture that could not be made or read has no later steps: the rows that only pass this on are neither
-    shown nor counted. A picture at which several steps fail (two detectors, three frontalizers) is counted for each and shown once. Rows not used
-    on purpose are no failures. At most ``most`` pictures, spread over the kinds of failure.
+    ``steps`` in the order of the work. An image that could not be made or read has no later steps: the rows that only pass this on are neither
+    shown nor counted. An image at which several steps fail (two detectors, three frontalizers) is counted for each and shown once. Rows not used
+    on purpose are no failures. At most ``most`` images, spread over the kinds of failure.
     """
     unmade: set[tuple[str, str]] = set()
     shown: dict[tuple[str, str], Failure] = {}
@@ -231,8 +231,8 @@ def failures(steps: Iterable[Step], *, most: int = 12) -> tuple[list[Failure], C
     return sorted(chosen, key=lambda f: (f.step.label, f.status, f.image_id)), counted
 
 
-def pictures(shards: Sequence[str | Path], image_ids: Iterable[str]) -> dict[str, RGB | None]:
-    """Decoded pictures of ``image_ids`` from tables with an ``image`` column; None where the row has no picture or cannot be decoded.
+def pixels_of(shards: Sequence[str | Path], image_ids: Iterable[str]) -> dict[str, RGB | None]:
+    """Decoded images of ``image_ids`` from tables with an ``image`` column; None where the row has no image or cannot be decoded.
 
     Only the asked rows are held in memory. Ids that no shard has are missing from the answer.
     """
@@ -249,21 +249,21 @@ def pictures(shards: Sequence[str | Path], image_ids: Iterable[str]) -> dict[str
             raise BadInput(f"{shard}: not found; run the stage that writes it first") from None
         except (pa.ArrowException, OSError) as error:
             raise BadInput(
-                f"{shard}: not a readable table of pictures ({str(error).splitlines()[0]}); delete it and run again to rebuild it"
+                f"{shard}: not a readable table of images ({str(error).splitlines()[0]}); delete it and run again to rebuild it"
             ) from error
         for image_id, data in zip(table.column("image_id").to_pylist(), table.column("image").to_pylist(), strict=True):
             found[image_id] = _decoded(data)
     return found
 
 
-def shrink(picture: RGB, side: int) -> RGB:
-    """The picture with its longer side at most ``side`` pixels (never enlarged)."""
-    height, width = picture.shape[:2]
+def shrink(image: RGB, side: int) -> RGB:
+    """The image with its longer side at most ``side`` pixels (never enlarged)."""
+    height, width = image.shape[:2]
     factor = side / max(height, width)
     if factor >= 1:
-        return picture
+        return image
     small: RGB = np.asarray(
-        cv2.resize(picture, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA), np.uint8
+        cv2.resize(image, (max(1, round(width * factor)), max(1, round(height * factor))), interpolation=cv2.INTER_AREA), np.uint8
     )
     return small
 

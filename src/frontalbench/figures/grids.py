@@ -1,6 +1,6 @@
-"""Picture grids: faces with values under them, as a matplotlib figure of exact pixel size.
+"""Image grids: faces with values under them, as a matplotlib figure of exact pixel size.
 
-Pictures are ``uint8 (H, W, 3)`` RGB of any size, or None where there is none (a grey field that says so); they are fitted into their cell with
+Images are ``uint8 (H, W, 3)`` RGB of any size, or None where there is none (a grey field that says so); they are fitted into their cell with
 their proportions kept.
 """
 
@@ -20,7 +20,7 @@ from frontalbench.figures.examples import shrink
 from frontalbench.images import RGB
 
 CELL = 168
-"""Side of a picture cell in pixels (at :data:`frontalbench.figures.style.DPI`)."""
+"""Side of an image cell in pixels (at :data:`frontalbench.figures.style.DPI`)."""
 _GAP = 8
 _LINE = 15
 _FONT = 8.5
@@ -28,12 +28,12 @@ _FONT = 8.5
 
 @dataclass(frozen=True)
 class Tile:
-    """One cell: a picture (or None), up to three short lines under it, a frame colour and bold first line when it is marked."""
+    """One cell: an image (or None), up to three short lines under it, a frame colour and bold first line when it is marked."""
 
-    picture: RGB | None
+    image: RGB | None
     lines: tuple[str, ...] = ()
     marked: bool = False
-    missing: str = "no picture"
+    missing: str = "no image"
 
 
 def sheet(
@@ -56,7 +56,7 @@ def sheet(
     """
     width = max((len(row) for row in rows), default=0)
     if not width:
-        raise BadInput("picture grid: nothing to show; no picture fits this figure")
+        raise BadInput("image grid: nothing to show; no image fits this figure")
     if wrap > 1:
         rows = [
             [
@@ -136,20 +136,20 @@ class _Pen:
 
     def tile(self, tile: Tile, x: int, y: int, cell: int) -> None:
         tint = style.OWN_COLOUR if tile.marked else "black"
-        if tile.picture is None:
+        if tile.image is None:
             self.box(x, y, cell, cell, face="#EFEFEF", edge="#C8C8C8", line=0.8)
             parts = _wrap(style.readable(tile.missing), cell - 12, _FONT, 6)
             for number, part in enumerate(parts):
                 self.write(part, x + cell / 2, y + cell / 2 + (number - len(parts) / 2) * _LINE, size=_FONT, centre=True, tint="#5A5A5A")
         else:
-            height, width = tile.picture.shape[:2]
+            height, width = tile.image.shape[:2]
             factor = cell / max(height, width)
             wide, high = max(1, round(width * factor)), max(1, round(height * factor))
             # Twice the cell: sharp in the PNG, which has more pixels per inch than the screen.
             axes = self.figure.add_axes(
                 ((x + (cell - wide) / 2) / self.width, 1 - (y + (cell + high) / 2) / self.height, wide / self.width, high / self.height)
             )
-            axes.imshow(shrink(tile.picture, 2 * cell), interpolation="antialiased", aspect="auto")
+            axes.imshow(shrink(tile.image, 2 * cell), interpolation="antialiased", aspect="auto")
             axes.set_axis_off()
         if tile.marked:
             self.box(x - 1.5, y - 1.5, cell + 3, cell + 3, face="none", edge=style.OWN_COLOUR, line=2.6)

@@ -24,7 +24,7 @@ class Inputs:
     """The files of one dataset. Shards are sorted by name; variants keep the order in which they were first seen, ``original`` first."""
 
     dataset: str
-    pictures: Mapping[str, tuple[Path, ...]]  # variant -> shards with pixels (images, frontals, variants)
+    images: Mapping[str, tuple[Path, ...]]  # variant -> shards with pixels (images, frontals, variants)
     crops: Mapping[tuple[str, str], tuple[Path, ...]]  # (variant, detector) -> shards
     embeddings: Mapping[Cell, tuple[Path, ...]]
     similarity: Mapping[Cell, Path]
@@ -37,7 +37,7 @@ class Inputs:
     @property
     def variants(self) -> list[str]:
         """Variants other than ``original``, in the order seen."""
-        names = [*(c.variant for c in self.similarity), *self.pictures]
+        names = [*(c.variant for c in self.similarity), *self.images]
         return [name for name in dict.fromkeys(names) if name != ORIGINAL]
 
     def similarity_of(self, variant: str, judge: tuple[str, str]) -> Path:
@@ -50,7 +50,7 @@ class Inputs:
 
 def sort_out(paths: Iterable[str | Path]) -> Inputs:
     """Sort ``paths`` by stage; raises :class:`BadInput` for a path of no known stage, and for files of several datasets."""
-    pictures: dict[str, list[Path]] = {}
+    images: dict[str, list[Path]] = {}
     crops: dict[tuple[str, str], list[Path]] = {}
     embeddings: dict[Cell, list[Path]] = {}
     similarity: dict[Cell, Path] = {}
@@ -59,11 +59,11 @@ def sort_out(paths: Iterable[str | Path]) -> Inputs:
         stage, names = _stage(path)
         datasets.setdefault(names[0], path)
         if stage == "images":
-            pictures.setdefault(ORIGINAL, []).append(path)
+            images.setdefault(ORIGINAL, []).append(path)
         elif stage == "frontals":
-            pictures.setdefault(made(names[1]), []).append(path)
+            images.setdefault(made(names[1]), []).append(path)
         elif stage == "variants":
-            pictures.setdefault(names[1], []).append(path)
+            images.setdefault(names[1], []).append(path)
         elif stage == "crops":
             crops.setdefault((names[1], names[2]), []).append(path)
         elif stage == "embeddings":
@@ -75,7 +75,7 @@ def sort_out(paths: Iterable[str | Path]) -> Inputs:
         raise BadInput(f"figure: the inputs should belong to one dataset, found: {seen}")
     return Inputs(
         dataset=next(iter(datasets)),
-        pictures={name: tuple(sorted(shards)) for name, shards in pictures.items()},
+        images={name: tuple(sorted(shards)) for name, shards in images.items()},
         crops={key: tuple(sorted(shards)) for key, shards in crops.items()},
         embeddings={cell: tuple(sorted(shards)) for cell, shards in embeddings.items()},
         similarity=similarity,

@@ -43,7 +43,7 @@ _GIVEN = {
 }
 _CONTROL_MARKS = {"identity": "X", "mirror": "d"}
 HEADINGS = {"frontal": "Frontal", "mirrored": "Mirrored", "angled": "Not turned"}
-"""What stands over the pictures of a frontalizer, by the ``view`` of its card."""
+"""What stands over the images of a frontalizer, by the ``view`` of its card."""
 
 ORIGINAL_COLOUR = "#4D4D4D"
 
@@ -66,7 +66,7 @@ def is_control(name: str) -> bool:
 
 
 def heading(name: str) -> str:
-    """What the pictures of a frontalizer or variant show, in a word: ``Frontal``, ``Mirrored`` or ``Not turned``."""
+    """What the images of a frontalizer or variant show, in a word: ``Frontal``, ``Mirrored`` or ``Not turned``."""
     return HEADINGS.get(_said(frontalizer_of(name), "view"), HEADINGS["frontal"])
 
 

@@ -17,7 +17,7 @@ class Plot:
     ``variant`` (with faces: if it has pixels), or once for the ``dataset``; ``frontals``: only where something was frontalized; ``turns``: only
     where a share of the angle stays in some variant; ``recipe``: only where the grid has a variant of it; ``enhanced``: only for variants that
     were enhanced, beside the plain ones that they were made of. ``faces``: it shows faces, so it is a JPEG, a tenth of the bytes of PNG, because the
-    report carries them all. ``judged``: the first judge chooses its pictures.
+    report carries them all. ``judged``: the first judge chooses its images.
     ``values``: drawn once for each of these values of :data:`frontalbench.figures.series.METRICS`, and of the photographs for
     ``values_of_photographs``. ``kilobytes`` and ``per_variant``: about what it weighs, by itself and for every variant in it.
     ``needs``, ``shows``: its row in docs/figures.md (Markdown); ``caption``: what stands below it in the report (reST, one paragraph).

@@ -61,7 +61,7 @@ class Group:
 class Gains:
     """Paired differences of one variant, one entry per probe with an embedding in both: float64 (N,). ``yaw`` may be NaN.
 
-    ``alone`` bool (N,): a fusion that had only one of its two pictures; such a difference says nothing about the frontal view. ``person`` (N,): the
+    ``alone`` bool (N,): a fusion that had only one of its two images; such a difference says nothing about the frontal view. ``person`` (N,): the
     subject as a place among all of the table, ``moves`` (N, groups): how ``impostor`` changes without the references of each group of people; None
     where the tables do not say, then identity gain has no interval.
     """
@@ -88,7 +88,7 @@ class Gains:
         return self.net - self.impostor
 
     def drawn(self) -> Gains:
-        """Without the probes whose fusion had one picture only: what charts over yaw show."""
+        """Without the probes whose fusion had one embedding only: what charts over yaw show."""
         keep = ~self.alone
         parts = (self.image_id[keep], self.subject[keep], self.yaw[keep], self.net[keep], self.impostor[keep])
         person = None if self.person is None else self.person[keep]
@@ -194,7 +194,7 @@ class Reliability:
 
 
 def reliability(original: pa.Table, gated: pa.Table, frontal: pa.Table) -> Reliability:
-    """Of a learned gate's table ``gated`` and that of the variant which it turns to, over the probes that have both pictures and a chance."""
+    """Of a learned gate's table ``gated`` and that of the variant which it turns to, over the probes with both embeddings and a chance."""
     made = gains("", original, frontal)
     _, chance = gates.decided([str(text) for text in strings(gated, "detail")])
     place = {str(name): i for i, name in enumerate(strings(gated, "image_id"))}
@@ -329,7 +329,7 @@ def _usable(table: pa.Table) -> dict[str, int]:
 def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES) -> list[Bin]:
     """Net Gain and identity gain in bins of |yaw|, the bins of the master table: between the edges, and one more beyond the last.
 
-    Every bin is there, empty ones with n = 0 and NaN. A fusion's probes that had one picture only are counted and left out.
+    Every bin is there, empty ones with n = 0 and NaN. A fusion's probes that had one embedding only are counted and left out.
     Raises :class:`BadInput` for edges that do not rise.
     """
     steps = np.asarray(edges, dtype=np.float64)

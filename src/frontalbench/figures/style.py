@@ -22,7 +22,7 @@ DPI = 100
 """Pixels per inch of every figure on screen; PNG files have :data:`PNG_DPI`."""
 PNG_DPI = 160
 JPG_DPI = 100
-"""Grids of faces have hundreds of pictures in all; this is sharp enough to tell a face by, and half the bytes."""
+"""Grids of faces have hundreds of images in all; this is sharp enough to tell a face by, and half the bytes."""
 FORMATS = ("png", "svg", "jpg")
 
 REFERENCE_COLOUR = "#000000"
@@ -34,9 +34,9 @@ OWN_COLOUR = "#00734F"
 NOTICES = {
     "synthetic": "SYNTHETIC: these people do not exist",
     "research": "research use only, do not publish",
-    "own": "your own pictures: ask the people on them before you show them",
+    "own": "your own images: ask the people on them before you show them",
 }
-"""What is written across every figure that shows pictures of such a dataset."""
+"""What is written across every figure that shows images of such a dataset."""
 
 _RC: Any = {
     "figure.dpi": DPI,
@@ -163,3 +163,9 @@ def save(made: Figure, stem: str | Path, formats: Sequence[str] = ("png", "svg")
                     _fewer_colours(temporary)
             written.append(target)
     return written
+
+
+def finished(made: Figure, title: str, kind: str) -> Figure:
+    """``made`` with its title and, under it, the :func:`notice` of ``kind``."""
+    add_title(made, title, notice(kind))
+    return made

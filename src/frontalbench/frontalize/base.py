@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from frontalbench.geometry.masks import Mask
 from frontalbench.images import RGB
-from frontalbench.types import Float
+from frontalbench.types import Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.detect.select import Face
@@ -20,10 +20,13 @@ FRONTAL = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True)
 class View:
-    """One photograph (whole, RGB) and the face found in it (in its pixels), or None where the detector found none."""
+    """One photograph (whole, RGB) and the face found in it (in its pixels), or None where the detector found none.
+
+    ``seen`` float32 (H, W) in 0..1, of an image that was itself drawn: how well the photograph behind it shows what is there; None: it is one."""
 
     image: RGB
     face: Face | None
+    seen: Float32 | None = None
 
 
 class NoFace(ValueError):
@@ -48,7 +51,8 @@ class Outcome:
 
     ``image`` is there exactly when ``status`` is ``ok``; otherwise ``status`` is another word of :mod:`frontalbench.status` and ``detail`` one
     sentence that says why (of a good one it may say what was left undone). ``seconds`` is the model's own time for this image, loading left out.
-    ``place`` is None for whole photographs.
+    ``place`` is None for whole photographs. ``seen`` float32 (side, side) in 0..1, where the model knows it: how well the photograph shows what the
+    result shows; what is 0 was made up (:class:`View`).
     """
 
     image: RGB | None
@@ -56,12 +60,13 @@ class Outcome:
     detail: str = ""
     seconds: float = 0.0
     place: Place | None = None
+    seen: Float32 | None = None
 
 
 class Frontalizer(Protocol):
     """A model that turns a face to the front.
 
-    ``needs_face``: views without a face become ``no_face`` rows; otherwise the picture alone is enough.
+    ``needs_face``: views without a face become ``no_face`` rows; otherwise the image alone is enough.
     ``takes_target_pose``: any target pose is rendered; otherwise only the frontal one, and another is refused with ValueError.
     """
 
@@ -93,7 +98,7 @@ class SelfTested(Protocol):
     """A frontalizer that can say whether its weights behave as they should."""
 
     def selftest(self, views: Sequence[View]) -> list[Check]:
-        """Named checks on real pictures, each with a measured value and its bounds. Raises BadInput where no view has a face."""
+        """Named checks on real images, each with a measured value and its bounds. Raises BadInput where no view has a face."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""The frame around every frontalizer that is a network: prepare each view, run in batches, finish each picture.
+"""The frame around every frontalizer that is a network: prepare each view, run in batches, finish each image.
 
-A family is three small functions (:class:`Family`). What they all need stands here once: a bad picture is a row and never the end of a shard, a batch
-that does not fit into the device's memory is halved, numbers that are not finite are ``model_error``, and the seconds of a picture are the
+A family is three small functions (:class:`Family`). What they all need stands here once: a bad image is a row and never the end of a shard, a batch
+that does not fit into the device's memory is halved, numbers that are not finite are ``model_error``, and the seconds of an image are the
 model's own.
 """
 
@@ -41,7 +41,7 @@ class Family(Protocol[T]):
         ...
 
     def finish(self, item: T, drawn: Tensor) -> tuple[RGB, Place | None]:
-        """The picture of one result (on the CPU, finite), and where it lies in its photograph (None: it is a whole photograph)."""
+        """The image of one result (on the CPU, finite), and where it lies in its photograph (None: it is a whole photograph)."""
         ...
 
 
@@ -64,7 +64,7 @@ class Batched(Generic[T]):
         self.name, self.family, self.takes_target_pose, self._batch = name, family, takes_target_pose, batch
 
     def frontalize(self, views: Sequence[View], target_pose: Pose = FRONTAL) -> list[Outcome]:
-        """One outcome per view, in order. Raises :class:`NotEnoughMemory` where a single picture does not fit."""
+        """One outcome per view, in order. Raises :class:`NotEnoughMemory` where a single image does not fit."""
         if not self.takes_target_pose:
             refuse_target_pose(self.name, target_pose)
         outcomes: dict[int, Outcome] = {}
@@ -92,14 +92,14 @@ class Batched(Generic[T]):
         return self._turned([ready])[0]
 
     def _turned(self, part: list[_Ready[T]]) -> dict[int, Outcome]:
-        """Outcomes of one batch by index: the whole of it at once, and where that fails its halves, down to single pictures."""
+        """Outcomes of one batch by index: the whole of it at once, and where that fails its halves, down to single images."""
         started = time.perf_counter()
         try:
             with torch.inference_mode():
                 drawn = self.family.run([one.item for one in part]).float().cpu()
             if len(drawn) != len(part):
-                raise RuntimeError(f"the network gave {len(drawn)} results for {len(part)} pictures")
-        except Exception as error:  # noqa: BLE001 - as above; what one picture does to the network must not cost the others
+                raise RuntimeError(f"the network gave {len(drawn)} results for {len(part)} images")
+        except Exception as error:  # noqa: BLE001 - as above; what one image does to the network must not cost the others
             if len(part) == 1:
                 return {part[0].index: _failed(error, part[0].seconds + time.perf_counter() - started)}
             del error
@@ -114,10 +114,10 @@ class Batched(Generic[T]):
         try:
             if not bool(torch.isfinite(drawn).all()):
                 raise ValueError("the network gave numbers that are not finite")
-            picture, place = self.family.finish(one.item, drawn)
+            image, place = self.family.finish(one.item, drawn)
         except Exception as error:  # noqa: BLE001 - as above
             return _failed(error, seconds + time.perf_counter() - started)
-        return Outcome(picture, status.OK, "", seconds + time.perf_counter() - started, place)
+        return Outcome(image, status.OK, "", seconds + time.perf_counter() - started, place)
 
 
 def _failed(error: Exception, seconds: float) -> Outcome:
@@ -138,13 +138,13 @@ def batch_on(device: torch.device, batch: int = BATCH_GPU) -> int:
     return BATCH_CPU if device.type == "cpu" else batch
 
 
-def to_tensor(pictures: Sequence[RGB], low: float, high: float, device: torch.device) -> Tensor:
-    """uint8 (H, W, 3) RGB pictures of one size -> float32 (N, 3, H, W) in ``low`` .. ``high`` on ``device``."""
-    stacked = torch.from_numpy(np.ascontiguousarray(np.stack(pictures))).to(device).permute(0, 3, 1, 2)
+def to_tensor(images: Sequence[RGB], low: float, high: float, device: torch.device) -> Tensor:
+    """uint8 (H, W, 3) RGB images of one size -> float32 (N, 3, H, W) in ``low`` .. ``high`` on ``device``."""
+    stacked = torch.from_numpy(np.ascontiguousarray(np.stack(images))).to(device).permute(0, 3, 1, 2)
     return stacked.float() * ((high - low) / 255.0) + low
 
 
-def to_picture(drawn: Tensor, low: float, high: float) -> RGB:
+def to_image(drawn: Tensor, low: float, high: float) -> RGB:
     """float (3, H, W) RGB in ``low`` .. ``high``, clipped there -> uint8 (H, W, 3)."""
     scaled = (drawn.double() - low) * (255.0 / (high - low))
     return np.ascontiguousarray(scaled.round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy())

@@ -1,6 +1,6 @@
 """``cvthead``: CVTHead (Ma et al. 2024) describes the vertices of a FLAME head by a transformer and draws them, turned, with a U-Net.
 
-The head is DECA's fit of the photograph; the wanted picture has the same shape, expression, jaw and camera and another turn. Two parts of the
+The head is DECA's fit of the photograph; the wanted image has the same shape, expression, jaw and camera and another turn. Two parts of the
 published system are replaced or left out, and the results are the worse for it: a matte of the person stands for its face parser, and its hair
 network, which moves vertices outwards to hair and shoulders, is not here. So the head is drawn with the outline of a bald one.
 """
@@ -22,7 +22,7 @@ from frontalbench.errors import BadInput
 from frontalbench.files import pickled
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
-from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
 from frontalbench.frontalize.deca import axis_angle
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import PoseTestedBatched
@@ -55,10 +55,10 @@ Matte = Callable[[RGB], Float32]
 
 @dataclass(frozen=True)
 class Prepared:
-    """``picture``: the crop of 256 pixels that is described; ``fitted``: that of 224 that DECA sees; ``head`` float32 (256, 256): 1 where the person
+    """``image``: the crop of 256 pixels that is described; ``fitted``: that of 224 that DECA sees; ``head`` float32 (256, 256): 1 where the person
     is in the first one; ``middle`` (2,): of the 68 points in it; ``target``: the wanted pose."""
 
-    picture: Framed
+    image: Framed
     fitted: Framed
     head: Float32
     middle: Float
@@ -66,8 +66,8 @@ class Prepared:
 
 
 def seen_at(vertices: Float, camera: Float, back: Float) -> Float:
-    """Vertices (V, 3) of FLAME as CVTHead's picture has them: -1..1 across and down, depth away; ``camera``: scale, shifts; ``back`` (2, 3): DECA's
-    crop -> the picture's pixels, both counted from their corner."""
+    """Vertices (V, 3) of FLAME as CVTHead's image has them: -1..1 across and down, depth away; ``camera``: scale, shifts; ``back`` (2, 3): DECA's
+    crop -> the image's pixels, both counted from their corner."""
     scale, right, up = (float(value) for value in camera)
     flat = scale * (vertices + np.array([right, up, 0.0])) * np.array([1.0, -1.0, -1.0])
     pixels = apply(back, (flat[:, :2] * 0.5 + 0.5) * fitting.SIDE)
@@ -89,11 +89,11 @@ class CvtHeadFamily:
         """Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crops do."""
         points = self._locate(view)
         matrix = framing.voxceleb(points, SIDE)
-        picture = framing.cut(view.image, matrix, SIDE, border=cv2.BORDER_REPLICATE)
+        image = framing.cut(view.image, matrix, SIDE, border=cv2.BORDER_REPLICATE)
         fitted = framing.cut(view.image, framing.landmark_square(points, fitting.SIDE), fitting.SIDE)
         person = cv2.warpAffine(self._matte(view.image), matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         middle = apply(matrix, points.flat.mean(axis=0))
-        return Prepared(picture, fitted, (np.asarray(person) > PERSON).astype(np.float32), middle, target_pose)
+        return Prepared(image, fitted, (np.asarray(person) > PERSON).astype(np.float32), middle, target_pose)
 
     def run(self, items: Sequence[Prepared]) -> Tensor:
         """(N, 5, 256, 256): RGB in -1..1, mask in 0..1, and a channel that begins with six numbers: where the head is put back."""
@@ -107,10 +107,10 @@ class CvtHeadFamily:
             heads.append(own)
             wanted.append(other)
             places.append(place)
-        pictures = to_tensor([item.picture.pixels for item in items], -1.0, 1.0, self._device)
+        images = to_tensor([item.image.pixels for item in items], -1.0, 1.0, self._device)
         masks = torch.from_numpy(np.stack([item.head for item in items]))[:, None].to(self._device)
         before, after = (torch.from_numpy(np.stack(all_).astype(np.float32)).to(self._device) for all_ in (heads, wanted))
-        drawn, mask = self._network(pictures, masks, before, after, self._mesh)
+        drawn, mask = self._network(images, masks, before, after, self._mesh)
         more = torch.zeros_like(mask)
         more.flatten(1)[:, :6] = torch.from_numpy(np.stack(places).reshape(-1, 6)).to(more)
         return torch.cat([drawn, mask, more], dim=1)
@@ -118,8 +118,8 @@ class CvtHeadFamily:
     def _heads(self, item: Prepared, shape: Float, expression: Float, pose: Float, camera: Float) -> tuple[Float, Float, Float]:
         """(vertices as the photograph has them, as they are wanted, photograph -> result (2, 3)). Raises ValueError where the fit lies elsewhere."""
         turn = FLIP_YZ @ matrix_from_angles(*item.target) @ FLIP_YZ
-        corner = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])  # from the corner of a picture to centres of pixels
-        whole = np.vstack([item.picture.matrix, [0.0, 0.0, 1.0]]) @ np.vstack([invert(item.fitted.matrix), [0.0, 0.0, 1.0]])
+        corner = np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])  # from the corner of an image to centres of pixels
+        whole = np.vstack([item.image.matrix, [0.0, 0.0, 1.0]]) @ np.vstack([invert(item.fitted.matrix), [0.0, 0.0, 1.0]])
         back = (np.linalg.inv(corner) @ whole @ corner)[:2]
         posed = [self._flame.posed(shape, expression, full_pose(root, pose[3:])) for root in (pose[:3], axis_angle(turn))]
         own, wanted = (seen_at(vertices, camera, back) for vertices in posed)
@@ -129,7 +129,7 @@ class CvtHeadFamily:
             raise ValueError("the fitted head does not lie where the face is: a face that cannot be fitted, or other weights")
         here = ((wanted[:, :2] + 1.0) * SIDE / 2.0 - 0.5).mean(axis=0)
         lean = tilt(FLIP_YZ @ rotations(pose[None, :3])[0] @ FLIP_YZ) - tilt(FLIP_YZ @ turn @ FLIP_YZ)
-        return own, wanted, framing.moved(item.picture.matrix, flat.mean(axis=0), here, 1.0, lean)
+        return own, wanted, framing.moved(item.image.matrix, flat.mean(axis=0), here, 1.0, lean)
 
     def pose(self, view: View) -> tuple[float, float, float]:
         """(yaw, pitch, roll) in degrees that DECA gives the face of ``view``."""
@@ -143,8 +143,8 @@ class CvtHeadFamily:
         """White behind the head, as published; the head alone is pasted back."""
         mask = drawn[3:4]
         place = drawn[4].flatten()[:6].reshape(2, 3).double().numpy()
-        picture = to_picture(drawn[:3] * mask + WHITE * (1.0 - mask), -1.0, 1.0)
-        return picture, Place(place, feather(mask[0].numpy(), 1.0))
+        image = to_image(drawn[:3] * mask + WHITE * (1.0 - mask), -1.0, 1.0)
+        return image, Place(place, feather(mask[0].numpy(), 1.0))
 
 
 class CvtHeadFrontalizer(PoseTestedBatched[Prepared]):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import Place, View
-from frontalbench.frontalize.batches import Batched, batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import Batched, batch_on, to_image, to_tensor
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
@@ -31,7 +31,7 @@ class DaGanFamily:
     """See the module. Results are squares of 128 pixels, eyes at row 40 and mouth at row 88."""
 
     def __init__(self, locate: points68.Locate, generator: Generator, *, seed: int, device: torch.device) -> None:
-        """``seed``: of the noise, which is the same for every picture."""
+        """``seed``: of the noise, which is the same for every image."""
         self._locate, self._device, self._generator = locate, device, folded(generator).to(device)
         noise = np.random.default_rng(seed).uniform(-1.0, 1.0, NOISE).astype(np.float32)
         self._noise = torch.from_numpy(noise).to(device)
@@ -46,20 +46,20 @@ class DaGanFamily:
         for factor in (2, 4):
             size = (SIDE // factor, SIDE // factor)
             levels.append([np.asarray(cv2.resize(item.pixels, size, interpolation=cv2.INTER_CUBIC), np.uint8) for item in items])
-        pictures = [to_tensor(level, 0.0, 1.0, self._device) for level in levels]
-        drawn: Tensor = self._generator(pictures, self._noise.expand(len(items), -1))[0]
+        images = [to_tensor(level, 0.0, 1.0, self._device) for level in levels]
+        drawn: Tensor = self._generator(images, self._noise.expand(len(items), -1))[0]
         return drawn
 
     def finish(self, item: Framed, drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_picture(drawn, 0.0, 1.0), item.place()
+        return to_image(drawn, 0.0, 1.0), item.place()
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:
     """The frontalizer of a card of family ``da_gan``, which ``uses`` a landmarks card. Weights: ``model``, the generator's state dict as the official
     program saves it.
 
-    Params: ``seed`` 0: of the noise, which is the same for every picture
+    Params: ``seed`` 0: of the noise, which is the same for every image
     """
     from frontalbench.catalogue.params import Params
     from frontalbench.runtime import sessions as runtime

@@ -22,7 +22,7 @@ from frontalbench import images
 from frontalbench.errors import BadInput, Unreadable, one_line
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
-from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.head import vertex_normals
 from frontalbench.frontalize.selftest import PoseTestedBatched
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 FRONTAL_CAMERA: Final = np.array([8.0, 0.0, 0.0])
-"""Scale and shifts of the wanted view: the head in the middle, as high as the picture."""
+"""Scale and shifts of the wanted view: the head in the middle, as high as the image."""
 BEHIND: Final = 0.006
 """Metres that one part of the head may lie behind another and still be seen."""
 REACH: Final = (0.35, 3.0)
@@ -137,13 +137,13 @@ class DecaFamily:
 
     def run(self, items: Sequence[Prepared]) -> Tensor:
         """The codes (N, 236), and behind them, for the fine surface, what is raised (N, 236 + 65536)."""
-        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
-        codes: Tensor = self._coarse(pictures)
+        images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        codes: Tensor = self._coarse(images)
         if self._fine is None:
             return codes
         encoder, decoder = self._fine
         parts = split(codes)
-        raised = decoder(torch.cat([parts.pose[:, 3:], parts.expression, encoder(pictures)], dim=1))
+        raised = decoder(torch.cat([parts.pose[:, 3:], parts.expression, encoder(images)], dim=1))
         return torch.cat([codes, raised.flatten(1)], dim=1)
 
     def finish(self, item: Prepared, drawn: Tensor) -> tuple[RGB, Place]:
@@ -158,8 +158,8 @@ class DecaFamily:
         wanted = surface.flame.posed(shape, expression, full_pose(axis_angle(turn), pose[3:]))
         places, normals = surface.texels(vertices, raised)
         there = projected(places.reshape(-1, 3), camera).reshape(places.shape).astype(np.float32)
-        picture = to_tensor([item.framed.pixels], 0.0, 1.0, torch.device("cpu"))[0]
-        texture = unrolling.sampled(picture, there[..., :2]).permute(1, 2, 0).numpy()
+        image = to_tensor([item.framed.pixels], 0.0, 1.0, torch.device("cpu"))[0]
+        texture = unrolling.sampled(image, there[..., :2]).permute(1, 2, 0).numpy()
         if self._mirrored:
             seen_there, _ = surface.looks(vertices, camera, None if raised is None else places)
             inside = textures.reached(there[..., :2], item.framed.matrix, item.size)
@@ -173,7 +173,7 @@ class DecaFamily:
         )
         shown = unrolling.looked_up(layers, uv) * torch.from_numpy((looked.triangle >= 0).astype(np.float32))
         alpha = torch.from_numpy((looked.triangle >= 0).astype(np.float32))
-        result = to_picture(shown[:3] + (1.0 - alpha) * float(textures.GREY), 0.0, 1.0)
+        result = to_image(shown[:3] + (1.0 - alpha) * float(textures.GREY), 0.0, 1.0)
         here, seen_at = (projected(points, view).mean(axis=0)[:2] for points, view in ((wanted, FRONTAL_CAMERA), (vertices, camera)))
         lean = tilt(FLIP_YZ @ rotations(pose[None, :3])[0] @ FLIP_YZ) - tilt(FLIP_YZ @ turn @ FLIP_YZ)
         place = framing.moved(item.framed.matrix, seen_at, here, float(FRONTAL_CAMERA[0] / camera[0]), lean)
@@ -207,18 +207,18 @@ def axis_angle(rotation: Float) -> Float:
 
 
 def read_mask(path: Path) -> Float32:
-    """DECA's face mask as float32 (256, 256) in 0..1, from its picture of any square size. Raises :class:`BadInput`."""
+    """DECA's face mask as float32 (256, 256) in 0..1, from its image of any square size. Raises :class:`BadInput`."""
     try:
-        picture = images.decode(path.read_bytes())
+        image = images.decode(path.read_bytes())
     except FileNotFoundError:
         raise BadInput(f"{path}: not found; bring the file that the card names") from None
     except Unreadable as error:
-        raise BadInput(f"{path}: not a picture ({one_line(error)}); use the file that the card names") from error
-    height, width = picture.shape[:2]
+        raise BadInput(f"{path}: not an image ({one_line(error)}); use the file that the card names") from error
+    height, width = image.shape[:2]
     if height != width or height < UV_SIDE:
         raise BadInput(f"{path}: {width} x {height} pixels, expected a square of at least {UV_SIDE}; use the file that the card names")
     nearest = np.arange(UV_SIDE) * height // UV_SIDE
-    return np.asarray(picture[nearest][:, nearest, 0] / 255.0, np.float32)
+    return np.asarray(image[nearest][:, nearest, 0] / 255.0, np.float32)
 
 
 def read_raised(path: Path) -> Float32:
@@ -261,8 +261,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DecaFront
     paths = {key: store.fetch(card, key) for key in sorted(wanted)}
     coarse = checkpoints.unfilled(lambda: Encoder(CODES))
     pair = (checkpoints.unfilled(lambda: Encoder(DETAIL)), checkpoints.unfilled(DetailDecoder)) if fine else None
+    networks = checkpoints.opened(paths["model"])
     for inner, network in (("E_flame", coarse), *(zip(("E_detail", "D_detail"), pair, strict=True) if pair else ())):
-        checkpoints.fill(network, checkpoints.load(paths["model"], inner=inner), paths["model"])
+        checkpoints.fill(network, checkpoints.load(networks, inner=inner), paths["model"])
     flame = read_flame(paths["flame"])
     unrolled = unrolling.read_obj(paths["template"])
     if len(unrolled.triangles) != len(flame.triangles) or int(unrolled.triangles.max()) >= len(flame.template):

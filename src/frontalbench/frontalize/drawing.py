@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -60,10 +61,10 @@ def placement_of(pose: HeadPose) -> Placement:
 
 @dataclass(frozen=True)
 class Drawing:
-    """``picture`` (side, side, 3): the head in its new pose; ``texture``: the photograph in the same frame; ``seen`` float32 (side, side): how well
-    the photograph shows what the picture shows, 0 to 1; ``frame``: where the head is in all three; ``place``: where they are in the photograph."""
+    """``image`` (side, side, 3): the head in its new pose; ``texture``: the photograph in the same frame; ``seen`` float32 (side, side): how well
+    the photograph shows what the image shows, 0 to 1; ``frame``: where the head is in all three; ``place``: where they are in the photograph."""
 
-    picture: RGB
+    image: RGB
     texture: RGB
     seen: Float32
     frame: Frame
@@ -77,15 +78,18 @@ def draw(
     target_pose: tuple[float, float, float],
     filling: Filling,
     skin: Callable[[RGB, Float, float], RGB] | None = None,
+    known: Float32 | None = None,
 ) -> Drawing:
-    """Cut the crop out of the photograph and draw the head in the target pose. ``skin``: what makes of the crop (picture, matrix photograph -> crop,
-    pixels per cm) the picture that the face takes its colours from; by default that is the crop itself."""
+    """Cut the crop out of the photograph and draw the head in the target pose. ``skin``: what makes of the crop (image, matrix photograph -> crop,
+    pixels per cm) the image that the face takes its colours from; by default that is the crop itself. ``known``: :class:`View`'s ``seen``."""
     rotation, lean = untilted(matrix_from_angles(*target_pose))
     frame, cm, shift = frame_of(image, placement, lean)
     cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
     carried = None if skin is None else skin(pixels, cut.matrix, frame.pixels_per_cm)
-    picture, seen = render_seen(head, rotation, pixels, frame, filling, plate, carried)
-    return Drawing(picture, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
+    if known is not None:
+        known = np.asarray(cv2.warpAffine(known, cut.matrix, (frame.side, frame.side), borderMode=cv2.BORDER_REPLICATE), np.float32)
+    image, seen = render_seen(head, rotation, pixels, frame, filling, plate, carried, known)
+    return Drawing(image, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
 
 
 def frame_of(image: RGB, placement: Placement, lean: float) -> tuple[Frame, float, float]:

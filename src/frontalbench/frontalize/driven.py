@@ -1,7 +1,7 @@
-"""What the networks that need a driver share: the crop, the choice of the driver's picture, and how far a movement goes.
+"""What the networks that need a driver share: the crop, the choice of the driver's image, and how far a movement goes.
 
 Two recipes. *absolute*: the result has the driver's frontal keypoints as they are, so the driver's face shape comes along. *relative*: the driver
-moves from its picture nearest to the photograph's pose to its frontal one, and the photograph's keypoints move alike.
+moves from its image nearest to the photograph's pose to its frontal one, and the photograph's keypoints move alike.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 from frontalbench.errors import BadInput
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import FRONTAL, NoFace, Place, View
-from frontalbench.frontalize.batches import to_picture
+from frontalbench.frontalize.batches import to_image
 from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.driver import Driver
 from frontalbench.frontalize.framing import Framed
@@ -35,12 +35,12 @@ RECIPES = ("relative", "absolute")
 SIDE = 256
 """Pixels of the crop that these networks see."""
 LEAST_HULL = 1e-4
-"""Smallest area of the keypoints' convex hull (the picture's is 4) that says how large a face is."""
+"""Smallest area of the keypoints' convex hull (the image's is 4) that says how large a face is."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """``framed``: the crop, head upright; ``start``: the driver's picture nearest to its pose."""
+    """``framed``: the crop, head upright; ``start``: the driver's image nearest to its pose."""
 
     framed: Framed
     start: int
@@ -61,13 +61,13 @@ class Driven:
         rotation, tilt = untilted(fit.rotation)
         yaw, pitch, roll = (float(angle) for angle in angles_from_matrix(rotation))
         points = Landmarks(fit.vertices[self._fitter.basis.keypoints], "ibug68")
-        # Upright, because neither the driver's movement nor its frontal picture has a tilt to copy.
+        # Upright, because neither the driver's movement nor its frontal image has a tilt to copy.
         framed = framing.cut(view.image, framing.voxceleb(points, SIDE, tilt=tilt), SIDE, border=cv2.BORDER_REPLICATE)
         return Prepared(framed, self._driver.nearest((yaw, pitch, roll)))
 
     def finish(self, item: Prepared, drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_picture(drawn, 0.0, 1.0), item.framed.place(self._side)
+        return to_image(drawn, 0.0, 1.0), item.framed.place(self._side)
 
 
 class Reproduces(Protocol):
@@ -88,18 +88,18 @@ class DrivenBatched(SelfTestedBatched[Prepared]):
 
 
 LEAST_RATIO = 18.0
-"""Decibels between a crop and its own reproduction; a grey square reaches some 12, First-Order-Model's paper shows nearly the picture."""
+"""Decibels between a crop and its own reproduction; a grey square reaches some 12, First-Order-Model's paper shows nearly the image."""
 
 
 def reproduction(family: Reproduces, views: Sequence[View]) -> Check:
     """The peak signal to noise of the worst crop drawn with its own keypoints. Raises :class:`BadInput` where no view has a face."""
     items = [family.prepare(view, FRONTAL) for view in views if view.face is not None]
     if not items:
-        raise BadInput("the self-test needs at least one picture in which a face is found")
+        raise BadInput("the self-test needs at least one image in which a face is found")
     ratios = []
     for item in items:
         with torch.inference_mode():
-            drawn = to_picture(family.reproduced([item])[0].float().cpu(), 0.0, 1.0)
+            drawn = to_image(family.reproduced([item])[0].float().cpu(), 0.0, 1.0)
         crop = item.framed.pixels
         shown = crop if len(crop) == len(drawn) else cv2.resize(crop, drawn.shape[:2], interpolation=cv2.INTER_AREA)
         error = float(np.mean((drawn.astype(np.float64) - shown) ** 2))
@@ -108,12 +108,12 @@ def reproduction(family: Reproduces, views: Sequence[View]) -> Check:
     return Check("reproduces the crop (dB)", min(ratios), LEAST_RATIO, float("inf"), meaning)
 
 
-def driver_pictures(driver: Driver, device: torch.device) -> Tensor:
+def driver_images(driver: Driver, device: torch.device) -> Tensor:
     """float32 (M, 3, 256, 256) in 0..1, ``front`` first."""
-    area = driver.pictures[0].shape[0] > SIDE
+    area = driver.images[0].shape[0] > SIDE
     sized = [
-        picture if len(picture) == SIDE else cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
-        for picture in driver.pictures
+        image if len(image) == SIDE else cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA if area else cv2.INTER_LINEAR)
+        for image in driver.images
     ]
     return torch.from_numpy(np.stack(sized)).to(device).permute(0, 3, 1, 2).float() / 255.0
 

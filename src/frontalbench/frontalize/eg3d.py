@@ -19,7 +19,7 @@ from frontalbench.detect.select import Face
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize import framing, inversion, stylegan_pickle
 from frontalbench.frontalize.base import NoFace, Place, View
-from frontalbench.frontalize.batches import Batched, to_picture
+from frontalbench.frontalize.batches import Batched, to_image
 from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.inversion import Inverter, Recipe, Target
@@ -41,7 +41,7 @@ RADIUS = 2.7
 PIVOT = np.array([0.0, 0.0, 0.2])
 """Cameras lie at this distance from the world's origin and look at this point."""
 FOCAL = 2985.29 / 700.0
-"""In picture sides, as in the training data's labels."""
+"""In image sides, as in the training data's labels."""
 FRONTAL_FOCAL = 4.26339
 """As in the release's own frontal camera (18.837 degrees)."""
 UNIT = 0.27e-5
@@ -91,7 +91,7 @@ class Eg3dFamily:
 
     def finish(self, item: tuple[Framed, Target], drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_picture(drawn, -1.0, 1.0), item[0].place()
+        return to_image(drawn, -1.0, 1.0), item[0].place()
 
 
 class Eg3dFrontalizer(Batched[tuple[Framed, Target]]):
@@ -109,22 +109,20 @@ class Eg3dFrontalizer(Batched[tuple[Framed, Target]]):
 def head_checks(generator: Eg3dGenerator, basis: Basis, side: int, estimate: PoseEstimate) -> list[Check]:
     """Do the weights draw a head that stands where the cameras think? Of the average style, from the front and from 25 degrees to both sides."""
     average = generator.backbone.mapping.get_buffer("w_avg")
-    poses, pictures = [], []
+    poses, images = [], []
     for yaw in SELFTEST_YAWS:
         label = camera(matrix_from_angles(yaw), FRONTAL_FOCAL)
         with torch.inference_mode():
             styles = average.expand(1, STYLES, -1)
-            drawn = (
-                generator.look(styles, torch.from_numpy(label.astype(np.float32)).to(average.device)[None], side).picture[0].float().cpu()
-            )
+            drawn = generator.look(styles, torch.from_numpy(label.astype(np.float32)).to(average.device)[None], side).image[0].float().cpu()
         if not bool(torch.isfinite(drawn).all()):
             return [Check("finite", 0.0, 1.0, 1.0, "the average head is made of finite numbers")]
         flat = projected(to_world(basis.mean[basis.keypoints]), label, SIDE)
         five = Landmarks(np.column_stack([flat, np.zeros(len(flat))]), "ibug68").to("five").flat
         box = np.concatenate([flat.min(axis=0), flat.max(axis=0)])
-        pictures.append(to_picture(drawn, -1.0, 1.0))
-        poses.append(estimate(pictures[-1], Face(box.astype(np.float32), 1.0, five.astype(np.float32), 1)))
-    contrast = min(float(picture.mean(axis=2).std()) for picture in pictures)
+        images.append(to_image(drawn, -1.0, 1.0))
+        poses.append(estimate(images[-1], Face(box.astype(np.float32), 1.0, five.astype(np.float32), 1)))
+    contrast = min(float(image.mean(axis=2).std()) for image in images)
     off = [abs(pose[0] - yaw) for pose, yaw in zip(poses, SELFTEST_YAWS, strict=True)]
     return [
         Check("contrast (levels)", contrast, 12.0, 110.0, "the average head has light and shade"),

@@ -20,7 +20,7 @@ from frontalbench.errors import BadConfig
 from frontalbench.external import clips, picking, running
 from frontalbench.external import job as contract
 from frontalbench.external.job import Job, Line, NoResult
-from frontalbench.external.settings import Settings
+from frontalbench.external.settings import SystemSettings
 from frontalbench.external.settings import read as read_settings
 from frontalbench.frontalize import driver as drivers
 from frontalbench.frontalize.base import FRONTAL, Outcome, View, refuse_target_pose
@@ -47,10 +47,10 @@ class Places:
 
 @dataclass
 class Turned:
-    """What became of a job's pictures. ``gpu_mb``: the most that a line said; ``odd_lines``: lines that made no sense; ``log``: what was printed."""
+    """What became of a job's images. ``gpu_mb``: the most that a line said; ``odd_lines``: lines that made no sense; ``log``: what was printed."""
 
     job: Job
-    settings: Settings
+    settings: SystemSettings
     eyes: picking.Eyes | None
     sizes: list[tuple[int, int]]
     targets: list[Pose]
@@ -58,7 +58,7 @@ class Turned:
     said: Mapping[str, Line] = field(default_factory=dict)
     odd_lines: int = 0
     each: float = 0.0
-    """Seconds of the whole run, its start included, for each picture: what is taken where the adapter does not say."""
+    """Seconds of the whole run, its start included, for each image: what is taken where the adapter does not say."""
 
     @property
     def gpu_mb(self) -> float | None:
@@ -70,17 +70,17 @@ class Turned:
         return path.read_bytes()[-most:].decode("utf-8", "replace") if path.is_file() else ""
 
     def outcome(self, index: int) -> Outcome:
-        """The outcome of one picture; its file is read now."""
+        """The outcome of one image; its file is read now."""
         name = self.job.names[index]
         line = self.said.get(name)
         if line is None:
-            return Outcome(None, status.MODEL_ERROR, self.failed.get(name, "the adapter wrote no line for this picture"))
+            return Outcome(None, status.MODEL_ERROR, self.failed.get(name, "the adapter wrote no line for this image"))
         seconds = self.each if line.seconds is None else line.seconds
         if line.problem:
             return Outcome(None, line.word, line.problem, seconds)
         try:
             path = contract.result(self.job.folder, line)
-            made = picking.picture(path, self.settings.wanted, self.sizes[index], self.targets[index], self.eyes)
+            made = picking.image(path, self.settings.wanted, self.sizes[index], self.targets[index], self.eyes)
         except NoResult as error:
             return Outcome(None, status.MODEL_ERROR, str(error), seconds)
         except OSError as error:
@@ -97,7 +97,7 @@ class ExternalFrontalizer:
         self,
         name: str,
         places: Places,
-        settings: Settings,
+        settings: SystemSettings,
         *,
         takes_target_pose: bool = False,
         weights: Mapping[str, str] | None = None,
@@ -144,7 +144,7 @@ class ExternalFrontalizer:
 
     @contextmanager
     def turned(self, asked: Iterable[tuple[RGB, Face | None, Pose]]) -> Iterator[Turned]:
-        """Run the system on (picture, face, wanted pose); the results lie on disk, in a folder that goes when the block ends."""
+        """Run the system on (image, face, wanted pose); the results lie on disk, in a folder that goes when the block ends."""
         with self._folder() as folder:
             job = Job(folder, self._told(folder))
             done = Turned(job, self.settings, self._eyes, [], [])
@@ -152,12 +152,12 @@ class ExternalFrontalizer:
                 job.add(image, face, target)
                 done.sizes.append((image.shape[1], image.shape[0]))
                 done.targets.append(target)
-            if job.pictures:
+            if job.images:
                 variables = running.environment(folder, self.places.interpreter, self._threads)
                 command = [str(self.places.interpreter), str(self.places.program), str(folder)]
                 began = time.perf_counter()
                 done.failed = running.run(job, command, variables, self.settings.limits)
-                done.each = (time.perf_counter() - began) / len(job.pictures)
+                done.each = (time.perf_counter() - began) / len(job.images)
                 done.said, done.odd_lines = contract.lines(folder)
             yield done
 
@@ -175,7 +175,7 @@ class ExternalFrontalizer:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _told(self, folder: Path) -> dict[str, Any]:
-        """What the manifest says beside the pictures. The repository is a copy of the job's own, so that nothing written into it stays."""
+        """What the manifest says beside the images. The repository is a copy of the job's own, so that nothing written into it stays."""
         repository = None
         if self.places.repository is not None:
             repository = folder / "repository"
@@ -202,7 +202,7 @@ def load(
 
     Params: ``options``: what the adapter is told; ``seed`` 0; ``seconds_to_start`` 600, ``seconds_per_picture`` 120, ``seconds_per_batch`` (what the
     other two allow), ``restarts`` 3; ``pick`` last, middle, first or best_posed: the frame of a clip; ``least_frames`` 1; ``cut``: left, top, right,
-    bottom of the part that is the picture, in 0..1; ``face`` none or cut, ``margin`` 2; ``size`` any, photograph, or pixels; ``driver_frames`` 0; see
+    bottom of the part that is the image, in 0..1; ``face`` none or cut, ``margin`` 2; ``size`` any, photograph, or pixels; ``driver_frames`` 0; see
     [external.md](external.md)
 
     Raises :class:`BadConfig`, and where the system cannot run here :class:`~frontalbench.errors.EnvironmentMissing`,
@@ -244,7 +244,7 @@ def _weights(given: Sequence[ModelCard]) -> dict[str, str]:
     return {f"{need.card.name}.{need.weight.key}": str(store.fetch(need.card, need.weight.key)) for need in store.requirements(given)}
 
 
-def _eyes(card: ModelCard, settings: Settings) -> picking.Eyes | None:
+def _eyes(card: ModelCard, settings: SystemSettings) -> picking.Eyes | None:
     if not settings.wanted.looks_for_faces:
         return None
     from frontalbench.catalogue import families

@@ -13,7 +13,7 @@ import torch
 
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import Place, View
-from frontalbench.frontalize.batches import Batched, batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import Batched, batch_on, to_image, to_tensor
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
@@ -38,13 +38,13 @@ class FfwmFamily:
 
     def run(self, items: Sequence[Framed]) -> torch.Tensor:
         """(N, 3, 128, 128) in 0..1."""
-        pictures = to_tensor([item.pixels for item in items], 0.0, 1.0, self._device)
-        drawn: torch.Tensor = self._generator(pictures, self._flow_net(pictures))[0]
+        images = to_tensor([item.pixels for item in items], 0.0, 1.0, self._device)
+        drawn: torch.Tensor = self._generator(images, self._flow_net(images))[0]
         return drawn
 
     def finish(self, item: Framed, drawn: torch.Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_picture(drawn, 0.0, 1.0), item.place()
+        return to_image(drawn, 0.0, 1.0), item.place()
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Framed]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from frontalbench.frontalize.batches import batch_on, to_tensor
-from frontalbench.frontalize.driven import RECIPES, Driven, DrivenBatched, Prepared, driver_pictures, fitter_of, movement_scale
+from frontalbench.frontalize.driven import RECIPES, Driven, DrivenBatched, Prepared, driver_images, fitter_of, movement_scale
 from frontalbench.frontalize.driver import Driver
 from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
@@ -37,20 +37,20 @@ class FirstOrderFamily(Driven):
         self._detector, self._generator = (ready(network).to(device) for network in (detector, generator))
         self._device, self._recipe, self._adapt_scale = device, recipe, adapt_scale
         with torch.inference_mode():
-            self._driving: Keypoints = self._detector(driver_pictures(driver, device))
+            self._driving: Keypoints = self._detector(driver_images(driver, device))
 
     def run(self, items: Sequence[Prepared]) -> torch.Tensor:
         """(N, 3, 256, 256) in 0..1."""
-        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
-        source: Keypoints = self._detector(pictures)
-        drawn: torch.Tensor = self._generator(pictures, source, self._driven(source, [item.start for item in items]))
+        images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source: Keypoints = self._detector(images)
+        drawn: torch.Tensor = self._generator(images, source, self._driven(source, [item.start for item in items]))
         return drawn
 
     def reproduced(self, items: Sequence[Prepared]) -> torch.Tensor:
         """See :class:`~frontalbench.frontalize.driven.Reproduces`."""
-        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
-        source: Keypoints = self._detector(pictures)
-        drawn: torch.Tensor = self._generator(pictures, source, source)
+        images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source: Keypoints = self._detector(images)
+        drawn: torch.Tensor = self._generator(images, source, source)
         return drawn
 
     def _driven(self, source: Keypoints, starts: list[int]) -> Keypoints:
@@ -84,8 +84,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBat
     driven_by, fitter = driver.used(card), fitter_of(card, threads=threads, device=device)
     path = store.fetch(card)
     detector, generator = checkpoints.unfilled(keypoint_detector), checkpoints.unfilled(Generator)
-    checkpoints.fill(detector, checkpoints.load(path, inner="kp_detector"), path)
-    checkpoints.fill(generator, checkpoints.load(path, inner="generator"), path)
+    file = checkpoints.opened(path)
+    checkpoints.fill(detector, checkpoints.load(file, inner="kp_detector"), path)
+    checkpoints.fill(generator, checkpoints.load(file, inner="generator"), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = FirstOrderFamily(fitter, driven_by, detector, generator, place, recipe=recipe, adapt_scale=adapt_scale)

@@ -201,7 +201,7 @@ def resized_points(points: Float, side: int, new: int) -> Float:
 
 
 def _upright(landmarks: Landmarks) -> tuple[float, Float]:
-    """How far a face leans clockwise in the picture, degrees, and the direction (2,) that is down for it."""
+    """How far a face leans clockwise in the image, degrees, and the direction (2,) that is down for it."""
     tilt = roll_of_face(landmarks.to("five").flat)
     return tilt, np.array([-np.sin(np.radians(tilt)), np.cos(np.radians(tilt))])
 

@@ -1,7 +1,7 @@
 """``fsgan``: FSGANv2's reenactment network draws the face anew from the person's own landmarks, turned to the wanted pose.
 
 No other person's face drives it, so none leaks in. The turned landmarks come from three dimensions (``recipe: turned``), at once or on the way in
-small steps, each picture the source of the next; or, without them, from the photograph and its mirror image as two views of one face, mixed as
+small steps, each image the source of the next; or, without them, from the photograph and its mirror image as two views of one face, mixed as
 FSGANv2 mixes the frames of a video (``recipe: interpolated``; straight ahead only). The expression stays the photograph's.
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Outcome, Place, View
-from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
 from frontalbench.frontalize.selftest import PoseTestedBatched
 from frontalbench.fsgan import heatmaps
 from frontalbench.fsgan.lifting import Lifted, lift, steps
@@ -103,7 +103,7 @@ class FsganFamily:
         return Prepared((source.pixels,), (1.0,), wanted, square_matrix(centre, size, SIDE, lean))
 
     def several(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Prepared:
-        """All ``views`` drawn with the landmarks of the one that has the largest share, turned to ``target_pose``; so the pictures lie on each other.
+        """All ``views`` drawn with the landmarks of the one that has the largest share, turned to ``target_pose``; so the images lie on each other.
 
         Raises as :meth:`prepare`, and ValueError for a card that goes in steps or mixes mirror images.
         """
@@ -119,49 +119,47 @@ class FsganFamily:
         own = (own + 0.5) / SIDE
         yaw, pitch, _ = (float(angle) for angle in angles_from_matrix(head.rotation))
         mixed = mixture(np.array([[yaw, pitch], [-yaw, pitch]]), np.array([[0.0, pitch]]))
-        pictures = (source.pixels, np.ascontiguousarray(source.pixels[:, ::-1]))
+        images = (source.pixels, np.ascontiguousarray(source.pixels[:, ::-1]))
         points = (own, heatmaps.mirrored(own))
         shares = mixed.weights[0]
         wanted = sum(share * points[index] for index, share in zip(mixed.kept, shares, strict=True))
-        views = tuple(pictures[index] for index in mixed.kept)
+        views = tuple(images[index] for index in mixed.kept)
         return Prepared(views, tuple(float(share) for share in shares), (np.asarray(wanted),), source.matrix)
 
     def run(self, items: Sequence[Prepared]) -> Tensor:
         """(N, 3, 256, 256) in -1..1."""
         owners = [index for index, item in enumerate(items) for _ in item.views]
-        pictures = [view for item in items for view in item.views]
-        drawn: list[Tensor | None] = [None] * len(pictures)
+        images = [view for item in items for view in item.views]
+        drawn: list[Tensor | None] = [None] * len(images)
         for number in range(max(len(item.wanted) for item in items)):
             active = [k for k, owner in enumerate(owners) if number < len(items[owner].wanted)]
-            out = self._draw([pictures[k] for k in active], np.stack([items[owners[k]].wanted[number] for k in active]))
-            for k, picture in zip(active, out, strict=True):
-                drawn[k] = picture
+            out = self._draw([images[k] for k in active], np.stack([items[owners[k]].wanted[number] for k in active]))
+            for k, image in zip(active, out, strict=True):
+                drawn[k] = image
                 if number + 1 < len(items[owners[k]].wanted):
-                    pictures[k] = to_picture(picture.cpu(), -1.0, 1.0)
+                    images[k] = to_image(image.cpu(), -1.0, 1.0)
         shares = [share for item in items for share in item.weights]
         mixed: list[Tensor] = []
         for index in range(len(items)):
             parts = [
-                share * picture
-                for owner, share, picture in zip(owners, shares, drawn, strict=True)
-                if owner == index and picture is not None
+                share * image for owner, share, image in zip(owners, shares, drawn, strict=True) if owner == index and image is not None
             ]
             mixed.append(torch.stack(parts).sum(dim=0))
         return torch.stack(mixed)
 
-    def _draw(self, pictures: Sequence[RGB], points: Float) -> Tensor:
-        halves = [np.asarray(cv2.pyrDown(picture), np.uint8) for picture in pictures]
+    def _draw(self, images: Sequence[RGB], points: Float) -> Tensor:
+        halves = [np.asarray(cv2.pyrDown(image), np.uint8) for image in images]
         places = torch.from_numpy(points.astype(np.float32)).to(self._device)
         levels = [
             torch.cat([to_tensor(level, -1.0, 1.0, self._device), heatmaps.drawn(places, side)], dim=1)
-            for level, side in ((pictures, SIDE), (halves, SIDE // 2))
+            for level, side in ((images, SIDE), (halves, SIDE // 2))
         ]
         out: Tensor = self._network(levels)
         return out
 
     def finish(self, item: Prepared, drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_picture(drawn, -1.0, 1.0), Place(item.matrix, border_mask(SIDE))
+        return to_image(drawn, -1.0, 1.0), Place(item.matrix, border_mask(SIDE))
 
 
 class FsganFrontalizer(PoseTestedBatched[Prepared]):
@@ -170,7 +168,7 @@ class FsganFrontalizer(PoseTestedBatched[Prepared]):
     family: FsganFamily
 
     def mixed(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Outcome:
-        """One picture of all ``views``, which all have a face, each with its share. Never raises for what is in the views."""
+        """One image of all ``views``, which all have a face, each with its share. Never raises for what is in the views."""
         return self.one(lambda: self.family.several(views, shares, target_pose))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from frontalbench.frontalize.batches import batch_on, to_tensor
-from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, DrivenBatched, Prepared, driver_pictures, fitter_of, movement_scale
+from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, DrivenBatched, Prepared, driver_images, fitter_of, movement_scale
 from frontalbench.frontalize.driver import Driver
 from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
@@ -47,21 +47,21 @@ class FsrtFamily(Driven):
         self._detector, self._expression_encoder, self._encoder, self._decoder = detector, expression_encoder, encoder, decoder
         self._device, self._recipe, self._adapt_scale, self._expression = device, recipe, adapt_scale, expression
         with torch.inference_mode():
-            self._driving = observe(detector, expression_encoder, driver_pictures(driver, device))
+            self._driving = observe(detector, expression_encoder, driver_images(driver, device))
 
     def run(self, items: Sequence[Prepared]) -> torch.Tensor:
         """(N, 3, side, side), about 0..1."""
-        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
-        source = observe(self._detector, self._expression_encoder, pictures)
-        tokens = self._encoder(pictures, source)
+        images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source = observe(self._detector, self._expression_encoder, images)
+        tokens = self._encoder(images, source)
         drawn: torch.Tensor = self._decoder(tokens, self._driven(source, [item.start for item in items]), self._side)
         return drawn
 
     def reproduced(self, items: Sequence[Prepared]) -> torch.Tensor:
         """See :class:`~frontalbench.frontalize.driven.Reproduces`."""
-        pictures = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
-        source = observe(self._detector, self._expression_encoder, pictures)
-        drawn: torch.Tensor = self._decoder(self._encoder(pictures, source), source, self._side)
+        images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
+        source = observe(self._detector, self._expression_encoder, images)
+        drawn: torch.Tensor = self._decoder(self._encoder(images, source), source, self._side)
         return drawn
 
     def _driven(self, source: Motion, starts: list[int]) -> Motion:
@@ -98,8 +98,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBat
     expression_encoder = checkpoints.unfilled(ExpressionEncoder)
     encoder, decoder = checkpoints.unfilled(Encoder), checkpoints.unfilled(Decoder)
     parts: dict[str, torch.nn.Module] = {"expression_encoder": expression_encoder, "encoder": encoder, "decoder": decoder}
+    file = checkpoints.opened(paths["model"])
     for name, network in parts.items():
-        checkpoints.fill(network, checkpoints.load(paths["model"], inner=name), paths["model"])
+        checkpoints.fill(network, checkpoints.load(file, inner=name), paths["model"])
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
     family = FsrtFamily(

@@ -1,6 +1,6 @@
 """``gan_inversion``: a StyleGAN2 draws the frontal face from the styles that an encoder reads out of the turned one (mhahmadi258, 2024).
 
-One picture at a time, or several of a person: then the styles of all are averaged and one face is drawn (``multiview_gan_inversion``). That is ours:
+One image at a time, or several of a person: then the styles of all are averaged and one face is drawn (``multiview_gan_inversion``). That is ours:
 of the published model for sequences there is a weight file and no code, so what its network looks like is not known.
 """
 
@@ -17,7 +17,7 @@ from torch.nn import functional
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import Outcome, Place, View
-from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.images import RGB
@@ -83,11 +83,11 @@ class GanInversionFamily:
     def finish(self, item: Framed | Frames, drawn: torch.Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
         lies = item.nearest if isinstance(item, Frames) else item
-        return to_picture(drawn, -1.0, 1.0), lies.place(self._side)
+        return to_image(drawn, -1.0, 1.0), lies.place(self._side)
 
 
 class GanInversionFrontalizer(SelfTestedBatched[Framed | Frames]):
-    """The family; several views of a person become one picture by :meth:`mixed`."""
+    """The family; several views of a person become one image by :meth:`mixed`."""
 
     family: GanInversionFamily
 
@@ -98,7 +98,7 @@ class GanInversionFrontalizer(SelfTestedBatched[Framed | Frames]):
         return shares
 
     def mixed(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Outcome:
-        """One picture of all ``views``, which all have a face. Never raises for what is in the views."""
+        """One image of all ``views``, which all have a face. Never raises for what is in the views."""
         return self.one(lambda: Frames(tuple(self.family.prepare(view, target_pose) for view in views), tuple(shares)))
 
 

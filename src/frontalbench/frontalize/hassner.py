@@ -1,7 +1,7 @@
 """``hassner``: one unchanged face in three dimensions for everybody, laid over the photograph; its hidden side is filled from the other.
 
 Hassner, Harel, Paz, Enbar 2015, "Effective Face Frontalization in Unconstrained Images", CVPR, as the Python port by D. Souza computes it, on
-pictures of any size. A pixel of the frontal picture is a point of the reference face; where that point falls in the photograph the colour is taken.
+images of any size. A pixel of the frontal image is a point of the reference face; where that point falls in the photograph the colour is taken.
 Many frontal pixels in one photograph pixel mean that the surface was seen edge-on: hidden ("soft symmetry").
 
 ``hidden: counts`` is that. ``hidden: depth`` (ours) asks instead which points of the reference lie behind others or are seen edge-on, so that a
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 SIDE = 320
 """Side of the reference view in pixels, and of the result."""
 CANVAS = 640
-"""The photograph is looked at in a square of this many pixels of the reference camera, whose picture is its middle half."""
+"""The photograph is looked at in a square of this many pixels of the reference camera, whose image is its middle half."""
 HIDDEN_BLUR, SIDE_BLUR = (15, 30.0), (33, 60.5)
 """(kernel, sigma) in pixels: of the counts, and of the border between the two halves."""
 UNEVEN = 800.0
@@ -222,8 +222,8 @@ class HassnerFrontalizer:
         elif self._hidden == "depth":
             seen = visibility(reference.surface, pixels, rotation, translation, float(reference.translation[2] / translation[2]))
             raw = by_depth(raw, seen * shown)
-        picture = np.clip(np.rint(raw), 0, 255).astype(np.uint8)
-        return picture, Place(self._place(to_camera, rotation, translation), border_mask(SIDE))
+        image = np.clip(np.rint(raw), 0, 255).astype(np.uint8)
+        return image, Place(self._place(to_camera, rotation, translation), border_mask(SIDE))
 
     def _place(self, to_camera: Float, rotation: Float, translation: Float) -> Float:
         """Photograph pixels -> result pixels (2, 3): the head's middle stays, its size and its tilt become the reference's."""

@@ -2,8 +2,8 @@
 
 Everything is in centimetres about the middle of the head, camera axes (x right, y down, z away); one centimetre is ``scale`` pixels of
 the photograph.
-A face mesh alone would be a mask on a picture. Around its outline lies the *skirt*: rings of vertices that first bend back like the sides of a head
-(so that ears, hair and neck turn with the face) and then flatten into the picture plane, where nothing moves any more. One texture map, smooth
+A face mesh alone would be a mask on an image. Around its outline lies the *skirt*: rings of vertices that first bend back like the sides of a head
+(so that ears, hair and neck turn with the face) and then flatten into the image plane, where nothing moves any more. One texture map, smooth
 everywhere, thus carries face, hair and background. The idea of anchoring the surroundings of a face mesh is that of Zhu et al. 2015 ("High-fidelity
 pose and expression normalization"); the form used here is our own.
 """
@@ -52,7 +52,7 @@ class Head:
     ``shape`` (N, 3): vertices without pose; ``source`` (N, 3): the same vertices as the photograph shows them (its tilt taken out); ``still`` (N,): 0
     where a vertex turns with the head, 1 where it stands still; ``mirror`` (N, 3) and ``mirror_weights`` (N, 3): each vertex's mirror image as a mean
     of three vertices; ``triangles`` (T, 3), wound so that normals of a frontal face have negative z; ``occluders`` (O, 3): fewer triangles that
-    hide as much; ``detail``: samples per cm that say its form, at most half of the picture's resolution is used; ``skirt``: its vertices, from the
+    hide as much; ``detail``: samples per cm that say its form, at most half of the image's resolution is used; ``skirt``: its vertices, from the
     first to before the last.
     """
 
@@ -69,7 +69,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Frame:
-    """The square picture: ``side`` pixels, ``pixels_per_cm``, ``middle`` (x, y): the pixel of the head's middle, ``lean``: clockwise turn
+    """The square image: ``side`` pixels, ``pixels_per_cm``, ``middle`` (x, y): the pixel of the head's middle, ``lean``: clockwise turn
     of the head's upright axis in it, degrees."""
 
     side: int
@@ -84,7 +84,7 @@ class Frame:
         return pixels
 
     def resized(self, side: int) -> Frame:
-        """The same picture in ``side`` pixels."""
+        """The same image in ``side`` pixels."""
         factor = side / self.side
         x, y = ((value + 0.5) * factor - 0.5 for value in self.middle)
         return Frame(side, self.pixels_per_cm * factor, (x, y), self.lean)
@@ -108,7 +108,7 @@ def outline(triangles: npt.NDArray[np.int32]) -> Int:
 
 
 def posed(shape: Float, still: Float, rotation: Float) -> Float:
-    """Vertices turned by ``rotation``; where ``still`` is 1 they keep their place in the picture (depth turns along)."""
+    """Vertices turned by ``rotation``; where ``still`` is 1 they keep their place in the image (depth turns along)."""
     turned = shape @ rotation.T
     turned[:, :2] += still[:, None] * (shape[:, :2] - turned[:, :2])
     return turned

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Place, View
-from frontalbench.frontalize.batches import Batched, batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import Batched, batch_on, to_image, to_tensor
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.raster import interpolate, rasterize
@@ -85,12 +85,12 @@ class HeadGanFamily:
             torch.from_numpy(np.stack(part)).permute(0, 3, 1, 2).to(self._device) for part in zip(*map(_heads, items), strict=True)
         )
         photographs = to_tensor([item.framed.pixels for item in items], -1.0, 1.0, self._device)
-        drawn: Tensor = self._network(wanted.repeat(1, FRAMES, 1, 1), torch.cat([seen, photographs], dim=1)).picture
+        drawn: Tensor = self._network(wanted.repeat(1, FRAMES, 1, 1), torch.cat([seen, photographs], dim=1)).image
         return drawn
 
     def finish(self, item: Prepared, drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_picture(drawn, -1.0, 1.0), item.framed.place()
+        return to_image(drawn, -1.0, 1.0), item.framed.place()
 
 
 def _heads(item: Prepared) -> tuple[Float32, Float32]:

@@ -24,7 +24,7 @@ from torch.nn import functional
 from frontalbench.errors import BadInput, one_line
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
-from frontalbench.frontalize.batches import batch_on, to_picture, to_tensor
+from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
 from frontalbench.frontalize.framing import Framed
 from frontalbench.frontalize.head import vertex_normals
 from frontalbench.frontalize.selftest import PoseTestedBatched
@@ -109,20 +109,20 @@ class Surface:
         return np.asarray(coarse + outwards * (after - before), np.float32)
 
 
-def network_texture(picture: Tensor, places: Float) -> Tensor:
-    """What the refining networks see of ``picture`` float32 (C, H, W) at ``places`` (side, side, 2), pixels: (C, side, side).
+def network_texture(image: Tensor, places: Float) -> Tensor:
+    """What the refining networks see of ``image`` float32 (C, H, W) at ``places`` (side, side, 2), pixels: (C, side, side).
 
     Not bilinear: the weights of the two rows are exchanged, as in the published code that the networks were trained with. No place (NaN) is the lower
     left corner."""
-    _, height, width = picture.shape
+    _, height, width = image.shape
     known = np.nan_to_num(np.stack([places[..., 0], height - 1.0 - places[..., 1]], axis=-1), nan=0.0, posinf=0.0, neginf=0.0)
     at = torch.from_numpy(np.clip(np.stack([known[..., 0], height - 1.0 - known[..., 1]], axis=-1), -1e6, 1e6))
     low = at.floor()
-    right, down = (at - low).to(picture.dtype).unbind(dim=-1)
+    right, down = (at - low).to(image.dtype).unbind(dim=-1)
     column, row = low.long().unbind(dim=-1)
 
     def of(rows: Tensor, columns: Tensor) -> Tensor:
-        return picture[:, rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
+        return image[:, rows.clamp(0, height - 1), columns.clamp(0, width - 1)]
 
     upper = of(row, column) * (1 - right) + of(row, column + 1) * right
     lower = of(row + 1, column) * (1 - right) + of(row + 1, column + 1) * right
@@ -157,7 +157,7 @@ class HrnFamily:
         hidden: str,
         device: torch.device,
     ) -> None:
-        """``standard`` (5, 3): the face that pictures are aligned to; ``refining`` None: the coarse stage alone; ``hidden``: model, mirror, keep."""
+        """``standard`` (5, 3): the face that images are aligned to; ``refining`` None: the coarse stage alone; ``hidden``: model, mirror, keep."""
         self._locate, self._matte, self._surface, self._standard = locate, matte, surface, standard
         self._hidden, self._device, self._refining = hidden, device, refining
         self._network = folded(network).to(device)
@@ -178,8 +178,8 @@ class HrnFamily:
 
     def run(self, items: Sequence[Prepared]) -> Tensor:
         """The coefficients (N, 257), behind them what the middle network moves (3 x 64 x 64), behind that what the fine one raises (256 x 256)."""
-        pictures = to_tensor([item.aligned.pixels for item in items], 0.0, 1.0, self._device)
-        coefficients: Tensor = self._network(pictures)
+        images = to_tensor([item.aligned.pixels for item in items], 0.0, 1.0, self._device)
+        coefficients: Tensor = self._network(images)
         refining = self._refining
         if refining is None:
             return coefficients
@@ -232,7 +232,7 @@ class HrnFamily:
         looked = rasterize(flat, surface.basel.triangles, (LARGE, LARGE), perspective=True)
         alpha = torch.from_numpy((looked.triangle >= 0).astype(np.float32))
         shown = unrolling.looked_up(torch.from_numpy(np.ascontiguousarray(texture.transpose(2, 0, 1))), surface.colours.on(looked))
-        result = to_picture(shown * alpha + (1.0 - alpha) * float(textures.GREY), 0.0, 1.0)
+        result = to_image(shown * alpha + (1.0 - alpha) * float(textures.GREY), 0.0, 1.0)
         lean = tilt(model.pose_matrix(turn)) - tilt(model.pose_matrix(wanted_turn))
         scale = float(there[:, 2].mean() / wanted[:, 2].mean())
         place = framing.moved(item.large.matrix, pixels.mean(axis=0)[:2], flat.mean(axis=0)[:2], scale, lean)
@@ -256,8 +256,8 @@ class HrnFamily:
         surface, covered = self._surface, self._surface.colours.covered
         texels = surface.colours.over(there).reshape(-1, 3).astype(np.float64)
         places = np.nan_to_num(model.projected(texels, LARGE), nan=-1.0).reshape(TEXTURE, TEXTURE, 3).astype(np.float32)
-        picture = to_tensor([item.large.pixels], 0.0, 1.0, torch.device("cpu"))[0]
-        texture = unrolling.sampled(picture, places[..., :2]).permute(1, 2, 0).numpy()
+        image = to_tensor([item.large.pixels], 0.0, 1.0, torch.device("cpu"))[0]
+        texture = unrolling.sampled(image, places[..., :2]).permute(1, 2, 0).numpy()
         if self._hidden == "keep":
             return texture
         seen_there = rasterize(pixels, surface.basel.triangles, (LARGE, LARGE), perspective=True)
@@ -335,8 +335,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     cut_out = card.the("matting", "modnet")
     paths = {key: store.fetch(card, key) for key in sorted(card.weights)}
     network = checkpoints.unfilled(Reconstruction)
-    checkpoints.fill(network, checkpoints.load(paths["model"], inner="net_recon"), paths["model"])
-    refining = None if stage == "coarse" else _refining(paths["model"], fine=stage == "high")
+    file = checkpoints.opened(paths["model"])
+    checkpoints.fill(network, checkpoints.load(file, inner="net_recon"), paths["model"])
+    refining = None if stage == "coarse" else _refining(file, fine=stage == "high")
     basel = model.read(paths["basel"])
     standard = model.read_standard(paths["standard"])
     unrolled = unrolling.Unrolled(read_places(paths["places"], len(basel.mean)), basel.triangles, basel.triangles)
@@ -348,14 +349,14 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     return HrnFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))
 
 
-def _refining(path: Path, *, fine: bool) -> Refining:
+def _refining(file: checkpoints.Opened, *, fine: bool) -> Refining:
     def filled(make: Callable[[], Refiner], inner: str, factor: str) -> tuple[Refiner, float]:
-        state = checkpoints.load(path, inner=inner, beside=[factor])
+        state = checkpoints.load(file, inner=inner, beside=[factor])
         number = state.pop(factor)
         if number.numel() != 1 or not bool(torch.isfinite(number).all()):
-            raise BadInput(f"{path}: '{factor}' should be one finite number; check the card's file")
+            raise BadInput(f"{file.path}: '{factor}' should be one finite number; check the card's file")
         network = checkpoints.unfilled(make)
-        checkpoints.fill(network, state, path)
+        checkpoints.fill(network, state, file.path)
         return network, float(number)
 
     mid, alpha = filled(mid_net, "mid_net", "alpha")

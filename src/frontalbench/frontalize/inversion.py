@@ -1,6 +1,6 @@
 """Which style of a 3-D aware generator draws a given face: optimisation in its style space, then pivotal tuning of its weights (Roich et al. 2022).
 
-One picture at a time. First a style (one for all layers) and small corrections of the camera are sought, with noise on the style that fades, as in
+One image at a time. First a style (one for all layers) and small corrections of the camera are sought, with noise on the style that fades, as in
 StyleGAN2's projector (Karras et al. 2020); then the style stays and the generator's own weights move until the face is the one wanted; then the
 camera goes to the front. Held by colours, by the feature maps of a recognition network, and by its embedding. Every random number follows from the
 seed and the step, so an optimisation that was interrupted goes on as if it had not been.
@@ -29,19 +29,19 @@ from frontalbench.geometry.similarity import ARCFACE_SIZE, ARCFACE_TEMPLATE, est
 from frontalbench.images import RGB
 
 SEEN: Final = 256
-"""Side in pixels at which pictures are compared."""
+"""Side in pixels at which images are compared."""
 _FIRST, _LAST = 0.05, 0.25
 """Of the steps: the rate rises over the first, falls over the last."""
 _NOISY: Final = 0.75
 _KEPT_EVERY: Final = 50
 _BEYOND: Final = 1.0e3
-"""A loss above it is no picture any more."""
+"""A loss above it is no image any more."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """``steps`` and ``rate`` of the style's optimisation, ``camera_rate`` of the camera's; ``tuning_steps``, ``tuning_rate`` of the weights;
-    ``noise``: of the style at the beginning, in its spreads; ``samples``: styles whose mean it starts from; ``rays``: per row, when a picture is
+    ``noise``: of the style at the beginning, in its spreads; ``samples``: styles whose mean it starts from; ``rays``: per row, when an image is
     drawn; ``pixels``, ``features``, ``identity``: weights of the losses; ``still``: of the camera's corrections."""
 
     steps: int = 500
@@ -73,11 +73,11 @@ class Target:
 
 class Drawn(Protocol):
     @property
-    def picture(self) -> Tensor: ...
+    def image(self) -> Tensor: ...
 
 
 class Generator(Protocol):
-    """A generator of heads: (z (N, 512), labels (N, 25)) -> styles (N, 512); styles (N, L, 512) and labels -> pictures (N, 3, S, S) in -1..1."""
+    """A generator of heads: (z (N, 512), labels (N, 25)) -> styles (N, 512); styles (N, L, 512) and labels -> images (N, 3, S, S) in -1..1."""
 
     layers: int
 
@@ -158,7 +158,7 @@ class Inverter:
             strength = spread * recipe.noise * max(0.0, 1.0 - passed / _NOISY) ** 2
             noise = torch.randn(512, generator=torch.Generator().manual_seed(recipe.seed * 1_000_003 + step + 1)).to(self._device)
             noisy = (style + noise * strength).expand(1, generator.layers, -1)
-            loss = losses(generator.look(noisy, moved(label, moves)[None], recipe.rays).picture) + recipe.still * moves.square().sum()
+            loss = losses(generator.look(noisy, moved(label, moves)[None], recipe.rays).image) + recipe.still * moves.square().sum()
             _sound(loss, f"step {step}")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -185,13 +185,13 @@ class Inverter:
                 weight.requires_grad_(True)
             optimizer = torch.optim.Adam(weights, lr=recipe.tuning_rate)
             for step in range(recipe.tuning_steps):
-                loss = losses(generator.look(styles, camera, recipe.rays).picture)
+                loss = losses(generator.look(styles, camera, recipe.rays).image)
                 _sound(loss, f"tuning step {step}")
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
             with torch.no_grad():
-                drawn: npt.NDArray[np.float32] = generator.look(styles, wanted[None], recipe.rays).picture[0].float().cpu().numpy()
+                drawn: npt.NDArray[np.float32] = generator.look(styles, wanted[None], recipe.rays).image[0].float().cpu().numpy()
             return drawn
         finally:
             with torch.no_grad():
@@ -201,7 +201,7 @@ class Inverter:
 
 
 class _Losses:
-    """How far a picture is from the target: colours where the photograph is known, feature maps and embedding of the aligned face."""
+    """How far an image is from the target: colours where the photograph is known, feature maps and embedding of the aligned face."""
 
     def __init__(self, target: Target, recogniser: Recogniser, recipe: Recipe, device: torch.device) -> None:
         self._recogniser, self._recipe = recogniser, recipe
@@ -211,21 +211,21 @@ class _Losses:
         places = np.stack([x, y], -1).reshape(-1, 2) @ back[:, :2].T + back[:, 2]
         grid = ((places + 0.5) / side * 2.0 - 1.0).astype(np.float32).reshape(1, ARCFACE_SIZE, ARCFACE_SIZE, 2)
         self._grid = torch.from_numpy(grid).to(device)
-        picture = torch.from_numpy(np.ascontiguousarray(target.pixels)).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1.0
+        image = torch.from_numpy(np.ascontiguousarray(target.pixels)).to(device).permute(2, 0, 1)[None].float() / 127.5 - 1.0
         self._known = functional.adaptive_avg_pool2d(torch.from_numpy(target.known).to(device)[None, None], SEEN)
         with torch.no_grad():
-            self._picture, self._embedding, self._maps = self._seen(picture)
+            self._image, self._embedding, self._maps = self._seen(image)
 
-    def _seen(self, picture: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        small = functional.adaptive_avg_pool2d(picture, SEEN)
+    def _seen(self, image: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        small = functional.adaptive_avg_pool2d(image, SEEN)
         crop = functional.grid_sample(small, self._grid, padding_mode="border", align_corners=False)
         embedding, maps = self._recogniser((crop + 1.0) * 127.5)
         return small, embedding, [functional.normalize(one, dim=1) for one in maps]
 
-    def __call__(self, picture: Tensor) -> Tensor:
-        small, embedding, maps = self._seen(picture)
+    def __call__(self, image: Tensor) -> Tensor:
+        small, embedding, maps = self._seen(image)
         recipe = self._recipe
-        pixels = ((small - self._picture).square() * self._known).sum() / (3.0 * self._known.sum()).clamp_min(1.0)
+        pixels = ((small - self._image).square() * self._known).sum() / (3.0 * self._known.sum()).clamp_min(1.0)
         features = torch.stack([(a - b).square().sum(dim=1).mean() for a, b in zip(maps, self._maps, strict=True)]).sum()
         identity = 1.0 - (embedding * self._embedding).sum(dim=1).mean()
         return recipe.pixels * pixels + recipe.features * features + recipe.identity * identity
@@ -233,7 +233,7 @@ class _Losses:
 
 @dataclass
 class _State:
-    """What is kept of one picture's optimisation."""
+    """What is kept of one image's optimisation."""
 
     path: Path | None
     step: int
@@ -276,7 +276,7 @@ class _State:
         if self.path is None or self.style is None:
             return
         values: dict[str, npt.NDArray[Any]] = {"step": np.array([self.step]), "style": self.style, "moves": self.moves}
-        # A finished picture needs no way back into the optimisation.
+        # A finished image needs no way back into the optimisation.
         arrays.write(self.path, {**values, **(self.moments if self.drawn is None else {"drawn": self.drawn})})
 
 

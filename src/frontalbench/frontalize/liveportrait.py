@@ -39,7 +39,7 @@ class Params:
     ``crop_scale``, ``crop_shift``, ``level``: see :func:`frontalbench.liveportrait.crop.crop_matrix`.
     ``output``: ``crop`` (the 512 square) or ``photograph`` (pasted back).
     ``precision``: float32, float16 or bfloat16 on a GPU; ``precision_cpu``: the same on a CPU, where the half ones need matrix tiles.
-    ``batch``: pictures at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Driving`.
+    ``batch``: images at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Driving`.
     """
 
     landmarks: int = 106
@@ -152,7 +152,7 @@ class LivePortraitFrontalizer:
         """The named checks of :func:`frontalbench.liveportrait.selftest.selftest` on the faces of ``views``; raises BadInput without any face."""
         pairs = [(view, prepared) for view in views if (prepared := self._prepare(view)) is not None]
         if not pairs:
-            raise BadInput("the self-test needs at least one picture in which a face is found")
+            raise BadInput("the self-test needs at least one image in which a face is found")
         sides = [looks_left(view.face.points) if view.face is not None else None for view, _ in pairs]
         return selftest(self.portrait, [prepared.crop for _, prepared in pairs], sides)
 
@@ -183,22 +183,22 @@ class LivePortraitFrontalizer:
             source = self.portrait.observe([prepared.crop for prepared in batch])
             eyes, lips = [prepared.eyes for prepared in batch], [prepared.lips for prepared in batch]
             driving = self.portrait.drive(source, target, self.params.settings, eyes=eyes, lips=lips)
-            pictures = self.portrait.render(source, driving)
+            images = self.portrait.render(source, driving)
         except (RuntimeError, ValueError) as error:
-            if len(batch) > 1:  # one bad picture, or too many for the memory: each by itself
+            if len(batch) > 1:  # one bad image, or too many for the memory: each by itself
                 return [outcome for prepared in batch for outcome in self._turn([prepared], target)]
             raise_if_memory_ran_out(error)
             return [Outcome(None, status.MODEL_ERROR, one_line(error), time.perf_counter() - start)]
         seconds = (time.perf_counter() - start) / len(batch)
-        return [self._outcome(prepared, picture, seconds) for prepared, picture in zip(batch, pictures, strict=True)]
+        return [self._outcome(prepared, image, seconds) for prepared, image in zip(batch, images, strict=True)]
 
-    def _outcome(self, prepared: _Prepared, picture: RGB | None, seconds: float) -> Outcome:
-        if picture is None:
+    def _outcome(self, prepared: _Prepared, image: RGB | None, seconds: float) -> Outcome:
+        if image is None:
             return Outcome(None, status.MODEL_ERROR, "the networks gave values that are no numbers", seconds)
         if self.params.output == "photograph":
-            picture = paste_back(prepared.photograph, picture, prepared.matrix, crops.paste_mask())
-            return Outcome(picture, status.OK, "", seconds)
-        return Outcome(picture, status.OK, "", seconds, Place(prepared.from_original, crops.paste_mask()))
+            image = paste_back(prepared.photograph, image, prepared.matrix, crops.paste_mask())
+            return Outcome(image, status.OK, "", seconds)
+        return Outcome(image, status.OK, "", seconds, Place(prepared.from_original, crops.paste_mask()))
 
 
 def precision_on(card: ModelCard, device: str) -> str:

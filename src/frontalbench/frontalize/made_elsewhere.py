@@ -20,7 +20,7 @@ SIZES = ("noted", "any", "same")
 
 
 class MadeElsewhere:
-    """A stand-in that turns nothing: a picture alone does not say which file is its result."""
+    """A stand-in that turns nothing: an image alone does not say which file is its result."""
 
     needs_face = False
     takes_target_pose = False
@@ -32,7 +32,7 @@ class MadeElsewhere:
     def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
         """Always raises :class:`BadInput`."""
         raise BadInput(
-            f"frontalizer '{self.name}' is a folder of results made elsewhere, so it turns no new picture; judge it in the workflow "
+            f"frontalizer '{self.name}' is a folder of results made elsewhere, so it turns no new image; judge it in the workflow "
             "(docs/elsewhere.md), or in plain folders with 'of:' in pairs.yaml (docs/folders.md)"
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from frontalbench import status
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
@@ -55,10 +56,10 @@ class MeshFrontalizer:
 
     def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
         """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
-        return [guarded(self._one, view, target_pose) for view in views]
+        return [self._outcome(view, target_pose) for view in views]
 
     def pose(self, view: View) -> tuple[float, float, float]:
-        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
         yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 
@@ -72,10 +73,18 @@ class MeshFrontalizer:
             raise NoFace(f"the landmark network sees no face in the detector's box (presence {landmarks.presence:.2f})")
         return self._head(landmarks)
 
-    def _one(self, view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-        head, placement = self.placed(view)
-        drawing = draw(view.image, head, placement, target_pose, self.filling)
-        return drawing.picture, drawing.place
+    def _outcome(self, view: View, target_pose: tuple[float, float, float]) -> Outcome:
+        seen = None
+
+        def one(view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
+            nonlocal seen
+            head, placement = self.placed(view)
+            drawing = draw(view.image, head, placement, target_pose, self.filling, known=view.seen)
+            seen = drawing.seen
+            return drawing.image, drawing.place
+
+        outcome = guarded(one, view, target_pose)
+        return replace(outcome, seen=seen) if outcome.status == status.OK else outcome
 
     def _head(self, landmarks: Landmarks) -> tuple[Head, Placement]:
         canonical = self.landmarker.canonical

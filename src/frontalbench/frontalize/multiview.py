@@ -57,10 +57,10 @@ class Group:
 
 
 class Mixer(Protocol):
-    """A network that draws one picture from several views of a face."""
+    """A network that draws one image from several views of a face."""
 
     def mixed(self, views: Sequence[View], shares: Sequence[float], target_pose: tuple[float, float, float]) -> Outcome:
-        """One picture of all ``views``, each with its share (they sum to 1); it lies in the view with the largest."""
+        """One image of all ``views``, each with its share (they sum to 1); it lies in the view with the largest."""
         ...
 
 
@@ -95,7 +95,7 @@ class MultiviewFrontalizer:
         return [self.together([view], target_pose)[0] for view in views]
 
     def together(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
-        """One outcome per view, in order: the one picture made of all of them, or why this view has none. Never raises for what is in the views.
+        """One outcome per view, in order: the one image made of all of them, or why this view has none. Never raises for what is in the views.
 
         ``seconds``: the group's time shared out among its views.
         """
@@ -140,7 +140,7 @@ class MultiviewFrontalizer:
             return {number: Outcome(None, status.MODEL_ERROR, one_line(error)) for number in numbers}
         detail = f"made of {len(chosen)} photographs"
         return {
-            number: Outcome(made.picture, status.OK, detail, 0.0, made.place if number == chosen[made.base] else None) for number in numbers
+            number: Outcome(made.image, status.OK, detail, 0.0, made.place if number == chosen[made.base] else None) for number in numbers
         }
 
     def _strangers(self, views: dict[int, View]) -> dict[int, float]:

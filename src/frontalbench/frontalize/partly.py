@@ -32,7 +32,7 @@ class Posing(Protocol):
 
 def target(pose: Angles, turn: Turn) -> Angles:
     """(yaw, pitch, roll) in degrees that a face of ``pose`` is to have: on the shortest way to the front (one rotation about one axis) what ``turn``
-    leaves. The head's tilt in the picture is taken out first, as frontalizers give upright heads."""
+    leaves. The head's tilt in the image is taken out first, as frontalizers give upright heads."""
     whole, _ = untilted(matrix_from_angles(*pose))
     way, _ = cv2.Rodrigues(whole)
     rest: Float = np.asarray(cv2.Rodrigues(turn.stays(pose[0]) * way)[0], np.float64)

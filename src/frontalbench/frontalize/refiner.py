@@ -63,7 +63,7 @@ class RefinerFamily:
         side = (drawing.frame.side, drawing.frame.side)
         change = (drawn.numpy() - item.planes[3:6]).transpose(1, 2, 0) * border_mask(self._size)[..., None] * 127.5
         change = cv2.warpAffine(change.astype(np.float32), back, side, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-        return np.clip(np.rint(drawing.picture + change), 0, 255).astype(np.uint8), drawing.place
+        return np.clip(np.rint(drawing.image + change), 0, 255).astype(np.uint8), drawing.place
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTestedBatched[Prepared]:

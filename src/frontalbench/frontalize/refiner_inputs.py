@@ -39,7 +39,7 @@ def sample(drawing: Drawing, rotation: Float, target: tuple[float, float], size:
     yaw, pitch, _ = angles_from_matrix(rotation)
     level = level_pitch(float(yaw), float(pitch))
     seen = cut(np.clip(np.rint(255.0 * drawing.seen), 0, 255).astype(np.uint8), drawing.frame, size)
-    return Sample(cut(drawing.texture, drawing.frame, size), cut(drawing.picture, drawing.frame, size), seen, (float(yaw), level), target)
+    return Sample(cut(drawing.texture, drawing.frame, size), cut(drawing.image, drawing.frame, size), seen, (float(yaw), level), target)
 
 
 def level_pitch(yaw: float, pitch: float) -> float:
@@ -54,7 +54,7 @@ def frame_matrix(frame: Frame, size: int) -> Float:
 
 
 def cut(pixels: UInt8, frame: Frame, size: int) -> UInt8:
-    """The network's frame, ``size`` pixels square, out of a drawing's ``picture``, ``texture`` or ``seen``."""
+    """The network's frame, ``size`` pixels square, out of a drawing's ``image``, ``texture`` or ``seen``."""
     if size < SPAN * frame.pixels_per_cm:
         # A warp does not average: shrink first, then cut.
         frame = frame.resized(max(size, round(frame.side * size / (SPAN * frame.pixels_per_cm))))

@@ -53,19 +53,27 @@ def render(head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Fil
 
 
 def render_seen(
-    head: Head, rotation: Float, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None = None, skin: RGB | None = None
+    head: Head,
+    rotation: Float,
+    texture: RGB,
+    frame: Frame,
+    filling: Filling,
+    plate: Plate | None = None,
+    skin: RGB | None = None,
+    known: Float32 | None = None,
 ) -> tuple[RGB, Float32]:
-    """The head in pose ``rotation`` (3, 3), head -> camera without roll, as a picture of ``frame``.
+    """The head in pose ``rotation`` (3, 3), head -> camera without roll, as an image of ``frame``.
 
     ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph; ``skin``: the same crop,
-    where the face within the skirt takes its colours from another picture.
-    Also how well the photograph shows what the picture shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
+    where the face within the skirt takes its colours from another image; ``known`` (side, side): of a crop that was itself drawn, how well the
+    first photograph shows what is there, so that what was made up is not taken for seen.
+    Also how well the photograph shows what the image shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
     side, unit = frame.side, frame.pixels_per_cm
     canvas = prepared(head, rotation, frame)
     grid, drawn, still = canvas.grid, canvas.drawn, canvas.still
     unit_small = unit / grid
-    view = layer(head, canvas, texture, frame, filling, plate)
+    view = layer(head, canvas, texture, frame, filling, plate, known)
     maps, quality, mirrored_quality = view.maps, view.quality, view.mirrored_quality
     seen_directly = filled_in(quality * (drawn.triangle >= 0), grid, side)
     share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
@@ -75,7 +83,7 @@ def render_seen(
     if share is not None:
         coarse, flipped = (sampled(texture if skin is None else skin, maps[..., first : first + 2]) for first in (0, 6))
         tone = tone_between(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
-        # Only the part of the picture that shows something of the mirror image.
+        # Only the part of the image that shows something of the mirror image.
         rows, columns = (_span(share.max(axis=axis) > 0.0) for axis in (1, 0))
         part = (slice(grid * rows.start, min(side, grid * rows.stop)), slice(grid * columns.start, min(side, grid * columns.stop)))
         height, width = part[0].stop - part[0].start, part[1].stop - part[1].start
@@ -111,7 +119,7 @@ def _coloured(texture: RGB, skin: RGB | None, own: Float32 | None, places: Float
 
 @dataclass(frozen=True)
 class Canvas:
-    """What does not depend on the photograph: ``wanted`` (N,): how squarely the result shows each vertex; ``grid``: pixels of the picture to one of
+    """What does not depend on the photograph: ``wanted`` (N,): how squarely the result shows each vertex; ``grid``: pixels of the image to one of
     its maps; ``drawn``: the head on the maps' pixels; ``still`` (h, w): that of its vertices."""
 
     wanted: Float
@@ -142,8 +150,11 @@ def prepared(head: Head, rotation: Float, frame: Frame) -> Canvas:
     )
 
 
-def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None) -> Layer:
-    """What the photograph in ``texture`` has for the result; ``head``: as it is fitted to that photograph (the triangles of the canvas')."""
+def layer(
+    head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filling, plate: Plate | None, known: Float32 | None = None
+) -> Layer:
+    """What the photograph in ``texture`` has for the result; ``head``: as it is fitted to that photograph (the triangles of the canvas'); ``known``:
+    see :func:`render_seen`."""
     grid, drawn, still = canvas.grid, canvas.drawn, canvas.still
     unit = frame.pixels_per_cm
     source = frame.to_pixels(head.source)
@@ -167,6 +178,9 @@ def layer(head: Head, canvas: Canvas, texture: RGB, frame: Frame, filling: Filli
     if plate is not None:
         at = thinned_maps(maps[..., 6:8], grid)
         mirrored_quality *= cv2.remap(averaged(plate.inside, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    if known is not None:
+        quality *= remembered(known, maps[..., :2], still, grid)
+        mirrored_quality *= remembered(known, maps[..., 6:8], still, grid)
     return Layer(maps, quality, mirrored_quality)
 
 
@@ -177,7 +191,7 @@ def _span(there: Bool) -> slice:
 
 
 def thinned(pixels: Float, grid: int) -> Float:
-    """Points (N, 3) in pixels of a picture -> pixels of the same picture with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
+    """Points (N, 3) in pixels of an image -> pixels of the same image with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
     smaller = pixels / grid
     smaller[:, :2] += 0.5 / grid - 0.5
     return smaller
@@ -311,17 +325,24 @@ def quality_at(place: Float32, beside: Float32, still: Float32, seen: Float32, f
     return np.asarray(quality * (1.0 - covered * resting), dtype=np.float32)
 
 
+def remembered(known: Float32, places: Float32, still: Float32, grid: int) -> Float32:
+    """``known`` (side, side) at ``places`` (H, W, 2) of the crop; 1 where the surroundings stand still, which nobody had to make up."""
+    at = thinned_maps(places, grid)
+    there = cv2.remap(averaged(known, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(np.maximum(there, smoothstep(still, 0.15, 0.6)), np.float32)
+
+
 def sampled(texture: RGB, places: Float32) -> RGB:
     """Colours of ``texture`` at ``places`` (H, W, 2), cubic."""
     colours = cv2.remap(texture, np.ascontiguousarray(places), None, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(colours, dtype=np.uint8)
 
 
-def inpainted(picture: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
+def inpainted(image: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
     """Fill ``holes`` (one for ``grid`` x ``grid`` pixels) from around them."""
     if not holes.any():
-        return picture
-    side = picture.shape[0]
+        return image
+    side = image.shape[0]
     mask = np.repeat(np.repeat(holes.astype(np.uint8), grid, axis=0), grid, axis=1)[:side, :side]
-    filled = cv2.inpaint(picture, np.ascontiguousarray(mask), max(2.0, 0.3 * pixels_per_cm), cv2.INPAINT_TELEA)
+    filled = cv2.inpaint(image, np.ascontiguousarray(mask), max(2.0, 0.3 * pixels_per_cm), cv2.INPAINT_TELEA)
     return np.asarray(filled, dtype=np.uint8)

@@ -48,9 +48,9 @@ def middle(yaw: float, pitch: float) -> Float:
     return np.array([FOLLOWS * x, y + (0.5 - 0.2) * SQUARE])
 
 
-def to_network(pictures: UInt8) -> torch.Tensor:
+def to_network(images: UInt8) -> torch.Tensor:
     """uint8 (N, H, W, 3) -> the network's input (N, 3, H, W)."""
-    return (torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() - 128.0) / 128.0
+    return (torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() - 128.0) / 128.0
 
 
 def enlarged(square: RGB) -> RGB:

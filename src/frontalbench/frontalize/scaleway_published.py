@@ -45,12 +45,12 @@ class ScalewayPublishedFamily:
 
     def run(self, items: Sequence[Framed]) -> torch.Tensor:
         """(N, 3, 128, 128) in -1..1; the network sees (value - 128) / 128."""
-        pictures = torch.from_numpy(np.stack([item.pixels for item in items])).permute(0, 3, 1, 2).to(self._device)
-        drawn: torch.Tensor = self._network((pictures.float() - 128.0) / 128.0)
+        images = torch.from_numpy(np.stack([item.pixels for item in items])).permute(0, 3, 1, 2).to(self._device)
+        drawn: torch.Tensor = self._network((images.float() - 128.0) / 128.0)
         return drawn
 
     def finish(self, item: Framed, drawn: torch.Tensor) -> tuple[RGB, Place]:
-        """The published script stretches each picture to its own least and largest value; that is not done here."""
+        """The published script stretches each image to its own least and largest value; that is not done here."""
         pixels = np.clip(np.rint(drawn.permute(1, 2, 0).numpy() * 128.0 + 128.0), 0, 255).astype(np.uint8)
         return np.ascontiguousarray(pixels), item.place()
 

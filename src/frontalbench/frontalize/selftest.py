@@ -1,6 +1,6 @@
 """Do a frontalizer's weights behave as they should? Named checks that hold for any of them, to be run once on the real weights.
 
-Nothing here compares with stored pictures: a landmark network looks at the results that knows nothing of the maker. Bounds were set with
+Nothing here compares with stored images: a landmark network looks at the results that knows nothing of the maker. Bounds were set with
 frontalizers whose weights are at hand (``tests/unit/test_frontalize_selftest.py``); synthetic weights fail.
 """
 
@@ -29,10 +29,10 @@ from frontalbench.types import Float
 
 T = TypeVar("T")
 PoseEstimate = Callable[[RGB, Face], tuple[float, float, float, float]]
-"""(picture, where its face should be) -> (yaw, pitch, roll in degrees, presence 0..1)."""
+"""(image, where its face should be) -> (yaw, pitch, roll in degrees, presence 0..1)."""
 
 _SMALL = 64
-"""Pictures are compared at this side: light and form, no detail."""
+"""Images are compared at this side: light and form, no detail."""
 _MIDDLE = slice(20, 44)
 
 
@@ -75,7 +75,7 @@ def refusal(card: ModelCard) -> str:
         return "its network lies outside; its contract is tested, and frontalize.py --model NAME --in DIR runs it"
     if card.family == MULTIVIEW:
         drawn_with = ", ".join(used.name for used in card.used_cards() if used.kind == card.kind)
-        return f"it turns no single picture; test the frontalizer that it draws with ({drawn_with})"
+        return f"it turns no single image; test the frontalizer that it draws with ({drawn_with})"
     return ""
 
 
@@ -108,23 +108,23 @@ def frontal_checks(model: Frontalizer, views: Sequence[View], estimate: PoseEsti
     """Checks of ``model`` on ``views``, each the worst over them. Raises :class:`BadInput` where no view has a face."""
     seen = [view for view in views if view.face is not None]
     if not seen:
-        raise BadInput("the self-test needs at least one picture in which a face is found")
+        raise BadInput("the self-test needs at least one image in which a face is found")
     infinity = float("inf")
     first = model.frontalize(seen)
-    checks = [Check("pictures", _share(first), 1.0, 1.0, "every face gives a picture")]
+    checks = [Check("images", _share(first), 1.0, 1.0, "every face gives an image")]
     drawn = [(view, outcome, outcome.image) for view, outcome in zip(seen, first, strict=True) if outcome.image is not None]
     if not drawn:
         return checks
     again = [outcome.image for outcome in model.frontalize([view for view, *_ in drawn])]
     off = [float(np.abs(a.astype(int) - b).max()) for (*_, a), b in zip(drawn, again, strict=True) if b is not None]
-    checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same picture"))
-    grey = [_small(picture).mean(axis=2).std() for *_, picture in drawn]
-    checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least picture)"))
-    poses = [estimate(picture, _moved(view, outcome)) for view, outcome, picture in drawn]
+    checks.append(Check("repeatable (levels)", max(off, default=infinity), 0.0, 2.0, "two runs give the same image"))
+    grey = [_small(image).mean(axis=2).std() for *_, image in drawn]
+    checks.append(Check("contrast (levels)", float(min(grey)), 12.0, 110.0, "a face has light and shade (least image)"))
+    poses = [estimate(image, _moved(view, outcome)) for view, outcome, image in drawn]
     checks.append(Check("presence", min(pose[3] for pose in poses), 0.5, 1.0, "a landmark network sees a face in every result"))
     checks.append(Check("|yaw| left (degrees)", max(abs(pose[0]) for pose in poses), 0.0, 15.0, "the results look ahead"))
     checks.append(Check("|roll| left (degrees)", max(abs(pose[2]) for pose in poses), 0.0, 12.0, "the results stand upright"))
-    tones = [float(np.abs(_tone(_shown(view, outcome)) - _tone(_small(picture))).max()) for view, outcome, picture in drawn]
+    tones = [float(np.abs(_tone(_shown(view, outcome)) - _tone(_small(image))).max()) for view, outcome, image in drawn]
     checks.append(Check("tone (levels)", max(tones), 0.0, 50.0, "red, green and blue of the face's middle are about the photograph's"))
     turned = [outcome.image for outcome in model.frontalize([_mirrored(view) for view, *_ in drawn])]
     alike = [_correlation(a[:, ::-1], b) for (*_, a), b in zip(drawn, turned, strict=True) if b is not None]
@@ -156,7 +156,7 @@ def _alike(model: Frontalizer, view: View, pose_of: Callable[[View], tuple[float
         side = outcome.image.shape[0]
         rows = columns = slice(side // 4, 3 * side // 4)
         shown = warp(view.image, outcome.place.matrix, side)
-    a, b = (cv2.GaussianBlur(picture.mean(axis=2), (0, 0), 3.0)[rows, columns].ravel() for picture in (shown, outcome.image))
+    a, b = (cv2.GaussianBlur(image.mean(axis=2), (0, 0), 3.0)[rows, columns].ravel() for image in (shown, outcome.image))
     a, b = a - a.mean(), b - b.mean()
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / length if length > 0.0 else -1.0
@@ -166,8 +166,8 @@ def _share(outcomes: Sequence[Outcome]) -> float:
     return float(np.mean([outcome.status == status.OK for outcome in outcomes]))
 
 
-def _small(picture: RGB) -> Float:
-    return np.asarray(cv2.resize(picture, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA), np.float64)
+def _small(image: RGB) -> Float:
+    return np.asarray(cv2.resize(image, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA), np.float64)
 
 
 def _shown(view: View, outcome: Outcome) -> Float:
@@ -206,7 +206,7 @@ def _mirrored(view: View) -> View:
 
 
 def _correlation(a: RGB, b: RGB) -> float:
-    x, y = (_small(np.ascontiguousarray(picture)).mean(axis=2).ravel() for picture in (a, b))
+    x, y = (_small(np.ascontiguousarray(image)).mean(axis=2).ravel() for image in (a, b))
     x, y = x - x.mean(), y - y.mean()
     length = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / length if length > 0.0 else 0.0

@@ -63,10 +63,10 @@ class Seen:
 
 @dataclass(frozen=True)
 class Several:
-    """``picture`` (side, side, 3); ``shares`` float32 (views, h, w): how much of each place every view gives where something is seen, sums
+    """``image`` (side, side, 3); ``shares`` float32 (views, h, w): how much of each place every view gives where something is seen, sums
     1; ``mirrored`` float32 (h, w): how much of it is a mirror image; ``base``: the view whose surroundings are shown; ``place``: in that one."""
 
-    picture: RGB
+    image: RGB
     shares: Float32
     mirrored: Float32
     base: int
@@ -106,8 +106,8 @@ def draw_several(views: Sequence[Seen], target_pose: tuple[float, float, float],
     skirt[slice(*shaped.skirt)] = 1.0
     around = interpolate(canvas.drawn, shaped.triangles, skirt)[..., 0]
     resolution = np.minimum(1.0, scales / max(scales[base], 1e-9)).astype(np.float32)
-    picture, shares, mirrored = _composed(layers, textures, plates, canvas, around, base, resolution, filling, mixing, frame.pixels_per_cm)
-    return Several(picture, shares, mirrored, base, place)
+    image, shares, mirrored = _composed(layers, textures, plates, canvas, around, base, resolution, filling, mixing, frame.pixels_per_cm)
+    return Several(image, shares, mirrored, base, place)
 
 
 def common_shape(heads: Sequence[Head], away: Float, profile: float) -> Float:
@@ -132,7 +132,7 @@ def _composed(
     mixing: Mixing,
     unit: float,
 ) -> tuple[RGB, Float32, Float32]:
-    """(picture, share of each view, share of the mirror image) on one canvas; ``around`` (h, w): 1 beside the face, 0 on it."""
+    """(image, share of each view, share of the mirror image) on one canvas; ``around`` (h, w): 1 beside the face, 0 on it."""
     grid, still, side = canvas.grid, canvas.still, textures[base].shape[0]
     small = unit / grid
     here = np.stack([one.quality for one in layers])
@@ -190,12 +190,12 @@ def _mixed(
     side: int,
     reach: float,
 ) -> tuple[RGB, RGB]:
-    """(the picture, the same on the maps' pixels) of all views, each in the tone of those before it; the base first, then by how much they give."""
+    """(the image, the same on the maps' pixels) of all views, each in the tone of those before it; the base first, then by how much they give."""
     order = [base, *sorted((k for k in range(len(places)) if k != base), key=lambda k: -float(shares[k].sum()))]
     if len(order) == 1:
         return sampled(textures[base], filled_in(places[base], grid, side)), sampled(textures[base], places[base])
     small = sampled(textures[base], places[base]).astype(np.float32)
-    # Premultiplied sums over the views so far, on the maps' pixels for the tone and in full for the picture.
+    # Premultiplied sums over the views so far, on the maps' pixels for the tone and in full for the image.
     toned, known = small * seen[base][..., None], seen[base].copy()
     full = np.zeros((side, side, 3), np.float32)
     coarse = np.zeros_like(small)
@@ -203,14 +203,14 @@ def _mixed(
         if shares[k].max() < 1e-3:
             continue
         here = sampled(textures[k], places[k]).astype(np.float32)
-        picture = sampled(textures[k], filled_in(places[k], grid, side)).astype(np.float32)
+        image = sampled(textures[k], filled_in(places[k], grid, side)).astype(np.float32)
         if number:
             before = toned / np.maximum(known, np.float32(1e-3))[..., None]
             both = np.minimum(known, seen[k])
             tone = tone_between(np.clip(before, 0, 255).astype(np.uint8), np.clip(here, 0, 255).astype(np.uint8), both, reach)
             here += tone
-            picture += filled_in(tone, grid, side)
+            image += filled_in(tone, grid, side)
             toned, known = toned + here * seen[k][..., None], known + seen[k]
         coarse += here * shares[k][..., None]
-        full += picture * filled_in(shares[k], grid, side)[..., None]
+        full += image * filled_in(shares[k], grid, side)[..., None]
     return np.clip(np.rint(full), 0, 255).astype(np.uint8), np.clip(np.rint(coarse), 0, 255).astype(np.uint8)

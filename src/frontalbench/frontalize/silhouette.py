@@ -72,7 +72,7 @@ class Parser(Protocol):
     """A face parsing network."""
 
     def probabilities(self, image: RGB) -> Float32:
-        """float32 (side, side, 19): how likely each pixel of the picture, scaled to a square, belongs to each class."""
+        """float32 (side, side, 19): how likely each pixel of the image, scaled to a square, belongs to each class."""
         ...
 
 
@@ -157,22 +157,22 @@ def kept_to(edge: Edge, form: Form, fit: DenseFit, coefficients: Float, keeping:
 
 
 def skin_of(edge: Edge, inset: float) -> Callable[[RGB, Float, float], RGB]:
-    """What takes a crop (picture, matrix photograph -> crop, pixels per cm) to the same crop with the person's colours carried on over the person's
+    """What takes a crop (image, matrix photograph -> crop, pixels per cm) to the same crop with the person's colours carried on over the person's
     outline, so that a face that is drawn through it takes no background. ``inset`` (cm): the colours begin so far within the edge."""
 
-    def carried(picture: RGB, matrix: Float, pixels_per_cm: float) -> RGB:
+    def carried(image: RGB, matrix: Float, pixels_per_cm: float) -> RGB:
         back = np.vstack([invert(edge.matrix), [0.0, 0.0, 1.0]])
         there = (matrix @ back)[:2]
-        size = picture.shape[1::-1]
+        size = image.shape[1::-1]
         person = np.maximum(edge.person, (edge.inside < 0.5).astype(np.float32))
         mask = cv2.warpAffine(person, there, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         reach = 2 * round(inset * pixels_per_cm) + 1
         mask = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
         share = smoothstep(mask, *UNDECIDED)
         if share.min() >= 1.0 or share.max() < 1.0:
-            return picture
-        beyond = spread(picture, (share >= 1.0).astype(np.float32))
-        mixed = beyond + share[..., None] * (picture.astype(np.float32) - beyond)
+            return image
+        beyond = spread(image, (share >= 1.0).astype(np.float32))
+        mixed = beyond + share[..., None] * (image.astype(np.float32) - beyond)
         return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
 
     return carried

@@ -1,4 +1,4 @@
-"""A frontalizer that goes to the wanted pose in small steps: each picture is the source of the next (iterative turning, as FSGANv2 does it)."""
+"""A frontalizer that goes to the wanted pose in small steps: each image is the source of the next (iterative turning, as FSGANv2 does it)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
 Find = Callable[[RGB], Face | None]
-"""The face of a picture that was just drawn."""
+"""The face of an image that was just drawn."""
 
 
 def way(pose: Angles, target: Angles, step: float) -> list[Angles]:
-    """(yaw, pitch, roll) in degrees of every picture on the shortest way from a face of ``pose`` to ``target``, which is the last; none is further
+    """(yaw, pitch, roll) in degrees of every image on the shortest way from a face of ``pose`` to ``target``, which is the last; none is further
     than ``step`` degrees from the one before. The head's tilt in the photograph is no part of the way, as frontalizers give upright heads."""
     start, _ = untilted(matrix_from_angles(*pose))
     between = [angles_from_matrix(rotation) for rotation in steps(start, matrix_from_angles(*target), step)[:-1]]
@@ -65,7 +65,8 @@ class Stepwise:
             whole = whole if outcome.place is None else _lifted(outcome.place.matrix) @ whole
             placed = outcome.place if outcome.place is not None else placed
             if number < len(poses):
-                view = View(outcome.image, self._find(outcome.image))
+                # What a step made up stays made up: the mirror image is asked again at every step, from what the photograph showed.
+                view = View(outcome.image, self._find(outcome.image), outcome.seen)
                 if view.face is None:
                     return Outcome(None, status.NO_FACE, f"step {number} of {len(poses)}: no face was detected in what was drawn", seconds)
         place = None if outcome.place is None or placed is None else Place(whole[:2], placed.mask)
@@ -78,7 +79,7 @@ def _lifted(matrix: Float) -> Float:
 
 def in_steps(model: Frontalizer, card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Stepwise:
     """``model`` in the steps that its card's ``turn`` asks for. How a face is turned says the model where it knows, else the pose estimator of the
-    card's ``uses``; the faces of drawn pictures are found by its detector.
+    card's ``uses``; the faces of drawn images are found by its detector.
 
     Raises :class:`BadConfig`, one line, for a model that only looks straight ahead.
     """
@@ -91,7 +92,7 @@ def in_steps(model: Frontalizer, card: ModelCard, *, threads: int = 1, device: s
         raise BadConfig(f"frontalizer '{card.name}': {plain} gives frontal views alone, so it goes there at once; write {plain}")
     detector = load_detector(cards.find_any(cards.FINDER, card.root), device=device)
 
-    def find(picture: RGB) -> Face | None:
-        return find_face(picture, detector, DEFAULT_POLICY)[0]
+    def find(image: RGB) -> Face | None:
+        return find_face(image, detector, DEFAULT_POLICY)[0]
 
     return Stepwise(card.name, model, card.turn.step, model.pose if isinstance(model, Posing) else estimated(card, threads, device), find)

@@ -43,7 +43,7 @@ class Plate:
 
 
 def surrounded(cut: Crop, height: int, width: int, head: Head, rotation: Float, frame: Frame) -> tuple[RGB, Plate | None]:
-    """The picture of ``cut`` with what lies beyond its ``height`` x ``width`` photograph drawn, and what lies behind the head.
+    """The image of ``cut`` with what lies beyond its ``height`` x ``width`` photograph drawn, and what lies behind the head.
 
     ``head`` in pose ``rotation`` is what the photograph shows, in the crop's ``frame``. Where all of the crop lies inside: its very pixels, and None.
     """
@@ -66,8 +66,8 @@ def surrounded(cut: Crop, height: int, width: int, head: Head, rotation: Float, 
         for values in (drawn, behind)
     )
     share = smoothstep(beyond, 0.0, JOIN_CM * frame.pixels_per_cm)
-    picture = cv2.blendLinear(cut.image, full, 1.0 - share, share)
-    return np.asarray(picture, np.uint8), Plate((beyond <= 0.0).astype(np.float32), np.asarray(behind, np.uint8))
+    image = cv2.blendLinear(cut.image, full, 1.0 - share, share)
+    return np.asarray(image, np.uint8), Plate((beyond <= 0.0).astype(np.float32), np.asarray(behind, np.uint8))
 
 
 def outside(cut: Crop, height: int, width: int) -> Float32 | None:
@@ -104,10 +104,10 @@ def partition(head: Head, rotation: Float, frame: Frame) -> tuple[Mask, Mask, Ma
     return smoothstep(radius, 1.0 + soft, 1.0 - soft), clear, below
 
 
-def spread(picture: RGB | Float32, weight: Float32, *, coarsest: int = 2) -> Float32:
+def spread(image: RGB | Float32, weight: Float32, *, coarsest: int = 2) -> Float32:
     """Colours everywhere from those where ``weight`` (H, W) in 0..1 is above 0 (pull-push, Gortler et al. 1996): each unknown pixel takes the mean of
     the smallest neighbourhood in which something is known; black where nothing is known at all."""
-    colour = picture.astype(np.float32)
+    colour = image.astype(np.float32)
     height, width = weight.shape
     if min(height, width) <= coarsest:
         mean = (colour * weight[..., None]).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-20)

@@ -97,15 +97,16 @@ class TddfaFrontalizer:
         return [self._outcome(view, target_pose) for view in views]
 
     def _outcome(self, view: View, target_pose: tuple[float, float, float]) -> Outcome:
-        said = ""
+        said, seen = "", None
 
         def one(view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-            nonlocal said
+            nonlocal said, seen
             drawing, _, said = self._drawing(view, target_pose)
-            return drawing.picture, drawing.place
+            seen = drawing.seen
+            return drawing.image, drawing.place
 
         outcome = guarded(one, view, target_pose)
-        return replace(outcome, detail=said) if outcome.status == status.OK else outcome
+        return replace(outcome, detail=said, seen=seen) if outcome.status == status.OK else outcome
 
     def drawing(self, view: View, target_pose: tuple[float, float, float] = FRONTAL) -> tuple[Drawing, Float]:
         """The head in the target pose with the photograph in the same frame, and the photograph's pose (3, 3) with its tilt taken out.
@@ -118,13 +119,14 @@ class TddfaFrontalizer:
         """The third: why the fit does not keep to the silhouette, else empty."""
         head, placement, edge, reason = self._fitted(view)
         if edge is None or not self._keeping.carry:
-            return draw(view.image, head, placement, target_pose, self.filling), placement.rotation, reason
+            return draw(view.image, head, placement, target_pose, self.filling, known=view.seen), placement.rotation, reason
         # Nothing spills that would have to be brought back.
         filling = replace(self.filling, spill=0.0)
-        return draw(view.image, head, placement, target_pose, filling, skin_of(edge, self._keeping.inset)), placement.rotation, reason
+        skin = skin_of(edge, self._keeping.inset)
+        return draw(view.image, head, placement, target_pose, filling, skin, view.seen), placement.rotation, reason
 
     def pose(self, view: View) -> tuple[float, float, float]:
-        """(yaw, pitch, roll) in degrees of the fit, its tilt in the picture taken out. Raises ValueError when there is no face to fit."""
+        """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
         yaw, pitch, roll = angles_from_matrix(self.placed(view)[1].rotation)
         return float(yaw), float(pitch), float(roll)
 

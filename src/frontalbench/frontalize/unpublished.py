@@ -35,6 +35,6 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Unpublish
     Params(card).finish()
     why = "; ".join(weight.terms for weight in card.weights.values() if weight.terms) or "its card says no more"
     raise WeightsMissing(
-        f"frontalizer {card.name}: cannot be run, its weights were never published ({why}); pictures that its authors give out can be "
+        f"frontalizer {card.name}: cannot be run, its weights were never published ({why}); images that its authors give out can be "
         "compared by docs/elsewhere.md"
     )

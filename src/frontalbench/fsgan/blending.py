@@ -1,4 +1,4 @@
-"""A turned face put into another picture: completed where it was hidden (Gc), and blended into the light that is there (Gb)."""
+"""A turned face put into another image: completed where it was hidden (Gc), and blended into the light that is there (Gb)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SIZE, THRESHOLD = 21, 0.6
 
 
 def eroded(mask: Tensor, size: int = SIZE, threshold: float = THRESHOLD, iterations: int = 1) -> tuple[Tensor, Tensor]:
-    """Mask (N, 1, H, W) in 0..1 -> the same with a soft border that lies within it, and its inner part as 0 and 1.
+    """Mask (N, 1, H, W) in 0..1 -> the same with a soft border, and its inner part as 0 and 1. The soft border reaches ``size`` // 2 pixels
+    beyond the mask, as FSGANv2's does: only the hard part is smaller.
 
     Averaged with a cone of ``size`` (odd) pixels; ``iterations`` - 1 times before that, what the cone's mean lowers is lowered.
     """
@@ -41,7 +42,8 @@ def cone_of(size: int) -> Tensor:
 
 def blended(complete: Draw, blend: Draw, turned: Tensor, face: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """``turned``, ``target`` (N, 3, S, S) RGB in -1..1; ``face``, ``mask`` (N, 1, S, S), 0 or 1: where ``turned`` shows a face, and where in
-    ``target`` it belongs. ``complete``: Gc, ``blend``: Gb. Returns ``target`` with the face in it, its own pixels outside of ``mask``."""
+    ``target`` it belongs. ``complete``: Gc, ``blend``: Gb. Returns ``target`` with the face in it, its own pixels beyond the soft
+    border of ``mask`` (:func:`eroded`)."""
     soft, hard = eroded(mask)
     alone = torch.where(face > 0.5, turned, -torch.ones_like(turned))
     completed = complete(pyramid(torch.cat([alone, hard], dim=1)))

@@ -1,7 +1,7 @@
 """The person's own 98 points lifted to three dimensions by the dense fit, and turned to another pose.
 
 Each point of WFLW has a place on the fitted face (interpolated where the 68 points of the fit have none). What the landmark network saw moves it
-within the picture's plane; its depth stays the fit's. A point on the far side of the head is the fit's alone: no network sees it.
+within the image's plane; its depth stays the fit's. A point on the far side of the head is the fit's alone: no network sees it.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ PLACES.flags.writeable = False
 @dataclass(frozen=True)
 class Lifted:
     """``points`` (98, 3): in photograph pixels about the head's middle, without pose, camera axes; ``middle`` (2,): of the head in the photograph;
-    ``tilt``: how far the head's upright axis leans clockwise in the picture, degrees; ``rotation`` (3, 3): its pose with that tilt taken out."""
+    ``tilt``: how far the head's upright axis leans clockwise in the image, degrees; ``rotation`` (3, 3): its pose with that tilt taken out."""
 
     points: Float
     middle: Float
@@ -89,7 +89,7 @@ def lift(fit: DenseFit, keypoints: Int, seen: Float | None = None) -> Lifted:
     if not (np.isfinite(fit.scale) and fit.scale > 0.0 and np.isfinite(fit.rotation).all()):
         raise ValueError("the fitted head has no size")
     model = PLACES @ fit.model[keypoints]
-    # The fitted matrix need not be rigid: where its points lie in the picture is believed, its depth is that of the rigid part.
+    # The fitted matrix need not be rigid: where its points lie in the image is believed, its depth is that of the rigid part.
     placed = PLACES @ fit.vertices[keypoints]
     flat, turned = placed[:, :2], fit.scale * model @ fit.rotation.T
     shift = np.append(flat.mean(axis=0) - turned[:, :2].mean(axis=0), 0.0)

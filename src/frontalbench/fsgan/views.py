@@ -1,7 +1,7 @@
 """Several views of one face as one: which of them surround a wanted pose, and how much each counts (FSGANv2's appearance map).
 
 The views are points (yaw, pitch) with four empty ones in the corners, triangulated (Delaunay); a wanted pose lies in one triangle and its barycentric
-coordinates weigh the views there. Landmarks of a pose nobody photographed, and pictures drawn from each view, are mixed with these weights: no 3-D.
+coordinates weigh the views there. Landmarks of a pose nobody photographed, and images drawn from each view, are mixed with these weights: no 3-D.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Pictures from their gradients: Poisson image editing (Perez et al. 2003) and what it minimises.
+"""Images from their gradients: Poisson image editing (Perez et al. 2003) and what it minimises.
 
 In a region, the result has gradients as near as it can to those wanted, and around it the values that are there::
 
     min over f of  sum |grad f - v|^2    with f = t outside of the region
 
 FSGAN blends a face into a target by this (Nirkin et al. 2019, eq. 8), and FSGANv2 takes the sum as its Poisson blending loss: :func:`energy`. The sum
-goes over all pairs of neighbours of which at least one lies in the region; at the picture's own edge nothing is asked.
+goes over all pairs of neighbours of which at least one lies in the region; at the image's own edge nothing is asked.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ def solve(outside: npt.NDArray[Any], wanted: Steps, region: Bool) -> Float:
         shape=(inside.size, inside.size),
     )
     if _floats(region):
-        raise ValueError("a part of the region reaches over the whole picture: no value around it fixes its level")
+        raise ValueError("a part of the region reaches over the whole image: no value around it fixes its level")
     result.reshape(region.size, -1)[inside] = splu(matrix, permc_spec="MMD_AT_PLUS_A", options={"SymmetricMode": True}).solve(right)
     return result
 
 
 def _floats(region: Bool) -> bool:
-    """Whether a part of the region has no neighbour outside of it; as the picture is one piece, that is the whole picture alone."""
+    """Whether a part of the region has no neighbour outside of it; as the image is one piece, that is the whole image alone."""
     return bool(region.all())

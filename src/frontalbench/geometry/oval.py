@@ -23,9 +23,9 @@ def outline(grown: float = 1.0, count: int = 72) -> Float:
 
 
 def reach_through(matrix: npt.ArrayLike, columns: Sequence[int], rows: Sequence[int]) -> Float32:
-    """How far out each pixel of a picture lies, in radii of the ellipse: 0 in its centre, 1 on it; float32 (rows, columns).
+    """How far out each pixel of an image lies, in radii of the ellipse: 0 in its centre, 1 on it; float32 (rows, columns).
 
-    ``matrix`` (2, 3): from the picture to the 112 x 112 crop.
+    ``matrix`` (2, 3): from the image to the 112 x 112 crop.
     """
     m = np.asarray(matrix, np.float64)
     total = np.zeros((len(rows), len(columns)), np.float32)

@@ -63,17 +63,17 @@ def nearest_rotation(matrix: npt.ArrayLike) -> Float:
 
 
 def tilt(rotation: Float) -> float:
-    """How far the upright axis of a head leans clockwise in the picture, degrees; ``rotation`` (3, 3): head -> camera. Defined in profiles too, where
+    """How far the upright axis of a head leans clockwise in the image, degrees; ``rotation`` (3, 3): head -> camera. Defined in profiles too, where
     roll and pitch exchange their roles."""
     return float(np.degrees(np.arctan2(-rotation[0, 1], rotation[1, 1])))
 
 
 def untilted(rotation: Float) -> tuple[Float, float]:
-    """(``rotation`` (3, 3), head -> camera, with its :func:`tilt` taken out in the picture; that tilt in degrees)."""
+    """(``rotation`` (3, 3), head -> camera, with its :func:`tilt` taken out in the image; that tilt in degrees)."""
     lean = tilt(rotation)
     return matrix_from_angles(0.0, 0.0, -lean) @ rotation, lean
 
 
 def mirrored(yaw: float, pitch: float, roll: float) -> tuple[float, float, float]:
-    """The pose in the horizontally mirrored picture."""
+    """The pose in the horizontally mirrored image."""
     return -yaw, pitch, -roll

@@ -1,6 +1,6 @@
 """Landmarks with the name of their scheme: which point is which, and how one scheme becomes another.
 
-Left and right are the subject's: the right eye is the one further left in the picture. Sources of the numberings: iBUG 300-W (Sagonas et al.
+Left and right are the subject's: the right eye is the one further left in the image. Sources of the numberings: iBUG 300-W (Sagonas et al.
 2013) for
 68 points, WFLW (Wu et al. 2018) for 98, InsightFace's 2d106det for 106, MediaPipe's face mesh for 478; how well the derived points meet those of
 a 68-point network on photographs is measured in ``tests/unit/test_landmark_schemes.py``.
@@ -113,7 +113,7 @@ class Landmarks:
 
     @property
     def flat(self) -> Float:
-        """(N, 2): the points in the picture."""
+        """(N, 2): the points in the image."""
         return self.points[:, :2]
 
     def part(self, name: str) -> Float:

@@ -39,7 +39,7 @@ _EYES_AND_MOUTH: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ..
 
 
 def frame(points: npt.ArrayLike) -> tuple[Float, Float]:
-    """Unit vectors (right, down) of the face in the picture. Raises :class:`BadInput` for another number of points or without direction."""
+    """Unit vectors (right, down) of the face in the image. Raises :class:`BadInput` for another number of points or without direction."""
     p = np.asarray(points, dtype=np.float64)
     if p.ndim != 2 or p.shape[1:] != (2,) or len(p) not in _EYES_AND_MOUTH:
         raise BadInput(f"landmarks of shape {p.shape}: the crop needs 5, 68, 106 or 203 points (x, y)")
@@ -96,7 +96,7 @@ def network_input(crop: RGB) -> Float32:
 
 @functools.cache
 def paste_mask(side: int = SIDE) -> Float32:
-    """(side, side) in 0..1: 1 inside, fading to 0 over :data:`FEATHER` pixels at the border (the released mask picture, to the last bit)."""
+    """(side, side) in 0..1: 1 inside, fading to 0 over :data:`FEATHER` pixels at the border (the released mask image, to the last bit)."""
     ramp = np.arange(side, dtype=np.float64)
     outside = np.maximum(np.maximum(FEATHER - ramp, ramp - (side - FEATHER)), 0.0)
     distance = np.hypot(outside[None, :], outside[:, None])

@@ -1,6 +1,6 @@
 """The LivePortrait networks as ONNX files, for programs without PyTorch.
 
-One picture at a time (batch 1), float32, opset 20: the first whose GridSample knows volumes. Names of inputs and outputs: :data:`SIGNATURES`; what is
+One image at a time (batch 1), float32, opset 20: the first whose GridSample knows volumes. Names of inputs and outputs: :data:`SIGNATURES`; what is
 computed between the networks is in ``motion.py`` and in a table of docs/liveportrait.md.
 """
 
@@ -30,10 +30,10 @@ class Signature:
 
 
 SIGNATURES: dict[str, Signature] = {
-    "appearance": Signature({"picture": (1, 3, 256, 256)}, ("volume",)),
-    "motion": Signature({"picture": (1, 3, 256, 256)}, tuple(keys.MOTION_HEADS)),
+    "appearance": Signature({"image": (1, 3, 256, 256)}, ("volume",)),
+    "motion": Signature({"image": (1, 3, 256, 256)}, tuple(keys.MOTION_HEADS)),
     "warping": Signature({"volume": (1, 32, 16, 64, 64), "driving": (1, 21, 3), "source": (1, 21, 3)}, ("features",)),
-    "generator": Signature({"features": (1, 256, 64, 64)}, ("picture",)),
+    "generator": Signature({"features": (1, 256, 64, 64)}, ("image",)),
     "stitching": Signature({"source_and_driving": (1, 126)}, ("offsets",)),
     "lip": Signature({"source_and_ratios": (1, 65)}, ("offsets",)),
     "eye": Signature({"source_and_ratios": (1, 66)}, ("offsets",)),
@@ -74,5 +74,5 @@ class _Heads(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, picture: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.network(picture).values())
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network(image).values())

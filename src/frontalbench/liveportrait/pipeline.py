@@ -1,7 +1,7 @@
-"""From square crops to frontal (or otherwise posed) square pictures.
+"""From square crops to frontal (or otherwise posed) square images.
 
 The order of steps: volume and motion of the crop; source keypoints; driving keypoints with the target rotation;
-optional eye and lip retargeting, stitching and damping; warp and decode. :class:`Driving` holds every choice that changes the picture.
+optional eye and lip retargeting, stitching and damping; warp and decode. :class:`Driving` holds every choice that changes the image.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class LivePortrait:
     ``precision``: number type of the heavy networks; motion network and perceptrons stay float32. A CPU without matrix tiles for it
     (:func:`~frontalbench.networks.layers.has_tiles`) computes the same, slowly.
     ``algorithm``: see :class:`networks.Generator`; None takes the one that is fast on this device and in this precision.
-    ``compiled``: run the heavy networks through torch.compile (minutes at the first picture; worth it for thousands).
+    ``compiled``: run the heavy networks through torch.compile (minutes at the first image; worth it for thousands).
     """
 
     def __init__(
@@ -163,17 +163,17 @@ class LivePortrait:
             return x_s + chosen.multiplier * (x_d - x_s)
 
     def render(self, source: Source, driving: Tensor) -> list[RGB | None]:
-        """Pictures (512, 512, 3) RGB of the source moved to ``driving`` (N, 21, 3); None where a network gave a value that is no number."""
+        """Images (512, 512, 3) RGB of the source moved to ``driving`` (N, 21, 3); None where a network gave a value that is no number."""
         moved, still = driving.to(self.device), source.keypoints.to(self.device)
-        # One picture keeps a CPU's cores busy, and the large intermediate results of several at once only cost time there.
+        # One image keeps a CPU's cores busy, and the large intermediate results of several at once only cost time there.
         size = 1 if self.device.type == "cpu" else len(moved)
         with self._running():
             parts = [
                 self.generator(self.warping(volume, x_d, x_s)).float()
                 for volume, x_d, x_s in zip(*(torch.split(x, size) for x in (source.volume, moved, still)), strict=True)
             ]
-            pictures = torch.cat(parts)
-            finite = torch.isfinite(pictures).flatten(1).all(1).tolist()
-            pixels: UInt8 = (pictures.clamp(0, 1) * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            images = torch.cat(parts)
+            finite = torch.isfinite(images).flatten(1).all(1).tolist()
+            pixels: UInt8 = (images.clamp(0, 1) * 255.0).to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
         assert pixels.shape[1:] == (SIDE, SIDE, 3)
-        return [picture if good else None for picture, good in zip(pixels, finite, strict=True)]
+        return [image if good else None for image, good in zip(pixels, finite, strict=True)]

@@ -1,6 +1,6 @@
 """Does a set of weights behave like LivePortrait? Named checks with a measured value and a bound, to be run once on real weights.
 
-Nothing here compares with stored pictures. Ranges are those of 1,151 motion frames that ship with LivePortrait, widened by half; they hold for
+Nothing here compares with stored images. Ranges are those of 1,151 motion frames that ship with LivePortrait, widened by half; they hold for
 upright faces. Synthetic weights pass the mechanical checks only.
 """
 
@@ -24,7 +24,7 @@ RAW = Driving(stitching=False)
 def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[bool | None] | None = None) -> list[Check]:
     """Checks of ``portrait`` on ``crops`` (LivePortrait crops, uint8 (512, 512, 3) RGB; near-frontal and turned faces both serve).
 
-    ``looks_left``: for each crop whether the face is plainly turned to the picture's left (True), right (False) or neither (None), which settles the
+    ``looks_left``: for each crop whether the face is plainly turned to the image's left (True), right (False) or neither (None), which settles the
     sign of the yaw.
     """
     if not crops:
@@ -38,8 +38,8 @@ def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[
     sources = [portrait.observe([crop]) for crop in crops]
     motion = _joined([source.motion for source in sources])
     same = [portrait.render(source, source.keypoints)[0] for source in sources]
-    add("finite", float(all(picture is not None for picture in same)), 1.0, 1.0, "every rendered value is a number")
-    ratios = [peak_signal_to_noise(picture, crop) for picture, crop in zip(same, crops, strict=True) if picture is not None]
+    add("finite", float(all(image is not None for image in same)), 1.0, 1.0, "every rendered value is a number")
+    ratios = [peak_signal_to_noise(image, crop) for image, crop in zip(same, crops, strict=True) if image is not None]
     add(
         "reproduces the crop (dB)",
         min(ratios, default=0.0),
@@ -65,7 +65,7 @@ def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[
     known = [(left, float(yaw)) for left, yaw in zip(looks_left or [], motion.yaw, strict=False) if left is not None]
     if known:
         right = np.mean([(yaw > 0) == left for left, yaw in known])
-        add("sign of yaw", float(right), 1.0, 1.0, "faces turned to the picture's left have a yaw above 0")
+        add("sign of yaw", float(right), 1.0, 1.0, "faces turned to the image's left have a yaw above 0")
 
     offsets = [portrait.drive(source, _pose(source.motion), Driving()) - source.keypoints for source in sources]
     add("stitching at rest", float(torch.stack(offsets).abs().max()), 0.0, 0.1, "with nothing to move, stitching hardly moves keypoints")
@@ -77,14 +77,14 @@ def selftest(portrait: LivePortrait, crops: Sequence[RGB], looks_left: Sequence[
     return checks
 
 
-def peak_signal_to_noise(picture: RGB, crop: RGB) -> float:
-    """Decibels between two uint8 pictures of one size (infinite when equal)."""
-    error = float(np.mean((picture.astype(np.float64) - crop.astype(np.float64)) ** 2))
+def peak_signal_to_noise(image: RGB, crop: RGB) -> float:
+    """Decibels between two uint8 images of one size (infinite when equal)."""
+    error = float(np.mean((image.astype(np.float64) - crop.astype(np.float64)) ** 2))
     return float("inf") if error == 0.0 else 10.0 * float(np.log10(255.0**2 / error))
 
 
 def looks_left(points: npt.ArrayLike) -> bool | None:
-    """From five points: is the face plainly turned to the picture's left (True) or right (False)? None where it is not plain.
+    """From five points: is the face plainly turned to the image's left (True) or right (False)? None where it is not plain.
 
     The nose leaves the middle between the eyes by a third of their distance, measured along the line of the eyes.
     """

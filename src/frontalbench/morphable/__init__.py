@@ -1,1 +1,1 @@
-"""Morphable face models (FLAME, Basel) read from the user's own file, and pictures drawn with them."""
+"""Morphable face models (FLAME, Basel) read from the user's own file, and images drawn with them."""

@@ -1,7 +1,7 @@
 """The Basel face model of 2009 with the expressions of Guo et al. 2018, as HRN and Deep3DFaceRecon use it: a face as a mean and components.
 
 The file, ``BFM_model_front.mat``, is made from the Basel model's own, which every user gets from its makers. The model's frame: decimetres, x to the
-right in the picture, y up, z out of the face; the camera stands at z = 10 and looks back.
+right in the image, y up, z out of the face; the camera stands at z = 10 and looks back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from frontalbench.geometry.rotation import FLIP_YZ
 from frontalbench.types import Float, Float32, Int
 
 FOCAL, MIDDLE, DISTANCE, SIDE = 1015.0, 112.0, 10.0, 224
-"""Of the camera: focal length and middle in pixels of a picture of 224, way to the head in decimetres."""
+"""Of the camera: focal length and middle in pixels of an image of 224, way to the head in decimetres."""
 IDENTITY, EXPRESSION, ALBEDO = 80, 64, 80
 LIT: Final = 0.8
 """Added to the first coefficient of light: a face in even light."""
@@ -81,7 +81,7 @@ def before_camera(points: Float, turn: Float, shift: Float) -> Float:
 
 
 def projected(points: Float, side: int = SIDE) -> Float:
-    """Points (N, 3) before the camera -> pixels (N, 3) of a picture of ``side``, rows downwards, and the way from the camera. NaN at the camera."""
+    """Points (N, 3) before the camera -> pixels (N, 3) of an image of ``side``, rows downwards, and the way from the camera. NaN at the camera."""
     with np.errstate(divide="ignore", invalid="ignore"):
         flat = FOCAL * points[:, :2] / points[:, 2:] + MIDDLE
     flat = flat * (side / SIDE)
@@ -110,7 +110,7 @@ def pose_matrix(turn: Float) -> Float:
 # Alignment --------------------------------------------------------------------------------------------------------------------------------
 
 FACE: Final = 102.0
-"""Size of a face in the aligned picture of 224 pixels, in the unit of :func:`aligning`."""
+"""Size of a face in the aligned image of 224 pixels, in the unit of :func:`aligning`."""
 
 
 def five(points: Float) -> Float:
@@ -119,7 +119,7 @@ def five(points: Float) -> Float:
 
 
 def aligning(points: Float, standard: Float, height: int, side: int = SIDE) -> Float:
-    """Photograph -> aligned picture (2, 3): ``points`` (5, 2) pixels, rows downwards, as an affine camera sees the face ``standard`` (5, 3).
+    """Photograph -> aligned image (2, 3): ``points`` (5, 2) pixels, rows downwards, as an affine camera sees the face ``standard`` (5, 3).
 
     ``height``: of the photograph. Raises ValueError when the points determine no size.
     """
@@ -167,7 +167,7 @@ def read(path: Path) -> Basel:
 
 
 def read_standard(path: Path) -> Float:
-    """The five points (5, 3) of the face that pictures are aligned to, from ``similarity_Lm3D_all.mat``. Raises :class:`BadInput`."""
+    """The five points (5, 3) of the face that images are aligned to, from ``similarity_Lm3D_all.mat``. Raises :class:`BadInput`."""
     points = variables(path, ["lm"])["lm"]
     if points.shape != (68, 3) or points.dtype.kind != "f" or not np.isfinite(points).all():
         raise BadInput(f"{path}: 'lm' should be (68, 3) finite numbers, is {points.shape}; use the file of the card")

@@ -3,7 +3,7 @@
 The file, ``generic_model.pkl`` of FLAME 2020, belongs to its makers: every user registers and downloads it. It is a pickle of Python 2 with
 objects of two other libraries inside; here it is read as arrays, and whatever else it asks for ends the reading.
 
-The model's frame: metres, x to the subject's left (right in the picture), y up, z out of the face towards the camera.
+The model's frame: metres, x to the subject's left (right in the image), y up, z out of the face towards the camera.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A mesh unrolled into a square: what belongs to its vertices, spread over texels, and back onto a picture of the mesh.
+"""A mesh unrolled into a square: what belongs to its vertices, spread over texels, and back onto an image of the mesh.
 
 Texel (row, column) of a square of ``side`` texels has its middle at u = (column + 0.5) / side, v = 1 - (row + 0.5) / side.
 """
@@ -45,7 +45,7 @@ class UvMap:
         return interpolate(self._raster, self.unrolled.triangles, values)
 
     def on(self, drawn: Raster) -> Float32:
-        """(u, v) of what is seen in each pixel of a picture of this mesh's triangles: (H, W, 2), 0 where nothing is."""
+        """(u, v) of what is seen in each pixel of an image of this mesh's triangles: (H, W, 2), 0 where nothing is."""
         return interpolate(drawn, self.unrolled.corners, self.unrolled.places)
 
 
@@ -77,12 +77,12 @@ def looked_up(texture: Tensor, uv: Float32) -> Tensor:
     return functional.grid_sample(texture[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
-def sampled(picture: Tensor, places: Float32) -> Tensor:
-    """``picture`` float32 (C, H, W) at ``places`` (side, side, 2), pixels with centres at integers: (C, side, side), bilinear, 0 beyond it."""
-    _, height, width = picture.shape
+def sampled(image: Tensor, places: Float32) -> Tensor:
+    """``image`` float32 (C, H, W) at ``places`` (side, side, 2), pixels with centres at integers: (C, side, side), bilinear, 0 beyond it."""
+    _, height, width = image.shape
     scale = np.array([2.0 / width, 2.0 / height], np.float32)
     grid = torch.from_numpy(((places + np.float32(0.5)) * scale - np.float32(1.0)).astype(np.float32))
-    return functional.grid_sample(picture[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+    return functional.grid_sample(image[None], grid[None], mode="bilinear", padding_mode="zeros", align_corners=False)[0]
 
 
 def read_obj(path: Path) -> Unrolled:

@@ -1,6 +1,6 @@
 """BiSeNet for face parsing (Yu et al. 2018, "BiSeNet: Bilateral Segmentation Network", with a ResNet-18, as trained on CelebAMask-HQ).
 
-The context path looks at a 16th and a 32nd of the size, weighs its channels by what the whole picture holds, and comes back up to an 8th; there
+The context path looks at a 16th and a 32nd of the size, weighs its channels by what the whole image holds, and comes back up to an 8th; there
 it meets the map of the trunk itself. Names of parameters are those of the public checkpoint (``79999_iter.pth``), so that it loads strictly.
 """
 
@@ -122,7 +122,7 @@ class Scores(nn.Module):
 
 
 class BiSeNet(nn.Module):
-    """Pictures (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 -> scores (N, 19, H, W) of :data:`CLASSES`."""
+    """Images (N, 3, H, W), ImageNet-normalised RGB, H and W multiples of 32 -> scores (N, 19, H, W) of :data:`CLASSES`."""
 
     def __init__(self) -> None:
         super().__init__()

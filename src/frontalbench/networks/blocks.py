@@ -1,7 +1,7 @@
 """Blocks that several networks are made of, plain torch. A block stands here when two networks use it, under parameter names that both have.
 
 Layers made for speed at inference (norms folded in, weights packed) are in :mod:`.layers`; modulated convolutions in :mod:`.stylegan2`; grids that
-move pictures in :mod:`.warping`; the residual network in :mod:`.resnet`.
+move images in :mod:`.warping`; the residual network in :mod:`.resnet`.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,7 +30,20 @@ COUNTER = "num_batches_tracked"
 """Last part of a key that old checkpoints leave out and inference never reads."""
 
 
-def load(path: StrPath, *, inner: str | None = None, strip: str = "module.", beside: Collection[str] = ()) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Opened:
+    """What a checkpoint file holds, read once, for a file that keeps several networks."""
+
+    path: StrPath
+    content: Any
+
+
+def opened(path: StrPath) -> Opened:
+    """The file's content, for several calls of :func:`load`. Raises :class:`BadInput` as that does."""
+    return Opened(path, _read(path))
+
+
+def load(path: StrPath | Opened, *, inner: str | None = None, strip: str = "module.", beside: Collection[str] = ()) -> dict[str, Tensor]:
     """The state dict in a checkpoint file: names to tensors, on the CPU.
 
     ``inner``: the part of the file that holds it, ``"params_ema"`` say: a mapping of that name, or all keys that begin with the name and a dot
@@ -39,7 +53,8 @@ def load(path: StrPath, *, inner: str | None = None, strip: str = "module.", bes
 
     Raises :class:`BadInput` for a file that is missing, cut off, of another kind, without ``inner``, or that would run code.
     """
-    content = whole = _read(path)
+    file = path if isinstance(path, Opened) else opened(path)
+    path, content, whole = file.path, file.content, file.content
     if inner is not None:
         content = _part(content, inner, path)
     elif isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):

@@ -1,4 +1,4 @@
-"""CVTHead's networks (Ma et al. 2024): a photograph to a descriptor for every vertex of a head, and drawn descriptors to a picture.
+"""CVTHead's networks (Ma et al. 2024): a photograph to a descriptor for every vertex of a head, and drawn descriptors to an image.
 
 Under the official parameter names; the face parser, the hair network and DECA, which the same checkpoint may hold, are not here. What belongs to the
 mesh (coarse vertices, spirals, matrices between levels) is in no checkpoint and is given (:class:`Mesh`).
@@ -89,7 +89,7 @@ class _Bottleneck(nn.Module):
 
 
 class _Encoder(nn.Module):
-    """Picture and mask (N, 4, 256, 256) -> (N, 2048, 32, 32)."""
+    """Image and mask (N, 4, 256, 256) -> (N, 2048, 32, 32)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -267,28 +267,28 @@ class CvtHead(nn.Module):
         self.vtx_descriptor_head = nn.Sequential(nn.Linear(WIDTH, DESCRIPTOR))
         self.unet_generator = Drawer()
 
-    def describe(self, picture: Tensor, mask: Tensor, vertices: Tensor, mesh: Mesh) -> Tensor:
-        """Descriptors (N, 5023, 32) of a head that lies in ``picture`` (N, 3, 256, 256; RGB in -1..1) at ``vertices`` (N, 5023, 3; -1..1, z away
+    def describe(self, image: Tensor, mask: Tensor, vertices: Tensor, mesh: Mesh) -> Tensor:
+        """Descriptors (N, 5023, 32) of a head that lies in ``image`` (N, 3, 256, 256; RGB in -1..1) at ``vertices`` (N, 5023, 3; -1..1, z away
         from the camera); ``mask`` (N, 1, 256, 256): where the head is, 0 or 1."""
-        features = self.ae_proj(self.autoencoder(torch.cat([picture, mask], dim=1)))
+        features = self.ae_proj(self.autoencoder(torch.cat([image, mask], dim=1)))
         count, channels = features.shape[:2]
         patches = (
             features.reshape(count, channels, PATCHES, 2, PATCHES, 2).permute(0, 2, 4, 3, 5, 1).reshape(count, PATCHES**2, 4 * channels)
         )
         tokens = self.patch_to_embedding(patches) + self.pos_embedding
         coarse = mesh.coarse(vertices)
-        asking = self.vtx_query + places_in_picture(coarse) + depths(coarse)
+        asking = self.vtx_query + places_in_image(coarse) + depths(coarse)
         answers = self.transformer(torch.cat([asking, tokens], dim=1))[:, :COARSE]
         described: Tensor = self.vtx_descriptor_head(self.vtx_upsampler(answers, mesh))
         return described
 
     def draw(self, descriptors: Tensor, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        """(picture (N, 3, 256, 256) RGB in -1..1, mask (N, 1, 256, 256) in 0..1) of the head at ``vertices`` (N, 5023, 3)."""
+        """(image (N, 3, 256, 256) RGB in -1..1, mask (N, 1, 256, 256) in 0..1) of the head at ``vertices`` (N, 5023, 3)."""
         drawn = self.unet_generator(torch.cat(splatted(vertices, descriptors), dim=1))
         return drawn[:, :3].tanh(), drawn[:, 3:].sigmoid()
 
-    def forward(self, picture: Tensor, mask: Tensor, vertices: Tensor, wanted: Tensor, mesh: Mesh) -> tuple[Tensor, Tensor]:
-        return self.draw(self.describe(picture, mask, vertices, mesh), wanted)
+    def forward(self, image: Tensor, mask: Tensor, vertices: Tensor, wanted: Tensor, mesh: Mesh) -> tuple[Tensor, Tensor]:
+        return self.draw(self.describe(image, mask, vertices, mesh), wanted)
 
 
 def ready(network: CvtHead) -> CvtHead:
@@ -322,8 +322,8 @@ def patch_places() -> Tensor:
     return torch.cat([_waves(row, WIDTH // 2), _waves(column, WIDTH // 2)], dim=1)[None]
 
 
-def places_in_picture(vertices: Tensor) -> Tensor:
-    """(N, V, 128): where ``vertices`` (N, V, 3; -1..1) lie in the picture; rows first, then columns."""
+def places_in_image(vertices: Tensor) -> Tensor:
+    """(N, V, 128): where ``vertices`` (N, V, 3; -1..1) lie in the image; rows first, then columns."""
     turns = (0.5 * vertices + 0.5) * (2.0 * math.pi)
     return torch.cat([_waves(turns[..., 1], WIDTH // 2), _waves(turns[..., 0], WIDTH // 2)], dim=-1)
 

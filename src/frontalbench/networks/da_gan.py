@@ -16,10 +16,10 @@ from frontalbench.networks.blocks import enlarged
 
 SIDE: Final = 128
 NOISE: Final = 64
-"""Numbers in -1..1 that are drawn for each picture."""
+"""Numbers in -1..1 that are drawn for each image."""
 SLOPE: Final = 0.01
 BOTH: Final = 6
-"""Channels of a picture beside its mirror image."""
+"""Channels of an image beside its mirror image."""
 
 
 def _conv(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
@@ -112,7 +112,7 @@ class _Decoder(nn.Module):
         self.decoded_img128 = nn.Sequential(nn.Conv2d(32, 3, 3, padding=1))
         self.attn1, self.attn2 = _Attention(422), _Attention(217)
 
-    def forward(self, maps: Sequence[Tensor], code: Tensor, pictures: Sequence[Tensor], noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, maps: Sequence[Tensor], code: Tensor, images: Sequence[Tensor], noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         from_128, from_64, from_32, from_16, from_8 = maps
         start_8 = self.initial_8(torch.cat([code, noise], dim=1)[..., None, None])
         start_32 = self.initial_32(start_8)
@@ -120,26 +120,26 @@ class _Decoder(nn.Module):
         start_128 = self.initial_128(start_64)
         x = self.reconstruct_8(self.before_select_8(torch.cat([start_8, from_8], dim=1)))
         x = self.reconstruct_16(torch.cat([self.reconstruct_deconv_16(x), self.before_select_16(from_16)], dim=1))
-        beside = self.before_select_32(torch.cat([start_32, from_32, pictures[2]], dim=1))
+        beside = self.before_select_32(torch.cat([start_32, from_32, images[2]], dim=1))
         x = self.attn1(self.reconstruct_32(torch.cat([self.reconstruct_deconv_32(x), beside], dim=1)))
         small = self.decoded_img32(x)
-        beside = self.before_select_64(torch.cat([start_64, from_64, pictures[1]], dim=1))
+        beside = self.before_select_64(torch.cat([start_64, from_64, images[1]], dim=1))
         x = self.attn2(self.reconstruct_64(torch.cat([self.reconstruct_deconv_64(x), beside, enlarged(small, 2)], dim=1)))
         middle = self.decoded_img64(x)
-        beside = self.before_select_128(torch.cat([start_128, from_128, pictures[0]], dim=1))
+        beside = self.before_select_128(torch.cat([start_128, from_128, images[0]], dim=1))
         x = self.reconstruct_128(torch.cat([self.reconstruct_deconv_128(x), beside, enlarged(middle, 2)], dim=1))
         return self.decoded_img128(self.conv6(self.conv5(x))), middle, small
 
 
 class Generator(nn.Module):
-    """Pictures at 128, 64 and 32 pixels (N, 3, ...), RGB in 0..1, and noise (N, 64) in -1..1 -> the front at the same sizes, RGB about 0..1."""
+    """Images at 128, 64 and 32 pixels (N, 3, ...), RGB in 0..1, and noise (N, 64) in -1..1 -> the front at the same sizes, RGB about 0..1."""
 
     def __init__(self) -> None:
         super().__init__()
         self.encoder, self.decoder = _Encoder(), _Decoder()
 
-    def forward(self, pictures: Sequence[Tensor], noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        both = [torch.cat([picture, picture.flip(3)], dim=1) for picture in pictures]
+    def forward(self, images: Sequence[Tensor], noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        both = [torch.cat([image, image.flip(3)], dim=1) for image in images]
         maps, code = self.encoder(both[0])
         drawn: tuple[Tensor, Tensor, Tensor] = self.decoder(maps, code, both, noise)
         return drawn

@@ -37,15 +37,15 @@ class Codes:
 
 
 class Encoder(nn.Module):
-    """Pictures (N, 3, 224, 224) RGB in 0..1 -> (N, ``outputs``)."""
+    """Images (N, 3, 224, 224) RGB in 0..1 -> (N, ``outputs``)."""
 
     def __init__(self, outputs: int) -> None:
         super().__init__()
         self.encoder = ResNet50()
         self.layers = nn.Sequential(nn.Linear(2048, 1024), nn.ReLU(), nn.Linear(1024, outputs))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        codes: Tensor = self.layers(self.encoder(pictures)[-1].mean(dim=(2, 3)))
+    def forward(self, images: Tensor) -> Tensor:
+        codes: Tensor = self.layers(self.encoder(images)[-1].mean(dim=(2, 3)))
         return codes
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Discriminator(nn.Module):
-    """Scores patches: picture (N, 3, S, S) -> scores (N, 1, S/8, S/8)."""
+    """Scores patches: image (N, 3, S, S) -> scores (N, 1, S/8, S/8)."""
 
     def __init__(self, width: int = 24) -> None:
         super().__init__()

@@ -2,11 +2,11 @@
 StyleGAN2 make 512 pixels of what it sees.
 
 Parameter names are those of ``G_ema`` in the official files. The third plane repeats the second with its axes swapped: a known slip of the release,
-on which the published weights were trained. Random numbers of the marcher are arguments; left out, their means stand for them, so that a
-picture follows from its style and its camera alone.
+on which the published weights were trained. Random numbers of the marcher are arguments; left out, their means stand for them, so that an
+image follows from its style and its camera alone.
 
 World: x right, y up, z towards the viewer, the head about the origin and looking along +z; one unit is about 37 cm. A camera is a label of 25
-numbers: camera-to-world (4, 4) row by row (camera axes x right, y down, z forward), then intrinsics (3, 3) row by row in picture sides.
+numbers: camera-to-world (4, 4) row by row (camera axes x right, y down, z forward), then intrinsics (3, 3) row by row in image sides.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ STYLE: Final = 512
 LABEL: Final = 25
 STYLES: Final = 14
 SIDE: Final = 512
-"""Of the pictures that come out."""
+"""Of the images that come out."""
 PLANES, FEATURES, PLANE_SIDE = 3, 32, 256
 SAMPLES: Final = 48
 """Depths of a ray in the first pass, and again in the second."""
@@ -83,7 +83,7 @@ class Layer(nn.Module):
 
 
 class ToRgb(nn.Module):
-    """Features to ``outputs`` channels of the picture: 1 x 1, weighed by a style, not demodulated."""
+    """Features to ``outputs`` channels of the image: 1 x 1, weighed by a style, not demodulated."""
 
     def __init__(self, inputs: int, outputs: int, *, clamped: bool = False) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class ToRgb(nn.Module):
 
 
 class Block(nn.Module):
-    """One size: (features and picture of the size below, its three styles (N, 3, 512)) -> the same of its own. The first has a constant in place of
+    """One size: (features and image of the size below, its three styles (N, 3, 512)) -> the same of its own. The first has a constant in place of
     features."""
 
     def __init__(self, inputs: int, outputs: int, side: int, drawn: int, *, clamped: bool = False) -> None:
@@ -111,15 +111,15 @@ class Block(nn.Module):
         self.conv1 = Layer(outputs, outputs, side, clamped=clamped)
         self.torgb = ToRgb(outputs, drawn, clamped=clamped)
 
-    def forward(self, x: Tensor | None, picture: Tensor | None, styles: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor | None, image: Tensor | None, styles: Tensor) -> tuple[Tensor, Tensor]:
         if self.conv0 is None:
             below: Tensor = self.const.expand(len(styles), -1, -1, -1)
         else:
             below = self.conv0(x, styles[:, 0])
         here: Tensor = self.conv1(below, styles[:, -2])
         drawn: Tensor = self.torgb(here, styles[:, -1])
-        if picture is not None:
-            drawn = drawn + filtered(picture, 4.0 * self.get_buffer("resample_filter"), up=2, padding=(2, 1))
+        if image is not None:
+            drawn = drawn + filtered(image, 4.0 * self.get_buffer("resample_filter"), up=2, padding=(2, 1))
         return here, drawn
 
 
@@ -152,13 +152,13 @@ class Synthesis(nn.Module):
 
     def forward(self, styles: Tensor) -> Tensor:
         x: Tensor | None = None
-        picture: Tensor | None = None
+        image: Tensor | None = None
         # The last style of a block is the first of the next; the first block has two.
         for number, block in enumerate(self.children()):
             first = max(0, 2 * number - 1)
-            x, picture = block(x, picture, styles[:, first : first + (3 if number else 2)])
-        assert picture is not None
-        return picture
+            x, image = block(x, image, styles[:, first : first + (3 if number else 2)])
+        assert image is not None
+        return image
 
 
 class Backbone(nn.Module):
@@ -169,7 +169,7 @@ class Backbone(nn.Module):
 
 
 class Superresolution(nn.Module):
-    """(features (N, 32, n, n), colours (N, 3, n, n), one style (N, 512)) -> pictures (N, 3, 512, 512) RGB, about -1..1."""
+    """(features (N, 32, n, n), colours (N, 3, n, n), one style (N, 512)) -> images (N, 3, 512, 512) RGB, about -1..1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -183,8 +183,8 @@ class Superresolution(nn.Module):
                 functional.interpolate(x, size=size, mode="bilinear", align_corners=False, antialias=True) for x in (features, colours)
             )
         styles = style[:, None].expand(-1, 3, -1)
-        x, picture = self.block0(features, colours, styles)
-        drawn: Tensor = self.block1(x, picture, styles)[1]
+        x, image = self.block0(features, colours, styles)
+        drawn: Tensor = self.block1(x, image, styles)[1]
         return drawn
 
 
@@ -202,16 +202,16 @@ class Decoder(nn.Module):
 
 @dataclass(frozen=True)
 class Seen:
-    """``picture`` (N, 3, 512, 512) RGB about -1..1; ``raw`` (N, 3, n, n): the colours before superresolution; ``depth`` (N, 1, n, n) along the
+    """``image`` (N, 3, 512, 512) RGB about -1..1; ``raw`` (N, 3, n, n): the colours before superresolution; ``depth`` (N, 1, n, n) along the
     ray."""
 
-    picture: Tensor
+    image: Tensor
     raw: Tensor
     depth: Tensor
 
 
 class Eg3d(nn.Module):
-    """The generator; :meth:`look` gives a picture. 30.7 million parameters."""
+    """The generator; :meth:`look` gives an image. 30.7 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -283,8 +283,8 @@ class Eg3d(nn.Module):
             torch.cat(found, dim=1).transpose(1, 2).reshape(len(styles), -1, side, side) for found in zip(*parts, strict=True)
         )
         raw = features[:, :3]
-        picture: Tensor = self.superresolution(features, raw, styles[:, -1])
-        return Seen(picture, raw, depth)
+        image: Tensor = self.superresolution(features, raw, styles[:, -1])
+        return Seen(image, raw, depth)
 
 
 def rays(labels: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,6 @@
 """FFWM (Wei et al. 2020, "Learning Flow-based Feature Warping for Face Frontalization with Illumination Inconsistent Supervision"): two networks.
 
-The flow network looks at the turned face and says for every place of the frontal picture where in the turned one it is to be found. The generator
+The flow network looks at the turned face and says for every place of the frontal image where in the turned one it is to be found. The generator
 moves the features of its encoder there, adds their mirror image, weighs both by an attention, and draws. Parameter names are the official ones of
 ``netG`` and ``flowNetF``.
 """
@@ -17,7 +17,7 @@ from frontalbench.networks.blocks import enlarged
 from frontalbench.networks.spectral import SpectralConv
 
 SIDE: Final = 128
-"""Side of the pictures in pixels, in and out."""
+"""Side of the images in pixels, in and out."""
 _SLOPE: Final = 0.2
 _UP: Final = ((5, 1024, 512, 1026), (4, 1026, 256, 770), (3, 770, 128, 386), (2, 386, 64, 66), (1, 66, 32, 34), (0, 34, 16, 18))
 """Level of the flow network's way up: its number, channels in and out of the doubling, channels of all that meets there."""
@@ -32,8 +32,8 @@ def _doubling(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class FlowNet(nn.Module):
-    """Pictures (N, 3, 128, 128) RGB in 0..1 -> three grids (N, 2, S, S), S = 128, 64, 32: where in the picture (x, y in -1..1, edge to edge) what
-    the frontal picture shows is to be found. 52 million parameters; the ``inter_conv_occ`` ones are in the files and not used."""
+    """Images (N, 3, 128, 128) RGB in 0..1 -> three grids (N, 2, S, S), S = 128, 64, 32: where in the image (x, y in -1..1, edge to edge) what
+    the frontal image shows is to be found. 52 million parameters; the ``inter_conv_occ`` ones are in the files and not used."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,9 +60,9 @@ class FlowNet(nn.Module):
             delattr(self, f"inter_conv_occ{level}")
         return self
 
-    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         step = self.get_submodule
-        x, seen = self.conv0(pictures), {}
+        x, seen = self.conv0(images), {}
         for level in range(1, 7):
             x = step(f"conv{level}_1")(step(f"conv{level}")(x))
             seen[level] = x
@@ -101,7 +101,7 @@ def _normed(inputs: int, outputs: int, kernel: int, stride: int) -> tuple[nn.Mod
 
 
 class Generator(nn.Module):
-    """Pictures (N, 3, 128, 128) RGB in 0..1 and the three grids of :class:`FlowNet` -> the frontal pictures, RGB in 0..1, of 128, 64 and 32 pixels.
+    """Images (N, 3, 128, 128) RGB in 0..1 and the three grids of :class:`FlowNet` -> the frontal images, RGB in 0..1, of 128, 64 and 32 pixels.
     16 million parameters."""
 
     def __init__(self) -> None:
@@ -120,9 +120,9 @@ class Generator(nn.Module):
             weighing = nn.Sequential(*_normed(channels, channels, 3, 1))
             self.add_module(f"att{level}", nn.Sequential(weighing, Residual(channels, nn.Sigmoid())))
 
-    def forward(self, pictures: Tensor, flows: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor, flows: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         step = self.get_submodule
-        x, seen = pictures, []
+        x, seen = images, []
         for level in range(4):
             x = step(f"e{level}")(x)
             seen.append(x)

@@ -1,7 +1,7 @@
 """First-Order-Model's generator (Siarohin et al. 2019, "First Order Motion Model for Image Animation"), configuration vox-256.
 
-A picture, its keypoints and those of another: every keypoint is the centre of an affine motion, a network mixes the ten motions and a background
-that stands still, and the picture's features are moved along and painted out where nothing of them can be seen. The names of parameters are the
+An image, its keypoints and those of another: every keypoint is the centre of an affine motion, a network mixes the ten motions and a background
+that stands still, and the image's features are moved along and painted out where nothing of them can be seen. The names of parameters are the
 official ones. The keypoint detector: :mod:`.hourglass`.
 """
 
@@ -16,7 +16,7 @@ from frontalbench.networks.hourglass import KEYPOINTS, SHRUNK, Conv, Hourglass, 
 from frontalbench.networks.warping import heat_maps, identity_grid
 
 SIDE = 256
-"""Side of the pictures in pixels, in and out."""
+"""Side of the images in pixels, in and out."""
 HEAT_VARIANCE = 0.01
 _WIDTH = 64
 
@@ -27,7 +27,7 @@ def keypoint_detector() -> KeypointDetector:
 
 
 class DenseMotion(nn.Module):
-    """Pictures (N, 3, H, W) and two sets of keypoints -> (where each pixel comes from (N, h, w, 2), how much of it is seen (N, 1, h, w), the shares
+    """Images (N, 3, H, W) and two sets of keypoints -> (where each pixel comes from (N, h, w, 2), how much of it is seen (N, 1, h, w), the shares
     of the motions (N, 11, h, w)); h = H / 4."""
 
     def __init__(self) -> None:
@@ -37,8 +37,8 @@ class DenseMotion(nn.Module):
         self.occlusion = nn.Conv2d(self.hourglass.outputs, 1, 7, padding=3)
         self.down = Shrink()
 
-    def forward(self, pictures: Tensor, source: Keypoints, driving: Keypoints) -> tuple[Tensor, Tensor, Tensor]:
-        small = self.down(pictures)
+    def forward(self, images: Tensor, source: Keypoints, driving: Keypoints) -> tuple[Tensor, Tensor, Tensor]:
+        small = self.down(images)
         n, channels, *sizes = small.shape
         motions = _motions(source, driving, sizes)
         flows = motions.shape[1]
@@ -101,7 +101,7 @@ class _ReadyResidual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Pictures (N, 3, 256, 256), their keypoints and the driving ones -> pictures of the same kind. 46 million parameters."""
+    """Images (N, 3, 256, 256), their keypoints and the driving ones -> images of the same kind. 46 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,16 +114,16 @@ class Generator(nn.Module):
             self.bottleneck.add_module(f"r{i}", Residual(_WIDTH * SHRUNK))
         self.final = nn.Conv2d(_WIDTH, 3, 7, padding=3)
 
-    def forward(self, pictures: Tensor, source: Keypoints, driving: Keypoints) -> Tensor:
-        drawn, _, _ = self.explained(pictures, source, driving)
+    def forward(self, images: Tensor, source: Keypoints, driving: Keypoints) -> Tensor:
+        drawn, _, _ = self.explained(images, source, driving)
         return drawn
 
-    def explained(self, pictures: Tensor, source: Keypoints, driving: Keypoints) -> tuple[Tensor, Tensor, Tensor]:
-        """(pictures, how much of each place is seen (N, 1, 64, 64), shares of the motions (N, 11, 64, 64))."""
-        x: Tensor = self.first(pictures)
+    def explained(self, images: Tensor, source: Keypoints, driving: Keypoints) -> tuple[Tensor, Tensor, Tensor]:
+        """(images, how much of each place is seen (N, 1, 64, 64), shares of the motions (N, 11, 64, 64))."""
+        x: Tensor = self.first(images)
         for block in self.down_blocks:
             x = block(x)
-        deformation, occlusion, mask = self.dense_motion_network(pictures, source, driving)
+        deformation, occlusion, mask = self.dense_motion_network(images, source, driving)
         x = functional.grid_sample(x, deformation, mode="bilinear", padding_mode="zeros", align_corners=False) * occlusion
         x = self.bottleneck(x)
         for block in self.up_blocks:

@@ -1,6 +1,6 @@
 """FSGANv2's generators and its segmentation network (Nirkin, Keller, Hassner 2022, PAMI), under the official parameter names.
 
-Reenactment (Gr), completion (Gc) and blending (Gb) are one network with 101, 4 and 7 input channels: a U-Net on the small picture whose ways around
+Reenactment (Gr), completion (Gc) and blending (Gb) are one network with 101, 4 and 7 input channels: a U-Net on the small image whose ways around
 are added, and one enhancer on the large one. Sizes may be any multiple of 16 (released: 256).
 """
 
@@ -132,9 +132,9 @@ class _Enhancer(nn.Module):
 
 
 class Generator(nn.Module):
-    """Two sizes of one input, finest first, (N, ``inputs``, S, S) and (N, ``inputs``, S / 2, S / 2) -> pictures (N, 3, S, S) RGB in -1..1.
+    """Two sizes of one input, finest first, (N, ``inputs``, S, S) and (N, ``inputs``, S / 2, S / 2) -> images (N, 3, S, S) RGB in -1..1.
 
-    ``inputs``: :data:`REENACTMENT`, :data:`COMPLETION` or :data:`BLENDING`; pictures in -1..1, heat maps and masks in 0..1. A list of one is drawn by
+    ``inputs``: :data:`REENACTMENT`, :data:`COMPLETION` or :data:`BLENDING`; images in -1..1, heat maps and masks in 0..1. A list of one is drawn by
     the base alone. 76 million parameters.
     """
 
@@ -183,7 +183,7 @@ class _Joined(nn.Module):
 
 
 class Segmenter(nn.Module):
-    """Pictures (N, 3, S, S) RGB in -1..1 -> logits (N, 3, S, S) of :data:`BACKGROUND`, :data:`FACE`, :data:`HAIR`; S a multiple of 16."""
+    """Images (N, 3, S, S) RGB in -1..1 -> logits (N, 3, S, S) of :data:`BACKGROUND`, :data:`FACE`, :data:`HAIR`; S a multiple of 16."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,8 +194,8 @@ class Segmenter(nn.Module):
         self.up_concat2, self.up_concat1 = _Joined(256, 128), _Joined(128, 64)
         self.final = nn.Conv2d(64, 3, 1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        first = self.conv1(pictures)
+    def forward(self, images: Tensor) -> Tensor:
+        first = self.conv1(images)
         second = self.conv2(functional.max_pool2d(first, 2))
         third = self.conv3(functional.max_pool2d(second, 2))
         fourth = self.conv4(functional.max_pool2d(third, 2))

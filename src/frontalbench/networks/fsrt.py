@@ -1,8 +1,8 @@
 """FSRT (Rochow, Schwarz, Behnke 2024, "FSRT: Facial Scene Representation Transformer for Face Reenactment", CVPR), configuration vox256.
 
-A transformer turns a picture, its keypoints and a code of its expression into 1024 tokens; every pixel of the result asks them with the driving
-keypoints and expression. The names of parameters are the official ones. Pictures: float32 (N, 3, 256, 256) RGB in 0..1. Tokens of several
-pictures of one person may stand behind one another.
+A transformer turns an image, its keypoints and a code of its expression into 1024 tokens; every pixel of the result asks them with the driving
+keypoints and expression. The names of parameters are the official ones. Images: float32 (N, 3, 256, 256) RGB in 0..1. Tokens of several
+images of one person may stand behind one another.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PIXELS = 4096
 
 
 class Motion(NamedTuple):
-    """``keypoints`` (N, 10, 2) in -1..1, ``expression`` (N, 256): what a face does in a picture."""
+    """``keypoints`` (N, 10, 2) in -1..1, ``expression`` (N, 256): what a face does in an image."""
 
     keypoints: Tensor
     expression: Tensor
@@ -55,9 +55,9 @@ class ExpressionEncoder(nn.Module):
         return code
 
 
-def observe(detector: KeypointDetector, encoder: ExpressionEncoder, pictures: Tensor) -> Motion:
-    """Keypoints and expression of ``pictures``."""
-    features, heat = detector.features(pictures)
+def observe(detector: KeypointDetector, encoder: ExpressionEncoder, images: Tensor) -> Motion:
+    """Keypoints and expression of ``images``."""
+    features, heat = detector.features(images)
     return Motion(centres(heat), encoder(features, heat))
 
 
@@ -185,7 +185,7 @@ class _Halving(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures (N, 3, 256, 256) and what their faces do -> tokens (N, 1024, 768). 30 million parameters."""
+    """Images (N, 3, 256, 256) and what their faces do -> tokens (N, 1024, 768). 30 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,22 +194,22 @@ class Encoder(nn.Module):
         self.per_patch_linear = nn.Conv2d(TOKEN, TOKEN, 1)
         self.transformer = Transformer(TOKEN, 5)
 
-    def forward(self, pictures: Tensor, motion: Motion) -> Tensor:
+    def forward(self, images: Tensor, motion: Motion) -> Tensor:
         first = self.conv_blocks[0]
         assert isinstance(first, _Halving)
-        x = first.layers[1:](self._first(first.layers[0].weight, pictures, motion))  # type: ignore[arg-type]
+        x = first.layers[1:](self._first(first.layers[0].weight, images, motion))  # type: ignore[arg-type]
         x = self.per_patch_linear(self.conv_blocks[1:](x))
         tokens: Tensor = self.transformer(x.flatten(2).transpose(1, 2))
         return tokens
 
     @staticmethod
-    def _first(weight: Tensor, pictures: Tensor, motion: Motion) -> Tensor:
-        """The first convolution of [picture, keypoints' code, pixels' code, expression]. What is the same at every pixel is convolved on 3 x 3
-        pixels, which have all that a border of zeros makes different: 67 channels instead of 483 go over the picture."""
-        n, colours, height, width = pictures.shape
-        of_picture, of_keypoints, of_pixels, of_expression = torch.split(weight, [colours, KEYPOINT_CODE, PIXEL_CODE, EXPRESSION], dim=1)
-        pixels = octaves(pixel_grid(width, pictures.device), PIXEL_OCTAVES).permute(2, 0, 1)[None].expand(n, -1, -1, -1)
-        x = functional.conv2d(torch.cat([pictures, pixels], dim=1), torch.cat([of_picture, of_pixels], dim=1), padding=1)
+    def _first(weight: Tensor, images: Tensor, motion: Motion) -> Tensor:
+        """The first convolution of [image, keypoints' code, pixels' code, expression]. What is the same at every pixel is convolved on 3 x 3
+        pixels, which have all that a border of zeros makes different: 67 channels instead of 483 go over the image."""
+        n, colours, height, width = images.shape
+        of_image, of_keypoints, of_pixels, of_expression = torch.split(weight, [colours, KEYPOINT_CODE, PIXEL_CODE, EXPRESSION], dim=1)
+        pixels = octaves(pixel_grid(width, images.device), PIXEL_OCTAVES).permute(2, 0, 1)[None].expand(n, -1, -1, -1)
+        x = functional.conv2d(torch.cat([images, pixels], dim=1), torch.cat([of_image, of_pixels], dim=1), padding=1)
         same = torch.cat([octaves(motion.keypoints.flatten(1), KEYPOINT_OCTAVES), motion.expression], dim=1)
         nine = functional.conv2d(same[:, :, None, None].expand(-1, -1, 3, 3), torch.cat([of_keypoints, of_expression], dim=1), padding=1)
         rows, columns = (torch.ones(size, dtype=torch.long, device=x.device) for size in (height, width))
@@ -226,7 +226,7 @@ class _Allocation(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Tokens (N, T, 768) and what the face should do -> pictures (N, 3, 256, 256), about 0..1 (not clipped). 15 million parameters."""
+    """Tokens (N, T, 768) and what the face should do -> images (N, 3, 256, 256), about 0..1 (not clipped). 15 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()

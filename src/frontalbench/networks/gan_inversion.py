@@ -73,7 +73,7 @@ class Adapter(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pictures (N, 3, 256, 256) RGB in -1..1 -> styles (N, 18, 512), coarse first, without the average style. 123 million parameters, of which the
+    """Images (N, 3, 256, 256) RGB in -1..1 -> styles (N, 18, 512), coarse first, without the average style. 123 million parameters, of which the
     last three blocks are in the files and not used."""
 
     def __init__(self) -> None:
@@ -89,8 +89,8 @@ class Encoder(nn.Module):
                 inputs = outputs
         self.body = nn.ModuleList(blocks)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x, seen = self.input_layer(pictures), {}
+    def forward(self, images: Tensor) -> Tensor:
+        x, seen = self.input_layer(images), {}
         for number, block in enumerate(self.body[: _READ[0][0] + 1]):
             x = seen[number] = block(x)
         parts = []
@@ -169,7 +169,7 @@ class Styled(nn.Module):
 
 
 class ToRgb(nn.Module):
-    """Features to colours, added to the picture of the level below."""
+    """Features to colours, added to the image of the level below."""
 
     def __init__(self, inputs: int, *, first: bool = False) -> None:
         super().__init__()
@@ -178,8 +178,8 @@ class ToRgb(nn.Module):
         self.conv = Modulated(inputs, 3, 1, demodulate=False)
 
     def forward(self, x: Tensor, style: Tensor, below: Tensor | None = None) -> Tensor:
-        picture: Tensor = self.conv(x, style) + self.bias
-        return picture if below is None or self.upsample is None else picture + self.upsample(below, up=2, padding=(2, 1))
+        image: Tensor = self.conv(x, style) + self.bias
+        return image if below is None or self.upsample is None else image + self.upsample(below, up=2, padding=(2, 1))
 
 
 class _Constant(nn.Module):
@@ -200,7 +200,7 @@ class _Noises(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Styles (N, 18, 512) -> pictures (N, 3, 1024, 1024) RGB, about -1..1. 30 million parameters; ``style`` (from noise to styles) is in the files
+    """Styles (N, 18, 512) -> images (N, 3, 1024, 1024) RGB, about -1..1. 30 million parameters; ``style`` (from noise to styles) is in the files
     and not used."""
 
     def __init__(self) -> None:
@@ -218,13 +218,13 @@ class Decoder(nn.Module):
 
     def forward(self, styles: Tensor) -> Tensor:
         x = self.conv1(self.input.input.expand(len(styles), -1, -1, -1), styles[:, 0], self.noises[0])
-        picture = self.to_rgb1(x, styles[:, 1])
+        image = self.to_rgb1(x, styles[:, 1])
         for level in range(_LEVELS):
             i = 1 + 2 * level
             x = self.convs[2 * level](x, styles[:, i], self.noises[i])
             x = self.convs[2 * level + 1](x, styles[:, i + 1], self.noises[i + 1])
-            picture = self.to_rgbs[level](x, styles[:, i + 2], picture)
-        result: Tensor = picture
+            image = self.to_rgbs[level](x, styles[:, i + 2], image)
+        result: Tensor = image
         return result
 
 
@@ -238,12 +238,12 @@ class GanInversion(nn.Module):
         self.decoder = Decoder()
         self.register_buffer("latent_avg", torch.zeros(STYLES, STYLE))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return self.draw(self.styles(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return self.draw(self.styles(images))
 
-    def styles(self, pictures: Tensor) -> Tensor:
+    def styles(self, images: Tensor) -> Tensor:
         """(N, 18, 512): what the encoder reads out of the faces."""
-        read: Tensor = self.encoder_firststage(pictures) + self.get_buffer("latent_avg")
+        read: Tensor = self.encoder_firststage(images) + self.get_buffer("latent_avg")
         return read
 
     def draw(self, styles: Tensor) -> Tensor:

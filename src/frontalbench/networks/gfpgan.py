@@ -4,7 +4,7 @@ Wang et al. 2021, "Towards Real-World Blind Face Restoration with Generative Fac
 
 A U-Net looks at the damaged face; its lowest level gives 16 styles, its way up gives a scale and a shift per resolution. A StyleGAN2 generator
 draws a face from the styles, and in half of its channels that scale and shift say where things are. The names of parameters are the official
-ones, so that the official checkpoints load strictly. Noise is the stored one: the same picture gives the same result.
+ones, so that the official checkpoints load strictly. Noise is the stored one: the same image gives the same result.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Styled(nn.Module):
 
 
 class ToRgb(nn.Module):
-    """Features to colours, added to the enlarged picture of the level below."""
+    """Features to colours, added to the enlarged image of the level below."""
 
     def __init__(self, inside: int) -> None:
         super().__init__()
@@ -89,8 +89,8 @@ class ToRgb(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 
     def forward(self, x: Tensor, style: Tensor, below: Tensor | None) -> Tensor:
-        picture: Tensor = self.modulated_conv(x, style) + self.bias
-        return picture if below is None else picture + enlarged(below, 2)
+        image: Tensor = self.modulated_conv(x, style) + self.bias
+        return image if below is None else image + enlarged(below, 2)
 
 
 class _Constant(nn.Module):
@@ -136,15 +136,15 @@ class Decoder(nn.Module):
     def forward(self, styles: Tensor, scales: Sequence[Tensor], shifts: Sequence[Tensor]) -> Tensor:
         x = self.constant_input.weight.expand(len(styles), -1, -1, -1)
         x = self.style_conv1(x, styles[:, 0], self.noises[0])
-        picture = self.to_rgb1(x, styles[:, 1], None)
+        image = self.to_rgb1(x, styles[:, 1], None)
         for level in range(LEVELS):
             i = 1 + 2 * level
             x = self.style_convs[2 * level](x, styles[:, i], self.noises[i])
             kept, moved = x.chunk(2, dim=1)
             x = torch.cat([kept, moved * scales[level] + shifts[level]], dim=1)
             x = self.style_convs[2 * level + 1](x, styles[:, i + 1], self.noises[i + 1])
-            picture = self.to_rgbs[level](x, styles[:, i + 2], picture)
-        result: Tensor = picture
+            image = self.to_rgbs[level](x, styles[:, i + 2], image)
+        result: Tensor = image
         return result
 
 
@@ -174,10 +174,10 @@ class Gfpgan(nn.Module):
         return nn.Sequential(nn.Conv2d(inside, inside, 3, 1, 1), nn.LeakyReLU(_SLOPE), nn.Conv2d(inside, outside, 3, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.with_side_pictures(x, wanted=False)[0]
+        return self.with_side_images(x, wanted=False)[0]
 
-    def with_side_pictures(self, x: Tensor, *, wanted: bool = True) -> tuple[Tensor, list[Tensor]]:
-        """The result, and the U-Net's own pictures of 8 to 512 pixels (used in training, and to check this module)."""
+    def with_side_images(self, x: Tensor, *, wanted: bool = True) -> tuple[Tensor, list[Tensor]]:
+        """The result, and the U-Net's own images of 8 to 512 pixels (used in training, and to check this module)."""
         features = _activate(self.conv_body_first(x))
         kept: list[Tensor] = []
         for down in self.conv_body_down:
@@ -185,14 +185,14 @@ class Gfpgan(nn.Module):
             kept.append(features)
         features = _activate(self.final_conv(features))
         styles = self.final_linear(features.flatten(1)).view(-1, STYLES, STYLE)
-        scales, shifts, side_pictures = [], [], []
+        scales, shifts, side_images = [], [], []
         for level, up in enumerate(self.conv_body_up):
             features = up(features + kept[-1 - level])
             scales.append(self.condition_scale[level](features))
             shifts.append(self.condition_shift[level](features))
             if wanted:
-                side_pictures.append(self.toRGB[level](features))
-        return self.stylegan_decoder(styles, scales, shifts), side_pictures
+                side_images.append(self.toRGB[level](features))
+        return self.stylegan_decoder(styles, scales, shifts), side_images
 
 
 # For use on a CPU --------------------------------------------------------------------------------------------------------------------------
@@ -251,8 +251,8 @@ class _ReadyToRgb(nn.Module):
         weight = self.weight[None] * self.modulation(style)[:, None]
         n, channels, height, width = x.shape
         rows = x.permute(0, 2, 3, 1).reshape(n, height * width, channels)
-        picture = torch.bmm(rows, weight.transpose(1, 2)).view(n, height, width, 3).permute(0, 3, 1, 2) + self.bias
-        return picture if below is None else picture.add_(enlarged(below, 2))
+        image = torch.bmm(rows, weight.transpose(1, 2)).view(n, height, width, 3).permute(0, 3, 1, 2) + self.bias
+        return image if below is None else image.add_(enlarged(below, 2))
 
 
 def _ready_condition(part: nn.Module, *, small: bool) -> nn.Sequential:
@@ -300,7 +300,7 @@ class ReadyGfpgan(nn.Module):
         styles = self.styles(features.flatten(1)).view(-1, STYLES, STYLE)
         y = self.constant.weight.repeat(len(styles), 1, 1, 1)
         y = self.drawing[0](y, styles[:, 0], self.noises[0])
-        picture: Tensor = self.to_rgb[0](y, styles[:, 1], None)
+        image: Tensor = self.to_rgb[0](y, styles[:, 1], None)
         # Both ways up side by side: what a level needs of the U-Net is gone when the next begins.
         for level, up in enumerate(self.up):
             features = up(features.add_(kept.pop()) if level else features + kept.pop())
@@ -309,8 +309,8 @@ class ReadyGfpgan(nn.Module):
             moved = y[:, y.shape[1] // 2 :]
             moved.mul_(self.scales[level](features)).add_(self.shifts[level](features))
             y = self.drawing[i + 1](y, styles[:, i + 1], self.noises[i + 1])
-            picture = self.to_rgb[level + 1](y, styles[:, i + 2], picture)
-        return picture
+            image = self.to_rgb[level + 1](y, styles[:, i + 2], image)
+        return image
 
 
 def ready(network: Gfpgan) -> ReadyGfpgan:

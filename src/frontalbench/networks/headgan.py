@@ -133,7 +133,7 @@ class FlowNetwork(nn.Module):
 
 
 class RenderingNetwork(nn.Module):
-    """(driving NMFC, moved features finest first, moved photograph, audio (N, 300)) -> picture (N, 3, 256, 256) in -1..1."""
+    """(driving NMFC, moved features finest first, moved photograph, audio (N, 300)) -> image (N, 3, 256, 256) in -1..1."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -158,9 +158,9 @@ class RenderingNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Drawn:
-    """``picture``, ``moved`` (N, 3, 256, 256) RGB in -1..1: the result, and the photograph moved by ``flow`` (N, 2, 256, 256; pixels, x then y)."""
+    """``image``, ``moved`` (N, 3, 256, 256) RGB in -1..1: the result, and the photograph moved by ``flow`` (N, 2, 256, 256; pixels, x then y)."""
 
-    picture: Tensor
+    image: Tensor
     moved: Tensor
     flow: Tensor
 

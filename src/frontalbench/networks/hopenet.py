@@ -12,7 +12,7 @@ SIDE = 224
 
 
 class Hopenet(ResNet50):
-    """Pictures (N, 3, 224, 224) RGB in -1..1 as FSGANv2 gives them -> logits (N, 3, 66) of yaw, pitch, roll; see :func:`degrees`."""
+    """Images (N, 3, 224, 224) RGB in -1..1 as FSGANv2 gives them -> logits (N, 3, 66) of yaw, pitch, roll; see :func:`degrees`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -20,8 +20,8 @@ class Hopenet(ResNet50):
         self.fc_finetune = nn.Linear(2048 + 3, 3)
         """In the released file, never used."""
 
-    def forward(self, pictures: Tensor) -> Tensor:  # type: ignore[override]
-        features = super().forward(pictures)[-1].mean(dim=(2, 3))
+    def forward(self, images: Tensor) -> Tensor:  # type: ignore[override]
+        features = super().forward(images)[-1].mean(dim=(2, 3))
         return torch.stack([self.fc_yaw(features), self.fc_pitch(features), self.fc_roll(features)], dim=1)
 
 

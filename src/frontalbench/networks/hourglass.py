@@ -1,6 +1,6 @@
 """The hourglass of First-Order-Model and what is made of it: a keypoint detector. FSRT has the same detector, without the Jacobians.
 
-Siarohin et al. 2019, "First Order Motion Model for Image Animation", section 3.1. The names of parameters are the official ones. Pictures are
+Siarohin et al. 2019, "First Order Motion Model for Image Animation", section 3.1. The names of parameters are the official ones. Images are
 float32 (N, 3, H, W) RGB in 0..1; keypoints are x right, y down, -1..1 from the first pixel's centre to the last one's.
 """
 
@@ -24,7 +24,7 @@ TEMPERATURE = 0.1
 SPREAD = 256
 """Channels up to which an upsampling and the convolution after it become one step."""
 SHRUNK = 4
-"""The detector and the dense motion look at pictures a fourth as large."""
+"""The detector and the dense motion look at images a fourth as large."""
 
 
 class Conv(nn.Module):
@@ -112,7 +112,7 @@ class Hourglass(nn.Module):
 
 
 class Shrink(nn.Module):
-    """A picture a fourth as large: a Gaussian of 13 x 13 and standard deviation 1.5, then every fourth pixel. The Gaussian is kept in checkpoints."""
+    """An image a fourth as large: a Gaussian of 13 x 13 and standard deviation 1.5, then every fourth pixel. The Gaussian is kept in checkpoints."""
 
     weight: Tensor
 
@@ -130,7 +130,7 @@ class Shrink(nn.Module):
 
 
 class Keypoints(NamedTuple):
-    """``value`` (N, 10, 2); ``jacobian`` (N, 10, 2, 2): how a picture changes about each keypoint, None where the detector gives none."""
+    """``value`` (N, 10, 2); ``jacobian`` (N, 10, 2, 2): how an image changes about each keypoint, None where the detector gives none."""
 
     value: Tensor
     jacobian: Tensor | None = None
@@ -149,7 +149,7 @@ def relative(source: Keypoints, start: Keypoints, end: Keypoints, scale: Tensor 
 
 
 class KeypointDetector(nn.Module):
-    """Pictures (N, 3, 256, 256) -> keypoints: centres of mass of ten heat maps. 14 million parameters."""
+    """Images (N, 3, 256, 256) -> keypoints: centres of mass of ten heat maps. 14 million parameters."""
 
     def __init__(self, *, jacobian: bool) -> None:
         super().__init__()
@@ -158,14 +158,14 @@ class KeypointDetector(nn.Module):
         self.jacobian = nn.Conv2d(self.predictor.outputs, 4 * KEYPOINTS, 7) if jacobian else None
         self.down = Shrink()
 
-    def features(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """(features (N, 35, H / 4, W / 4), heat maps (N, 10, H / 4 - 6, W / 4 - 6), each of sum 1)."""
-        features = self.predictor(self.down(pictures))
+        features = self.predictor(self.down(images))
         logits: Tensor = self.kp(features)
         return features, torch.softmax(logits.flatten(2) / TEMPERATURE, dim=2).view_as(logits)
 
-    def forward(self, pictures: Tensor) -> Keypoints:
-        features, heat = self.features(pictures)
+    def forward(self, images: Tensor) -> Keypoints:
+        features, heat = self.features(images)
         value = centres(heat)
         if self.jacobian is None:
             return Keypoints(value)

@@ -37,15 +37,15 @@ class Coefficients:
 
 
 class Reconstruction(nn.Module):
-    """Aligned pictures (N, 3, 224, 224) RGB in 0..1 -> (N, 257)."""
+    """Aligned images (N, 3, 224, 224) RGB in 0..1 -> (N, 257)."""
 
     def __init__(self) -> None:
         super().__init__()
         self.backbone = ResNet50()
         self.final_layers = nn.ModuleList(nn.Conv2d(2048, width, 1) for width in WIDTHS)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        features = self.backbone(pictures)[-1].mean(dim=(2, 3), keepdim=True)
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.backbone(images)[-1].mean(dim=(2, 3), keepdim=True)
         return torch.cat([head(features) for head in self.final_layers], dim=1).flatten(1)
 
 

@@ -68,7 +68,7 @@ class _Exchange(nn.Module):
 
 
 class HrNet(nn.Module):
-    """Pictures (N, 3, 256, 256) RGB in 0..1, normalised by :data:`MEAN` and :data:`STD` -> heat maps (N, 98, 64, 64). 9.7 million parameters."""
+    """Images (N, 3, 256, 256) RGB in 0..1, normalised by :data:`MEAN` and :data:`STD` -> heat maps (N, 98, 64, 64). 9.7 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,8 +84,8 @@ class HrNet(nn.Module):
         together = sum(WIDTHS)
         self.head = nn.Sequential(nn.Conv2d(together, together, 1), nn.BatchNorm2d(together), nn.ReLU(), nn.Conv2d(together, POINTS, 1))
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        x = functional.relu(self.bn1(self.conv1(pictures)))
+    def forward(self, images: Tensor) -> Tensor:
+        x = functional.relu(self.bn1(self.conv1(images)))
         x = self.layer1(functional.relu(self.bn2(self.conv2(x))))
         maps = [transition(x) for transition in self.transition1]
         for stage, transition in ((self.stage2, self.transition2["2"]), (self.stage3, self.transition3["3"]), (self.stage4, None)):

@@ -131,7 +131,7 @@ def _split() -> tuple[Conv, Conv]:
 
 
 class Inception(nn.Module):
-    """Pictures (N, 3, H, W), 0 .. 255 -> features (N, 2048). Keys as in the file."""
+    """Images (N, 3, H, W), 0 .. 255 -> features (N, 2048). Keys as in the file."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -152,12 +152,12 @@ class Inception(nn.Module):
         ):
             self.layers.add_module(name, layer)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        features: Tensor = self.layers((resized(pictures) - 128.0) / 128.0)
-        return features.reshape(len(pictures), LENGTH)
+    def forward(self, images: Tensor) -> Tensor:
+        features: Tensor = self.layers((resized(images) - 128.0) / 128.0)
+        return features.reshape(len(images), LENGTH)
 
 
-def resized(pictures: Tensor, side: int = SIDE) -> Tensor:
+def resized(images: Tensor, side: int = SIDE) -> Tensor:
     """(N, C, H, W) -> (N, C, side, side): bilinear, output pixel i lies at i * H / side of the input, the last pixel is repeated beyond the end."""
 
     def along(x: Tensor, axis: int) -> Tensor:
@@ -169,4 +169,4 @@ def resized(pictures: Tensor, side: int = SIDE) -> Tensor:
         high = (low + 1).clamp(max=x.shape[axis] - 1)
         return x.index_select(axis, low) * (1.0 - weight) + x.index_select(axis, high) * weight
 
-    return along(along(pictures, 3), 2)
+    return along(along(images, 3), 2)

@@ -26,7 +26,7 @@ _MKLDNN_NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
 
 
 def memory_format(x: Tensor) -> torch.memory_format:
-    """Channels-last format of a picture (4-D) or volume (5-D) tensor."""
+    """Channels-last format of an image (4-D) or volume (5-D) tensor."""
     return torch.channels_last if x.dim() == 4 else torch.channels_last_3d
 
 
@@ -179,9 +179,9 @@ class GatheredConv3d(nn.Module):
 
 
 class UpConv2d(nn.Module):
-    """Nearest upsampling by ``factor`` and then a 3 x 3 convolution, as one transposed convolution on the small picture.
+    """Nearest upsampling by ``factor`` and then a 3 x 3 convolution, as one transposed convolution on the small image.
 
-    The upsampled picture repeats each pixel, so most of the plain way's products are repeats: 2.25 times fewer at factor 2, 4 times at factor 4.
+    The upsampled image repeats each pixel, so most of the plain way's products are repeats: 2.25 times fewer at factor 2, 4 times at factor 4.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor, factor: int, *, activation: str = "none", slope: float = 0.0) -> None:
@@ -277,7 +277,7 @@ def _workspace(*lengths: int) -> list[Tensor]:
 class MinimalConv2d(nn.Module):
     """3 x 3 convolution by minimal filtering F(4 x 4, 3 x 3): 4 times fewer products than the plain way, float32 on a CPU.
 
-    The picture is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels.
+    The image is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels.
     Rounding errors are some ten times those of the plain way (about 1e-5 of the output's spread). Other devices and number types take the plain way.
     """
 
@@ -313,13 +313,13 @@ class MinimalConv2d(nn.Module):
         s0, s1, s2 = padded.stride()
         y = x.new_empty(n, rows, TILE, columns, TILE, out, dtype=torch.float32)
         for i in range(n):
-            picture = x[i].permute(1, 2, 0)
+            image = x[i].permute(1, 2, 0)
             for first in range(0, rows, band):
                 count = min(band, rows - first)
                 points = count * columns
-                top, bottom = first * TILE - 1, (first + count) * TILE + 1  # the band and one row around it; outside the picture is 0
+                top, bottom = first * TILE - 1, (first + count) * TILE + 1  # the band and one row around it; outside the image is 0
                 inner = slice(max(top, 0), min(bottom, height))
-                padded[inner.start - top : inner.stop - top, 1:-1].copy_(picture[inner])
+                padded[inner.start - top : inner.stop - top, 1:-1].copy_(image[inner])
                 if top < 0:
                     padded[0].zero_()
                 if bottom > height:

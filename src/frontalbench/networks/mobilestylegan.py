@@ -1,7 +1,7 @@
 """MobileStyleGAN (Belousov 2021) as a torch module, with the weights of the packaged OpenVINO files.
 
 A constant of 4 x 4 pixels passes one convolution; seven layers double the size by an inverse Haar wavelet transform and pass two depth-wise
-separable convolutions each; a last 1 x 1 convolution gives the wavelet coefficients of the picture. Every convolution's input channels, and every
+separable convolutions each; a last 1 x 1 convolution gives the wavelet coefficients of the image. Every convolution's input channels, and every
 doubling's, are scaled by a linear function of the style. That is not :mod:`.stylegan2`'s convolution: nothing is demodulated here, and a depth-wise
 convolution stands between scale and sum.
 """
@@ -85,7 +85,7 @@ class Layer(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """Style -> picture."""
+    """Style -> image."""
 
     def __init__(self, graph: Graph) -> None:
         super().__init__()
@@ -95,10 +95,10 @@ class Synthesis(nn.Module):
         self.to_image = Convolution(graph, f"m.layers.{LAYERS - 1}.to_img")
 
     def forward(self, coarse: Tensor, fine: Tensor | None = None, *, coarse_layers: int, size: int = 1024) -> Tensor:
-        """Pictures (N, 3, ``size``, ``size``) RGB, about -1..1, of styles (N, 512); ``fine``: another style for the inputs after the
+        """Images (N, 3, ``size``, ``size``) RGB, about -1..1, of styles (N, 512); ``fine``: another style for the inputs after the
         first ``coarse_layers``, of all 23.
 
-        ``size`` below 1024 leaves the last doubling out (its low band is the picture at 512 pixels) and averages areas.
+        ``size`` below 1024 leaves the last doubling out (its low band is the image at 512 pixels) and averages areas.
         """
         fine = coarse if fine is None else fine
         return self.drawn([*[coarse] * coarse_layers, *[fine] * (STYLES - coarse_layers)], size=size)

@@ -1,4 +1,4 @@
-"""A small recognition network out of an ONNX file as a torch module, so that its opinion of a picture has a gradient.
+"""A small recognition network out of an ONNX file as a torch module, so that its opinion of an image has a gradient.
 
 Covers what the packaged MobileFaceNets are made of and refuses anything else. Equal to ONNX Runtime within 1e-4 (``tests/unit/test_train.py``).
 """

@@ -1,6 +1,6 @@
 """The network of ``frontalbench_rnr``: undoes the damage that a mesh does to a face it has turned.
 
-A U-Net whose last layer starts at zero, so that an untrained network gives the mesh's picture back. It says for every pixel a colour and how much
+A U-Net whose last layer starts at zero, so that an untrained network gives the mesh's image back. It says for every pixel a colour and how much
 of it to take.
 """
 
@@ -32,7 +32,7 @@ class Block(nn.Module):
 
 class Refiner(nn.Module):
     """``width``: channels of the finest level, a multiple of 4; ``levels``: how often that is halved; ``fold``: squares of ``fold`` x ``fold`` pixels
-    enter and leave as channels of one place, so that the finest level is S / fold wide and two sizes of picture share all but entry and exit. What
+    enter and leave as channels of one place, so that the finest level is S / fold wide and two sizes of image share all but entry and exit. What
     leaves is evened over a square, so that no grid of squares can be seen.
     """
 
@@ -48,7 +48,7 @@ class Refiner(nn.Module):
         nn.init.zeros_(cast(Tensor, self.exit.bias))
 
     def forward(self, planes: Tensor) -> Tensor:
-        """Planes (N, 11, S, S) -> picture (N, 3, S, S) in -1..1; S a multiple of fold * 2 ** levels."""
+        """Planes (N, 11, S, S) -> image (N, 3, S, S) in -1..1; S a multiple of fold * 2 ** levels."""
         x, kept = self.entry(functional.pixel_unshuffle(planes, self.fold)), []
         for level, block in enumerate(self.down):
             x = block(functional.avg_pool2d(x, 2) if level else x)
@@ -65,7 +65,7 @@ class Refiner(nn.Module):
 def evened(maps: Tensor, fold: int) -> Tensor:
     """``maps`` (N, C, S, S) without anything that repeats every ``fold`` pixels: averaged over ``fold`` x ``fold`` pixels twice, which is the
     triangular filter [1 2 1] / 4 for 2. The places of a square come from different channels of one layer, and whatever these differ by everywhere
-    would lie over the picture as dots."""
+    would lie over the image as dots."""
     if fold == 1:
         return maps
     rise = torch.arange(1, fold + 1, dtype=maps.dtype, device=maps.device)

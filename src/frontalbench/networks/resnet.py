@@ -30,7 +30,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """Pictures (N, 3, H, W) -> the maps of the four stages: 256, 512, 1024, 2048 channels at a 4th, 8th, 16th, 32nd of the size."""
+    """Images (N, 3, H, W) -> the maps of the four stages: 256, 512, 1024, 2048 channels at a 4th, 8th, 16th, 32nd of the size."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,11 +11,11 @@ from typing import cast
 from torch import Tensor, nn
 
 SIDE = 128
-"""Side of the pictures in pixels, in and out."""
+"""Side of the images in pixels, in and out."""
 
 
 class Scaleway(nn.Module):
-    """Pictures (N, 3, 128, 128) RGB, (value - 128) / 128 -> frontal pictures of the same kind. 5.6 million parameters."""
+    """Images (N, 3, 128, 128) RGB, (value - 128) / 128 -> frontal images of the same kind. 5.6 million parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,5 +30,5 @@ class Scaleway(nn.Module):
         layers += [nn.ConvTranspose2d(16, 3, 4, 2, 1, bias=False), nn.Tanh()]
         self.main = nn.Sequential(*layers)
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return cast(Tensor, self.main(pictures))
+    def forward(self, images: Tensor) -> Tensor:
+        return cast(Tensor, self.main(images))

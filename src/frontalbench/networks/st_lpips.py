@@ -69,16 +69,16 @@ class Scaling(nn.Module):
 
 
 class Network(nn.Module):
-    """``features`` of pictures (N, 3, H, W) in -1 .. 1; ``maps`` of the distance of two pictures' features."""
+    """``features`` of images (N, 3, H, W) in -1 .. 1; ``maps`` of the distance of two images' features."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scaling_layer, self.net = Scaling(), Trunk()
         self.lin0, self.lin1, self.lin2, self.lin3, self.lin4 = (Weighting(channels) for channels in (64, 192, 384, 256, 256))
 
-    def features(self, pictures: Tensor) -> list[Tensor]:
+    def features(self, images: Tensor) -> list[Tensor]:
         """Per stage (N, C, h, w), of length 1 in every place."""
-        return [x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10) for x in self.net(self.scaling_layer(pictures))]
+        return [x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10) for x in self.net(self.scaling_layer(images))]
 
     def maps(self, first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
         """Per stage (N, 1, h, w)."""

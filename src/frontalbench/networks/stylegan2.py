@@ -35,7 +35,7 @@ def modulated_conv2d(
         own = own * (gain * torch.rsqrt(own.square().sum((2, 3, 4), keepdim=True) + LEAST))
     outside, kernel = weight.shape[0], weight.shape[-1]
     merged = x.reshape(1, batch * inside, height, width)
-    # One group per picture: every picture has its own weights.
+    # One group per image: every image has its own weights.
     if doubled:
         turned = own.transpose(1, 2).reshape(batch * inside, outside, kernel, kernel)
         y = functional.conv_transpose2d(merged, turned, stride=2, padding=padding or 0, groups=batch)

@@ -14,7 +14,7 @@ WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 
 
 class Vgg19Features(nn.Module):
-    """Pictures (N, 3, H, W) -> outputs of the layers :data:`TAPS`. Keys ``features.<index>.*`` as torchvision numbers them."""
+    """Images (N, 3, H, W) -> outputs of the layers :data:`TAPS`. Keys ``features.<index>.*`` as torchvision numbers them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -27,8 +27,8 @@ class Vgg19Features(nn.Module):
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
 
-    def forward(self, pictures: Tensor) -> list[Tensor]:
-        taps, x = [], pictures
+    def forward(self, images: Tensor) -> list[Tensor]:
+        taps, x = [], images
         for index, layer in enumerate(self.features):
             x = layer(x)
             if index in TAPS:

@@ -1,4 +1,4 @@
-"""Grids over pictures and volumes, for networks that move them (First-Order-Model, LivePortrait, FFWM, headGAN)."""
+"""Grids over images and volumes, for networks that move them (First-Order-Model, LivePortrait, FFWM, headGAN)."""
 
 from __future__ import annotations
 

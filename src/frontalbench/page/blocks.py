@@ -32,14 +32,14 @@ CSS = """
 @media (max-width: 640px) {#original, #view {height: 200px !important} #numbers .title {display: none}}
 """
 ABOUT = """# Pose page
-Drop a photograph, then drag. **Yaw above 0**: the face turns towards the picture's left edge; **pitch above 0**: it looks down; **roll above 0**: it
+Drop a photograph, then drag. **Yaw above 0**: the face turns towards the image's left edge; **pitch above 0**: it looks down; **roll above 0**: it
 leans clockwise. Nothing leaves this machine."""
 
 Shown = tuple[RGB | None, str]
 
 
 def build(session: Session, examples: Sequence[Path] = (), *, frontalizer: str = "mesh") -> gr.Blocks:
-    """The page; ``examples``: pictures of synthetic people that can be taken instead of one's own. Its models run one at a time."""
+    """The page; ``examples``: images of synthetic people that can be taken instead of one's own. Its models run one at a time."""
 
     def opened(path: str | None, name: str, *pose: float) -> tuple[Any, ...]:
         if path is None:
@@ -73,8 +73,8 @@ def build(session: Session, examples: Sequence[Path] = (), *, frontalizer: str =
             gr.Examples([[str(path)] for path in examples], [file], label="Synthetic people (they do not exist)", elem_id="examples")
         with gr.Row():
             with gr.Column(scale=5, min_width=300), gr.Row(elem_id="views"):
-                original = _picture("Original", "original")
-                view = _picture("New view", "view")
+                original = _image("Original", "original")
+                view = _image("New view", "view")
             with gr.Column(scale=3, min_width=300):
                 sliders = [
                     gr.Slider(-limit, limit, value=0, step=1, label=f"{angle} (degrees)", elem_id=angle.lower())
@@ -129,7 +129,7 @@ def problem(error: Exception) -> str:
     return f'<p class="problem" role="alert">{escape(" ".join(str(error).split()))}</p>'
 
 
-def _picture(label: str, name: str) -> gr.Image:
+def _image(label: str, name: str) -> gr.Image:
     return gr.Image(label=label, elem_id=name, interactive=False, format="png", height=320, buttons=["download"], alt_text=label)
 
 

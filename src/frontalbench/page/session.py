@@ -68,14 +68,14 @@ class Session:
         return ready + [(f"{card.name} (weights missing)", card.name) for card in models if not store.available(card)]
 
     def open(self, data: bytes) -> Photo:
-        """A photograph from the bytes of a file. Raises :class:`BadInput` when it is no picture or shows no face."""
+        """A photograph from the bytes of a file. Raises :class:`BadInput` when it is no image or shows no face."""
         began = time.perf_counter()
         found = self._face(data)
         seconds = time.perf_counter() - began
         if found.status == status.UNREADABLE:
-            raise BadInput(f"This file is not a picture that can be read: {found.detail}.")
+            raise BadInput(f"This file is not an image that can be read: {found.detail}.")
         if found.crop is None or found.box is None or found.points is None:
-            raise BadInput("No face was found in this picture; take one in which the face is larger or better lit.")
+            raise BadInput("No face was found in this image; take one in which the face is larger or better lit.")
         face = Face(found.box, found.score or 0.0, found.points, found.n_faces)
         return Photo(View(*upright(images.decode(data), face)), self._embeddings(found), seconds)
 
@@ -103,7 +103,7 @@ class Session:
         return NewView(outcome.image, {key: float(new[key] @ photo.embeddings[key]) for key in new}, "", seconds)
 
     def _aligner(self, name: str) -> Detector:
-        """The detector for the pictures of a frontalizer, which moves the crop where its card asks for it (``mirror_ahead``)."""
+        """The detector for the images of a frontalizer, which moves the crop where its card asks for it (``mirror_ahead``)."""
         if name not in self._aligners:
             self._aligners[name] = aligned_for(cards.find("frontalizer", name), self._detector, device=self._device)
         return self._aligners[name]
@@ -115,7 +115,7 @@ class Session:
         return self._frontalizers[name]
 
     def _face(self, data: bytes, detector: Detector | None = None) -> FaceRow:
-        return detect_and_align("picture", data, detector or self._detector)
+        return detect_and_align("image", data, detector or self._detector)
 
     def _embeddings(self, face: FaceRow) -> dict[str, Float32]:
         assert face.crop is not None

@@ -25,7 +25,7 @@ COLOURS = {"photograph": "#555555", "front": "#0072b2"}
 
 @dataclass
 class Strip:
-    """Small pictures of frames spread over a clip of unknown length: of ``frames`` and ``fronts`` (None: not turned) every ``step``-th is kept, and
+    """Small images of frames spread over a clip of unknown length: of ``frames`` and ``fronts`` (None: not turned) every ``step``-th is kept, and
     when there are twice as many as wanted every second goes."""
 
     step: int = 1
@@ -46,10 +46,10 @@ class Strip:
             self.numbers, self.frames, self.fronts = self.numbers[::2], self.frames[::2], self.fronts[::2]
 
 
-def small(picture: RGB) -> RGB:
-    """``picture`` in ``SIDE`` rows."""
-    width = max(1, round(picture.shape[1] * SIDE / picture.shape[0]))
-    return np.asarray(cv2.resize(picture, (width, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+def small(image: RGB) -> RGB:
+    """``image`` in ``SIDE`` rows."""
+    width = max(1, round(image.shape[1] * SIDE / image.shape[0]))
+    return np.asarray(cv2.resize(image, (width, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def curve(seconds: Sequence[float], values: Sequence[float], colour: str, low: float) -> str:
@@ -87,7 +87,7 @@ def write(
     chosen = range(0, len(strip.numbers), max(1, -(-len(strip.numbers) // STRIP)))
     blank = np.zeros((SIDE, SIDE, 3), np.uint8)
     cells = "".join(
-        f"<figure>{_picture(strip.frames[k])}<br>{_picture(blank if (front := strip.fronts[k]) is None else front)}"
+        f"<figure>{_image(strip.frames[k])}<br>{_image(blank if (front := strip.fronts[k]) is None else front)}"
         f"<figcaption>{strip.numbers[k]}</figcaption></figure>"
         for k in chosen
     )
@@ -111,6 +111,6 @@ def _beside(clip: Path, page: Path) -> str:
     return clip.relative_to(folder).as_posix() if clip.is_relative_to(folder) else clip.as_posix()
 
 
-def _picture(picture: RGB) -> str:
-    data = base64.b64encode(images.encode_png(picture)).decode()
+def _image(image: RGB) -> str:
+    data = base64.b64encode(images.encode_png(image)).decode()
     return f'<img alt="" src="data:image/png;base64,{data}" height="{SIDE}">'

@@ -129,31 +129,31 @@ def steadied(found: Followed) -> list[Face | None]:
 
 
 def turned(frames: Iterable[video.Frame], faces: list[Face | None], model: Frontalizer) -> Iterator[tuple[video.Frame, Outcome | None]]:
-    """Every frame with what the frontalizer made of it; None for a frame that has no picture or no face."""
+    """Every frame with what the frontalizer made of it; None for a frame that has no image or no face."""
     both = iter(zip(frames, faces, strict=False))
     while pairs := list(islice(both, BATCH)):  # itertools.batched is Python 3.12's
         places = [k for k, (frame, face) in enumerate(pairs) if frame.image is not None and (face is not None or not model.needs_face)]
-        views = [View(*upright(_picture(pairs[k][0]), pairs[k][1])) for k in places]
+        views = [View(*upright(_image(pairs[k][0]), pairs[k][1])) for k in places]
         made = dict(zip(places, model.frontalize(views), strict=True)) if views else {}
         for k, (frame, _) in enumerate(pairs):
             yield frame, made.get(k)
 
 
-def _picture(frame: video.Frame) -> RGB:
+def _image(frame: video.Frame) -> RGB:
     assert frame.image is not None
     return frame.image
 
 
 @dataclass
 class Judge:
-    """Embeds the face of a picture with a backbone; a face that is not given is searched by ``detector``."""
+    """Embeds the face of an image with a backbone; a face that is not given is searched by ``detector``."""
 
     detector: Detector
     backbone: Backbone
     _none: Float = field(default_factory=lambda: np.full(1, np.nan))
 
     def of(self, image: RGB | None, face: Face | None) -> Float:
-        """(D,), of length 1; one NaN where there is no picture or no face in it."""
+        """(D,), of length 1; one NaN where there is no image or no face in it."""
         if image is not None and face is None:
             face, _ = find_face(image, self.detector, DEFAULT_POLICY)
         if image is None or face is None:
@@ -224,13 +224,13 @@ def frontalize_clip(
             if outcome is not None:
                 word, detail = outcome.status, outcome.detail
             if outcome is not None and outcome.image is not None:
-                picture = outcome.image
+                image = outcome.image
                 if not side:
-                    side = picture.shape[0]
+                    side = image.shape[0]
                     for seconds in waiting:
-                        writer.add(np.zeros((side, picture.shape[1], 3), np.uint8), seconds)
+                        writer.add(np.zeros((side, image.shape[1], 3), np.uint8), seconds)
                     waiting.clear()
-                writer.add(picture, frame.seconds)
+                writer.add(image, frame.seconds)
             elif side:
                 writer.add(np.zeros((side, side, 3), np.uint8), frame.seconds)
             else:

@@ -1,4 +1,4 @@
-"""Tables with pictures as folders for people: one file per picture under a safe name, and ``index.csv`` that says which is which.
+"""Tables with images as folders for people: one file per image under a safe name, and ``index.csv`` that says which is which.
 
 Names in tables come from other people's file systems: quotes, slashes, newlines, ``..``, leading dashes, any script. A file name made here holds
 letters, digits, ``.``, ``_`` and ``-`` only, starts with a letter or digit, and ends in a short hash of the true name, so that different names
@@ -47,10 +47,10 @@ def choose(
     limit: int = 0,
     resolved: str | Path | None = None,
 ) -> list[tuple[str, dict[str, Any]]]:
-    """(table, row without picture) of the rows to export, in ``image_id`` order per table.
+    """(table, row without image) of the rows to export, in ``image_id`` order per table.
 
     ``roles`` and ``statuses``: keep these only (empty: all). ``resolved``: a similarity table that says the role of every image, for datasets whose
-    roles are decided by measured pose. ``limit``: at most so many pictures, one per identity and turn, so that few pictures show many people.
+    roles are decided by measured pose. ``limit``: at most so many images, one per identity and turn, so that few images show many people.
     """
     decided: Mapping[str, str] = {}
     if resolved is not None:
@@ -66,7 +66,7 @@ def choose(
         people: dict[str, list[int]] = {}
         for i in sorted(range(len(kept)), key=lambda i: (kept[i][1]["identity"], kept[i][1]["image_id"])):
             people.setdefault(kept[i][1]["identity"], []).append(i)
-        # Everybody once before anybody twice; each person starts one picture later than the one before, so that the angles differ too.
+        # Everybody once before anybody twice; each person starts one image later than the one before, so that the angles differ too.
         turn = [(number, i) for j, ids in enumerate(people.values()) for number, i in enumerate(ids[j % len(ids) :] + ids[: j % len(ids)])]
         chosen = {i for _, i in sorted(turn, key=lambda entry: entry[0])[:limit]}
         kept = [entry for i, entry in enumerate(kept) if i in chosen]
@@ -74,9 +74,9 @@ def choose(
 
 
 def export(rows: Sequence[tuple[str, dict[str, Any]]], out: str | Path, *, png: bool = False) -> int:
-    """Write the pictures of ``rows`` (:func:`choose`) into ``out``, a folder per identity, and the index; returns the number of pictures.
+    """Write the images of ``rows`` (:func:`choose`) into ``out``, a folder per identity, and the index; returns the number of images.
 
-    Bytes are written as they are (``png``: decoded and written as upright PNG). Rows without a picture are in the index with an empty ``file``. A
+    Bytes are written as they are (``png``: decoded and written as upright PNG). Rows without an image are in the index with an empty ``file``. A
     second export into the same folder replaces the first. Raises :class:`BadInput` when ``out`` holds other people's files.
     """
     written = 0
@@ -84,7 +84,7 @@ def export(rows: Sequence[tuple[str, dict[str, Any]]], out: str | Path, *, png: 
         index: list[list[Any]] = []
         for shard, group in itertools.groupby(rows, key=lambda entry: entry[0]):
             wanted = [row for _, row in group]
-            data = _pictures(shard, {row["image_id"] for row in wanted if row["status"] == status.OK})
+            data = _images(shard, {row["image_id"] for row in wanted if row["status"] == status.OK})
             for row in wanted:
                 name = ""
                 content = data.pop(row["image_id"], None)
@@ -100,8 +100,8 @@ def export(rows: Sequence[tuple[str, dict[str, Any]]], out: str | Path, *, png: 
     return written
 
 
-def _pictures(shard: str, wanted: set[str]) -> dict[str, bytes]:
-    schema = tables.picture_schema(["image_id", "image"])
+def _images(shard: str, wanted: set[str]) -> dict[str, bytes]:
+    schema = tables.image_schema(["image_id", "image"])
     return {
         row["image_id"]: row["image"]
         for batch in tables.iterate(shard, schema)

@@ -1,9 +1,9 @@
-"""Plain folders of pictures through the same stages that the workflow runs.
+"""Plain folders of images through the same stages that the workflow runs.
 
 A folder becomes one shard (a temporary Parquet table), a stage runs on it, and what comes out becomes a folder again (:mod:`.unpacking`), with a
-``rows.csv`` that has a row for every input picture, failures included.
+``rows.csv`` that has a row for every input image, failures included.
 
-A ``rows.csv`` in a folder that is read is believed: it says which photograph each file was made of and by which frontalizer, and the pictures that it
+A ``rows.csv`` in a folder that is read is believed: it says which photograph each file was made of and by which frontalizer, and the images that it
 lists without a file go on as the failures they are. So a failure of one command is still counted by the last.
 """
 
@@ -33,25 +33,25 @@ from frontalbench.errors import BadInput, Unreadable, WeightsMissing
 from frontalbench.files import sheet
 from frontalbench.frontalize.base import View
 from frontalbench.runtime.sessions import limit_threads
-from frontalbench.stages.common import PICTURES, provenance
+from frontalbench.stages.common import IMAGES, provenance
 from frontalbench.stages.detect import detect_shard
 from frontalbench.stages.faces import beside, read_faces
 
 ROWS = "rows.csv"
 HEADER = ("image_id", "identity", "status", "detail", "file", "photo", "frontalizer", "enhancement")
-"""Columns of the ``rows.csv`` beside pictures. ``file``: the picture, empty where there is none; ``photo``: the photograph at the beginning of the
+"""Columns of the ``rows.csv`` beside images. ``file``: the image, empty where there is none; ``photo``: the photograph at the beginning of the
 chain; ``frontalizer``: the card that turned it, ``enhancement``: the chain of cards (``sharp+omit_bg``) that came after, empty where none did."""
 _OURS = frozenset(HEADER[:5])
 FOREIGN = frozenset({".heic", ".heif", ".jxl", ".jp2", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raw", ".tga", ".exr", ".svg"})
-"""Endings of pictures that are not read here."""
+"""Endings of images that are not read here."""
 
 
 @dataclass
 class Found:
-    """What lies in a folder: ``pictures``; ``dangling``: links under a picture's name that lead nowhere; ``lists``: its ``rows.csv`` files;
+    """What lies in a folder: ``images``; ``dangling``: links under an image's name that lead nowhere; ``lists``: its ``rows.csv`` files;
     ``others``: every other file; ``loops``: linked folders that lead back to a folder they lie in. Sorted paths."""
 
-    pictures: list[Path] = field(default_factory=list)
+    images: list[Path] = field(default_factory=list)
     dangling: list[Path] = field(default_factory=list)
     lists: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Found:
             kinds = ", ".join(sorted({path.suffix.lower() for path in foreign}))
             lines.append(f"{_few(foreign)}: {kinds} is not read here and was left out; convert to JPEG or PNG")
         if rest:
-            lines.append(f"{_few(rest)}: left out, not the name of a picture")
+            lines.append(f"{_few(rest)}: left out, not the name of an image")
         return lines
 
 
@@ -80,14 +80,14 @@ def _few(paths: Sequence[Path], most: int = 3) -> str:
 
 
 def look(folder: Path, pattern: str = "*") -> Found:
-    """Everything under ``folder``; pictures and other files match ``pattern`` (``*.png``; matched against the file name, or against the relative
+    """Everything under ``folder``; images and other files match ``pattern`` (``*.png``; matched against the file name, or against the relative
     path when the pattern holds a slash). Hidden names are passed over. Linked folders are followed. Raises :class:`BadInput`.
     """
     if not folder.is_dir():
         raise BadInput(f"{folder}: not a folder")
     found = Found()
     _walk(folder, folder, pattern, frozenset({os.path.realpath(folder)}), found)
-    for paths in (found.pictures, found.dangling, found.lists, found.others, found.loops):
+    for paths in (found.images, found.dangling, found.lists, found.others, found.loops):
         paths.sort()
     return found
 
@@ -105,11 +105,11 @@ def _walk(top: Path, folder: Path, pattern: str, above: frozenset[str], found: F
         elif path.name == ROWS:
             found.lists.append(path)
         elif _matches(path.relative_to(top).as_posix(), pattern):
-            picture = path.suffix.lower() in images.EXTENSIONS
+            image = path.suffix.lower() in images.EXTENSIONS
             if path.is_file():
-                (found.pictures if picture else found.others).append(path)
+                (found.images if image else found.others).append(path)
             elif path.is_symlink():
-                (found.dangling if picture else found.others).append(path)
+                (found.dangling if image else found.others).append(path)
             else:  # a pipe or a device: named among the others, never opened
                 found.others.append(path)
 
@@ -118,21 +118,21 @@ def _matches(name: str, pattern: str) -> bool:
     return fnmatch.fnmatch(name if "/" in pattern else name.rpartition("/")[2], pattern)
 
 
-def pictures_in(folder: Path, pattern: str = "*") -> list[Path]:
-    """Picture files under ``folder`` as :func:`look` finds them. Raises :class:`BadInput` when there are none."""
-    return _some(look(folder, pattern), folder, pattern).pictures
+def images_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """Image files under ``folder`` as :func:`look` finds them. Raises :class:`BadInput` when there are none."""
+    return _some(look(folder, pattern), folder, pattern).images
 
 
 def _some(found: Found, folder: Path, pattern: str) -> Found:
-    if not found.pictures and not found.dangling:
+    if not found.images and not found.dangling:
         about = "".join(f"; {note}" for note in found.notes()[:1])
-        raise BadInput(f"{folder}: no pictures that match '{pattern}' (looked for {', '.join(sorted(images.EXTENSIONS))}){about}")
+        raise BadInput(f"{folder}: no images that match '{pattern}' (looked for {', '.join(sorted(images.EXTENSIONS))}){about}")
     return found
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What a ``rows.csv`` says of one picture. ``name``: its ``image_id`` there, below the folder of the list; ``file``: the same for its file."""
+    """What a ``rows.csv`` says of one image. ``name``: its ``image_id`` there, below the folder of the list; ``file``: the same for its file."""
 
     name: str
     photo: str
@@ -168,9 +168,9 @@ def read_list(path: Path, top: Path) -> list[Origin] | None:
 
 
 def write_shard(folder: Path, out: Path, pattern: str = "*") -> list[str]:
-    """Write the pictures of ``folder`` as one images shard; identity = the folder a picture lies in (its own name when it lies on top).
+    """Write the images of ``folder`` as one images shard; identity = the folder an image lies in (its own name when it lies on top).
 
-    ``source`` is the photograph that a picture was made of, where a ``rows.csv`` says it, else the picture's own name. Pictures that a ``rows.csv``
+    ``source`` is the photograph that an image was made of, where a ``rows.csv`` says it, else the image's own name. Images that a ``rows.csv``
     lists without a file, and links that lead nowhere, are rows with their status. Returns what a person should know, one line each.
     """
     found = _some(look(folder, pattern), folder, pattern)
@@ -189,7 +189,7 @@ def write_shard(folder: Path, out: Path, pattern: str = "*") -> list[str]:
     rows: list[dict[str, Any]] = []
     there: set[str] = set()
     unlisted: list[Path] = []
-    paths = [*found.pictures, *found.dangling]
+    paths = [*found.images, *found.dangling]
     names = _names([path.relative_to(folder) for path in paths])
     for path, name in zip(paths, names, strict=True):
         text = text_of(path.relative_to(folder).as_posix())
@@ -197,7 +197,7 @@ def write_shard(folder: Path, out: Path, pattern: str = "*") -> list[str]:
         if origin is None and any(text.startswith(below) for below in lists):
             unlisted.append(path)
         there.add(text)
-        rows.append(_picture_row(name, path, origin))
+        rows.append(_image_row(name, path, origin))
     if unlisted:
         notes.append(f"{_few(unlisted)}: not in the {ROWS} above it; taken as a photograph of its own")
     taken = set(names)
@@ -232,7 +232,7 @@ def _head(name: str) -> dict[str, Any]:
     return {"image_id": name, "identity": identity, "subject": identity, "role": "probe", "sequence": "", "sha256": "", "pose_source": ""}
 
 
-def _picture_row(name: str, path: Path, origin: Origin | None) -> dict[str, Any]:
+def _image_row(name: str, path: Path, origin: Origin | None) -> dict[str, Any]:
     row = {**_head(name), "source": origin.photo if origin else name, "status": status.OK, "detail": ""}
     row |= {"frontalizer": origin.frontalizer, "enhancement": origin.enhancement} if origin else {"frontalizer": "", "enhancement": ""}
     try:
@@ -249,15 +249,15 @@ def _picture_row(name: str, path: Path, origin: Origin | None) -> dict[str, Any]
 
 
 def photos_of(shard: Path) -> dict[str, str]:
-    """Of the pictures of a shard that :func:`write_shard` wrote: ``image_id`` -> photograph at the beginning of the chain."""
+    """Of the images of a shard that :func:`write_shard` wrote: ``image_id`` -> photograph at the beginning of the chain."""
     table = tables.read(shard, tables.IMAGES, ["image_id", "source"])
     return dict(zip(table.column("image_id").to_pylist(), table.column("source").to_pylist(), strict=True))
 
 
 def photographs_beside(shard: Path, photographs: Path, temporary: Path) -> Path:
-    """The photographs that the pictures of a ``shard`` of :func:`write_shard` were made of, as a table with the pictures' names; in ``temporary``.
+    """The photographs that the images of a ``shard`` of :func:`write_shard` were made of, as a table with the images' names; in ``temporary``.
 
-    ``photographs``: their folder, or a shard of it. A picture finds its photograph by what its ``rows.csv`` says, else by its own name. Raises
+    ``photographs``: their folder, or a shard of it. An image finds its photograph by what its ``rows.csv`` says, else by its own name. Raises
     :class:`BadInput`, naming the first, where none is there.
     """
     whole = photographs
@@ -265,7 +265,7 @@ def photographs_beside(shard: Path, photographs: Path, temporary: Path) -> Path:
         whole = temporary / "photographs.parquet"
         write_shard(photographs, whole)
     wanted = photos_of(shard)
-    have = tables.read(whole, PICTURES, ["image_id", "status", "detail", "image"]).to_pylist()
+    have = tables.read(whole, IMAGES, ["image_id", "status", "detail", "image"]).to_pylist()
     found = {row["image_id"]: row for row in have}
     stems: dict[str, str] = {}
     for name in found:
@@ -275,16 +275,16 @@ def photographs_beside(shard: Path, photographs: Path, temporary: Path) -> Path:
         photo = next((one for one in (wanted[name], stems.get(str(Path(wanted[name]).with_suffix("")))) if one in found), None)
         if photo is None:
             raise BadInput(
-                f"{photographs}: no photograph '{wanted[name]}' for the picture '{name}'; give the folder that the frontals were made from"
+                f"{photographs}: no photograph '{wanted[name]}' for the image '{name}'; give the folder that the frontals were made from"
             )
         rows.append({**found[photo], "image_id": name, "identity": "", "role": ""})
     out = temporary / "beside.parquet"
-    tables.write(out, tables.from_rows(rows, PICTURES))
+    tables.write(out, tables.from_rows(rows, IMAGES))
     return out
 
 
 def frontalizers_of(shard: Path) -> dict[str, str]:
-    """Of the pictures of such a shard that a ``rows.csv`` knows: ``image_id`` -> the frontalizer's card."""
+    """Of the images of such a shard that a ``rows.csv`` knows: ``image_id`` -> the frontalizer's card."""
     return dict(tables.provenance(shard).get("frontalizers", {}))
 
 
@@ -295,7 +295,7 @@ def enhancements_of(shard: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def as_shard(source: Path, pattern: str = "*") -> Iterator[tuple[Path, Path]]:
-    """``source`` as a shard: (Parquet table of its pictures, a temporary folder for what comes in between). Says on stderr what was left out."""
+    """``source`` as a shard: (Parquet table of its images, a temporary folder for what comes in between). Says on stderr what was left out."""
     with tempfile.TemporaryDirectory(prefix="frontalbench-") as temporary:
         shard = Path(temporary, "images.parquet")
         for note in write_shard(source, shard, pattern):
@@ -315,10 +315,10 @@ def with_faces(
     for_backbone: bool = False,
     aligned_for: str = "",
 ) -> Iterator[tuple[Path, Path, Path]]:
-    """``source`` as a shard with its faces: (table of its pictures, crops table of the card ``detector``, the temporary folder they lie in).
+    """``source`` as a shard with its faces: (table of its images, crops table of the card ``detector``, the temporary folder they lie in).
 
-    ``for_backbone``: crops for a backbone, so pictures of a frontalizer whose card asks for an alignment of its own (``mirror_ahead``) get it;
-    which pictures those are their ``rows.csv`` says, or ``aligned_for`` for all of them.
+    ``for_backbone``: crops for a backbone, so images of a frontalizer whose card asks for an alignment of its own (``mirror_ahead``) get it;
+    which images those are their ``rows.csv`` says, or ``aligned_for`` for all of them.
     """
     from frontalbench.detect import load_detector
     from frontalbench.detect.yaw_alignment import KEY
@@ -348,12 +348,12 @@ def with_faces(
             parts.append(part)
         if asking:
             tables.write(crops, tables.concatenate(parts, tables.CROPS), tables.provenance(parts[0]))
-        limit_threads(threads)  # detection works on several pictures at once with one thread each, what follows need not
+        limit_threads(threads)  # detection works on several images at once with one thread each, what follows need not
         yield shard, crops, temporary
 
 
 def _shares(shard: Path, temporary: Path, asks: Mapping[str, str]) -> dict[str, Path]:
-    """A shard in parts by the frontalizer that its pictures are aligned for ("" for the others)."""
+    """A shard in parts by the frontalizer that its images are aligned for ("" for the others)."""
     record = tables.provenance(shard)
     with contextlib.ExitStack() as stack:
         paths: dict[str, Path] = {}
@@ -392,9 +392,9 @@ def need_weights(*wanted: ModelCard) -> None:
         raise WeightsMissing("\n".join(lines)) from None
 
 
-def read_views(pictures: Path, faces: Path) -> list[View]:
-    """The pictures of a shard in which a face was found, with that face: what a frontalizer takes."""
-    rows = tables.read(pictures, tables.IMAGES, ["image_id", "image"]).to_pylist()
+def read_views(shard: Path, faces: Path) -> list[View]:
+    """The images of a shard in which a face was found, with that face: what a frontalizer takes."""
+    rows = tables.read(shard, tables.IMAGES, ["image_id", "image"]).to_pylist()
     found, _ = beside(rows, read_faces(faces), faces, needed=False)
     return [View(*upright(images.decode(row["image"]), face)) for row, face in zip(rows, found, strict=True) if face is not None]
 

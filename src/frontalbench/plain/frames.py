@@ -1,7 +1,7 @@
-"""Clips as a dataset: their frames as numbered pictures with an ``index.csv``, which the layout ``folder`` reads.
+"""Clips as a dataset: their frames as numbered images with an ``index.csv``, which the layout ``folder`` reads.
 
 ``CLIPS/PERSON/clip.mp4`` becomes ``PERSON/clip/000000.png`` and so on; a clip on top is a person of its own name. Every clip is a sequence (a
-*session*, whose pictures ``multiview`` turns together). A damaged frame is an empty file: the dataset counts it as ``unreadable``.
+*session*, whose images ``multiview`` turns together). A damaged frame is an empty file: the dataset counts it as ``unreadable``.
 """
 
 from __future__ import annotations

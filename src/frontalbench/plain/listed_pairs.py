@@ -1,6 +1,6 @@
 """A ``pairs.csv`` in, scores, thresholds and errors out: one-to-one comparison as in an identity check ("KYC": a selfie against a document).
 
-The file names two pictures per line and, where it is known, whether both show one person. Statistics: :mod:`frontalbench.compare.listed`.
+The file names two images per line and, where it is known, whether both show one person. Statistics: :mod:`frontalbench.compare.listed`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Vector = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the file: pictures as written, whether one person (None: not said), the people's names ("": not said)."""
+    """A line of the file: images as written, whether one person (None: not said), the people's names ("": not said)."""
 
     first: str
     second: str
@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str]) -> list[Line]:
         for line, row in sheet.read(file, NEEDED, expected=f"{', '.join(COLUMNS)} (the last three may be left out)"):
             first, second = (row[name] for name in NEEDED)
             if not first or not second:
-                raise BadInput(f"{file}: line {line}: a picture is missing; expected two names")
+                raise BadInput(f"{file}: line {line}: an image is missing; expected two names")
             word = row.get("same", "").lower()
             if word and word not in WORDS:
                 raise BadInput(f"{file}: line {line}: same: expected 1 or 0 (or nothing), got '{word[:40]}'")
@@ -89,7 +89,7 @@ def judge(
 ) -> Found:
     """Score every pair and count errors.
 
-    ``embed`` gives the unit embedding of a picture by its name, and raises :class:`BadInput` where there is none. ``threshold``: the caller's; then
+    ``embed`` gives the unit embedding of an image by its name, and raises :class:`BadInput` where there is none. ``threshold``: the caller's; then
     ``accepted`` and one row of rates more are for it. Raises :class:`BadInput` for labels that contradict each other.
     """
     vectors: dict[str, Vector] = {}

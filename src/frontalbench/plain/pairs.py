@@ -1,9 +1,9 @@
-"""Pair groups of plain folders: a ``pairs.yaml``, a folder of embeddings, and out comes one line per picture and group.
+"""Pair groups of plain folders: a ``pairs.yaml``, a folder of embeddings, and out comes one line per image and group.
 
 Works on what ``extract_embeddings.py`` writes, without any workflow. The pairs file is checked against ``config/schemas/pairs.schema.yaml``;
 ``docs/folders.md`` explains it and every column.
 
-Groups of views are compared *by picture*: views of the same photograph meet under its name (:mod:`.paired`), so that a method that fails on hard
+Groups of views are compared *by image*: views of the same photograph meet under its name (:mod:`.paired`), so that a method that fails on hard
 photographs is not held against one that does not.
 """
 
@@ -32,7 +32,7 @@ METRICS = (
     *("group", "image_id", "identity", "other", "n_pairs", "similarity", "lowest", "highest", "impostor", "n_impostors"),
     *("photo", "family", "base", "status", "detail", "impostor_moves"),
 )
-"""Columns of metrics.csv: one row per picture and group (per pair, with ``other`` filled in, where pairs are listed)."""
+"""Columns of metrics.csv: one row per image and group (per pair, with ``other`` filled in, where pairs are listed)."""
 REPORT = ("group", "n_images", "n_pairs", "n_identities", "n_fta", "fta_rate", "n_no_reference")
 REPORT_NUMBERS = ("mean", "ci_low", "ci_high", "median", "sd", "lowest", "highest")
 REPORT_PAIRED = (
@@ -58,7 +58,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Spec:
-    """A checked pairs file: its groups, and where a picture's person comes from (``auto``, ``column``, ``folder``, ``top_folder``, ``name``, or a
+    """A checked pairs file: its groups, and where an image's person comes from (``auto``, ``column``, ``folder``, ``top_folder``, ``name``, or a
     regex)."""
 
     groups: tuple[Group, ...]
@@ -67,7 +67,7 @@ class Spec:
     path: str
 
     def person(self, image_id: str, column: str) -> str:
-        """The person in a picture. Raises :class:`BadConfig` when the regular expression does not match."""
+        """The person in an image. Raises :class:`BadConfig` when the regular expression does not match."""
         way = PurePosixPath(image_id)
         if self.identity == "auto":
             patterns = [pattern for group in self.groups for pattern in (*group.probe, *group.reference, *group.within)]
@@ -101,8 +101,8 @@ def below_prefix(name: str, patterns: Sequence[str], of: str = "") -> str:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Pictures with their embeddings: arrays (n,) and ``vectors`` float32 (n, D), in ``image_id`` order. ``photo``: the photograph at the beginning
-    of a view's chain as a ``rows.csv`` says it, else the picture itself; ``made``: a ``rows.csv`` names a frontalizer, so it is a view."""
+    """Images with their embeddings: arrays (n,) and ``vectors`` float32 (n, D), in ``image_id`` order. ``photo``: the photograph at the beginning
+    of a view's chain as a ``rows.csv`` says it, else the image itself; ``made``: a ``rows.csv`` names a frontalizer, so it is a view."""
 
     image_id: Words
     identity: Words
@@ -240,15 +240,15 @@ def _chosen(data: Embedded, patterns: Sequence[str], where: str) -> Int:
     if not len(rows):
         example = f"; the first is '{data.image_id[0]}'" if len(data.image_id) else ""
         raise BadInput(
-            f"{where}: no picture matches {' or '.join(repr(p) for p in patterns)} among {len(data.image_id)} embedded ones{example}"
+            f"{where}: no image matches {' or '.join(repr(p) for p in patterns)} among {len(data.image_id)} embedded ones{example}"
         )
     return rows
 
 
 def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[str, Any]]:
-    """Rows (:data:`METRICS`) of one group, failures included. A picture is never compared with itself.
+    """Rows (:data:`METRICS`) of one group, failures included. An image is never compared with itself.
 
-    Raises :class:`BadInput` when a pattern matches nothing or a listed picture does not exist.
+    Raises :class:`BadInput` when a pattern matches nothing or a listed image does not exist.
     """
     place = f"{where}: group '{group.name}'"
     if group.pairs:
@@ -286,7 +286,7 @@ def group_rows(group: Group, data: Embedded, where: str = "pairs") -> list[dict[
         if i is None:
             out.append({**line, "n_pairs": 0, "status": str(data.status[row]), "detail": str(data.detail[row])})
         elif number[i] == 0:
-            reason = "no other usable picture to compare it with" if group.within else "no usable reference to compare it with"
+            reason = "no other usable image to compare it with" if group.within else "no usable reference to compare it with"
             out.append({**line, "n_pairs": 0, "status": status.NO_REFERENCE, "detail": reason})
         else:
             values: dict[str, Any] = {"similarity": float(total[i] / number[i]), "lowest": float(lowest[i]), "highest": float(highest[i])}
@@ -322,7 +322,7 @@ def _listed_rows(group: Group, data: Embedded, place: str) -> list[dict[str, Any
 def write_metrics(pairs: str | os.PathLike[str], embeddings: str | os.PathLike[str], out: str | os.PathLike[str]) -> Metrics:
     """Compare the embeddings of a folder as a pairs file says, write metrics.csv; returns rows per group and what a person should know.
 
-    Raises :class:`BadInput` when no picture of any group has a reference of its own person: then the persons are read wrongly.
+    Raises :class:`BadInput` when no image of any group has a reference of its own person: then the persons are read wrongly.
     """
     from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_rows
@@ -346,7 +346,7 @@ class Metrics:
 
 
 def _without_references(spec: Spec, data: Embedded, rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A note for every group of one's own references in which no picture found one; raises when that is all of them."""
+    """A note for every group of one's own references in which no image found one; raises when that is all of them."""
     asked = [group for group in spec.groups if group.probe and group.people == "same"]
     lonely = []
     for group in asked:
@@ -359,7 +359,7 @@ def _without_references(spec: Spec, data: Embedded, rows: Mapping[str, Sequence[
     probe = next(row for row in rows[group.name] if row["status"] == status.NO_REFERENCE)
     reference = int(_chosen(data, group.reference, group.name)[0])
     line = (
-        f"{spec.path}: group '{group.name}': no picture found a reference of its own person: '{probe['image_id']}' is taken for person "
+        f"{spec.path}: group '{group.name}': no image found a reference of its own person: '{probe['image_id']}' is taken for person "
         f"'{probe['identity']}', the reference '{data.image_id[reference]}' for '{data.identity[reference]}'; say with 'identity:' where the person "
         "stands in the names (docs/folders.md)"
     )
@@ -428,7 +428,7 @@ def report_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def write_report(metrics: str | os.PathLike[str], out: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """Summarize a metrics.csv into a report CSV; returns its rows, by picture too (:func:`.paired.compare`)."""
+    """Summarize a metrics.csv into a report CSV; returns its rows, by image too (:func:`.paired.compare`)."""
     from frontalbench.compare import paired
     from frontalbench.tabulate.write import csv_rows
 

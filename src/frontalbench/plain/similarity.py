@@ -1,6 +1,6 @@
-"""Two folders, one question: do the pictures of the second show the people of the first?
+"""Two folders, one question: do the images of the second show the people of the first?
 
-Called CSIM, identity similarity or IDS in papers on reenactment, face swapping and frontalization, and ID retrieval. Pictures meet by name or by
+Called CSIM, identity similarity or IDS in papers on reenactment, face swapping and frontalization, and ID retrieval. Images meet by name or by
 person; every backbone that is installed judges; failures are rows and are counted. The statistics are in :mod:`frontalbench.compare.two_sets`.
 """
 
@@ -83,8 +83,8 @@ class Found:
 
 @dataclass(frozen=True)
 class Side:
-    """The pictures of one folder in ``image_id`` order: name of the photograph without ending (``key``), person, sha256 of the file, and per
-    backbone status, detail and embeddings (n, D); ``frontalizer``, ``enhancement``: what made a picture, by ``image_id``, where its ``rows.csv``
+    """The images of one folder in ``image_id`` order: name of the photograph without ending (``key``), person, sha256 of the file, and per
+    backbone status, detail and embeddings (n, D); ``frontalizer``, ``enhancement``: what made an image, by ``image_id``, where its ``rows.csv``
     says it."""
 
     folder: Path
@@ -167,7 +167,7 @@ def read_side(folder: Path, wanted: Wanted, backbones: Sequence[ModelCard], **ma
 
 
 def matched(a: Side, b: Side, how: str) -> tuple[str, list[tuple[int, int]]]:
-    """(``name`` or ``identity``, pairs (place in B, place in A)). ``auto`` takes the way that finds a partner for more pictures of B, by name where
+    """(``name`` or ``identity``, pairs (place in B, place in A)). ``auto`` takes the way that finds a partner for more images of B, by name where
     both find as many. Raises :class:`BadInput` when nothing meets."""
     by_name: dict[str, list[int]] = {}
     by_person: dict[str, list[int]] = {}
@@ -179,7 +179,7 @@ def matched(a: Side, b: Side, how: str) -> tuple[str, list[tuple[int, int]]]:
     way = how if how != "auto" else "name" if named >= known else "identity"
     if not (named if way == "name" else known):
         raise BadInput(
-            f"{a.folder} and {b.folder}: no picture of the second has a partner in the first by {'name or identity' if how == 'auto' else way}: the "
+            f"{a.folder} and {b.folder}: no image of the second has a partner in the first by {'name or identity' if how == 'auto' else way}: the "
             f"first begins with '{a.image_id[0]}' (person '{a.person[0]}'), the second with '{b.image_id[0]}' (person '{b.person[0]}'); give them "
             "the same names or folders, or say with --identity where the person stands"
         )
@@ -193,7 +193,7 @@ def matched(a: Side, b: Side, how: str) -> tuple[str, list[tuple[int, int]]]:
 
 
 def compare_folders(first: Path, second: Path, wanted: Wanted, out: Path | None = None, *, threads: int = 1, device: str = "cpu") -> Found:
-    """Compare the pictures of ``second`` with those of ``first``, the references; write :data:`FILES` into ``out`` where it is given.
+    """Compare the images of ``second`` with those of ``first``, the references; write :data:`FILES` into ``out`` where it is given.
 
     Raises :class:`BadInput`, :class:`~frontalbench.errors.BadConfig`, :class:`~frontalbench.errors.WeightsMissing`.
     """
@@ -203,7 +203,7 @@ def compare_folders(first: Path, second: Path, wanted: Wanted, out: Path | None 
         raise BadInput(f"--fmr {wanted.fmr:g}: expected a share between 0 and 1, such as 0.001")
     person_rule(wanted.identity)
     for folder in (first, second):
-        folders.pictures_in(folder)
+        folders.images_in(folder)
     backbones = [cards.find("backbone", name) for name in wanted.backbones] or installed_backbones()
     if wanted.threshold is not None and len(backbones) > 1:
         names = ", ".join(card.name for card in backbones)
@@ -247,7 +247,7 @@ def judge(a: Side, b: Side, wanted: Wanted, backbones: Sequence[str]) -> Found:
         rows += [
             {
                 **{"backbone": backbone, "image_id": "", "identity": a.person[j], "reference": a.image_id[j], "n_references": 0},
-                **{"status": status.NOT_DELIVERED, "detail": f"{b.folder} has no picture of this name"},
+                **{"status": status.NOT_DELIVERED, "detail": f"{b.folder} has no image of this name"},
             }
             for j in absent
         ]
@@ -291,7 +291,7 @@ def _pair_rows(
     usable: Sequence[Any],
     threshold: float,
 ) -> list[dict[str, Any]]:
-    """A row per picture of B."""
+    """A row per image of B."""
     out = []
     passed = np.bincount(scores.pair[scores.score >= threshold], minlength=len(scores.own))
     for i, name in enumerate(b.image_id):
@@ -350,15 +350,13 @@ def _notes(a: Side, b: Side, way: str, joined: Sequence[tuple[int, int]], rule: 
     if len(met) < len(b.image_id):
         lonely = next(i for i in range(len(b.image_id)) if i not in met)
         notes.append(
-            f"{len(b.image_id) - len(met)} of {len(b.image_id)} pictures of {b.folder} have no partner by {way}: {b.image_id[lonely]}"
+            f"{len(b.image_id) - len(met)} of {len(b.image_id)} images of {b.folder} have no partner by {way}: {b.image_id[lonely]}"
         )
     if way == "name" and (absent := len(a.image_id) - len({j for _, j in joined})):
-        notes.append(
-            f"{absent} of {len(a.image_id)} pictures of {a.folder} have no picture of their name in {b.folder}: counted as failures"
-        )
+        notes.append(f"{absent} of {len(a.image_id)} images of {a.folder} have no image of their name in {b.folder}: counted as failures")
     if rule == "auto" and len(a.image_id) > 1 and len(set(a.person)) == len(a.image_id) and not any("/" in name for name in a.image_id):
         notes.append(
-            f"every picture of {a.folder} is taken for a person of its own, as there are no folders for people; if some show one person, say with "
+            f"every image of {a.folder} is taken for a person of its own, as there are no folders for people; if some show one person, say with "
             "--identity where the person stands in the names"
         )
     return notes
@@ -409,7 +407,7 @@ def _write(out: Path, found: Found, first: Path, second: Path, worst: int) -> No
 
 
 def worst_rows(found: Found, number: int) -> list[tuple[dict[str, Any], dict[str, float]]]:
-    """The ``number`` worst pictures: (a row, similarity by backbone). Judges have scales of their own, so pictures are in order of their mean place
+    """The ``number`` worst images: (a row, similarity by backbone). Judges have scales of their own, so images are in order of their mean place
     over the judges."""
     places: dict[str, list[float]] = {}
     values: dict[str, dict[str, float]] = {}
@@ -428,7 +426,7 @@ def worst_rows(found: Found, number: int) -> list[tuple[dict[str, Any], dict[str
 
 
 def draw_worst(found: Found, first: Path, second: Path, path: Path, number: int) -> bool:
-    """The worst pairs side by side, the first folder's picture left; False when no picture has a similarity."""
+    """The worst pairs side by side, the first folder's image left; False when no image has a similarity."""
     from frontalbench.figures import grids, style
 
     tiles = []

@@ -1,4 +1,4 @@
-"""A shard as a folder again: a PNG per picture under the same relative name, and ``rows.csv`` with a row for every picture of the shard.
+"""A shard as a folder again: a PNG per image under the same relative name, and ``rows.csv`` with a row for every image of the shard.
 
 The way in is :mod:`.folders`.
 """
@@ -28,7 +28,7 @@ _LONGEST = 255
 
 
 def unpack_before_after(before: Path, after: Path, out: Path, *, source: Path | None = None, enhancement: str = "") -> None:
-    """Write the pictures of two shards with the same names into ``out/before`` and ``out/after``, each with its ``rows.csv``.
+    """Write the images of two shards with the same names into ``out/before`` and ``out/after``, each with its ``rows.csv``.
 
     ``source``: as in :func:`unpack_rows`, of both; ``enhancement``: the chain that lies between them.
     """
@@ -39,7 +39,7 @@ def unpack_before_after(before: Path, after: Path, out: Path, *, source: Path | 
 def unpack(
     table: Path, out: Path, *, source: Path | None = None, frontalizer: str = "", enhancement: str = "", beside: Path | None = None
 ) -> dict[str, int]:
-    """Write the pictures of a shard into ``out`` as PNG under their relative names, and a ``rows.csv``; returns rows by status.
+    """Write the images of a shard into ``out`` as PNG under their relative names, and a ``rows.csv``; returns rows by status.
 
     As :func:`unpack_rows`.
     """
@@ -50,12 +50,12 @@ def unpack(
 def unpack_rows(
     table: Path, out: Path, *, source: Path | None = None, frontalizer: str = "", enhancement: str = "", beside: Path | None = None
 ) -> dict[str, dict[str, str]]:
-    """Write the pictures of a shard into ``out`` as PNG under their relative names, and a ``rows.csv``; returns its rows (:data:`HEADER`) by name.
+    """Write the images of a shard into ``out`` as PNG under their relative names, and a ``rows.csv``; returns its rows (:data:`HEADER`) by name.
 
     ``source``: the shard of :func:`.folders.write_shard` at the beginning, for the photographs' names, the frontalizer and the
-    enhancements behind each picture; ``frontalizer``: the card that made all of them now, ``enhancement``: the chain that was done to them now.
-    ``beside``: another shard of the same pictures; each is written to the left of its picture,
-    scaled to the same height. Pictures that an earlier run listed in ``out`` and this one does not make are removed.
+    enhancements behind each image; ``frontalizer``: the card that made all of them now, ``enhancement``: the chain that was done to them now.
+    ``beside``: another shard of the same images; each is written to the left of its image,
+    scaled to the same height. Images that an earlier run listed in ``out`` and this one does not make are removed.
 
     Names come from the file system that :func:`.folders.write_shard` read, and are checked again: nothing is written outside ``out``.
     """
@@ -66,7 +66,7 @@ def unpack_rows(
     before = {entry.file for entry in read_list(out / ROWS, out) or []} - {""} if (out / ROWS).is_file() else set()
     rows = []
     taken: set[str] = set()
-    schema = tables.picture_schema(["image_id", "identity", "status", "detail", "image"])
+    schema = tables.image_schema(["image_id", "identity", "status", "detail", "image"])
     others = itertools.chain.from_iterable(tables.iterate(beside, schema)) if beside is not None else itertools.repeat(None)
     for batch in tables.iterate(table, schema):
         for row, other in zip(batch, others, strict=False):  # `others` may be endless
@@ -96,7 +96,7 @@ def _inside(out: Path, name: str) -> Path | None:
 
 
 def _side_by_side(left: bytes, right: bytes) -> bytes:
-    """PNG of two pictures next to each other, both as high as the right one."""
+    """PNG of two images next to each other, both as high as the right one."""
     first, second = images.decode(left), images.decode(right)
     height = second.shape[0]
     width = max(1, round(first.shape[1] * height / first.shape[0]))
@@ -104,7 +104,7 @@ def _side_by_side(left: bytes, right: bytes) -> bytes:
 
 
 def _png_name(image_id: str, taken: set[str]) -> str:
-    """``a/b.jpg`` -> ``a/b.png``, or ``a/b.jpg.png`` where ``a/b.png`` is another picture's already; cut and with a hash where that is too long."""
+    """``a/b.jpg`` -> ``a/b.png``, or ``a/b.jpg.png`` where ``a/b.png`` is another image's already; cut and with a hash where that is too long."""
     name = _short(Path(image_id).with_suffix(".png").as_posix(), image_id)
     if name in taken:
         name = _short(f"{image_id}.png", image_id)

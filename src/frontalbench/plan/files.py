@@ -27,7 +27,7 @@ class Files:
         return [path(dataset, *parts, shard) for shard in self._shards[dataset]]
 
     def images(self, dataset: str) -> list[str]:
-        return self.over_shards(grid.pictures_path, dataset, ORIGINAL)
+        return self.over_shards(grid.images_path, dataset, ORIGINAL)
 
     def pose(self, dataset: str, variant: str) -> list[str]:
         return self.over_shards(grid.pose_path, dataset, variant)
@@ -49,11 +49,11 @@ class Files:
         return self.over_shards(grid.crops_path, dataset, variant, detector)
 
     def frontals(self, dataset: str, frontalizer: str) -> list[str]:
-        return [grid.pictures_path(dataset, made(frontalizer), shard) for shard in self._shards[dataset]]
+        return [grid.images_path(dataset, made(frontalizer), shard) for shard in self._shards[dataset]]
 
-    def made_pictures(self) -> list[str]:
-        """The pictures of every variant but the originals."""
-        return [path for d in self._shards for v in self._variants if v != ORIGINAL for path in self.over_shards(grid.pictures_path, d, v)]
+    def made_images(self) -> list[str]:
+        """The images of every variant but the originals."""
+        return [path for d in self._shards for v in self._variants if v != ORIGINAL for path in self.over_shards(grid.images_path, d, v)]
 
     def timed_crops(self) -> list[str]:
         """The crops whose making belongs to the cost of a frontalizer: the photographs' by the locator, and those that are aligned in its own way."""
@@ -92,11 +92,11 @@ class Files:
         asked = self._config.quality.measures
         posed = "pose" in asked and (variant == ORIGINAL or parse(variant).is_plain)
         files = {"pose": self.pose(dataset, variant) if posed else []}
-        whole = any(measure.word in asked for measure in measures.OF_PICTURES)
+        whole = any(measure.word in asked for measure in measures.OF_IMAGES)
         expressed = "expression" in asked and variant != ORIGINAL
         for prefix, one in (("", variant), ("original_", ORIGINAL)):
             shown = expressed or (whole and not prefix)
-            files[f"{prefix}pictures"] = self.over_shards(grid.pictures_path, dataset, one) if shown else []
+            files[f"{prefix}whole_images"] = self.over_shards(grid.images_path, dataset, one) if shown else []
             files[f"{prefix}faces"] = self.crops(dataset, one, self._config.locator) if expressed else []
         return files
 
@@ -150,7 +150,7 @@ class Files:
         return search + slices + ([f"--over-time {self._places.over_time}"] if self._config.over_time else [])
 
     def examples(self) -> list[str]:
-        """Folders of pictures for people."""
+        """Folders of images for people."""
         folders = []
         for dataset in self._shards:
             folders += [f"{self._places.references}/{dataset}", f"{self._places.probes}/{dataset}"]

@@ -87,7 +87,7 @@ def cells(config: Config) -> Iterator[Cell]:
                     yield cell(dataset.name, variant, detector, backbone)
 
 
-def pictures_path(dataset: str, variant: str, shard: str) -> str:
+def images_path(dataset: str, variant: str, shard: str) -> str:
     """The table that holds the pixels of a variant: images, frontals (``*.none``), turned references or variants."""
     of = parse(variant)
     if of.is_original:
@@ -98,7 +98,7 @@ def pictures_path(dataset: str, variant: str, shard: str) -> str:
 
 
 def drawn_path(dataset: str, variant: str, network: str, shard: str) -> str:
-    """What a network that several enhancements share drew of the pictures of ``variant``."""
+    """What a network that several enhancements share drew of the images of ``variant``."""
     return f"{RESULTS}/drawn/{dataset}/{variant}/{network}/{shard}.parquet"
 
 
@@ -115,7 +115,7 @@ def pose_path(dataset: str, variant: str, shard: str) -> str:
 
 
 def benchmark_path(dataset: str, variant: str, shard: str) -> str:
-    """Snakemake's benchmark file of the job that made the pictures of a variant other than ``original``."""
+    """Snakemake's benchmark file of the job that made the images of a variant other than ``original``."""
     of = parse(variant)
     job = f"frontalize/{dataset}/{of.frontalizer}" if of.is_plain else f"enhance/{dataset}/{variant}"
     return f"logs/benchmarks/{job}/{shard}.tsv"
@@ -170,9 +170,9 @@ class Selection:
     def similarity(self) -> list[str]:
         return [str(one.similarity) for one in self.cells()]
 
-    def pictures(self) -> list[str]:
+    def images(self) -> list[str]:
         """Tables with pixels: images, frontals, variants."""
-        return [pictures_path(d, v, s) for d, shards in self.datasets.items() for v in self.variants for s in shards]
+        return [images_path(d, v, s) for d, shards in self.datasets.items() for v in self.variants for s in shards]
 
     def crops(self) -> list[str]:
         return [
@@ -180,6 +180,6 @@ class Selection:
         ]
 
     def embeddings(self) -> list[str]:
-        """Those of the first detector and backbone, by which figures choose pictures."""
+        """Those of the first detector and backbone, by which figures choose images."""
         judge = (self.detectors[0], self.backbones[0])
         return [embeddings_path(d, v, *judge, s) for d, shards in self.datasets.items() for v in self.variants for s in shards]

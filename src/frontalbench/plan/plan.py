@@ -143,11 +143,11 @@ class Plan:
         }
 
     def notice(self, dataset: str) -> str:
-        """The word that stands across a dataset's figures with pictures, ``none`` where nothing has to be said."""
+        """The word that stands across a dataset's figures with images, ``none`` where nothing has to be said."""
         return licence.notice(self.datasets[dataset].data) or "none"
 
     def credit(self, dataset: str) -> str:
-        """The line that the pictures' licence asks for, "" for none."""
+        """The line that the images' licence asks for, "" for none."""
         return licence.credit(self.datasets[dataset].data)
 
     def learned_measures(self) -> list[str]:

@@ -70,7 +70,7 @@ class Reruns:
 
     @functools.cache  # noqa: B019 - one plan per process
     def made_of(self, frontalizer: str) -> str:
-        """Hash of what makes the pictures of a foreign system beside its card: commit, environment, adapter; "" for every other card."""
+        """Hash of what makes the images of a foreign system beside its card: commit, environment, adapter; "" for every other card."""
         card = self._cards.card("frontalizer", frontalizer)
         return external.read(card).digest()[:16] if card.family == external.FAMILY else ""
 

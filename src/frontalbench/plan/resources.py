@@ -37,7 +37,7 @@ class Resources:
         """
         try:
             images = self._sources.survey(dataset).counts[shard]
-        except FrontalbenchError:  # a node of a cluster that does not see the pictures
+        except FrontalbenchError:  # a node of a cluster that does not see the images
             images = 2 * listing.PER_SHARD
         if turning:
             images *= max(1, len(self._datasets[dataset].yaw_bins) - 2)

@@ -1,6 +1,6 @@
 """The name of a run: which configuration the tables, figures, pages and reports belong to, so that two configurations never replace each other's.
 
-What cells share (pictures, crops, embeddings, similarities) lies under ``results/`` once, whoever asked for it; what is made of a whole grid lies in
+What cells share (images, crops, embeddings, similarities) lies under ``results/`` once, whoever asked for it; what is made of a whole grid lies in
 folders of its run: ``results/master/RUN``, ``results/figures/RUN``, ``results/cost/RUN``, ``reports/RUN``.
 """
 

@@ -1,4 +1,4 @@
-"""Of a chain of enhancements, what its last step works on: the shorter chain's pictures, and the faces that a shared network drew of them."""
+"""Of a chain of enhancements, what its last step works on: the shorter chain's images, and the faces that a shared network drew of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Steps:
         return self._of(wildcards).before
 
     def drawn(self, wildcards: Any) -> list[str]:
-        """The table of faces that the last step puts into the pictures; none where it works in one step."""
+        """The table of faces that the last step puts into the images; none where it works in one step."""
         network = networks.network(self._used.card("enhancement", self.last(wildcards)))
         return [grid.drawn_path(wildcards.dataset, self.before(wildcards), network, wildcards.shard)] if network else []
 

@@ -17,7 +17,7 @@ from frontalbench.quality import measures
 from frontalbench.weights import foreign, store
 
 MULTIVIEW = "multiview"
-"""The family of frontalizers that make one picture of several photographs."""
+"""The family of frontalizers that make one image of several photographs."""
 ALIGNMENT = "alignment"
 """The param of a frontalizer's card that asks for an alignment of its own, see :mod:`frontalbench.detect.yaw_alignment`."""
 
@@ -81,13 +81,13 @@ class UsedCards:
 
     @functools.cache  # noqa: B019 - one plan per process
     def aligning(self, variant: str) -> tuple[tuple[str, str], ...]:
-        """(kind, name) of the card that asks for an alignment of a variant's pictures: its frontalizer's, or none."""
+        """(kind, name) of the card that asks for an alignment of a variant's images: its frontalizer's, or none."""
         frontalizer = parse(variant).frontalizer
         asks = frontalizer and ALIGNMENT in self.card("frontalizer", frontalizer).params
         return (("frontalizer", frontalizer),) if asks else ()
 
     def alignment_receipts(self, variant: str) -> list[str]:
-        """The receipts that aligning a variant's pictures waits for, beside the detector's."""
+        """The receipts that aligning a variant's images waits for, beside the detector's."""
         return [path for card in self.aligning(variant) for path in self.receipt(*card)]
 
     def turns(self, frontalizer: str) -> bool:

@@ -127,12 +127,12 @@ class Variant:
 
     @property
     def is_gate(self) -> bool:
-        """Whether some pictures are the photograph itself on purpose."""
+        """Whether some images are the photograph itself on purpose."""
         return self.recipe in GATES or self.recipe == LEARNED
 
     @property
     def is_template(self) -> bool:
-        """Whether several pictures are one template."""
+        """Whether several images are one template."""
         return self.recipe in TEMPLATES
 
     @property

@@ -1,15 +1,15 @@
-"""IJB-B and IJB-C: templates of pictures and video frames, compared one to one and searched one to many (Whitelam et al. 2017; Maze et al. 2018).
+"""IJB-B and IJB-C: templates of images and video frames, compared one to one and searched one to many (Whitelam et al. 2017; Maze et al. 2018).
 
 Read are the files in which both are passed on for evaluation::
 
-    meta/ijbc_face_tid_mid.txt         picture template medium        1.jpg 1 69544
+    meta/ijbc_face_tid_mid.txt         image template medium        1.jpg 1 69544
     meta/ijbc_template_pair_label.txt  template template label        1 11065 1
     meta/ijbc_1N_gallery_G1.csv, G2    TEMPLATE_ID,SUBJECT_ID,...     (IJB-B: S1, S2)
     meta/ijbc_1N_probe_mixed.csv       TEMPLATE_ID,SUBJECT_ID,...
-    loose_crop/1.jpg                   the pictures
+    loose_crop/1.jpg                   the images
 
-A template's embedding: unit embeddings of the pictures, averaged within a medium (a video's frames are one medium), the media's means added up, made
-unit length again. A picture without a face is left out of its medium; a template without any is a failure to acquire and is counted.
+A template's embedding: unit embeddings of the images, averaged within a medium (a video's frames are one medium), the media's means added up, made
+unit length again. An image without a face is left out of its medium; a template without any is a failure to acquire and is counted.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ _CHUNK = 100_000
 
 @dataclass(frozen=True)
 class Templates:
-    """Which pictures make which template: names (n,), and codes (n,) of template and medium (whole numbers as in the file)."""
+    """Which images make which template: names (n,), and codes (n,) of template and medium (whole numbers as in the file)."""
 
-    picture: tuple[str, ...]
+    image: tuple[str, ...]
     template: Int
     medium: Int
 
@@ -62,7 +62,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Pooled:
-    """Template embeddings: numbers (t,) in ascending order, unit vectors float32 (t, D), and whether any picture of it had a face (t,)."""
+    """Template embeddings: numbers (t,) in ascending order, unit vectors float32 (t, D), and whether any image of it had a face (t,)."""
 
     template: Int
     vectors: Float32
@@ -111,8 +111,8 @@ def _templates(file: Path) -> Templates:
     for line in read_lines(file, _GET):
         words = line.text.split()
         if len(words) != 3 or ".." in words[0].split("/") or words[0].startswith("/"):
-            raise BadInput(f"{file}: line {line.number}: expected 'picture template medium', got '{line.text[:80]}'")
-        a, b = _numbers(file, line.number, words[1:], "'picture template medium' with two whole numbers")
+            raise BadInput(f"{file}: line {line.number}: expected 'image template medium', got '{line.text[:80]}'")
+        a, b = _numbers(file, line.number, words[1:], "'image template medium' with two whole numbers")
         names.append(words[0])
         template.append(a)
         medium.append(b)
@@ -130,7 +130,7 @@ def _pairs(file: Path, known: set[int]) -> tuple[Int, Bool]:
         one, two = _numbers(file, line.number, words[:2], "two template numbers")
         for number in (one, two):
             if number not in known:
-                raise BadInput(f"{file}: line {line.number}: template {number} has no pictures in {file.parent.name}'s list of templates")
+                raise BadInput(f"{file}: line {line.number}: template {number} has no images in {file.parent.name}'s list of templates")
         pairs.append((one, two))
         same.append(words[2] == "1")
     if not pairs:
@@ -139,13 +139,13 @@ def _pairs(file: Path, known: set[int]) -> tuple[Int, Bool]:
 
 
 def _subjects(file: Path, known: set[int]) -> dict[int, str]:
-    """Template -> subject; a line per picture, so templates repeat."""
+    """Template -> subject; a line per image, so templates repeat."""
     found: dict[int, str] = {}
     for line, row in sheet.read(file, ["template_id", "subject_id"], expected="TEMPLATE_ID and SUBJECT_ID"):
         subject = row["subject_id"]
         (number,) = _numbers(file, line, [row["template_id"]], "a template number in TEMPLATE_ID")
         if number not in known:
-            raise BadInput(f"{file}: line {line}: template {number} has no pictures in the list of templates")
+            raise BadInput(f"{file}: line {line}: template {number} has no images in the list of templates")
         if found.setdefault(number, subject) != subject:
             raise BadInput(f"{file}: line {line}: template {number} is given to subject {subject} and to {found[number]}")
     if not found:
@@ -154,9 +154,9 @@ def _subjects(file: Path, known: set[int]) -> dict[int, str]:
 
 
 def pool(templates: Templates, vectors: Float32, ok: Bool, weight: Float | None = None) -> Pooled:
-    """Template embeddings of pictures' unit embeddings ``vectors`` (n, D), in the order of the list; pictures that are not ``ok`` are left out.
+    """Template embeddings of images' unit embeddings ``vectors`` (n, D), in the order of the list; images that are not ``ok`` are left out.
 
-    ``weight`` (n,): of a picture within its medium and of a medium by the mean of its pictures' (quality, cos yaw); equal without it.
+    ``weight`` (n,): of an image within its medium and of a medium by the mean of its images' (quality, cos yaw); equal without it.
     """
     numbers, place = np.unique(templates.template, return_inverse=True)
     sums = np.zeros((len(numbers), vectors.shape[1]))

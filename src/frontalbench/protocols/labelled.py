@@ -1,7 +1,7 @@
 """Lists of labelled pairs: those of CPLFW and CALFW, and the plain ones that come with unpacked packs (AgeDB-30, CFP-FP).
 
-* CPLFW and CALFW: ``pairs_CPLFW.txt``, two lines per pair, ``picture label``, the label (1: one person) the same on both.
-* Plain: one line per pair, ``picture picture label``.
+* CPLFW and CALFW: ``pairs_CPLFW.txt``, two lines per pair, ``image label``, the label (1: one person) the same on both.
+* Plain: one line per pair, ``image image label``.
 
 Neither says folds; :func:`~frontalbench.protocols.packs.tenths` makes ten.
 """
@@ -34,7 +34,7 @@ GET: Mapping[str, str] = MappingProxyType(
         "cplfw": "it comes with the dataset (http://www.whdeng.cn/CPLFW/)",
         "calfw": "it comes with the dataset (http://www.whdeng.cn/CALFW/)",
         "agedb-30": "make it of agedb_30.bin with unpack_pairs.py",
-        "list": "expected lines 'picture picture 1'",
+        "list": "expected lines 'image image 1'",
     }
 )
 
@@ -53,7 +53,7 @@ def find_list(root: str | os.PathLike[str], protocol: str) -> Path:
 
 
 def read_pairs(path: str | os.PathLike[str], get: str = GET["list"]) -> list[Pair]:
-    """The pairs of either form, told apart by their first line; pictures are named as in the list.
+    """The pairs of either form, told apart by their first line; images are named as in the list.
 
     Raises :class:`BadInput` with file and line.
     """
@@ -82,7 +82,7 @@ def _two_lines(file: Path, lines: list[Line]) -> list[tuple[str, str, bool]]:
         for line in (one, two):
             words = line.text.split()
             if len(words) != 2:
-                raise BadInput(f"{file}: line {line.number}: expected 'picture label', got '{line.text[:80]}'")
+                raise BadInput(f"{file}: line {line.number}: expected 'image label', got '{line.text[:80]}'")
             parts.append((words[0], _label(file, line, words[1])))
         if parts[0][1] != parts[1][1]:
             raise BadInput(f"{file}: lines {one.number} and {two.number}: the labels of one pair differ; a line is missing above")
@@ -95,6 +95,6 @@ def _one_line(file: Path, lines: list[Line]) -> list[tuple[str, str, bool]]:
     for line in lines:
         words = line.text.replace(",", " ").split()
         if len(words) != 3:
-            raise BadInput(f"{file}: line {line.number}: expected 'picture picture label', got '{line.text[:80]}'")
+            raise BadInput(f"{file}: line {line.number}: expected 'image image label', got '{line.text[:80]}'")
         found.append((words[0], words[1], _label(file, line, words[2])))
     return found

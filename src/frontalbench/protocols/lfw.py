@@ -16,7 +16,7 @@ GET = {
     "xqlfw": "https://github.com/Martlgap/xqlfw/releases/download/1.0/xqlfw_pairs.txt",
 }
 VERSIONS = ("lfw", "xqlfw", "images")
-"""How the folders begin in which copies of the dataset keep the pictures, and some the list."""
+"""How the folders begin in which copies of the dataset keep the images, and some the list."""
 
 
 def find_pairs(root: str | os.PathLike[str], protocol: str = "lfw") -> Path:

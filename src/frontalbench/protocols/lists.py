@@ -1,4 +1,4 @@
-"""Text lists of protocols, and the pictures of a table that their pairs name."""
+"""Text lists of protocols, and the images of a table that their pairs name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def read_lines(file: Path, get: str) -> list[Line]:
     """The lines of ``file`` that hold text; a byte order mark and blanks at the ends of lines do not matter.
 
     Raises :class:`BadInput` when the file is not there (``get`` says where it comes from), is no UTF-8, or does not end with a line break: the
-    published lists do, and one that was cut off inside its last number would name another picture.
+    published lists do, and one that was cut off inside its last number would name another image.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -41,7 +41,7 @@ def read_lines(file: Path, get: str) -> list[Line]:
 def present(pairs: Iterable[Pair], image_ids: Iterable[str]) -> tuple[list[Pair], list[str]]:
     """(pairs whose two images are there, under the names they have there; names of images that are not, sorted).
 
-    A picture counts as there when only the ending differs (``.png`` for ``.jpg``: most aligned copies), as long as one alone does.
+    An image counts as there when only the ending differs (``.png`` for ``.jpg``: most aligned copies), as long as one alone does.
     """
     names: dict[str, str | None] = {}
     for name in image_ids:
@@ -60,6 +60,6 @@ def present(pairs: Iterable[Pair], image_ids: Iterable[str]) -> tuple[list[Pair]
 
 
 def without_ending(name: str) -> str:
-    """``a/b.c.jpg`` -> ``a/b.c``; a name that does not end like a picture stays."""
+    """``a/b.c.jpg`` -> ``a/b.c``; a name that does not end like an image stays."""
     stem, dot, ending = name.rpartition(".")
     return stem if dot + ending.lower() in EXTENSIONS else name

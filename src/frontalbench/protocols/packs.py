@@ -1,7 +1,7 @@
 """Verification packs: ``lfw.bin``, ``cfp_fp.bin``, ``agedb_30.bin``, ``calfw.bin``, ``cplfw.bin`` and their like.
 
-A pack is one pickle of two things: the encoded pictures (aligned faces of 112 x 112, two after each other for every pair) and one boolean per pair,
-whether both show one person. It carries no names. Packs were written by Python 2 (a picture is an old byte string), by Python 3 (bytes, in
+A pack is one pickle of two things: the encoded images (aligned faces of 112 x 112, two after each other for every pair) and one boolean per pair,
+whether both show one person. It carries no names. Packs were written by Python 2 (an image is an old byte string), by Python 3 (bytes, in
 protocol 2 spelt as text through a codec), and by programs that kept numpy arrays and booleans; all of these are read.
 
 A pickle may hold code, so nothing in it is ever called: every name in it stands for something inert that is written here, and a name that is not on
@@ -26,24 +26,24 @@ from frontalbench.types import Bool, Int
 
 FOLDS: Final = 10
 SIDE: Final = 112
-"""Side of a picture in a pack, the size that backbones take."""
+"""Side of an image in a pack, the size that backbones take."""
 _SIZES: Final = {"b1": "?", "bool": "?", "?": "?", "u1": "u1", "i1": "i1", "i4": "<i4", "i8": "<i8", "u4": "<u4", "u8": "<u8"}
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A pack that was read: ``pictures`` (2 N encoded pictures, those of pair i at 2 i and 2 i + 1) and ``same`` bool (N,)."""
+    """A pack that was read: ``images`` (2 N encoded images, those of pair i at 2 i and 2 i + 1) and ``same`` bool (N,)."""
 
     path: Path
-    pictures: tuple[bytes, ...]
+    images: tuple[bytes, ...]
     same: Bool
 
     def image_id(self, place: int) -> str:
-        """A name for the picture at ``place``: ``lfw/00003``."""
+        """A name for the image at ``place``: ``lfw/00003``."""
         return f"{self.path.stem}/{place:05d}"
 
     def pairs(self) -> list[Pair]:
-        """The pairs by the pictures' names, in ten folds."""
+        """The pairs by the images' names, in ten folds."""
         fold = tenths(self.same)
         return [Pair(self.image_id(2 * i), self.image_id(2 * i + 1), bool(same), int(fold[i])) for i, same in enumerate(self.same.tolist())]
 
@@ -66,7 +66,7 @@ def tenths(same: Bool) -> Int:
 
 
 def read_pack(path: str | os.PathLike[str]) -> Pack:
-    """Read a pack. Raises :class:`BadInput`, one line: not there, not a pickle, with code in it, empty, labels that do not fit the pictures."""
+    """Read a pack. Raises :class:`BadInput`, one line: not there, not a pickle, with code in it, empty, labels that do not fit the images."""
     file = Path(path)
     try:
         data = file.read_bytes()
@@ -79,23 +79,23 @@ def read_pack(path: str | os.PathLike[str]) -> Pack:
     try:
         content = _Reader(io.BytesIO(data), encoding="bytes").load()
     except _Refused as refused:
-        raise BadInput(f"{file}: {refused}; a pack holds pictures and booleans alone, so this one was not read") from None
+        raise BadInput(f"{file}: {refused}; a pack holds images and booleans alone, so this one was not read") from None
     except Exception as error:  # noqa: BLE001 - a damaged pickle raises whatever its bytes happen to ask for
         raise_if_memory_ran_out(error)
         raise BadInput(f"{file}: not a pack of pairs, or cut off ({one_line(error)}); fetch it again") from None
     content = _plain(content)
     if not isinstance(content, (list, tuple)) or len(content) != 2:
-        raise BadInput(f"{file}: expected pictures and labels, two things, found {_what(content)}")
-    pictures, labels = (_plain(part) for part in content)
-    if not isinstance(pictures, (list, tuple)) or not isinstance(labels, (list, tuple)):
-        raise BadInput(f"{file}: expected a list of pictures and a list of labels, found {_what(pictures)} and {_what(labels)}")
+        raise BadInput(f"{file}: expected images and labels, two things, found {_what(content)}")
+    images, labels = (_plain(part) for part in content)
+    if not isinstance(images, (list, tuple)) or not isinstance(labels, (list, tuple)):
+        raise BadInput(f"{file}: expected a list of images and a list of labels, found {_what(images)} and {_what(labels)}")
     if not labels:
-        raise BadInput(f"{file}: holds no pairs ({len(pictures):,} pictures, no label)")
-    if len(pictures) != 2 * len(labels):
-        raise BadInput(f"{file}: {len(pictures):,} pictures and {len(labels):,} labels; expected two pictures for each label")
+        raise BadInput(f"{file}: holds no pairs ({len(images):,} images, no label)")
+    if len(images) != 2 * len(labels):
+        raise BadInput(f"{file}: {len(images):,} images and {len(labels):,} labels; expected two images for each label")
     return Pack(
         file,
-        tuple(_picture(file, i, value) for i, value in enumerate(pictures)),
+        tuple(_image(file, i, value) for i, value in enumerate(images)),
         np.array([_label(file, i, value) for i, value in enumerate(labels)], np.bool_),
     )
 
@@ -104,13 +104,13 @@ def _what(value: Any) -> str:
     return f"{type(value).__name__} of {len(value):,}" if isinstance(value, (list, tuple, dict, bytes, str)) else type(value).__name__
 
 
-def _picture(file: Path, place: int, value: Any) -> bytes:
+def _image(file: Path, place: int, value: Any) -> bytes:
     value = _plain(value)
     if isinstance(value, (bytes, bytearray)):
         return bytes(value)
     if isinstance(value, list) and value and all(isinstance(byte, int) and 0 <= byte < 256 for byte in value):
         return bytes(value)
-    raise BadInput(f"{file}: picture {place}: expected the bytes of an encoded picture, found {_what(value)}")
+    raise BadInput(f"{file}: image {place}: expected the bytes of an encoded image, found {_what(value)}")
 
 
 def _label(file: Path, place: int, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""How good the pictures of a variant are, whoever is on them.
+"""How good the images of a variant are, whoever is on them.
 
 * :mod:`.measures`: every measure, declared once;
 * :mod:`.pixels`: SSIM and PSNR against the reference, sharpness, on aligned crops;

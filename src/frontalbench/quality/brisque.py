@@ -1,7 +1,7 @@
-"""BRISQUE (Mittal, Moorthy and Bovik 2012, IEEE TIP 21(12)): a score of a picture without any reference; lower is better, about 0 .. 100.
+"""BRISQUE (Mittal, Moorthy and Bovik 2012, IEEE TIP 21(12)): a score of an image without any reference; lower is better, about 0 .. 100.
 
 36 numbers say how the locally normalised brightness is distributed, at two scales; a support vector regression that the authors trained on people's
-opinions of the LIVE pictures turns them into a score. Follows the authors' release: brightness 0 .. 255 with the weights of ITU-R BT.601, a 7 x 7
+opinions of the LIVE images turns them into a score. Follows the authors' release: brightness 0 .. 255 with the weights of ITU-R BT.601, a 7 x 7
 Gaussian window of standard deviation 7/6, zeros beyond the border, neighbours wrapped around, shapes looked for in steps of 0.001. Half size by
 Pillow's bicubic filter (which blurs before it reduces, as the authors' does).
 """
@@ -53,7 +53,7 @@ class Brisque:
         self._regression, self._lowest, self._highest = regression, lowest, highest
 
     def score(self, crop: RGB) -> float:
-        """The score of an RGB picture; NaN for one without any detail (all of one brightness)."""
+        """The score of an RGB image; NaN for one without any detail (all of one brightness)."""
         grey = np.rint(crop @ np.array([0.2989, 0.5870, 0.1140]))
         return self.of_features(features(grey))
 
@@ -63,7 +63,7 @@ class Brisque:
 
 
 def features(grey: Float) -> Float:
-    """float64 (36,) of a brightness (H, W), 0 .. 255; NaN where the picture has no detail."""
+    """float64 (36,) of a brightness (H, W), 0 .. 255; NaN where the image has no detail."""
     half = Image.fromarray(grey.astype(np.float32)).resize(
         (max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2)), Image.Resampling.BICUBIC
     )

@@ -1,19 +1,26 @@
-"""Expression as the 52 blendshape coefficients of the FaceLandmarker bundle, run with LiteRT.
+"""Expression as the 52 blendshape coefficients of the FaceLandmarker bundle, run with LiteRT; and as 68 landmarks.
 
 The network (``face_blendshapes.tflite`` in the bundle) reads 146 of the 478 points, x and y, and gives 52 coefficients 0 .. 1: ``_neutral`` and 51
 shapes such as ``jawOpen``. Which points, and in which order, is MediaPipe's ``face_blendshapes_graph.cc`` (Apache-2.0).
+
+Landmarks: FSGAN (Nirkin, Keller, Hassner 2019, arXiv:1908.05932) calls the Euclidean distance between the 2-D landmarks of the driving frame and of
+the result the error of expression. There both lie in one frame and look one way. A frontal view does neither, so :func:`moved` says how they are laid
+upon each other. FSGANv2 (2022) has a measure of its own, whose definition was not to be had: its repository holds none.
 """
 
 from __future__ import annotations
 
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from frontalbench.errors import BadInput
+from frontalbench.geometry.similarity import DegeneratePoints, apply, estimate_similarity
 from frontalbench.images import RGB
+from frontalbench.landmarks.face_landmarker import fit_rigid
 from frontalbench.types import Float
 
 if TYPE_CHECKING:
@@ -157,6 +164,18 @@ POINTS: tuple[int, ...] = (
     *(385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, 468, 469, 470, 471, 472, 473, 474, 475, 476, 477),
 )
 """The points that the network reads."""
+STILL: tuple[int, ...] = (*range(27, 36), 36, 39, 42, 45)
+"""Of the 68 points (numbered from 0) those that an expression hardly moves: the nose and the corners of the eyes."""
+OUTER_CORNERS = (36, 45)
+"""Of the eyes: their distance is the unit of :func:`moved`."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A face's expression: ``shapes`` float64 (52,), 0 .. 1; ``points`` float64 (68, 3): iBUG's landmarks, pixels, depth on the same scale."""
+
+    shapes: Float
+    points: Float
 
 
 class Blendshapes:
@@ -190,6 +209,34 @@ def distance(first: Float, second: Float) -> float:
     return float(np.abs(first[1:] - second[1:]).mean())
 
 
+def moved(image: Float, photograph: Float) -> tuple[float, float]:
+    """How far the 68 landmarks of ``image`` (68, 3) lie from those of ``photograph`` (68, 3) in the plane of the image: mean over the points, in
+    distances between the outer corners of the eyes (measured in space, so that turning does not shrink it); 0: in the same place.
+
+    The first: as FSGAN (2019) has it, laid upon each other in the plane by the :data:`STILL` points (shift, size, tilt); so a head that was turned
+    counts as an expression. The second: laid upon each other in space by the same points, so that the photograph's landmarks look as the
+    image does; what remains is the expression, and what the landmark network makes of depth.
+
+    Raises ValueError or :class:`DegeneratePoints` for points that are all in one place.
+    """
+    still = list(STILL)
+    unit = float(np.linalg.norm(image[OUTER_CORNERS[1]] - image[OUTER_CORNERS[0]]))
+    flat = apply(estimate_similarity(photograph[still, :2], image[still, :2]), photograph[:, :2])
+    pose = fit_rigid(photograph[still], image[still], np.ones(len(still)))
+    turned = (pose.scale * photograph @ pose.rotation.T + pose.translation)[:, :2]
+    near, far = (float(np.linalg.norm(one - image[:, :2], axis=1).mean()) / unit for one in (flat, turned))
+    return near, far
+
+
+def apart(image: Look, photograph: Look) -> tuple[float, float, float]:
+    """The columns of the measure `expression`, in their order: :func:`distance`, and both of :func:`moved`; NaN where the points say nothing."""
+    try:
+        of_points = moved(image.points, photograph.points)
+    except (ValueError, DegeneratePoints):
+        of_points = (float("nan"), float("nan"))
+    return distance(image.shapes, photograph.shapes), *of_points
+
+
 class Reader:
     """FaceLandmarker's points, then their blendshapes."""
 
@@ -201,6 +248,7 @@ class Reader:
         self._landmarker = face_landmarker.load(card, threads=threads)
         self._shapes = Blendshapes(store.fetch(card), threads=threads)
 
-    def read(self, image: RGB, face: Face) -> Float:
-        """float64 (52,) of a face in a photograph. Raises ValueError when the face is degenerate."""
-        return self._shapes.of(self._landmarker.locate(image, face).points)
+    def read(self, image: RGB, face: Face) -> Look:
+        """The expression of a face in a photograph. Raises ValueError when the face is degenerate."""
+        found = self._landmarker.locate(image, face)
+        return Look(self._shapes.of(found.points), found.to("ibug68").points)

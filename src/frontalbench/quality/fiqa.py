@@ -1,7 +1,7 @@
 """Face image quality from an ONNX network: aligned 112 x 112 crop in, one number out, higher is better.
 
 Written for eDifFIQA (Babnik, Peer and Struc 2024, IEEE T-BIOM): how useful a face recogniser will find the crop, learned from how much an
-embedding moves when the picture is disturbed.
+embedding moves when the image is disturbed.
 """
 
 from __future__ import annotations

@@ -33,8 +33,8 @@ class Features:
         # no TF32: a GPU gives the CPU's features
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             for i in range(0, len(crops), _CHUNK):
-                pictures = torch.from_numpy(np.ascontiguousarray(crops[i : i + _CHUNK].transpose(0, 3, 1, 2))).to(self._device).float()
-                found.append(self._network(pictures).cpu().numpy())
+                images = torch.from_numpy(np.ascontiguousarray(crops[i : i + _CHUNK].transpose(0, 3, 1, 2))).to(self._device).float()
+                found.append(self._network(images).cpu().numpy())
         return np.concatenate(found)
 
 

@@ -1,4 +1,4 @@
-"""Every measure of picture quality, declared once; ``docs/add_a_measure.md`` shows how one is added.
+"""Every measure of image quality, declared once; ``docs/add_a_measure.md`` shows how one is added.
 
 The word in the configuration, the columns of the quality table, what the stage calls, the rows of the master table `quality` and the table in
 ``docs/statistics.md`` are made of :data:`MEASURES`. No stage imports it, so an edited sentence makes the summaries anew and no cell: what decides a
@@ -36,7 +36,7 @@ class Measure:
     """``word``: its name in ``quality.measures``; ``about``: what it is, for whoever writes a configuration; ``columns``: in the order of the tables.
 
     ``card``: (kind, name) of the model behind it. ``method``: what the stage calls of the model, whose numbers fill ``columns`` in their order:
-    ``score`` (crop), ``distance`` (crop, reference crop) or ``picture`` (the whole picture); empty where the stage has a way of its own. ``kept``:
+    ``score`` (crop), ``distance`` (crop, reference crop) or ``image`` (the whole image); empty where the stage has a way of its own. ``kept``:
     columns of the quality table before these. ``of_sets``: of the crops of a variant together, in a table of its own. ``bring``: how what it needs is
     brought, where that is no weight file.
     """
@@ -101,21 +101,30 @@ MEASURES: tuple[Measure, ...] = (
         {
             "abs_yaw": Column(LOWER, "degrees, residual |yaw|", magnitude_of="yaw"),
             "abs_pitch": Column(LOWER, "degrees, residual |pitch|", magnitude_of="pitch"),
-            "pose_error": Column(LOWER, "degrees between the picture's pose and the frontal one"),
+            "pose_error": Column(LOWER, "degrees between the image's pose and the frontal one"),
         },
         kept=("yaw", "pitch", "roll"),
     ),
     Measure(
         "expression",
         "distance to the expression of the photograph",
-        {"expression": Column(LOWER, "mean difference of 51 blendshapes to the photograph")},
+        {
+            "expression": Column(LOWER, "mean difference of 51 blendshapes to the photograph"),
+            "expression_landmarks": Column(
+                LOWER,
+                "mean distance of 68 landmarks to the photograph's in the plane, in distances of the outer eye corners (FSGAN 2019); turning counts",
+            ),
+            "expression_landmarks_turned": Column(
+                LOWER, "the same after the photograph's landmarks were turned in space to look as the image does"
+            ),
+        },
         card=("landmarks", "face_landmarker"),
     ),
     Measure(
         "ofiq",
-        "ISO/IEC 29794-5 quality of the whole picture by OFIQ, where the package python-ofiq is installed",
+        "ISO/IEC 29794-5 quality of the whole image by OFIQ, where the package python-ofiq is installed",
         {
-            "ofiq_unified": Column(HIGHER, "0 to 100, OFIQ's unified quality score of the whole picture"),
+            "ofiq_unified": Column(HIGHER, "0 to 100, OFIQ's unified quality score of the whole image"),
             "ofiq_sharpness": Column(HIGHER, "0 to 100, its component Sharpness"),
             "ofiq_illumination": Column(HIGHER, "0 to 100, its component IlluminationUniformity"),
             "ofiq_expression": Column(HIGHER, "0 to 100, its component ExpressionNeutrality"),
@@ -124,17 +133,17 @@ MEASURES: tuple[Measure, ...] = (
             "ofiq_abs_roll": Column(LOWER, "degrees, |roll| as OFIQ sees it", magnitude_of="ofiq_roll"),
         },
         card=("quality", "ofiq"),
-        method="picture",
+        method="image",
         kept=("ofiq_yaw", "ofiq_pitch", "ofiq_roll"),
         bring="pip install python-ofiq==0.3.1, then python-ofiq setup",
     ),
     Measure(
         "distribution",
-        "FID and KID; three minutes of a core per 1,000 pictures",
+        "FID and KID; three minutes of a core per 1,000 images",
         {
             "fid": Column(
                 LOWER,
-                "distance of the set of crops to the photographed references; biased upwards, the more the fewer pictures there are",
+                "distance of the set of crops to the photographed references; biased upwards, the more the fewer images there are",
             ),
             "kid": Column(LOWER, "kernel distance of the set of crops to the photographed references; unbiased, so it may be below 0"),
         },
@@ -145,15 +154,15 @@ MEASURES: tuple[Measure, ...] = (
 """All measures, in the order of the columns."""
 BY_WORD: Mapping[str, Measure] = {measure.word: measure for measure in MEASURES}
 OF_CROPS: tuple[Measure, ...] = tuple(measure for measure in MEASURES if measure.method)
-"""Measures that a model takes of one crop, of a crop and its reference, or of a whole picture."""
-OF_PICTURES: tuple[Measure, ...] = tuple(measure for measure in MEASURES if measure.method == "picture")
-"""Those of whole pictures, which the stage has to be given."""
+"""Measures that a model takes of one crop, of a crop and its reference, or of a whole image."""
+OF_IMAGES: tuple[Measure, ...] = tuple(measure for measure in MEASURES if measure.method == "image")
+"""Those of whole images, which the stage has to be given."""
 STORED: tuple[str, ...] = tuple(name for measure in MEASURES if not measure.of_sets for name in measure.stored())
 """The measured columns of the quality table, each a number per image, null where it was not measured."""
 
 
 def columns(*, of_sets: bool = False) -> dict[str, Column]:
-    """Measured values of the master table `quality`, by name: those of pictures, or ``of_sets``."""
+    """Measured values of the master table `quality`, by name: those of images, or ``of_sets``."""
     return {name: column for measure in MEASURES if measure.of_sets == of_sets for name, column in measure.columns.items()}
 
 

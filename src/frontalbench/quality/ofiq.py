@@ -28,13 +28,13 @@ Values = tuple[float, float, float, float, float, float, float]
 
 
 class Ofiq:
-    """``engine``: an ``ofiq.OFIQ``; ``no_value``: what it raises for a picture that it finds no face, or no landmarks, in."""
+    """``engine``: an ``ofiq.OFIQ``; ``no_value``: what it raises for an image that it finds no face, or no landmarks, in."""
 
     def __init__(self, engine: Any, no_value: type[Exception]) -> None:
         self._engine, self._no_value = engine, no_value
 
-    def picture(self, image: RGB) -> Values:
-        """(yaw, pitch, roll in degrees, then :data:`SCALARS`, 0 .. 100) of a whole picture; NaN for what it does not give.
+    def image(self, image: RGB) -> Values:
+        """(yaw, pitch, roll in degrees, then :data:`SCALARS`, 0 .. 100) of a whole image; NaN for what it does not give.
 
         Raises :class:`BadInput` when the answer holds none of the components that are asked for: another version's names.
         """

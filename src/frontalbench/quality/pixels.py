@@ -1,8 +1,8 @@
 """Full-reference and no-reference measures of aligned crops.
 
 All crops are the 112 x 112 crops of :mod:`frontalbench.geometry.similarity`, so the eyes, the nose and the mouth of output and reference lie in the
-same places whatever the size of the pictures was. A difference in light, expression or hair counts here as much as a wrong face does: these measures
-say how alike two *pictures* are, not how alike two people.
+same places whatever the size of the images was. A difference in light, expression or hair counts here as much as a wrong face does: these measures
+say how alike two *images* are, not how alike two people.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from frontalbench.types import Bool, UInt8
 
 @dataclass(frozen=True)
 class Likeness:
-    """``ssim`` -1 .. 1 and ``psnr`` in dB (NaN for equal pictures), higher is better, over the whole crop and over the face mask."""
+    """``ssim`` -1 .. 1 and ``psnr`` in dB (NaN for equal images), higher is better, over the whole crop and over the face mask."""
 
     ssim: float
     psnr: float
@@ -39,15 +39,15 @@ def face_mask(side: int) -> Bool:
     return mask
 
 
-def likeness(picture: RGB, reference: RGB) -> Likeness:
+def likeness(image: RGB, reference: RGB) -> Likeness:
     """SSIM of the luminance (Wang et al. 2004: Gaussian window of 1.5 pixels) and PSNR of the colours of two aligned crops of one size.
 
     Raises :class:`BadInput` for crops of different sizes.
     """
-    if picture.shape != reference.shape:
-        raise BadInput(f"crops of different sizes: {picture.shape[:2]} and {reference.shape[:2]}; align both to the same template")
+    if image.shape != reference.shape:
+        raise BadInput(f"crops of different sizes: {image.shape[:2]} and {reference.shape[:2]}; align both to the same template")
     _, scores = structural_similarity(
-        *(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (reference, picture)),
+        *(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY) for crop in (reference, image)),
         data_range=255,
         gaussian_weights=True,
         sigma=1.5,
@@ -56,19 +56,19 @@ def likeness(picture: RGB, reference: RGB) -> Likeness:
     )
     border = 5  # half of the 11 x 11 window: outside it a window would reach beyond the crop
     inside = scores[border:-border, border:-border]
-    mask = face_mask(picture.shape[0])
+    mask = face_mask(image.shape[0])
     return Likeness(
         ssim=float(inside.mean()),
-        psnr=_psnr(reference, picture),
+        psnr=_psnr(reference, image),
         ssim_face=float(scores[mask].mean()),
-        psnr_face=_psnr(reference[mask], picture[mask]),
+        psnr_face=_psnr(reference[mask], image[mask]),
     )
 
 
-def _psnr(reference: UInt8, picture: UInt8) -> float:
-    if np.array_equal(reference, picture):
+def _psnr(reference: UInt8, image: UInt8) -> float:
+    if np.array_equal(reference, image):
         return float("nan")
-    apart = np.mean(np.square(reference.astype(np.float64) - picture))
+    apart = np.mean(np.square(reference.astype(np.float64) - image))
     return float(10.0 * np.log10(255.0**2 / apart))
 
 

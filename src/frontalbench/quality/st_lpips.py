@@ -1,7 +1,7 @@
 """Shift-tolerant LPIPS (Ghildyal and Liu 2022, ECCV): a perceptual distance by a network of its own. Its numbers are *not* those of LPIPS.
 
 An AlexNet whose strides are 1 with a blur before every step down, retrained together with its five weightings, so that a shift of a pixel costs
-little. The distance of two crops is, layer by layer, the weighted squared difference of the channel-normalised features, averaged over the picture
+little. The distance of two crops is, layer by layer, the weighted squared difference of the channel-normalised features, averaged over the image
 and summed over the layers; 0 for the same crop, lower is more alike.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
 
 _KEPT: Final = 16
-"""Pictures whose features are kept: the crops of one person share a reference."""
+"""Images whose features are kept: the crops of one person share a reference."""
 
 
 class ShiftTolerant:
@@ -43,7 +43,7 @@ class ShiftTolerant:
         if crop.shape != reference.shape or crop.shape[0] != crop.shape[1]:
             raise BadInput(f"crops of different sizes: {crop.shape[:2]} and {reference.shape[:2]}; align both to the same square template")
         side = crop.shape[0]
-        first, second = (self._features(picture.tobytes(), side) for picture in (crop, reference))
+        first, second = (self._features(image.tobytes(), side) for image in (crop, reference))
         with torch.inference_mode():
             maps = self._network.maps(first, second)
             spread = sum(functional.interpolate(m, size=(side, side), mode="bilinear", align_corners=False) for m in maps)
@@ -51,9 +51,9 @@ class ShiftTolerant:
             return float(sum(m.mean() for m in maps)), float(spread[0, 0][torch.from_numpy(face_mask(side).copy())].mean())
 
     def _compute(self, data: bytes, side: int) -> list[Tensor]:
-        picture = torch.from_numpy(np.frombuffer(data, np.uint8).reshape(1, side, side, 3).transpose(0, 3, 1, 2).astype(np.float32))
+        image = torch.from_numpy(np.frombuffer(data, np.uint8).reshape(1, side, side, 3).transpose(0, 3, 1, 2).astype(np.float32))
         with torch.inference_mode():
-            return self._network.features(picture / 127.5 - 1.0)
+            return self._network.features(image / 127.5 - 1.0)
 
 
 def load(card: ModelCard, *, threads: int = 1) -> ShiftTolerant:

@@ -181,7 +181,7 @@ def torch_device(device: str) -> torch.device:
     """The torch device of a device name, the CPU (with a warning) where CUDA is asked for and missing.
 
     On CUDA it also turns TF32 off for this process: its convolutions round their inputs to 10 bits, by default, and float32 should mean float32.
-    (Measured on an H100 with torch 2.11: LivePortrait's picture .0058 of its largest value from the CPU's with it, .00003 without.)
+    (Measured on an H100 with torch 2.11: LivePortrait's image .0058 of its largest value from the CPU's with it, .00003 without.)
     """
     import torch
 

@@ -1,1 +1,1 @@
-"""Faces in sequences of pictures: followed from frame to frame (``tracks``), steadied (``smoothing``), measured over time (``overtime``)."""
+"""Faces in sequences of images: followed from frame to frame (``tracks``), steadied (``smoothing``), measured over time (``overtime``)."""

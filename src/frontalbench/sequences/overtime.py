@@ -23,7 +23,7 @@ def unit(vectors: Float) -> Float:
 def template(embeddings: Float, yaw: Float | None = None) -> Float:
     """(D,): the mean of ``embeddings`` (n, D), scaled to length 1 before and after; with ``yaw`` (n,) degrees weighted by its cosine (never below 0).
 
-    The control of every method that looks at several pictures: no frontalization, one more line of code. NaN rows (no face) are left out. Raises
+    The control of every method that looks at several images: no frontalization, one more line of code. NaN rows (no face) are left out. Raises
     ValueError when nothing is left.
     """
     rows = unit(embeddings)
@@ -73,7 +73,7 @@ def warp_error(before: RGB, now: RGB, before_shown: RGB, now_shown: RGB) -> floa
 
     ``before``, ``now``: frames that the flow is taken from: the sources, or the results themselves where these stand in another frame.
     """
-    grey = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in (before, now)]
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in (before, now)]
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     back, forth = flow.calc(grey[1], grey[0], None), flow.calc(grey[0], grey[1], None)
     height, width = grey[0].shape

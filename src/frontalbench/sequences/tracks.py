@@ -100,17 +100,17 @@ def follow(frames: Sequence[Float], *, least: float = IOU, gap: int = GAP, cuts:
 @dataclass(frozen=True)
 class Scene:
     """What tells scenes apart: ``colours`` (512,): shares of the colours in 8 x 8 x 8 cells; ``layout`` (256,): 16 x 16 greys with mean 0 and
-    length 1 (all 0 for a picture of one grey)."""
+    length 1 (all 0 for an image of one grey)."""
 
     colours: Float
     layout: Float
 
 
-def scene_of(picture: RGB) -> Scene:
+def scene_of(image: RGB) -> Scene:
     """The scene of a frame uint8 (H, W, 3); every fourth pixel is enough for its colours."""
-    cells = (picture[::4, ::4] >> 5).reshape(-1, 3).astype(np.int64)
+    cells = (image[::4, ::4] >> 5).reshape(-1, 3).astype(np.int64)
     counts = np.bincount(cells @ np.array([64, 8, 1]), minlength=512)
-    grey = cv2.cvtColor(cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).reshape(-1).astype(np.float64)
+    grey = cv2.cvtColor(cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY).reshape(-1).astype(np.float64)
     grey -= grey.mean()
     return Scene(counts / max(1, counts.sum()), grey / max(float(np.linalg.norm(grey)), 1e-9))
 

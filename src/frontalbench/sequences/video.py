@@ -1,7 +1,7 @@
 """Clips, frame by frame: mp4, mov, avi, mkv, webm and animated GIF in, one of these out.
 
 Read through PyAV (FFmpeg's libraries; docs/dependencies.md says why not OpenCV): every frame has its own time, also where the rate varies; a rotation
-flag of a telephone is obeyed; a frame that is damaged is a frame without a picture, not the end of the clip. Nothing is held but the frame at hand.
+flag of a telephone is obeyed; a frame that is damaged is a frame without an image, not the end of the clip. Nothing is held but the frame at hand.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _opened(path: Path) -> tuple[Any, Any]:
         raise BadInput(f"{path}: not a clip ({error.strerror or one_line(error)}); expected {', '.join(sorted(ENDINGS))}") from None
     if not container.streams.video:
         container.close()
-        raise BadInput(f"{path}: holds no pictures, only other streams; expected a clip with a video stream")
+        raise BadInput(f"{path}: holds no images, only other streams; expected a clip with a video stream")
     stream = container.streams.video[0]
     # Damage is to be said, not painted over.
     stream.codec_context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}

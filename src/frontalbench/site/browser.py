@@ -17,14 +17,14 @@ from frontalbench.plan import grid
 from frontalbench.plan.variant import ORIGINAL, parse
 
 THUMB = 168
-"""Longer side of a picture in pixels."""
+"""Longer side of an image in pixels."""
 PROBES = 4
 """Probes shown per person, spread over the angles."""
-DERIVED = "made of embeddings, no picture of its own"
+DERIVED = "made of embeddings, no image of its own"
 
 
 @dataclass(frozen=True)
-class Picture:
+class Image:
     """One tile: what it is, where its file lies ("" when there is none, ``why`` says why), its similarity to the GT by every judge (None: ``without``
     says why)."""
 
@@ -37,11 +37,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe with its yaw (None: unknown), the photo first, then every variant."""
+    """A probe with its yaw (None: unknown), the photograph first, then every variant."""
 
     image_id: str
     yaw: float | None
-    pictures: tuple[Picture, ...]
+    images: tuple[Image, ...]
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ class Person:
 
     anchor: str
     subject: str
-    reference: Picture
+    reference: Image
     probes: tuple[Probe, ...] = field(default=())
 
 
 def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[Person]:
-    """Choose ``people`` subjects and write their pictures as ``out/folder/*.jpg`` (names are hashes); returns what the page shows.
+    """Choose ``people`` subjects and write their images as ``out/folder/*.jpg`` (names are hashes); returns what the page shows.
 
     Subjects are taken evenly from the sorted list of those that have a usable reference and a probe, so that another run shows the same.
     """
@@ -68,7 +68,7 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
     chosen = [names[i] for i in sorted({round(i) for i in np.linspace(0, len(names) - 1, min(people, len(names)))})] if names else []
     ids = {subject: probes[subject] for subject in chosen}
     wanted = [i for subject in chosen for i in (pool[subject][0], *ids[subject])]
-    shown: dict[str, dict[str, RGB | None]] = {ORIGINAL: examples.pictures(files.pictures.get(ORIGINAL, ()), wanted)}
+    shown: dict[str, dict[str, RGB | None]] = {ORIGINAL: examples.pixels_of(files.images.get(ORIGINAL, ()), wanted)}
     scores: dict[str, list[dict[str, float]]] = {}
     reasons: dict[str, dict[str, str]] = {}
     variants = [v for v in files.variants if all(grid.cell(files.dataset, v, *judge) in files.similarity for judge in judges)]
@@ -77,24 +77,24 @@ def browse(files: Inputs, out: Path, folder: str, *, people: int = 12) -> list[P
         scores[variant] = [dict(zip(series.strings(t, "image_id"), series.numbers(t, "genuine"), strict=True)) for t in cells]
         reasons[variant] = dict(zip(series.strings(cells[0], "image_id"), series.strings(cells[0], "status"), strict=True))
         if variant != ORIGINAL:
-            shown[variant] = examples.pictures(files.pictures.get(variant, ()), wanted)
+            shown[variant] = examples.pixels_of(files.images.get(variant, ()), wanted)
 
-    def picture(variant: str, image_id: str) -> Picture:
+    def image(variant: str, image_id: str) -> Image:
         pixels = shown[variant].get(image_id)
         state = reasons[variant].get(image_id, "missing")
         values = tuple(_known(table.get(image_id)) for table in scores[variant])
         failed = "" if state == status.OK else state.replace("_", " ")
         alone = "the only GT" if image_id in singles else "no value"
-        why = failed or ("no picture" if parse(variant).has_pixels else DERIVED)
-        return Picture(
+        why = failed or ("no image" if parse(variant).has_pixels else DERIVED)
+        return Image(
             variant, write(pixels, out, folder, f"{variant}/{image_id}") if pixels is not None else "", why, failed or alone, values
         )
 
     yaw = dict(zip(series.strings(original, "image_id"), series.numbers(original, "yaw"), strict=True))
     made = []
     for subject in chosen:
-        reference = picture(ORIGINAL, pool[subject][0])
-        rows = tuple(Probe(i, _known(yaw.get(i)), tuple(picture(v, i) for v in (ORIGINAL, *variants))) for i in ids[subject])
+        reference = image(ORIGINAL, pool[subject][0])
+        rows = tuple(Probe(i, _known(yaw.get(i)), tuple(image(v, i) for v in (ORIGINAL, *variants))) for i in ids[subject])
         made.append(Person(f"p-{hashlib.sha256(subject.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}", subject, reference, rows))
     return made
 
@@ -117,7 +117,7 @@ def _known(value: float | None) -> float | None:
 
 
 def write(pixels: RGB, out: Path, folder: str, name: str) -> str:
-    """A picture as ``out/folder/HASH.jpg``, at most twice :data:`THUMB` long; returns its path below ``out``."""
+    """An image as ``out/folder/HASH.jpg``, at most twice :data:`THUMB` long; returns its path below ``out``."""
     path = f"{folder}/{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.jpg"
     (out / folder).mkdir(parents=True, exist_ok=True)
     (out / path).write_bytes(images.encode_jpeg(examples.shrink(pixels, 2 * THUMB), quality=84))

@@ -201,6 +201,8 @@ def _drawn(line: Series, frame: _Frame) -> str:
                 parts.append(f'<line class="stroke thin" x1="{x:.1f}" x2="{x:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>')
         path = " ".join("{:.1f},{:.1f}".format(*frame.at(p)) for p in run)
         parts.append(f'<polyline class="line" points="{path}"{dashed}/>')
+        if line.band and len(run) == 1:  # between two gaps there is no line to be seen
+            parts.append(_mark(line.name, *frame.at(run[0]), 2.5))
     if not line.band:
         parts += [_mark(line.name, *frame.at(p), 4.5, hollow=p.open) for p in line.points]
         for p in line.points:

@@ -15,7 +15,7 @@ from frontalbench.site import browser
 
 @dataclass(frozen=True)
 class Face:
-    """A row: what it is an example of, its numbers, and the files of the three pictures ("" where there is none)."""
+    """A row: what it is an example of, its numbers, and the files of the three images ("" where there is none)."""
 
     words: str
     subject: str
@@ -29,16 +29,16 @@ class Face:
 
 
 def choose(files: Inputs, judge: tuple[str, str], variant: str, out: Path, folder: str) -> list[Face]:
-    """Best, median and worst of ``variant`` as ``judge`` sees it; pictures go to ``out/folder`` (names are hashes). None where there is no value."""
-    if any(grid.cell(files.dataset, v, *judge) not in files.similarity for v in (ORIGINAL, variant)) or not files.pictures.get(variant):
+    """Best, median and worst of ``variant`` as ``judge`` sees it; images go to ``out/folder`` (names are hashes). None where there is no value."""
+    if any(grid.cell(files.dataset, v, *judge) not in files.similarity for v in (ORIGINAL, variant)) or not files.images.get(variant):
         return []
     tables = [series.read_similarity(files.similarity_of(v, judge)) for v in (ORIGINAL, variant)]
     try:
         chosen = examples.triples(series.gains(variant, *tables), *tables, each=1)
     except BadInput:
         return []
-    before = examples.pictures(files.pictures.get(ORIGINAL, ()), [i for t in chosen for i in (t.image_id, t.reference_id)])
-    after = examples.pictures(files.pictures[variant], [t.image_id for t in chosen])
+    before = examples.pixels_of(files.images.get(ORIGINAL, ()), [i for t in chosen for i in (t.image_id, t.reference_id)])
+    after = examples.pixels_of(files.images[variant], [t.image_id for t in chosen])
 
     def file(of: str, image_id: str) -> str:
         pixels = (before if of == ORIGINAL else after).get(image_id)

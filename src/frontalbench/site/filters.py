@@ -50,7 +50,7 @@ def is_control(row: Row) -> bool:
 
 
 def tag(row: Row) -> str:
-    """What a row is beside a method's own pictures; derived variants are made of embeddings and have no pictures of their own."""
+    """What a row is beside a method's own images; derived variants are made of embeddings and have no images of their own."""
     return "control" if is_control(row) else "derived" if row["recipe"] else ""
 
 

@@ -30,7 +30,7 @@ RATE = 8.0
 
 @dataclass(frozen=True)
 class Row:
-    """What was made of a sequence: ``files``: a picture per frame of the strip ("" where there is none); ``clip``: "" where there is none."""
+    """What was made of a sequence: ``files``: an image per frame of the strip ("" where there is none); ``clip``: "" where there is none."""
 
     variant: str
     files: tuple[str, ...]
@@ -46,25 +46,25 @@ class Shown:
 
 
 def show(files: Inputs, frames: Sequence[str], variants: Sequence[str], out: Path, folder: str) -> Shown:
-    """Strip and clips of a sequence whose pictures are ``frames`` (names in the order of time), written to ``out/folder``.
+    """Strip and clips of a sequence whose images are ``frames`` (names in the order of time), written to ``out/folder``.
 
-    ``variants``: those that are shown below the photographs. A frame without a picture is black in the clip, as in that of ``frontalize``.
+    ``variants``: those that are shown below the photographs. A frame without an image is black in the clip, as in that of ``frontalize``.
     """
     kept = spread(len(frames), MOST)
     strip = spread(len(kept), STRIP)
     names = [frames[place] for place in kept]
-    photographs = examples.pictures(files.pictures.get(ORIGINAL, ()), names)
+    photographs = examples.pixels_of(files.images.get(ORIGINAL, ()), names)
 
-    def row(variant: str, pictures: dict[str, RGB | None], clip: str = "") -> Row:
+    def row(variant: str, images: dict[str, RGB | None], clip: str = "") -> Row:
         shown = []
         for place in strip:
-            picture = pictures.get(names[place])
-            shown.append("" if picture is None else browser.write(picture, out, folder, f"{variant}/{names[place]}"))
+            image = images.get(names[place])
+            shown.append("" if image is None else browser.write(image, out, folder, f"{variant}/{names[place]}"))
         return Row(variant, tuple(shown), clip)
 
     rows = [row(ORIGINAL, photographs)]
     for variant in variants:
-        made = examples.pictures(files.pictures.get(variant, ()), names)
+        made = examples.pixels_of(files.images.get(variant, ()), names)
         rows.append(
             row(variant, made, _clip([(photographs.get(name), made.get(name)) for name in names], out, folder, f"{variant}/{names[0]}"))
         )
@@ -81,24 +81,24 @@ def _clip(pairs: Sequence[tuple[RGB | None, RGB | None]], out: Path, folder: str
     first = next(((one, two) for one, two in pairs if one is not None and two is not None), None)
     if first is None:
         return ""
-    sizes = [_size(picture) for picture in first]
+    sizes = [_size(image) for image in first]
     path = f"{folder}/{hashlib.sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:16]}.webm"
     (out / folder).mkdir(parents=True, exist_ok=True)
     try:
         with video.Writer(out / path, RATE) as writer:
             for k, pair in enumerate(pairs):
-                parts = [_fitted(picture, size) for picture, size in zip(pair, sizes, strict=True)]
+                parts = [_fitted(image, size) for image, size in zip(pair, sizes, strict=True)]
                 writer.add(np.ascontiguousarray(np.concatenate(parts, axis=1)), k / RATE)
     except BadInput:  # the package av is optional for the site
         return ""
     return path
 
 
-def _size(picture: RGB) -> tuple[int, int]:
-    return max(2, round(picture.shape[1] * SIDE / picture.shape[0])), SIDE
+def _size(image: RGB) -> tuple[int, int]:
+    return max(2, round(image.shape[1] * SIDE / image.shape[0])), SIDE
 
 
-def _fitted(picture: RGB | None, size: tuple[int, int]) -> RGB:
-    if picture is None:
+def _fitted(image: RGB | None, size: tuple[int, int]) -> RGB:
+    if image is None:
         return np.zeros((size[1], size[0], 3), np.uint8)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""A look at a whole dataset before anything runs: counts, problems, and pictures that are there twice. Writes nothing."""
+"""A look at a whole dataset before anything runs: counts, problems, and images that are there twice. Writes nothing."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from frontalbench.types import Float32
 MOST_NAMED = 20
 """Broken files that are named one by one."""
 _BROKEN = {"": "cannot be read", hashlib.sha256(b"").hexdigest(): "empty file"}
-"""Hashes (as :func:`listing.with_content` gives them) of what is no picture for sure."""
+"""Hashes (as :func:`listing.with_content` gives them) of what is no image for sure."""
 
 
 @dataclass(frozen=True)
 class Twice:
-    """Two near-identical pictures that carry different people's names: one of the two labels is wrong, or a picture is used twice."""
+    """Two near-identical images that carry different people's names: one of the two labels is wrong, or an image is used twice."""
 
     first: str
     second: str
@@ -37,19 +37,20 @@ class Twice:
 
 @dataclass(frozen=True)
 class Pixels:
-    """What comparing pictures by their pixels gave. ``across``: pairs with two people's names and different bytes, the first
-    :data:`near.MOST_PAIRS`; ``apart``: how many there are; ``within``: how many pairs with one person's name; ``compared``: how many pictures
-    were compared."""
+    """What comparing images by their pixels gave. ``across``: pairs with two people's names and different bytes, the first
+    :data:`near.MOST_PAIRS`; ``apart``: how many there are; ``within``: how many pairs with one person's name; ``frames``: how many of one sequence,
+    which are none of these; ``compared``: how many images were compared."""
 
     across: tuple[Twice, ...] = ()
     apart: int = 0
     within: int = 0
+    frames: int = 0
     compared: int = 0
 
 
 @dataclass(frozen=True)
 class Check:
-    """``report``: what preparing would list, problems included; ``pixels``: None when pictures were not decoded."""
+    """``report``: what preparing would list, problems included; ``pixels``: None when images were not decoded."""
 
     report: Report
     pixels: Pixels | None = None
@@ -65,7 +66,7 @@ def check(
 ) -> Check:
     """Counts and problems of a whole dataset without writing anything.
 
-    Reads every file in use once, to find duplicates by their bytes (from the cache where it can), and with ``pixels`` decodes every picture, to
+    Reads every file in use once, to find duplicates by their bytes (from the cache where it can), and with ``pixels`` decodes every image, to
     find those that are near-identical; ``progress`` is given them and gives them back one by one. Raises as :func:`listing.scan`.
     """
     memory = cache if cache is not None else listing.default_cache(card, root)
@@ -81,7 +82,7 @@ def check(
     duplicates = tuple(counting.duplicates_of_rows(whole))
     seen = None
     if pixels and len(whole) > near.MOST:
-        found.problems.append(f"{plural(len(whole), 'picture')}: more than {near.MOST:,}, so not compared by their pixels")
+        found.problems.append(f"{plural(len(whole), 'image')}: more than {near.MOST:,}, so not compared by their pixels")
     elif pixels:
         used = [member for member in found.members if member.status == status.OK and member.image_id not in broken]
         seen, undecodable = _compare(used, {row["image_id"]: row["sha256"] for row in whole}, progress, layouts.frames_of(card.layout))
@@ -106,7 +107,7 @@ def _compare(
     progress: Callable[[Sequence[Member]], Iterable[Member]],
     frames: layouts.Frames | None,
 ) -> tuple[Pixels, dict[str, str]]:
-    """Near-identical pictures, and why others cannot be decoded."""
+    """Near-identical images, and why others cannot be decoded."""
     kept: list[Member] = []
     signatures: list[Float32] = []
     undecodable: dict[str, str] = {}
@@ -117,14 +118,14 @@ def _compare(
             kept.append(member)
             signatures.append(read)
     people = [member.subject or member.identity for member in kept]
-    found = near.pairs(np.stack(signatures), people) if signatures else near.Found((), 0, 0)
+    found = near.pairs(np.stack(signatures), people, [member.sequence for member in kept]) if signatures else near.Found((), 0, 0)
     names = [member.image_id for member in kept]
     across = tuple(
         Twice(names[pair.first], names[pair.second], pair.correlation)
         for pair in found.across
         if content[names[pair.first]] != content[names[pair.second]]
     )
-    return Pixels(across, found.apart - len(found.across) + len(across), found.within, len(kept)), undecodable
+    return Pixels(across, found.apart - len(found.across) + len(across), found.within, found.frames, len(kept)), undecodable
 
 
 def _signatures(used: Sequence[Member], frames: layouts.Frames | None) -> Iterator[Float32 | str]:
@@ -140,7 +141,7 @@ def _signatures(used: Sequence[Member], frames: layouts.Frames | None) -> Iterat
 
 def _signature_of_frame(member: Member, frames: layouts.Frames) -> Float32 | str:
     try:
-        return near.signature_or_reason(frames.picture(member.path, member.frame))
+        return near.signature_or_reason(frames.image(member.path, member.frame))
     except Unreadable as error:
         return str(error)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from frontalbench import __version__, images, status, tables
-from frontalbench.errors import Unreadable, WeightsMissing
+from frontalbench.errors import BadInput, Unreadable, WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.stages import overlap
 from frontalbench.upkeep import environment
@@ -43,7 +43,7 @@ def provenance(
     for path in map(str, inputs):
         if path.endswith(".parquet"):
             digests[path], earlier = tables.identified(path)
-            before.append(environment.of_record(earlier))
+            before.append(environment.of_record(earlier, path))
         else:
             digests[path] = tables.file_sha256(path)
     return {
@@ -61,6 +61,11 @@ def provenance(
     }
 
 
+def of_another_shard(path: str | os.PathLike[str] | None, image_id: str) -> BadInput:
+    """What is raised where the table at ``path``, made of a shard, has no row for an image of it."""
+    return BadInput(f"{path}: no row for image '{image_id}'; it belongs to another version of this shard, make it anew")
+
+
 def head(row: Mapping[str, Any]) -> Row:
     """The columns that every table starts with."""
     return {name: row[name] for name in HEAD}
@@ -76,12 +81,12 @@ def failed(row: Mapping[str, Any], word: str, detail: str) -> Row:
     return {**head(row), "status": word, "detail": " ".join(detail.split())[:300]}
 
 
-PICTURES = tables.picture_schema([*HEAD, "status", "detail", "image"])
-"""The columns that every table of pictures (images, frontals, variants, crops) has."""
+IMAGES = tables.image_schema([*HEAD, "status", "detail", "image"])
+"""The columns that every table of images (images, frontals, variants, crops) has."""
 
 
 def run_shard(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     out: str | os.PathLike[str],
     schema: pa.Schema,
     record: Mapping[str, Any],
@@ -89,7 +94,7 @@ def run_shard(
     work: Callable[[Model, list[Row]], list[Row]],
     *,
     batch: int = 32,
-    columns: pa.Schema = PICTURES,
+    columns: pa.Schema = IMAGES,
 ) -> dict[str, int]:
     """The frame of a model stage: read a shard in batches, let ``work`` turn rows into rows, write them. Returns rows by status.
 
@@ -108,11 +113,11 @@ def run_shard(
     record = {**record, "software": environment.union([environment.of_record(record), environment.software()])}
     with tables.Writer(out, schema, record) as writer:
         if model is None:
-            for rows in tables.iterate(pictures, columns):
+            for rows in tables.iterate(images, columns):
                 writer.add(failed(r, word, missing) if r["status"] == status.OK else passed_through(r) for r in rows)
             return writer.counts
         drawn: list[Row] = []
-        for rows in tables.iterate(pictures, columns, batch=batch):
+        for rows in tables.iterate(images, columns, batch=batch):
             before, drawn = drawn, work(model, rows)
             writer.add(overlap.finished(before))
         writer.add(overlap.finished(drawn))
@@ -129,23 +134,23 @@ def _peaks() -> Row:
     return found
 
 
-def each_picture(
+def each_image(
     rows: Sequence[Row],
     run: Callable[[list[int], list[RGB]], Sequence[Row]],
     *,
     skip: Mapping[int, Row] | None = None,
     pool: Executor | None = None,
 ) -> list[Row]:
-    """Decode the ``ok`` rows (on ``pool``, where there is one), hand them to ``run`` as (their places in ``rows``, pictures), and put what comes
+    """Decode the ``ok`` rows (on ``pool``, where there is one), hand them to ``run`` as (their places in ``rows``, images), and put what comes
     back in place.
 
-    Rows of another status pass through, rows in ``skip`` are taken as given, pictures that cannot be decoded become ``unreadable``.
+    Rows of another status pass through, rows in ``skip`` are taken as given, images that cannot be decoded become ``unreadable``.
     """
     out: dict[int, Row] = dict(skip or {})
     places: list[int] = []
-    pictures: list[RGB] = []
+    decoded: list[RGB] = []
     wanted = {i: row["image"] for i, row in enumerate(rows) if i not in out and row["status"] == status.OK}
-    ahead = {i: pool.submit(images.decode, data) for i, data in wanted.items()} if pool is not None else {}
+    submitted = {i: pool.submit(images.decode, data) for i, data in wanted.items()} if pool is not None else {}
     for i, row in enumerate(rows):
         if i in out:
             continue
@@ -153,10 +158,10 @@ def each_picture(
             out[i] = passed_through(row)
             continue
         try:
-            pictures.append(ahead[i].result() if i in ahead else images.decode(row["image"]))
+            decoded.append(submitted[i].result() if i in submitted else images.decode(row["image"]))
             places.append(i)
         except Unreadable as error:
             out[i] = failed(row, status.UNREADABLE, str(error))
     if places:
-        out.update(zip(places, run(places, pictures), strict=True))
+        out.update(zip(places, run(places, decoded), strict=True))
     return [out[i] for i in range(len(rows))]

@@ -45,7 +45,7 @@ def compare(
     )
     inputs = dict.fromkeys(
         str(path) for path in (*pose, *embeddings, *references, *turned, *mirrored, *([quality] if quality else []))
-    )  # images are known by the sha256 of each picture
+    )  # images are known by the sha256 of each image
     record = provenance("compare", inputs, threads=threads, device="cpu", counts=result.report, variant=variant)
     tables.write(scores_out, result.scores, record, row_group_size=65536)
     tables.write(out, result.similarity, record, row_group_size=65536)

@@ -21,14 +21,14 @@ from frontalbench.frontalize import made_elsewhere
 from frontalbench.stages.common import Row, failed, head, passed_through, provenance
 
 MAX_BYTES = 256 << 20
-"""A file larger than this is no picture that anybody meant."""
+"""A file larger than this is no image that anybody meant."""
 _COLUMNS = pa.schema(
     [tables.IMAGES.field(name) for name in ("image_id", "identity", "role", "source", "sha256", "width", "height", "status", "detail")]
 )
 
 
 def take_delivery(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     listed: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: ModelCard,
@@ -42,16 +42,16 @@ def take_delivery(
     size = made_elsewhere.load(card).size
     joined = join(card, dataset, photos_of(listed), all_datasets())
     about = {key: str(value) for key, value in card.data["delivered"].items() if key != "folder"}
-    record = provenance("delivery", [pictures], card=card.name, card_digest=card.digest(), delivered=about)
+    record = provenance("delivery", [images], card=card.name, card_digest=card.digest(), delivered=about)
     seen: Counter[str] = Counter()
     with tables.Writer(out, tables.FRONTALS, record) as writer:
-        for rows in tables.iterate(pictures, _COLUMNS):
+        for rows in tables.iterate(images, _COLUMNS):
             writer.add([_row(row, joined.files.get(row["image_id"]), joined.absent.get(row["image_id"], ""), size, seen) for row in rows])
     return writer.counts, [f"{number:,} {what}" for what, number in sorted(seen.items()) if number]
 
 
 def take_turned(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     listed: str | os.PathLike[str],
     pose: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -72,10 +72,10 @@ def take_turned(
     photos = [photo for photo in photos_of(listed) if photo.image_id in wanted]
     joined = join(card, dataset, [turned_photo(photo, yaw) for photo in photos for yaw in angles], all_datasets())
     about = {key: str(value) for key, value in card.data["delivered"].items() if key != "folder"}
-    record = provenance("delivery", [pictures, pose], card=card.name, card_digest=card.digest(), delivered=about, angles=angles)
+    record = provenance("delivery", [images, pose], card=card.name, card_digest=card.digest(), delivered=about, angles=angles)
     seen: Counter[str] = Counter()
     made: list[Row] = []
-    for rows in tables.iterate(pictures, _COLUMNS):
+    for rows in tables.iterate(images, _COLUMNS):
         for row in (row for row in rows if row["image_id"] in wanted):
             for yaw in angles:
                 name = derived.turned_id(row["image_id"], yaw)
@@ -99,12 +99,12 @@ def _row(row: Row, file: str | None, absent: str, size: str, seen: Counter[str])
     name = Path(file).name
     try:
         content = _content(file)
-        picture = images.decode(content)
+        image = images.decode(content)
     except Unreadable as error:
         return failed(row, status.UNREADABLE, f"{name}: {error}")
     except OSError as error:
         return failed(row, status.UNREADABLE, f"{name}: {error.strerror or type(error).__name__}")
-    made, own = (picture.shape[1], picture.shape[0]), (row["width"], row["height"])
+    made, own = (image.shape[1], image.shape[0]), (row["width"], row["height"])
     other = made not in (own, own[::-1])
     detail = f"{made[0]} x {made[1]}, its photograph is {own[0]} x {own[1]}" if other else ""
     if other and size == "same":
@@ -116,7 +116,7 @@ def _row(row: Row, file: str | None, absent: str, size: str, seen: Counter[str])
         "status": status.OK,
         "detail": detail if size == "noted" else "",
         "seconds": None,
-        "image": images.encode_png(picture),
+        "image": images.encode_png(image),
     }
 
 

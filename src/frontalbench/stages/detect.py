@@ -1,4 +1,4 @@
-"""pictures of any variant -> aligned crops."""
+"""images of any variant -> aligned crops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frontalbench.stages.common import Row, failed, head, passed_through, proven
 
 
 def detect_shard(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: ModelCard,
     make: Callable[[], Detector],
@@ -24,11 +24,11 @@ def detect_shard(
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, int]:
-    """Find and align the face of every picture of a shard; returns rows by status.
+    """Find and align the face of every image of a shard; returns rows by status.
 
-    ``threads`` pictures are worked on at once; ``make`` should build a detector that itself uses one thread.
+    ``threads`` images are worked on at once; ``make`` should build a detector that itself uses one thread.
     """
-    record = provenance("detect", [pictures], card=card.name, card_digest=card.digest(), threads=threads, device=device, policy=policy)
+    record = provenance("detect", [images], card=card.name, card_digest=card.digest(), threads=threads, device=device, policy=policy)
     limit_threads(1)
 
     def work(detector: Detector, rows: list[Row]) -> list[Row]:
@@ -38,7 +38,7 @@ def detect_shard(
         )
         return [_row(row, next(stream)) if row["status"] == status.OK else passed_through(row) for row in rows]
 
-    return run_shard(pictures, out, tables.CROPS, record, make, work, batch=16 * max(1, threads))
+    return run_shard(images, out, tables.CROPS, record, make, work, batch=16 * max(1, threads))
 
 
 def _row(row: Row, face: FaceRow) -> Row:

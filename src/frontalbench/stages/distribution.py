@@ -13,11 +13,11 @@ from frontalbench.compare.stats import NOT_SUPPORTED
 from frontalbench.errors import WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.quality import distribution
-from frontalbench.stages.common import PICTURES, Row, provenance
+from frontalbench.stages.common import IMAGES, Row, provenance
 from frontalbench.types import Float32, Int, StrPath, UInt8
 
 FEWEST_FID: Final = 2048
-"""Below this many pictures on either side the covariance of 2,048 features has no full rank, and the bias of FID is as large as what it shows."""
+"""Below this many images on either side the covariance of 2,048 features has no full rank, and the bias of FID is as large as what it shows."""
 FEWEST_KID: Final = 20
 _BATCH: Final = 64
 
@@ -46,7 +46,7 @@ def measure_distribution(
 ) -> None:
     """Write schema ``tables.DISTRIBUTION``, a row for FID and one for KID.
 
-    A value is null, and ``detail`` says why, where the pictures are too few or the weights are missing.
+    A value is null, and ``detail`` says why, where the images are too few or the weights are missing.
     """
     meta = read_metadata(images_tables, original_pose, roles)
     inputs = dict.fromkeys(str(path) for path in (*crops, *original_crops))
@@ -76,7 +76,7 @@ def _features(paths: Sequence[StrPath], role: str, meta: Metadata, network: Netw
 
 def _batches(paths: Sequence[StrPath], role: str, meta: Metadata, place: Mapping[str, int]) -> Iterator[tuple[list[int], list[RGB]]]:
     for path in paths:
-        for rows in tables.iterate(path, PICTURES, batch=_BATCH):
+        for rows in tables.iterate(path, IMAGES, batch=_BATCH):
             usable = [(place[row["image_id"]], row["image"]) for row in rows if row["status"] == status.OK]
             usable = [(i, data) for i, data in usable if meta.role[i] == role]
             if usable:
@@ -88,7 +88,7 @@ def _row(measure: str, a: Float32, p: Int, b: Float32, q: Int, *, resamples: int
     row: Row = {"measure": measure, "status": status.OK, "detail": "", "n_images": len(a), "n_subjects": len(np.unique(p))}
     row |= {"n_references": len(b), "n_reference_subjects": len(np.unique(q))}
     if min(len(a), len(b)) < fewest:
-        return {**row, "detail": f"{NOT_SUPPORTED}: fewer than {fewest:,} pictures on one side"}
+        return {**row, "detail": f"{NOT_SUPPORTED}: fewer than {fewest:,} images on one side"}
     if measure == "fid":
         return {**row, "value": distribution.fid(a, b)}
     found = distribution.kid(a, b, p, q, resamples=resamples, seed=seed)

@@ -16,17 +16,17 @@ from frontalbench.errors import BadInput, Unreadable, one_line, raise_if_memory_
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 from frontalbench.stages import overlap
-from frontalbench.stages.common import PICTURES, Row, each_picture, failed, head, provenance, run_shard
-from frontalbench.stages.outcomes import picture_row
+from frontalbench.stages.common import IMAGES, Row, each_image, failed, head, of_another_shard, provenance, run_shard
+from frontalbench.stages.outcomes import image_row
 from frontalbench.types import Float32
 from frontalbench.upkeep import environment
 
 BATCH = 8
-_WITH_SECONDS = tables.picture_schema([*PICTURES.names, "seconds"])
+_WITH_SECONDS = tables.image_schema([*IMAGES.names, "seconds"])
 
 
 def enhance_shard(
-    pictures: str | os.PathLike[str],
+    shard: str | os.PathLike[str],
     out: str | os.PathLike[str],
     chain: str,
     digest: str,
@@ -37,34 +37,34 @@ def enhance_shard(
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, int]:
-    """Run an enhancement (or chain) over every picture of a shard; returns rows by status.
+    """Run an enhancement (or chain) over every image of a shard; returns rows by status.
 
-    ``after``: the steps of ``chain`` that have already been done to ``pictures``; ``make`` gives the others. Their seconds are added.
-    ``photographs``: the images that the pictures were made of, a table with the same ``image_id``s, for enhancements that look at them; their file is
-    read only then. Raises :class:`BadInput` where it is needed and was not given, and where a picture's photograph is not in it.
+    ``after``: the steps of ``chain`` that have already been done to ``shard``; ``make`` gives the others. Their seconds are added.
+    ``photographs``: what the images were made of, a table with the same ``image_id``s, for enhancements that look at them; their file is
+    read only then. Raises :class:`BadInput` where it is needed and was not given, and where an image's photograph is not in it.
     """
-    about = _about(chain, digest, threads, device, [pictures] if after else [])
-    record = provenance("enhance", [pictures] if photographs is None else [pictures, photographs], **about)
+    about = _about(chain, digest, threads, device, [shard] if after else [])
+    record = provenance("enhance", [shard] if photographs is None else [shard, photographs], **about)
     beside = _Photographs(photographs)
 
     def work(enhancement: Enhancement, rows: list[Row]) -> list[Row]:
         wanted = looks_at_photographs(enhancement)
         if wanted and photographs is None:
-            raise BadInput(f"enhancement '{chain}' looks at the photographs that the pictures were made of; give --photographs")
+            raise BadInput(f"enhancement '{chain}' looks at the photographs that the images were made of; give --photographs")
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
             seen = beside.of([rows[i]["image_id"] for i in places]) if wanted else [None] * len(places)
             outcomes = zip(places, apply(enhancement, decoded, seen), strict=True)
-            return [_after(picture_row(rows[i], outcome, pool), rows[i] if after else {}) for i, outcome in outcomes]
+            return [_after(image_row(rows[i], outcome, pool), rows[i] if after else {}) for i, outcome in outcomes]
 
-        return each_picture(rows, run, pool=pool)
+        return each_image(rows, run, pool=pool)
 
     with overlap.helpers(device) as pool:
-        return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH, columns=_WITH_SECONDS if after else PICTURES)
+        return run_shard(shard, out, tables.FRONTALS, record, make, work, batch=BATCH, columns=_WITH_SECONDS if after else IMAGES)
 
 
 def draw_shard(
-    pictures: str | os.PathLike[str],
+    shard: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: str,
     digest: str,
@@ -73,23 +73,21 @@ def draw_shard(
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, int]:
-    """The first step of cards that work in two: what their network draws of every picture of a shard, as a table of :data:`tables.DRAWN`."""
-    record = provenance("draw", [pictures], **_about(card, digest, threads, device, []))
+    """The first step of cards that work in two: what their network draws of every image of a shard, as a table of :data:`tables.DRAWN`."""
+    record = provenance("draw", [shard], **_about(card, digest, threads, device, []))
 
     def work(drawer: Drawer, rows: list[Row]) -> list[Row]:
         def one(row: Row, image: RGB) -> Row:
             drawn, word, detail, seconds = _tried(lambda: drawer.draw(image))
             if drawn is None:
                 return failed(row, word, detail)
-            picture = _packed(drawn.pixels) if pool is None else pool.submit(_packed, drawn.pixels)
-            return {**head(row), "status": status.OK, "seconds": seconds, "matrix": drawn.matrix.reshape(-1).tolist(), "image": picture}
+            stored = _packed(drawn.pixels) if pool is None else pool.submit(_packed, drawn.pixels)
+            return {**head(row), "status": status.OK, "seconds": seconds, "matrix": drawn.matrix.reshape(-1).tolist(), "image": stored}
 
-        return each_picture(
-            rows, lambda places, decoded: [one(rows[i], image) for i, image in zip(places, decoded, strict=True)], pool=pool
-        )
+        return each_image(rows, lambda places, decoded: [one(rows[i], image) for i, image in zip(places, decoded, strict=True)], pool=pool)
 
     with overlap.helpers(device) as pool:
-        return run_shard(pictures, out, tables.DRAWN, record, make, work, batch=BATCH)
+        return run_shard(shard, out, tables.DRAWN, record, make, work, batch=BATCH)
 
 
 def _packed(pixels: Float32) -> bytes:
@@ -97,7 +95,7 @@ def _packed(pixels: Float32) -> bytes:
 
 
 def finish_shard(
-    pictures: str | os.PathLike[str],
+    shard: str | os.PathLike[str],
     drawn: str | os.PathLike[str],
     out: str | os.PathLike[str],
     chain: str,
@@ -107,15 +105,15 @@ def finish_shard(
     after: str = "",
     threads: int = 1,
 ) -> dict[str, int]:
-    """The second step: ``drawn`` is what :func:`draw_shard` made of the same ``pictures``. The rest as in :func:`enhance_shard`; the network's
+    """The second step: ``drawn`` is what :func:`draw_shard` made of the same ``shard``. The rest as in :func:`enhance_shard`; the network's
     seconds are part of each row's. It runs on the processor alone, wherever the network ran, so nothing lies beside a GPU here.
 
     Raises BadInput when the two tables do not belong together.
     """
     device = str(tables.provenance(drawn).get("device") or "cpu")
-    about = _about(chain, digest, threads, device, [drawn, *([pictures] if after else [])])
-    record = provenance("enhance", [pictures], **about)
-    record["software"] = environment.union([environment.of_record(record), environment.of_record(tables.provenance(drawn))])
+    about = _about(chain, digest, threads, device, [drawn, *([shard] if after else [])])
+    record = provenance("enhance", [shard], **about)
+    record["software"] = environment.union([environment.of_record(record), environment.of_record(tables.provenance(drawn), drawn)])
     faces = (row for group in tables.iterate(drawn, tables.DRAWN, batch=BATCH) for row in group)
 
     def work(finisher: Finisher, rows: list[Row]) -> list[Row]:
@@ -123,7 +121,7 @@ def finish_shard(
         of_row = [next(faces, none) for _ in rows]
         for row, face in zip(rows, of_row, strict=True):
             if row["image_id"] != face["image_id"]:
-                raise BadInput(f"{drawn}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
+                raise of_another_shard(drawn, row["image_id"])
         skip = {
             i: failed(row, str(face["status"]), str(face["detail"]))
             for i, (row, face) in enumerate(zip(rows, of_row, strict=True))
@@ -135,13 +133,13 @@ def finish_shard(
             matrix = np.asarray(face["matrix"], np.float64).reshape(2, 3)
             finished, word, detail, seconds = _tried(lambda: finisher.finish(image, Drawn(pixels, matrix)))
             outcome = Outcome(finished, word, detail, seconds + float(face["seconds"]))
-            return _after(picture_row(row, outcome), row if after else {})
+            return _after(image_row(row, outcome), row if after else {})
 
-        return each_picture(
+        return each_image(
             rows, lambda places, decoded: [one(rows[i], of_row[i], d) for i, d in zip(places, decoded, strict=True)], skip=skip
         )
 
-    return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH, columns=_WITH_SECONDS if after else PICTURES)
+    return run_shard(shard, out, tables.FRONTALS, record, make, work, batch=BATCH, columns=_WITH_SECONDS if after else IMAGES)
 
 
 def _about(chain: str, digest: str, threads: int, device: str, steps: Iterable[str | os.PathLike[str]]) -> dict[str, Any]:
@@ -156,7 +154,7 @@ def _after(row: Row, before: Mapping[str, Any]) -> Row:
 
 
 def _tried(step: Callable[[], Any]) -> tuple[Any, str, str, float]:
-    """What a step gives (None where it failed), its status, why, and its seconds: one bad picture is a row and not the end of a shard."""
+    """What a step gives (None where it failed), its status, why, and its seconds: one bad image is a row and not the end of a shard."""
     started = time.perf_counter()
     try:
         made = step()
@@ -169,7 +167,7 @@ def _tried(step: Callable[[], Any]) -> tuple[Any, str, str, float]:
 
 
 class _Photographs:
-    """Photographs by the names of their pictures, asked for in the order of the shard: the file is read once, a few rows at a time."""
+    """Photographs by the names of their images, asked for in the order of the shard: the file is read once, a few rows at a time."""
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self._path = path
@@ -177,7 +175,7 @@ class _Photographs:
 
     @staticmethod
     def _all(path: str | os.PathLike[str]) -> Iterator[Row]:
-        for rows in tables.iterate(path, PICTURES, batch=BATCH):
+        for rows in tables.iterate(path, IMAGES, batch=BATCH):
             yield from rows
 
     def of(self, names: Sequence[str]) -> list[RGB | None]:
@@ -186,7 +184,7 @@ class _Photographs:
         for name in names:
             row = next((row for row in self._rows if row["image_id"] >= name), None)
             if row is None or row["image_id"] != name:
-                raise BadInput(f"{self._path}: no row for image '{name}'; it belongs to another version of this shard, make it anew")
+                raise of_another_shard(self._path, name)
             try:
                 found.append(images.decode(row["image"]) if row["status"] == status.OK else None)
             except Unreadable:

@@ -1,4 +1,4 @@
-"""The faces of a shard beside its pictures, for the stages that are given the locator's crops table."""
+"""The faces of a shard beside its images, for the stages that are given the locator's crops table."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import numpy as np
 
 from frontalbench import status, tables
 from frontalbench.detect.select import Face
-from frontalbench.errors import BadInput
-from frontalbench.stages.common import Row, failed
+from frontalbench.stages.common import Row, failed, of_another_shard
 
 
 def face_of(row: Mapping[str, Any]) -> Face:
@@ -25,24 +24,24 @@ def face_of(row: Mapping[str, Any]) -> Face:
 
 
 def read_faces(path: str | os.PathLike[str]) -> dict[str, Row]:
-    """Rows of a crops table by ``image_id``, without the pictures."""
+    """Rows of a crops table by ``image_id``, without the images."""
     columns = [name for name in tables.CROPS.names if name != "image"]
     return {row["image_id"]: row for row in tables.read(path, tables.CROPS, columns).to_pylist()}
 
 
 def beside(
-    pictures: Sequence[Row], faces: Mapping[str, Row], faces_path: str | os.PathLike[str], *, needed: bool = True
+    images: Sequence[Row], faces: Mapping[str, Row], faces_path: str | os.PathLike[str], *, needed: bool = True
 ) -> tuple[list[Face | None], dict[int, Row]]:
-    """For rows of a picture table: the face of each (None where none was found), and by its place each ``ok`` row that fails for want of one.
+    """For rows of an image table: the face of each (None where none was found), and by its place each ``ok`` row that fails for want of one.
 
     No row fails unless a face is ``needed``. Raises BadInput when the two tables are not of the same shard.
     """
     found: list[Face | None] = []
     faceless: dict[int, Row] = {}
-    for i, row in enumerate(pictures):
+    for i, row in enumerate(images):
         face = faces.get(row["image_id"])
         if face is None:
-            raise BadInput(f"{faces_path}: no row for image '{row['image_id']}'; it belongs to another version of this shard, make it anew")
+            raise of_another_shard(faces_path, row["image_id"])
         there = face["status"] == status.OK
         found.append(face_of(face) if there else None)
         if needed and not there and row["status"] == status.OK:

@@ -12,15 +12,15 @@ from frontalbench.detect.upright import upright
 from frontalbench.frontalize.base import Frontalizer, View
 from frontalbench.images import RGB
 from frontalbench.stages import overlap
-from frontalbench.stages.common import Row, each_picture, provenance, run_shard
+from frontalbench.stages.common import Row, each_image, provenance, run_shard
 from frontalbench.stages.faces import beside, read_faces
-from frontalbench.stages.outcomes import picture_row
+from frontalbench.stages.outcomes import image_row
 
 BATCH = 8
 
 
 def frontalize_shard(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     faces: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: ModelCard,
@@ -29,22 +29,22 @@ def frontalize_shard(
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, int]:
-    """Frontalize every picture of a shard; ``faces``: the locator's crops table over the same shard. Returns rows by status.
+    """Frontalize every image of a shard; ``faces``: the locator's crops table over the same shard. Returns rows by status.
 
     Raises BadInput when the two tables do not belong together.
     """
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
-    record = provenance("frontalize", [pictures, faces], threads=threads, device=device, **about)
+    record = provenance("frontalize", [images, faces], threads=threads, device=device, **about)
     found = read_faces(faces)
 
     def work(frontalizer: Frontalizer, rows: list[Row]) -> list[Row]:
         of_row, faceless = beside(rows, found, faces, needed=frontalizer.needs_face)
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
-            views = [View(*upright(picture, of_row[i])) for i, picture in zip(places, decoded, strict=True)]
-            return [picture_row(rows[i], outcome, pool) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
+            views = [View(*upright(image, of_row[i])) for i, image in zip(places, decoded, strict=True)]
+            return [image_row(rows[i], outcome, pool) for i, outcome in zip(places, frontalizer.frontalize(views), strict=True)]
 
-        return each_picture(rows, run, skip=faceless, pool=pool)
+        return each_image(rows, run, skip=faceless, pool=pool)
 
     with overlap.helpers(device) as pool:
-        return run_shard(pictures, out, tables.FRONTALS, record, make, work, batch=BATCH)
+        return run_shard(images, out, tables.FRONTALS, record, make, work, batch=BATCH)

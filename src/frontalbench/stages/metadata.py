@@ -10,7 +10,7 @@ from frontalbench.types import StrPath
 
 
 def collect_metadata(images: Sequence[StrPath], pose: Sequence[StrPath], images_out: StrPath, pose_out: StrPath) -> dict[str, int]:
-    """Write ``tables.LISTED`` (every column of the images tables but the pictures) and ``tables.POSE``, all shards in one; returns rows by status.
+    """Write ``tables.LISTED`` (every column of the images tables but the images) and ``tables.POSE``, all shards in one; returns rows by status.
 
     A comparison reads two files instead of two per shard, and Snakemake plans as much less. Raises :class:`BadInput` as :func:`tables.read` does.
     """

@@ -9,10 +9,10 @@ from frontalbench.frontalize.base import Outcome
 from frontalbench.stages.common import Row, failed, head
 
 
-def picture_row(row: Row, outcome: Outcome, pool: Executor | None = None) -> Row:
+def image_row(row: Row, outcome: Outcome, pool: Executor | None = None) -> Row:
     """What a frontalizer or an enhancement made of ``row``, as a row of :data:`tables.FRONTALS`; packed on ``pool``, where there is one."""
     if outcome.status != status.OK or outcome.image is None:
-        return failed(row, outcome.status if outcome.status != status.OK else status.MODEL_ERROR, outcome.detail or "no picture came out")
+        return failed(row, outcome.status if outcome.status != status.OK else status.MODEL_ERROR, outcome.detail or "no image came out")
     return {
         **head(row),
         "status": status.OK,

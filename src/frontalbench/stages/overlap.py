@@ -1,4 +1,4 @@
-"""What the processor does while a GPU draws: decoding pictures and packing them as PNG, which take longer than a network in half precision."""
+"""What the processor does while a GPU draws: decoding images and packing them as PNG, which take longer than a network in half precision."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def helpers(device: str) -> Iterator[ThreadPoolExecutor | None]:
     if parse_device(device)[0] == "cpu":
         yield None
         return
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="picture") as pool:
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="image") as pool:
         yield pool
 
 

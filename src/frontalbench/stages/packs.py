@@ -23,17 +23,17 @@ _BATCH = 64
 
 
 def crop_of(data: bytes) -> RGB:
-    """The picture as a crop uint8 (112, 112, 3) RGB; of another size it is scaled. Raises :class:`Unreadable`."""
-    picture = images.decode(data)
-    if picture.shape[:2] == (SIDE, SIDE):
-        return picture
-    scaled: RGB = np.asarray(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    """The image as a crop uint8 (112, 112, 3) RGB; of another size it is scaled. Raises :class:`Unreadable`."""
+    image = images.decode(data)
+    if image.shape[:2] == (SIDE, SIDE):
+        return image
+    scaled: RGB = np.asarray(cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA), np.uint8)
     return scaled
 
 
 def embed(pack: Pack, backbone: Backbone, *, flip: bool = False, progress: Iterable[int] | None = None) -> tuple[Float32, list[str]]:
-    """(unit embeddings float32 (2 N, D), zero where a picture cannot be decoded; a line for each of those)."""
-    vectors = np.zeros((len(pack.pictures), backbone.dimension), np.float32)
+    """(unit embeddings float32 (2 N, D), zero where an image cannot be decoded; a line for each of those)."""
+    vectors = np.zeros((len(pack.images), backbone.dimension), np.float32)
     broken: list[str] = []
     waiting: list[int] = []
     crops: list[RGB] = []
@@ -48,12 +48,12 @@ def embed(pack: Pack, backbone: Backbone, *, flip: bool = False, progress: Itera
             waiting.clear()
             crops.clear()
 
-    for place in progress if progress is not None else range(len(pack.pictures)):
+    for place in progress if progress is not None else range(len(pack.images)):
         try:
-            crops.append(crop_of(pack.pictures[place]))
+            crops.append(crop_of(pack.images[place]))
             waiting.append(place)
         except Unreadable as error:
-            broken.append(f"picture {place}: {error}")
+            broken.append(f"image {place}: {error}")
         if len(waiting) == _BATCH:
             work()
     work()
@@ -63,21 +63,21 @@ def embed(pack: Pack, backbone: Backbone, *, flip: bool = False, progress: Itera
 def accuracy(
     pack: Pack, backbone: Backbone, *, flip: bool = False, progress: Iterable[int] | None = None
 ) -> tuple[Verification, list[str]]:
-    """Accuracy over the ten folds of a pack; pairs with a picture that cannot be decoded are decided "not the same person"."""
+    """Accuracy over the ten folds of a pack; pairs with an image that cannot be decoded are decided "not the same person"."""
     vectors, broken = embed(pack, backbone, flip=flip, progress=progress)
     pairs = pack.pairs()
-    names = [pack.image_id(place) for place in range(len(pack.pictures))]
+    names = [pack.image_id(place) for place in range(len(pack.images))]
     return verify(scores_of(pairs, names, vectors), pack.same, [pair.fold for pair in pairs], missing="different"), broken
 
 
 def unpack(pack: Pack, out: Path) -> None:
-    """Write the pictures with their bytes as ``00000.jpg`` ... and :data:`LIST` (``picture picture label``); the folder appears whole.
+    """Write the images with their bytes as ``00000.jpg`` ... and :data:`LIST` (``image image label``); the folder appears whole.
 
     Raises :class:`BadInput` when ``out`` holds other files.
     """
-    suffix = [".png" if data[:4] == b"\x89PNG" else ".jpg" for data in pack.pictures]
+    suffix = [".png" if data[:4] == b"\x89PNG" else ".jpg" for data in pack.images]
     with folderswap.replacing(out, LIST, _listed) as target:
-        for place, data in enumerate(pack.pictures):
+        for place, data in enumerate(pack.images):
             (target / f"{place:05d}{suffix[place]}").write_bytes(data)
         lines = [f"{2 * i:05d}{suffix[2 * i]} {2 * i + 1:05d}{suffix[2 * i + 1]} {int(same)}" for i, same in enumerate(pack.same.tolist())]
         (target / LIST).write_text("\n".join(lines) + "\n", encoding="utf-8")

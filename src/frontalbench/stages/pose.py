@@ -1,4 +1,4 @@
-"""pictures + faces -> measured pose."""
+"""images + faces -> measured pose."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from frontalbench.detect.select import Face
 from frontalbench.detect.upright import on_its_head, upright
 from frontalbench.images import RGB
 from frontalbench.pose.base import PoseEstimator
-from frontalbench.stages.common import Row, each_picture, failed, head, provenance, run_shard
+from frontalbench.stages.common import Row, each_image, failed, head, provenance, run_shard
 from frontalbench.stages.faces import beside, read_faces
 
 
 def pose_shard(
-    pictures: str | os.PathLike[str],
+    images: str | os.PathLike[str],
     faces: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: ModelCard,
@@ -25,25 +25,25 @@ def pose_shard(
     threads: int = 1,
     device: str = "cpu",
 ) -> dict[str, int]:
-    """Measure yaw, pitch and roll (degrees, convention of ``docs/architecture.md``) of every picture of a shard; returns rows by status."""
-    record = provenance("pose", [pictures, faces], card=card.name, card_digest=card.digest(), threads=threads, device=device)
+    """Measure yaw, pitch and roll (degrees, convention of ``docs/architecture.md``) of every image of a shard; returns rows by status."""
+    record = provenance("pose", [images, faces], card=card.name, card_digest=card.digest(), threads=threads, device=device)
     found = read_faces(faces)
 
     def work(estimator: PoseEstimator, rows: list[Row]) -> list[Row]:
         of_row, faceless = beside(rows, found, faces)
 
         def run(places: list[int], decoded: list[RGB]) -> list[Row]:
-            return [_measure(rows[i], picture, face, estimator) for i, picture in zip(places, decoded, strict=True) if (face := of_row[i])]
+            return [_measure(rows[i], image, face, estimator) for i, image in zip(places, decoded, strict=True) if (face := of_row[i])]
 
-        return each_picture(rows, run, skip=faceless)
+        return each_image(rows, run, skip=faceless)
 
-    return run_shard(pictures, out, tables.POSE, record, make, work)
+    return run_shard(images, out, tables.POSE, record, make, work)
 
 
-def _measure(row: Row, picture: RGB, face: Face, estimator: PoseEstimator) -> Row:
-    """The pose in the picture as it is; a face that stands on its head is measured upright, and its roll is half a turn more."""
+def _measure(row: Row, image: RGB, face: Face, estimator: PoseEstimator) -> Row:
+    """The pose in the image as it is; a face that stands on its head is measured upright, and its roll is half a turn more."""
     try:
-        yaw, pitch, roll, confidence = estimator.estimate(*upright(picture, face))
+        yaw, pitch, roll, confidence = estimator.estimate(*upright(image, face))
     except ValueError as error:  # an estimator's documented answer to a degenerate face
         return failed(row, status.MODEL_ERROR, str(error))
     if on_its_head(face):

@@ -1,7 +1,7 @@
-"""Stage ``prepare``: the picture files of one shard become a table (schema ``tables.IMAGES``), bytes as they are.
+"""Stage ``prepare``: the image files of one shard become a table (schema ``tables.IMAGES``), bytes as they are.
 
 Files are read straight into the memory that becomes the table's column, while a thread writes the row group before and the disk the one before that,
-so no byte is copied twice, memory does not grow with the shard, and little is left to wait for at the end. Pictures are not decoded: width and
+so no byte is copied twice, memory does not grow with the shard, and little is left to wait for at the end. Images are not decoded: width and
 height come from the header. One row for each listed file, whatever is wrong with it.
 """
 
@@ -32,10 +32,10 @@ from frontalbench.datasets.members import Listing, Member
 from frontalbench.errors import Unreadable
 
 MAX_BYTES = 256 << 20
-"""A picture file larger than this is not read."""
+"""An image file larger than this is not read."""
 GROUP_BYTES = 8 << 20
 GROUP_FILES = 1024
-"""Pictures per row group, at most: later stages hold one row group in memory."""
+"""Images per row group, at most: later stages hold one row group in memory."""
 AHEAD = 3
 """Row groups that may wait to be written while the next one is read."""
 
@@ -49,11 +49,11 @@ class Report:
     counts: counting.Counts
     problems: tuple[str, ...] = ()
     ignored: int = 0
-    """Files in the dataset's folders that are no pictures."""
+    """Files in the dataset's folders that are no images."""
     ignored_by_ending: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Ending -> how many of these have it, and the first few."""
     refused: int = 0
-    """Entries that were listed nowhere: refused rows of an index, pictures in the wrong place."""
+    """Entries that were listed nowhere: refused rows of an index, images in the wrong place."""
     left_out: dict[str, int] = field(default_factory=dict)
     """Images that the card leaves out, by reason."""
     duplicates: tuple[counting.Duplicate, ...] = ()
@@ -71,7 +71,7 @@ def prepare_shard(
 ) -> Report:
     """Write the images table of one shard to ``out``; ``progress(n)`` is called after each row group of ``n`` images.
 
-    Images that cannot be read (empty, no picture, too large, not there) get status ``unreadable``; those that the card leaves out are not
+    Images that cannot be read (empty, no image, too large, not there) get status ``unreadable``; those that the card leaves out are not
     opened and keep ``not_used``. Raises :class:`frontalbench.errors.BadInput` when the dataset's folder is not there or the shard does not
     exist.
     """
@@ -118,7 +118,7 @@ _MEMBER_VALUES = attrgetter(*_OF_MEMBER)
 
 
 class _Group:
-    """The rows of one row group; their pictures lie one after the other in a buffer that serves again for a later group."""
+    """The rows of one row group; their images lie one after the other in a buffer that serves again for a later group."""
 
     def __init__(self, room: int) -> None:
         self.room = room
@@ -131,12 +131,12 @@ class _Group:
         self._ends = [0]
 
     def space(self, size: int) -> memoryview | None:
-        """Room for the next picture; None when the buffer has no ``size`` bytes left."""
+        """Room for the next image; None when the buffer has no ``size`` bytes left."""
         start = self._ends[-1]
         return self._memory[start : start + size] if start + size <= self.room else None
 
     def add(self, member: Member, content: _Content, size: int) -> None:
-        """The next row; its picture is the first ``size`` bytes of the room given last (none: its content is not ok)."""
+        """The next row; its image is the first ``size`` bytes of the room given last (none: its content is not ok)."""
         self.members.append(member)
         self.contents.append(content)
         self._ends.append(self._ends[-1] + size)
@@ -155,7 +155,7 @@ class _Group:
 class _Writer:
     """Reads files into an images table, row group by row group; a thread of its own writes (which lets go of the interpreter).
 
-    Beside :class:`frontalbench.tables.Writer` it builds columns without a dictionary per row and leaves the picture bytes uncompressed:
+    Beside :class:`frontalbench.tables.Writer` it builds columns without a dictionary per row and leaves the image bytes uncompressed:
     JPEG and PNG do not shrink. ``outcomes``: (status, detail) of every row.
     """
 
@@ -166,7 +166,7 @@ class _Writer:
         progress: Callable[[int], object] | None,
         frames: layouts.Frames | None = None,
     ) -> None:
-        """``frames``: gives the pictures of members that are frames of a clip; written with the sha256 of these bytes."""
+        """``frames``: gives the images of members that are frames of a clip; written with the sha256 of these bytes."""
         self._schema = tables.with_record(tables.IMAGES, provenance)
         self._frames = frames
         self._stack = contextlib.ExitStack()
@@ -197,7 +197,7 @@ class _Writer:
         return self
 
     def add(self, member: Member) -> None:
-        """Read the file of ``member`` (unless it is left out) and add its row. Runs for every picture: a microsecond here is one percent."""
+        """Read the file of ``member`` (unless it is left out) and add its row. Runs for every image: a microsecond here is one percent."""
         size, digest = 0, ""
         if member.status != status.OK:
             content: _Content = (member.status, member.detail, digest, None, None)
@@ -215,7 +215,7 @@ class _Writer:
             self.hand_over()
 
     def _read(self, path: str) -> memoryview:
-        """All bytes of a file, in the room of the group's next picture, with four system calls.
+        """All bytes of a file, in the room of the group's next image, with four system calls.
 
         A pipe or device is refused (it could hang).
         """
@@ -241,15 +241,15 @@ class _Writer:
         return room if held == size else room[:held]
 
     def _decoded(self, member: Member) -> memoryview:
-        """A frame of a clip as PNG, in the room of the group's next picture."""
+        """A frame of a clip as PNG, in the room of the group's next image."""
         assert self._frames is not None
-        data = self._frames.picture(member.path, member.frame)
+        data = self._frames.image(member.path, member.frame)
         room = self._group.space(len(data)) or self._space_elsewhere(len(data))
         room[:] = data
         return room
 
     def _space_elsewhere(self, size: int) -> memoryview:
-        """Room for a picture in a new row group."""
+        """Room for an image in a new row group."""
         self.hand_over()
         space = self._group.space(size)
         if space is None:  # larger than any buffer
@@ -276,7 +276,7 @@ class _Writer:
         os.posix_fadvise(self._sink.fileno(), start, self._sink.tell() - start, os.POSIX_FADV_DONTNEED)
 
     def _written(self) -> _Group:
-        """Wait for the group that has been with the thread for longest; returns it for new rows (unless it was made for one large picture)."""
+        """Wait for the group that has been with the thread for longest; returns it for new rows (unless it was made for one large image)."""
         group, writing = self._writing.popleft()
         writing.result()
         group.clear()
@@ -295,7 +295,7 @@ class _Writer:
 
 
 def header_size(data: bytes | memoryview) -> tuple[int, int]:
-    """(width, height) as stored, from the header. Raises :class:`Unreadable` for what is empty, no picture, or larger than images are
+    """(width, height) as stored, from the header. Raises :class:`Unreadable` for what is empty, no image, or larger than images are
     decoded.
 
     Ordinary JPEG files tell their size to :func:`jpeg_size`; everything else goes to Pillow.
@@ -316,7 +316,7 @@ _BEFORE = frozenset({*range(0xE0, 0xF0), 0xDB, 0xC4, 0xDD, 0xFE})
 def jpeg_size(data: bytes | memoryview) -> tuple[int, int] | None:
     """(width, height) from the first frame header of a JPEG file (ITU-T T.81, B.1.1 and B.2.2); None for anything that is not plain.
 
-    Why not Pillow here: opening with it costs as much as reading and hashing a small picture (15 to 45 us against 15), see
+    Why not Pillow here: opening with it costs as much as reading and hashing a small image (15 to 45 us against 15), see
     benchmarks/prepare.py.
     """
     place, end = 2, len(data) - 9

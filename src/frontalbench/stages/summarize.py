@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from frontalbench import tabulate
-from frontalbench.tabulate import Settings
+from frontalbench.tabulate import TableSettings
 from frontalbench.tabulate.facts import from_cards
 
 
@@ -15,7 +15,7 @@ def summarize(
     similarity: Iterable[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    settings: Settings | None = None,
+    settings: TableSettings | None = None,
     expected: Iterable[str | os.PathLike[str]] = (),
     yaw_bins: Mapping[str, Sequence[float]] | None = None,
     measured: Iterable[str | os.PathLike[str]] = (),

@@ -14,14 +14,14 @@ from frontalbench.compare.metadata import read_metadata
 from frontalbench.detect.upright import upright
 from frontalbench.errors import BadConfig, Unreadable, WeightsMissing
 from frontalbench.frontalize.base import Frontalizer, Outcome, View, each
-from frontalbench.stages.common import PICTURES, Row, failed, provenance
+from frontalbench.stages.common import IMAGES, Row, failed, provenance
 from frontalbench.stages.faces import beside, read_faces
-from frontalbench.stages.outcomes import picture_row
+from frontalbench.stages.outcomes import image_row
 from frontalbench.types import StrPath
 
 
 def turn_references(
-    pictures: StrPath,
+    images: StrPath,
     faces: StrPath,
     out: StrPath,
     card: ModelCard,
@@ -44,7 +44,7 @@ def turn_references(
     angles, references = derived.turned_references(meta, edges)
     chosen = frozenset(references)
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
-    record = provenance("turned", [pictures, faces, *pose], threads=threads, device=device, angles=angles, **about)
+    record = provenance("turned", [images, faces, *pose], threads=threads, device=device, angles=angles, **about)
     model: Frontalizer | None = None
     why, word = "", ""
     try:
@@ -61,7 +61,7 @@ def turn_references(
 
     def asked() -> Iterator[tuple[View, tuple[float, float, float]]]:
         """What the model is to turn; its rows wait in ``handed``, those of everything else are made at once."""
-        for rows in tables.iterate(pictures, PICTURES):
+        for rows in tables.iterate(images, IMAGES):
             wanted = [row for row in rows if row["image_id"] in chosen]
             of_row, faceless = beside(wanted, found, faces, needed=model is not None and model.needs_face)
             for i, row in enumerate(wanted):
@@ -76,7 +76,7 @@ def turn_references(
                     made.append(failed(named, word, why) if model is None else failed(named, *(view or (cause["status"], cause["detail"]))))
 
     for outcome in each(model, asked()) if model is not None else _none_of(asked()):
-        made.append(picture_row(handed.popleft(), outcome))
+        made.append(image_row(handed.popleft(), outcome))
     with tables.Writer(out, tables.FRONTALS, record) as writer:
         writer.add(sorted(made, key=lambda row: str(row["image_id"])))
     return writer.counts
@@ -90,7 +90,7 @@ def _none_of(asked: Iterator[tuple[View, tuple[float, float, float]]]) -> Iterat
 
 
 def _view(row: Row, face: Any) -> View | tuple[str, str]:
-    """What a frontalizer is given; (status, detail) for a picture that cannot be decoded."""
+    """What a frontalizer is given; (status, detail) for an image that cannot be decoded."""
     try:
         return View(*upright(images.decode(row["image"]), face))
     except Unreadable as error:

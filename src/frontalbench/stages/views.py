@@ -17,21 +17,21 @@ from frontalbench.frontalize.base import View
 from frontalbench.frontalize.multiview import MultiviewFrontalizer
 from frontalbench.stages.common import Row, failed, passed_through, provenance, run_shard
 from frontalbench.stages.faces import beside, read_faces
-from frontalbench.stages.outcomes import picture_row
+from frontalbench.stages.outcomes import image_row
 
-COLUMNS = tables.picture_schema(["image_id", "identity", "role", "status", "detail", "image"])
+COLUMNS = tables.image_schema(["image_id", "identity", "role", "status", "detail", "image"])
 
 
 def groups_of(
-    pictures: str | os.PathLike[str], pose: Sequence[str | os.PathLike[str]] = (), roles: Mapping[str, Any] | None = None
+    images: str | os.PathLike[str], pose: Sequence[str | os.PathLike[str]] = (), roles: Mapping[str, Any] | None = None
 ) -> dict[str, tuple[str, str]]:
     """``image_id`` of every photograph that is no reference -> (subject, sequence): those with the same belong together.
 
     ``pose``, ``roles``: as for a comparison; needed where a role is ``auto``. People never lie in two shards, so a shard has all it needs.
     """
-    meta = read_metadata([Path(pictures)], [Path(path) for path in pose], roles)
+    meta = read_metadata([Path(images)], [Path(path) for path in pose], roles)
     roles_of = dict(zip(meta.image_id.tolist(), meta.role.tolist(), strict=True))
-    listed = tables.read(pictures, columns=["image_id", "identity", "subject", "sequence"]).to_pylist()
+    listed = tables.read(images, columns=["image_id", "identity", "subject", "sequence"]).to_pylist()
     return {
         row["image_id"]: (row["subject"] or row["identity"], row["sequence"] or "")
         for row in listed
@@ -40,7 +40,7 @@ def groups_of(
 
 
 def frontalize_views(
-    pictures: str | os.PathLike[str],
+    shard: str | os.PathLike[str],
     faces: str | os.PathLike[str],
     out: str | os.PathLike[str],
     card: ModelCard,
@@ -54,12 +54,12 @@ def frontalize_views(
     """Write schema ``tables.FRONTALS``, a row per row of the shard: references are ``not_used`` (a view of them would give the answer away), every
     other photograph gets its group's frontal (:func:`groups_of`) or its own failure. Returns rows by status.
 
-    The encoded pictures of the whole shard are held in memory, decoded ones of one group alone.
+    The encoded images of the whole shard are held in memory, decoded ones of one group alone.
     """
     about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
-    record = provenance("views", [pictures, faces, *pose], threads=threads, device=device, **about)
-    found, group = read_faces(faces), groups_of(pictures, pose, roles)
-    total = len(tables.read(pictures, columns=["image_id"]))
+    record = provenance("views", [shard, faces, *pose], threads=threads, device=device, **about)
+    found, group = read_faces(faces), groups_of(shard, pose, roles)
+    total = len(tables.read(shard, columns=["image_id"]))
 
     held: list[Row] = []
 
@@ -89,7 +89,7 @@ def frontalize_views(
                 except Unreadable as error:
                     done[i] = failed(rows[i], status.UNREADABLE, str(error))
             for i, outcome in zip(views, model.together(list(views.values())), strict=True):
-                done[i] = picture_row(rows[i], outcome)
+                done[i] = image_row(rows[i], outcome)
         return [done[i] for i in range(len(rows))]
 
-    return run_shard(pictures, out, tables.FRONTALS, record, make, work, columns=COLUMNS)
+    return run_shard(shard, out, tables.FRONTALS, record, make, work, columns=COLUMNS)

@@ -1,4 +1,4 @@
-"""What the instruments say about a finished picture set: how far identity holds while a head turns, and how distinct its people are."""
+"""What the instruments say about a finished image set: how far identity holds while a head turns, and how distinct its people are."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.errors import BadInput
+from frontalbench.synth.image_set import COLUMNS
 from frontalbench.synth.people import Instruments
-from frontalbench.synth.picture_set import COLUMNS
 from frontalbench.types import Float32
 
 
 @dataclass(frozen=True)
 class Line:
-    """The pictures of one step, ``lost`` of them without a face; NaN where all are.
+    """The images of one step, ``lost`` of them without a face; NaN where all are.
 
-    ``yaw``: mean and standard deviation in degrees; per backbone the mean similarity to the frontal picture of the same person (``genuine``) and
-    the share of pictures whose person is the nearest of all frontal pictures (``rank1``).
+    ``yaw``: mean and standard deviation in degrees; per backbone the mean similarity to the frontal image of the same person (``genuine``) and
+    the share of images whose person is the nearest of all frontal images (``rank1``).
     """
 
     step: str
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Check:
-    """``impostor``: per backbone mean and largest similarity of the frontal pictures of two people."""
+    """``impostor``: per backbone mean and largest similarity of the frontal images of two people."""
 
     lines: tuple[Line, ...]
     impostor: tuple[tuple[float, float], ...]
@@ -48,14 +48,14 @@ def read_index(folder: str | os.PathLike[str]) -> list[dict[str, str]]:
         with path.open(encoding="utf-8", newline="") as handle:
             rows = list(csv.DictReader(handle))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise BadInput(f"{path}: not a readable index ({error}); expected the index.csv of a synthetic picture set") from error
+        raise BadInput(f"{path}: not a readable index ({error}); expected the index.csv of a synthetic image set") from error
     if not rows or any(column not in rows[0] for column in COLUMNS):
         raise BadInput(f"{path}: expected the columns {', '.join(COLUMNS)}")
     return rows
 
 
 def check(folder: str | os.PathLike[str], instruments: Instruments) -> Check:
-    """Measure every picture of a set anew. Raises :class:`BadInput` for a broken index or a frontal picture without a face."""
+    """Measure every image of a set anew. Raises :class:`BadInput` for a broken index or a frontal image without a face."""
     root = Path(folder)
     found: dict[tuple[str, str], tuple[float, tuple[Float32, ...]] | None] = {}
     for row in read_index(root):
@@ -65,7 +65,7 @@ def check(folder: str | os.PathLike[str], instruments: Instruments) -> Check:
     frontal = [found.get((identity, "0")) for identity in people]
     for identity, view in zip(people, frontal, strict=True):
         if view is None:
-            raise BadInput(f"{root}: no face in the frontal picture of {identity}")
+            raise BadInput(f"{root}: no face in the frontal image of {identity}")
     gallery = [np.stack([view[1][k] for view in frontal if view is not None]) for k in range(len(instruments.backbones))]
     steps = sorted({step for _, step in found}, key=lambda step: (step == "b", float(step) if step != "b" else 0.0))
     return Check(tuple(_line(step, [found.get((who, step)) for who in people], gallery) for step in steps), tuple(map(_impostor, gallery)))
@@ -94,7 +94,7 @@ def _impostor(frontal: Float32) -> tuple[float, float]:
 def as_markdown(result: Check, backbones: Sequence[str]) -> str:
     """A table for people."""
     names = [f"{what} {name}" for name in backbones for what in ("genuine", "rank-1")]
-    rows = [["step", "pictures", "no face", "measured yaw", *names]]
+    rows = [["step", "images", "no face", "measured yaw", *names]]
     for line in result.lines:
         if not line.count:
             rows.append([line.step, "0", str(line.lost), *["-"] * (1 + len(names))])
@@ -104,5 +104,5 @@ def as_markdown(result: Check, backbones: Sequence[str]) -> str:
     text = [f"| {' | '.join(row)} |" for row in rows]
     text.insert(1, "|" + "---|" * len(rows[0]))
     for name, (mean, largest) in zip(backbones, result.impostor, strict=True):
-        text.append(f"\nTwo people's frontal pictures, {name}: mean {mean:.2f}, largest {largest:.2f}.")
+        text.append(f"\nTwo people's frontal images, {name}: mean {mean:.2f}, largest {largest:.2f}.")
     return "\n".join(text) + "\n"

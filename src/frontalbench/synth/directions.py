@@ -1,6 +1,6 @@
 """Which way in style space turns a head.
 
-From sampled styles x (around their mean, covariance C) and the measured poses of their pictures a ridge regression gives how pose reads off a style:
+From sampled styles x (around their mean, covariance C) and the measured poses of their images a ridge regression gives how pose reads off a style:
 pose = F' x. Of all style changes d with a wanted change of pose (one degree of yaw, none of pitch) the least unusual one under the styles' own
 distribution minimises d' C^-1 d, which is d = C F (F' C F)^-1 e. With one pose angle alone this is the covariance direction between style and
 pose, freed of the sampling noise that a directly computed covariance carries.
@@ -37,7 +37,7 @@ class Directions:
 def fit(styles: npt.ArrayLike, poses: npt.ArrayLike, mean: npt.ArrayLike, covariance: npt.ArrayLike) -> Directions:
     """The directions from ``styles`` (N, D) and measured ``poses`` (N, 3) yaw, pitch, roll in degrees.
 
-    ``mean`` (D,) and ``covariance`` (D, D) of styles: from many more than N of them, since styles are cheap and pictures are not.
+    ``mean`` (D,) and ``covariance`` (D, D) of styles: from many more than N of them, since styles are cheap and images are not.
     """
     centre, spread = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
     angles = np.asarray(poses, np.float64)

@@ -1,7 +1,7 @@
-"""Driver pictures: one person who does not exist, from the front and turned, as reenactment networks want to be driven.
+"""Driver images: one person who does not exist, from the front and turned, as reenactment networks want to be driven.
 
-The person of :mod:`.people`, drawn until the *finished* picture (framed as VoxCeleb's videos are, upright, JPEG) measures the wanted yaw and neither
-pitch nor roll. Made once; the pictures and their poses are what a ``driver`` card holds.
+The person of :mod:`.people`, drawn until the *finished* image (framed as VoxCeleb's videos are, upright, JPEG) measures the wanted yaw and neither
+pitch nor roll. Made once; the images and their poses are what a ``driver`` card holds.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
 SIDE: Final = 256
 DRAWN: Final = 1024
-"""Pixels of the drawn picture, from which the face is cut."""
+"""Pixels of the drawn image, from which the face is cut."""
 QUALITY: Final = 95
-LICENCE: Final = "synthetic pictures, research use: drawn by MobileStyleGAN (distilled from StyleGAN2 trained on FFHQ, non-commercial)"
+LICENCE: Final = "synthetic images, research use: drawn by MobileStyleGAN (distilled from StyleGAN2 trained on FFHQ, non-commercial)"
 TRIES: Final = 14
 CLOSE: Final = 0.4
 """Degrees off in each angle at which the search stops."""
@@ -78,7 +78,7 @@ def make(
 ) -> list[Made]:
     """Candidate ``number`` of ``seed`` at every wanted yaw, from the front outwards.
 
-    Raises :class:`people.Rejected` when a picture has no face or stays farther off than ``allowed`` degrees at yaw 0 or three times that elsewhere.
+    Raises :class:`people.Rejected` when an image has no face or stays farther off than ``allowed`` degrees at yaw 0 or three times that elsewhere.
     """
 
     def draw(a: float, b: float, tilt: float) -> tuple[bytes, Pose]:
@@ -94,9 +94,9 @@ def make(
             turned = view.pose[0] - last.pose[0]
             slope = float(np.clip((view.a - last.a) / turned, 0.6, 1.6)) if abs(turned) > 2.0 else 1.0
             made[step] = last = view
-    for step, picture in made.items():
-        if picture.off > (allowed if step == 0 else 3.0 * allowed):
-            raise people.Rejected(f"yaw {step}: measured {picture.pose}, {picture.off:.1f} degrees off")
+    for step, image in made.items():
+        if image.off > (allowed if step == 0 else 3.0 * allowed):
+            raise people.Rejected(f"yaw {step}: measured {image.pose}, {image.off:.1f} degrees off")
     return [made[step] for step in sorted(made)]
 
 
@@ -119,31 +119,31 @@ def _aim(draw: _Draw, step: int, a: float, b: float) -> Made:
 
 
 def framed(whole: RGB, detector: Detector, fitter: DenseFitter, tilt: float = 0.0) -> RGB:
-    """The face cut out as in VoxCeleb's videos, 256 pixels, after turning the picture anticlockwise by ``tilt`` degrees."""
+    """The face cut out as in VoxCeleb's videos, 256 pixels, after turning the image anticlockwise by ``tilt`` degrees."""
     face = choose(detector.detect(whole), (whole.shape[1], whole.shape[0]))
     if face is None:
-        raise people.Rejected("no face found in the drawn picture")
+        raise people.Rejected("no face found in the drawn image")
     points = fitter.fit(whole, face).vertices[fitter.basis.keypoints]
     matrix = framing.voxceleb(Landmarks(points, "ibug68"), SIDE, tilt=tilt)
     return framing.cut(whole, matrix, SIDE, border=cv2.BORDER_REPLICATE).pixels  # as the photographs are framed
 
 
-def measured(picture: RGB, detector: Detector, fitter: DenseFitter) -> Pose:
+def measured(image: RGB, detector: Detector, fitter: DenseFitter) -> Pose:
     """Yaw, pitch, roll as the estimator ``tddfa_pose`` reads them. Raises :class:`people.Rejected` without a face."""
-    face = choose(detector.detect(picture), (picture.shape[1], picture.shape[0]))
+    face = choose(detector.detect(image), (image.shape[1], image.shape[0]))
     if face is None:
-        raise people.Rejected("no face found in the finished picture")
-    yaw, pitch, roll = angles_from_matrix(fitter.pose(picture, face))
+        raise people.Rejected("no face found in the finished image")
+    yaw, pitch, roll = angles_from_matrix(fitter.pose(image, face))
     return float(yaw), float(pitch), float(roll)
 
 
 def file_name(name: str, step: int) -> str:
-    """The picture's file beside the card ``name``."""
+    """The image's file beside the card ``name``."""
     return f"{name}_{label(step)}.jpg"
 
 
 def card_text(name: str, made: Sequence[Made], *, seed: int, number: int) -> str:
-    """The YAML of the driver card of ``made``, whose pictures lie beside it in ``config/models/drivers``."""
+    """The YAML of the driver card of ``made``, whose images lie beside it in ``config/models/drivers``."""
     weights = "".join(
         f"  {label(one.step)}:\n    file: {file_name(name, one.step)}\n    bytes: {len(one.data)}\n"
         f"    sha256: {hashlib.sha256(one.data).hexdigest()}\n"

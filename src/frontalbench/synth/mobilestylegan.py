@@ -1,6 +1,6 @@
 """MobileStyleGAN (Belousov 2021, "MobileStyleGAN: A Lightweight Convolutional Neural Network for High-Fidelity Image Synthesis") through OpenVINO.
 
-A noise vector of 512 normal values becomes a *style* of 512 values (mapping network), a style becomes a picture of 1024 x 1024 (synthesis
+A noise vector of 512 normal values becomes a *style* of 512 values (mapping network), a style becomes an image of 1024 x 1024 (synthesis
 network). Every layer of the synthesis network reads the style by itself, so the coarse layers (head, pose) can be given another one than the
 fine layers (skin, light, colours).
 """
@@ -83,7 +83,7 @@ class Generator:
         return np.array(self._map([np.asarray(noise, np.float32)[None]])[0][0], np.float32)
 
     def render(self, coarse: npt.NDArray[Any], fine: npt.NDArray[Any], size: int = 256) -> RGB:
-        """The picture (``size``, ``size``, 3) of a style for the coarse layers and one for the fine layers (the same twice: the plain network)."""
+        """The image (``size``, ``size``, 3) of a style for the coarse layers and one for the fine layers (the same twice: the plain network)."""
         output = self._draw([np.asarray(coarse, np.float32)[None], np.asarray(fine, np.float32)[None]])[0][0]
         pixels = (np.clip(output.transpose(1, 2, 0), -1.0, 1.0) + 1.0) * np.float32(127.5)
         return to_bytes(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
@@ -92,7 +92,7 @@ class Generator:
 def _with_two_styles(openvino: Any, model: Any) -> Any:
     """The synthesis network with a second input, which the layers from :data:`COARSE_LAYERS` on read."""
     readers = [target for target in model.inputs[0].get_target_inputs() if target.get_node().get_type_name() == "MatMul"]
-    # Named Gemm_<n>/..., n rising from the 4-pixel layer to the picture.
+    # Named Gemm_<n>/..., n rising from the 4-pixel layer to the image.
     readers.sort(key=lambda target: int(target.get_node().get_friendly_name().split("_")[1].split("/")[0]))
     if len(readers) <= COARSE_LAYERS:
         raise WeightsMissing(

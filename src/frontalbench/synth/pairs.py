@@ -1,9 +1,9 @@
-"""Training pairs of people who do not exist: an angled picture and the same person from the front, in the frame of ``frontalbench_rnr``.
+"""Training pairs of people who do not exist: an angled image and the same person from the front, in the frame of ``frontalbench_rnr``.
 
-Three sources. *Turned in style space*: real-looking angled pictures, but the person drifts with the angle. *Rotate and render*: the frontal picture
-as a textured mesh turned to an angle, which is the angled picture then; the person is the very same, the picture shows the damage of a mesh, and the
-network learns to undo it. *Turned on*: an angled picture of somebody who stays who they are, turned further as a mesh: a profile in the colours that
-a side has, drawn from a fit to an angled picture. Poses are measured, never taken for what was asked; a pair outside of its bands is not made.
+Three sources. *Turned in style space*: real-looking angled images, but the person drifts with the angle. *Rotate and render*: the frontal image
+as a textured mesh turned to an angle, which is the angled image then; the person is the very same, the image shows the damage of a mesh, and the
+network learns to undo it. *Turned on*: an angled image of somebody who stays who they are, turned further as a mesh: a profile in the colours that
+a side has, drawn from a fit to an angled image. Poses are measured, never taken for what was asked; a pair outside of its bands is not made.
 """
 
 from __future__ import annotations
@@ -48,15 +48,15 @@ if TYPE_CHECKING:
 LATENT_SOURCE, RENDERED_SOURCE, TURNED_ON_SOURCE = 0, 1, 2
 """Kinds of a pair: turned in style space; rotate and render; turned on to a profile."""
 NOT_ANGLED = ("base", "front", "front2")
-"""Names of a person's shots that are no angled pictures."""
+"""Names of a person's shots that are no angled images."""
 
 
 MISFIT = (0.5, 0.05, 4.0)
-"""How far off a fit is made for the network to see, where that is asked for: standard deviations in cm, share of the size, and degrees in the picture
+"""How far off a fit is made for the network to see, where that is asked for: standard deviations in cm, share of the size, and degrees in the image
 plane, times a number up to 1 drawn for each pair. A fit to a rendered head is all but perfect; one to a photographed profile lies half a centimetre
 beside it, and the background comes out on the nose and the brow. What came of it: docs/gain.md."""
-PICTURE = 512
-"""Side of a person's pictures in pixels: enough for pairs of 256."""
+IMAGE = 512
+"""Side of a person's images in pixels: enough for pairs of 256."""
 
 
 @dataclass(frozen=True)
@@ -66,24 +66,24 @@ class Bands:
     base: float = 40.0
     """Largest yaw of a person as drawn, before any turning."""
     front: float = 12.0
-    """Largest yaw of the frontal picture."""
+    """Largest yaw of the frontal image."""
     roll: float = 15.0
     genuine: float = 0.15
-    """Smallest similarity of a picture to the frontal one; two people of this generator: 0.15 on average."""
+    """Smallest similarity of an image to the frontal one; two people of this generator: 0.15 on average."""
     alike: float = 0.4
-    """Smallest similarity of a picture that is wanted from the frontal one: nothing holds the person there but the picture itself."""
+    """Smallest similarity of an image that is wanted from the frontal one: nothing holds the person there but the image itself."""
     rendered: tuple[tuple[float, float], ...] = ((20.0, 50.0), (50.0, 85.0))
-    """Ranges of angles of the second source; one picture to each side of each."""
+    """Ranges of angles of the second source; one image to each side of each."""
     kept: float = 0.6
-    """Smallest similarity of an angled picture that is turned on: whoever drifted that far is somebody else at the profile."""
+    """Smallest similarity of an angled image that is turned on: whoever drifted that far is somebody else at the profile."""
     turned_on: tuple[float, float] = (65.0, 88.0)
-    """Angles of the third source, to the side that the picture shows; from pictures of at least :attr:`begins`."""
+    """Angles of the third source, to the side that the image shows; from images of at least :attr:`begins`."""
     begins: float = 20.0
 
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture of a person: ``name`` says what it is (see :func:`shoot`), ``pose`` is measured (yaw, pitch, roll in degrees)."""
+    """One image of a person: ``name`` says what it is (see :func:`shoot`), ``pose`` is measured (yaw, pitch, roll in degrees)."""
 
     name: str
     image: RGB = field(repr=False)
@@ -94,7 +94,7 @@ class Shot:
 @dataclass(frozen=True)
 class Pair:
     """``sample``: what the network sees; ``wanted`` uint8 (S, S, 3): what it should draw; ``kind``: see :data:`LATENT_SOURCE`; ``similarity``: mean
-    of the backbones between the angled and the frontal picture (1 for the second source; for the third that of the picture that was turned on)."""
+    of the backbones between the angled and the frontal image (1 for the second source; for the third that of the image that was turned on)."""
 
     sample: Sample
     wanted: RGB = field(repr=False)
@@ -109,7 +109,7 @@ def shoot(
     """Person ``number`` of ``seed``: ``base`` as drawn, ``front``, ``front2`` (another light and mouth), ``left``, ``right`` (20 to 60 degrees) and
     ``far`` (45 to 75 degrees, another light).
 
-    Every person has an own truncation and own angles. Pictures without exactly one face are left out; an empty list: no usable frontal picture.
+    Every person has an own truncation and own angles. Images without exactly one face are left out; an empty list: no usable frontal image.
     """
     random = np.random.default_rng([seed, number, 99])
     truncation = random.uniform(0.6, 0.85)
@@ -119,7 +119,7 @@ def shoot(
     taken: list[Shot] = []
 
     def shot(name: str, a: float, b: float, coarse: Float, fine: Float) -> Shot | None:
-        image = generator.render(coarse + a * directions.yaw + b * directions.pitch, fine, PICTURE)
+        image = generator.render(coarse + a * directions.yaw + b * directions.pitch, fine, IMAGE)
         face = choose(instruments.detector.detect(image), (image.shape[1], image.shape[0]))
         if face is None or face.n_faces > 1:
             return None
@@ -158,7 +158,7 @@ def save_shots(folder: str | os.PathLike[str], seed: int, number: int, shots: Se
 
 
 def load_shots(folder: str | os.PathLike[str]) -> Iterator[tuple[int, list[Shot]]]:
-    """(number, shots) of every person with a frontal picture, in order. Raises :class:`BadInput`."""
+    """(number, shots) of every person with a frontal image, in order. Raises :class:`BadInput`."""
     paths = sorted(Path(folder).glob("*.json"))
     if not paths:
         raise BadInput(f"{folder}: no shots (*.json); make them with make_pairs.py --shots")
@@ -174,13 +174,13 @@ def load_shots(folder: str | os.PathLike[str]) -> Iterator[tuple[int, list[Shot]
 
 
 def shots_of_set(folder: str | os.PathLike[str], instruments: Instruments) -> Iterator[tuple[int, list[Shot]]]:
-    """(number, shots) of every person of a picture set in the layout of ``demo/synthetic``, numbered from 0 in the order of their names; detected and
-    measured anew, a picture without exactly one face is left out, and so is a person without a frontal one. Raises :class:`BadInput`."""
+    """(number, shots) of every person of an image set in the layout of ``demo/synthetic``, numbered from 0 in the order of their names; detected and
+    measured anew, an image without exactly one face is left out, and so is a person without a frontal one. Raises :class:`BadInput`."""
     names = {"0": "front", "b": "front2"}
     rows = sorted(read_index(folder), key=lambda row: (row["identity"], row["image"]))
-    for number, (_, pictures) in enumerate(itertools.groupby(rows, lambda row: row["identity"])):
+    for number, (_, group) in enumerate(itertools.groupby(rows, lambda row: row["identity"])):
         shots = []
-        for row in pictures:
+        for row in group:
             image = images.decode((Path(folder) / row["image"]).read_bytes())
             measured = instruments.measure(image)
             if measured is not None and measured.face.n_faces == 1:
@@ -190,9 +190,9 @@ def shots_of_set(folder: str | os.PathLike[str], instruments: Instruments) -> It
             yield number, shots
 
 
-def _shot(picture: Path, row: dict[str, Any]) -> Shot:
+def _shot(image: Path, row: dict[str, Any]) -> Shot:
     face = Face(np.array(row["box"], np.float32), float(row["score"]), np.array(row["points"], np.float32), int(row["n"]))
-    return Shot(row["name"], images.decode(picture.read_bytes()), face, (float(row["yaw"]), float(row["pitch"]), float(row["roll"])))
+    return Shot(row["name"], images.decode(image.read_bytes()), face, (float(row["yaw"]), float(row["pitch"]), float(row["roll"])))
 
 
 def similarities(shots: Sequence[Shot], backbones: Sequence[Backbone]) -> list[float]:
@@ -231,7 +231,7 @@ def pairs(
             continue
         view = View(weathered(tone(shot.image), random), shot.face)
         yield from pair(view, ahead, kind=LATENT_SOURCE, similarity=similarity)
-        # The other way round, from the front to the pose of the angled picture.
+        # The other way round, from the front to the pose of the angled image.
         away = _as_it_is(mesh, View(tone(shot.image), shot.face), size) if similarity >= bands.alike else None
         if away is not None:
             yield from pair(frontal, away, kind=LATENT_SOURCE, similarity=similarity)
@@ -301,7 +301,7 @@ def misfitted(head: Head, random: np.random.Generator, strength: float = 1.0) ->
 
 
 def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
-    """A light for all pictures of a person: gamma, gain and a tint."""
+    """A light for all images of a person: gamma, gain and a tint."""
     gamma, gains = random.uniform(0.7, 1.4), random.uniform(0.75, 1.15) * random.uniform(0.9, 1.1, 3)
     table = np.clip(255.0 * gains * (np.arange(256)[:, None] / 255.0) ** gamma, 0, 255).astype(np.uint8)
 
@@ -312,7 +312,7 @@ def tint(random: np.random.Generator) -> Callable[[RGB], RGB]:
 
 
 def weathered(image: RGB, random: np.random.Generator, *, always: bool = False) -> RGB:
-    """The same picture as the wild would have it: scaled down and up again, blurred, saved as JPEG; unless ``always``, every second one stays."""
+    """The same image as the wild would have it: scaled down and up again, blurred, saved as JPEG; unless ``always``, every second one stays."""
     if random.random() < 0.5 and not always:
         return image
     height, width = image.shape[:2]

@@ -1,7 +1,7 @@
 """One person at measured angles.
 
 Style = mean + truncation (style of a seeded noise - mean) + a * yaw direction + b * pitch direction, the directions in the coarse layers only. For
-every wanted yaw the two numbers a and b are found on the *measured* pose of the picture, walking outwards from the frontal view in small steps.
+every wanted yaw the two numbers a and b are found on the *measured* pose of the image, walking outwards from the frontal view in small steps.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Bands:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the instruments say about one picture: ``pose`` (yaw, pitch, roll) in degrees, one unit-length embedding per backbone."""
+    """What the instruments say about one image: ``pose`` (yaw, pitch, roll) in degrees, one unit-length embedding per backbone."""
 
     face: Face
     pose: tuple[float, float, float]
@@ -76,7 +76,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Instruments:
-    """The models that measure pictures."""
+    """The models that measure images."""
 
     detector: Detector
     pose: PoseEstimator
@@ -93,8 +93,8 @@ class Instruments:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One picture of a person; ``step``: the wanted yaw, or "b" for the second reference; ``a``, ``b``, ``mix``: what :func:`draw` needs."""
+class Image:
+    """One image of a person; ``step``: the wanted yaw, or "b" for the second reference; ``a``, ``b``, ``mix``: what :func:`draw` needs."""
 
     step: int | str
     image: RGB = field(repr=False)
@@ -106,20 +106,20 @@ class Picture:
 
 @dataclass(frozen=True)
 class Person:
-    """``number``: which candidate of the seed; ``views`` by rising wanted yaw; ``second``: another frontal picture (light, colours, expression)."""
+    """``number``: which candidate of the seed; ``views`` by rising wanted yaw; ``second``: another frontal image (light, colours, expression)."""
 
     number: int
-    views: tuple[Picture, ...]
-    second: Picture
+    views: tuple[Image, ...]
+    second: Image
 
     @property
-    def frontal(self) -> Picture:
+    def frontal(self) -> Image:
         """The view whose measured yaw is nearest to zero."""
         return min(self.views, key=lambda view: abs(view.measured.pose[0]))
 
 
 Attempt = Callable[[float, float], tuple[RGB, Measured | None]]
-"""Draws a candidate with the coefficients a and b and measures the picture."""
+"""Draws a candidate with the coefficients a and b and measures the image."""
 
 
 class Rejected(Exception):
@@ -172,7 +172,7 @@ def make_person(
 ) -> Person:
     """Candidate ``number`` of ``seed`` at every wanted yaw, with a second reference. Raises :class:`Rejected`.
 
-    ``steps`` must hold 0; ``others``: people that the candidate may not be a double of; ``size``: side of the pictures in pixels.
+    ``steps`` must hold 0; ``others``: people that the candidate may not be a double of; ``size``: side of the images in pixels.
     """
 
     def attempt(mix: int) -> Attempt:
@@ -206,12 +206,12 @@ def make_person(
     return Person(number, tuple(views[step] for step in sorted(views)), second)
 
 
-def _aim(draw: Callable[[float, float], tuple[RGB, Measured | None]], step: int, level: float, a: float, b: float, bands: Bands) -> Picture:
+def _aim(draw: Callable[[float, float], tuple[RGB, Measured | None]], step: int, level: float, a: float, b: float, bands: Bands) -> Image:
     """Find a and b so that the measured yaw is ``step`` and the measured pitch ``level``.
 
     Damped Newton steps (the directions are scaled to degrees), bisection as soon as the yaw is bracketed and a step would leave the bracket.
     """
-    best: Picture | None = None
+    best: Image | None = None
     low: tuple[float, float] | None = None  # (a, yaw) below and above the wanted yaw
     high: tuple[float, float] | None = None
     for _ in range(TRIES):
@@ -223,7 +223,7 @@ def _aim(draw: Callable[[float, float], tuple[RGB, Measured | None]], step: int,
         yaw, pitch, _ = measured.pose
         off = abs(yaw - step) + 0.25 * abs(pitch - level)
         if best is None or off < abs(best.measured.pose[0] - step) + 0.25 * abs(best.measured.pose[1] - level):
-            best = Picture(step, image, measured, a, b)
+            best = Image(step, image, measured, a, b)
         if abs(yaw - step) < 0.8 * bands.yaw and abs(pitch - level) < bands.pitch / 2:
             break
         if yaw < step:
@@ -246,8 +246,8 @@ SECOND_YAW: Final = 5
 """The second reference is turned by this many degrees (left or right), so that it is not the same geometry again."""
 
 
-def _second_reference(attempt: Callable[[int], Attempt], directions: Directions, frontal: Picture, bands: Bands) -> Picture:
-    """A second near-frontal picture: another light, other colours, a little other expression, the same person by ``bands.near``."""
+def _second_reference(attempt: Callable[[int], Attempt], directions: Directions, frontal: Image, bands: Bands) -> Image:
+    """A second near-frontal image: another light, other colours, a little other expression, the same person by ``bands.near``."""
     for mix in range(1, len(MIXES)):
         try:
             found = _aim(attempt(mix), SECOND_YAW if mix % 2 else -SECOND_YAW, directions.level, frontal.a, frontal.b, bands)
@@ -258,7 +258,7 @@ def _second_reference(attempt: Callable[[int], Attempt], directions: Directions,
     raise Rejected("no second reference stays recognisable")
 
 
-def too_alike(frontal: Picture, others: Sequence[Person], bands: Bands = Bands()) -> str | None:
+def too_alike(frontal: Image, others: Sequence[Person], bands: Bands = Bands()) -> str | None:
     """Why the person of a frontal view may not join ``others``: more similar to one of them than ``bands.impostor``; None when they may."""
     for other in others:
         closest = max(frontal.measured.similarity(other.frontal.measured))

@@ -22,8 +22,8 @@ def page(data: dict[str, npt.NDArray[Any]]) -> tuple[str, RGB]:
         "# Training pairs (synthetic people)",
         "",
         f"{len(yaw)} pairs of {len(np.unique(data['person']))} people who do not exist. Yaw as measured; similarity: mean of the training backbones "
-        "between a picture turned in style space and the frontal one. A pair of the second source is one picture turned as a mesh: the same person "
-        "by construction; one of the third is an angled picture turned on to a profile.",
+        "between an image turned in style space and the frontal one. A pair of the second source is one image turned as a mesh: the same person "
+        "by construction; one of the third is an angled image turned on to a profile.",
         "",
         "| yaw | turned in style space | similarity | 10 % are below | rotate and render | turned on |",
         "|---|---|---|---|---|---|",
@@ -34,7 +34,7 @@ def page(data: dict[str, npt.NDArray[Any]]) -> tuple[str, RGB]:
         rendered, turned_on = (int((inside & (data["kind"] == kind)).sum()) for kind in (RENDERED_SOURCE, TURNED_ON_SOURCE))
         said = ("-", "-") if not len(latent) else (f"{latent.mean():.2f}", f"{np.quantile(latent, 0.1):.2f}")
         lines.append(f"| {low} to {min(high, 90)} | {len(latent)} | {said[0]} | {said[1]} | {rendered} | {turned_on} |")
-    lines += ["", "Sheet, from the left: picture, mesh turned to the front, what of it was seen, wanted. Synthetic people."]
+    lines += ["", "Sheet, from the left: image, mesh turned to the front, what of it was seen, wanted. Synthetic people."]
     return "\n".join(lines) + "\n", sheet(data)
 
 

@@ -60,10 +60,10 @@ class TorchDraws:
             return np.asarray(self._generator.styles(self._tensor(noise))[0].cpu().numpy(), np.float32)
 
     def render(self, coarse: npt.NDArray[Any], fine: npt.NDArray[Any], size: int = 256) -> RGB:
-        """The picture (``size``, ``size``, 3) of a style for the coarse layers and one for the fine layers."""
+        """The image (``size``, ``size``, 3) of a style for the coarse layers and one for the fine layers."""
         with torch.inference_mode():
-            picture = self._generator(self._tensor(coarse), self._tensor(fine), size)[0]
-        return to_bytes((picture.clamp(-1.0, 1.0).permute(1, 2, 0).cpu().numpy() + 1.0) * 127.5)
+            image = self._generator(self._tensor(coarse), self._tensor(fine), size)[0]
+        return to_bytes((image.clamp(-1.0, 1.0).permute(1, 2, 0).cpu().numpy() + 1.0) * 127.5)
 
     def _tensor(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.asarray(values, np.float32)[None]).to(self._device)

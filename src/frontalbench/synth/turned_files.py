@@ -1,4 +1,4 @@
-"""Turned people in files: pictures as JPEG, what was measured, and the styles where they are asked for."""
+"""Turned people in files: images as JPEG, what was measured, and the styles where they are asked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """One picture: ``number`` of the candidate, ``yaw`` as wanted (0: the front), what was measured while it was made (see
+    """One image: ``number`` of the candidate, ``yaw`` as wanted (0: the front), what was measured while it was made (see
     :class:`~frontalbench.synth.turning.Turned`), ``jpeg`` its bytes."""
 
     number: int
@@ -41,7 +41,7 @@ def write_people(
     done: Sequence[tuple[Sequence[int], Tensor, Tensor, Turned]],
     angles: int,
     *,
-    picture: int,
+    image: int,
     keep_styles: bool,
     seed: int,
 ) -> None:
@@ -49,8 +49,8 @@ def write_people(
     rows: list[dict[str, Any]] = []
     data, styles, lines = [], [], []
     for numbers, front_styles, front, turned in done:
-        fronts, views = (_pixels(turner.drawn(one, picture)) for one in (front_styles, turned.styles))
-        small_front, small = _pixels(front), _pixels(turned.pictures)
+        fronts, views = (_pixels(turner.drawn(one, image)) for one in (front_styles, turned.styles))
+        small_front, small = _pixels(front), _pixels(turned.images)
         for place, number in enumerate(numbers):
             rows.append({"number": number, "yaw": 0.0})
             data.append(images.encode_jpeg(fronts[place], quality=92))
@@ -82,7 +82,7 @@ def write_people(
 
 
 def read_people(path: Path) -> Iterator[Row]:
-    """The pictures of a file, people one after another, the front first. Raises :class:`BadInput`."""
+    """The images of a file, people one after another, the front first. Raises :class:`BadInput`."""
     try:
         with safe_open(path, "numpy") as opened:
             rows = json.loads((opened.metadata() or {})["rows"])
@@ -105,7 +105,7 @@ def read_seed(path: Path) -> int:
         raise BadInput(f"{path}: not a file of turned people ({error}); make it with turn_people.py") from error
 
 
-def _pixels(pictures: Tensor) -> list[RGB]:
+def _pixels(images: Tensor) -> list[RGB]:
     """(N, 3, S, S) in -1..1 -> uint8 (S, S, 3) each."""
-    values = ((pictures.clamp(-1.0, 1.0) + 1.0) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    values = ((images.clamp(-1.0, 1.0) + 1.0) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     return [np.ascontiguousarray(one) for one in values]

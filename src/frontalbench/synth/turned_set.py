@@ -1,7 +1,7 @@
-"""A picture set of turned people: who is taken, and the folder in the layout of ``demo/synthetic``.
+"""An image set of turned people: who is taken, and the folder in the layout of ``demo/synthetic``.
 
-While a picture is moved, the networks that take part see crops cut by the regressor's own points. Here a *second look* decides: another detector,
-another pose estimator, other crops, and their mirror images. A picture that was alike only at the crops that it was moved by is found out by it.
+While an image is moved, the networks that take part see crops cut by the regressor's own points. Here a *second look* decides: another detector,
+another pose estimator, other crops, and their mirror images. An image that was alike only at the crops that it was moved by is found out by it.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from frontalbench import images
 from frontalbench.files import atomic
 from frontalbench.images import RGB
 from frontalbench.synth.check import read_index
+from frontalbench.synth.image_set import PROBE, QUALITY, REFERENCE, Entry, index, read_recipe
 from frontalbench.synth.people import Instruments, Measured, Rejected
-from frontalbench.synth.picture_set import PROBE, QUALITY, REFERENCE, Entry, index, read_recipe
 from frontalbench.synth.turned_files import Row
 
 
@@ -43,7 +43,7 @@ class Bands:
 def chosen(
     rows: Iterable[Row], instruments: Instruments, bands: Bands = Bands()
 ) -> Iterator[tuple[int, list[tuple[Row, RGB, Measured]] | Rejected]]:
-    """Every person (the rows of one number stand together, the front first) with all pictures and what the second look measures, or why not."""
+    """Every person (the rows of one number stand together, the front first) with all images and what the second look measures, or why not."""
     fronts: list[Measured] = []
     for number, group in itertools.groupby(rows, lambda row: row.number):
         try:
@@ -57,21 +57,21 @@ def chosen(
 
 
 def _looked_at(row: Row, instruments: Instruments) -> tuple[Row, RGB, Measured]:
-    picture = images.decode(row.jpeg)
-    measured = instruments.measure(picture)
+    image = images.decode(row.jpeg)
+    measured = instruments.measure(image)
     if measured is None or measured.face.n_faces > 1:
         raise Rejected(f"yaw {row.yaw:g}: {'no face' if measured is None else f'{measured.face.n_faces} faces'} found")
-    return row, picture, measured
+    return row, image, measured
 
 
 def _check(views: list[tuple[Row, RGB, Measured]], instruments: Instruments, fronts: list[Measured], bands: Bands) -> None:
     front = views[0][2]
-    for row, picture, measured in views:
+    for row, image, measured in views:
         yaw, pitch, roll = measured.pose
         off = (abs(yaw - row.yaw), abs(pitch - front.pose[1]), abs(roll))
         if any(far > band for far, band in zip(off, (bands.yaw, bands.pitch, bands.roll), strict=True)):
             raise Rejected(f"yaw {row.yaw:g}: measured yaw {yaw:.1f}, pitch {pitch - front.pose[1]:+.1f} from the front's, roll {roll:.1f}")
-        flipped = instruments.measure(np.ascontiguousarray(picture[:, ::-1]))
+        flipped = instruments.measure(np.ascontiguousarray(image[:, ::-1]))
         if flipped is None:
             raise Rejected(f"yaw {row.yaw:g}: no face found in the mirror image")
         likeness = min(float(np.mean(one.similarity(front))) for one in (measured, flipped))
@@ -91,19 +91,19 @@ def write(
     size: int,
     made: Mapping[str, object],
 ) -> list[Entry]:
-    """Pictures of ``size`` pixels, ``index.csv``, ``recipe.json`` (``made``: settings and seed). ``second``: number -> JPEG and pose of
+    """Images of ``size`` pixels, ``index.csv``, ``recipe.json`` (``made``: settings and seed). ``second``: number -> JPEG and pose of
     a second reference, for those who have one."""
     listed: list[Entry] = []
     numbers: dict[str, int] = {}
     for place, views in enumerate(people, 1):
         number, identity = views[0][0].number, f"kept_{place:02d}"
         numbers[identity] = number
-        for row, picture, measured in views:
+        for row, image, measured in views:
             role = REFERENCE if row.yaw == 0 else PROBE
             step = round(row.yaw)
             label = "front" if step == 0 else f"{'l' if step > 0 else 'r'}{abs(step):02d}"
             path = f"{identity}/{'GT' if role == REFERENCE else 'Angle'}/{identity}_{label}.jpg"
-            small = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(image, (size, size), interpolation=cv2.INTER_AREA)
             atomic.write_bytes(folder / path, images.encode_jpeg(np.asarray(small, np.uint8), quality=QUALITY))
             listed.append(Entry(path, identity, role, measured.pose, str(step), number, 0.0, 0.0, 0))
         if number in second:
@@ -122,10 +122,10 @@ def second_references(folder: Path) -> dict[int, tuple[bytes, tuple[float, float
 
     Raises :class:`BadInput`.
     """
-    pictures = read_recipe(folder / "recipe.json")["pictures"]
+    images = read_recipe(folder / "recipe.json")["pictures"]
     found = {}
     for row in read_index(folder):
         if row["nominal_step"] == "b":
             yaw, pitch, roll = (float(row[angle]) for angle in ("yaw", "pitch", "roll"))
-            found[int(pictures[row["image"]]["number"])] = ((folder / row["image"]).read_bytes(), (yaw, pitch, roll))
+            found[int(images[row["image"]]["number"])] = ((folder / row["image"]).read_bytes(), (yaw, pitch, roll))
     return found

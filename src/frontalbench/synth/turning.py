@@ -1,14 +1,14 @@
-"""People who do not exist, turned so that they stay who they are: the latent is moved by optimisation, picture by picture.
+"""People who do not exist, turned so that they stay who they are: the latent is moved by optimisation, image by image.
 
-Moving along one direction of style space turns the head and changes the person (docs/synthetic.md). Here that is only where a picture begins. Then
+Moving along one direction of style space turns the head and changes the person (docs/synthetic.md). Here that is only where an image begins. Then
 all 23 styles of it move, in the coordinates of the styles' own spread, until
 
-* the 68 points of the 3DDFA_V2 fit lie where the *frontal* picture's own face lies when it is turned (pose and form),
-* the surface that both pictures show has the frontal picture's colours there, fine and coarse (what no recogniser needs to be asked for),
-* the embeddings of small variations of the aligned crop are the frontal picture's, under networks that are named on the data card,
+* the 68 points of the 3DDFA_V2 fit lie where the *frontal* image's own face lies when it is turned (pose and form),
+* the surface that both images show has the frontal image's colours there, fine and coarse (what no recogniser needs to be asked for),
+* the embeddings of small variations of the aligned crop are the frontal image's, under networks that are named on the data card,
 * what is not the face stays as it was, and no style becomes unusual.
 
-The regressor of the fit is the half-width network of 3DDFA_V2; poses are measured with the full-width one. Both were trained on the same pictures.
+The regressor of the fit is the half-width network of 3DDFA_V2; poses are measured with the full-width one. Both were trained on the same images.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _AXES = (1.0, -1.0, -1.0)
 
 @dataclass(frozen=True)
 class TurningSettings:
-    """How a picture is turned; sides in pixels, weights of the losses by their names (0 leaves one out)."""
+    """How an image is turned; sides in pixels, weights of the losses by their names (0 leaves one out)."""
 
     steps: int = 80
     rate: float = 0.05
@@ -95,13 +95,13 @@ class Surface(nn.Module):
         for name in ("mean", "shape", "expression", "normals", "centre", "spread"):
             self.register_buffer(name, buffers[name].float())
 
-    def parameters_of(self, pictures: Tensor, roi: Tensor) -> Tensor:
-        """The 62 parameters of the faces in squares ``roi`` (N, 3: left, top, side) of ``pictures`` (N, 3, S, S) in -1..1."""
-        size = pictures.shape[-1]
-        line = (torch.arange(INPUT_SIDE, device=pictures.device) + 0.5) / INPUT_SIDE
+    def parameters_of(self, images: Tensor, roi: Tensor) -> Tensor:
+        """The 62 parameters of the faces in squares ``roi`` (N, 3: left, top, side) of ``images`` (N, 3, S, S) in -1..1."""
+        size = images.shape[-1]
+        line = (torch.arange(INPUT_SIDE, device=images.device) + 0.5) / INPUT_SIDE
         x, y = (roi[:, k, None] + line[None] * roi[:, 2, None] for k in (0, 1))
         grid = torch.stack([x[:, None, :].expand(-1, INPUT_SIDE, -1), y[:, :, None].expand(-1, -1, INPUT_SIDE)], -1) / size * 2.0 - 1.0
-        patch = functional.grid_sample(_blurred(pictures, 0.45 * size / 256.0), grid, padding_mode="border", align_corners=False)
+        patch = functional.grid_sample(_blurred(images, 0.45 * size / 256.0), grid, padding_mode="border", align_corners=False)
         return cast(Tensor, self.regressor(patch.flip(1) * (127.5 / 128.0))) * self.spread + self.centre
 
     def model(self, parameters: Tensor) -> Tensor:
@@ -110,21 +110,21 @@ class Surface(nn.Module):
         return self.mean + torch.einsum("vck,nk->nvc", self.shape, shape) + torch.einsum("vck,nk->nvc", self.expression, expression)
 
     def posed(self, parameters: Tensor, roi: Tensor, rows: int | None = None) -> Tensor:
-        """Where the vertices are in the picture (N, V, 2), of all or of the first ``rows``."""
+        """Where the vertices are in the image (N, V, 2), of all or of the first ``rows``."""
         matrix = parameters[:, :12].reshape(-1, 3, 4)
         model = self.model(parameters)[:, :rows] * parameters.new_tensor(_AXES)
         places = torch.einsum("nij,nvj->nvi", matrix[:, :, :3], model) + matrix[:, None, :, 3]
         scale = roi[:, None, 2] / INPUT_SIDE
         return torch.stack([(places[..., 0] - 1.0) * scale + roi[:, None, 0], (INPUT_SIDE - places[..., 1]) * scale + roi[:, None, 1]], -1)
 
-    def fit(self, pictures: Tensor, roi: Tensor | None = None, passes: int = 3) -> tuple[Tensor, Tensor]:
-        """Parameters (N, 62) and the squares (N, 3) they belong to; the squares are found by ``passes``, from the middle of the picture on."""
-        size = pictures.shape[-1]
+    def fit(self, images: Tensor, roi: Tensor | None = None, passes: int = 3) -> tuple[Tensor, Tensor]:
+        """Parameters (N, 62) and the squares (N, 3) they belong to; the squares are found by ``passes``, from the middle of the image on."""
+        size = images.shape[-1]
         if roi is None:
-            roi = pictures.new_tensor([0.14, 0.20, 0.72]).mul(size).expand(len(pictures), 3)
+            roi = images.new_tensor([0.14, 0.20, 0.72]).mul(size).expand(len(images), 3)
         for _ in range(passes - 1):
-            roi = around(self.posed(self.parameters_of(pictures, roi), roi, POINTS))
-        return self.parameters_of(pictures, roi), roi
+            roi = around(self.posed(self.parameters_of(images, roi), roi, POINTS))
+        return self.parameters_of(images, roi), roi
 
 
 def around(points: Tensor) -> Tensor:
@@ -142,12 +142,12 @@ def angles(parameters: Tensor) -> Float:
 
 @dataclass(frozen=True)
 class Turned:
-    """What became of pictures (N): ``styles`` (N, 23, 512), ``pictures`` (N, 3, S, S) in -1..1, ``yaws`` (N,) as wanted, ``poses`` (N, 3) as the
-    half-width network measures them, ``similarity`` (N, networks) to the frontal picture at the plain crop, ``start`` the same where the picture
+    """What became of images (N): ``styles`` (N, 23, 512), ``images`` (N, 3, S, S) in -1..1, ``yaws`` (N,) as wanted, ``poses`` (N, 3) as the
+    half-width network measures them, ``similarity`` (N, networks) to the frontal image at the plain crop, ``start`` the same where the image
     began, ``unusual`` (N,): root mean square of the move in standard deviations."""
 
     styles: Tensor
-    pictures: Tensor
+    images: Tensor
     yaws: Float
     poses: Float
     similarity: Tensor
@@ -175,7 +175,7 @@ class Turner:
         self.ways = ways.to(self.device)
 
     def draw(self, styles: Tensor, size: int | None = None) -> Tensor:
-        """Pictures (N, 3, S, S), about -1..1, of styles (N, 23, 512)."""
+        """Images (N, 3, S, S), about -1..1, of styles (N, 23, 512)."""
         return self.synthesis.drawn(styles.unbind(1), size=size or self.settings.size)
 
     def drawn(self, styles: Tensor, size: int | None = None, batch: int = 16) -> Tensor:
@@ -192,9 +192,9 @@ class Turner:
             nods = (nods + 0.8 * (self.ways.level - poses[:, 1])).clamp(-25.0, 25.0)
         return self._along(styles, turns.clamp(-90.0, 90.0), nods)
 
-    def poses(self, pictures: Tensor) -> Tensor:
+    def poses(self, images: Tensor) -> Tensor:
         with torch.no_grad():
-            parameters, _ = self.surface.fit(pictures)
+            parameters, _ = self.surface.fit(images)
         return torch.from_numpy(angles(parameters).astype(np.float32)).to(self.device)
 
     def _along(self, styles: Tensor, turns: Tensor, nods: Tensor) -> Tensor:
@@ -212,7 +212,7 @@ class Turner:
     ) -> tuple[Tensor, Tensor, Turned]:
         """People of ``styles`` (P, 512) at every one of ``yaws`` (degrees).
 
-        Gives the frontal styles (P, 23, 512), their pictures (P, 3, S, S), and the turned pictures, all angles of a person one after
+        Gives the frontal styles (P, 23, 512), their images (P, 3, S, S), and the turned images, all angles of a person one after
         another. The same seed gives the same variations of crops. ``until`` (:func:`time.monotonic`): stop moving then.
         """
         count, settings = len(yaws), self.settings
@@ -253,9 +253,9 @@ class Turner:
             for group in optimizer.param_groups:
                 group["lr"] = settings.rate * min(1.0, (step + 1) / 5.0) * 0.5 * (1.0 + np.cos(np.pi * step / settings.steps))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.mixed):
-                pictures = self.draw(start + (move * scale) @ self.ways.spread.T)
-            pictures = pictures.float()
-            fitted = self.surface.parameters_of(pictures, roi_now)
+                images = self.draw(start + (move * scale) @ self.ways.spread.T)
+            images = images.float()
+            fitted = self.surface.parameters_of(images, roi_now)
             points = self.surface.posed(fitted, roi_now, POINTS)
             unit = roi_now[:, 2, None, None]
             losses = {
@@ -266,14 +266,14 @@ class Turner:
                         * (weight[..., None] * (_colours(blur, goal[:, POINTS:]) - colour)).abs().sum((1, 2))
                         / weight.sum(1).clamp(min=1.0)
                     )
-                    for share, blur, colour in zip((1.0, 0.5), self._blurs(pictures), colours, strict=True)
+                    for share, blur, colour in zip((1.0, 0.5), self._blurs(images), colours, strict=True)
                 ),
                 "identity": sum(
-                    (1.0 - (one(_crops(pictures, _moved(maps, random)))[0] * goal_embedding).sum(1))
+                    (1.0 - (one(_crops(images, _moved(maps, random)))[0] * goal_embedding).sum(1))
                     for one, goal_embedding in zip(self.recognizers, embeddings, strict=True)
                 )
                 / len(self.recognizers),
-                "around": ((functional.avg_pool2d(pictures, 8) - kept).abs().mean(1) * outside).mean((1, 2)),
+                "around": ((functional.avg_pool2d(images, 8) - kept).abs().mean(1) * outside).mean((1, 2)),
                 "usual": move.square().mean((1, 2)) * 10.0,
             }
             total = sum(getattr(settings, name) * value for name, value in losses.items())
@@ -284,15 +284,15 @@ class Turner:
                 report(step, {name: float(value.detach().mean()) for name, value in losses.items()})
         with torch.no_grad():
             found = start + (move * scale) @ self.ways.spread.T
-            pictures = self.drawn(found)
-            similarity = self._similarity(pictures, maps, embeddings)
-            poses = self.poses(pictures).double().cpu().numpy()
+            images = self.drawn(found)
+            similarity = self._similarity(images, maps, embeddings)
+            poses = self.poses(images).double().cpu().numpy()
         unusual = move.detach().square().mean((1, 2)).sqrt()
-        return front_styles, front, Turned(found, pictures, wanted.double().cpu().numpy(), poses, similarity, before, unusual)
+        return front_styles, front, Turned(found, images, wanted.double().cpu().numpy(), poses, similarity, before, unusual)
 
-    def _similarity(self, pictures: Tensor, maps: Tensor, embeddings: Sequence[Tensor]) -> Tensor:
+    def _similarity(self, images: Tensor, maps: Tensor, embeddings: Sequence[Tensor]) -> Tensor:
         return torch.stack(
-            [(one(_crops(pictures, maps))[0] * goal).sum(1) for one, goal in zip(self.recognizers, embeddings, strict=True)], 1
+            [(one(_crops(images, maps))[0] * goal).sum(1) for one, goal in zip(self.recognizers, embeddings, strict=True)], 1
         )
 
     def _rotations(self, yaws: Tensor) -> Tensor:
@@ -300,8 +300,8 @@ class Turner:
         return torch.from_numpy(wanted).float().to(self.device)
 
     def _goal(self, parameters: Tensor, faces: Tensor, begun: Tensor, yaws: Tensor, roi: Tensor) -> Tensor:
-        """Where the frontal picture's own face lies in the turned picture (N, V, 2): as large as it is from the front, and in the place of the
-        face that the picture begins with."""
+        """Where the frontal image's own face lies in the turned image (N, V, 2): as large as it is from the front, and in the place of the
+        face that the image begins with."""
         count = len(yaws) // len(faces)
         matrix = parameters[:, :12].reshape(-1, 3, 4)[:, :2, :3]
         scale = matrix.norm(dim=2).mean(1) * roi[:, 2] / INPUT_SIDE
@@ -313,10 +313,10 @@ class Turner:
         moved: Tensor = flat + (there.mean(1) - flat[:, :POINTS].mean(1))[:, None]
         return moved
 
-    def _blurs(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """What is fine in pictures (without the light, that is), and what is coarse."""
-        unit = pictures.shape[-1] / 256.0
-        fine, coarse, light = (_blurred(pictures, sigma * unit) for sigma in (1.2, 3.0, 14.0))
+    def _blurs(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What is fine in images (without the light, that is), and what is coarse."""
+        unit = images.shape[-1] / 256.0
+        fine, coarse, light = (_blurred(images, sigma * unit) for sigma in (1.2, 3.0, 14.0))
         return 2.0 * (fine - coarse) + (coarse - light), coarse
 
 
@@ -331,24 +331,24 @@ def _both_seen(normals: Tensor, first: Tensor, second: Tensor) -> Tensor:
     return ((facing - 0.25) / 0.4).clamp(0.0, 1.0)
 
 
-def _blurred(pictures: Tensor, sigma: float) -> Tensor:
+def _blurred(images: Tensor, sigma: float) -> Tensor:
     reach = max(1, round(2.5 * sigma))
-    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=pictures.device) / sigma) ** 2)
-    kernel = (kernel / kernel.sum()).to(pictures.dtype)
-    channels = pictures.shape[1]
-    padded = functional.pad(pictures, (reach,) * 4, mode="replicate")
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=images.device) / sigma) ** 2)
+    kernel = (kernel / kernel.sum()).to(images.dtype)
+    channels = images.shape[1]
+    padded = functional.pad(images, (reach,) * 4, mode="replicate")
     across = functional.conv2d(padded, kernel.reshape(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
     return functional.conv2d(across, kernel.reshape(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
 
 
-def _colours(pictures: Tensor, places: Tensor) -> Tensor:
+def _colours(images: Tensor, places: Tensor) -> Tensor:
     """(N, V, 3): colours at places (N, V, 2) in pixels."""
-    grid = ((places + 0.5) / pictures.shape[-1] * 2.0 - 1.0)[:, None]
-    return functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)[:, :, 0].transpose(1, 2)
+    grid = ((places + 0.5) / images.shape[-1] * 2.0 - 1.0)[:, None]
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)[:, :, 0].transpose(1, 2)
 
 
 def _alignments(points: Tensor) -> Tensor:
-    """(N, 2, 3): from pixels of the aligned 112 x 112 crop to the picture's, by the five points of 68 points (N, 68, 2)."""
+    """(N, 2, 3): from pixels of the aligned 112 x 112 crop to the image's, by the five points of 68 points (N, 68, 2)."""
     rows = points.detach().double().cpu().numpy()
     five = np.stack([np.stack([row[list(some)].mean(0) for some in FIVE]) for row in rows])
     maps = np.stack([invert(estimate_similarity(row, ARCFACE_TEMPLATE)) for row in five])
@@ -368,17 +368,17 @@ def _moved(maps: Tensor, random: torch.Generator) -> Tensor:
     return torch.cat([left, (maps[:, :, :2] @ offset[..., None]) + maps[:, :, 2:]], 2)
 
 
-def _crops(pictures: Tensor, maps: Tensor) -> Tensor:
+def _crops(images: Tensor, maps: Tensor) -> Tensor:
     """Aligned crops (N, 3, 112, 112) in 0..255."""
-    size = pictures.shape[-1]
-    y, x = torch.meshgrid(*(torch.arange(ARCFACE_SIZE, device=pictures.device, dtype=torch.float32),) * 2, indexing="ij")
+    size = images.shape[-1]
+    y, x = torch.meshgrid(*(torch.arange(ARCFACE_SIZE, device=images.device, dtype=torch.float32),) * 2, indexing="ij")
     places = torch.einsum("hwk,njk->nhwj", torch.stack([x, y], -1), maps[:, :, :2]) + maps[:, None, None, :, 2]
     grid = (places + 0.5) / size * 2.0 - 1.0
-    return (functional.grid_sample(pictures, grid, align_corners=False).clamp(-1.0, 1.0) + 1.0) * 127.5
+    return (functional.grid_sample(images, grid, align_corners=False).clamp(-1.0, 1.0) + 1.0) * 127.5
 
 
 def _outside(points: Tensor, side: int) -> Tensor:
-    """(N, side, side) in 0..1: how far from the face a place is, by the box of the points (N, 68, 2) of pictures 8 times as large."""
+    """(N, side, side) in 0..1: how far from the face a place is, by the box of the points (N, 68, 2) of images 8 times as large."""
     low, high = points.amin(1) / 8.0, points.amax(1) / 8.0
     middle, half = (low + high) / 2.0, (high - low) / 2.0
     middle, half = middle - half * middle.new_tensor([0.0, 0.25]), half * half.new_tensor([1.35, 1.6])

@@ -25,7 +25,7 @@ from frontalbench.synth.people import noise
 from frontalbench.synth.turning import Surface, Turner, TurningSettings, Ways
 
 RECOGNIZERS = {"w600k_mbf": (127.5, 127.5), "arcface_y1": (0.0, 1.0)}
-"""Cards of the backbones that a picture is moved by, and the mean and the standard deviation that each takes off colours: never judges of what
+"""Cards of the backbones that an image is moved by, and the mean and the standard deviation that each takes off colours: never judges of what
 is made."""
 SPREAD = 4000
 """So many styles say how styles spread."""

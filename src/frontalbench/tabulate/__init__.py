@@ -17,13 +17,13 @@ from frontalbench.plan.grid import Cell, cell_of
 from frontalbench.tabulate import facts as facts_module
 from frontalbench.tabulate import judges, master, paper, paper_text, published, quality, software, verification, write
 from frontalbench.tabulate.columns import TABLES
-from frontalbench.tabulate.dataset import Settings, read_datasets
+from frontalbench.tabulate.dataset import TableSettings, read_datasets
 from frontalbench.tabulate.facts import Facts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TABLES", "Cell", "Facts", "Settings", "cell_of", "load_master", "run_folder", "summarize", "tables_of"]
+__all__ = ["TABLES", "Cell", "Facts", "TableSettings", "cell_of", "load_master", "run_folder", "summarize", "tables_of"]
 
 _SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study's shape
 
@@ -31,7 +31,7 @@ _SHAPED = ("table2_enhancement", "table3_backbones")  # their CSV has the study'
 def tables_of(
     cells: Sequence[Cell],
     facts: Facts | None = None,
-    settings: Settings | None = None,
+    settings: TableSettings | None = None,
     missing: Sequence[dict[str, Any]] = (),
     measured: Sequence[Path] = (),
     sets: Sequence[Path] = (),
@@ -43,7 +43,7 @@ def tables_of(
     """
     if not cells:
         raise BadInput("summarize: no similarity table given; run the comparison first")
-    settings = settings or Settings()
+    settings = settings or TableSettings()
     facts = facts if facts is not None else facts_module.from_cards(cells)
     out: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for dataset in read_datasets(cells):
@@ -77,7 +77,7 @@ def summarize(
     out: str | os.PathLike[str],
     *,
     facts: Facts | None = None,
-    settings: Settings | None = None,
+    settings: TableSettings | None = None,
     missing: Sequence[dict[str, Any]] = (),
     measured: Sequence[Path] = (),
     sets: Sequence[Path] = (),

@@ -104,7 +104,7 @@ def _difference(one: Cell, two: Cell, tolerance: float) -> dict[str, Any]:
     n_a, n_b = len(a.image_id), len(b.image_id)
     only_a, only_b = n_a - len(pairs), n_b - len(pairs)
     same = not (other_status or other_role or only_a or only_b or one_sided) and largest <= tolerance
-    versions = [environment.of_record(tables.provenance(cell.similarity)) for cell in (one, two)]
+    versions = [environment.of_record(tables.provenance(cell.similarity), cell.similarity) for cell in (one, two)]
     told = [_told(versions[side], versions[1 - side]) for side in (0, 1)]
     own, identity = of_own.estimate(), of_identity.estimate()
     return {
@@ -147,7 +147,7 @@ class Joined:
 def joined(folders: Sequence[str | os.PathLike[str]], *, mixed: bool = False) -> Joined:
     """All cells of ``folders``, each once.
 
-    Raises :class:`BadInput`, in words: a cell that two folders have and that is not the same in both; a dataset that has other pictures in one of
+    Raises :class:`BadInput`, in words: a cell that two folders have and that is not the same in both; a dataset that has other images in one of
     them; and, unless ``mixed``, libraries of different versions behind the cells (another processor is only noted).
     """
     if len(folders) < 2:
@@ -167,12 +167,12 @@ def joined(folders: Sequence[str | os.PathLike[str]], *, mixed: bool = False) ->
                 )
             twice += 1
     notes = [f"{twice} cells are in more than one folder and the same: the first was taken"] if twice else []
-    _check_pictures([cell for cell, _ in found.values()])
+    _check_images([cell for cell, _ in found.values()])
     notes += _check_versions(found.values(), mixed)
     return Joined(sorted(cell for cell, _ in found.values()), notes)
 
 
-def _check_pictures(cells: Iterable[Cell]) -> None:
+def _check_images(cells: Iterable[Cell]) -> None:
     first: dict[str, tuple[Path, list[str]]] = {}
     for cell in sorted(cells):
         names = tables.read(cell.similarity, tables.SIMILARITY, ["image_id"]).column("image_id").to_pylist()
@@ -181,15 +181,15 @@ def _check_pictures(cells: Iterable[Cell]) -> None:
             apart = sorted(set(names) ^ set(known))
             example = f", such as {apart[0]}" if apart else ""
             raise BadInput(
-                f"{path} and {cell.similarity}: the dataset {cell.dataset} has {len(known):,} pictures in one, {len(names):,} in the other{example}; "
-                "only results of the same pictures can stand in one table"
+                f"{path} and {cell.similarity}: the dataset {cell.dataset} has {len(known):,} images in one, {len(names):,} in the other{example}; "
+                "only results of the same images can stand in one table"
             )
 
 
 def _check_versions(found: Iterable[tuple[Cell, Path]], mixed: bool) -> Iterator[str]:
     by_word: dict[str, dict[str, set[str]]] = {}
     for cell, folder in found:
-        for word, versions in environment.of_record(tables.provenance(cell.similarity)).items():
+        for word, versions in environment.of_record(tables.provenance(cell.similarity), cell.similarity).items():
             for version in versions:
                 by_word.setdefault(word, {}).setdefault(version, set()).add(str(folder))
     for word, where_of in sorted(by_word.items()):

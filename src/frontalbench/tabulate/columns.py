@@ -63,7 +63,7 @@ _COUNTED: dict[str, Column] = {
     "n_identities": (INT, "identities (folders, sequences) among the images"),
     "n_subjects": (INT, "people among the images; the units of every interval and test"),
     "n_eligible": (INT, "images that should have had a value: not left out, and of a person with a usable reference"),
-    "n_fta": (LOST, "failures to acquire among them: unreadable, no face, model error, not delivered (pictures made elsewhere)"),
+    "n_fta": (LOST, "failures to acquire among them: unreadable, no face, model error, not delivered (images made elsewhere)"),
     "fta_rate": (RATE, "n_fta / n_eligible"),
 }
 _MEAN: dict[str, Column] = {
@@ -84,19 +84,19 @@ _DECIDABLE: Column = (
     YES,
     "whether p_holm could fall below 0.05 at all with so many people and tests; where it could not, p_holm is empty and the note says so",
 )
-_FALLBACKS: Column = (LOST, "fusions: images among them that rest on one of the two pictures alone, as the other gave no embedding")
+_FALLBACKS: Column = (LOST, "fusions: images among them that rest on one embedding alone, as the other image gave none")
 MASTER: dict[str, Column] = {
     **CELL,
     "group": (TEXT, "pair group or gain"),
     "subset": (TEXT, "own | common | penalised"),
     "yaw_axis": (TEXT, "all | abs | signed"),
-    "yaw_bin": (TEXT, "bin of the original picture's yaw in degrees"),
+    "yaw_bin": (TEXT, "bin of the original image's yaw in degrees"),
     "yaw_low": (YAW, "lower edge (included), empty for all and unknown"),
     "yaw_high": (YAW, "upper edge (excluded)"),
     **_COUNTED,
     **_MEAN,
-    "n_fallback": (LOST, "fusions: images of n_images that rest on one of the two pictures alone, as the other gave no embedding"),
-    "mean_both": (BY_GROUP, "mean over the images that have both pictures; charts over yaw draw this one"),
+    "n_fallback": (LOST, "fusions: images of n_images that rest on one embedding alone, as the other image gave none"),
+    "mean_both": (BY_GROUP, "mean over the images with both embeddings; charts over yaw draw this one"),
     "both_low": (BY_GROUP, "95 % interval of mean_both: lower end"),
     "both_high": (BY_GROUP, "upper end"),
     **_PEOPLE,
@@ -136,13 +136,13 @@ _JUDGED: dict[str, Column] = {
     "share_gaining_high": (SHARE, "upper end"),
     "n_images": (INT, "images that both gave (N)"),
     "n_subjects": (INT, "people among them"),
-    "n_fallback": (LOST, "fusions: images among them that rest on one of the two pictures alone (the other gave no embedding)"),
-    "net_gain_both": (GAIN, "net_gain over the images that have both pictures"),
-    "identity_gain_both": (GAIN, "identity_gain over the images that have both pictures"),
+    "n_fallback": (LOST, "fusions: images among them that rest on one embedding alone (the other image gave none)"),
+    "net_gain_both": (GAIN, "net_gain over the images with both embeddings"),
+    "identity_gain_both": (GAIN, "identity_gain over the images with both embeddings"),
     "identity_gain_both_low": (GAIN, "95 % interval: lower end"),
     "identity_gain_both_high": (GAIN, "upper end"),
     "n_effective": _PEOPLE["n_effective"],
-    "n_fta_angled": (LOST, "failures of the original pictures"),
+    "n_fta_angled": (LOST, "failures of the original images"),
     "n_fta_frontal": (LOST, "failures of the frontals"),
     "fta_rate_frontal": (RATE, "n_fta_frontal / eligible probes"),
     "angled_gt_own": (SIMILARITY, "mean Angled vs GT over every original that gave an embedding: not comparable with frontal_gt_own"),
@@ -168,11 +168,11 @@ _JUDGED: dict[str, Column] = {
 _LEADER: dict[str, Column] = {
     "best": (
         YES,
-        "leader of its ranking, above every rival and above leaving the picture as it is: over people, over images, and p_runner_up below 0.05",
+        "leader of its ranking, above every rival and above leaving the image as it is: over people, over images, and p_runner_up below 0.05",
     ),
     "p_runner_up": (
         CHANCE,
-        "the leader against the rival that it beats least clearly (leaving the picture as it is among them): sign-flip test on people, counted "
+        "the leader against the rival that it beats least clearly (leaving the image as it is among them): sign-flip test on people, counted "
         "once for every comparison of judge and table; empty elsewhere and where not decidable",
     ),
 }
@@ -211,7 +211,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "n_subjects": _COUNTED["n_subjects"],
         "n_fallback": MASTER["n_fallback"],
         **{
-            f"{name}_both": (kind, f"{words} over the images that have both pictures (fusions; else the same)")
+            f"{name}_both": (kind, f"{words} over the images with both embeddings (fusions; else the same)")
             for name, kind, words in (
                 ("dprime", DPRIME, "d'"),
                 ("eer", RATE, "equal error rate, genuine pairs"),
@@ -261,7 +261,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr_high": (RATE, "upper end"),
         "fnmr_with_fta": (RATE, "the same with failures counted as non-matches: fta + (1 - fta) fnmr"),
         "n_fallback": _FALLBACKS,
-        "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both pictures (fusions; else the same)"),
+        "fnmr_both": (RATE, "FNMR at the same threshold over the images with both embeddings (fusions; else the same)"),
         "fnmr_change": (RATE_CHANGE, "FNMR minus FNMR of `original` at the same FMR, pairs and thresholds of the images that both gave"),
         "fnmr_change_low": (
             RATE_CHANGE,
@@ -273,7 +273,7 @@ TABLES: dict[str, dict[str, Column]] = {
     "fnmr_by_yaw": {
         **CELL,
         "fmr_target": (FRACTION, "false match rate of the cell's threshold, over all angles; supported ones only"),
-        "yaw_bin": (TEXT, "bin of the original picture's |yaw| in degrees"),
+        "yaw_bin": (TEXT, "bin of the original image's |yaw| in degrees"),
         "yaw_low": (ABS_YAW, "lower edge (included), empty for unknown"),
         "yaw_high": (ABS_YAW, "upper edge (excluded)"),
         "n_images": (INT, "probes"),
@@ -283,7 +283,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
         "n_fallback": _FALLBACKS,
-        "fnmr_both": (RATE, "FNMR at the same threshold over the images that have both pictures (fusions; else the same)"),
+        "fnmr_both": (RATE, "FNMR at the same threshold over the images with both embeddings (fusions; else the same)"),
     },
     "judges": {
         **{k: CELL[k] for k in ("dataset", "synthetic", "detector", "backbone")},
@@ -328,7 +328,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "share_high": (SHARE, "upper end"),
         "share_with_fta": (SHARE, "the same with failures counted as not found: (1 - fta) share"),
         "n_fallback": _FALLBACKS,
-        "share_both": (SHARE, "share over the images that have both pictures (fusions; else the same)"),
+        "share_both": (SHARE, "share over the images with both embeddings (fusions; else the same)"),
     },
     "det": {
         **CELL,
@@ -337,14 +337,14 @@ TABLES: dict[str, dict[str, Column]] = {
         "fnmr": (RATE, "false non-match rate"),
         "fnmr_low": (RATE, "95 % interval: lower end"),
         "fnmr_high": (RATE, "upper end"),
-        "fnmr_both": (RATE, "the same over the images that have both pictures (fusions; else the same)"),
+        "fnmr_both": (RATE, "the same over the images with both embeddings (fusions; else the same)"),
     },
     "curves": {
         **CELL,
         "yaw": (ABS_YAW, "|yaw| in degrees"),
         "mean": (
             SIMILARITY,
-            "smooth curve of genuine similarity; fusions: of the images that have both pictures; only where images are near",
+            "smooth curve of genuine similarity; fusions: of the images with both embeddings; only where images are near",
         ),
         "ci_low": (SIMILARITY, "pointwise 95 % band: lower end"),
         "ci_high": (SIMILARITY, "upper end"),
@@ -374,7 +374,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "wins_a": (FOR_A, "probes more similar to their GT in variant_a"),
         "ties": (INT, "probes equally similar (within 0.000001)"),
         "wins_b": (FOR_B, "probes more similar in variant_b"),
-        "p_probes": (CHANCE, "exact sign test on probes; too small, since pictures of one person hang together"),
+        "p_probes": (CHANCE, "exact sign test on probes; too small, since images of one person hang together"),
         "subjects_a": (FOR_A, "people whose mean is higher in variant_a"),
         "subjects_b": (FOR_B, "people whose mean is higher in variant_b"),
         "p_subjects": (CHANCE, "exact sign test on people"),
@@ -384,7 +384,7 @@ TABLES: dict[str, dict[str, Column]] = {
         "mean_difference": (A_OVER_B, "mean of (variant_a - variant_b) over the images"),
         "ci_low": (A_OVER_B, "95 % interval: lower end"),
         "ci_high": (A_OVER_B, "upper end"),
-        "n_fallback": (LOST, "images among them for which a fusion of the two rests on one picture alone, as the other gave no embedding"),
+        "n_fallback": (LOST, "images among them for which a fusion of the two rests on one embedding alone, as the other image gave none"),
         "difference_both": (A_OVER_B, "mean difference over the other ones (no fusion: the same as mean_difference)"),
         "mean_people": (A_OVER_B, _PEOPLE["mean_people"][1]),
         "n_effective": _PEOPLE["n_effective"],
@@ -464,7 +464,7 @@ TABLES: dict[str, dict[str, Column]] = {
     "software": {
         "software": (TEXT, "library, or `cpu` for the architecture and instruction sets of the processor"),
         "version": (TEXT, "its version"),
-        "n_cells": (INT, "cells that it had a part in, from the picture to the comparison"),
+        "n_cells": (INT, "cells that it had a part in, from the image to the comparison"),
         "mixed": (YES.where("yes, no", "no"), "other cells, or parts of the same ones, had another version"),
         "note": (TEXT, "what to do about it"),
     },

@@ -43,7 +43,7 @@ COST: dict[str, Column] = {
     "find_seconds": (REAL, "seconds per image that finding the face in the photograph took, for frontalizers that need one"),
     "align_seconds": (
         REAL,
-        "seconds per image that detector and pose took on the new picture, for frontalizers whose card asks for an alignment of its own",
+        "seconds per image that detector and pose took on the new image, for frontalizers whose card asks for an alignment of its own",
     ),
     "total_seconds": (REAL, "seconds_median + find_seconds + align_seconds; empty where one that is needed was not measured"),
     "load_seconds": (REAL, "loading the model, median over the jobs"),
@@ -84,13 +84,13 @@ COMPARISON: dict[str, Column] = {
 TABLES = {"cost": COST, "comparison": COMPARISON}
 
 
-ELSEWHERE = "made elsewhere: the pictures came as files"
+ELSEWHERE = "made elsewhere: the images came as files"
 """Instead of what it takes to run a card of family ``made_elsewhere``: nobody here measured that."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """Pictures tables of one variant, with the benchmark files of their jobs where they are known.
+    """Images tables of one variant, with the benchmark files of their jobs where they are known.
 
     ``faces``: crops tables of the photographs by the detector that finds faces for frontalizers; ``aligned``: those of the variant by every detector.
     """
@@ -156,18 +156,18 @@ def _around(made: Made, frontalizer: ModelCard | None, own: float | None) -> Row
 
 
 def _seconds_of_jobs(shards: Sequence[Path]) -> float | None:
-    """Seconds per picture of the jobs that wrote these tables, loading left out; None where nothing was noted."""
-    work, pictures = 0.0, 0
+    """Seconds per image of the jobs that wrote these tables, loading left out; None where nothing was noted."""
+    work, images = 0.0, 0
     for path in shards:
         run = tables.run_record(path)
         if run:
             work += run["work_seconds"]
-            pictures += sum(word in _WORKED_ON for word in tables.read(path, columns=["status"]).column("status").to_pylist())
-    return work / pictures if pictures else None
+            images += sum(word in _WORKED_ON for word in tables.read(path, columns=["status"]).column("status").to_pylist())
+    return work / images if images else None
 
 
 _WORKED_ON = frozenset({status.OK, status.NO_FACE})
-"""Statuses of pictures that a detector looked at."""
+"""Statuses of images that a detector looked at."""
 
 
 def needs_face(card: ModelCard) -> bool:
@@ -333,7 +333,7 @@ def _speed(row: Row) -> str:
         return f"{number(row['seconds_median'])} s per image in the model on {row['device']}; finding faces was not measured"
     parts = [f"{number(row['seconds_median'])} in the model"]
     parts += [f"{number(row['find_seconds'])} finding the face"] if row["find_seconds"] is not None else []
-    parts += [f"{number(row['align_seconds'])} detector and pose on the new picture"] if row["align_seconds"] is not None else []
+    parts += [f"{number(row['align_seconds'])} detector and pose on the new image"] if row["align_seconds"] is not None else []
     return f"{number(row['total_seconds'])} s per image on {row['device']} ({', '.join(parts)})"
 
 
@@ -364,7 +364,7 @@ def comparison_markdown(rows: Sequence[Row], installed: Row) -> str:
         )
     words = (
         "# Frontalizers compared\n\nSpeed: seconds per image on the machine that ran this, loading left out: median of the model itself, and the "
-        "mean of finding the face, and of detector and pose on the new picture, where the method needs them. "
+        "mean of finding the face, and of detector and pose on the new image, where the method needs them. "
         "Identity gain: lowest to highest mean among the judges (0 is as good as the photograph).\n"
         f"The Python environment that all of them share: {installed['packages']} packages, {installed['mb'] / 1000:.1f} GB, by `make run`.\n\n"
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from frontalbench.compare import groups, stats
-from frontalbench.compare.people import People
 from frontalbench.compare.rows import Rows, read_rows
+from frontalbench.compare.subjects import People
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TableSettings:
     """Seed of random sign flips, default edges of the \\|yaw\\| bins in degrees."""
 
     seed: int = 0
@@ -86,8 +86,8 @@ def fallback_note(row: Mapping[str, Any]) -> str:
     if not row["n_fallback"]:
         return ""
     n_both = row["n_images"] - row["n_fallback"]
-    rest = f"over the {n_both} with both pictures the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both pictures"
-    return f"{row['n_fallback']} of {row['n_images']} images rest on one picture alone, as the other gave no embedding: {rest}"
+    rest = f"over the {n_both} with both the {row['group']} is {row['mean_both']:+.4f}" if n_both else "none has both"
+    return f"{row['n_fallback']} of {row['n_images']} images rest on one embedding alone, as the other image gave none: {rest}"
 
 
 def weight_note(people: People) -> str:

@@ -32,7 +32,7 @@ def models_of(cell: Cell) -> list[tuple[str, str]]:
 class Facts:
     """``trained_with``: (kind, name) -> backbones used inside its training; ``level``: (kind, name) -> verification level;
     ``synthetic``: datasets of people who do not exist; ``edges``: dataset -> edges of its \\|yaw\\| bins; ``made_with``: dataset -> backbones
-    that took part in making its pictures."""
+    that took part in making its images."""
 
     trained_with: Mapping[tuple[str, str], frozenset[str]] = field(default_factory=dict)
     level: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Facts:
     made_with: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def leak(self, cell: Cell) -> bool:
-        """Whether the cell's backbone took part in making the dataset's pictures, or in training one of the models that made the cell's pixels."""
+        """Whether the cell's backbone took part in making the dataset's images, or in training one of the models that made the cell's pixels."""
         if cell.backbone in self.made_with.get(cell.dataset, frozenset()):
             return True
         return any(cell.backbone in self.trained_with.get(model, frozenset()) for model in models_of(cell) if model[0] != "backbone")

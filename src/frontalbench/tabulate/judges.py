@@ -1,4 +1,4 @@
-"""Which judge is the most robust to pose: detectors x backbones on the original pictures, their differences, and which of these are chance.
+"""Which judge is the most robust to pose: detectors x backbones on the original images, their differences, and which of these are chance.
 
 All judges are compared over the same images: the probes that every one of them gave, with a known yaw. Similarities of two backbones are not on
 one scale, so the measures named ``z_`` count them in standard deviations of the judge's own impostor similarities, above their mean. Every judge is
@@ -19,7 +19,7 @@ import numpy as np
 from frontalbench.compare import curves, groups, jackknife, kernel, stats, verdict
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.rows import Rows
-from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, Settings, is_missing, join_notes
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, TableSettings, is_missing, join_notes
 from frontalbench.tabulate.facts import Facts
 from frontalbench.tabulate.verification import YAW_GRID, Scored, moments, read_scores
 from frontalbench.types import Bool, Float, Int
@@ -64,7 +64,7 @@ class _Measured:
     apart: bool
 
 
-def judge_rows(dataset: Dataset, facts: Facts, settings: Settings) -> tuple[list[Row], list[Row]]:
+def judge_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> tuple[list[Row], list[Row]]:
     """Rows of ``judges`` and of ``judge_pairs`` of one dataset; none when no probe with a known yaw was given by every judge."""
     found = {
         cell.judge: (cell, rows)

@@ -12,15 +12,15 @@ import numpy as np
 
 from frontalbench import status
 from frontalbench.compare import groups, jackknife, stats, verdict
-from frontalbench.compare.people import People, people_of
 from frontalbench.compare.rows import Rows, YawBins
+from frontalbench.compare.subjects import People, people_of
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.tabulate.dataset import (
     LEAK_NOTE,
     SYNTHETIC_NOTE,
     Dataset,
     Row,
-    Settings,
+    TableSettings,
     disagreement_note,
     fallback_note,
     is_missing,
@@ -38,7 +38,7 @@ STRANGERS = ("GT vs other GT", "Angled vs other GT", "Frontal vs other GT", "imp
 """Groups that need another person's reference."""
 
 
-def master_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
+def master_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Row]:
     """Rows of the master table of one dataset, without ``p_holm``."""
     bins = YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))
     out = []
@@ -146,7 +146,7 @@ def identity_rows(dataset: Dataset, facts: Facts) -> list[Row]:
     return out
 
 
-def win_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
+def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Row]:
     """Wins, ties, losses of every pair of variants over the probes that both gave."""
     out: list[Row] = []
     for judge in dataset.judges:
@@ -240,7 +240,7 @@ def _winner(row: Row) -> str:
 
 
 def count_rows(dataset: Dataset, facts: Facts, edges: Sequence[float]) -> list[Row]:
-    """What the dataset holds, as each judge sees its original pictures."""
+    """What the dataset holds, as each judge sees its original images."""
     bins = YawBins(tuple(facts.edges.get(dataset.name, edges)))
     labels = [label for _, label, *_ in bins.labels]
     out = []

@@ -1,6 +1,6 @@
 """Sequences judged over time: does a recording keep the person from frame to frame, does it tremble, and does any frontal beat the plain template?
 
-A sequence is what the dataset calls one (a clip, a folder of numbered pictures, a recording): its probes, in the order of the numbers in their names.
+A sequence is what the dataset calls one (a clip, a folder of numbered images, a recording): its probes, in the order of the numbers in their names.
 The control is the mean of the photographs' embeddings weighted by cos(yaw), without any frontalization; a frontal of several views counts only if it
 beats that.
 """
@@ -26,7 +26,7 @@ from frontalbench.compare.shards import read_all
 from frontalbench.compare.templates import weights_by_yaw
 from frontalbench.errors import BadInput, Unreadable
 from frontalbench.images import RGB
-from frontalbench.plan.grid import Cell, Selection, pictures_path, quality_path
+from frontalbench.plan.grid import Cell, Selection, images_path, quality_path
 from frontalbench.plan.variant import ORIGINAL
 from frontalbench.sequences.order import by_number
 from frontalbench.sequences.overtime import over_time, residual_pose, template, unit, warp_error
@@ -47,8 +47,14 @@ MEASURES: Mapping[str, str] = {
     "residual_mean": "degrees that the heads are turned, the largest of yaw, pitch and roll, mean (photographs: as they were taken)",
     "residual_worst": "of the worst frame",
     "expression": "mean difference of 51 blendshapes to the photograph (where the run measures expression)",
+    "expression_landmarks": "mean distance of 68 landmarks to the photograph's, in distances of the outer eye corners (FSGAN 2019); turning counts",
+    "expression_landmarks_turned": "the same after the photograph's landmarks were turned in space to look as the image does",
 }
 """Every measure over time and what it is; of one sequence, then the mean over people."""
+EXPRESSIONS = ("expression", "expression_landmarks", "expression_landmarks_turned")
+"""Columns of the quality table whose mean over a sequence is taken."""
+OF_QUALITY = ("residual_mean", "residual_worst", *EXPRESSIONS)
+"""Measures that the quality table decides: it may not hold them."""
 OVER_TIME = (*HEAD, "measure", "mean", "low", "high", "n_sequences", "n_subjects", "n_images", "n_fta", "note")
 SEQUENCES = (*HEAD, "subject", "sequence", "n_images", "n_fta", *MEASURES)
 FRAMES = (*HEAD, "subject", "sequence", "number", "image", "similarity")
@@ -71,7 +77,7 @@ class Found:
 def of_results(
     results: str | os.PathLike[str], *, grid: Selection | None = None, datasets: Sequence[str] = (), pixels: bool = True
 ) -> Found:
-    """The sequences of the finished cells of every variant with pixels of its own. ``pixels``: also the warp error, which decodes every picture.
+    """The sequences of the finished cells of every variant with pixels of its own. ``pixels``: also the warp error, which decodes every image.
 
     Datasets without sequences are left out with a note. Raises :class:`BadInput` where a file of a cell is not there.
     """
@@ -101,7 +107,7 @@ def of_results(
             measured = _measured(root, cell, meta)
             key = (dataset, cell.variant)
             if pixels and key not in warped:
-                warped[key] = warp_errors(_pictures(root, cell, grid), groups_of, meta)
+                warped[key] = warp_errors(_images(root, cell, grid), groups_of, meta)
             _cell(found, cell, meta, groups_of, own, whole, measured, warped.get(key, {}))
     return found
 
@@ -129,8 +135,8 @@ def _embeddings(results: Path, cell: Cell, variant: str, meta: Metadata) -> Floa
 
 
 def _measured(results: Path, cell: Cell, meta: Metadata) -> dict[str, Float]:
-    """yaw, pitch, roll (of the pictures of the variant, degrees) and expression of all images, NaN where they were not measured."""
-    names = ("yaw", "pitch", "roll", "expression")
+    """yaw, pitch, roll (of the images of the variant, degrees) and :data:`EXPRESSIONS` of all images, NaN where they were not measured."""
+    names = ("yaw", "pitch", "roll", *EXPRESSIONS)
     out = {name: np.full(len(meta), np.nan) for name in names}
     path = results / Path(quality_path(cell.dataset, cell.variant, cell.detector)).relative_to("results")
     if path.is_file():
@@ -142,18 +148,18 @@ def _measured(results: Path, cell: Cell, meta: Metadata) -> dict[str, Float]:
     return out
 
 
-def _pictures(results: Path, cell: Cell, grid: Selection | None) -> list[Path]:
+def _images(results: Path, cell: Cell, grid: Selection | None) -> list[Path]:
     if grid is not None:
         return [
-            results / Path(pictures_path(cell.dataset, cell.variant, shard)).relative_to("results") for shard in grid.datasets[cell.dataset]
+            results / Path(images_path(cell.dataset, cell.variant, shard)).relative_to("results") for shard in grid.datasets[cell.dataset]
         ]
-    return sorted((results / Path(pictures_path(cell.dataset, cell.variant, "0000")).relative_to("results")).parent.glob("*.parquet"))
+    return sorted((results / Path(images_path(cell.dataset, cell.variant, "0000")).relative_to("results")).parent.glob("*.parquet"))
 
 
 def warp_errors(shards: Sequence[Path], sequences: Mapping[tuple[str, str], Sequence[int]], meta: Metadata) -> dict[tuple[str, str], float]:
-    """Mean warp error between the neighbours of each sequence; NaN where no two neighbours have pictures of one size.
+    """Mean warp error between the neighbours of each sequence; NaN where no two neighbours have images of one size.
 
-    ``shards``: tables with the columns image_id and image; a sequence lies in one of them. Of each sequence one picture is held decoded.
+    ``shards``: tables with the columns image_id and image; a sequence lies in one of them. Of each sequence one image is held decoded.
     """
     step_of = {str(meta.image_id[place]): (key, step) for key, places in sequences.items() for step, place in enumerate(places)}
     sums: dict[tuple[str, str], list[float]] = {key: [] for key in sequences}
@@ -168,12 +174,12 @@ def warp_errors(shards: Sequence[Path], sequences: Mapping[tuple[str, str], Sequ
             waiting.setdefault(key, {})[step] = data
             # Names that are not padded come in another order than in time.
             while (now := turn.get(key, 0)) in waiting[key]:
-                picture = _small(waiting[key].pop(now))
+                image = _small(waiting[key].pop(now))
                 last = before.get(key)
-                if picture is not None and last is not None and picture.shape == last.shape:
-                    error = warp_error(last, picture, last, picture)
+                if image is not None and last is not None and image.shape == last.shape:
+                    error = warp_error(last, image, last, image)
                     sums[key] += [error] if math.isfinite(error) else []
-                before[key], turn[key] = picture, now + 1
+                before[key], turn[key] = image, now + 1
                 if now + 1 == len(sequences[key]):
                     before.pop(key)
     return {key: float(np.mean(values)) if values else math.nan for key, values in sums.items()}
@@ -192,14 +198,14 @@ def _small(data: bytes | None) -> RGB | None:
     if data is None:
         return None
     try:
-        picture = images.decode(data)
+        image = images.decode(data)
     except Unreadable:
         return None
-    scale = FLOW_SIDE / max(picture.shape[:2])
+    scale = FLOW_SIDE / max(image.shape[:2])
     if scale >= 1.0:
-        return picture
-    size = (max(16, round(picture.shape[1] * scale)), max(16, round(picture.shape[0] * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return image
+    size = (max(16, round(image.shape[1] * scale)), max(16, round(image.shape[0] * scale)))
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _cell(
@@ -236,8 +242,9 @@ def _cell(
                 frame = {"number": number, "image": str(meta.image_id[place]), "similarity": value}
                 found.frames.append({**head, "subject": subject, "sequence": sequence, **frame})
         row["residual_mean"], row["residual_worst"] = residual_pose(*(measured[name][at] for name in ("yaw", "pitch", "roll")))
-        known = measured["expression"][at]
-        row["expression"] = float(known[np.isfinite(known)].mean()) if np.isfinite(known).any() else math.nan
+        for name in EXPRESSIONS:
+            known = measured[name][at]
+            row[name] = float(known[np.isfinite(known)].mean()) if np.isfinite(known).any() else math.nan
         row["warp_error"] = warped.get((subject, sequence), math.nan)
         rows.append(row)
     found.sequences += rows
@@ -274,9 +281,7 @@ def _summed(rows: Sequence[Mapping[str, Any]], measure: str) -> dict[str, Any]:
         "n_fta": sum(row["n_fta"] for row in rows),
     }
     if not of:
-        why = (
-            "no picture was measured for it" if measure in ("residual_mean", "residual_worst", "expression") else "no sequence has a value"
-        )
+        why = "no image was measured for it" if measure in OF_QUALITY else "no sequence has a value"
         return {**counted, "mean": math.nan, "low": math.nan, "high": math.nan, "note": why}
     means = np.array([[np.mean(values)] for values in of.values()])
     low, high = jackknife.mean_intervals(means, np.ones_like(means))

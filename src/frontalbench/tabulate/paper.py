@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from frontalbench.compare import gates, groups, jackknife, verdict
-from frontalbench.compare.people import people_of
 from frontalbench.compare.rows import Rows
+from frontalbench.compare.subjects import people_of
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import LEARNED, ORIGINAL, parse
 from frontalbench.tabulate.dataset import (
     Dataset,
-    Settings,
+    TableSettings,
     is_missing,
     join_notes,
     lost_note,
@@ -29,8 +29,8 @@ from frontalbench.types import Bool, Float, Float32
 
 Row = dict[str, Any]
 _LEAVE = -1
-"""Leaving the picture as it is: a rival in every ranking of variants that is never marked itself."""
-_LEAVE_NAME = "leaving the picture as it is"
+"""Leaving the image as it is: a rival in every ranking of variants that is never marked itself."""
+_LEAVE_NAME = "leaving the image as it is"
 
 
 # Table 1: Net Gain ----------------------------------------------------------------------------------------------------------
@@ -121,8 +121,8 @@ def say_of_gates(rows: Sequence[Row], dataset: Dataset) -> None:
                 row["brier"] = gates.calibration(chance, np.where(usable(frontal, original), gain, np.nan))[1]
 
 
-def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings: Settings) -> None:
-    """Mark, per judge, the variant with the highest identity gain, if it is above every other one and above leaving the picture as it is: over the
+def mark_best_gain(rows: Sequence[Row], dataset: Dataset, facts: Facts, settings: TableSettings) -> None:
+    """Mark, per judge, the variant with the highest identity gain, if it is above every other one and above leaving the image as it is: over the
     images that all ranked variants of the judge gave, a value per person (:mod:`frontalbench.compare.verdict`). The leader's note says why not."""
     at = {(row["variant"], row["detector"], row["backbone"]): i for i, row in enumerate(rows) if row["dataset"] == dataset.name}
     for judge in dataset.judges:
@@ -160,7 +160,7 @@ def _behind(ranking: verdict.Ranking[int], place: int, names: Mapping[int, str])
 
 @dataclass(frozen=True)
 class _Ranked:
-    """What is ranked together: place of a row -> values per image (n,), NaN where it gave none; ``leave``: the same of leaving the picture as it is,
+    """What is ranked together: place of a row -> values per image (n,), NaN where it gave none; ``leave``: the same of leaving the image as it is,
     None where that is no choice; ``subject`` (n,); ``names``: what the notes call the rows; ``moves``: how each image's value changes without the
     references of each group of people (n, groups), where strangers are part of it."""
 
@@ -175,7 +175,7 @@ class _Ranked:
         return {**self.values, **({} if self.leave is None else {_LEAVE: self.leave})}
 
 
-def _mark(rows: Sequence[Row], ranked: Sequence[_Ranked], settings: Settings) -> list[verdict.Ranking[int]]:
+def _mark(rows: Sequence[Row], ranked: Sequence[_Ranked], settings: TableSettings) -> list[verdict.Ranking[int]]:
     """Set ``best`` and ``p_runner_up`` of the leaders of all rankings of one judge and table (one family), and write into the note why a leader
     is not best. Returns the rankings that could be made."""
     ranked = [replace(one, values={i: v for i, v in one.values.items() if np.isfinite(v).any()}) for one in ranked]
@@ -207,7 +207,7 @@ def _mark(rows: Sequence[Row], ranked: Sequence[_Ranked], settings: Settings) ->
 def _settle(row: Row, ranking: verdict.Ranking[int], first: int, family: int, names: Mapping[int, str]) -> str:
     """Write the verdict into the row of the first variant of a ranking; returns why it is not best (empty when it is)."""
     if ranking.leader == _LEAVE:
-        return "first of its ranking, but not above leaving the picture as it is, so nothing is best"
+        return "first of its ranking, but not above leaving the image as it is, so nothing is best"
     found = verdict.decide(ranking, family, names)
     row["best"], row["p_runner_up"] = found.best, found.p
     said = not found.decidable and found.reason.partition(" (")[0] in row["note"]  # too few people: the row's own p says so already
@@ -217,10 +217,10 @@ def _settle(row: Row, ranking: verdict.Ranking[int], first: int, family: int, na
 
 
 MIRROR = "fuse_mean:mirror.none"
-"""The control of every fusion: two pictures are better than one, even when the second is only the first one mirrored."""
+"""The control of every fusion: two images are better than one, even when the second is only the first one mirrored."""
 
 
-def hold_against_mirror(rows: Sequence[Row], dataset: Dataset, settings: Settings) -> None:
+def hold_against_mirror(rows: Sequence[Row], dataset: Dataset, settings: TableSettings) -> None:
     """For every fusion of a dataset: its identity gain minus that of the mirror fusion, over the images that both gave.
 
     A fusion that is not certainly better than the mirrored photograph says so in its note.
@@ -258,7 +258,7 @@ def _against_mirror(low: float, high: float) -> str:
 # Tables 2 and 3: several cells over the same images -------------------------------------------------------------------------
 
 
-def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, settings: Settings) -> list[Row]:
+def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, settings: TableSettings) -> list[Row]:
     """Mean of each cell over the images that every cell gave. ``cells``: (head, values or NaN, eligible, failed), all (n,)."""
     everywhere = np.all([np.isfinite(values) for _, values, _, _ in cells], axis=0)
     code = np.unique(subject, return_inverse=True)[1]
@@ -295,10 +295,10 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     return out
 
 
-def enhancement_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
+def enhancement_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Row]:
     """Table 2: Frontal vs GT of every enhancement of a frontalizer, judge by judge, over the images that all of them gave.
 
-    Ranked are the enhancements of a frontalizer and leaving the picture as it is; all rankings of a judge are one family.
+    Ranked are the enhancements of a frontalizer and leaving the image as it is; all rankings of a judge are one family.
     """
     out: list[Row] = []
     rankings: dict[tuple[str, str], list[_Ranked]] = {}
@@ -343,8 +343,8 @@ def enhancement_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list
 OTHER_SCALE = "not ranked: similarities of two backbones are not on one scale, and there is no other detector with this one"
 
 
-def backbone_rows(dataset: Dataset, facts: Facts, settings: Settings) -> list[Row]:
-    """Table 3: the groups of the original pictures by judge, over the images that every judge gave.
+def backbone_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Row]:
+    """Table 3: the groups of the original images by judge, over the images that every judge gave.
 
     Ranked are detectors with the same backbone: two backbones' similarities are not on one scale, and one that maps every face to one vector would
     come first. All rankings of a backbone are one family.

@@ -29,7 +29,7 @@ def _judge(row: Row) -> str:
 
 HOW_TO_READ = (
     "Brackets: 95 % interval over people. N: images that every compared cell gave. FTA: failures to acquire (no embedding came out). "
-    "Bold: above every rival of its ranking and above leaving the picture as it is, over the images that all of them gave, a value per person "
+    "Bold: above every rival of its ranking and above leaving the image as it is, over the images that all of them gave, a value per person "
     "(sign-flip test, counted for every comparison, p < 0.05). Nothing bold: the notes say why. "
     "† the backbone took part in making this variant: shown, not ranked.\n"
 )
@@ -79,7 +79,7 @@ def net_gain_markdown(rows: Sequence[Row]) -> str:
         "Over people: everybody counts once; effective: as many people as that if all had equally many images.\n"
     )
     if any(row["n_fallback"] for row in rows):
-        title += "N (k alone): for k of them a fusion had only one of its two pictures; the note gives the Net Gain without those.\n"
+        title += "N (k alone): for k of them a fusion had only one of its two images; the note gives the Net Gain without those.\n"
     return f"{title}{HOW_TO_READ}\n{markdown(header, body)}{_notes(rows, ('variant', 'dataset'))}"
 
 
@@ -145,7 +145,7 @@ def enhancement_markdown(rows: Sequence[Row]) -> str:
 
 def backbone_markdown(rows: Sequence[Row]) -> str:
     """Table 3 for people: one block per dataset."""
-    text = f"# Table 3: which judge is the most robust to pose? (original pictures)\n\n{HOW_TO_READ}"
+    text = f"# Table 3: which judge is the most robust to pose? (original images)\n\n{HOW_TO_READ}"
     for dataset in dict.fromkeys(_dataset(r) for r in rows):
         chosen = [r for r in rows if _dataset(r) == dataset]
         judges, lines = _wide(chosen, ["group"])

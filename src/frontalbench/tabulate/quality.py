@@ -1,4 +1,4 @@
-"""Quality of the pictures, summarized: a mean per variant and measure, its interval over people, and its change against the photographs."""
+"""Quality of the images, summarized: a mean per variant and measure, its interval over people, and its change against the photographs."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy as np
 
 from frontalbench import status, tables
 from frontalbench.compare import jackknife
-from frontalbench.compare.people import people_of
+from frontalbench.compare.subjects import people_of
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import ORIGINAL, parse
 from frontalbench.quality import measures
 from frontalbench.quality.measures import Measure
-from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Settings, join_notes, sign_note, weight_note
+from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, TableSettings, join_notes, sign_note, weight_note
 from frontalbench.tabulate.facts import Facts
 from frontalbench.types import Bool, Float, Words
 
 Row = dict[str, Any]
 
 MEASURES = measures.columns()
-"""Measure of pictures -> which way is better, and what it is."""
+"""Measure of images -> which way is better, and what it is."""
 SETS = measures.columns(of_sets=True)
-"""The same of the measures of a set: FID and KID of aligned crops, so not comparable with published ones of whole pictures."""
+"""The same of the measures of a set: FID and KID of aligned crops, so not comparable with published ones of whole images."""
 ASKED: Mapping[str, Measure] = {name: measure for measure in measures.MEASURES if measure.card for name in measure.columns}
 """Measure that is only taken when it is asked for -> its declaration."""
 NOT_MEASURED: Mapping[str, str] = {
@@ -68,7 +68,7 @@ def read(path: Path) -> Measured:
     return Measured(dataset, variant, path.stem, words("image_id"), words("role"), words("subject"), words("status"), values, missing)
 
 
-def quality_rows(paths: Iterable[Path], facts: Facts, settings: Settings, sets: Iterable[Path] = ()) -> list[Row]:
+def quality_rows(paths: Iterable[Path], facts: Facts, settings: TableSettings, sets: Iterable[Path] = ()) -> list[Row]:
     """Rows of the table ``quality``; ``sets``: tables of FID and KID.
 
     Raises :class:`BadInput` when tables of one dataset are not of the same images.
@@ -142,7 +142,7 @@ def _head(one: Measured, facts: Facts) -> Row:
     }
 
 
-def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Settings, *, synthetic: bool) -> Row | None:
+def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: TableSettings, *, synthetic: bool) -> Row | None:
     """None when the measure was not taken."""
     values = np.where(chosen, one.values[measure], np.nan)
     if not np.isfinite(values).any():
@@ -176,7 +176,7 @@ def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Se
     return row
 
 
-def _interval(values: Float, subject: Words, settings: Settings) -> tuple[float, float, int]:
+def _interval(values: Float, subject: Words, settings: TableSettings) -> tuple[float, float, int]:
     """(low, high, people): 95 % interval of the mean over people; NaN below two."""
     here = np.isfinite(values)
     names, code = np.unique(subject[here], return_inverse=True)

@@ -44,7 +44,7 @@ DET = THRESHOLDS
 DET_GRID = tuple(10.0 ** (-step / 4.0) for step in range(1, 21))
 """False match rates from 56 % down to 0.001 %, four in a decade."""
 NOT_SEARCHED = ("fuse_max", "fuse_score", "pose_matched", "feature_frontal")
-"""Recipes that are no single embedding of a picture, or need a file besides the embeddings."""
+"""Recipes that are no single embedding of an image, or need a file besides the embeddings."""
 
 
 @dataclass
@@ -114,7 +114,7 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
         head = dict(zip(HEAD, (cell.dataset, cell.variant, cell.detector, cell.backbone), strict=True))
         named = parse(cell.variant)
         if named.recipe in NOT_SEARCHED:
-            found.notes.append(f"{cell.dataset}/{cell.variant}: left out; {named.recipe} is no single embedding of a picture")
+            found.notes.append(f"{cell.dataset}/{cell.variant}: left out; {named.recipe} is no single embedding of an image")
             continue
         given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
@@ -156,7 +156,7 @@ def metadata_of(results: Path, base: Cell) -> Metadata:
     pose = [folder / "pose.parquet"] if (folder / "pose.parquet").is_file() else []
     meta = read_metadata([images], pose)
     if meta.image_id.tolist() != [str(name) for name in rows.image_id]:
-        raise BadInput(f"{images} and {base.similarity}: other pictures in one than in the other; run the workflow again")
+        raise BadInput(f"{images} and {base.similarity}: other images in one than in the other; run the workflow again")
     yaw, pitch = rows.yaw.astype(np.float32), rows.pitch.astype(np.float32)
     return dataclasses.replace(meta, role=rows.role.astype(np.str_), yaw=yaw, pitch=pitch)
 

@@ -82,7 +82,7 @@ def slices(cells: Sequence[Cell], by: str, values: Mapping[str, str] | None = No
             raise BadInput(f"{cell.similarity}: the cell of variant '{ORIGINAL}' with the same detector and backbone is needed beside it")
         before, after = read_rows(original.similarity), read_rows(cell.similarity)
         if before.image_id.tolist() != after.image_id.tolist():
-            raise BadInput(f"{cell.similarity} and {original.similarity}: other pictures in one than in the other; run the workflow again")
+            raise BadInput(f"{cell.similarity} and {original.similarity}: other images in one than in the other; run the workflow again")
         words = _words(before, by, values, cell)
         of_original = cell.variant == ORIGINAL
         head = {**dict(zip(HEAD, (cell.dataset, cell.variant, cell.detector, cell.backbone, by), strict=False))}
@@ -107,9 +107,7 @@ def _words(rows: Rows, by: str, values: Mapping[str, str] | None, cell: Cell) ->
         return np.array(binned(getattr(rows, by), EDGES[by], unsigned=by == "yaw"), dtype=object)
     words = np.array([values.get(str(name), NOT_SAID) for name in rows.image_id], dtype=object)
     if (words == NOT_SAID).all():
-        raise BadInput(
-            f"{cell.similarity}: the table names none of its pictures, such as '{rows.image_id[0]}'; give the dataset's own table"
-        )
+        raise BadInput(f"{cell.similarity}: the table names none of its images, such as '{rows.image_id[0]}'; give the dataset's own table")
     return words
 
 
@@ -125,7 +123,7 @@ def _add(
 ) -> None:
     names = sorted({str(word) for word in words[usable | failed]})
     if len(names) < 2:
-        raise BadInput(f"{head['by']}: every picture is in one slice ('{names[0] if names else NOT_SAID}'); there is nothing to compare")
+        raise BadInput(f"{head['by']}: every image is in one slice ('{names[0] if names else NOT_SAID}'); there is nothing to compare")
     if len(names) > MOST:
         raise BadInput(f"{head['by']}: {len(names)} different values; a slice is one of few (at most {MOST}), such as glasses or camera")
     left = {}
@@ -167,7 +165,7 @@ def _add(
 
 def _note(people: int) -> str:
     if people == 0:
-        return "no picture with a value"
+        return "no image with a value"
     return "" if people >= jackknife.MIN_PEOPLE else f"{people} {'person' if people == 1 else 'people'}: too few for an interval"
 
 
@@ -198,7 +196,7 @@ def of_results(
     by: str | Sequence[str],
     *,
     indexes: Sequence[str | os.PathLike[str]] = (),
-    dataset: str = "",
+    datasets: Sequence[str] = (),
     grid: Selection | None = None,
 ) -> Found:
     """:func:`slices` of the finished cells below a folder of results, for every word of ``by``.
@@ -207,10 +205,11 @@ def of_results(
     others that lie there; then a dataset that cannot be sliced by a word is left out with a note. Raises :class:`BadInput`, without a ``grid`` for
     whatever cannot be done.
     """
-    cells = [cell for cell in (beside.cells_in(results) if grid is None else grid.cells()) if not dataset or cell.dataset == dataset]
+    cells = [cell for cell in (beside.cells_in(results) if grid is None else grid.cells()) if not datasets or cell.dataset in datasets]
     names = sorted({cell.dataset for cell in cells})
     if not cells:
-        raise BadInput(f"{results}: no finished cell of dataset {dataset}; run the workflow for it first")
+        of = f" of dataset {', '.join(datasets)}" if datasets else ""
+        raise BadInput(f"{results}: no finished cell{of}; run the workflow for it first")
     tables = _indexes(indexes, names, results)
     found = Found()
     for word in [by] if isinstance(by, str) else by:

@@ -17,7 +17,7 @@ def software_rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """
     counts: dict[str, dict[str, int]] = {}
     for cell in cells:
-        for word, versions in environment.of_record(tables.provenance(cell.similarity)).items():
+        for word, versions in environment.of_record(tables.provenance(cell.similarity), cell.similarity).items():
             for version in versions:
                 found = counts.setdefault(word, {})
                 found[version] = found.get(version, 0) + 1

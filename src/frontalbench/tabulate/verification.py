@@ -15,7 +15,7 @@ from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell
 from frontalbench.plan.variant import ORIGINAL
-from frontalbench.tabulate.dataset import Dataset, Row, Settings, is_missing, usable
+from frontalbench.tabulate.dataset import Dataset, Row, TableSettings, is_missing, usable
 from frontalbench.tabulate.facts import Facts
 from frontalbench.types import Bool, Float, Float32, Int
 
@@ -78,7 +78,7 @@ def _estimate(prefix: str, value: Estimate) -> Row:
     return {prefix: value.value, f"{prefix}_low": value.low, f"{prefix}_high": value.high}
 
 
-def verification_tables(dataset: Dataset, facts: Facts, settings: Settings) -> dict[str, list[Row]]:
+def verification_tables(dataset: Dataset, facts: Facts, settings: TableSettings) -> dict[str, list[Row]]:
     """Rows of ``verification``, ``error_rates``, ``fnmr_by_yaw``, ``det``, ``cmc``, ``curves`` of one dataset."""
     out: dict[str, list[Row]] = {name: [] for name in ("verification", "error_rates", "fnmr_by_yaw", "det", "cmc", "curves")}
     bins = YawBins(tuple(facts.edges.get(dataset.name, settings.edges)))

@@ -13,10 +13,10 @@ from frontalbench.types import Bool, Float32, Int
 
 
 def observations(people: Iterable[tuple[int, Sequence[Shot]]], backbone: Backbone, *, seed: int = 0) -> tuple[Float32, Int, Bool]:
-    """(unit-length embeddings (n, D), person (n,), whether it is the frontal picture (n,)) of every shot.
+    """(unit-length embeddings (n, D), person (n,), whether it is the frontal image (n,)) of every shot.
 
-    Twice per shot: the mean of picture and mirror image, as the map meets them, and the picture alone in another light and worn; the frontal
-    picture counts as frontal only the first time.
+    Twice per shot: the mean of image and mirror image, as the map meets them, and the image alone in another light and worn; the frontal
+    image counts as frontal only the first time.
     """
     rows: list[Float32] = []
     who: list[int] = []

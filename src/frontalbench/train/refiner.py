@@ -50,7 +50,7 @@ FRONT = 15.0
 
 
 def planes_of(data: Arrays, rows: Int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(network input (N, 11, S, S), wanted pictures (N, 3, S, S)) of some pairs."""
+    """(network input (N, 11, S, S), wanted images (N, 3, S, S)) of some pairs."""
     colours = [torch.from_numpy(np.ascontiguousarray(data[name][rows])).to(device) for name in ("photograph", "turned", "wanted")]
     photograph, turned, wanted = (one.permute(0, 3, 1, 2).float() / 127.5 - 1.0 for one in colours)
     seen = torch.from_numpy(np.ascontiguousarray(data["seen"][rows])).to(device)[:, None].float() / 255.0
@@ -73,7 +73,7 @@ class Trainer(trainer.Trainer[RefinerSchedule]):
     def build(self) -> nn.Module:
         return Refiner(self.settings.width, self.settings.levels, self.settings.fold)
 
-    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
+    def images(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         return planes_of(data, rows, self.device)
 
     def varied(self, seen: Tensor, wanted: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -111,8 +111,8 @@ class Trainer(trainer.Trainer[RefinerSchedule]):
         maps[:, :, 2] = random.uniform(-shift, shift, (count, 2))
         return torch.from_numpy(maps).to(self.device)
 
-    def faces(self, pictures: Tensor) -> Tensor:
-        return face_crop(pictures, SPAN)
+    def faces(self, images: Tensor) -> Tensor:
+        return face_crop(images, SPAN)
 
     def baselines(self, data: Arrays) -> dict[str, Draw]:
         return {"mesh": copy_turned, "photograph": copy_photograph}
@@ -131,14 +131,14 @@ def identity_loss(drawn: Tensor, wanted: Tensor) -> Tensor:
 
 
 def mirrored(planes: Tensor, flip: Tensor) -> Tensor:
-    """Planes with the rows of ``flip`` (N,) mirrored: the pictures, and the signs of both yaws."""
+    """Planes with the rows of ``flip`` (N,) mirrored: the images, and the signs of both yaws."""
     other = planes.flip(3).clone()
     other[:, [7, 9]] *= -1.0
     return torch.where(flip[:, None, None, None], other, planes)
 
 
 def copy_turned(planes: Tensor) -> Tensor:
-    """The baseline: the mesh's picture as it is."""
+    """The baseline: the mesh's image as it is."""
     return planes[:, 3:6]
 
 

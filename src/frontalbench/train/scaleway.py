@@ -22,7 +22,7 @@ from frontalbench.types import Int
 
 WEIGHTS = "scaleway_synth.safetensors"
 SHIFT, ZOOM, GAIN = 0.04, 0.05, 0.15
-"""Largest change of a step's input: share of the side, of the size, and of the brightness of each colour (this one of both pictures)."""
+"""Largest change of a step's input: share of the side, of the size, and of the brightness of each colour (this one of both images)."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Trainer(trainer.Trainer[ScalewaySchedule]):
         return Scaleway()
 
     def prepared(self, data: Arrays) -> Arrays:
-        seen = [square(picture, *pose) for picture, pose in zip(data["photograph"], data["pose"], strict=True)]
-        wanted = [square(picture, *pose) for picture, pose in zip(data["wanted"], data["target"], strict=True)]
+        seen = [square(image, *pose) for image, pose in zip(data["photograph"], data["pose"], strict=True)]
+        wanted = [square(image, *pose) for image, pose in zip(data["wanted"], data["target"], strict=True)]
         return {**{name: data[name] for name in ("person", "kind", "similarity")}, "photograph": np.stack(seen), "wanted": np.stack(wanted)}
 
-    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
+    def images(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
         return to_network(data["photograph"][rows]).to(self.device), to_network(data["wanted"][rows]).to(self.device)
 
     def varied(self, seen: Tensor, wanted: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -70,8 +70,8 @@ class Trainer(trainer.Trainer[ScalewaySchedule]):
     def losses(self, drawn: Tensor, wanted: Tensor, trust: Tensor) -> dict[str, Tensor]:
         return {"pixels": functional.l1_loss(drawn, wanted), "squares": functional.mse_loss(drawn, wanted)}
 
-    def faces(self, pictures: Tensor) -> Tensor:
-        return face_crop(pictures, SQUARE, (0.0, float(middle(0.0, 0.0)[1])))
+    def faces(self, images: Tensor) -> Tensor:
+        return face_crop(images, SQUARE, (0.0, float(middle(0.0, 0.0)[1])))
 
     def baselines(self, data: Arrays) -> dict[str, Draw]:
         mean = to_network(np.rint(data["wanted"].mean(0, dtype=np.float64)).astype(np.uint8)[None]).to(self.device)
@@ -81,10 +81,10 @@ class Trainer(trainer.Trainer[ScalewaySchedule]):
         return {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
 
 
-def square(picture: RGB, yaw: float, pitch: float) -> RGB:
+def square(image: RGB, yaw: float, pitch: float) -> RGB:
     """The network's square out of a pair's frame; the pose, in degrees, is that of the head in it."""
-    size = picture.shape[0]
+    size = image.shape[0]
     centre = (size - 1) / 2.0 + middle(float(yaw), float(pitch)) * size / SPAN
     matrix = square_matrix(centre, SQUARE * size / SPAN, DETAIL)
-    cutting = cv2.warpAffine(picture, matrix, (DETAIL, DETAIL), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    cutting = cv2.warpAffine(image, matrix, (DETAIL, DETAIL), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return enlarged(np.asarray(cutting, dtype=np.uint8))

@@ -33,11 +33,11 @@ from frontalbench.types import Int
 
 Arrays = dict[str, npt.NDArray[Any]]
 Draw = Callable[[Tensor], Tensor]
-"""A network's input -> pictures (N, 3, S, S) in -1..1."""
+"""A network's input -> images (N, 3, S, S) in -1..1."""
 
 CHECKPOINT = "checkpoint.safetensors"
 POINTS_CM = np.array([[-3.4, -1.0], [3.4, -1.0], [0.0, 2.85], [-3.0, 5.55], [3.0, 5.55]])
-"""The five points of a level frontal face, cm from the head's middle (x right, y down); mean of detections on synthetic frontal pictures."""
+"""The five points of a level frontal face, cm from the head's middle (x right, y down); mean of detections on synthetic frontal images."""
 HELD_OUT = 10
 """Every tenth person is never trained on."""
 
@@ -67,25 +67,25 @@ def split(data: Arrays) -> tuple[Arrays, Arrays]:
     return {name: rows[~held] for name, rows in data.items()}, {name: rows[held] for name, rows in data.items()}
 
 
-def face_crop(pictures: Tensor, span: float, middle: tuple[float, float] = (0.0, 0.0), moves: Tensor | None = None) -> Tensor:
-    """Pictures (N, 3, S, S) in -1..1 -> aligned crops (N, 3, 112, 112) in 0..255, by where the five points of a frontal face lie
+def face_crop(images: Tensor, span: float, middle: tuple[float, float] = (0.0, 0.0), moves: Tensor | None = None) -> Tensor:
+    """Images (N, 3, S, S) in -1..1 -> aligned crops (N, 3, 112, 112) in 0..255, by where the five points of a frontal face lie
     in a square of ``span`` cm of the head about ``middle`` (x, y) cm from its middle. ``moves`` (N, 2, 3): every crop is moved by such a map
     first (places -1..1), so that nothing can be drawn for one alignment only."""
-    size = pictures.shape[-1]
+    size = images.shape[-1]
     points = (size - 1) / 2.0 + (POINTS_CM - middle) * size / span
     back = invert(estimate_similarity(points, ARCFACE_TEMPLATE))
     y, x = np.mgrid[:ARCFACE_SIZE, :ARCFACE_SIZE]
     places = np.stack([x, y], -1).reshape(-1, 2) @ back[:, :2].T + back[:, 2]
-    grid = torch.from_numpy(((places + 0.5) / size * 2.0 - 1.0).astype(np.float32)).to(pictures.device)
-    grid = grid.reshape(1, ARCFACE_SIZE, ARCFACE_SIZE, 2).expand(len(pictures), -1, -1, -1)
+    grid = torch.from_numpy(((places + 0.5) / size * 2.0 - 1.0).astype(np.float32)).to(images.device)
+    grid = grid.reshape(1, ARCFACE_SIZE, ARCFACE_SIZE, 2).expand(len(images), -1, -1, -1)
     if moves is not None:
         grid = torch.einsum("nhwk,njk->nhwj", grid, moves[:, :, :2]) + moves[:, None, None, :, 2]
-    return (functional.grid_sample(pictures.float(), grid, padding_mode="border", align_corners=False) + 1.0) * 127.5
+    return (functional.grid_sample(images.float(), grid, padding_mode="border", align_corners=False) + 1.0) * 127.5
 
 
 @dataclass(frozen=True)
 class Score:
-    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted picture per recognizer (pairs with trust only)."""
+    """Over held-out pairs: mean L1 (0..2), weighted as in training, and mean cosine to the wanted image per recognizer (pairs with trust only)."""
 
     pixels: float
     identity: tuple[float, ...]
@@ -120,8 +120,8 @@ class Trainer(ABC, Generic[S]):
         return data
 
     @abstractmethod
-    def pictures(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
-        """(network input, wanted pictures (N, 3, S, S) in -1..1) of some pairs, on the device."""
+    def images(self, data: Arrays, rows: Int) -> tuple[Tensor, Tensor]:
+        """(network input, wanted images (N, 3, S, S) in -1..1) of some pairs, on the device."""
 
     @abstractmethod
     def varied(self, seen: Tensor, wanted: Tensor, random: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -132,15 +132,15 @@ class Trainer(ABC, Generic[S]):
         """Each loss by name, unweighted; ``pixels`` counts once. ``trust`` (N,): see :meth:`trust`."""
 
     @abstractmethod
-    def faces(self, pictures: Tensor) -> Tensor:
-        """Aligned crops (N, 3, 112, 112) in 0..255 of wanted or drawn pictures."""
+    def faces(self, images: Tensor) -> Tensor:
+        """Aligned crops (N, 3, 112, 112) in 0..255 of wanted or drawn images."""
 
     @abstractmethod
     def baselines(self, data: Arrays) -> dict[str, Draw]:
         """What the network must beat, by name; ``data``: the training pairs."""
 
     def trust(self, data: Arrays, rows: Int) -> Tensor:
-        """(N,): how far the embedding of a wanted picture says who is to be drawn: 1 of a rendered one, else the pictures' measured similarity."""
+        """(N,): how far the embedding of a wanted image says who is to be drawn: 1 of a rendered one, else the images' measured similarity."""
         trust = np.where(data["kind"][rows] == RENDERED_SOURCE, 1.0, np.clip(data["similarity"][rows], 0.0, 1.0))
         return torch.from_numpy(trust.astype(np.float32)).to(self.device)
 
@@ -164,7 +164,7 @@ class Trainer(ABC, Generic[S]):
         """Rows, variations and learning rate follow from (seed, step)."""
         settings, random = self.settings, np.random.default_rng([self.settings.seed, self.step])
         rows = random.integers(0, len(data["person"]), settings.batch)
-        seen, wanted = self.varied(*self.pictures(data, rows), random)
+        seen, wanted = self.varied(*self.images(data, rows), random)
         seen = seen.contiguous(memory_format=torch.channels_last)
         progress = self.step / max(1, settings.steps)
         rate = settings.rate * min(1.0, (self.step + 1) / settings.warmup) * 0.5 * (1.0 + np.cos(np.pi * min(1.0, progress)))
@@ -194,7 +194,7 @@ class Trainer(ABC, Generic[S]):
         with torch.no_grad():
             for start in range(0, len(data["person"]), batch):
                 rows = np.arange(start, min(start + batch, len(data["person"])))
-                seen, wanted = self.pictures(data, rows)
+                seen, wanted = self.images(data, rows)
                 drawn, known = draw(seen), self.trust(data, rows) > 0
                 pixels += ((drawn - wanted).abs() * self.weight(drawn.shape[-1])).mean((1, 2, 3)).tolist()
                 if self.recognizers and bool(known.any()):
@@ -228,7 +228,7 @@ class Trainer(ABC, Generic[S]):
         return {name: value.detach().cpu().contiguous() for name, value in found.items()}
 
     def begin_with(self, path: str | os.PathLike[str]) -> list[str]:
-        """Take over trained weights of the same names and shapes, from a network for another size of picture say; the names that were not taken.
+        """Take over trained weights of the same names and shapes, from a network for another size of image say; the names that were not taken.
         Raises :class:`BadInput` when nothing fits."""
         theirs, mine = checkpoints.load(path), self.network.state_dict()
         fitting = {name: theirs[name] for name, value in mine.items() if name in theirs and theirs[name].shape == value.shape}

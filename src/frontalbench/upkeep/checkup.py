@@ -118,7 +118,7 @@ def mixed(results: Path) -> list[Finding]:
             record = tables.provenance(path)
         except BadInput:
             continue
-        software[path] = environment.of_record(record)
+        software[path] = environment.of_record(record, path)
         inputs[path] = [results.parent / name for name in record.get("inputs", {})]
     usual = {word: _most(software.values(), word) for word in environment.union(software.values())}
     other = {

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from frontalbench.errors import BadInput
 
-PICTURES = ("crops", "frontals", "drawn", "variants", "turned")
-"""Stages between the pictures and the embeddings: large, and made again when something asks for them."""
-STAGES = ("images", *PICTURES, "pose", "metadata", "embeddings", "similarity", "quality", "distribution", "cost", "master")
+IMAGES = ("crops", "frontals", "drawn", "variants", "turned")
+"""Stages between the images and the embeddings: large, and made again when something asks for them."""
+STAGES = ("images", *IMAGES, "pose", "metadata", "embeddings", "similarity", "quality", "distribution", "cost", "master")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def usage(results: Path) -> list[Usage]:
     return found
 
 
-def drop(results: Path, stages: Iterable[str] = PICTURES) -> None:
+def drop(results: Path, stages: Iterable[str] = IMAGES) -> None:
     """Remove the folders of ``stages``. A later run makes a table of them again only when something that is to be made needs it."""
     for stage in stages:
         if (results / stage).is_dir():

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import platform
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from frontalbench.errors import BadInput
 
 LIBRARIES = {
     "numpy": ("numpy", ("numpy",)),
@@ -90,7 +93,16 @@ def provider(device: str) -> str:
     return of_runtime(device)
 
 
-def of_record(record: Mapping[str, Any]) -> Software:
-    """The versions that a provenance record names, its inputs' with it (none: an older table)."""
+def of_record(record: Mapping[str, Any], path: str | os.PathLike[str] = "") -> Software:
+    """The versions that the provenance record of the table ``path`` names, its inputs' with it (none: an older table).
+
+    Raises :class:`BadInput` for an entry that is no list of versions for each library.
+    """
     kept = record.get("software", {})
-    return {str(word): [str(version) for version in versions] for word, versions in kept.items()}
+    if not isinstance(kept, Mapping) or not all(
+        isinstance(versions, list) and all(isinstance(version, str) for version in versions) for versions in kept.values()
+    ):
+        raise BadInput(
+            f"{path or 'provenance'}: software should be a list of versions for each library, is {str(kept)[:80]}; make the table anew"
+        )
+    return {str(word): list(versions) for word, versions in kept.items()}

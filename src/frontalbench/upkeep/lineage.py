@@ -1,4 +1,4 @@
-"""From a table back to the picture files, through the provenance records."""
+"""From a table back to the image files, through the provenance records."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _trace(path: Path, root: Path, depth: int, told: set[Path]) -> Iterator[str]
         yield f"{indent}  (told above)"
         return
     told.add(path)
-    software = environment.of_record(record)
+    software = environment.of_record(record, path)
     if software:
         yield f"{indent}  computed with {environment.told(software)}"
     if environment.mixed(software):

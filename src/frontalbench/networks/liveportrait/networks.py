@@ -4,7 +4,7 @@ The sums are those of the released networks; their order is not. What is constan
 ``1 +`` of the SPADE scale), upsampling and the convolution after it are one step, the 22 keypoint flows (pure shifts of a regular grid) are
 sampled axis by axis, and the final flow is one small matrix product. ``taps``, where given, collects named intermediate results for tests.
 
-Pictures: float32 (N, 3, H, W), RGB in 0..1. Volume: (N, 32, 16, 64, 64), axes channel, depth (away from the camera), row, column.
+Images: float32 (N, 3, H, W), RGB in 0..1. Volume: (N, 32, 16, 64, 64), axes channel, depth (away from the camera), row, column.
 Keypoints: float32 (N, 21, 3), x right, y down, z away, in -1..1 over the volume.
 """
 
@@ -38,7 +38,7 @@ LAYER_NORM_EPS = 1e-6
 INSTANCE_NORM_EPS = 1e-5
 HEAT_VARIANCE = 0.01
 LOW_PRECISION = (Conv, GatheredConv3d, UpConv2d)
-"""Layers that may run in float16 or bfloat16 (UpConv3d through the Conv inside it); all sums over a picture, coordinates and norms stay float32."""
+"""Layers that may run in float16 or bfloat16 (UpConv3d through the Conv inside it); all sums over an image, coordinates and norms stay float32."""
 
 
 def _tap(taps: Taps | None, name: str, value: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ def _tap(taps: Taps | None, name: str, value: Tensor) -> Tensor:
 
 
 class AppearanceExtractor(nn.Module):
-    """Picture (N, 3, 256, 256) -> feature volume (N, 32, 16, 64, 64)."""
+    """Image (N, 3, 256, 256) -> feature volume (N, 32, 16, 64, 64)."""
 
     def __init__(self, state: State) -> None:
         super().__init__()
@@ -59,8 +59,8 @@ class AppearanceExtractor(nn.Module):
         self.second = Conv(*folded(state, "second"))
         self.blocks = nn.ModuleList(_ResidualBlock3d(state, f"resblocks_3d.3dr{i}") for i in range(6))
 
-    def forward(self, picture: Tensor, taps: Taps | None = None) -> Tensor:
-        x = _tap(taps, "first", self.first(picture))
+    def forward(self, image: Tensor, taps: Taps | None = None) -> Tensor:
+        x = _tap(taps, "first", self.first(image))
         for i, conv in enumerate(self.down):
             x = _tap(taps, f"down_blocks.{i}", F.avg_pool2d(conv(x), 2))
         x = _tap(taps, "second", self.second(x))
@@ -85,7 +85,7 @@ class _ResidualBlock3d(nn.Module):
 
 
 class MotionExtractor(nn.Module):
-    """Picture (N, 3, 256, 256) -> raw head outputs by name: kp (N, 63), scale (N, 1), t (N, 3), exp (N, 63), pitch, yaw, roll (N, 66) logits.
+    """Image (N, 3, 256, 256) -> raw head outputs by name: kp (N, 63), scale (N, 1), t (N, 3), exp (N, 63), pitch, yaw, roll (N, 66) logits.
 
     ConvNeXt V2 (Woo et al. 2023), tiny. Always float32: its global response norm leaves float16's range.
     """
@@ -108,8 +108,8 @@ class MotionExtractor(nn.Module):
         self.head_weight = nn.Buffer(torch.cat([state[f"{d}.fc_{name}.weight"] for name in keys.MOTION_HEADS]).float())
         self.head_bias = nn.Buffer(torch.cat([state[f"{d}.fc_{name}.bias"] for name in keys.MOTION_HEADS]).float())
 
-    def forward(self, picture: Tensor, taps: Taps | None = None) -> dict[str, Tensor]:
-        x = F.conv2d(channels_last(picture.float()), self.stem_weight, self.stem_bias, stride=4).permute(0, 2, 3, 1)
+    def forward(self, image: Tensor, taps: Taps | None = None) -> dict[str, Tensor]:
+        x = F.conv2d(channels_last(image.float()), self.stem_weight, self.stem_bias, stride=4).permute(0, 2, 3, 1)
         x = self.stem_norm(x)
         for i, stage in enumerate(self.stages):
             if i:
@@ -322,7 +322,7 @@ def sample_volume(volume: Tensor, grid: Tensor) -> Tensor:
 
 
 class Generator(nn.Module):
-    """Warped features (N, 256, 64, 64) -> picture (N, 3, 512, 512) in 0..1; SPADE (Park et al. 2019) decoder.
+    """Warped features (N, 256, 64, 64) -> image (N, 3, 512, 512) in 0..1; SPADE (Park et al. 2019) decoder.
 
     ``algorithm``: ``minimal`` computes the wide 3 x 3 convolutions by minimal filtering (CPU, float32), ``direct`` by the library, ``pieces`` too,
     but the modulation's a part of the channels at a time (CPU, half precision).
@@ -332,14 +332,14 @@ class Generator(nn.Module):
         super().__init__()
         self.first = Conv(*folded(state, "fc"))
         self.blocks = nn.ModuleDict({name: _SpadeBlock(state, name, factor, algorithm) for name, factor in _spade_factors().items()})
-        self.picture = Conv(*folded(state, "conv_img.0"))
+        self.image = Conv(*folded(state, "conv_img.0"))
 
     def forward(self, features: Tensor, taps: Taps | None = None) -> Tensor:
         features = channels_last(features.to(self.first.dtype))
         x = _tap(taps, "fc", self.first(features))
         for name, block in self.blocks.items():
             x = _tap(taps, name, block(x, features))
-        x = self.picture(F.leaky_relu_(x, 0.2))
+        x = self.image(F.leaky_relu_(x, 0.2))
         return _tap(taps, "out", torch.sigmoid(F.pixel_shuffle(x.float(), 2)))
 
 
@@ -376,9 +376,9 @@ class _SpadeBlock(nn.Module):
 
 
 def instance_norm(x: Tensor) -> Tensor:
-    """(N, C, H, W) with mean 0 and variance 1 per picture and channel; statistics in float32."""
+    """(N, C, H, W) with mean 0 and variance 1 per image and channel; statistics in float32."""
     if x.device.type == "cpu" and not (torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export()):
-        # PyTorch's instance norm copies channels-last pictures; its batch norm of one picture is the same and does not.
+        # PyTorch's instance norm copies channels-last images; its batch norm of one image is the same and does not.
         one, zero = torch.ones(x.shape[1]), torch.zeros(x.shape[1])
         parts = [F.batch_norm(part, None, None, one, zero, training=True, eps=INSTANCE_NORM_EPS) for part in torch.split(x, 1)]
         return torch.cat(parts) if len(parts) > 1 else parts[0]
@@ -395,14 +395,14 @@ def channel_sums(x: Tensor) -> Tensor:
 
 
 class _Spade(nn.Module):
-    """Scale and shift of a normalised picture, each pixel's own, computed from the features."""
+    """Scale and shift of a normalised image, each pixel's own, computed from the features."""
 
     def __init__(self, state: State, name: str, factor: int, algorithm: Algorithm) -> None:
         super().__init__()
         shared = folded(state, f"{name}.mlp_shared.0")
         self.shared: nn.Module = Conv(*shared, activation="relu") if factor == 1 else UpConv2d(*shared, factor, activation="relu")
         gamma, beta = folded(state, f"{name}.mlp_gamma"), folded(state, f"{name}.mlp_beta")
-        # Minimal filters take 4 times the memory; where the picture is small they would save little here.
+        # Minimal filters take 4 times the memory; where the image is small they would save little here.
         chosen: Algorithm = algorithm if factor > 1 else "direct"
         # Pieces: results of 17 MB (half precision) come from memory just freed, larger ones are fresh pages, which cost more than the products.
         step = 1024 // factor**2 if chosen == "pieces" else len(gamma[0])

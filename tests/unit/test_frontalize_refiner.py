@@ -1,4 +1,4 @@
-"""``frontalbench_rnr``: an untrained network leaves the mesh's picture as it is, a trained one changes the face and nothing else."""
+"""``frontalbench_rnr``: an untrained network leaves the mesh's image as it is, a trained one changes the face and nothing else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def card_with(path: Path) -> ModelCard:
     return dataclasses.replace(card, weights=MappingProxyType({"model": weight}))
 
 
-def test_a_file_that_train_rnr_did_not_write_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_no_training_wrote_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.safetensors").write_bytes(b"nothing")
     with pytest.raises(BadInput, match=r"other\.safetensors: not a safetensors file"):
         load_frontalizer(card_with(tmp_path / "other.safetensors"))

@@ -1,4 +1,4 @@
-"""Alignment that knows the yaw: moved points give the moved crop, and only for the pictures of a card that asks for it."""
+"""Alignment that knows the yaw: moved points give the moved crop, and only for the images of a card that asks for it."""
 
 from __future__ import annotations
 

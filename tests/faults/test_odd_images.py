@@ -1,4 +1,4 @@
-"""A zoo of bad pictures: every one becomes a row with a status, none an error, a hang or a hole in the table."""
+"""A zoo of bad images: every one becomes a row with a status, none an error, a hang or a hole in the table."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ FORMATS = {"jpg": "JPEG", "png": "PNG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF
 CUTS = (0, 1, 2, 3, 8, 25, 100, 0.3, 0.6, 0.95)
 
 
-def saved(picture: Image.Image, kind: str, **options: object) -> bytes:
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     out = io.BytesIO()
-    picture.save(out, kind, **options)
+    image.save(out, kind, **options)
     return out.getvalue()
 
 
@@ -40,7 +40,7 @@ def png_of(width: int, height: int) -> bytes:
 
 
 def zoo() -> Iterator[tuple[str, bytes]]:
-    """(file name, bytes) of more than a hundred pictures that something is wrong with."""
+    """(file name, bytes) of more than a hundred images that something is wrong with."""
     face = Image.open(next(DEMO.glob("*/GT/*.jpg"))).convert("RGB").resize((160, 160))
     rng = random.Random(0)
     for ending, kind in FORMATS.items():
@@ -75,7 +75,7 @@ def loaded(weight: Callable[..., Path]) -> object:
     return load_detector(cards.find("detector", "scrfd_500m"))
 
 
-def test_a_hundred_bad_pictures_are_a_hundred_rows(tmp_path: Path, loaded: object) -> None:
+def test_a_hundred_bad_images_are_a_hundred_rows(tmp_path: Path, loaded: object) -> None:
     root = tmp_path / "pictures" / "somebody"
     root.mkdir(parents=True)
     animals = dict(zoo())

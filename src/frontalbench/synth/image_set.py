@@ -1,7 +1,7 @@
-"""A folder of synthetic people: ``<identity>/{GT,Angle}/<picture>.jpg``, ``index.csv`` with the measured poses, ``recipe.json`` to draw them again.
+"""A folder of synthetic people: ``<identity>/{GT,Angle}/<image>.jpg``, ``index.csv`` with the measured poses, ``recipe.json`` to draw them again.
 
-The recipe holds what the search found (candidate numbers and the two coefficients of every picture), so drawing again needs neither detector nor
-pose estimator nor backbones, and gives the same pictures.
+The recipe holds what the search found (candidate numbers and the two coefficients of every image), so drawing again needs neither detector nor
+pose estimator nor backbones, and gives the same images.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from frontalbench.files import atomic
 from frontalbench.synth import people
 from frontalbench.synth.directions import Directions
 from frontalbench.synth.mobilestylegan import CARD, COARSE_LAYERS, PACKAGE
-from frontalbench.synth.people import Draws, Person, Picture
+from frontalbench.synth.people import Draws, Image, Person
 
 QUALITY: Final = 90
 COLUMNS: Final = ("image", "identity", "role", "yaw", "pitch", "roll", "nominal_step")
@@ -31,7 +31,7 @@ _FOLDERS: Final = {REFERENCE: "GT", PROBE: "Angle"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of the set. ``image``: path in the set; ``pose``: measured yaw, pitch, roll; ``a``, ``b``, ``mix``: how to draw it again."""
+    """One image of the set. ``image``: path in the set; ``pose``: measured yaw, pitch, roll; ``a``, ``b``, ``mix``: how to draw it again."""
 
     image: str
     identity: str
@@ -45,16 +45,16 @@ class Entry:
 
 
 def entries(identity: str, person: Person) -> list[Entry]:
-    """The pictures of a person: the view nearest to zero measured yaw and the second reference are references, the others probes."""
+    """The images of a person: the view nearest to zero measured yaw and the second reference are references, the others probes."""
     frontal = person.frontal
     found = [_entry(identity, person.number, view, REFERENCE if view is frontal else PROBE) for view in person.views]
     return [*found, _entry(identity, person.number, person.second, REFERENCE)]
 
 
-def _entry(identity: str, number: int, picture: Picture, role: str) -> Entry:
-    name = f"{identity}_{_label(picture.step)}.jpg"
-    pose = picture.measured.pose
-    return Entry(f"{identity}/{_FOLDERS[role]}/{name}", identity, role, pose, str(picture.step), number, picture.a, picture.b, picture.mix)
+def _entry(identity: str, number: int, image: Image, role: str) -> Entry:
+    name = f"{identity}_{_label(image.step)}.jpg"
+    pose = image.measured.pose
+    return Entry(f"{identity}/{_FOLDERS[role]}/{name}", identity, role, pose, str(image.step), number, image.a, image.b, image.mix)
 
 
 def _label(step: int | str) -> str:
@@ -65,13 +65,13 @@ def _label(step: int | str) -> str:
 
 
 def write(folder: str | os.PathLike[str], made: Iterable[tuple[str, Person]], *, seed: int, size: int) -> list[Entry]:
-    """Write the pictures, ``index.csv`` and ``recipe.json``; returns the entries by path. Raises OSError."""
+    """Write the images, ``index.csv`` and ``recipe.json``; returns the entries by path. Raises OSError."""
     root = Path(folder)
     listed: list[Entry] = []
     for identity, person in made:
-        pictures = [*person.views, person.second]
-        for entry, picture in zip(entries(identity, person), pictures, strict=True):
-            atomic.write_bytes(root / entry.image, images.encode_jpeg(picture.image, quality=QUALITY))
+        shown = [*person.views, person.second]
+        for entry, image in zip(entries(identity, person), shown, strict=True):
+            atomic.write_bytes(root / entry.image, images.encode_jpeg(image.image, quality=QUALITY))
             listed.append(entry)
     listed.sort(key=lambda entry: entry.image)
     atomic.write_text(root / "index.csv", index(listed))
@@ -110,7 +110,7 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadInput(f"{path}: not found; a recipe is the recipe.json of a synthetic picture set") from None
+        raise BadInput(f"{path}: not found; a recipe is the recipe.json of a synthetic image set") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise BadInput(f"{path}: not a readable recipe ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("pictures"), dict):
@@ -124,14 +124,14 @@ def read_recipe(path: str | os.PathLike[str]) -> dict[str, Any]:
     for image, item in content["pictures"].items():
         parts = Path(image).parts
         if len(parts) != 3 or ".." in parts or Path(image).is_absolute() or Path(image).suffix != ".jpg":
-            raise BadInput(f"{path}: picture '{image}' should be <identity>/<folder>/<name>.jpg")
+            raise BadInput(f"{path}: image '{image}' should be <identity>/<folder>/<name>.jpg")
         if not isinstance(item, dict) or not all(isinstance(item.get(key), int | float) for key in ("number", "a", "b", "mix")):
-            raise BadInput(f"{path}: picture '{image}' should have the numbers number, a, b and mix")
+            raise BadInput(f"{path}: image '{image}' should have the numbers number, a, b and mix")
     return content
 
 
 def draw(generator: Draws, directions: Directions, content: Mapping[str, Any], only: str | None = None) -> Iterator[tuple[str, bytes]]:
-    """The pictures of a recipe, one by one, as (path, JPEG bytes); ``only``: those of one identity."""
+    """The images of a recipe, one by one, as (path, JPEG bytes); ``only``: those of one identity."""
     for image, item in content["pictures"].items():
         if only is None or image.startswith(f"{only}/"):
             pixels = people.draw(

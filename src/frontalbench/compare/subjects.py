@@ -1,6 +1,6 @@
 """How many people there are, really: whose images a mean stands on, and people's own means with what strangers' references do to them.
 
-Pictures of one person hang together, so a test takes **one value per person**: the mean of the own images. Where strangers are part of the value,
+Images of one person hang together, so a test takes **one value per person**: the mean of the own images. Where strangers are part of the value,
 people matter twice, as probes and as references; :class:`PersonMeans` leaves them out on both sides.
 """
 

@@ -1,4 +1,4 @@
-"""``frontalbench_rnr``: an untrained network leaves the mesh's picture as it is, a trained one changes the face and nothing else.
+"""``frontalbench_rnr``: an untrained network leaves the mesh's image as it is, a trained one changes the face and nothing else.
 
 With real weights or photographs.
 """
@@ -24,7 +24,7 @@ from frontalbench.frontalize.base import View
 from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
 from frontalbench.train import refiner
-from tests.unit.test_frontalize_rnr import card_with
+from tests.unit.test_frontalize_refiner import card_with
 
 Weight = Callable[..., Path]
 
