@@ -132,8 +132,8 @@ class Fitting(nn.Module):
             y = self.made(x)
             return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, Minimal) else y
         if not _packs(x.to(self.dtype)):
-            padding = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
-            y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=padding)
+            around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
+            y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
         if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= LARGE:
