@@ -31,7 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import tables
-from frontalbench.compare import curves, groups, jackknife, stats
+from frontalbench.compare import curves, groups, jackknife, rates, scores, separation
 from frontalbench.compare.rows import YawBins
 from frontalbench.compare.scores import MASKED, Impostors, ImpostorSink
 from frontalbench.stages.compare import compare
@@ -335,7 +335,7 @@ def pairs_of(probes: Float, person: npt.NDArray[np.int64], references: Float, ot
         moves = np.where((rest > 0) & (number > 0), left - impostor[:, None], 0.0)
     first = np.flatnonzero(np.r_[True, other[1:] != other[:-1]])
     nearest = np.maximum.reduceat(np.where(same, -2.0, score), first, axis=1)
-    rank = 1 + (nearest >= np.where(same, score, -2.0).max(axis=1)[:, None] - stats.TIE).sum(axis=1)
+    rank = 1 + (nearest >= np.where(same, score, -2.0).max(axis=1)[:, None] - scores.TIE).sum(axis=1)
     own, strangers = np.where(same, score, np.nan), np.where(same, MASKED, score).astype(np.float32)
     return Pairs(genuine, genuine_sd, n_genuine, impostor, impostor_sd, n_impostor, moves, rank, own, strangers)
 
@@ -388,13 +388,13 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
         np.fill_diagonal(among.own, np.nan)
         yield mean("GT vs GT (own)", np.nanmean(among.own, axis=1), everybody, person=other)
         yield mean("GT vs other GT (own)", among.impostor, everybody, among.moves, other)
-    gained = np.bincount(who[both], net[both] > stats.TIE, minlength=people)[:, None].astype(np.float64)
+    gained = np.bincount(who[both], net[both] > scores.TIE, minlength=people)[:, None].astype(np.float64)
     number = np.bincount(who[both], minlength=people)[:, None].astype(np.float64)
     (low,), (high,) = jackknife.rate_intervals(gained, number)
     yield "share gaining: Net Gain (common)", float(gained.sum() / number.sum()), float(low), float(high)
     for variant, found, ok in (("original", original, there), ("turned.none", turned, here)):
-        yield estimate(f"dprime [{variant}]", stats.dprime_left_out(in_moments(found, ok, n_references), who).estimate())
-        ranks = stats.cmc_estimates(found.rank[ok], who[ok], 5)
+        yield estimate(f"dprime [{variant}]", separation.dprime_left_out(in_moments(found, ok, n_references), who).estimate())
+        ranks = rates.cmc_estimates(found.rank[ok], who[ok], 5)
         yield estimate(f"rank1 [{variant}]", ranks[0])
         yield estimate(f"rank5 [{variant}]", ranks[4])
         values = np.where(ok, found.genuine, np.nan)
@@ -409,15 +409,15 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
         impostors = of_strangers(found, ok)
         row, column = np.nonzero(np.isfinite(found.own) & ok[:, None])
         genuine = found.own[row, column].astype(np.float32)
-        yield estimate(f"eer [{variant}]", stats.eer_estimate(genuine, who[row], impostors))
-        for target in stats.FMR_TARGETS[:3]:
-            point = stats.operating_point(impostors, target)
+        yield estimate(f"eer [{variant}]", rates.eer_estimate(genuine, who[row], impostors))
+        for target in rates.FMR_TARGETS[:3]:
+            point = rates.operating_point(impostors, target)
             if point.supported:
-                rate = stats.fnmr_estimate(genuine, point.threshold, who[row], impostors)
+                rate = rates.fnmr_estimate(genuine, point.threshold, who[row], impostors)
                 yield estimate(f"fnmr at {target:g} [{variant}]", rate)
     yield from changes_of_fnmr(turned, original, both, who, [of_strangers(found, both) for found in (turned, original)])
     moments = [in_moments(found, both, n_references) for found in (turned, original)]
-    change = stats.dprime_left_out(moments[0], who) - stats.dprime_left_out(moments[1], who)
+    change = separation.dprime_left_out(moments[0], who) - separation.dprime_left_out(moments[1], who)
     yield estimate("dprime_change [turned.none]", change.estimate())
 
 
@@ -435,22 +435,22 @@ def changes_of_fnmr(
     turned: Pairs, original: Pairs, both: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], strangers: list[Impostors]
 ) -> Iterator[tuple[str, float, float, float]]:
     """The changes of FNMR over the probes that both gave, where their ``strangers`` support the FMR."""
-    for target in stats.FMR_TARGETS[:3]:
-        points = [stats.operating_point(one, target) for one in strangers]
+    for target in rates.FMR_TARGETS[:3]:
+        points = [rates.operating_point(one, target) for one in strangers]
         if all(point.supported for point in points):
             sides: list[Any] = []
             for found, point in zip((turned, original), points, strict=True):
                 row, column = np.nonzero(np.isfinite(found.own) & both[:, None])
                 sides += [found.own[row, column].astype(np.float32), point.threshold, who[row]]
-            change = stats.fnmr_change(*sides, impostors=(strangers[0], strangers[1]))
+            change = rates.fnmr_change(*sides, impostors=(strangers[0], strangers[1]))
             yield f"fnmr_change at {target:g} [turned.none]", change.value, change.low, change.high
 
 
-def in_moments(found: Pairs, chosen: npt.NDArray[np.bool_], references: Float) -> stats.PairMoments:
+def in_moments(found: Pairs, chosen: npt.NDArray[np.bool_], references: Float) -> separation.PairMoments:
     """The pairs of the images ``chosen``, as d' takes them."""
     of = {key: np.where(chosen, getattr(found, key), np.nan) for key in ("genuine", "genuine_sd", "n_genuine")}
     of |= {key: np.where(chosen, getattr(found, key), np.nan) for key in ("impostor", "impostor_sd", "n_impostor")}
-    return stats.PairMoments(**of, moves=np.where(chosen[:, None], found.moves, 0.0).astype(np.float16), references=references)
+    return separation.PairMoments(**of, moves=np.where(chosen[:, None], found.moves, 0.0).astype(np.float16), references=references)
 
 
 BIASED = ("dprime", "eer", "fnmr")
@@ -575,6 +575,15 @@ def table_of(results: list[dict[str, str]]) -> list[str]:
     return [*out, "", *counts_of(results)]
 
 
+def exact_coverage(people: int, rate: float) -> float:
+    """How often the exact ends (Clopper and Pearson 1934) of so many independent answers hold the rate."""
+    from scipy.stats import beta, binom
+
+    hits = np.arange(people + 1)
+    low, high = np.nan_to_num(beta.ppf(0.025, hits, people - hits + 1)), np.nan_to_num(beta.ppf(0.975, hits + 1, people - hits), nan=1.0)
+    return float(binom.pmf(hits, people, rate)[(low <= rate) & (rate <= high)].sum())
+
+
 def counts_of(results: list[dict[str, str]]) -> list[str]:
     """Lines of a Markdown table: how many figures lie outside the aim, and how many would by chance if each interval covered 95 % exactly."""
     from scipy.stats import binom
@@ -596,7 +605,10 @@ def counts_of(results: list[dict[str, str]]) -> list[str]:
             cells = [under.sum(), (share < low - 2 * error[0]).sum(), round(chance[0].sum())]
             cells += [over.sum(), (share > high + 2 * error[1]).sum(), round(chance[1].sum())]
             people = "fewer than 35 people" if few else "35 people and more"
-            name = f"{people} (aim {100 * low:.0f} to {100 * high:.0f} %){', rates near 0 or 1' if rare else ''}"
+            name = f"{people} (aim {100 * low:.0f} to {100 * high:.0f} %)"
+            if rare:
+                exact = np.mean([exact_coverage(int(row["people"]), float(row["truth"])) for row in rows])
+                name += f", rates near 0 or 1 (exact ends of as many independent people: {100 * exact:.1f})"
             out.append(f"| {name} | {len(rows)} | {100 * share.mean():.1f} | {' | '.join(str(int(c)) for c in cells)} |")
     return out
 

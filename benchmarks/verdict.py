@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.unit import peoplekit
 
-from frontalbench.compare import groups, stats
+from frontalbench.compare import groups, significance
 from frontalbench.compare.rows import YawBins
 from frontalbench.tabulate import Facts, judges, master, paper
 from frontalbench.tabulate.dataset import Dataset
@@ -38,7 +38,7 @@ def naive(made: Dataset) -> list[str]:
     subject, probe = base[1].subject.astype(np.str_), base[1].role == "probe"
     gains = {name: np.where(probe, gain, np.nan) for name, gain in gains.items()} | {"leave": np.where(probe, 0.0, np.nan)}
     first, second = sorted(gains, key=lambda name: -float(np.nanmean(gains[name])))[:2]
-    p = stats.sign_flip_p(stats.subject_means(gains[first] - gains[second], subject))
+    p = significance.sign_flip_p(significance.subject_means(gains[first] - gains[second], subject))
     return [first] if p < 0.05 and first != "leave" else []
 
 
@@ -106,7 +106,7 @@ def sizes(people: int, runs: int, first: int = 0) -> dict[str, float]:
         probe, subject = base.role == "probe", base.subject.astype(np.str_)
         net, other = turned.genuine - base.genuine, turned.impostor - base.impostor
         for name, gain in (("impostor gain", other), ("identity gain", net - other)):
-            p = stats.sign_flip_p(stats.subject_means(gain[probe], subject[probe]))
+            p = significance.sign_flip_p(significance.subject_means(gain[probe], subject[probe]))
             found.setdefault(f"{name}, sign flips alone", []).append(p < 0.05)
         for row in groups.summarize_cell(turned, base, is_original=False, bins=YawBins()):
             if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:

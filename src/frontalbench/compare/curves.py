@@ -55,7 +55,7 @@ def slope_left_out(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayL
     sums = _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
     total = sums.sum(axis=0)
     found = float(_slope_of(total))
-    # a person's slope is as well known as the own yaw is spread (its weight); pictures differ from the line, wherever they are
+    # a person's slope is as well known as the own yaw is spread (its weight); images differ from the line, wherever they are
     offset = x - (total[1] / total[0] if total[0] else 0.0)
     height = y - (total[2] / total[0] if total[0] else 0.0)
     weight = np.bincount(code, offset**2, minlength=n).astype(np.float64)

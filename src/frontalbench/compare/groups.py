@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import jackknife, stats, subjects
+from frontalbench.compare import jackknife, scores, significance, subjects
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.compare.subjects import Moved, PersonMeans
@@ -42,7 +42,7 @@ from frontalbench.types import Bool, Float, Float32, Int
 GAINS = ("Net Gain", "impostor gain", "identity gain")
 SYMMETRIC = ("Net Gain", "identity gain")
 """Of these no long tail is assumed that the people do not show (:data:`.jackknife.KURTOSIS_OF_CHANGES`); the impostor gain is about strangers who are
-alike to many, in one of two pictures more than in the other."""
+alike to many, in one of two images more than in the other."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
                     rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
                 gain = kind.group in GAINS
                 if gain:
-                    gaining.append((len(out), np.bincount(who, values > stats.TIE, minlength=n_subjects).astype(np.float64)))
+                    gaining.append((len(out), np.bincount(who, values > scores.TIE, minlength=n_subjects).astype(np.float64)))
                 if gain and labels[b][0] != "signed":
                     tested.append(len(out))
                     if kind.moves is not None and len(here):
@@ -290,7 +290,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
                         "sd": float(values.std(ddof=1)) if len(here) > 1 else np.nan,
                         "n_fallback": int(single.sum()),
                         "mean_both": float(values[~single].mean()) if not single.all() else np.nan,
-                        "share_gaining": stats.share_gaining(values) if gain else np.nan,
+                        "share_gaining": significance.share_gaining(values) if gain else np.nan,
                         "share_gaining_low": np.nan,
                         "share_gaining_high": np.nan,
                         "p_value": np.nan,
@@ -321,7 +321,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
             means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)
         for i, p, mean in zip(tested, sign_flip_columns(means, seed=seed), means.T, strict=True):
             out[i]["p_value"] = not_below(float(p), sided_p.get(i), out[i]["n_subjects"])
-            out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
+            out[i]["cohen_dz"] = significance.cohen_dz(mean[np.isfinite(mean)])
     return out
 
 
@@ -389,9 +389,9 @@ def sign_flip_columns(means: Float, *, seed: int = 0) -> Float:
     p = np.full(means.shape[1], np.nan)
     known = np.isfinite(means)
     count = known.sum(axis=0)
-    for column in np.flatnonzero((count > 0) & (count <= stats.EXACT_FLIPS)):
-        p[column] = stats.sign_flip_p(means[known[:, column], column])
-    many = np.flatnonzero(count > stats.EXACT_FLIPS)
+    for column in np.flatnonzero((count > 0) & (count <= significance.EXACT_FLIPS)):
+        p[column] = significance.sign_flip_p(means[known[:, column], column])
+    many = np.flatnonzero(count > significance.EXACT_FLIPS)
     if len(many):
         scale = np.nanmax(np.abs(means[:, many]), axis=0)
         d = np.nan_to_num(means[:, many] / np.where(scale > 0, scale, 1.0)).astype(np.float32)

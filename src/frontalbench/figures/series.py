@@ -273,14 +273,14 @@ def turn_curve(original: Rows, variants: Mapping[float, Rows], edges: Sequence[f
 
 
 def _turned(share: float, rows: Rows, original: Rows, keep: Bool) -> Turned:
-    from frontalbench.compare import stats
+    from frontalbench.compare import separation
     from frontalbench.tabulate.verification import moments
 
     subject, person = original.subject[keep], original.subject_code
     n, people = int(keep.sum()), len(np.unique(subject.astype(str)))
     moves = None if rows.moves is None or original.moves is None else -(rows.moves.astype(np.float64) - original.moves.astype(np.float64))
     gain = (rows.genuine - original.genuine) - (rows.impostor - original.impostor)
-    apart = stats.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
+    apart = separation.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
     return Turned(
         share,
         mean_interval(rows.genuine[keep], subject),

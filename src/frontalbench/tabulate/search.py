@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import gates, jackknife, lineup, open_set, stats, templates, thresholds
+from frontalbench.compare import gates, jackknife, lineup, open_set, rates, significance, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.recipes import recipe_of
 from frontalbench.compare.rows import read_rows
-from frontalbench.compare.shards import read_all, with_originals
+from frontalbench.compare.shards import read_all, with_mirrored, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell, Selection
@@ -88,7 +88,7 @@ def search_results(
             mine = [cell for cell in cells if cell.dataset == dataset and cell.judge == judge]
             _search(results, mine, found, draws, enrolled, seed)
     known = [row for row in found.lineup if math.isfinite(row["p"])]
-    for row, p in zip(known, stats.holm([row["p"] for row in known]), strict=True):
+    for row, p in zip(known, significance.holm([row["p"] for row in known]), strict=True):
         row["p_holm"] = float(p)
     return found
 
@@ -118,6 +118,8 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
             continue
         given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
+        if named.second:
+            shards = with_mirrored(shards, given, read_all(shards_of(results, cell, named.second)))
         recipe = recipe_of(meta, named, shards, originals, gallery, own=given, gate=_decided(cell) if named.recipe == LEARNED else None)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
         for shard in map(recipe, shards):
@@ -216,9 +218,9 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
         return [], []
     names = np.unique(read_rows(cell.similarity).subject.astype(np.str_))
     subject = np.searchsorted(names, genuine.subject.astype(np.str_)).astype(np.int64)
-    targets = [*stats.FMR_TARGETS, *DET_GRID]
-    points = [stats.operating_point(impostors, target) for target in targets]
-    misses = stats.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
+    targets = [*rates.FMR_TARGETS, *DET_GRID]
+    points = [rates.operating_point(impostors, target) for target in targets]
+    misses = rates.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
     # no interval for a threshold that few pairs stand behind
     bands = thresholds.of_impostors(impostors, [point.threshold if point.supported else math.nan for point in points], targets)
     rows = []
@@ -230,6 +232,6 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
                 **{"fnmr": fnmr.value, "fnmr_low": fnmr.low, "fnmr_high": fnmr.high},
             }
         )
-    n = len(stats.FMR_TARGETS)
+    n = len(rates.FMR_TARGETS)
     curve = [row for row in rows[n:] if row["fmr_target"] * impostors.n >= 1.0]
     return rows[:n], curve
