@@ -4,7 +4,8 @@
 Each experiment draws people anew: unit embeddings of people with goats (hard to match), lambs and wolves (alike to others), probes whose deviation is
 shared by their genuine and impostor scores, a yaw, and a frontalization whose effect varies by person. Its tables are made by the product's own
 functions. A mean's truth is the average of its estimates over all experiments (they are unbiased); that of d', EER and FNMR, which are not, is the
-average over a few large populations. The rank-1 rate of a gallery of n people is held against that of galleries of n people.
+average over a few large populations (and over experiments of 200 people, where these are judged). The rank-1 rate of a gallery of n people is held
+against that of galleries of n people.
 
 Prints coverage in percent, mean width and the share of experiments in which the interval is printed (`-` where it never is). `--csv` keeps all this
 in a file (a world and number of people that is in it already is replaced), and `--table docs/statistics.md` makes the table there from such a file,
@@ -30,7 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from frontalbench import tables
-from frontalbench.compare import curves, groups, jackknife, stats
+from frontalbench.compare import curves, groups, jackknife, rates, scores, separation
 from frontalbench.compare.rows import YawBins
 from frontalbench.compare.scores import MASKED, Impostors, ImpostorSink
 from frontalbench.stages.compare import compare
@@ -334,7 +335,7 @@ def pairs_of(probes: Float, person: npt.NDArray[np.int64], references: Float, ot
         moves = np.where((rest > 0) & (number > 0), left - impostor[:, None], 0.0)
     first = np.flatnonzero(np.r_[True, other[1:] != other[:-1]])
     nearest = np.maximum.reduceat(np.where(same, -2.0, score), first, axis=1)
-    rank = 1 + (nearest >= np.where(same, score, -2.0).max(axis=1)[:, None] - stats.TIE).sum(axis=1)
+    rank = 1 + (nearest >= np.where(same, score, -2.0).max(axis=1)[:, None] - scores.TIE).sum(axis=1)
     own, strangers = np.where(same, score, np.nan), np.where(same, MASKED, score).astype(np.float32)
     return Pairs(genuine, genuine_sd, n_genuine, impostor, impostor_sd, n_impostor, moves, rank, own, strangers)
 
@@ -352,13 +353,20 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
 
     def mean(name: str, values: Float, chosen: npt.NDArray[np.bool_], moves: Float | None = None, person: Any = who) -> Any:
         values, person = values[chosen], person[chosen]
+        tails = jackknife.KURTOSIS_OF_CHANGES if name.partition(" (")[0] in groups.SYMMETRIC else jackknife.KURTOSIS
         known = np.isfinite(values)
         if moves is None:
-            sums, numbers = np.bincount(person[known], values[known], minlength=people), np.bincount(person[known], minlength=people)
-            (low,), (high,) = jackknife.mean_intervals(sums[:, None].astype(np.float64), numbers[:, None].astype(np.float64))
-            return name, float(values[known].mean()), float(low), float(high)
-        found = groups.mean_estimate(values, person, moves[chosen])
+            return estimate(name, jackknife.mean_estimate(values[known], person[known], tails))
+        found = groups.mean_estimate(values, person, moves[chosen], tails)
         return name, found.value, found.low, found.high
+
+    known: dict[tuple[int, bytes], Impostors] = {}
+
+    def of_strangers(found: Pairs, ok: npt.NDArray[np.bool_]) -> Impostors:
+        key = id(found), ok.tobytes()
+        if key not in known:
+            known[key] = impostors_of(found, ok, who, other, people)
+        return known[key]
 
     def estimate(name: str, found: jackknife.Estimate) -> tuple[str, float, float, float]:
         return name, found.value, found.low, found.high
@@ -380,13 +388,13 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
         np.fill_diagonal(among.own, np.nan)
         yield mean("GT vs GT (own)", np.nanmean(among.own, axis=1), everybody, person=other)
         yield mean("GT vs other GT (own)", among.impostor, everybody, among.moves, other)
-    gained = np.bincount(who[both], net[both] > stats.TIE, minlength=people)[:, None].astype(np.float64)
+    gained = np.bincount(who[both], net[both] > scores.TIE, minlength=people)[:, None].astype(np.float64)
     number = np.bincount(who[both], minlength=people)[:, None].astype(np.float64)
     (low,), (high,) = jackknife.rate_intervals(gained, number)
     yield "share gaining: Net Gain (common)", float(gained.sum() / number.sum()), float(low), float(high)
     for variant, found, ok in (("original", original, there), ("turned.none", turned, here)):
-        yield estimate(f"dprime [{variant}]", stats.dprime_left_out(in_moments(found, ok, n_references), who).estimate())
-        ranks = stats.cmc_estimates(found.rank[ok], who[ok], 5)
+        yield estimate(f"dprime [{variant}]", separation.dprime_left_out(in_moments(found, ok, n_references), who).estimate())
+        ranks = rates.cmc_estimates(found.rank[ok], who[ok], 5)
         yield estimate(f"rank1 [{variant}]", ranks[0])
         yield estimate(f"rank5 [{variant}]", ranks[4])
         values = np.where(ok, found.genuine, np.nan)
@@ -398,18 +406,18 @@ def without_tables(experiment: Experiment) -> Iterator[tuple[str, float, float, 
                 place = int(np.flatnonzero(degrees == YAW_GRID)[0])
                 if np.isfinite(curve.mean[place]):
                     yield f"curve at {degrees:g} degrees", *(float(x[place]) for x in (curve.mean, curve.low, curve.high))
-        impostors = impostors_of(found, ok, who, other, people)
+        impostors = of_strangers(found, ok)
         row, column = np.nonzero(np.isfinite(found.own) & ok[:, None])
         genuine = found.own[row, column].astype(np.float32)
-        yield estimate(f"eer [{variant}]", stats.eer_estimate(genuine, who[row], impostors))
-        for target in stats.FMR_TARGETS[:3]:
-            point = stats.operating_point(impostors, target)
+        yield estimate(f"eer [{variant}]", rates.eer_estimate(genuine, who[row], impostors))
+        for target in rates.FMR_TARGETS[:3]:
+            point = rates.operating_point(impostors, target)
             if point.supported:
-                rate = stats.fnmr_estimate(genuine, point.threshold, who[row], impostors)
+                rate = rates.fnmr_estimate(genuine, point.threshold, who[row], impostors)
                 yield estimate(f"fnmr at {target:g} [{variant}]", rate)
-    yield from changes_of_fnmr(turned, original, both, who, other, people)
+    yield from changes_of_fnmr(turned, original, both, who, [of_strangers(found, both) for found in (turned, original)])
     moments = [in_moments(found, both, n_references) for found in (turned, original)]
-    change = stats.dprime_left_out(moments[0], who) - stats.dprime_left_out(moments[1], who)
+    change = separation.dprime_left_out(moments[0], who) - separation.dprime_left_out(moments[1], who)
     yield estimate("dprime_change [turned.none]", change.estimate())
 
 
@@ -424,29 +432,30 @@ def impostors_of(
 
 
 def changes_of_fnmr(
-    turned: Pairs, original: Pairs, both: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], other: npt.NDArray[np.int64], people: int
+    turned: Pairs, original: Pairs, both: npt.NDArray[np.bool_], who: npt.NDArray[np.int64], strangers: list[Impostors]
 ) -> Iterator[tuple[str, float, float, float]]:
-    """The changes of FNMR over the probes that both gave, where their strangers support the FMR."""
-    strangers = [impostors_of(found, both, who, other, people) for found in (turned, original)]
-    for target in stats.FMR_TARGETS[:3]:
-        points = [stats.operating_point(one, target) for one in strangers]
+    """The changes of FNMR over the probes that both gave, where their ``strangers`` support the FMR."""
+    for target in rates.FMR_TARGETS[:3]:
+        points = [rates.operating_point(one, target) for one in strangers]
         if all(point.supported for point in points):
             sides: list[Any] = []
             for found, point in zip((turned, original), points, strict=True):
                 row, column = np.nonzero(np.isfinite(found.own) & both[:, None])
                 sides += [found.own[row, column].astype(np.float32), point.threshold, who[row]]
-            change = stats.fnmr_change(*sides, impostors=(strangers[0], strangers[1]))
+            change = rates.fnmr_change(*sides, impostors=(strangers[0], strangers[1]))
             yield f"fnmr_change at {target:g} [turned.none]", change.value, change.low, change.high
 
 
-def in_moments(found: Pairs, chosen: npt.NDArray[np.bool_], references: Float) -> stats.PairMoments:
+def in_moments(found: Pairs, chosen: npt.NDArray[np.bool_], references: Float) -> separation.PairMoments:
     """The pairs of the images ``chosen``, as d' takes them."""
     of = {key: np.where(chosen, getattr(found, key), np.nan) for key in ("genuine", "genuine_sd", "n_genuine")}
     of |= {key: np.where(chosen, getattr(found, key), np.nan) for key in ("impostor", "impostor_sd", "n_impostor")}
-    return stats.PairMoments(**of, moves=np.where(chosen[:, None], found.moves, 0.0).astype(np.float16), references=references)
+    return separation.PairMoments(**of, moves=np.where(chosen[:, None], found.moves, 0.0).astype(np.float16), references=references)
 
 
 BIASED = ("dprime", "eer", "fnmr")
+LARGE = 200
+"""Experiments with so many people tell the truth of those as well as the large populations do."""
 
 
 def run(world: str, people: int, experiments: int, first: int = 0, *, quick: bool = False) -> dict[str, Float]:
@@ -467,6 +476,17 @@ def truths(world: str, people: int, runs: int, *, quick: bool = False) -> dict[s
     finally:
         del WORLDS["equal"]
     return {name: float(np.nanmean(values[:, 0])) for name, values in found.items()}
+
+
+def with_large_ones(found: dict[str, Float], truth: dict[str, float], experiments: int, runs: int) -> dict[str, float]:
+    """``truth`` of ``runs`` populations together with that of as large ``experiments``: few populations do not show a value as exactly as an interval
+    of so many people does. d' is taken less its bias."""
+    out = dict(truth)
+    for name in (name for name in found if name.startswith(BIASED) and name in truth):
+        middle = found[name][:, 1:].mean(axis=1)
+        own = np.where(np.isfinite(middle) & name.startswith("dprime"), middle, found[name][:, 0])
+        out[name] = (runs * truth[name] + experiments * float(np.nanmean(own))) / (runs + experiments)
+    return out
 
 
 def coverage(found: dict[str, Float], truth: dict[str, float], experiments: int) -> Iterator[tuple[str, float, float, float, float, float]]:
@@ -500,6 +520,9 @@ KINDS = (  # heading, what the names begin with
     ("at 1e-2", r"fnmr(_change)? at 0\.01\b"),
     ("at 1e-3", r"fnmr(_change)? at 0\.001\b"),
 )
+RATES = r"share gaining|eer|rank|fnmr at"
+RARE = 6.0
+"""A rate whose rarer outcome is worth fewer people than this stands near 0 or 1 (:func:`near_the_end`)."""
 OFTEN = 50
 """In fewer experiments than these a coverage is not told."""
 MARK = "<!-- {} of coverage: made by benchmarks/coverage.py --table -->"
@@ -522,22 +545,59 @@ def read_results(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def near_the_end(row: dict[str, str]) -> bool:
+    """Whether this is a rate whose rarer outcome is worth fewer than :data:`RARE` people: its interval has an exact end, or nearly so. Such ends
+    hold more than they say, as nobody can be missed by half."""
+    truth = float(row["truth"])
+    return bool(re.match(RATES, row["value"])) and int(row["people"]) * min(truth, 1.0 - truth) < RARE
+
+
+def told(row: dict[str, str]) -> bool:
+    """Whether the interval was printed often enough."""
+    return float(row["printed"]) * int(row["experiments"]) >= OFTEN
+
+
 def table_of(results: list[dict[str, str]]) -> list[str]:
-    """Lines of a Markdown table: a row per world and number of people, the lowest and the highest coverage of each kind of value in percent."""
-    out = [f"| world | people | experiments | {' | '.join(head for head, _ in KINDS)} |", "|---" * (3 + len(KINDS)) + "|"]
+    """Lines of a Markdown table: a row per world and number of people, the lowest and the highest coverage of each kind of value in percent; then how
+    many figures lie outside the aim."""
+    heads = [*(head for head, _ in KINDS), "rates near 0 or 1"]
+    out = [f"| world | people | experiments | {' | '.join(heads)} |", "|---" * (3 + len(heads)) + "|"]
     for world, people in dict.fromkeys((row["world"], row["people"]) for row in results):
-        rows = [row for row in results if (row["world"], row["people"]) == (world, people)]
+        rows = [row for row in results if (row["world"], row["people"]) == (world, people) and told(row)]
+        kinds = [[row for row in rows if re.match(pattern, row["value"]) and not near_the_end(row)] for _, pattern in KINDS]
         cells = []
-        for _, pattern in KINDS:
-            found = [
-                100 * float(row["covers"])
-                for row in rows
-                if re.match(pattern, row["value"]) and float(row["printed"]) * int(row["experiments"]) >= OFTEN
-            ]
+        for chosen in (*kinds, [row for row in rows if near_the_end(row)]):
+            found = [100 * float(row["covers"]) for row in chosen]
             low, high = (f"{min(found):.0f}", f"{max(found):.0f}") if found else ("", "")
             cells.append(low if low == high else f"{low} to {high}")
-        numbers = sorted({int(row["experiments"]) for row in rows})
+        numbers = sorted({int(row["experiments"]) for row in results if (row["world"], row["people"]) == (world, people)})
         out.append(f"| {world} | {people} | {' and '.join(map(str, numbers))} | {' | '.join(cells)} |")
+    return [*out, "", *counts_of(results)]
+
+
+def counts_of(results: list[dict[str, str]]) -> list[str]:
+    """Lines of a Markdown table: how many figures lie outside the aim, and how many would by chance if each interval covered 95 % exactly."""
+    from scipy.stats import binom
+
+    head = "| | figures | mean | below | by more than 2 SE | by chance | above | by more than 2 SE | by chance |"
+    out = [head, "|---" * 9 + "|"]
+    for few in (True, False):
+        low, high = (0.91, 0.98) if few else (0.93, 0.97)
+        for rare in (False, True):
+            rows = [row for row in results if told(row) and (int(row["people"]) < 35) == few and near_the_end(row) == rare]
+            if not rows:
+                continue
+            number = np.array([round(float(row["printed"]) * int(row["experiments"])) for row in rows])
+            share = np.array([float(row["covers"]) for row in rows])
+            hits = np.rint(share * number)
+            error = np.sqrt(np.array([low * (1 - low), high * (1 - high)])[:, None] / number)
+            under, over = hits < low * number - 1e-9, hits > high * number + 1e-9
+            chance = binom.cdf(np.ceil(low * number - 1e-9) - 1, number, 0.95), binom.sf(np.floor(high * number + 1e-9), number, 0.95)
+            cells = [under.sum(), (share < low - 2 * error[0]).sum(), round(chance[0].sum())]
+            cells += [over.sum(), (share > high + 2 * error[1]).sum(), round(chance[1].sum())]
+            people = "fewer than 35 people" if few else "35 people and more"
+            name = f"{people} (aim {100 * low:.0f} to {100 * high:.0f} %){', rates near 0 or 1' if rare else ''}"
+            out.append(f"| {name} | {len(rows)} | {100 * share.mean():.1f} | {' | '.join(str(int(c)) for c in cells)} |")
     return out
 
 
@@ -553,6 +613,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worlds", nargs="+", choices=WORLDS, default=list(WORLDS))
     parser.add_argument("--people", nargs="+", type=int, default=list(PEOPLE))
     parser.add_argument("--experiments", type=int, default=300)
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first experiment: others are drawn from another one on (default: 0)"
+    )
     parser.add_argument("--truth-people", type=int, default=300)
     parser.add_argument("--truth-runs", type=int, default=8)
     parser.add_argument("--quick", action="store_true", help="straight from the vectors: fewer figures, four times as many experiments")
@@ -572,10 +635,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         truth = truths(world, given.truth_people, given.truth_runs, quick=given.quick)
         for people in given.people:
             start = time.perf_counter()
-            found = run(world, people, given.experiments, quick=given.quick)
+            found = run(world, people, given.experiments, given.first, quick=given.quick)
             seconds = time.perf_counter() - start
             sys.stdout.write(f"\n## {world}, {people} people, {given.experiments} experiments ({seconds:.0f} s)\n")
-            lines = list(coverage(found, truth, given.experiments))
+            large = with_large_ones(found, truth, given.experiments, given.truth_runs) if people >= LARGE else truth
+            lines = list(coverage(found, large, given.experiments))
             if given.csv:
                 short = [
                     (world, str(people), str(given.experiments), name, *(f"{x:.4f}" for x in (right, share, width, spread, printed)))

@@ -18,7 +18,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.compare import feature, jackknife, stats
+from frontalbench.compare import feature, jackknife, separation
 from frontalbench.compare.derived import fuse_mean
 from frontalbench.detect import choose, load_detector
 from frontalbench.detect.yaw_alignment import aligned_for
@@ -127,7 +127,7 @@ def roles(rows: list[tuple[str, str, str, Path]], pose: Float, name: str) -> tup
     return np.array(probes), np.array([place for place, row in enumerate(rows) if row[0] == kind and row[2] == front])
 
 
-def moments(scores: Float32, who: Words, other: Words) -> stats.PairMoments:
+def moments(scores: Float32, who: Words, other: Words) -> separation.PairMoments:
     """Mean, spread and number of genuine and impostor pairs per probe, and what every person's references do to the impostor mean."""
     same = who[:, None] == other[None]
     columns = []
@@ -138,7 +138,7 @@ def moments(scores: Float32, who: Words, other: Words) -> stats.PairMoments:
     strangers = np.where(same, 0.0, scores.astype(np.float64))
     number = np.maximum((~same).sum(1)[:, None] - (~same).astype(float) @ belongs, 1.0)
     moves = (strangers.sum(1)[:, None] - strangers @ belongs) / number - columns[3][:, None]
-    return stats.PairMoments(*columns, moves=moves.astype(np.float16), references=belongs.sum(0).astype(np.float64))
+    return separation.PairMoments(*columns, moves=moves.astype(np.float16), references=belongs.sum(0).astype(np.float64))
 
 
 def line(
@@ -163,7 +163,7 @@ def line(
     def over(place: int, base: Float32) -> str:
         gain = apart[2] - apart[place]
         low, high = jackknife.mean_intervals(np.bincount(code, gain)[:, None], numbers)
-        change = stats.dprime_change(moments(after, who, other), moments(base, who, other), who)
+        change = separation.dprime_change(moments(after, who, other), moments(base, who, other), who)
         return f"{gain.mean():+.4f} [{low[0]:+.4f}, {high[0]:+.4f}] | {change.value:+.2f} [{change.low:+.2f}, {change.high:+.2f}]"
 
     thresholds = [float(np.quantile(s[~same], 1 - FMR)) for s in (before, after)]

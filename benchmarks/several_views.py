@@ -18,7 +18,7 @@ import numpy as np
 
 from frontalbench import images
 from frontalbench.catalogue import cards
-from frontalbench.compare import jackknife, stats
+from frontalbench.compare import jackknife, separation
 from frontalbench.detect import DEFAULT_POLICY, load_detector
 from frontalbench.detect.base import Detector
 from frontalbench.detect.upright import find_face
@@ -112,7 +112,7 @@ def measured(folder: Path, person: str, models: Models, shown: Path | None) -> d
     return found
 
 
-def separation(vectors: Sequence[np.ndarray], fronts: np.ndarray) -> str:
+def apart(vectors: Sequence[np.ndarray], fronts: np.ndarray) -> str:
     """d' with its interval: of every person's ``vectors`` (n, D) to ``fronts`` (people, D), own against strangers; people left out on both sides."""
     code = np.repeat(np.arange(len(vectors)), [len(one) for one in vectors])
     if len(np.unique(code)) < 2:
@@ -122,7 +122,7 @@ def separation(vectors: Sequence[np.ndarray], fronts: np.ndarray) -> str:
 
     def of(rows: np.ndarray, columns: np.ndarray) -> float:
         some, mine = similarity[rows][:, columns], own[rows][:, columns]
-        return stats.dprime(some[mine], some[~mine])
+        return separation.dprime(some[mine], some[~mine])
 
     everybody = np.arange(len(fronts))
     without = np.array([of(code != person, everybody != person) for person in everybody])
@@ -181,7 +181,7 @@ def main() -> None:
                         sums[k], numbers[k] = (similarity[:, k] - other * strangers).sum(), len(vectors)
                     low, high = jackknife.mean_intervals(sums, numbers)
                     cells.append(f"{sums.sum() / numbers.sum():.3f} [{low[0]:.3f}, {high[0]:.3f}]" if numbers.sum() else "none")
-                cells.append(separation(made[name, row, judge], known))
+                cells.append(apart(made[name, row, judge], known))
             print(f"  {row:44s} {'  '.join(cells)}")
 
 

@@ -1,9 +1,9 @@
-"""One jump to the front against a way in small steps, each picture the source of the next: what is left of the person?
+"""One jump to the front against a way in small steps, each image the source of the next: what is left of the person?
 
   python benchmarks/turning_in_steps.py --folder data/frll --people odd --limit 12
 
 FRLL's sides (neutral) turned to the front; per frontalizer, view and largest step (0: at once) the mean similarity to the own neutral front with its
-95 % interval over people, the difference to the jump over the same pictures, and the images that failed.
+95 % interval over people, the difference to the jump over the same images, and the images that failed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ VIEWS = {"3quarter": (("left", 2), ("right", 4)), "profile": (("left", 1), ("rig
 
 
 class Models:
-    """What a run needs, read when the first picture asks for it."""
+    """What a run needs, read when the first image asks for it."""
 
     def __init__(self, judges: Sequence[str]) -> None:
         self._names = judges
@@ -60,8 +60,8 @@ def measured(folder: Path, person: str, name: str, models: Models, shown: Path |
     for kind, sides in VIEWS.items():
         made = []
         for side, number in sides:
-            picture = images.decode((folder / f"neutral_{side}_{kind}" / f"{person}_{number:02d}.jpg").read_bytes())
-            view = View(picture, find_face(picture, models.detector, DEFAULT_POLICY)[0])
+            image = images.decode((folder / f"neutral_{side}_{kind}" / f"{person}_{number:02d}.jpg").read_bytes())
+            view = View(image, find_face(image, models.detector, DEFAULT_POLICY)[0])
             made.append(models.turner(name).frontalize([view])[0])
             if shown and made[-1].image is not None:
                 shown.mkdir(parents=True, exist_ok=True)

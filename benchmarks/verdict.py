@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.unit import peoplekit
 
-from frontalbench.compare import groups, stats
+from frontalbench.compare import groups, significance
 from frontalbench.compare.rows import YawBins
 from frontalbench.tabulate import Facts, judges, master, paper
 from frontalbench.tabulate.dataset import Dataset
@@ -38,7 +38,7 @@ def naive(made: Dataset) -> list[str]:
     subject, probe = base[1].subject.astype(np.str_), base[1].role == "probe"
     gains = {name: np.where(probe, gain, np.nan) for name, gain in gains.items()} | {"leave": np.where(probe, 0.0, np.nan)}
     first, second = sorted(gains, key=lambda name: -float(np.nanmean(gains[name])))[:2]
-    p = stats.sign_flip_p(stats.subject_means(gains[first] - gains[second], subject))
+    p = significance.sign_flip_p(significance.subject_means(gains[first] - gains[second], subject))
     return [first] if p < 0.05 and first != "leave" else []
 
 
@@ -95,10 +95,10 @@ def wrong_share(make: Callable[..., Any], verdict: Callable[[Dataset], list[str]
     return 100 * wrong / runs
 
 
-def sizes(people: int, runs: int) -> dict[str, float]:
+def sizes(people: int, runs: int, first: int = 0) -> dict[str, float]:
     """Percent of runs in which a true zero is called significant: each gain's p_value, sign flips alone, bold and places of table 1."""
     found: dict[str, list[bool]] = {}
-    for run in range(runs):
+    for run in range(first, first + runs):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
             made = peoplekit.drifting(np.random.default_rng([4, run, people]), people, Path(folder))
         base = next(rows for cell, rows in made.rows.items() if cell.variant == "original")
@@ -106,7 +106,7 @@ def sizes(people: int, runs: int) -> dict[str, float]:
         probe, subject = base.role == "probe", base.subject.astype(np.str_)
         net, other = turned.genuine - base.genuine, turned.impostor - base.impostor
         for name, gain in (("impostor gain", other), ("identity gain", net - other)):
-            p = stats.sign_flip_p(stats.subject_means(gain[probe], subject[probe]))
+            p = significance.sign_flip_p(significance.subject_means(gain[probe], subject[probe]))
             found.setdefault(f"{name}, sign flips alone", []).append(p < 0.05)
         for row in groups.summarize_cell(turned, base, is_original=False, bins=YawBins()):
             if row["yaw_axis"] == "all" and row["subset"] == "common" and row["group"] in groups.GAINS:
@@ -118,10 +118,10 @@ def sizes(people: int, runs: int) -> dict[str, float]:
     return {name: 100 * float(np.mean(values)) for name, values in found.items()}
 
 
-def judge_shares(people: int, runs: int, worse: float) -> dict[str, float]:
+def judge_shares(people: int, runs: int, worse: float, first: int = 0) -> dict[str, float]:
     """Measure -> percent of runs in which two judges are called different (after Holm; there is one pair), or their places are."""
     found: dict[str, list[bool]] = {}
-    for run in range(runs):
+    for run in range(first, first + runs):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
             made = peoplekit.two_judges(np.random.default_rng([2, run, people]), people, Path(folder), worse=worse)
             rows, pairs = judges.judge_rows(made, Facts(), peoplekit.SETTINGS)
@@ -135,21 +135,28 @@ def judge_shares(people: int, runs: int, worse: float) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", nargs="+", type=int, default=list(PEOPLE))
+    parser.add_argument("--worlds", nargs="+", metavar="WORLD", help="of these only: names of the first and second table (default: all)")
     parser.add_argument("--runs", type=int, default=2000, help="experiments of a world for the bold of table 1 (default: 2000)")
     parser.add_argument("--verdict-runs", type=int, default=400, help="experiments of a world for the other verdicts (default: 400)")
     parser.add_argument("--size-runs", type=int, default=300, help="experiments without a gain, up to seconds each (default: 300)")
     parser.add_argument("--judge-runs", type=int, default=300, help="experiments with two judges, up to seconds each (default: 300)")
+    parser.add_argument("--equal-judges", action="store_true", help="two equal judges only")
+    parser.add_argument("--first", type=int, default=0, help="number of the first experiment of the last two tables, to run them in pieces")
     given = parser.parse_args()
+
+    def wanted(make: Callable[..., Any]) -> bool:
+        return not given.worlds or make.__name__ in given.worlds
+
     if given.runs:
         print(f"| world ({given.runs} runs) | people | wrong, natural rule | wrong, product | right, product |\n|---|---|---|---|---|")
-        for make in (*peoplekit.WRONG, peoplekit.real_winner):
+        for make in filter(wanted, (*peoplekit.WRONG, peoplekit.real_winner)):
             for people in given.people:
                 before, wrong, right = shares(make, people, given.runs)
                 print(f"| {make.__name__} | {people} | {before:.1f} | {wrong:.1f} | {right:.1f} |", flush=True)
     if given.verdict_runs:
         print(f"\n| verdict ({given.verdict_runs} runs) | world | people | wrong |\n|---|---|---|---|")
         for name, verdict, worlds in VERDICTS:
-            for make in worlds:
+            for make in filter(wanted, worlds):
                 for people in given.people:
                     print(
                         f"| {name} | {make.__name__} | {people} | {wrong_share(make, verdict, people, given.verdict_runs):.1f} |",
@@ -158,13 +165,13 @@ def main() -> int:
     if given.size_runs:
         print(f"\n| nothing gains, strangers drift ({given.size_runs} runs) | people | called a gain |\n|---|---|---|")
         for people in given.people:
-            for name, share in sizes(people, given.size_runs).items():
+            for name, share in sizes(people, given.size_runs, given.first).items():
                 print(f"| {name} | {people} | {share:.1f} |", flush=True)
     if given.judge_runs:
         print(f"\n| judges ({given.judge_runs} runs) | people | called different |\n|---|---|---|")
-        for name, worse in (("equally good", 0.0), ("one loses more with the yaw", 0.25)):
+        for name, worse in (("equally good", 0.0), ("one loses more with the yaw", 0.25))[: 1 if given.equal_judges else 2]:
             for people in given.people:
-                found = judge_shares(people, given.judge_runs, worse)
+                found = judge_shares(people, given.judge_runs, worse, given.first)
                 print(f"| {name} | {people} | {', '.join(f'{m} {share:.1f}' for m, share in found.items())} |", flush=True)
     return 0
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from frontalbench import status, tables
 from frontalbench.catalogue import cards
-from frontalbench.compare.stats import FMR_TARGETS
+from frontalbench.compare.rates import FMR_TARGETS
 from frontalbench.detect import DEFAULT_POLICY, load_detector
 from frontalbench.detect.stream import detect_and_align
 from frontalbench.embed import load_backbone

@@ -67,8 +67,8 @@ def open_page(
 
 @contextlib.contextmanager
 def holding(script: str) -> Iterator[str]:
-    """A script element that runs ``script`` (which awaits what it likes) and holds the page's load event up until it has ended, 60 s at most: by a
-    picture of a server on this machine that answers when it is told to."""
+    """A script element that runs ``script`` (which awaits what it likes) and holds the page's load event up until it has ended, 60 s at most: by an
+    image of a server on this machine that answers when it is told to."""
     done = threading.Event()
 
     class Answer(BaseHTTPRequestHandler):

@@ -121,6 +121,26 @@ def test_another_background_leaves_the_face_and_changes_the_wall_as_its_card_say
 
 
 @pytest.mark.weights
+@pytest.mark.parametrize("name", ["blend", "blend_opencv"])
+def test_blending_keeps_a_portrait_without_a_seam_and_brings_a_brightened_face_back(
+    name: str, portraits: list[RGB], weight: Callable[..., Path]
+) -> None:
+    for kind, used in (("detector", "scrfd_500m"), ("matting", "face_parsing")):
+        weight(kind, used)
+    front = portraits[0]
+    y, x = np.mgrid[:256, :256]
+    face = np.hypot((x - 128) / 36, (y - 122) / 46) < 1.05
+    pasted = np.where(face[..., None], np.minimum(front.astype(int) + 25, 255), front).astype(np.uint8)
+    plain, back = (one.image for one in load_enhancement(name).enhance([front, pasted]))
+    assert plain is not None and back is not None
+    inner = np.hypot((x - 128) / 36, (y - 122) / 46) < 0.8
+    moved, left = (np.abs(one.astype(int) - front)[inner].mean() for one in (plain, back))
+    assert moved < (2.0 if name == "blend" else 10.0), moved  # OpenCV's band loses its shading
+    assert left < 0.6 * np.abs(pasted.astype(int) - front)[inner].mean(), left
+    assert np.array_equal(plain[:, :60], front[:, :60])  # the wall
+
+
+@pytest.mark.weights
 @pytest.mark.parametrize("name", ["omit_bg", "omit_bg_parsing", "upscale"])
 def test_tiny_and_grey_images_are_worked_on_or_refused_with_a_reason(name: str, weight: Callable[..., Path]) -> None:
     card = cards.find("enhancement", name)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from frontalbench import tables
-from frontalbench.compare import groups, stats
+from frontalbench.compare import groups, significance
 from frontalbench.compare.groups import summarize_cell
 from frontalbench.compare.rows import Rows, YawBins, read_rows
 
@@ -164,9 +164,9 @@ def test_column_test_equals_the_single_one() -> None:
     means = rng.normal(0.1, 0.3, (40, 3))
     means[5:, 2] = np.nan
     got = groups.sign_flip_columns(means)
-    assert got[2] == stats.sign_flip_p(means[:5, 2])
+    assert got[2] == significance.sign_flip_p(means[:5, 2])
     for column in (0, 1):
-        assert got[column] == pytest.approx(stats.sign_flip_p(means[:, column]), abs=0.015)
+        assert got[column] == pytest.approx(significance.sign_flip_p(means[:, column]), abs=0.015)
     assert np.isnan(groups.sign_flip_columns(np.full((5, 1), np.nan))).all()
 
 

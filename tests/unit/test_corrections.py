@@ -22,7 +22,7 @@ from frontalbench.enhance.chain import Chain
 from frontalbench.enhance.colour import Colour, matched, statistics
 from frontalbench.enhance.deblock import Deblock, grid
 from frontalbench.enhance.denoise import Denoise
-from frontalbench.enhance.frame import Frame, template
+from frontalbench.enhance.frame import Frame, moved, template
 from frontalbench.enhance.keep import Keep
 from frontalbench.enhance.unsharp import Unsharp
 from frontalbench.errors import BadInput
@@ -89,14 +89,27 @@ def all_of_them() -> list[Enhancement]:
         Colour("color", eyes),
         Frame("frame", eyes, near=3.0),
         Border("border", colours=[(0, 0, 0)], smallest=0.002, largest=0.6, smear=12, radius=4),
-        Blend("blend", eyes, method="gradient"),
-        Blend("blend_opencv", eyes, method="opencv"),
+        Blend("blend", eyes, AllSkin(), method="gradient"),
+        Blend("blend_opencv", eyes, AllSkin(), method="opencv"),
         Denoise("denoise", method="nlmeans", strength=3, colour=3, reach=7),
         Denoise("bilateral", method="bilateral", strength=3, colour=0, reach=3),
         Deblock("deblock", step=14, visible=1.15),
         OmitBackground("bg_blur", Left(), fill="blurred", sigma=0.05, smallest=0.02),
         OmitBackground("bg_mean", Left(), fill="mean", smallest=0.02),
     ]
+
+
+class AllSkin:
+    """A parsing that sees skin everywhere; ``up_to`` columns of 16, and background beside them."""
+
+    def __init__(self, up_to: int = 16) -> None:
+        self.up_to = up_to
+
+    def probabilities(self, image: RGB) -> np.ndarray:
+        likely = np.zeros((16, 16, 19), np.float32)
+        likely[:, : self.up_to, 1] = 1.0
+        likely[:, self.up_to :, 0] = 1.0
+        return likely
 
 
 class Left:
@@ -282,6 +295,48 @@ def test_the_points_land_where_the_template_has_them(turn: float) -> None:
 def test_a_face_that_is_in_place_is_not_resampled() -> None:
     image = portrait(template((140, 160), 0.7))
     assert run(Frame("frame", Eyes(), share=0.7, near=2.0), image).image is image
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        [[0.9, 0.2, -8.0], [-0.2, 0.9, 15.0]],
+        [[1.3, 0.0, 10.0], [0.0, 1.3, -60.0]],
+        [[0.85, 0.0, 200.0], [0.0, 0.85, 0.0]],  # farther away than the image is wide
+        [[3.0, 0.0, -100.0], [0.0, 3.0, -100.0]],  # nothing from beyond the border
+        [[0.81, 0.0, 0.0], [0.0, 0.81, 0.0]],
+    ],
+)
+def test_what_comes_in_from_beyond_the_border_is_mirrored_as_opencv_does_it(matrix: list[list[float]]) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (160, 140, 3), dtype=np.uint8)
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), 2.0), np.uint8)
+    plain = cv2.warpAffine(image, np.array(matrix), (140, 160), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    assert np.abs(moved(image, np.array(matrix)).astype(int) - plain).max() <= 1
+
+
+# Blend -------------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["gradient", "opencv"])
+def test_a_seam_around_the_face_gets_weaker_and_nothing_outside_of_the_face_s_own_pixels_changes(method: str) -> None:
+    plain = portrait(marked=False)
+    y, x = np.mgrid[:160, :140]
+    middle = POINTS.mean(axis=0)
+    pasted = np.where((np.hypot((x - middle[0]) / 32, (y - middle[1]) / 41) < 1.0)[..., None], plain + np.uint8(35), plain)
+    made = run(Blend("blend", Fixed(), AllSkin(), method=method, step=14), pasted).image
+    assert made is not None
+    before, after = (np.abs(one.astype(int) - plain).mean() for one in (pasted, made))
+    assert after < 0.5 * before
+    half = run(Blend("blend", Fixed(), AllSkin(8), method=method, step=14), pasted).image
+    assert half is not None
+    changed = np.nonzero((half != pasted).any(axis=(0, 2)))[0]
+    assert changed.max() < 0.65 * 140 and changed.size
+
+
+@pytest.mark.parametrize("method", ["gradient", "opencv"])
+def test_a_face_with_no_skin_around_it_is_left_alone(method: str) -> None:
+    image = portrait(marked=False)
+    assert run(Blend("blend", Fixed(), AllSkin(0), method=method), image).image is image
 
 
 # Border ------------------------------------------------------------------------------------------------------------------------------------

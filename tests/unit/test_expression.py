@@ -48,7 +48,7 @@ def test_an_opened_mouth_is_the_mean_way_of_its_points_in_distances_of_the_eyes(
     assert not set(expression.STILL) & set(MOUTH)
 
 
-def test_what_moves_in_depth_alone_is_not_seen_in_the_plane_of_the_picture() -> None:
+def test_what_moves_in_depth_alone_is_not_seen_in_the_plane_of_the_image() -> None:
     pouted = face()
     pouted[MOUTH, 2] -= 30.0
     assert moved(pouted, face()) == pytest.approx((0.0, 0.0), abs=1e-9)

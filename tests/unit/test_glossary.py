@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PLACES = ("src", "rules", "workflow", "adapters", "docs", "config", "reports/captions", "profiles")
+PLACES = ("src", "rules", "workflow", "adapters", "docs", "config", "reports/captions", "profiles", "tests", "benchmarks")
 KINDS = {".py", ".smk", ".md", ".yaml", ".j2", ".js", ".css", ".rst", ".sh"}
 
 
@@ -16,7 +16,7 @@ def texts() -> dict[str, str]:
         ROOT / "Snakefile",
         *(path for place in PLACES for path in (ROOT / place).rglob("*") if path.suffix in KINDS),
     ]
-    return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in found if path.name != "glossary.md"}
+    return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in found if path.name not in ("glossary.md", Path(__file__).name)}
 
 
 def kept() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats as reference
 
 from frontalbench import tables
-from frontalbench.compare import curves, jackknife, stats
+from frontalbench.compare import curves, jackknife, rates, separation
 from frontalbench.compare.groups import summarize_cell
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.rows import Rows, YawBins, read_rows
@@ -21,10 +21,10 @@ from frontalbench.compare.subjects import PersonMeans
 from .test_compare_cell import World, crowd, unit
 
 
-def degrees_of(people: int, moves: np.ndarray | None = None) -> float:
+def degrees_of(people: int, moves: np.ndarray | None = None, kurtosis: float = jackknife.KURTOSIS) -> float:
     """Degrees of freedom of equal people, whose values have the excess kurtosis that people are taken to have, or that their ``moves`` show."""
     shown = -3.0 if moves is None else people * (moves**4).sum() / (moves**2).sum() ** 2 - 3.0
-    return 2 / (2 / (people - 1) + max(jackknife.KURTOSIS, shown) / people)
+    return 2 / (2 / (people - 1) + max(kurtosis, shown) / people)
 
 
 def test_equal_people_give_the_t_interval_of_their_means() -> None:
@@ -104,6 +104,46 @@ def test_degrees_of_freedom_are_those_of_the_quadratic_form(share: list[float]) 
     degrees, factor = jackknife.freedom(w[:, None])
     assert degrees[0] == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
     assert factor[0] == pytest.approx((w**2).sum() / np.trace(form))
+
+
+@pytest.mark.parametrize("numbers", [[4] * 7, [30, 5, 5, 4, 3, 2, 1, 1], [60, 9, 9, 8, 8, 2]])
+def test_people_whose_images_make_the_spread_have_the_degrees_of_freedom_of_that_spread(numbers: list[int]) -> None:
+    n = np.array(numbers, dtype=np.float64)
+    w, spread = n / n.sum(), 0.5 + 2.0 / n
+    moves = -np.outer(w, w) / (1 - w)[:, None]
+    np.fill_diagonal(moves, w)
+    form = np.sqrt(spread)[:, None] * (moves.T @ moves) * np.sqrt(spread)
+    degrees, factor = jackknife.freedom(w[:, None], spread[:, None])
+    assert degrees[0] == pytest.approx(np.trace(form) ** 2 / np.trace(form @ form))
+    assert factor[0] == pytest.approx((w**2 * spread).sum() / np.trace(form))
+    assert degrees[0] >= jackknife.freedom(w[:, None])[0][0] - 1e-9, "people with many images bring less than their share"
+    # what people show beyond their images is found again: the sum of squares is expected to be the trace
+    expected = np.full(len(n), math.sqrt(np.trace(form) / len(n)))[:, None]
+    assert jackknife.by_images(w[:, None], expected, (2.0 / n)[:, None])[:, 0] == pytest.approx(spread)
+
+
+def test_the_noise_of_a_mean_is_the_spread_within_people_over_their_images() -> None:
+    values, person = np.array([1.0, 3.0, 5.0, 5.0, 8.0, 2.0]), np.array([0, 0, 1, 1, 1, 2])
+    sums, squares, numbers = (np.bincount(person, x)[:, None] for x in (values, values**2, np.ones(6)))
+    assert jackknife.noise_of_means(sums, squares, numbers)[:, 0] == pytest.approx((2.0 + 6.0) / 3 / np.array([2.0, 3.0, 1.0]))
+    assert not jackknife.noise_of_means(values[:, None], values[:, None] ** 2, np.ones((6, 1))).any(), "one image each shows none"
+
+
+def test_unequal_numbers_of_images_of_people_who_are_alike_are_covered_and_known_better() -> None:
+    """Where images make the spread, a person with five times as many has not five times the say in it."""
+    rng = np.random.default_rng(3)
+    numbers = np.repeat([25, 5], [6, 18])
+    person = np.repeat(np.arange(24), numbers)
+    covered, widths = [], []
+    for _ in range(600):
+        values = 0.05 * rng.normal(size=24)[person] + rng.normal(size=len(person))
+        found = jackknife.mean_estimate(values, person, jackknife.KURTOSIS_OF_CHANGES)
+        sums, many = (np.bincount(person, x)[:, None] for x in (values, np.ones(len(values))))
+        (low,), (high,) = jackknife.mean_intervals(sums, many, kurtosis=jackknife.KURTOSIS_OF_CHANGES)
+        covered.append(found.low <= 0.0 <= found.high)
+        widths.append((found.high - found.low) / (high - low))
+    assert 0.925 < np.mean(covered) < 0.975
+    assert np.mean(widths) < 0.97
 
 
 def test_few_people_and_one_who_brings_most_images_have_no_interval() -> None:
@@ -233,7 +273,8 @@ def test_impostor_intervals_equal_a_jackknife_by_brute_force(tmp_path: Path) -> 
             "other" in key[0] or key[0] in ("impostor gain", "identity gain") or (key[1] == "penalised" and key[0] != "Angled vs GT")
         )
         low = variance / 2 if strangers else variance  # what pairs of people share is counted twice, and taken off once
-        student = reference.t.ppf(0.975, degrees_of(8, d))
+        gain = key[0] in ("Net Gain", "identity gain")
+        student = reference.t.ppf(0.975, degrees_of(8, d, jackknife.KURTOSIS_OF_CHANGES if gain else jackknife.KURTOSIS))
         assert student * math.sqrt(low) * 0.97 < width < student * math.sqrt(variance) * 1.03, key
 
 
@@ -264,14 +305,14 @@ def test_dprime_without_a_person_equals_comparing_again(tmp_path: Path) -> None:
     world = World(tmp_path / "all", crowd(8, 1, 4), seed=3)
     rows = rows_of(world, "original", tmp_path / "o.parquet")
     probe = rows.role == "probe"
-    found = stats.dprime_left_out(moments(rows, probe, rows), rows.subject_code)
+    found = separation.dprime_left_out(moments(rows, probe, rows), rows.subject_code)
     for place in (1, 6):
         part = World(tmp_path / f"without{place}", [r for r in world.rows if r["subject"] != f"s{place:02d}"])
         part.original = world.original
         genuine, impostors = from_table(part.cell().scores)
         scores = [float(a @ b) for a, b in _strangers(part)]
         assert len(scores) == impostors.n
-        assert found.without[place] == pytest.approx(stats.dprime(genuine.scores, scores), rel=2e-3)
+        assert found.without[place] == pytest.approx(separation.dprime(genuine.scores, scores), rel=2e-3)
 
 
 def _strangers(world: World) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -291,10 +332,10 @@ def test_a_backbone_that_maps_everything_to_one_vector_comes_out_last(tmp_path: 
         rows = [r for r in result.similarity.to_pylist() if r["role"] == "probe"]
         assert {r["rank"] for r in rows} == {12}
         genuine, impostors = from_table(result.scores)
-        assert stats.eer(genuine.scores, impostors) == pytest.approx(0.5, abs=1e-6)
-        assert stats.fnmr(genuine.scores, stats.operating_point(impostors, 0.1).threshold) == 1.0
-        moments = stats.PairMoments(*(np.array([r[k] for r in rows], float) for k in _COLUMNS))
-        value = stats.dprime_estimate(moments, [r["subject"] for r in rows]).value
+        assert rates.eer(genuine.scores, impostors) == pytest.approx(0.5, abs=1e-6)
+        assert rates.fnmr(genuine.scores, rates.operating_point(impostors, 0.1).threshold) == 1.0
+        moments = separation.PairMoments(*(np.array([r[k] for r in rows], float) for k in _COLUMNS))
+        value = separation.dprime_estimate(moments, [r["subject"] for r in rows]).value
         assert math.isnan(value) or abs(value) < 0.1
 
 
@@ -305,8 +346,8 @@ def test_frames_of_few_people_do_not_support_a_small_false_match_rate(tmp_path: 
     world = World(tmp_path, crowd(9, 4, 30))
     _, impostors = from_table(world.cell().scores)
     assert impostors.n == 9 * 30 * 8 * 4 and impostors.people is not None and impostors.people.pairs == 72
-    assert not stats.operating_point(impostors, 1e-1).supported
-    assert stats.operating_point(Impostors(impostors.counts, impostors.tail), 1e-1).supported
+    assert not rates.operating_point(impostors, 1e-1).supported
+    assert rates.operating_point(Impostors(impostors.counts, impostors.tail), 1e-1).supported
 
 
 def test_every_pair_belongs_to_two_people_and_false_match_rates_without_one_are_counted(tmp_path: Path) -> None:
@@ -314,7 +355,7 @@ def test_every_pair_belongs_to_two_people_and_false_match_rates_without_one_are_
     _, impostors = from_table(world.cell().scores)
     assert impostors.people is not None and impostors.people.counts.sum() == 2 * impostors.n
     thresholds = np.array([0.0, 0.2, float(impostors.tail[20]) - 1e-4])
-    fmr, without = stats._fmr_left_out(impostors, thresholds)
+    fmr, without = rates._fmr_left_out(impostors, thresholds)
     part = World(tmp_path / "part", [r for r in world.rows if r["subject"] != "s02"])
     part.original = world.original
     _, fewer = from_table(part.cell().scores)
@@ -323,7 +364,7 @@ def test_every_pair_belongs_to_two_people_and_false_match_rates_without_one_are_
         assert without[2, k] == pytest.approx((fewer.tail >= t).mean(), abs=1e-9)
     # outside the exact tail: within what the coarser bins can tell
     _, short = from_table(world.cell(tail=30).scores)
-    _, coarse = stats._fmr_left_out(short, thresholds[:2])
+    _, coarse = rates._fmr_left_out(short, thresholds[:2])
     assert np.abs(coarse - without[:, :2]).max() < 0.02
 
 

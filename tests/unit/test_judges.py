@@ -10,7 +10,7 @@ import pytest
 from scipy import stats as scipy_stats
 
 from frontalbench import tables
-from frontalbench.compare import scores, stats
+from frontalbench.compare import rates, scores, significance
 from frontalbench.stages.compare import compare
 from frontalbench.tabulate import Cell, Facts, TableSettings, cell_of, judges, tables_of
 from frontalbench.tabulate.dataset import Dataset, read_datasets
@@ -87,7 +87,7 @@ def test_values_equal_written_out_ones(dataset: Dataset, found: tuple[list[Any],
         sd = np.sqrt(np.average((centres - mean) ** 2, weights=impostors.counts))
         assert values[(*judge, "z_slope")]["value"] == pytest.approx(line.slope / sd, rel=1e-3)
         assert values[(*judge, "stability")]["value"] == pytest.approx(rows.within[probe].mean(), abs=1e-6)
-        point = stats.operating_point(impostors, 1e-1)  # 20 people are 380 pairs of people
+        point = rates.operating_point(impostors, 1e-1)  # 20 people are 380 pairs of people
         assert values[(*judge, "fnmr")]["value"] == pytest.approx((genuine_pairs.scores < np.float32(point.threshold)).mean(), abs=1e-9)
         assert values[(*judge, "fnmr")]["low"] <= values[(*judge, "fnmr")]["value"] <= values[(*judge, "fnmr")]["high"]
 
@@ -108,7 +108,7 @@ def test_ranking_keeps_scales_apart_and_chance_from_difference(found: tuple[list
     by_measure = [sorted(r["p_value"] for r in pairs if r["measure"] == m) for m in ("area", "z_area")]
     for m, raw in zip(("area", "z_area"), by_measure, strict=True):
         adjusted = [r["p_holm"] for r in sorted((r for r in pairs if r["measure"] == m), key=lambda r: r["p_value"])]
-        assert adjusted == pytest.approx(stats.holm(raw).tolist())
+        assert adjusted == pytest.approx(significance.holm(raw).tolist())
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_curve
 
-from frontalbench.compare import listed, open_set, scores, stats, thresholds
+from frontalbench.compare import listed, open_set, rates, scores, thresholds
 from frontalbench.compare.listed import Listed
 from frontalbench.compare.scores import PERSON_BINS
 from frontalbench.compare.two_sets import Faces
@@ -77,7 +77,7 @@ def test_a_draw_weighs_a_pair_by_both_people_and_takes_the_weighted_quantile() -
         passed = np.cumsum(weight[order])
         for target, found in zip(targets[:3], drawn[k], strict=False):
             at = int(np.argmax(passed > target * weight.sum() + 1e-9))
-            assert found == pytest.approx(score[order][at] + stats.TIE, abs=1e-6)
+            assert found == pytest.approx(score[order][at] + scores.TIE, abs=1e-6)
         assert drawn[k][3] == -1.0, "all pairs are at hand, and all are allowed"
 
 
@@ -85,7 +85,7 @@ def test_thresholds_asked_together_are_those_asked_one_by_one() -> None:
     pairs = all_pairs(crowd(3, 30, 2), 30)
     impostors = listed.impostors_of(pairs)
     targets = [0.1, 0.03, 0.01]
-    values = [stats.operating_point(impostors, target).threshold for target in targets]
+    values = [rates.operating_point(impostors, target).threshold for target in targets]
     together = thresholds.of_impostors(impostors, [*values, float("nan")], [*targets, 0.5], resamples=60)
     assert math.isnan(together.pop().low)
     assert together == [thresholds.of_impostors(impostors, [v], [t], resamples=60)[0] for v, t in zip(values, targets, strict=True)]
@@ -105,7 +105,7 @@ def test_the_interval_of_a_threshold_holds_the_threshold_of_the_population() -> 
         sample = Faces(crowd_of_all.vectors[some], np.arange(60))
         pairs = all_pairs(sample, 60)
         impostors = listed.impostors_of(pairs)
-        point = stats.operating_point(impostors, target)
+        point = rates.operating_point(impostors, target)
         (band,) = thresholds.of_impostors(impostors, [point.threshold], [target], resamples=300)
         held += band.low <= truth <= band.high
     assert 70 <= held <= 80

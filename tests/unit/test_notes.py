@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from frontalbench.compare import stats
+from frontalbench.compare import scores
 from frontalbench.tabulate import facts
 from frontalbench.tabulate.dataset import SIGNIFICANT, disagreement_note, fallback_note, lost_note, sign_note, weight_note
 
@@ -59,9 +59,9 @@ def people(mean: float = 0.0, largest: float = 0.0, effective: float = 4.0) -> A
 
 
 def test_a_sign_that_depends_on_who_has_many_images_is_told() -> None:
-    much = 10 * stats.TIE
+    much = 10 * scores.TIE
     assert sign_note("gain", much, people(-much)) and sign_note("gain", -much, people(much))
-    for mean, of_people in ((much, much), (-much, -much), (much, 0.0), (0.0, -much), (stats.TIE, -much)):
+    for mean, of_people in ((much, much), (-much, -much), (much, 0.0), (0.0, -much), (scores.TIE, -much)):
         assert not sign_note("gain", mean, people(of_people))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from frontalbench.tabulate import Facts, paper
+from frontalbench.tabulate import Facts, paper, paper_text
 from frontalbench.tabulate.dataset import Dataset
 from tests.unit import peoplekit as kit
 
@@ -133,6 +133,29 @@ def test_a_leader_that_is_not_best_says_over_how_many_images_it_was_ranked(crowd
     rows = list(by_variant(paper.enhancement_rows(kit.dataset(crowd, given), Facts(), kit.SETTINGS)).values())
     assert not kit.best(rows)
     assert any(f"(over the {n - 2} of {n} images that all gave)" in row["note"] for row in rows)
+
+
+def test_a_change_against_no_enhancement_is_that_of_the_same_images_with_an_interval_over_people(crowd: kit.People) -> None:
+    n = len(crowd.subject)
+    noise = np.random.default_rng(3).normal(0, 0.01, n)
+    lost = lost_by(crowd, 2)
+    given = {
+        "mesh.none": kit.Variant(0.05 + noise),
+        "mesh.sharp": kit.Variant(0.05 + noise + 0.02),
+        "mesh.blend": kit.Variant(np.full(n, 0.05), lost),
+        "tddfa.sharp": kit.Variant(np.full(n, 0.3)),
+    }
+    rows = paper.enhancement_rows(kit.dataset(crowd, given), Facts(), kit.SETTINGS)
+    found = by_variant(rows)
+    assert found["mesh.sharp"]["change"] == pytest.approx(0.02, abs=1e-6)
+    assert found["mesh.sharp"]["change_low"] == pytest.approx(0.02, abs=1e-6) == found["mesh.sharp"]["change_high"]
+    assert found["mesh.blend"]["change"] == pytest.approx(-noise[~lost].mean(), abs=1e-6)
+    assert found["mesh.blend"]["change_low"] < found["mesh.blend"]["change"] < found["mesh.blend"]["change_high"]
+    assert np.isnan(found["mesh.none"]["change"])
+    assert np.isnan(found["tddfa.sharp"]["change"]), "there is no plain frontal view beside it"
+    text = paper_text.enhancement_markdown(rows)
+    mesh, tddfa = text.split("## tddfa")
+    assert "**+0.0200 [+0.0200, +0.0200]**" in mesh and "against no enhancement" not in tddfa
 
 
 # Table 3 ----------------------------------------------------------------------------------------------------------------------------

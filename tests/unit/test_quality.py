@@ -222,7 +222,7 @@ def test_the_summary_says_mean_interval_change_and_what_is_not_measured(assessed
     assert row["mean_people"] == pytest.approx(1.0) and row["n_effective"] == 2.0 and "one person holds 50 % of the images" in row["note"]
     values, people = np.array([0.1, 0.3, 0.2, 0.5, 0.4, 0.6, 0.7, 0.2, np.nan]), np.array([*"abcdefghi"])
     low, high = mean_intervals(values[:8, None], np.ones((8, 1)))
-    assert quality._interval(values, people, TableSettings()) == (low[0], high[0], 8)
+    assert quality._interval(values, people, TableSettings()) == pytest.approx((low[0], high[0], 8))
     assert "synthetic people" in row["note"] and row["better"] == "higher"
     assert found["mesh.none", "probe", "abs_yaw"]["mean"] == pytest.approx(10.0)
     assert ("original", "probe", "abs_yaw") not in found, "not measured, so no row"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats as reference
 from sklearn.metrics import top_k_accuracy_score
 
-from frontalbench.compare import bootstrap, curves, jackknife, stats
+from frontalbench.compare import bootstrap, curves, jackknife, rates, separation, significance
 from frontalbench.compare.scores import BINS, Impostors
 
 
@@ -38,8 +38,8 @@ def test_fnmr_at_a_false_match_rate_equals_the_roc_of_scikit_learn(target: float
     fmr, misses = roc(genuine, impostor)
     expected = misses[fmr <= target + 1e-12].min()
     impostors = Impostors.of(impostor, tail=tail)
-    point = stats.operating_point(impostors, target)
-    got = stats.fnmr(genuine, point.threshold)
+    point = rates.operating_point(impostors, target)
+    got = rates.fnmr(genuine, point.threshold)
     if target * len(impostor) < tail:
         assert got == pytest.approx(expected, abs=1e-12)
     else:  # outside the exact tail: within one bin of threshold, and never on the generous side
@@ -53,13 +53,13 @@ def test_fnmr_at_a_false_match_rate_equals_the_roc_of_scikit_learn(target: float
 def test_small_fmr_is_refused_where_too_few_pairs_support_it() -> None:
     _, impostor = two_sides(m=40_000)
     impostors = Impostors.of(impostor)
-    assert not stats.operating_point(impostors, 1e-4).supported  # four false matches
-    assert stats.operating_point(impostors, 1e-3).supported  # forty
+    assert not rates.operating_point(impostors, 1e-4).supported  # four false matches
+    assert rates.operating_point(impostors, 1e-3).supported  # forty
 
 
 def test_ties_at_the_threshold_do_not_exceed_the_fmr() -> None:
     impostor = np.r_[np.full(100, 0.5), np.full(900, 0.1)].astype(np.float32)
-    point = stats.operating_point(Impostors.of(impostor), 0.05)
+    point = rates.operating_point(Impostors.of(impostor), 0.05)
     assert point.fmr == 0.0 and point.threshold > 0.5
 
 
@@ -67,38 +67,38 @@ def test_eer_equals_the_crossing_of_the_roc() -> None:
     genuine, impostor = two_sides(3)
     fmr, misses = roc(genuine, impostor)
     k = np.argmin(np.abs(fmr - misses))
-    assert stats.eer(genuine, Impostors.of(impostor)) == pytest.approx((fmr[k] + misses[k]) / 2, abs=2e-3)
-    assert stats.eer([0.9, 0.8], Impostors.of([0.1, 0.2])) == pytest.approx(0.0, abs=1e-9)
-    assert math.isnan(stats.eer([], Impostors.of([0.1])))
+    assert rates.eer(genuine, Impostors.of(impostor)) == pytest.approx((fmr[k] + misses[k]) / 2, abs=2e-3)
+    assert rates.eer([0.9, 0.8], Impostors.of([0.1, 0.2])) == pytest.approx(0.0, abs=1e-9)
+    assert math.isnan(rates.eer([], Impostors.of([0.1])))
 
 
 def test_dprime_of_two_normals_and_of_moments() -> None:
     genuine, impostor = two_sides(1, 100_000, 100_000)
-    assert stats.dprime(genuine, impostor) == pytest.approx((0.55 - 0.1) / math.sqrt((0.15**2 + 0.12**2) / 2), rel=0.02)
-    assert math.isnan(stats.dprime([0.5, 0.5], [0.5]))
-    assert math.isnan(stats.dprime([], [0.5]))
+    assert separation.dprime(genuine, impostor) == pytest.approx((0.55 - 0.1) / math.sqrt((0.15**2 + 0.12**2) / 2), rel=0.02)
+    assert math.isnan(separation.dprime([0.5, 0.5], [0.5]))
+    assert math.isnan(separation.dprime([], [0.5]))
 
 
 def test_det_points_lie_on_the_roc_and_their_interval_encloses_them() -> None:
     genuine, impostor = two_sides()
     subject = np.arange(len(genuine)) % 40
-    curve = stats.det(genuine, subject, Impostors.of(impostor), points=15)
+    curve = rates.det(genuine, subject, Impostors.of(impostor), points=15)
     for threshold, fmr, miss, low, high in zip(curve.threshold, curve.fmr, curve.fnmr, curve.low, curve.high, strict=True):
         assert (impostor >= np.float32(threshold)).mean() == pytest.approx(fmr, abs=1e-12)
         assert (genuine < np.float32(threshold)).mean() == pytest.approx(miss, abs=1e-12)
         assert low - 1e-12 <= miss <= high + 1e-12
-    assert curve.fmr.min() * len(impostor) >= stats.MIN_FALSE_MATCHES - 1
+    assert curve.fmr.min() * len(impostor) >= rates.MIN_FALSE_MATCHES - 1
     assert (np.diff(curve.fnmr) >= 0).all()
 
 
 def test_cmc_counts_ranks() -> None:
-    found = stats.cmc_estimates([1, 1, 2, 7], ["a", "b", "b", "c"], 5)
+    found = rates.cmc_estimates([1, 1, 2, 7], ["a", "b", "b", "c"], 5)
     np.testing.assert_allclose([e.value for e in found], [0.5, 0.75, 0.75, 0.75, 0.75])
     assert all(math.isnan(e.low) and math.isnan(e.high) for e in found), "three people say nothing about people"
-    many = stats.cmc_estimates([1, 1, 2, 7] * 4, [f"{i}{j}" for i in range(4) for j in "abbc"], 8)
+    many = rates.cmc_estimates([1, 1, 2, 7] * 4, [f"{i}{j}" for i in range(4) for j in "abbc"], 8)
     assert all(e.low < e.value < e.high for e in many[:6])
     assert many[7].value == many[7].high == 1.0 and 0.5 < many[7].low < 1.0, "nobody failed: exact ends over people, not [1, 1]"
-    assert all(np.isnan(e.value) for e in stats.cmc_estimates([], [], 3))
+    assert all(np.isnan(e.value) for e in rates.cmc_estimates([], [], 3))
 
 
 def test_cmc_equals_the_top_k_accuracy_of_scikit_learn() -> None:
@@ -106,7 +106,7 @@ def test_cmc_equals_the_top_k_accuracy_of_scikit_learn() -> None:
     scores, truth = rng.normal(size=(300, 40)), rng.integers(0, 40, 300)
     scores[np.arange(300), truth] += 1.0
     ranks = 1 + (scores > scores[np.arange(300), truth][:, None]).sum(axis=1)
-    found = stats.cmc_estimates(ranks, truth)
+    found = rates.cmc_estimates(ranks, truth)
     for k in (1, 5, 20):
         assert found[k - 1].value == pytest.approx(top_k_accuracy_score(truth, scores, k=k, labels=np.arange(40)))
 
@@ -115,40 +115,40 @@ def test_cmc_equals_the_top_k_accuracy_of_scikit_learn() -> None:
 def test_sign_flip_equals_the_permutation_test_of_scipy(n: int) -> None:
     d = np.random.default_rng(n).normal(0.3, 1.0, n)
     expected = reference.permutation_test((d,), np.mean, permutation_type="samples", n_resamples=np.inf).pvalue
-    assert stats.sign_flip_p(d) == pytest.approx(expected, abs=1e-12)
+    assert significance.sign_flip_p(d) == pytest.approx(expected, abs=1e-12)
 
 
 def test_random_sign_flips_agree_with_the_t_test_and_have_the_right_level() -> None:
     d = np.random.default_rng(0).normal(0.25, 1.0, 80)
-    assert stats.sign_flip_p(d) == pytest.approx(reference.ttest_1samp(d, 0.0).pvalue, abs=0.01)
+    assert significance.sign_flip_p(d) == pytest.approx(reference.ttest_1samp(d, 0.0).pvalue, abs=0.01)
     rng = np.random.default_rng(1)
-    rejected = np.mean([stats.sign_flip_p(rng.normal(size=20), flips=499, seed=i) <= 0.05 for i in range(300)])
+    rejected = np.mean([significance.sign_flip_p(rng.normal(size=20), flips=499, seed=i) <= 0.05 for i in range(300)])
     assert 0.02 <= rejected <= 0.085
-    assert stats.sign_flip_p(np.zeros(30)) == 1.0
-    assert math.isnan(stats.sign_flip_p([]))
+    assert significance.sign_flip_p(np.zeros(30)) == 1.0
+    assert math.isnan(significance.sign_flip_p([]))
 
 
 def test_holm_equals_a_written_out_example_and_keeps_unknown_out() -> None:
-    got = stats.holm([0.01, 0.04, math.nan, 0.03, 0.005])
+    got = significance.holm([0.01, 0.04, math.nan, 0.03, 0.005])
     np.testing.assert_allclose(got, [0.03, 0.06, np.nan, 0.06, 0.02])
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 @settings(max_examples=50, deadline=None)
 def test_holm_is_between_the_raw_and_the_bonferroni_p(p: list[float]) -> None:
-    adjusted = stats.holm(p)
+    adjusted = significance.holm(p)
     assert (adjusted >= np.array(p) - 1e-15).all() and (adjusted <= np.minimum(1.0, np.array(p) * len(p)) + 1e-12).all()
     order = np.argsort(p, kind="stable")
     assert (np.diff(adjusted[order]) >= 0).all()
 
 
 def test_sign_test_and_share_and_effect_size() -> None:
-    assert stats.sign_test_p(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
-    assert math.isnan(stats.sign_test_p(0, 0))
-    assert stats.share_gaining([0.2, -0.1, 0.0, np.nan]) == pytest.approx(1 / 3)
+    assert significance.sign_test_p(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert math.isnan(significance.sign_test_p(0, 0))
+    assert significance.share_gaining([0.2, -0.1, 0.0, np.nan]) == pytest.approx(1 / 3)
     d = np.array([0.1, 0.3, 0.2, 0.4])
-    assert stats.cohen_dz(d) == pytest.approx(d.mean() / d.std(ddof=1))
-    assert math.isnan(stats.cohen_dz([0.1]))
+    assert significance.cohen_dz(d) == pytest.approx(d.mean() / d.std(ddof=1))
+    assert math.isnan(significance.cohen_dz([0.1]))
 
 
 # --- bootstrap ------------------------------------------------------------------------------------------------------------------------------
@@ -187,13 +187,13 @@ def test_quantiles_equal_numpy() -> None:
     np.testing.assert_allclose(high, np.nanquantile(draws, 0.975, axis=0))
 
 
-def moments(genuine: list[np.ndarray], impostor: list[np.ndarray]) -> stats.PairMoments:
+def moments(genuine: list[np.ndarray], impostor: list[np.ndarray]) -> separation.PairMoments:
     """Without what each image's mean is without each person's references."""
 
     def three(parts: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.array([p.mean() for p in parts]), np.array([p.std() for p in parts]), np.array([float(len(p)) for p in parts])
 
-    return stats.PairMoments(*three(genuine), *three(impostor))
+    return separation.PairMoments(*three(genuine), *three(impostor))
 
 
 def test_dprime_from_per_image_moments_equals_dprime_over_all_pairs() -> None:
@@ -201,8 +201,8 @@ def test_dprime_from_per_image_moments_equals_dprime_over_all_pairs() -> None:
     genuine = [rng.normal(0.5, 0.1, rng.integers(1, 5)) for _ in range(60)]
     impostor = [rng.normal(0.1, 0.1, 40) for _ in range(60)]
     subject = np.repeat([f"s{i}" for i in range(12)], 5)
-    got = stats.dprime_estimate(moments(genuine, impostor), subject)
-    assert got.value == pytest.approx(stats.dprime(np.concatenate(genuine), np.concatenate(impostor)))
+    got = separation.dprime_estimate(moments(genuine, impostor), subject)
+    assert got.value == pytest.approx(separation.dprime(np.concatenate(genuine), np.concatenate(impostor)))
     assert math.isnan(got.low), "where strangers' references cannot be left out, there is no interval"
 
 
@@ -211,11 +211,11 @@ def test_dprime_and_fnmr_changes_are_zero_against_themselves_and_find_a_real_cha
     n = 200
     subject = np.array([f"s{i // 10:02d}" for i in range(n)])
     before = moments([rng.normal(0.4, 0.1, 2) for _ in range(n)], [rng.normal(0.1, 0.1, 50) for _ in range(n)])
-    assert stats.dprime_change(before, before, subject).value == 0.0
+    assert separation.dprime_change(before, before, subject).value == 0.0
     after = moments([rng.normal(0.7, 0.1, 2) for _ in range(n)], [rng.normal(0.1, 0.1, 50) for _ in range(n)])
-    assert stats.dprime_change(after, before, subject).value > 0
+    assert separation.dprime_change(after, before, subject).value > 0
     low_scores, high_scores = rng.normal(0.4, 0.1, n), rng.normal(0.6, 0.1, n)
-    change = stats.fnmr_change(high_scores, 0.45, subject, low_scores, 0.45, subject)
+    change = rates.fnmr_change(high_scores, 0.45, subject, low_scores, 0.45, subject)
     assert change.value == pytest.approx((high_scores < 0.45).mean() - (low_scores < 0.45).mean())
     assert change.low < change.value < change.high < 0
 
@@ -227,7 +227,7 @@ def test_a_change_of_fnmr_that_hardly_anybody_brings_is_a_value_without_an_inter
     for people, printed in ((0, False), (5, False), (6, True)):
         worse = scores.copy()
         worse[: 10 * people : 10] = 0.4
-        change = stats.fnmr_change(worse, 0.5, subject, scores, 0.5, subject)
+        change = rates.fnmr_change(worse, 0.5, subject, scores, 0.5, subject)
         assert change.value == pytest.approx(people / 200)
         assert math.isfinite(change.low) == math.isfinite(change.high) == printed
 
@@ -284,4 +284,4 @@ def test_curve_without_data_is_unknown_not_zero() -> None:
 def test_exact_flips_try_every_sign() -> None:
     d = [0.1, 0.2, -0.05]
     totals = [abs(sum(s * x for s, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=3)]
-    assert stats.sign_flip_p(d) == pytest.approx(np.mean([t >= abs(sum(d)) - 1e-12 for t in totals]))
+    assert significance.sign_flip_p(d) == pytest.approx(np.mean([t >= abs(sum(d)) - 1e-12 for t in totals]))

@@ -323,7 +323,8 @@ def test_a_fusion_that_falls_back_says_for_how_many_and_what_is_left_without_the
     assert row["mean"] == pytest.approx(np.mean(list(gains.values())), abs=1e-6)
     assert row["mean_both"] == pytest.approx(np.mean([g for name, g in gains.items() if name not in hard]), abs=1e-6)
     assert (
-        row["both_low"] <= row["mean_both"] <= row["both_high"] and f"{len(hard)} of {len(probes)} images rest on one image" in row["note"]
+        row["both_low"] <= row["mean_both"] <= row["both_high"]
+        and f"{len(hard)} of {len(probes)} images rest on one embedding alone" in row["note"]
     )
     whole = line(made["master"], **fused, group="Net Gain", subset="common", yaw_axis="abs", yaw_bin="60 to 75")
     assert whole["n_images"] == whole["n_fallback"] == len(hard) and whole["mean"] == 0 and np.isnan(whole["mean_both"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as reference
 
-from frontalbench.compare import stats, verdict
+from frontalbench.compare import significance, verdict
 from frontalbench.compare.subjects import people_of
 from frontalbench.tabulate import Facts, master, paper, paper_text
 from frontalbench.tabulate.dataset import Dataset
@@ -205,7 +205,7 @@ def test_the_level_is_five_percent_after_the_family() -> None:
 
 def test_smallest_p_is_the_one_that_a_unanimous_crowd_gets() -> None:
     for n in (1, 5, 8, 14):
-        assert stats.sign_flip_p(np.ones(n)) == verdict.smallest_p(n) == 2.0 ** (1 - n)
+        assert significance.sign_flip_p(np.ones(n)) == verdict.smallest_p(n) == 2.0 ** (1 - n)
     assert verdict.smallest_p(0) == 1.0 and verdict.smallest_p(35) == 1e-4
     assert verdict.sign_flip(np.ones((35, 1)))[0] == verdict.smallest_p(35)
     family = 3000
@@ -264,7 +264,7 @@ def test_master_rows_stand_beside_the_mean_over_people_and_say_what_it_means() -
     assert base is not None
     gain = cell.genuine - base[1].genuine
     probe = cell.role == "probe"
-    assert whole["mean_people"] == pytest.approx(stats.subject_means(gain[probe], cell.subject[probe]).mean())
+    assert whole["mean_people"] == pytest.approx(significance.subject_means(gain[probe], cell.subject[probe]).mean())
     n = np.unique(cell.subject[probe], return_counts=True)[1]
     assert whole["n_effective"] == pytest.approx(n.sum() ** 2 / (n**2).sum())
     assert whole["mean"] > 0 > whole["mean_people"]
@@ -272,7 +272,7 @@ def test_master_rows_stand_beside_the_mean_over_people_and_say_what_it_means() -
     assert "over images and -0.0" in whole["note"] and "the sign depends on who has many images" in whole["note"]
     bins = {r["yaw_bin"]: r for r in rows if (r["variant"], r["group"], r["yaw_axis"]) == ("mesh.none", "Net Gain", "abs")}
     steep = probe & (np.abs(base[1].yaw) >= 60) & (np.abs(base[1].yaw) < 75)
-    assert bins["60 to 75"]["mean_people"] == pytest.approx(stats.subject_means(gain[steep], cell.subject[steep]).mean())
+    assert bins["60 to 75"]["mean_people"] == pytest.approx(significance.subject_means(gain[steep], cell.subject[steep]).mean())
 
 
 def test_p_and_interval_that_disagree_say_so() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import cli, tables
-from frontalbench.compare.stats import FMR_TARGETS
+from frontalbench.compare.rates import FMR_TARGETS
 from frontalbench.datasets.members import some
 from frontalbench.errors import BadInput
 from frontalbench.protocols import cfp, ijb, labelled, lfw

@@ -39,13 +39,8 @@ def _per_subject(code: Int, n: int, columns: Float) -> Float:
 _NONE = np.zeros(0)
 
 
-def _slope_sums(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> Float:
-    r"""(people, 5): number, sums of x, y, xx, xy of each person; x is \|yaw\| in steps of 10 degrees."""
-    x, y, code, n = _known(np.abs(np.asarray(yaw, np.float64)) / 10.0, value, subject, people)
-    return _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
-
-
 def _slope_of(sums: Float) -> Float:
+    """From number, sums of x, y, xx, xy (..., 5)."""
     number, sx, sy, sxx, sxy = (sums[..., i] for i in range(5))
     with np.errstate(invalid="ignore", divide="ignore"):
         spread = sxx - sx**2 / number
@@ -54,13 +49,21 @@ def _slope_of(sums: Float) -> Float:
 
 def slope_left_out(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike, people: int = 0) -> LeftOut:
     """As :func:`slope`, and without each person; ``people``: ``subject`` holds so many codes, else names (the people are then those with a value)."""
-    sums = _slope_sums(yaw, value, subject, people)
-    if not len(sums):
+    x, y, code, n = _known(np.abs(np.asarray(yaw, np.float64)) / 10.0, value, subject, people)
+    if not n:
         return LeftOut(math.nan, _NONE, _NONE)
+    sums = _per_subject(code, n, np.stack([np.ones_like(x), x, y, x * x, x * y], axis=1))
     total = sums.sum(axis=0)
-    centre = total[1] / total[0] if total[0] else 0.0
-    weight = sums[:, 3] - 2.0 * centre * sums[:, 1] + centre**2 * sums[:, 0]  # how much of the spread of the yaw each person brings
-    return LeftOut(float(_slope_of(total)), _slope_of(total - sums), jackknife.shares(np.maximum(weight, 0.0)[:, None])[:, 0])
+    found = float(_slope_of(total))
+    # a person's slope is as well known as the own yaw is spread (its weight); images differ from the line, wherever they are
+    offset = x - (total[1] / total[0] if total[0] else 0.0)
+    height = y - (total[2] / total[0] if total[0] else 0.0)
+    weight = np.bincount(code, offset**2, minlength=n).astype(np.float64)
+    squares = float(((offset * (height - found * offset)) ** 2).sum()) if math.isfinite(found) else 0.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        noise = np.where(weight > 0, squares / weight.sum() / weight, 0.0)
+    share = jackknife.shares(weight[:, None])[:, 0]
+    return LeftOut(found, _slope_of(total - sums), share, kurtosis=jackknife.KURTOSIS_OF_CHANGES, noise=noise)
 
 
 def slope(yaw: npt.ArrayLike, value: npt.ArrayLike, subject: npt.ArrayLike) -> Estimate:

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import jackknife, stats, subjects
+from frontalbench.compare import jackknife, scores, significance, subjects
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.compare.subjects import Moved, PersonMeans
@@ -40,6 +40,9 @@ from frontalbench.errors import BadInput
 from frontalbench.types import Bool, Float, Float32, Int
 
 GAINS = ("Net Gain", "impostor gain", "identity gain")
+SYMMETRIC = ("Net Gain", "identity gain")
+"""Of these no long tail is assumed that the people do not show (:data:`.jackknife.KURTOSIS_OF_CHANGES`); the impostor gain is about strangers who are
+alike to many, in one of two images more than in the other."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +216,11 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
     identities = np.unique(original.identity.astype(np.str_), return_inverse=True)[1]
 
     out: list[dict[str, Any]] = []
-    sums, numbers, tested, gaining = [], [], [], []
+    sums, squares, numbers, tested, gaining = [], [], [], [], []
     sided: list[tuple[int, Moved]] = []  # (row, what strangers' references do to its images)
     alone = rows.fallback
     mixed: list[int] = []  # rows with fallbacks, and their sums, numbers and changes without those
-    rest_sums, rest_numbers = [], []
+    rest_sums, rest_squares, rest_numbers = [], [], []
     rest_sided: list[tuple[int, Moved]] = []
     sided_p: dict[int, float] = {}
     seen: dict[tuple[int, bytes], Moved] = {}
@@ -243,6 +246,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
                 number = np.bincount(who, minlength=n_subjects).astype(np.float64)
                 total = np.bincount(who, values, minlength=n_subjects).astype(np.float64)
                 sums.append(total)
+                squares.append(np.bincount(who, values**2, minlength=n_subjects).astype(np.float64))
                 numbers.append(number)
                 single = alone[here]
                 if kind.moves is not None:
@@ -257,10 +261,11 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
                         rest_sided.append((len(mixed), rest if kind.sign > 0 else -rest))
                     mixed.append(len(out))
                     rest_sums.append(np.bincount(who[~single], values[~single], minlength=n_subjects).astype(np.float64))
+                    rest_squares.append(np.bincount(who[~single], values[~single] ** 2, minlength=n_subjects).astype(np.float64))
                     rest_numbers.append(np.bincount(who[~single], minlength=n_subjects).astype(np.float64))
                 gain = kind.group in GAINS
                 if gain:
-                    gaining.append((len(out), np.bincount(who, values > stats.TIE, minlength=n_subjects).astype(np.float64)))
+                    gaining.append((len(out), np.bincount(who, values > scores.TIE, minlength=n_subjects).astype(np.float64)))
                 if gain and labels[b][0] != "signed":
                     tested.append(len(out))
                     if kind.moves is not None and len(here):
@@ -285,7 +290,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
                         "sd": float(values.std(ddof=1)) if len(here) > 1 else np.nan,
                         "n_fallback": int(single.sum()),
                         "mean_both": float(values[~single].mean()) if not single.all() else np.nan,
-                        "share_gaining": stats.share_gaining(values) if gain else np.nan,
+                        "share_gaining": significance.share_gaining(values) if gain else np.nan,
                         "share_gaining_low": np.nan,
                         "share_gaining_high": np.nan,
                         "p_value": np.nan,
@@ -294,14 +299,15 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
                 )
     if not out:
         return out
-    low, high = _mean_intervals(sums, numbers, sided, used)
+    tails = np.array([jackknife.KURTOSIS_OF_CHANGES if row["group"] in SYMMETRIC else jackknife.KURTOSIS for row in out])
+    low, high = _mean_intervals(sums, squares, numbers, sided, used, tails)
     whose = subjects.of_sums(np.stack(sums, axis=1), np.stack(numbers, axis=1))
     for row, a, b, those in zip(out, low, high, whose, strict=True):
         row |= {"mean_people": those.mean, "n_effective": those.effective, "largest": those.largest}
         row["ci_low"], row["ci_high"] = float(a), float(b)
         row["both_low"], row["both_high"] = float(a), float(b)
     if mixed:
-        low, high = _mean_intervals(rest_sums, rest_numbers, rest_sided, used)
+        low, high = _mean_intervals(rest_sums, rest_squares, rest_numbers, rest_sided, used, tails[mixed])
         for i, a, b in zip(mixed, low, high, strict=True):
             out[i]["both_low"], out[i]["both_high"] = float(a), float(b)
     if gaining:
@@ -315,7 +321,7 @@ def summarize_cell(rows: Rows, original: Rows, *, is_original: bool, bins: YawBi
             means = np.stack([sums[i] / numbers[i] for i in tested], axis=1)
         for i, p, mean in zip(tested, sign_flip_columns(means, seed=seed), means.T, strict=True):
             out[i]["p_value"] = not_below(float(p), sided_p.get(i), out[i]["n_subjects"])
-            out[i]["cohen_dz"] = stats.cohen_dz(mean[np.isfinite(mean)])
+            out[i]["cohen_dz"] = significance.cohen_dz(mean[np.isfinite(mean)])
     return out
 
 
@@ -327,32 +333,44 @@ def not_below(p: float, sided: float | None, n_people: int) -> float:
     return p if sided is None or n_people < jackknife.MIN_PEOPLE else max(p, sided) if np.isfinite(sided) else np.nan
 
 
-def mean_estimate(values: Float, person: Int, moves: Float | Float32) -> jackknife.Estimate:
+def mean_estimate(values: Float, person: Int, moves: Float | Float32, kurtosis: float = jackknife.KURTOSIS) -> jackknife.Estimate:
     """The mean of ``values`` (n,) of images of ``person`` (n,; codes as in the table) and its interval, people left out on both sides; ``moves``
     (n, groups): how each value changes without a group's references."""
     if not len(values):
         return jackknife.Estimate(np.nan, np.nan, np.nan)
     moved = Moved.of(person, moves)
-    sums, numbers = subjects.sums_by(person, values[:, None])[1][:, 0], moved.numbers
-    low, high = _mean_intervals([sums], [numbers], [(0, moved)], moved.person)
+    sums, squares = subjects.sums_by(person, np.stack([values, values**2], axis=1))[1].T
+    low, high = _mean_intervals([sums], [squares], [moved.numbers], [(0, moved)], moved.person, np.array([kurtosis]))
     return jackknife.Estimate(float(values.mean()), float(low[0]), float(high[0]))
 
 
-def _mean_intervals(sums: Sequence[Float], numbers: Sequence[Float], sided: Sequence[tuple[int, Moved]], used: Int) -> tuple[Float, Float]:
-    """Intervals (M,) of M means from sums and numbers per subject ``used``; ``sided``: (which of them, what strangers' references do to its images),
-    for those that both sides are drawn for."""
-    low, high = jackknife.mean_intervals(np.stack(sums, axis=1), np.stack(numbers, axis=1))
+def _mean_intervals(
+    sums: Sequence[Float],
+    squares: Sequence[Float],
+    numbers: Sequence[Float],
+    sided: Sequence[tuple[int, Moved]],
+    used: Int,
+    kurtosis: Float,
+) -> tuple[Float, Float]:
+    """Intervals (M,) of M means from sums, sums of squares and numbers per subject ``used``; ``sided``: (which of them, what strangers' references
+    do to its images), for those that both sides are drawn for; ``kurtosis`` (M,) of people."""
+    low, high = jackknife.mean_intervals(
+        np.stack(sums, axis=1), np.stack(numbers, axis=1), squares=np.stack(squares, axis=1), kurtosis=kurtosis
+    )
     if sided:
         groups = sided[0][1].sums.shape[1]
         group = group_of(used, groups)
-        merged, moved, excess = np.zeros((2, groups, len(sided))), np.zeros((groups, len(sided))), np.zeros(len(sided))
+        merged, moved, excess = np.zeros((3, groups, len(sided))), np.zeros((groups, len(sided))), np.zeros(len(sided))
         for k, (i, what) in enumerate(sided):
             np.add.at(merged[0, :, k], group, sums[i])
             np.add.at(merged[1, :, k], group, numbers[i])
+            np.add.at(merged[2, :, k], group, squares[i])
             moves, images = what.by_group(np.ones(len(what.person)))
             moved[:, k], excess[k] = moves.sum(axis=0), jackknife.counted_twice(moves, images)
         places = [i for i, _ in sided]
-        low[places], high[places] = jackknife.mean_intervals(merged[0], merged[1], moved, excess)
+        low[places], high[places] = jackknife.mean_intervals(
+            merged[0], merged[1], moved, excess, squares=merged[2], kurtosis=kurtosis[places]
+        )
     return low, high
 
 
@@ -371,9 +389,9 @@ def sign_flip_columns(means: Float, *, seed: int = 0) -> Float:
     p = np.full(means.shape[1], np.nan)
     known = np.isfinite(means)
     count = known.sum(axis=0)
-    for column in np.flatnonzero((count > 0) & (count <= stats.EXACT_FLIPS)):
-        p[column] = stats.sign_flip_p(means[known[:, column], column])
-    many = np.flatnonzero(count > stats.EXACT_FLIPS)
+    for column in np.flatnonzero((count > 0) & (count <= significance.EXACT_FLIPS)):
+        p[column] = significance.sign_flip_p(means[known[:, column], column])
+    many = np.flatnonzero(count > significance.EXACT_FLIPS)
     if len(many):
         scale = np.nanmax(np.abs(means[:, many]), axis=0)
         d = np.nan_to_num(means[:, many] / np.where(scale > 0, scale, 1.0)).astype(np.float32)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frontalbench.compare.stats import TIE
+from frontalbench.compare.scores import TIE
 from frontalbench.compare.two_sets import Faces
 from frontalbench.types import Bool, Int
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from frontalbench.compare import bootstrap, stats, thresholds
+from frontalbench.compare import bootstrap, rates, thresholds
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.kernel import group_of, n_groups
 from frontalbench.compare.scores import BINS, PERSON_BINS, TAIL, Impostors, People
@@ -34,7 +34,7 @@ class Listed:
 @dataclass(frozen=True)
 class ErrorRate:
     """At false match rate ``target``: the threshold with its interval, the rate ``fmr`` that it has, the false non-match rate with its interval, and
-    whether the strangers' pairs support it (:data:`~frontalbench.compare.stats.MIN_FALSE_MATCHES`)."""
+    whether the strangers' pairs support it (:data:`~frontalbench.compare.rates.MIN_FALSE_MATCHES`)."""
 
     target: float
     threshold: float
@@ -86,7 +86,7 @@ def impostors_of(listed: Listed) -> Impostors:
 
 
 def error_rates(
-    listed: Listed, targets: Sequence[float] = stats.FMR_TARGETS, *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
+    listed: Listed, targets: Sequence[float] = rates.FMR_TARGETS, *, resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> list[ErrorRate]:
     """One row per false match rate. Raises :class:`BadInput` when there are no pairs of one kind."""
     n_same = int(listed.same.sum())
@@ -94,8 +94,8 @@ def error_rates(
         raise BadInput(f"{n_same:,} pairs of one person and {len(listed.same) - n_same:,} of two have a score; error rates need both kinds")
     impostors = impostors_of(listed)
     groups = n_groups(listed.people)
-    points = [stats.operating_point(impostors, target) for target in targets]
-    misses = stats.miss_rates(
+    points = [rates.operating_point(impostors, target) for target in targets]
+    misses = rates.miss_rates(
         listed.score[listed.same], listed.first[listed.same], impostors, [point.threshold for point in points]
     ).estimates()
     between = _between(listed, groups)

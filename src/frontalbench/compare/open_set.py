@@ -19,7 +19,8 @@ import numpy.typing as npt
 from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.kernel import group_of, n_groups
-from frontalbench.compare.stats import MIN_FALSE_MATCHES, TIE
+from frontalbench.compare.rates import MIN_FALSE_MATCHES
+from frontalbench.compare.scores import TIE
 from frontalbench.compare.two_sets import Faces
 from frontalbench.types import Bool, Float, Float32, Int
 

@@ -164,9 +164,11 @@ def compare(rows: Sequence[Mapping[str, Any]]) -> dict[str, Row]:
                 after, then = moves_of(chosen), moves_of(before)
                 moves = after - then if after is not None and then is not None and after.shape == then.shape else None
                 sides["moves"] = moves if sides["strangers"] else None
-                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(net, chosen, **sides)
+                row["net_gain"], row["net_gain_low"], row["net_gain_high"] = interval(
+                    net, chosen, **sides, kurtosis=jackknife.KURTOSIS_OF_CHANGES
+                )
                 less = None if moves is None else -moves
-                found_gain = interval(net - other, chosen, moves=less, strangers=True)
+                found_gain = interval(net - other, chosen, moves=less, strangers=True, kurtosis=jackknife.KURTOSIS_OF_CHANGES)
                 row["identity_gain"], row["identity_gain_low"], row["identity_gain_high"] = found_gain
                 row["impostor_gain"] = float(other.mean()) if len(other) else math.nan
             row["note"] = ""
@@ -206,24 +208,23 @@ def interval(
     *,
     moves: Float | None = None,
     strangers: bool = False,
+    kurtosis: float = jackknife.KURTOSIS,
 ) -> tuple[float, float, float]:
     """(mean, low, high) of ``values`` (n,) of ``rows``, interval over people; NaN without values, or where one is not known.
 
     ``strangers``: they are part of the values; people are left out as references too then, by ``moves`` (n, groups), and without those there is no
-    interval.
+    interval. ``kurtosis`` of people.
     """
     if not len(values) or not np.isfinite(values).all():
         return math.nan, math.nan, math.nan
     if strangers:
         if moves is None:
             return float(values.mean()), math.nan, math.nan
-        found = pair_groups.mean_estimate(values, np.array([row["person"] for row in rows], dtype=np.int64), moves)
+        found = pair_groups.mean_estimate(values, np.array([row["person"] for row in rows], dtype=np.int64), moves, kurtosis)
         return found.value, found.low, found.high
-    names, code = np.unique(np.array([row["identity"] for row in rows], dtype=np.str_), return_inverse=True)
-    sums = np.bincount(code, values, minlength=len(names)).astype(np.float64)[:, None]
-    numbers = np.bincount(code, minlength=len(names)).astype(np.float64)[:, None]
-    low, high = jackknife.mean_intervals(sums, numbers)
-    return float(values.mean()), float(low[0]), float(high[0])
+    code = np.unique(np.array([row["identity"] for row in rows], dtype=np.str_), return_inverse=True)[1]
+    found = jackknife.mean_estimate(values, code, kurtosis)
+    return found.value, found.low, found.high
 
 
 def report_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:

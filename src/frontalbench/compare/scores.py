@@ -19,6 +19,8 @@ BINS = 8192
 """Bins over [-1, 1]; the width, 0.00024, is the resolution of thresholds outside the exact tail."""
 TAIL = 100_000
 """Highest impostor scores that are kept exactly: false match rates up to TAIL / n are exact."""
+TIE = 1e-6
+"""Two similarities closer than this are a tie."""
 PERSON_BINS = 512
 """Coarser bins in which the scores of each person's pairs are counted, for the spread over people of a false match rate outside the exact tail."""
 MASKED = np.float32(-1.0 - 3.0 / (BINS / 2))

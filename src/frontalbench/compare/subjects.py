@@ -118,3 +118,9 @@ class PersonMeans:
         np.add.at(sums, self.moved.group, self.means)
         value, without, share = jackknife.mean_left_out(sums[:, None], numbers[:, None], moves.sum(axis=0)[:, None])
         return LeftOut(float(value[0]), without[:, 0], share[:, 0], jackknife.counted_twice(moves, numbers))
+
+
+def codes_of(subject: npt.ArrayLike) -> Int:
+    """Whole numbers from 0 (n,) in place of subjects (n,), in sorted order."""
+    code: Int = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)
+    return code

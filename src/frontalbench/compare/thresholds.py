@@ -16,8 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench.compare import bootstrap
-from frontalbench.compare.scores import Impostors
-from frontalbench.compare.stats import TIE
+from frontalbench.compare.scores import TIE, Impostors
 from frontalbench.types import Float, Int
 
 LEAST = 6

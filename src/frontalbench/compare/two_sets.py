@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import jackknife, stats
+from frontalbench.compare import jackknife, rates
 from frontalbench.compare.jackknife import Estimate, LeftOut
-from frontalbench.compare.scores import MASKED, ImpostorSink
-from frontalbench.compare.stats import TIE
+from frontalbench.compare.scores import MASKED, TIE, ImpostorSink
 from frontalbench.types import Bool, Float, Float32, Int
 
 _BLOCK = 1024
@@ -193,7 +192,7 @@ class Threshold:
 def threshold_among(faces: Faces, target: float) -> Threshold:
     """The threshold at false match rate ``target`` over all pairs of different people of one set, each pair once.
 
-    Not supported (NaN) below :data:`~frontalbench.compare.stats.MIN_FALSE_MATCHES` false matches' worth of pairs of people.
+    Not supported (NaN) below :data:`~frontalbench.compare.rates.MIN_FALSE_MATCHES` false matches' worth of pairs of people.
     """
     order = np.argsort(faces.person, kind="stable")
     vectors, person = faces.vectors[order], faces.person[order]
@@ -207,8 +206,8 @@ def threshold_among(faces: Faces, target: float) -> Threshold:
     impostors = sink.result()
     several = len(np.unique(person))
     pairs_of_people = several * (several - 1) // 2
-    needed = math.ceil(stats.MIN_FALSE_MATCHES / target - 1e-9)
-    point = stats.operating_point(impostors, target)
+    needed = math.ceil(rates.MIN_FALSE_MATCHES / target - 1e-9)
+    point = rates.operating_point(impostors, target)
     if pairs_of_people < needed:
         return Threshold(math.nan, math.nan, impostors.n, pairs_of_people, needed)
     return Threshold(point.threshold, point.fmr, impostors.n, pairs_of_people, needed)

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.compare import groups, stats
+from frontalbench.compare import groups, significance
 from frontalbench.compare.subjects import PersonMeans
 from frontalbench.types import Float, Float32, Int
 
@@ -47,13 +47,13 @@ def smallest_p(n_people: int, flips: int = FLIPS) -> float:
     if n_people < 1:
         return 1.0
     exact = 2.0 ** (1 - n_people)
-    return exact if n_people <= stats.EXACT_FLIPS else max(exact, 1.0 / (flips + 1))
+    return exact if n_people <= significance.EXACT_FLIPS else max(exact, 1.0 / (flips + 1))
 
 
 def decidable(floors: Sequence[float]) -> list[bool]:
     """Whether each test of a family could come out below :data:`SIGNIFICANT` after Holm, if all came out as small as they can (``floors``: their
     smallest possible p). Holm's adjusted p never falls when a p rises, so where this says no, no data could have said yes."""
-    return [bool(p < SIGNIFICANT) for p in stats.holm(floors)]
+    return [bool(p < SIGNIFICANT) for p in significance.holm(floors)]
 
 
 def undecidable_note(n_people: int, family: int) -> str:
@@ -70,7 +70,9 @@ def sign_flip(differences: Float, *, family: int = 1, seed: int = 0) -> Float:
     if flips <= FLIPS:
         return p
     count = np.isfinite(differences).sum(axis=0)
-    close = np.flatnonzero((count > stats.EXACT_FLIPS) & (p <= 20 / (FLIPS + 1)))  # of the others more draws would not change the answer
+    close = np.flatnonzero(
+        (count > significance.EXACT_FLIPS) & (p <= 20 / (FLIPS + 1))
+    )  # of the others more draws would not change the answer
     if len(close):
         d = np.nan_to_num(differences[:, close])
         d = (d / np.maximum(np.abs(d).max(axis=0), 1e-300)).astype(np.float32)
@@ -151,7 +153,7 @@ def rank(
     left_out = tuple(key for key in values if key not in chosen)
     shadowed = None
     for key in left_out:
-        difference = stats.subject_means(values[key] - values[chosen[first]], people)
+        difference = significance.subject_means(values[key] - values[chosen[first]], people)
         if len(difference) and difference.mean() >= 0:
             shadowed = key
             break
@@ -220,7 +222,7 @@ def places(
     if len(left):
         p = sign_flip(means[:, left] - means[:, right], family=len(left), seed=seed)
         pairs = list(zip(left.tolist(), right.tolist(), strict=True))
-        adjusted = stats.holm(_both_sides(p, pairs, [(moves or {}).get(key) for key in chosen], table, here, subject))
+        adjusted = significance.holm(_both_sides(p, pairs, [(moves or {}).get(key) for key in chosen], table, here, subject))
         for a, b, p in zip(left, right, adjusted, strict=True):
             better, worse = (a, b) if overall[a] > overall[b] else (b, a)
             if p < SIGNIFICANT and per_image[better] > per_image[worse]:

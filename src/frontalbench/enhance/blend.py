@@ -1,38 +1,58 @@
-"""The seam around a drawn face taken away: the face keeps its gradients and gets the level of its surroundings (Poisson image editing).
+"""The seam around a drawn face taken away: the face keeps its gradients and gets the level of the skin around it (Poisson image editing).
 
-The face is the ellipse of the template, and around it lies a band in which the seam is taken to be. ``gradient`` solves for face and band at
-once: in the face the gradients are its own, in the band too but for steps larger than ``step``, which are what a seam is made of. ``opencv``
-fills face and band smoothly from the surroundings and clones the face into that with OpenCV's ``seamlessClone``: the band then holds no texture.
+The face is the ellipse of the template, and around it lies a band in which the seam is taken to be. Both reach over hair, neck and wall wherever a
+face is narrower than the template; so face parsing says which pixels are the face's own, nothing else is ever changed, and no level passes from
+hair, neck, clothes or wall into the face: it is fixed by the skin that lies outside of the band, and by nothing else. Without any, the image stays
+as it is.
+
+``gradient`` solves for face and band at once: in the face the gradients are its own, in the band too but for steps between skin and skin larger than
+``step``, which are what a seam is made of. (Along the parsing's edge, where skin is not sure, such steps are left open.)
+``opencv`` fills face and band smoothly from the skin around and clones the face into that with OpenCV's ``seamlessClone``: the band then holds no
+texture, and where the face ends at hair or wall it keeps its level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 import cv2
 import numpy as np
 
-from frontalbench import status
 from frontalbench.catalogue.params import Params
 from frontalbench.enhance import faces
-from frontalbench.enhance.base import Refused, each, to_bytes
+from frontalbench.enhance.base import each, to_bytes
 from frontalbench.frontalize.base import Outcome
 from frontalbench.geometry import gradients
 from frontalbench.images import RGB
-from frontalbench.types import Bool, Float
+from frontalbench.types import Bool, Float, Float32
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
     from frontalbench.detect.base import Detector
 
 METHODS: Final = ("gradient", "opencv")
+FACE: Final = (1, 2, 3, 4, 5, 6, 10, 11, 12, 13)
+"""Classes of the parsing that are the face's own: skin, brows, eyes, glasses, nose, mouth and lips; without ears, neck and hair."""
 _MOST: Final = 320
 """Longer side in pixels of the part that is solved for; of a larger one only the correction, which is smooth, is enlarged."""
+_AROUND: Final = 2.0
+"""What is parsed, in radii of the template's face: a head with its hair, which is what the parsing learned from."""
+_RIM: Final = 2.5
+"""So many pixels of the 112-pixel crop along the parsing's edge may be hair or wall as well: no level outside of the band is taken from them."""
+
+
+class Parser(Protocol):
+    """Anything that says how likely each pixel belongs to each part."""
+
+    def probabilities(self, image: RGB) -> Float32:
+        """float32 (side, side, classes) of the image scaled to a square."""
+        ...
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Blend:
-    """The enhancement of a card of family ``blend``; its ``uses`` names one detector card.
+    """The enhancement of a card of family ``blend``; its ``uses`` names one detector card and one of a face parsing.
 
     Params: ``method`` gradient or opencv; ``face``: size of the ellipse that keeps its gradients, ``band``: width of the band around it, both in
     radii of the template's face; ``step`` in grey levels: larger ones in the band belong to the seam (gradient only).
@@ -45,68 +65,138 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Blend:
     step = params.number("step", low=0, high=255) if method == "gradient" else 0.0
     params.finish()
     detector: Detector = families.load(card.the("detector"), threads=threads, device=device)
-    return Blend(card.name, detector, method=method, face=face, band=band, step=step)
+    parser: Parser = families.load(card.the("matting"), threads=threads, device=device)
+    return Blend(card.name, detector, parser, method=method, face=face, band=band, step=step)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Of a part of an image, bool (h, w) each. ``face``: the ellipse that keeps its gradients, ``both``: with the band around it; ``own``: the
+    face's own pixels by the parsing; ``sure``: those of them away from the parsing's edge."""
+
+    face: Bool
+    both: Bool
+    own: Bool
+    sure: Bool
+
+    def reduced(self, size: tuple[int, int]) -> Layout:
+        """The same of the part scaled to ``size`` (width, height)."""
+        face, both, own, sure = (
+            cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_AREA) for one in (self.face, self.both, self.own, self.sure)
+        )
+        return Layout(face > 0.5, both > 0.0, own > 0.5, sure > 0.99)
+
+    def region(self, unasked: gradients.Pairs | None = None) -> tuple[Bool, gradients.Pairs]:
+        """What is solved for, and the pairs of neighbours that are asked: within the face, and between it and sure skin outside of the band, but
+        those ``unasked``. Parts that no such skin fixes are left out."""
+        free = self.own & self.both
+        known = free | (self.sure & ~self.both)
+        asked = (known[:, 1:] & known[:, :-1], known[1:] & known[:-1])
+        if unasked is not None:
+            asked = (asked[0] & ~unasked[0], asked[1] & ~unasked[1])
+        return gradients.held(free, asked), asked
+
+    def band(self) -> gradients.Pairs:
+        """Pairs in the band, and where it meets others."""
+        return ~(self.face[:, 1:] & self.face[:, :-1]), ~(self.face[1:] & self.face[:-1])
+
+    def skin(self) -> gradients.Pairs:
+        """Pairs of sure skin."""
+        return self.sure[:, 1:] & self.sure[:, :-1], self.sure[1:] & self.sure[:-1]
 
 
 class Blend:
-    """See the module. Outside of the band nothing changes; an image without a face has status ``no_face``."""
+    """See the module. Outside of face and band nothing changes; an image without a face has status ``no_face``."""
 
-    def __init__(self, name: str, detector: Detector, *, method: str, face: float = 1.0, band: float = 0.2, step: float = 8.0) -> None:
+    def __init__(
+        self, name: str, detector: Detector, parser: Parser, *, method: str, face: float = 1.0, band: float = 0.2, step: float = 8.0
+    ) -> None:
         self.name = name
-        self._detector, self._method, self._face, self._band, self._step = detector, method, face, band, step
+        self._detector, self._parser = detector, parser
+        self._method, self._face, self._band, self._step = method, face, band, step
 
     def enhance(self, images: Sequence[RGB]) -> list[Outcome]:
         return each(images, self._blend)
 
     def _blend(self, image: RGB) -> RGB:
         points = faces.found(self._detector, image)
-        region = faces.face_region(image.shape, points, grown=self._face, feather=self._band)
-        face, both = region.weight >= 1.0, region.weight > 0.0
-        if not face.any() or both.all():
-            raise Refused("the face has no surroundings in the image to be blended into", status.MODEL_ERROR)
-        own = image[region.where]
-        small, face, both = _reduced(own, face, both)
-        if both.all():
-            raise Refused("the face has no surroundings in the image to be blended into", status.MODEL_ERROR)
-        new = levelled(small, face, both, self._step) if self._method == "gradient" else cloned(small, face, both)
+        where, layout = self._layout(image, points)
+        own = image[where]
+        small, size = own, _reduced(own.shape)
+        if size is not None:
+            small, layout = np.asarray(cv2.resize(own, size, interpolation=cv2.INTER_AREA), np.uint8), layout.reduced(size)
+        if not layout.region()[0].any():
+            return image
+        new = levelled(small, layout, self._step) if self._method == "gradient" else cloned(small, layout)
         change = new - small
-        if small is not own:
+        if size is not None:
             change = cv2.resize(change, own.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-            change = change * (region.weight > 0.0)[..., None]
         result = image.copy()
-        result[region.where] = to_bytes(own + change)
+        result[where] = to_bytes(own + change)
         return result
 
+    def _layout(self, image: RGB, points: Float) -> tuple[tuple[slice, slice], Layout]:
+        """The part of the image that is parsed, and what lies where in it."""
+        wide = faces.face_region(image.shape, points, grown=_AROUND, feather=0.1)
+        rows, columns = wide.where
+        region = faces.face_region(image.shape, points, grown=self._face, feather=self._band)
+        weight = np.zeros(image.shape[:2], np.float32)
+        weight[region.where] = region.weight
+        weight = weight[wide.where]
+        part = image[wide.where]
+        own = _face_of(self._parser.probabilities(part), part.shape)
+        crop = faces.to_crop(points)
+        rim = max(1, round(_RIM / float(np.sqrt(abs(np.linalg.det(crop[:, :2]))))))
+        sure = cv2.erode(own.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1,) * 2)) > 0
+        return (rows, columns), Layout(weight >= 1.0, weight > 0.0, own, sure)
 
-def _reduced(pixels: RGB, *masks: Bool) -> tuple[RGB, Bool, Bool]:
-    longer = max(pixels.shape[:2])
+
+def _face_of(likely: Float32, shape: tuple[int, ...]) -> Bool:
+    share = likely[..., list(FACE)].sum(axis=-1)
+    found: Bool = cv2.resize(share, shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
+    return found
+
+
+def _reduced(shape: tuple[int, ...]) -> tuple[int, int] | None:
+    """The (width, height) that a part is solved at; None: its own."""
+    longer = max(shape[:2])
     if longer <= _MOST:
-        return pixels, masks[0], masks[1]
-    size = (max(2, round(pixels.shape[1] * _MOST / longer)), max(2, round(pixels.shape[0] * _MOST / longer)))
-    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-    first, second = (cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA) for mask in masks)
-    return small, first > 0.5, second > 0.0
+        return None
+    return max(2, round(shape[1] * _MOST / longer)), max(2, round(shape[0] * _MOST / longer))
 
 
-def levelled(pixels: RGB, face: Bool, both: Bool, step: float) -> Float:
-    """Pixels (h, w, 3) with the region ``both`` solved for: gradients of the image, but in the band (``both`` without ``face``) and where it meets
-    others none larger than ``step`` grey levels. Float64 on the scale 0..255."""
-    wanted = []
-    for own, within in zip(gradients.steps(pixels), (face[:, 1:] & face[:, :-1], face[1:] & face[:-1]), strict=True):
-        wanted.append(np.where(within[..., None] | (np.abs(own).max(axis=-1, keepdims=True) <= step), own, 0.0))
-    return gradients.solve(pixels, (wanted[0], wanted[1]), both)
+def levelled(pixels: RGB, layout: Layout, step: float) -> Float:
+    """Pixels (h, w, 3) with face and band solved for: gradients of the image, but steps of the band larger than ``step`` grey levels become none
+    between skin and skin, and elsewhere are left open. Float64 on the scale 0..255."""
+    own = gradients.steps(pixels)
+    large = [band & (np.abs(one).max(axis=-1) > step) for one, band in zip(own, layout.band(), strict=True)]
+    seam = [one & skin for one, skin in zip(large, layout.skin(), strict=True)]
+    region, asked = layout.region((large[0] & ~seam[0], large[1] & ~seam[1]))
+    wanted = [np.where(gone[..., None], 0.0, one) for one, gone in zip(own, seam, strict=True)]
+    return gradients.solve(pixels, (wanted[0], wanted[1]), region, asked)
 
 
-def cloned(pixels: RGB, face: Bool, both: Bool) -> Float:
-    """The same by OpenCV: the ``face`` cloned into ``both`` filled from its surroundings without any gradient. Float64 on the scale 0..255."""
+def cloned(pixels: RGB, layout: Layout) -> Float:
+    """The same by OpenCV: the face cloned into face and band filled from the skin around without any gradient. Where the face ends at anything else,
+    nothing is asked of it: the target is the face itself there. Float64 on the scale 0..255."""
+    from scipy import ndimage
+
+    region, asked = layout.region()
     still = tuple(np.zeros_like(one) for one in gradients.steps(pixels))
-    filled = to_bytes(gradients.solve(pixels, (still[0], still[1]), both))
+    filled = gradients.solve(pixels, (still[0], still[1]), region, asked)
+    face = region & layout.face
+    if not face.any():
+        return filled
+    # OpenCV leaves a rim of three pixels of its mask to the target.
+    other = cv2.dilate((~(region | layout.sure)).astype(np.uint8), np.ones((3, 3), np.uint8), iterations=4) > 0
+    nearest = ndimage.distance_transform_edt(~face, return_distances=False, return_indices=True)
+    target = np.where(other[..., None], pixels[nearest[0], nearest[1]], filled)
     # OpenCV puts the middle of the mask's box at the given point, and wants a pixel of the target around it.
     y, x = np.nonzero(face)
     frame = 2
-    wide = cv2.copyMakeBorder(filled, frame, frame, frame, frame, cv2.BORDER_REPLICATE)
+    wide = cv2.copyMakeBorder(to_bytes(target), frame, frame, frame, frame, cv2.BORDER_REPLICATE)
     mask = (255 * face).astype(np.uint8)
     centre = (int(x.min() + (x.max() - x.min() + 1) // 2) + frame, int(y.min() + (y.max() - y.min() + 1) // 2) + frame)
     made = cv2.seamlessClone(np.ascontiguousarray(pixels), wide, mask, centre, cv2.NORMAL_CLONE)
-    result: Float = made[frame:-frame, frame:-frame].astype(np.float64)
+    result: Float = np.where(face[..., None], made[frame:-frame, frame:-frame], filled)
     return result

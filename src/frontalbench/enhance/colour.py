@@ -10,7 +10,7 @@ import numpy as np
 
 from frontalbench.catalogue.params import Params
 from frontalbench.enhance import faces
-from frontalbench.enhance.base import each_beside, to_bytes
+from frontalbench.enhance.base import each_beside
 from frontalbench.frontalize.base import Outcome
 from frontalbench.images import RGB
 from frontalbench.types import Float, Float32
@@ -55,17 +55,20 @@ class Colour:
         wanted = statistics(upright, there)
         region = faces.face_region(image.shape, here)
         own = image[region.where]
-        new = matched(own, statistics(image, here), wanted, most=self._most)
+        change = matched(own, statistics(image, here), wanted, most=self._most)
+        change -= own
+        change *= cv2.merge([np.float32(self._strength) * region.weight] * 3)
+        change += own
         result = image.copy()
-        result[region.where] = to_bytes(own + self._strength * region.weight[..., None] * (new - own))
+        result[region.where] = np.rint(change, out=change)  # between the two, so within 0..255
         return result
 
 
 def statistics(image: RGB, points: Float) -> tuple[Float, Float]:
     """Mean (3,) and standard deviation (3,) of L (0..100), a and b on the skin around five points."""
     where, mask = faces.skin(image.shape, points)
-    values = lab(image[where])[mask].astype(np.float64)
-    return values.mean(axis=0), values.std(axis=0)
+    mean, spread = cv2.meanStdDev(lab(image[where]), mask=mask.astype(np.uint8))
+    return mean[:, 0], spread[:, 0]
 
 
 def matched(pixels: RGB, own: tuple[Float, Float], wanted: tuple[Float, Float], *, most: float) -> Float32:
@@ -75,9 +78,8 @@ def matched(pixels: RGB, own: tuple[Float, Float], wanted: tuple[Float, Float], 
     """
     factor = np.divide(wanted[1], own[1], out=np.ones(3), where=own[1] > 0)
     factor = np.clip(factor, 1.0 / most, most)
-    moved = lab(pixels)
-    moved *= factor.astype(np.float32)
-    moved += (wanted[0] - factor * own[0]).astype(np.float32)
+    values = lab(pixels)
+    moved: Float32 = cv2.transform(values, np.column_stack([np.diag(factor), wanted[0] - factor * own[0]]).astype(np.float32), dst=values)
     np.clip(moved[..., 0], 0.0, 100.0, out=moved[..., 0])
     result: Float32 = cv2.cvtColor(moved, cv2.COLOR_Lab2RGB)
     np.clip(result, 0.0, 1.0, out=result)
@@ -87,5 +89,7 @@ def matched(pixels: RGB, own: tuple[Float, Float], wanted: tuple[Float, Float], 
 
 def lab(pixels: RGB) -> Float32:
     """sRGB (h, w, 3) as CIE Lab, white D65: L 0..100, a and b about -127..127; float32."""
-    values: Float32 = cv2.cvtColor(pixels.astype(np.float32) / np.float32(255.0), cv2.COLOR_RGB2Lab)
-    return values
+    values = pixels.astype(np.float32)
+    values *= np.float32(1.0 / 255.0)
+    result: Float32 = cv2.cvtColor(values, cv2.COLOR_RGB2Lab)
+    return result

@@ -78,4 +78,12 @@ def moved(image: RGB, matrix: Float) -> RGB:
     scale = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     if scale < 0.8:
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.5 * np.sqrt(1.0 / scale**2 - 1.0)), np.uint8)
+    # What lies beyond the border is laid out once: OpenCV asks for it pixel by pixel, at three times the cost of one inside.
+    corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float64)
+    reached = cv2.transform(corners[None], cv2.invertAffineTransform(matrix))[0]
+    left, top = np.maximum(0, np.ceil(2 - reached.min(axis=0))).astype(int)
+    right, bottom = np.maximum(0, np.ceil(reached.max(axis=0) + 3 - (width, height))).astype(int)
+    if max(left, right) < width and max(top, bottom) < height:
+        image = np.asarray(cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_REFLECT_101), np.uint8)
+        matrix = np.column_stack([matrix[:, :2], matrix[:, 2] - matrix[:, :2] @ (left, top)])
     return np.asarray(cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101), np.uint8)

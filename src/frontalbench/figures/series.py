@@ -97,7 +97,8 @@ class Gains:
 
     def identity_interval(self, keep: Bool | slice = slice(None)) -> Interval:
         """Mean identity gain of the probes ``keep`` (N,), strangers' references left out too."""
-        return _both_sides(self.identity[keep], self.subject[keep], self.person, None if self.moves is None else -self.moves, keep)
+        moves = None if self.moves is None else -self.moves
+        return _both_sides(self.identity[keep], self.subject[keep], self.person, moves, keep, jackknife.KURTOSIS_OF_CHANGES)
 
 
 @dataclass(frozen=True)
@@ -272,18 +273,18 @@ def turn_curve(original: Rows, variants: Mapping[float, Rows], edges: Sequence[f
 
 
 def _turned(share: float, rows: Rows, original: Rows, keep: Bool) -> Turned:
-    from frontalbench.compare import stats
+    from frontalbench.compare import separation
     from frontalbench.tabulate.verification import moments
 
     subject, person = original.subject[keep], original.subject_code
     n, people = int(keep.sum()), len(np.unique(subject.astype(str)))
     moves = None if rows.moves is None or original.moves is None else -(rows.moves.astype(np.float64) - original.moves.astype(np.float64))
     gain = (rows.genuine - original.genuine) - (rows.impostor - original.impostor)
-    apart = stats.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
+    apart = separation.dprime_estimate(moments(rows, keep, original), original.subject.astype(np.str_))
     return Turned(
         share,
         mean_interval(rows.genuine[keep], subject),
-        _both_sides(gain[keep], subject, person[keep], None if moves is None else moves[keep], slice(None)),
+        _both_sides(gain[keep], subject, person[keep], None if moves is None else moves[keep], slice(None), jackknife.KURTOSIS_OF_CHANGES),
         Interval(apart.value, apart.low, apart.high, n, people),
     )
 
@@ -308,14 +309,15 @@ def _both_sides(
     person: Int | None,
     moves: Float | None,
     keep: Bool | slice,
+    kurtosis: float = jackknife.KURTOSIS,
 ) -> Interval:
-    """Mean of ``values`` of ``subject`` (both of the rows ``keep`` only); ``person`` and ``moves`` of all rows."""
+    """Mean of ``values`` of ``subject`` (both of the rows ``keep`` only); ``person`` and ``moves`` of all rows; ``kurtosis`` of people."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     people = len(np.unique(subject.astype(str)))
     if person is None or moves is None:
         return Interval(float(values.mean()), np.nan, np.nan, len(values), people)
-    found = pair_groups.mean_estimate(values, person[keep], moves[keep])
+    found = pair_groups.mean_estimate(values, person[keep], moves[keep], kurtosis)
     return Interval(found.value, found.low, found.high, len(values), people)
 
 
@@ -340,20 +342,19 @@ def by_yaw(made: Gains, edges: Sequence[float] = YAW_EDGES) -> list[Bin]:
     for low, high in itertools.pairwise([*steps, np.inf]):
         inside = (size >= low) & (size < high)
         keep = inside & ~made.alone
-        net = mean_interval(made.net[keep], made.subject[keep])
+        net = mean_interval(made.net[keep], made.subject[keep], jackknife.KURTOSIS_OF_CHANGES)
         bins.append(Bin(float(low), float(high), net, made.identity_interval(keep), int((inside & made.alone).sum())))
     return bins
 
 
-def mean_interval(values: Float, subjects: Objects) -> Interval:
-    """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`)."""
+def mean_interval(values: Float, subjects: Objects, kurtosis: float = jackknife.KURTOSIS) -> Interval:
+    """Mean of ``values`` (N,) without strangers in them, and its 95 % interval from leaving people out (:mod:`frontalbench.compare.jackknife`);
+    ``kurtosis`` of people."""
     if not len(values):
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     _, index = np.unique(subjects.astype(str), return_inverse=True)
-    counts = np.bincount(index).astype(np.float64)[:, None]
-    sums = np.bincount(index, weights=values).astype(np.float64)[:, None]
-    low, high = jackknife.mean_intervals(sums, counts)
-    return Interval(float(values.mean()), float(low[0]), float(high[0]), len(values), len(counts))
+    found = jackknife.mean_estimate(values, index, kurtosis)
+    return Interval(found.value, found.low, found.high, len(values), int(index.max()) + 1)
 
 
 def curve_drawable(made: Gains) -> bool:

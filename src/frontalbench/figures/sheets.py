@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from frontalbench import tables
+from frontalbench.compare.jackknife import KURTOSIS_OF_CHANGES
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.figures import examples, palette, series
 from frontalbench.figures.plot import NAME, Plot
@@ -211,7 +212,7 @@ class Sheets(Reading):
         ]
         notes = []
         for judge, found in changes.items():
-            mean = series.mean_interval(found.net, found.subject)
+            mean = series.mean_interval(found.net, found.subject, KURTOSIS_OF_CHANGES)
             span = f" [{_gain(mean.low)}, {_gain(mean.high)}]" if mean.low == mean.low else ""
             notes.append(f"{called(judge)}: {_gain(mean.mean)}{span}, n = {len(found.net):,}, {found.lost:,} lost")
         return grids.sheet(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from frontalbench import status
-from frontalbench.compare import listed, stats
+from frontalbench.compare import listed, rates
 from frontalbench.compare.listed import Listed
 from frontalbench.errors import BadInput
 from frontalbench.files import atomic, sheet
@@ -85,7 +85,7 @@ def judge(
     where: str,
     *,
     threshold: float | None = None,
-    targets: Sequence[float] = stats.FMR_TARGETS,
+    targets: Sequence[float] = rates.FMR_TARGETS,
 ) -> Found:
     """Score every pair and count errors.
 
@@ -141,7 +141,7 @@ def judge(
             }
         )
     if threshold is not None:
-        fnmr = stats.fnmr_estimate(scores[same], threshold, first[same])
+        fnmr = rates.fnmr_estimate(scores[same], threshold, first[same])
         misses = float((scores[same] < threshold).sum()) + lost[True]
         found.rates.append(
             {

@@ -9,7 +9,7 @@ import numpy as np
 
 from frontalbench import images, status, tables
 from frontalbench.compare.metadata import Metadata, read_metadata
-from frontalbench.compare.stats import NOT_SUPPORTED
+from frontalbench.compare.rates import NOT_SUPPORTED
 from frontalbench.errors import WeightsMissing
 from frontalbench.images import RGB
 from frontalbench.quality import distribution

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import jackknife, stats
+from frontalbench.compare import jackknife, significance
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.rows import read_rows
 from frontalbench.errors import BadInput
@@ -80,7 +80,7 @@ def differences(first: str | os.PathLike[str], second: str | os.PathLike[str], *
                 {**head, "where": ONLY_A if key in one else ONLY_B, "same": False, count: len(read_rows(there.similarity).image_id)}
             )
     changed = [row for row in rows if row["where"] == BOTH and not row["same"]]
-    for row, p in zip(changed, stats.holm([row["p"] for row in changed]), strict=True):
+    for row, p in zip(changed, significance.holm([row["p"] for row in changed]), strict=True):
         row["p_holm"] = float(p)
     return rows
 

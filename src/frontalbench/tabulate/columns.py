@@ -199,7 +199,13 @@ TABLES: dict[str, dict[str, Column]] = {
         **_LEADER,
         "note": MASTER["note"],
     },
-    "table2_enhancement": {**CELL, **_COMPARED},
+    "table2_enhancement": {
+        **CELL,
+        **_COMPARED,
+        "change": (GAIN, "mean difference to the same frontalizer without enhancement, over the images that every compared cell gave"),
+        "change_low": (GAIN, "95 % interval: lower end"),
+        "change_high": (GAIN, "upper end"),
+    },
     "table3_backbones": {
         **{k: v for k, v in CELL.items() if k not in ("recipe", "frontalizer", "enhancement", "leak")},
         "group": MASTER["group"],

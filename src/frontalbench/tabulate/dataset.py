@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from frontalbench.compare import groups, stats
+from frontalbench.compare import groups, scores
 from frontalbench.compare.rows import Rows, read_rows
 from frontalbench.compare.subjects import People
 from frontalbench.compare.verdict import DOMINANT, SIGNIFICANT
@@ -99,7 +99,7 @@ def weight_note(people: People) -> str:
 
 def sign_note(what: str, mean: float, people: People) -> str:
     """A sentence when a difference has one sign over the images and the other over the people; else empty."""
-    if not (min(mean, people.mean) < -stats.TIE and max(mean, people.mean) > stats.TIE):
+    if not (min(mean, people.mean) < -scores.TIE and max(mean, people.mean) > scores.TIE):
         return ""
     return f"{what} is {mean:+.3f} over images and {people.mean:+.3f} over people: the sign depends on who has many images"
 

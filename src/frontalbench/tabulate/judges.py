@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from frontalbench.compare import curves, groups, jackknife, kernel, stats, verdict
+from frontalbench.compare import curves, groups, jackknife, kernel, rates, scores, separation, significance, verdict
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.rows import Rows
 from frontalbench.tabulate.dataset import SYNTHETIC_NOTE, Dataset, TableSettings, is_missing, join_notes
@@ -83,8 +83,8 @@ def judge_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> tuple
     scored = {judge: read_scores(cell, rows) for judge, (cell, rows) in found.items()}
     supported = [
         target
-        for target in stats.FMR_TARGETS
-        if all(s is not None and stats.operating_point(s.impostors, target).supported for s in scored.values())
+        for target in rates.FMR_TARGETS
+        if all(s is not None and rates.operating_point(s.impostors, target).supported for s in scored.values())
     ]
     target = USUAL if USUAL in supported else min(supported, default=None)
     measured = [_measure(judge, rows, common, scored[judge], target) for judge, (_, rows) in found.items()]
@@ -115,18 +115,18 @@ def _measure(judge: tuple[str, str], rows: Rows, common: Bool, scored: Scored | 
     who = kernel.group_of(rows.subject_code, n_groups)
     yaw = np.where(common, np.abs(rows.yaw), np.nan)
     genuine = np.where(common, rows.genuine, np.nan)
-    mean, sd = stats.impostor_moments_left_out(cell, rows.subject_code)
+    mean, sd = separation.impostor_moments_left_out(cell, rows.subject_code)
     out = {
         "slope": curves.slope_left_out(yaw, genuine, who, n_groups),
         "area": curves.smooth(yaw, genuine, who, YAW_GRID, people=n_groups).area,
         "stability": _mean(np.where(common, rows.within, np.nan), who, n_groups),
     }
-    collapsed = bool(sd.value <= stats.TIE)
+    collapsed = bool(sd.value <= scores.TIE)
     out |= {"z_slope": _in_sds(out["slope"], None, sd, collapsed), "z_area": _in_sds(out["area"], mean, sd, collapsed)}
     if target is not None and scored is not None and scored.impostors.people is not None:
         inside = common[scored.image]
-        point = stats.operating_point(scored.impostors, target)
-        out["fnmr"] = stats.miss_rates(scored.genuine[inside], scored.subject[inside], scored.impostors, [point.threshold]).left_out()
+        point = rates.operating_point(scored.impostors, target)
+        out["fnmr"] = rates.miss_rates(scored.genuine[inside], scored.subject[inside], scored.impostors, [point.threshold]).left_out()
     return _Measured(judge, out, not out["z_area"].value < TELLS_APART)
 
 
@@ -165,7 +165,7 @@ def _pairs(able: list[_Measured], measure: str, n_people: int) -> list[Row]:
                 **{"decidable": math.isfinite(p), "note": "" if math.isfinite(p) else f"not decidable with {n_people} people"},
             }
         )
-    for row, p in zip(out, stats.holm([row["p_value"] for row in out]), strict=True):
+    for row, p in zip(out, significance.holm([row["p_value"] for row in out]), strict=True):
         row["p_holm"], row["significant"] = float(p), bool(p < verdict.SIGNIFICANT)
     return out
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import groups, jackknife, stats, verdict
+from frontalbench.compare import groups, jackknife, scores, significance, verdict
 from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.compare.subjects import People, people_of
 from frontalbench.plan.variant import ORIGINAL
@@ -97,7 +97,7 @@ def adjust(family: Sequence[Row], flips: int) -> None:
     """Holm over ``p_value`` of a family into ``p_holm``; where so few people cannot decide, ``p_holm`` is empty and the note says so. ``flips``:
     random sign flips behind a ``p_value``."""
     able = verdict.decidable([verdict.smallest_p(row["n_subjects"], flips) for row in family])
-    for row, p, can in zip(family, stats.holm([row["p_value"] for row in family]), able, strict=True):
+    for row, p, can in zip(family, significance.holm([row["p_value"] for row in family]), able, strict=True):
         row["p_holm"], row["decidable"] = float(p) if can else math.nan, can
         if not can:
             row["note"] = join_notes(verdict.undecidable_note(row["n_subjects"], len(family)), row["note"])
@@ -162,6 +162,7 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
         n_subjects = int(code.max(initial=-1)) + 1
         found: list[Row] = []
         sums: list[Float] = []
+        squares: list[Float] = []
         numbers: list[Float] = []
         who: list[People] = []
         for (a, left, left_alone), (b, right, right_alone) in itertools.combinations(cells, 2):
@@ -170,13 +171,14 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
             d = difference[here]
             alone = (left_alone | right_alone)[here]
             number = np.bincount(code[here], minlength=n_subjects).astype(np.float64)
-            total = np.bincount(code[here], d, minlength=n_subjects)
+            total, square = (np.bincount(code[here], x, minlength=n_subjects).astype(np.float64) for x in (d, d**2))
             means = total[number > 0] / number[number > 0]
-            wins = [int((d > stats.TIE).sum()), int((d < -stats.TIE).sum())]
-            people = [int((means > stats.TIE).sum()), int((means < -stats.TIE).sum())]
+            wins = [int((d > scores.TIE).sum()), int((d < -scores.TIE).sum())]
+            people = [int((means > scores.TIE).sum()), int((means < -scores.TIE).sum())]
             leak = facts.leak(a) or facts.leak(b)
             who.append(people_of(difference, code))
-            sums.append(total.astype(np.float64))
+            sums.append(total)
+            squares.append(square)
             numbers.append(number)
             found.append(
                 {
@@ -191,10 +193,10 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
                     "wins_a": wins[0],
                     "ties": len(d) - sum(wins),
                     "wins_b": wins[1],
-                    "p_probes": stats.sign_test_p(*wins),
+                    "p_probes": significance.sign_test_p(*wins),
                     "subjects_a": people[0],
                     "subjects_b": people[1],
-                    "p_subjects": stats.sign_test_p(*people),
+                    "p_subjects": significance.sign_test_p(*people),
                     "p_value": math.nan,
                     "p_holm": math.nan,
                     "decidable": None,
@@ -211,10 +213,11 @@ def win_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Ro
         if not found:
             continue
         part = np.flatnonzero(np.any([number > 0 for number in numbers], axis=0))
-        low, high = jackknife.mean_intervals(np.stack(sums, axis=1)[part], np.stack(numbers, axis=1)[part])
+        total_of, number_of, square_of = (np.stack(one, axis=1)[part] for one in (sums, numbers, squares))
+        low, high = jackknife.mean_intervals(total_of, number_of, squares=square_of, kurtosis=jackknife.KURTOSIS_OF_CHANGES)
         ranked = [row for row in found if not row["leak"] and row["n_images"]]
         with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.stack(sums, axis=1)[part] / np.stack(numbers, axis=1)[part]
+            means = total_of / number_of
         p_values = verdict.sign_flip(means, family=len(ranked), seed=settings.seed)
         for row, a_end, b_end, p, of_whom in zip(found, low, high, p_values, who, strict=True):
             row["ci_low"], row["ci_high"], row["p_value"] = float(a_end), float(b_end), float(p)

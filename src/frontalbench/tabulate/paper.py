@@ -261,7 +261,8 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     used, place = np.unique(code[here], return_inverse=True)
     counted = np.bincount(place, minlength=len(used)).astype(np.float64)
     sums: Float = np.stack([np.bincount(place, values[here], minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
-    low, high = jackknife.mean_intervals(sums, np.repeat(counted[:, None], len(cells), axis=1))
+    squares = np.stack([np.bincount(place, values[here] ** 2, minlength=len(used)) for _, values, _, _ in cells], axis=1).astype(np.float64)
+    low, high = jackknife.mean_intervals(sums, np.repeat(counted[:, None], len(cells), axis=1), squares=squares)
     out = []
     for (head, values, eligible, failed), a, b in zip(cells, low, high, strict=True):
         own = values[np.isfinite(values)]
@@ -290,8 +291,27 @@ def _compare(cells: Sequence[tuple[Row, Float, Bool, Bool]], subject: Any, setti
     return out
 
 
+def _against(values: Sequence[Float], plain: Sequence[int | None], subject: Any) -> list[Row]:
+    """What each cell changes against the cell ``plain`` says (its place; None, or its own: no number), over the images that every cell gave."""
+    here = np.flatnonzero(np.all([np.isfinite(one) for one in values], axis=0))
+    used, place = np.unique(np.unique(subject, return_inverse=True)[1][here], return_inverse=True)
+    counted = np.bincount(place, minlength=len(used)).astype(np.float64)
+    out: list[Row] = []
+    for i, base in enumerate(plain):
+        found = (math.nan, math.nan, math.nan)
+        if base is not None and base != i and len(here):
+            change = values[i][here] - values[base][here]
+            sums = np.bincount(place, change, minlength=len(used)).astype(np.float64)
+            low, high = jackknife.mean_intervals(sums[:, None], counted[:, None])
+            found = (float(change.mean()), float(low[0]), float(high[0]))
+        out.append(dict(zip(("change", "change_low", "change_high"), found, strict=True)))
+    return out
+
+
 def enhancement_rows(dataset: Dataset, facts: Facts, settings: TableSettings) -> list[Row]:
     """Table 2: Frontal vs GT of every enhancement of a frontalizer, judge by judge, over the images that all of them gave.
+
+    A row also says what its enhancement changes against the frontal view without any, over the same images.
 
     Ranked are the enhancements of a frontalizer and leaving the image as it is; all rankings of a judge are one family.
     """
@@ -311,9 +331,12 @@ def enhancement_rows(dataset: Dataset, facts: Facts, settings: TableSettings) ->
             eligible = groups.eligible_probes(rows, original)
             parts.append((facts.head(cell), np.where(eligible & rows.ok, rows.genuine, np.nan), eligible, eligible & rows.fta))
         found = _compare(parts, subject, settings)
+        unchanged = {cell.judge: i for i, (cell, _) in enumerate(chosen) if cell.of.is_plain}
+        changes = _against([one[1] for one in parts], [unchanged.get(cell.judge) for cell, _ in chosen], subject)
+        found = [{**row, **change} for row, change in zip(found, changes, strict=True)]
         for judge in dataset.judges:
             of_judge = [i for i, (cell, _) in enumerate(chosen) if cell.judge == judge]
-            base = next((i for i in of_judge if chosen[i][0].of.is_plain), None)
+            base = unchanged.get(judge)
             for i in of_judge:
                 lost = ""
                 if base is not None and i != base:

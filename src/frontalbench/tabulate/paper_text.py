@@ -34,6 +34,11 @@ HOW_TO_READ = (
     "† the backbone took part in making this variant: shown, not ranked.\n"
 )
 
+HOW_TO_READ_CHANGES = (
+    "What each changes against no enhancement, image by image over the same N images; bold: the 95 % interval over people leaves out 0 "
+    "(interval by interval: of twenty that change nothing one is bold by chance).\n"
+)
+
 
 def net_gain_markdown(rows: Sequence[Row]) -> str:
     """Table 1 for people."""
@@ -139,8 +144,19 @@ def enhancement_markdown(rows: Sequence[Row]) -> str:
         judges, lines = _wide(chosen, ["enhancement"])
         body = [[key[0], *(_cell_text(found.get(j)) for j in judges), str(next(iter(found.values()))["n_images"])] for key, found in lines]
         text += f"\n## {frontalizer}, {dataset}\n\n{markdown(['Enhancement', *judges, 'N'], body)}"
+        changes = [[key[0], *(_change_text(found.get(j)) for j in judges)] for key, found in lines]
+        if changed := [line for line in changes if any(cell != "-" for cell in line[1:])]:
+            text += f"\n{HOW_TO_READ_CHANGES}\n{markdown(['Enhancement', *judges], changed)}"
         text += _notes(chosen, ("enhancement",))
     return text
+
+
+def _change_text(row: Row | None) -> str:
+    """What an enhancement changes against none; bold where the interval leaves out 0."""
+    if row is None or not math.isfinite(row["change"]):
+        return "-"
+    shown = interval(row["change"], row["change_low"], row["change_high"], 4, sign=True)
+    return _bold(shown, row["change_low"] > 0 or row["change_high"] < 0) + ("†" if row.get("leak") else "")
 
 
 def backbone_markdown(rows: Sequence[Row]) -> str:

@@ -168,7 +168,7 @@ def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Ta
     signs = ""
     change = values - base.values[measure]
     if one.variant != ORIGINAL and np.isfinite(change).any():
-        low, high, _ = _interval(change, one.subject, settings)
+        low, high, _ = _interval(change, one.subject, settings, jackknife.KURTOSIS_OF_CHANGES)
         both = change[np.isfinite(change)]
         row |= {"n_common": len(both), "change": float(both.mean()), "change_low": low, "change_high": high}
         signs = sign_note("the change", row["change"], people_of(change, one.subject))
@@ -176,12 +176,11 @@ def _row(one: Measured, base: Measured, measure: str, chosen: Bool, settings: Ta
     return row
 
 
-def _interval(values: Float, subject: Words, settings: TableSettings) -> tuple[float, float, int]:
+def _interval(values: Float, subject: Words, settings: TableSettings, kurtosis: float = jackknife.KURTOSIS) -> tuple[float, float, int]:
     """(low, high, people): 95 % interval of the mean over people; NaN below two."""
     here = np.isfinite(values)
     names, code = np.unique(subject[here], return_inverse=True)
     if len(names) < 2:
         return math.nan, math.nan, len(names)
-    sums, numbers = np.bincount(code, values[here]).astype(np.float64), np.bincount(code).astype(np.float64)
-    low, high = jackknife.mean_intervals(sums[:, None], numbers[:, None])
-    return float(low[0]), float(high[0]), len(names)
+    found = jackknife.mean_estimate(values[here], code, kurtosis)
+    return found.low, found.high, len(names)

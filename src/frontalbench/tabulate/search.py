@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status, tables
-from frontalbench.compare import gates, jackknife, lineup, open_set, stats, templates, thresholds
+from frontalbench.compare import gates, jackknife, lineup, open_set, rates, significance, templates, thresholds
 from frontalbench.compare import scores as pair_scores
 from frontalbench.compare.galleries import reference_gallery
 from frontalbench.compare.jackknife import Estimate, LeftOut
@@ -88,7 +88,7 @@ def search_results(
             mine = [cell for cell in cells if cell.dataset == dataset and cell.judge == judge]
             _search(results, mine, found, draws, enrolled, seed)
     known = [row for row in found.lineup if math.isfinite(row["p"])]
-    for row, p in zip(known, stats.holm([row["p"] for row in known]), strict=True):
+    for row, p in zip(known, significance.holm([row["p"] for row in known]), strict=True):
         row["p_holm"] = float(p)
     return found
 
@@ -216,9 +216,9 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
         return [], []
     names = np.unique(read_rows(cell.similarity).subject.astype(np.str_))
     subject = np.searchsorted(names, genuine.subject.astype(np.str_)).astype(np.int64)
-    targets = [*stats.FMR_TARGETS, *DET_GRID]
-    points = [stats.operating_point(impostors, target) for target in targets]
-    misses = stats.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
+    targets = [*rates.FMR_TARGETS, *DET_GRID]
+    points = [rates.operating_point(impostors, target) for target in targets]
+    misses = rates.miss_rates(genuine.scores, subject, impostors, [point.threshold for point in points]).estimates()
     # no interval for a threshold that few pairs stand behind
     bands = thresholds.of_impostors(impostors, [point.threshold if point.supported else math.nan for point in points], targets)
     rows = []
@@ -230,6 +230,6 @@ def _threshold_rows(cell: Cell) -> tuple[list[dict[str, Any]], list[dict[str, An
                 **{"fnmr": fnmr.value, "fnmr_low": fnmr.low, "fnmr_high": fnmr.high},
             }
         )
-    n = len(stats.FMR_TARGETS)
+    n = len(rates.FMR_TARGETS)
     curve = [row for row in rows[n:] if row["fmr_target"] * impostors.n >= 1.0]
     return rows[:n], curve

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from frontalbench import status
-from frontalbench.compare import groups, jackknife, stats
+from frontalbench.compare import groups, jackknife, significance
 from frontalbench.compare.jackknife import LeftOut
 from frontalbench.compare.kernel import group_of
 from frontalbench.compare.rows import Rows, read_rows
@@ -158,7 +158,7 @@ def _add(
                 "note": _note(min(map(len, sides))) if few else "",
             }
         )
-    for row, p in zip(pairs, stats.holm([row["p"] for row in pairs]), strict=True):
+    for row, p in zip(pairs, significance.holm([row["p"] for row in pairs]), strict=True):
         row["p_holm"] = float(p)
     out[1].extend(pairs)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from frontalbench import tables
-from frontalbench.compare import curves, groups, scores, stats
+from frontalbench.compare import curves, groups, rates, scores, separation
 from frontalbench.compare.jackknife import Estimate
 from frontalbench.compare.rows import Rows, YawBins
 from frontalbench.errors import BadInput
@@ -25,7 +25,7 @@ RANKS = 20
 """Highest rank of the cumulative match characteristic."""
 
 
-def moments(rows: Rows, chosen: Bool, original: Rows) -> stats.PairMoments:
+def moments(rows: Rows, chosen: Bool, original: Rows) -> separation.PairMoments:
     """The pairs of the images ``chosen`` of a cell, with what the references of ``original`` do to them."""
     moves = None if rows.moves is None else np.where(chosen[:, None], rows.moves, np.float16(0.0))
     references = None if moves is None else groups.references_by_group(original, moves.shape[1])
@@ -33,7 +33,7 @@ def moments(rows: Rows, chosen: Bool, original: Rows) -> stats.PairMoments:
     def of(name: str) -> Float:
         return np.where(chosen, getattr(rows, name), np.nan)
 
-    return stats.PairMoments(
+    return separation.PairMoments(
         genuine=of("genuine"),
         genuine_sd=of("genuine_sd"),
         n_genuine=of("n_references"),
@@ -100,9 +100,9 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: TableSettings)
             subject = original.subject.astype(np.str_)
             ranked = ok & np.isfinite(rows.rank)
             n_gallery = len(np.unique(subject[(original.role == "reference") & original.ok]))
-            cmc = stats.cmc_estimates(rows.rank[ranked], subject[ranked], RANKS)
+            cmc = rates.cmc_estimates(rows.rank[ranked], subject[ranked], RANKS)
             alone = rows.fallback
-            with_both = cmc if not alone.any() else stats.cmc_estimates(rows.rank[ranked & ~alone], subject[ranked & ~alone], RANKS)
+            with_both = cmc if not alone.any() else rates.cmc_estimates(rows.rank[ranked & ~alone], subject[ranked & ~alone], RANKS)
             yaw = np.abs(original.yaw)
             genuine = np.where(ok, rows.genuine, np.nan)
             slope = curves.slope(yaw, genuine, subject)
@@ -121,7 +121,7 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: TableSettings)
                 "n_eligible": n_eligible,
                 "n_fta": n_fta,
                 "fta_rate": rate,
-                **_estimate("dprime", stats.dprime_estimate(moments(rows, ok, original), subject)),
+                **_estimate("dprime", separation.dprime_estimate(moments(rows, ok, original), subject)),
                 **_estimate("rank1", cmc[0]),
                 **_estimate("rank5", cmc[4]),
                 "n_gallery": n_gallery,
@@ -132,14 +132,14 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: TableSettings)
             row |= {
                 "dprime_both": row["dprime"]
                 if drawn is genuine
-                else stats.dprime_left_out(moments(rows, ok & ~alone, original), code).value,
+                else separation.dprime_left_out(moments(rows, ok & ~alone, original), code).value,
                 "rank1_both": with_both[0].value,
                 "rank5_both": with_both[4].value,
                 "slope_both": slope.value if drawn is genuine else curves.slope(yaw, drawn, subject).value,
                 "area_both": shown.area.value,
             }
             if cell.variant != ORIGINAL:
-                change = stats.dprime_change(moments(rows, both, original), moments(original, both, original), subject)
+                change = separation.dprime_change(moments(rows, both, original), moments(original, both, original), subject)
                 row.update(_estimate("dprime_change", change))
             out["curves"] += [
                 {**head, "yaw": float(x), "mean": float(m), "ci_low": float(a), "ci_high": float(b), "weight": float(w)}
@@ -158,13 +158,13 @@ def verification_tables(dataset: Dataset, facts: Facts, settings: TableSettings)
             ]
             scored = base_scored if cell.variant == ORIGINAL else read_scores(cell, original)
             if scored is not None:
-                row |= _estimate("eer", stats.eer_estimate(scored.genuine, scored.subject, scored.impostors))
+                row |= _estimate("eer", rates.eer_estimate(scored.genuine, scored.subject, scored.impostors))
                 whole = scored.genuine[~alone[scored.image]]
-                row["eer_both"] = row["eer"] if drawn is genuine else stats.eer(whole, scored.impostors)
-                usual = stats.det(scored.genuine, scored.subject, scored.impostors)
+                row["eer_both"] = row["eer"] if drawn is genuine else rates.eer(whole, scored.impostors)
+                usual = rates.det(scored.genuine, scored.subject, scored.impostors)
                 out["det"] += [
                     {**head, "threshold": float(t), "fmr": float(f), "fnmr": float(m), "fnmr_low": float(a), "fnmr_high": float(b)}
-                    | {"fnmr_both": stats.fnmr(whole, float(t))}
+                    | {"fnmr_both": rates.fnmr(whole, float(t))}
                     for t, f, m, a, b in zip(usual.threshold, usual.fmr, usual.fnmr, usual.low, usual.high, strict=True)
                 ]
                 pair = (base_scored, both) if cell.variant != ORIGINAL and base_scored is not None else None
@@ -178,28 +178,28 @@ def _both(scored: Scored, inside: Bool | slice, threshold: float, alone: Bool) -
     """Fallbacks among the images of the genuine pairs ``inside``, and FNMR without them."""
     image, genuine = scored.image[inside], scored.genuine[inside]
     single = alone[image]
-    return {"n_fallback": len(np.unique(image[single])), "fnmr_both": stats.fnmr(genuine[~single], threshold)}
+    return {"n_fallback": len(np.unique(image[single])), "fnmr_both": rates.fnmr(genuine[~single], threshold)}
 
 
 def _error_rates(scored: Scored, base: tuple[Scored, Bool] | None, fta_rate: float, alone: Bool) -> Iterator[Row]:
     """Error rates at every FMR target; ``base``: the originals' scores and which images both gave; ``alone``: fallbacks."""
-    for target in stats.FMR_TARGETS:
-        point = stats.operating_point(scored.impostors, target)
+    for target in rates.FMR_TARGETS:
+        point = rates.operating_point(scored.impostors, target)
         row: Row = {"fmr_target": target, "supported": point.supported}
         if not point.supported:
-            yield {**row, "note": stats.NOT_SUPPORTED}
+            yield {**row, "note": rates.NOT_SUPPORTED}
             continue
-        estimate = stats.fnmr_estimate(scored.genuine, point.threshold, scored.subject, scored.impostors)
+        estimate = rates.fnmr_estimate(scored.genuine, point.threshold, scored.subject, scored.impostors)
         row |= {"threshold": point.threshold, "fmr": point.fmr, **_estimate("fnmr", estimate), "note": ""}
         row["fnmr_with_fta"] = fta_rate + (1 - fta_rate) * estimate.value
         row |= _both(scored, slice(None), point.threshold, alone)
         if base is not None:
             before, both = base
             after_strangers, strangers = scored.impostors.without(scored.gained), before.impostors.without(scored.lost)
-            here, other = stats.operating_point(after_strangers, target), stats.operating_point(strangers, target)
+            here, other = rates.operating_point(after_strangers, target), rates.operating_point(strangers, target)
             if here.supported and other.supported:
                 now, then = both[scored.image], both[before.image]
-                change = stats.fnmr_change(
+                change = rates.fnmr_change(
                     *(scored.genuine[now], here.threshold, scored.subject[now]),
                     *(before.genuine[then], other.threshold, before.subject[then]),
                     impostors=(after_strangers, strangers),
@@ -213,7 +213,7 @@ def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: YawBins, alone: Bool) -> Iter
     labels = [(place, label) for place, label in enumerate(bins.labels) if label[0] == "abs"]
     absolute, _ = bins.codes(yaw)
     where = absolute[scored.image]
-    targets = [point for point in (stats.operating_point(scored.impostors, t) for t in stats.FMR_TARGETS) if point.supported]
+    targets = [point for point in (rates.operating_point(scored.impostors, t) for t in rates.FMR_TARGETS) if point.supported]
     if not targets:
         return
     thresholds = np.array([point.threshold for point in targets])
@@ -222,7 +222,7 @@ def _fnmr_by_yaw(scored: Scored, yaw: Float, bins: YawBins, alone: Bool) -> Iter
         if not inside.any():
             continue
         people = scored.subject[inside]
-        found = stats.miss_rates(scored.genuine[inside], people, scored.impostors, thresholds).estimates()
+        found = rates.miss_rates(scored.genuine[inside], people, scored.impostors, thresholds).estimates()
         for point, estimate in zip(targets, found, strict=True):
             yield {
                 "fmr_target": point.target,

@@ -1,8 +1,8 @@
-"""Statistics of similarities: separation, error rates, identification, tests, effect sizes. Pure functions.
+"""Error rates of genuine and impostor pairs: thresholds, FNMR at an FMR, EER, DET curves, identification by rank. Pure functions.
 
 A pair is accepted when its score is at least the threshold: FMR(t) = share of impostor pairs >= t, FNMR(t) = share of genuine pairs < t
-(ISO/IEC 19795-1); scores within :data:`TIE` of the threshold count against the genuine pair. Intervals are over people, who are left out one by one
-(:mod:`.jackknife`): as probes, and as references where impostor pairs are part of the value.
+(ISO/IEC 19795-1); scores within :data:`~frontalbench.compare.scores.TIE` of the threshold count against the genuine pair. Intervals are over people,
+who are left out one by one (:mod:`.jackknife`): as probes, and as references where impostor pairs are part of the value.
 """
 
 from __future__ import annotations
@@ -16,36 +16,17 @@ import numpy.typing as npt
 from frontalbench.compare import jackknife
 from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.kernel import group_of
-from frontalbench.compare.scores import PERSON_BINS, Impostors, bin_edges
+from frontalbench.compare.scores import PERSON_BINS, TIE, Impostors, bin_edges
+from frontalbench.compare.subjects import codes_of
 from frontalbench.types import Float, Int
 
 FMR_TARGETS = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 MIN_FALSE_MATCHES = 30
 """An FMR is supported when at least this many false matches stand behind it, among the impostor pairs and among the ordered pairs of different people
 behind them (the rule of 30, Doddington et al. 2000; 100 frames of one person are one person)."""
-TIE = 1e-6
-"""Two similarities closer than this are a tie."""
 NOT_SUPPORTED = "not supported by n"
-EXACT_FLIPS = 14
-"""Up to this many subjects all sign flips are tried, above it random ones."""
-
-
-def dprime(genuine: npt.ArrayLike, impostor: npt.ArrayLike) -> float:
-    """d' = (mean genuine - mean impostor) / sqrt((variance genuine + variance impostor) / 2). NaN when a side is empty or nothing varies."""
-    g, i = np.asarray(genuine, np.float64).ravel(), np.asarray(impostor, np.float64).ravel()
-    if not g.size or not i.size:
-        return math.nan
-    return float(dprime_of_moments(g.mean(), g.var(), i.mean(), i.var()))
-
-
-def dprime_of_moments(
-    genuine_mean: npt.ArrayLike, genuine_variance: npt.ArrayLike, impostor_mean: npt.ArrayLike, impostor_variance: npt.ArrayLike
-) -> Float:
-    """d' from means and variances (arrays of one shape); NaN where nothing varies by more than rounding."""
-    spread = np.sqrt((np.asarray(genuine_variance, np.float64) + np.asarray(impostor_variance, np.float64)) / 2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = (np.asarray(genuine_mean, np.float64) - np.asarray(impostor_mean, np.float64)) / spread
-    return np.where(spread > TIE, value, np.nan)
+_WINDOW = (0.3, 1.5)
+"""The slope of FNMR over log FMR is taken over one standard error of log FMR to either side, at least and at most so wide."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +88,6 @@ def _crossing(genuine: npt.ArrayLike, impostors: Impostors) -> tuple[float, floa
     before, after = matches[k - 1] - misses[k - 1], matches[k] - misses[k]
     share = before / (before - after)
     return float(misses[k - 1] + share * (misses[k] - misses[k - 1])), float(edges[k - 1] + share * (edges[k] - edges[k - 1]))
-
-
-# Error rates over people ----------------------------------------------------------------------------------------------------
-
-_WINDOW = (0.3, 1.5)
-"""The slope of FNMR over log FMR is taken over one standard error of log FMR to either side, at least and at most so wide."""
 
 
 def _fmr_left_out(impostors: Impostors, thresholds: Float) -> tuple[Float, Float]:
@@ -386,202 +361,10 @@ def cmc_estimates(ranks: npt.ArrayLike, subject: npt.ArrayLike, highest: int = 2
     values = np.asarray(ranks, np.int64).ravel()
     if not values.size:
         return [Estimate(math.nan, math.nan, math.nan)] * highest
-    code = _codes(subject)
+    code = codes_of(subject)
     counts = np.zeros((int(code.max()) + 1, highest + 1))
     np.add.at(counts, (code, np.minimum(values, highest + 1) - 1), 1.0)
     hits = np.cumsum(counts[:, :highest], axis=1)
     numbers = np.repeat(counts.sum(axis=1, keepdims=True), highest, axis=1)
     low, high = jackknife.rate_intervals(hits, numbers)
     return [Estimate(float(v), float(a), float(b)) for v, a, b in zip(hits.sum(axis=0) / len(values), low, high, strict=True)]
-
-
-def subject_means(values: npt.ArrayLike, subject: npt.ArrayLike) -> Float:
-    """Mean of ``values`` per subject (S,), subjects in sorted order, NaN values left out."""
-    array = np.asarray(values, np.float64)
-    known = np.isfinite(array)
-    if not known.any():
-        return np.zeros(0)
-    _, code = np.unique(np.asarray(subject)[known], return_inverse=True)
-    means: Float = np.bincount(code, array[known]) / np.bincount(code)
-    return means
-
-
-def sign_flip_p(differences: npt.ArrayLike, *, flips: int = 9999, seed: int = 0) -> float:
-    """Two-sided p value of a paired permutation test: under no effect every subject's mean difference may as well carry the other sign.
-
-    All 2^n sign patterns up to :data:`EXACT_FLIPS` subjects, else ``flips`` random ones (Phipson and Smyth 2010: (b + 1) / (m + 1)).
-    NaN without subjects; 1 when all differences are 0.
-    """
-    d = np.asarray(differences, np.float64).ravel()
-    n = len(d)
-    if n == 0:
-        return math.nan
-    observed = abs(d.sum()) * (1 - 1e-12)
-    if n <= EXACT_FLIPS:
-        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
-        return float((np.abs(signs @ d) >= observed).mean())
-    rng = np.random.default_rng(seed)
-    beyond = 0
-    for start in range(0, flips, 1000):
-        signs = rng.integers(0, 2, (min(1000, flips - start), n), dtype=np.int8) * 2.0 - 1.0
-        beyond += int((np.abs(signs @ d) >= observed).sum())
-    return (beyond + 1) / (flips + 1)
-
-
-def cohen_dz(differences: npt.ArrayLike) -> float:
-    """Effect size of paired differences: mean / standard deviation (n - 1) of the subjects' mean differences. NaN below two subjects."""
-    d = np.asarray(differences, np.float64).ravel()
-    if len(d) < 2:
-        return math.nan
-    spread = d.std(ddof=1)
-    return float(d.mean() / spread) if spread > 1e-12 else math.nan
-
-
-def holm(p_values: npt.ArrayLike) -> Float:
-    """Holm's step-down adjusted p values, in the given order; NaN stays NaN and does not count."""
-    p = np.asarray(p_values, np.float64)
-    adjusted = np.full(p.shape, np.nan)
-    known = np.flatnonzero(np.isfinite(p))
-    order = known[np.argsort(p[known], kind="stable")]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * factors))
-    return adjusted
-
-
-def sign_test_p(wins: int, losses: int) -> float:
-    """Two-sided exact sign test; ties are left out. NaN when there are no decisions."""
-    if wins + losses == 0:
-        return math.nan
-    from scipy.stats import binomtest
-
-    return float(binomtest(wins, wins + losses, 0.5).pvalue)
-
-
-def share_gaining(differences: npt.ArrayLike) -> float:
-    """Share of differences above zero (by more than a tie); NaN when there are none."""
-    d = np.asarray(differences, np.float64)
-    d = d[np.isfinite(d)]
-    return float((d > TIE).mean()) if d.size else math.nan
-
-
-@dataclass(frozen=True)
-class PairMoments:
-    """Per image of one cell: mean, standard deviation, number of its genuine and impostor pairs (all (n,)).
-
-    ``moves`` (n, groups): how the impostor mean changes without a group's references, as in :class:`.rows.Rows`; ``references`` (groups,): how many
-    references each group has. None: strangers' references are not left out, so there is no interval.
-    """
-
-    genuine: Float
-    genuine_sd: Float
-    n_genuine: Float
-    impostor: Float
-    impostor_sd: Float
-    n_impostor: Float
-    moves: npt.NDArray[np.float16] | None = None
-    references: Float | None = None
-
-    def sums(self, code: Int, n_subjects: int) -> Float:
-        """(n_subjects, 6): number, sum, sum of squares of genuine and of impostor pairs per subject; images without pairs add nothing."""
-        columns = []
-        for mean, sd, number in ((self.genuine, self.genuine_sd, self.n_genuine), (self.impostor, self.impostor_sd, self.n_impostor)):
-            known = np.isfinite(mean) & (number > 0)
-            weight = np.where(known, number, 0.0)
-            value, spread = np.where(known, mean, 0.0), np.where(known, sd, 0.0)
-            columns += [np.bincount(code, part, minlength=n_subjects) for part in (weight, weight * value, weight * (spread**2 + value**2))]
-        return np.stack(columns, axis=1)
-
-    def taken(self, group: Int) -> Float:
-        """(groups, 3): number, sum, sum of squares of everybody else's pairs with the references of each group.
-
-        The squares within a group of references are taken to be as far apart as those of the image's other groups.
-        """
-        assert self.moves is not None and self.references is not None
-        groups = self.moves.shape[1]
-        out = np.zeros((groups, 3))
-        known = np.flatnonzero(np.isfinite(self.impostor) & (self.n_impostor > 0))
-        for start in range(0, len(known), 4096):  # bounds the arrays
-            rows = known[start : start + 4096]
-            number, mean, sd = self.n_impostor[rows, None], self.impostor[rows, None], self.impostor_sd[rows, None]
-            share = np.repeat(self.references[None, :], len(rows), axis=0)
-            share[np.arange(len(rows)), group[rows]] = 0.0
-            share /= np.maximum(share.sum(axis=1, keepdims=True), 1.0)
-            away = np.zeros_like(share)  # how far the mean over a group's references lies from the image's mean
-            np.divide(-self.moves[rows].astype(np.float64) * (1.0 - share), share, out=away, where=share > 0)
-            within = np.maximum(sd**2 - (share * away**2).sum(axis=1, keepdims=True), 0.0)
-            weight = number * share
-            value = mean + away
-            out += np.stack([weight.sum(axis=0), (weight * value).sum(axis=0), (weight * (value**2 + within)).sum(axis=0)], axis=1)
-        return out
-
-    def left_out(self, code: Int) -> tuple[Float, Float, Float] | None:
-        """(sums of everybody (6,), without each group (groups, 6), share of the genuine pairs (groups,)); None where references are not known."""
-        if self.moves is None or self.references is None:
-            return None
-        groups = self.moves.shape[1]
-        group = group_of(code, groups)
-        own = self.sums(group, groups)
-        total = own.sum(axis=0)
-        without = total - own
-        without[:, 3:] -= self.taken(group)
-        return total, without, jackknife.shares(own[:, :1])[:, 0]
-
-
-def _dprime_of_sums(sums: Float) -> Float:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        g_mean, i_mean = sums[..., 1] / sums[..., 0], sums[..., 4] / sums[..., 3]
-        g_var, i_var = sums[..., 2] / sums[..., 0] - g_mean**2, sums[..., 5] / sums[..., 3] - i_mean**2
-    return dprime_of_moments(g_mean, np.maximum(g_var, 0), i_mean, np.maximum(i_var, 0))
-
-
-def dprime_left_out(cell: PairMoments, code: Int) -> LeftOut:
-    """d' over all pairs of the images, and without each group of people on both sides; ``code`` (n,): each image's person (a place in the sorted
-    names).
-
-    Its ``without`` is NaN where the references are not known (:class:`PairMoments`).
-    """
-    found = cell.left_out(code)
-    if found is None:
-        n = int(code.max(initial=-1)) + 1
-        total = cell.sums(code, n).sum(axis=0)
-        return LeftOut(float(_dprime_of_sums(total)), np.full(n, np.nan), np.full(n, 1.0 / max(n, 1)))
-    total, without, share = found
-    return LeftOut.of_squares(float(_dprime_of_sums(total)), _dprime_of_sums(without), share)
-
-
-def dprime_estimate(cell: PairMoments, subject: npt.ArrayLike) -> Estimate:
-    """d' over all pairs of the images, its interval from leaving people out on both sides; ``subject`` (n,): of *all* images of the dataset.
-
-    With few people d' is too high on average, as few of them are hard to match; the interval, not the value, is put right
-    (:meth:`.jackknife.LeftOut.of_squares`).
-    """
-    return dprime_left_out(cell, _codes(subject)).estimate()
-
-
-def dprime_change(after: PairMoments, before: PairMoments, subject: npt.ArrayLike) -> Estimate:
-    """d' of ``after`` minus d' of ``before`` over the same images (rows correspond), paired by person."""
-    code = _codes(subject)
-    return (dprime_left_out(after, code) - dprime_left_out(before, code)).estimate()
-
-
-def impostor_moments_left_out(cell: PairMoments, code: Int) -> tuple[LeftOut, LeftOut]:
-    """(mean, standard deviation) of the impostor similarities over all pairs, each without every group of people on both sides."""
-    found = cell.left_out(code)
-    if found is None:
-        n = int(code.max(initial=-1)) + 1
-        total, without, share = cell.sums(code, n).sum(axis=0), np.full((n, 6), np.nan), np.full(n, 1.0 / max(n, 1))
-    else:
-        total, without, share = found
-
-    def moments(sums: Float) -> tuple[Float, Float]:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean = sums[..., 4] / sums[..., 3]
-            return mean, np.sqrt(np.maximum(sums[..., 5] / sums[..., 3] - mean**2, 0.0))
-
-    (mean, sd), (means, sds) = moments(total), moments(without)
-    return LeftOut(float(mean), means, share), LeftOut(float(sd), sds, share)
-
-
-def _codes(subject: npt.ArrayLike) -> Int:
-    code: Int = np.unique(np.asarray(subject), return_inverse=True)[1].astype(np.int64)
-    return code
