@@ -66,6 +66,13 @@ def test_where_no_face_shows_the_turned_image_is_searched() -> None:
     assert heads.find_face(IMAGE, OnlyTurned(0.9, 0.9), DEFAULT_POLICY) == (None, "")
 
 
+def test_an_image_that_is_known_to_stand_upright_is_searched_once_and_never_turned() -> None:
+    model = Prefers(0.0, 0.9)
+    face, note = heads.find_face(IMAGE, model, DEFAULT_POLICY, upright=True)
+    assert face is not None and (note, model.glances) == ("", 0)
+    assert heads.find_face(IMAGE, Prefers(0.0, 0.9, found=0.0), DEFAULT_POLICY, upright=True) == (None, "")
+
+
 def test_turning_twice_gives_the_face_back() -> None:
     face = Face(np.array([10, 20, 50, 90], np.float32), 0.5, ARCFACE_TEMPLATE.astype(np.float32), 2)
     there = heads.rotate_face(face, (112, 200))
