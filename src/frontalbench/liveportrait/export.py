@@ -63,8 +63,9 @@ def _built(name: str, state: State) -> nn.Module:
         return _Heads(networks.MotionExtractor(state))
     if name == "generator":
         return networks.Generator(state, "direct")
-    kinds = {"appearance": networks.AppearanceExtractor, "warping": networks.WarpingNetwork}
-    return kinds.get(name, networks.Perceptron)(state)
+    if name == "warping":
+        return networks.WarpingNetwork(state)
+    return networks.AppearanceExtractor(state) if name == "appearance" else networks.Perceptron(state)
 
 
 class _Heads(nn.Module):

@@ -94,7 +94,7 @@ def lowered(network: Module) -> Module:
     if asked is None:
         return network
     answered()
-    network.forward = _under(network.forward, asked.dtype)  # type: ignore[method-assign]
+    network.forward = _under(network.forward, asked.dtype)
     return network
 
 
