@@ -575,6 +575,15 @@ def table_of(results: list[dict[str, str]]) -> list[str]:
     return [*out, "", *counts_of(results)]
 
 
+def exact_coverage(people: int, rate: float) -> float:
+    """How often the exact ends (Clopper and Pearson 1934) of so many independent answers hold the rate."""
+    from scipy.stats import beta, binom
+
+    hits = np.arange(people + 1)
+    low, high = np.nan_to_num(beta.ppf(0.025, hits, people - hits + 1)), np.nan_to_num(beta.ppf(0.975, hits + 1, people - hits), nan=1.0)
+    return float(binom.pmf(hits, people, rate)[(low <= rate) & (rate <= high)].sum())
+
+
 def counts_of(results: list[dict[str, str]]) -> list[str]:
     """Lines of a Markdown table: how many figures lie outside the aim, and how many would by chance if each interval covered 95 % exactly."""
     from scipy.stats import binom
@@ -596,7 +605,10 @@ def counts_of(results: list[dict[str, str]]) -> list[str]:
             cells = [under.sum(), (share < low - 2 * error[0]).sum(), round(chance[0].sum())]
             cells += [over.sum(), (share > high + 2 * error[1]).sum(), round(chance[1].sum())]
             people = "fewer than 35 people" if few else "35 people and more"
-            name = f"{people} (aim {100 * low:.0f} to {100 * high:.0f} %){', rates near 0 or 1' if rare else ''}"
+            name = f"{people} (aim {100 * low:.0f} to {100 * high:.0f} %)"
+            if rare:
+                exact = np.mean([exact_coverage(int(row["people"]), float(row["truth"])) for row in rows])
+                name += f", rates near 0 or 1 (exact ends of as many independent people: {100 * exact:.1f})"
             out.append(f"| {name} | {len(rows)} | {100 * share.mean():.1f} | {' | '.join(str(int(c)) for c in cells)} |")
     return out
 

@@ -29,6 +29,21 @@ def test_the_table_of_the_docs_is_that_of_the_kept_results() -> None:
     assert script.into(page, script.table_of(results)) == page, "run benchmarks/coverage.py --table docs/statistics.md"  # type: ignore[attr-defined]
 
 
+def test_rates_near_nought_and_one_are_told_apart_and_held_against_exact_ends() -> None:
+    script = coverage_script()
+    assert script.exact_coverage(10, 0.5) == pytest.approx(1 - 22 / 1024)  # type: ignore[attr-defined]
+
+    def row(value: str, people: int, truth: float, covers: float) -> dict[str, str]:
+        row = {"world": "base", "people": people, "experiments": 400, "value": value, "truth": truth, "covers": covers, "printed": 1.0}
+        return {name: str(what) for name, what in row.items()}
+
+    rows = [row("rank1 [original]", 35, 0.96, 0.99), row("rank1 [original]", 200, 0.96, 0.95), row("Net Gain (common)", 35, 0.01, 0.8)]
+    assert [script.near_the_end(one) for one in rows] == [True, False, False]  # type: ignore[attr-defined]
+    usual, rare = script.counts_of(rows)[2:]  # type: ignore[attr-defined]
+    assert [cell.strip() for cell in usual.split("|")[2:8]] == ["2", "87.5", "1", "1", "0", "0"]
+    assert "near 0 or 1" in rare and [cell.strip() for cell in rare.split("|")[2:8]] == ["1", "99.0", "0", "0", "0", "1"]
+
+
 @pytest.mark.parametrize("world", ["base", "lossy"])
 def test_the_quick_simulation_gives_the_intervals_of_the_tables(world: str) -> None:
     script = coverage_script()

@@ -63,9 +63,9 @@ def _built(name: str, state: State) -> nn.Module:
         return _Heads(networks.MotionExtractor(state))
     if name == "generator":
         return networks.Generator(state, "direct")
-    if name == "warping":
-        return networks.WarpingNetwork(state)
-    return networks.AppearanceExtractor(state) if name == "appearance" else networks.Perceptron(state)
+    kinds = {"appearance": networks.AppearanceExtractor, "warping": networks.WarpingNetwork}
+    built: nn.Module = kinds.get(name, networks.Perceptron)(state)
+    return built
 
 
 class _Heads(nn.Module):

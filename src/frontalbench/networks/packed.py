@@ -135,8 +135,8 @@ class Fitting(nn.Module):
             y = self.made(x)
             return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, Minimal) else y
         if not _packs(x.to(self.dtype)):
-            borders = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
-            y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=borders)
+            around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
+            y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
         large = LARGE if self.weight.shape[0] * self.weight.shape[1] <= MANY else 2 * LARGE
