@@ -382,7 +382,7 @@ def _flips(n: int, seed: int) -> npt.NDArray[np.float32]:
 
 
 def sign_flip_columns(means: Float, *, seed: int = 0) -> Float:
-    """Two-sided sign-flip p values (M,) of M columns of subject means (n, M), NaN where a subject has no part; as :func:`.stats.sign_flip_p`.
+    """Two-sided sign-flip p values (M,) of M columns of subject means (n, M), NaN where a subject has no part; as :func:`.significance.sign_flip_p`.
 
     Columns with few subjects are tested exactly, the others share 9,999 random flips.
     """
