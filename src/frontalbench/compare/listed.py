@@ -1,6 +1,6 @@
 """Error rates of listed pairs: a protocol's template pairs, or anybody's ``pairs.csv``.
 
-In a grid everybody is compared with everybody; a list says which pairs there are. The statistics are the same (:mod:`.stats`): people are left out
+In a grid everybody is compared with everybody; a list says which pairs there are. The statistics are the same (:mod:`.rates`): people are left out
 one by one on both sides, and the threshold moves with them.
 """
 

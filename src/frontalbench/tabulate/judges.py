@@ -49,7 +49,7 @@ SLOPES = ("slope", "z_slope")
 """Measures that say how steeply something falls: a judge that tells nobody apart has nothing to fall from, and is last in them."""
 USUAL = 1e-2
 """Judges are compared at this false match rate: the largest one in use, so the one that the fewest people support. Where n does not support it, at a
-larger one (:data:`.stats.FMR_TARGETS`), which stands in the note."""
+larger one (:data:`.rates.FMR_TARGETS`), which stands in the note."""
 TELLS_APART = 1.0
 """A judge whose similarities to the own references lie less than this many standard deviations above those to strangers tells nobody apart."""
 NOT_APART = "tells people hardly apart, so that its slope means nothing: placed last"
