@@ -499,7 +499,7 @@ def asked(way: str) -> frozenset[str]:
 
 def marked(value: float, low: float, high: float) -> str:
     """Bold where the interval lies above 0, in brackets where it lies below."""
-    text = f"{value:+.3f}"
+    text = f"{value if abs(value) >= 0.0005 else 0.0:+.3f}"
     return f"**{text}**" if low > 0 else f"({text})" if high < 0 else text
 
 
