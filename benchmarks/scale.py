@@ -48,7 +48,7 @@ def main() -> int:
     args = parser.parse_args()
     few = args.images // 100
     print(f"load {os.getloadavg()[0]:.1f}")
-    with tempfile.TemporaryDirectory(dir=ROOT) as work:  # where links to one file are possible
+    with tempfile.TemporaryDirectory() as work:
         folder = Path(work)
         frames(folder / "pictures", few)
         most = {}
