@@ -1,16 +1,21 @@
 """Core hours of the paper's grid for an earlier commit and for this working tree, from rates that one run measures for both.
 
-    python benchmarks/grid_cost.py --before 53d635a [--turns 3] [--images 28911] [--keep rates.json] [NAME ...]
+    python benchmarks/grid_cost.py --before 53d635a [--options] [--turns 3] [--images 28911] [--keep rates.json] [NAME ...]
 
-Each side lies in a folder of its own and measures in processes of its own, one thread each; the two take turns, and the least processor seconds of
-each count (wall beside them, and the load). Weights out of reach are filled with random numbers of the right size; networks whose file cannot be
-rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published products at the convolution rate of the same run, the same for both sides.
+Each side lies in a folder of its own and measures in processes of its own, one thread each; they take turns, and the least processor seconds of
+each count (wall beside them, and the load). ``--options`` adds a third side: this working tree with what cards may ask for and none does by default,
+``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their images are some. Weights out of
+reach are filled with random numbers of the right size; networks whose file cannot be rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published
+products at the convolution rate of the same run, the same for both sides (in bfloat16 for the recognisers of the third).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import importlib
+import inspect
 import io
 import json
 import os
@@ -25,6 +30,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 6
+OPTIONS = "options"
 PUBLISHED = {"backbone/glintr100": 12.1, "backbone/w600k_r50": 6.3, "detector/scrfd_10g": 10.0}
 """Billion products of one image."""
 REAL = {
@@ -46,10 +52,12 @@ def main() -> int:
     parser.add_argument(
         "--keep", type=Path, metavar="JSON", help="rates of earlier runs, those measured now put in: the table is made of all of them"
     )
+    parser.add_argument("--options", action="store_true", help="also with what cards may ask for")
     parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
+    parser.add_argument("--asked", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
-        work(args.work)
+        work(args.work, asked=args.asked)
         return 0
     if not args.before:
         parser.error("--before is needed")
@@ -60,7 +68,8 @@ def main() -> int:
             archive.extractall(before, filter="data") if hasattr(tarfile, "data_filter") else archive.extractall(before)  # our own commit
         rates = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
         for name in args.names:
-            rates[name] = measured(name, {"before": before, "after": ROOT}, args.turns)
+            sides = {"before": before, "after": ROOT} | ({OPTIONS: ROOT} if args.options else {})
+            rates[name] = rates.get(name, {}) | measured(name, sides, args.turns)
             if args.keep:
                 args.keep.write_text(json.dumps(rates, indent=1))
     if set(rates) >= set(NAMES):
@@ -79,7 +88,7 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder / "src"), str(ROOT)]), OMP_NUM_THREADS="1")
         environment.setdefault("FRONTALBENCH_STORE", str(ROOT / "weights"))
         processes[side] = subprocess.Popen(
-            [sys.executable, __file__, "--work", name],
+            [sys.executable, __file__, "--work", name, *["--asked"] * (side == OPTIONS)],
             cwd=folder,
             env=environment,
             stdin=subprocess.PIPE,
@@ -97,13 +106,12 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
             least[side] = min(least[side], tuple(json.loads(answer)))
     for process in processes.values():
         process.communicate("")
-    (before, wall_before), (after, wall_after) = least["before"], least["after"]
-    ratio = f"{before / after:7.2f}" if after else ""
-    print(
-        f"{name:28}{before:10.4f}{after:10.4f} s an image (wall {wall_before:.4f}, {wall_after:.4f}){ratio} times, load {load:.1f}",
-        flush=True,
-    )
-    return {"before": before, "after": after}
+    before = least["before"][0]
+    line = "".join(f"{seconds:10.4f}" for seconds, _ in least.values())
+    walls = ", ".join(f"{wall:.4f}" for _, wall in least.values())
+    ratios = ", ".join(f"{before / seconds:.2f}" for side, (seconds, _) in least.items() if seconds and side != "before")
+    print(f"{name:28}{line} s an image (wall {walls}); {ratios} times, load {load:.1f}", flush=True)
+    return {side: seconds for side, (seconds, _) in least.items()}
 
 
 def ours(*names: str) -> Any:
@@ -116,12 +124,12 @@ def ours(*names: str) -> Any:
     raise ModuleNotFoundError(f"none of {names}")
 
 
-def work(name: str) -> None:
+def work(name: str, *, asked: bool) -> None:
     """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds an image."""
     import cv2
 
     cv2.setNumThreads(1)  # as a job does
-    step, images = made(name)
+    step, images = made(name, asked=asked)
     step()
     for _ in sys.stdin:
         clocks = time.process_time(), time.perf_counter()
@@ -129,35 +137,47 @@ def work(name: str) -> None:
         print(json.dumps([(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]), flush=True)
 
 
-def made(name: str) -> tuple[Callable[[], Any], int]:
-    """What a turn does, and for how many images."""
+def asking(wanted: bool) -> Any:
+    """Within it networks are made ready in bfloat16, where that is ``wanted``."""
+    if not wanted:
+        return contextlib.nullcontext()
+    import torch
+
+    from frontalbench.networks import precision
+
+    return precision.asking("a benchmark", torch.bfloat16)
+
+
+def made(name: str, *, asked: bool = False) -> tuple[Callable[[], Any], int]:
+    """What a turn does, and for how many images; ``asked``: with what cards may ask for."""
     import numpy as np
     import torch
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     if name == "conv":
-        layer, x = torch.nn.Conv2d(256, 256, 3, padding=1), torch.rand(1, 256, 64, 64)
+        kind = torch.bfloat16 if asked else torch.float32
+        layer, x = torch.nn.Conv2d(256, 256, 3, padding=1).to(kind), torch.rand(1, 256, 64, 64).to(kind)
         return (lambda: layer(x)), 1
     if name == "retinaface_r50":
         module = ours("networks.retinaface", "detect.retinaface")
         network = filled(module.RetinaFaceNet("resnet50"))
-        large = module.ready(network) if hasattr(module, "ready") else network
-        # This side looks at a face once more, small and upside down.
-        sizes = (640, 96) if hasattr(module, "ready") else (640,)
-        inputs = [torch.rand(1, 3, side, side) for side in sizes]
-        return (lambda: [large(x) for x in inputs]), 1
+        with asking(asked):
+            network = module.ready(network) if hasattr(module, "ready") else network
+        x = torch.rand(1, 3, 640, 640)
+        return (lambda: network(x)), 1
     if name == "gfpgan":
         module = ours("networks.gfpgan", "enhance.gfpgan_network")
         network = filled(next(getattr(module, each) for each in ("Gfpgan", "GFPGAN") if hasattr(module, each))())
-        network = module.ready(network) if hasattr(module, "ready") else network
+        with asking(asked):
+            network = module.ready(network) if hasattr(module, "ready") else network
         x = torch.rand(1, 3, 512, 512)
         return (lambda: network(x)), 1
     if name == "gfpgan_finish":
         return finishing(np), 1
     if name == "liveportrait":
         pipeline = ours("liveportrait.pipeline")
-        portrait = pipeline.LivePortrait(state)
+        portrait = pipeline.LivePortrait(state, precision="bfloat16" if asked else "float32")
         crop = np.random.default_rng(0).integers(0, 255, (512, 512, 3), dtype=np.uint8)
 
         def turned() -> None:
@@ -166,7 +186,7 @@ def made(name: str) -> tuple[Callable[[], Any], int]:
 
         return turned, 1
     kind, _, card = name.partition("/")
-    return real(kind, card)
+    return real(kind, card, asked=asked)
 
 
 def filled(network: Any) -> Any:
@@ -205,6 +225,10 @@ def state(network: str) -> dict[str, Any]:
     return values
 
 
+def kind_of(name: str) -> str:
+    return name.partition("/")[0]
+
+
 def finishing(np: Any) -> Callable[[], Any]:
     """The second step of an enhancement in two: read the drawn face, put it into the image. Nothing on a side where both steps are one."""
     try:
@@ -228,7 +252,7 @@ def finishing(np: Any) -> Callable[[], Any]:
     return step
 
 
-def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
+def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
     """A model with its real weights on shipped images of synthetic people, as its job runs it."""
     import numpy as np
 
@@ -243,10 +267,11 @@ def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
     ]
     decoded = [images.decode(path.read_bytes()) for path in paths[:IMAGES]]
     if kind == "detector":
-        detector = load_detector(cards.find("detector", name))
+        detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
         try:
             find_face = importlib.import_module("frontalbench.detect.upright").find_face
-            return (lambda: [find_face(image, detector, "largest") for image in decoded]), len(decoded)
+            known = {"upright": True} if "upright" in inspect.signature(find_face).parameters else {}
+            return (lambda: [find_face(image, detector, "largest", **known) for image in decoded]), len(decoded)
         except ModuleNotFoundError:
             return (lambda: [choose(detector.detect(p), (p.shape[1], p.shape[0])) for p in decoded]), len(decoded)
     finder = load_detector(cards.find("detector", "scrfd_500m"))
@@ -255,7 +280,7 @@ def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
         from frontalbench.embed import load_backbone
 
         backbone, crops = (
-            load_backbone(cards.find("backbone", name)),
+            load_backbone(card_of(cards, "backbone", name, asked and name != "edgeface_s")),
             np.stack([align(p, f.points) for p, f in zip(decoded, faces, strict=True) if f is not None]),
         )
         return (lambda: backbone.embed(crops)), len(decoded)
@@ -268,8 +293,18 @@ def real(kind: str, name: str) -> tuple[Callable[[], Any], int]:
         return (lambda: frontalizer.frontalize(views)), len(decoded)
     from frontalbench.enhance import load_enhancement
 
+    if asked and name == "upscale":
+        families = importlib.import_module("frontalbench.catalogue.families")
+        card = cards.find("enhancement", name)
+        upscale = families.load(dataclasses.replace(card, params={**card.params, "engine": "openvino"}))
+        return (lambda: upscale.enhance(decoded)), len(decoded)
     enhancement = load_enhancement(name)
     return (lambda: enhancement.enhance(decoded)), len(decoded)
+
+
+def card_of(cards: Any, kind: str, name: str, asked: bool) -> Any:
+    card = cards.find(kind, name)
+    return dataclasses.replace(card, params={**card.params, "precision_cpu": "bfloat16"}) if asked else card
 
 
 def report(rates: dict[str, dict[str, float]], images: int) -> None:
@@ -280,20 +315,24 @@ def report(rates: dict[str, dict[str, float]], images: int) -> None:
     from frontalbench.catalogue import config
 
     chosen = config.load(ROOT / "config" / "paper.yaml", npm=False)
-    gmac_a_second = {side: 256 * 256 * 9 * 64 * 64 / 1e9 / rates["conv"][side] for side in ("before", "after")}
-    peak = max(gmac_a_second.values())
-    total = {"before": 0.0, "after": 0.0}
+    gmac_a_second = {side: 256 * 256 * 9 * 64 * 64 / 1e9 / seconds for side, seconds in rates["conv"].items()}
+    sides = ["before", "after", *[OPTIONS] * all(OPTIONS in rates[name] for name in NAMES)]
+    gmac_a_second["before"] = gmac_a_second["after"] = peak = max(gmac_a_second["before"], gmac_a_second["after"])
+    total = dict.fromkeys(sides, 0.0)
     missing = []
     print(
-        f"\n{images:,} images; convolutions at {peak:.0f} GMAC/s on one core\n{'':32}{'images':>12}{'core hours before':>20}{'after':>10}"
+        f"\n{images:,} images; convolutions at {peak:.0f} GMAC/s on one core\n{'':32}{'images':>12}core hours"
+        + "".join(f"{side:>10}" for side in sides)
     )
     for name, count in sorted(seen(chosen, images).items()):
         card = name.partition("/")[2]
         if name in PUBLISHED:
-            rate = dict.fromkeys(total, PUBLISHED[name] / peak)
+            rate = {side: PUBLISHED[name] / (peak if kind_of(name) == "detector" else gmac_a_second[side]) for side in sides}
         elif card in ("gfpgan_full", "gfpgan_detail"):
             # The network once for both.
-            rate = {"before": rates["gfpgan"]["before"], "after": rates["gfpgan"]["after"] / 2 + rates["gfpgan_finish"]["after"]}
+            rate = {side: rates["gfpgan"][side] / 2 + rates["gfpgan_finish"][side] for side in sides} | {
+                "before": rates["gfpgan"]["before"]
+            }
         elif card in ("liveportrait", "liveportrait_raw", "facepoke"):
             rate = rates["liveportrait"]
         elif name in rates or card in rates:
@@ -303,8 +342,12 @@ def report(rates: dict[str, dict[str, float]], images: int) -> None:
             continue
         hours = {side: count * rate[side] / 3600 for side in total}
         total = {side: total[side] + hours[side] for side in total}
-        print(f"{name + (' (estimate)' if name in PUBLISHED else ''):32}{count:12,}{hours['before']:20.1f}{hours['after']:10.1f}")
-    print(f"{'together':44}{total['before']:20.1f}{total['after']:10.1f}: {total['after'] / total['before']:.2f}")
+        print(
+            f"{name + (' (estimate)' if name in PUBLISHED else ''):32}{count:12,}{'':10}"
+            + "".join(f"{hours[side]:10.1f}" for side in sides)
+        )
+    shares = ", ".join(f"{total[side] / total['before']:.2f}" for side in sides[1:])
+    print(f"{'together':54}" + "".join(f"{total[side]:10.1f}" for side in sides) + f": {shares}")
     if missing:
         print(f"not counted, no rate measured here: {', '.join(missing)}")
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Each network as it is used, beside a plain eager PyTorch module of the same layers: seconds, GMAC/s beside the machine's peak, memory.
 
-    benchmarks/networks.py [--threads 2] [--batch 1 4] [NAME ...]
+    benchmarks/networks.py [--threads 2] [--batch 1 4] [--half] [NAME ...]
 
+``--half``: beside the network as it is used the same with ``precision_cpu: bfloat16`` instead of the plain module.
 Both sides hold the same synthetic weights (tests/golden), are built in a process of their own, and run the same input; "differ": how far apart their
-results are. Rounds of the two alternate, so that a busy machine disturbs both; the least time counts. The peak: one 3 x 3 convolution of 256
-channels. Memory: what the process held at most so far. Wall-clock time: on a busy machine read the ratio.
+results are. Rounds of the two alternate, so that a busy machine disturbs both; the least time counts, in processor seconds of all threads. The peak:
+one 3 x 3 convolution of 256 channels. Memory: what the process held at most so far.
 """
 
 from __future__ import annotations
@@ -27,11 +28,15 @@ sys.path.insert(0, str(ROOT))
 
 from tests.golden import fills  # noqa: E402
 
-from frontalbench.networks import cvthead, deca, eg3d, ffwm, fsgan, gan_inversion, headgan, hrn  # noqa: E402
+from frontalbench.networks import cvthead, deca, eg3d, ffwm, first_order, fsgan, gan_inversion, gfpgan, headgan, hrn, precision, retinaface  # noqa: E402
+from frontalbench.networks.codeformer import CodeFormer  # noqa: E402
+from frontalbench.networks.hourglass import Keypoints, ready  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
+from frontalbench.networks.restoreformer import RestoreFormer  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 
 GAN = "gan_inversion_frontalizer"
+RESTORE = ("RestoreFormer", "restoreformer")
 
 
 class Ffwm(nn.Module):
@@ -137,12 +142,62 @@ class CvtHead(nn.Module):
         return drawn
 
 
+class FirstOrder(nn.Module):
+    """First-Order-Model's generator between two sets of keypoints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = fills.filled(first_order.Generator, "first_order_model", "generator", "generator", constant=("down.weight",))
+        value = torch.linspace(-0.5, 0.5, 20).view(1, 10, 2)
+        self.keypoints = [Keypoints(value + shift, torch.eye(2).expand(1, 10, 2, 2)) for shift in (0.0, 0.05)]
+
+    def forward(self, images: Tensor) -> Tensor:
+        many = [Keypoints(*(part.expand(len(images), *part.shape[1:]) for part in points)) for points in self.keypoints]
+        drawn: Tensor = self.generator(images, *many)
+        return drawn
+
+
+class Restored(nn.Module):
+    """CodeFormer at half fidelity."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = fills.filled(CodeFormer, "CodeFormer", "codeformer", golden="CodeFormer", sums="fill_sums")
+
+    def forward(self, images: Tensor) -> Tensor:
+        drawn: Tensor = self.network(2.0 * images - 1.0, 0.5)
+        return drawn
+
+
+class Found(nn.Module):
+    """RetinaFace's three tables as one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        fill = ("RetinaFace_R50", "C")
+        self.network = fills.filled(lambda: retinaface.RetinaFaceNet("resnet50"), *fill, golden="RetinaFace", sums="r50C_param_sum_abssum")
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([part.flatten(1) for part in self.network(5.0 * images - 2.5)], dim=1)
+
+
 def used(network: nn.Module) -> nn.Module:
     """The network as the frontalizers use it."""
+    if isinstance(network, gfpgan.Gfpgan):
+        return gfpgan.ready(network)
+    if isinstance(network, Found):
+        network.network = retinaface.ready(network.network)
+        return network
+    if isinstance(network, FirstOrder):
+        network.generator = ready(network.generator)
+        return network
+    if isinstance(network, Restored):
+        network.network = folded(network.network)
+        return network
     if isinstance(network, CvtHead):
         network.network = cvthead.ready(network.network)
         return network
-    return network.eval() if isinstance(network, hrn.Refiner | Eg3d) else folded(network)
+    return network.eval() if isinstance(network, Eg3d) else folded(network)
 
 
 NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
@@ -159,6 +214,11 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "hrn.mid": (3.1, (6, 64, 64), lambda: fills.filled(hrn.mid_net, "HRN_mid_net", "hrn_mid_net")),
     "hrn.high": (50.4, (9, 256, 256), lambda: fills.filled(hrn.high_net, "HRN_high_net", "hrn_high_net")),
     "cvthead": (83.6, (3, 256, 256), CvtHead),
+    "first_order": (53.6, (3, 256, 256), FirstOrder),
+    "retinaface_r50": (44.2, (3, 640, 640), Found),
+    "gfpgan": (0.0, (3, 512, 512), lambda: fills.filled(gfpgan.Gfpgan, "GFPGANv1Clean", "C")),
+    "codeformer": (0.0, (3, 512, 512), Restored),
+    "restoreformer": (85.2, (3, 256, 256), lambda: fills.filled(RestoreFormer, *RESTORE, golden="RestoreFormer", sums="fill_sums")),
 }
 """Name -> billion multiply-adds of one image, shape of its input, the plain module with synthetic weights."""
 
@@ -171,15 +231,19 @@ def work(name: str, kind: str, threads: int) -> None:
     """The process of one side: a line {"batch": n} on standard input is a round, its answer the seconds and the memory."""
     torch.set_num_threads(threads)
     _, shape, make = NETWORKS[name]
-    made = make()
-    network = plain(made) if kind == "plain" else used(made)
+    if kind == "half":
+        with precision.asking(name, torch.bfloat16):
+            network = used(make())
+    else:
+        made = make()
+        network = plain(made) if kind == "plain" else used(made)
     with torch.inference_mode():
         for line in sys.stdin:
             batch = json.loads(line)["batch"]
             x = torch.rand((batch, *shape), generator=torch.Generator().manual_seed(0))
-            started = time.perf_counter()
+            started = time.process_time()
             y = network(x)
-            seconds = time.perf_counter() - started
+            seconds = time.process_time() - started
             print(
                 json.dumps({"seconds": seconds, "megabytes": megabytes(), "some": y.flatten()[:: max(1, y.numel() // 64)][:64].tolist()}),
                 flush=True,
@@ -192,17 +256,16 @@ def peak(threads: int) -> float:
     least = float("inf")
     with torch.inference_mode():
         for _ in range(6):
-            started = time.perf_counter()
+            started = time.process_time()
             conv(x)
-            least = min(least, time.perf_counter() - started)
+            least = min(least, time.process_time() - started)
     return 256 * 256 * 9 * 128 * 128 / 1e9 / least
 
 
-def compare(name: str, batches: list[int], threads: int, rounds: int) -> None:
+def compare(name: str, batches: list[int], threads: int, rounds: int, others: tuple[str, str]) -> None:
     command = [sys.executable, __file__, "--threads", str(threads), "--work", name]
     sides = {
-        kind: subprocess.Popen([*command, "--kind", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for kind in ("plain", "used")
+        kind: subprocess.Popen([*command, "--kind", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for kind in others
     }
 
     def ask(kind: str, batch: int) -> dict[str, float]:
@@ -219,13 +282,14 @@ def compare(name: str, batches: list[int], threads: int, rounds: int) -> None:
             for kind in sides:
                 answers[kind].append(ask(kind, batch))
         some = {kind: torch.tensor(found[0]["some"]) for kind, found in answers.items()}
-        off = float((some["plain"] - some["used"]).abs().max() / some["plain"].abs().max())
+        first, second = others
+        off = float((some[first] - some[second]).abs().max() / some[first].abs().max())
         least = {kind: min(one["seconds"] for one in found[1:]) for kind, found in answers.items()}
         most = {kind: max(one["megabytes"] for one in found) for kind, found in answers.items()}
-        speed = NETWORKS[name][0] * batch / least["used"]
+        speed = NETWORKS[name][0] * batch / least[second]
         print(
-            f"{name:24}{batch:5d}{least['plain']:10.3f}{least['used']:10.3f}{least['plain'] / least['used']:8.2f}{speed:10.1f}"
-            f"{most['plain']:10.0f}{most['used']:10.0f}{off:12.1e}",
+            f"{name:24}{batch:5d}{least[first]:10.3f}{least[second]:10.3f}{least[first] / least[second]:8.2f}{speed:10.1f}"
+            f"{most[first]:10.0f}{most[second]:10.0f}{off:12.1e}",
             flush=True,
         )
     for side in sides.values():
@@ -240,16 +304,19 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 4])
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--half", action="store_true", help="what bfloat16 gains instead of what the plain module loses")
     parser.add_argument("--work", choices=[*NETWORKS], help=argparse.SUPPRESS)
-    parser.add_argument("--kind", choices=["plain", "used"], help=argparse.SUPPRESS)
+    parser.add_argument("--kind", choices=["plain", "used", "half"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
         work(args.work, args.kind, args.threads)
         return
     print(f"{args.threads} threads, torch {torch.__version__}; one convolution: {peak(args.threads):.1f} GMAC/s")
-    print(f"{'network':24}{'batch':>5}{'plain s':>10}{'used s':>10}{'ratio':>8}{'GMAC/s':>10}{'plain MB':>10}{'used MB':>10}{'differ':>12}")
+    first, second = others = ("used", "half") if args.half else ("plain", "used")
+    names = (f"{first} s", f"{second} s", f"{first} MB", f"{second} MB")
+    print(f"{'network':24}{'batch':>5}{names[0]:>10}{names[1]:>10}{'ratio':>8}{'GMAC/s':>10}{names[2]:>10}{names[3]:>10}{'differ':>12}")
     for name in args.names or NETWORKS:
-        compare(name, args.batch, args.threads, args.rounds)
+        compare(name, args.batch, args.threads, args.rounds, others)
 
 
 if __name__ == "__main__":

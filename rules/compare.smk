@@ -20,6 +20,9 @@ rule compare:
         references=lambda wildcards: PLAN.files.embeddings(
             wildcards.dataset, ORIGINAL, wildcards.detector, wildcards.backbone
         ),
+        mirrored=lambda wildcards: PLAN.files.second(
+            wildcards.dataset, wildcards.judged, wildcards.detector, wildcards.backbone
+        ),
         quality=lambda wildcards: PLAN.files.seen_by_gate(
             wildcards.dataset, wildcards.judged
         ),
@@ -61,5 +64,5 @@ rule compare:
         SCRIPT
         + "compare_cell.py --variant {wildcards.judged:q} --roles {params.roles:q} --threads {threads} {params.feature}"
         " --images {input.images:q} --pose {input.pose:q} --embeddings {input.embeddings:q} --references {input.references:q}"
-        " --turned {input.turned:q} {params.matched} --quality {input.quality:q}"
+        " --turned {input.turned:q} {params.matched} --quality {input.quality:q} --mirrored {input.mirrored:q}"
         " --out {output.similarity:q} --scores-out {output.scores:q} 2> {log:q}"

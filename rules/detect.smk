@@ -26,7 +26,8 @@ rule detect:
         options=lambda wildcards: [
             f"--aligned-for {name}"
             for _, name in PLAN.cards.aligning(wildcards.variant)
-        ],
+        ]
+        + ["--upright"] * PLAN.cards.upright(wildcards.variant),
         code=lambda wildcards: PLAN.reruns.code(
             "detect",
             "preprocess.py",

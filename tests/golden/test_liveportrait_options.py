@@ -9,8 +9,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from frontalbench.liveportrait.pipeline import LivePortrait, Precision  # noqa: E402
-from frontalbench.networks.layers import has_tiles  # noqa: E402
 from frontalbench.networks.liveportrait import networks  # noqa: E402
+from frontalbench.networks.precision import in_hardware  # noqa: E402
 from tests.golden import fills  # noqa: E402
 from tests.golden.fills import normal, tensor, uniform  # noqa: E402
 from tests.golden.test_liveportrait import compare  # noqa: E402
@@ -42,7 +42,7 @@ def drawn(portrait: LivePortrait, inputs: Values) -> Values:
 @pytest.mark.parametrize(("precision", "bounds"), [("float16", (0.004, 0.001, 0.004)), ("bfloat16", (0.03, 0.01, 0.03))])
 def test_half_precision_meets_the_official_outputs(precision: Precision, bounds: tuple[float, ...]) -> None:
     """Bounds are absolute and about three times what was measured: 3 bits fewer cost bfloat16 eight times as much."""
-    if not (has_tiles(getattr(torch, precision)) or torch.cuda.is_available()):
+    if not (in_hardware(getattr(torch, precision)) or torch.cuda.is_available()):
         pytest.skip(f"no hardware for {precision} here: emulated, these networks take many minutes, and cards that ask for it are refused")
     portrait = LivePortrait(state, precision=precision)
     convolutions = [module for module in portrait.generator.modules() if isinstance(module, networks.LOW_PRECISION)]

@@ -27,7 +27,8 @@ from frontalbench.frontalize.base import View
 from frontalbench.frontalize.batches import Batched
 from frontalbench.frontalize.refiner_inputs import SPAN, cut, sample
 from frontalbench.frontalize.scaleway import ScalewayFamily, to_network
-from frontalbench.synth import pairs, quality
+from frontalbench.pose import load_pose
+from frontalbench.synth import pairs, people, quality
 from frontalbench.train import refiner, scaleway
 from frontalbench.train.trainer import face_crop, split
 
@@ -123,6 +124,20 @@ def test_pairs_are_what_they_say(shards: Path) -> None:
     assert (scores.argmax(1) == np.arange(len(first))).all() and np.diag(scores).mean() > 0.5
     text, sheet = quality.page(data)
     assert "who do not exist" in text and sheet.shape[1] == 8 * SIZE
+
+
+@pytest.mark.weights
+def test_somebody_who_stays_who_they_are_is_turned_on_to_a_profile(shards: Path) -> None:
+    judge, detector = load_backbone(cards.find("backbone", "w600k_mbf")), load_detector(cards.find("detector", "scrfd_500m"))
+    instruments = people.Instruments(detector, load_pose(cards.find("pose", "tddfa_pose")), ())
+    mesh = load_frontalizer(cards.find("frontalizer", "tddfa"))
+    _, shots = next(pairs.shots_of_set(Path(__file__).resolve().parents[2] / "demo" / "synthetic_kept", instruments))
+    chosen = [shot for shot in shots if shot.name in ("front", "-52", "39")]
+    made = list(pairs.pairs(chosen, mesh, detector, [judge], person=1, size=SIZE, random=np.random.default_rng(0)))
+    found = [pair for pair in made if pair.kind == pairs.TURNED_ON_SOURCE]
+    assert sorted(pair.sample.pose[0] > 0 for pair in found) == [False, True], "one for every angled image, to the side that it shows"
+    for pair in found:
+        assert 50 < abs(pair.sample.pose[0]) < 100 and abs(pair.sample.target[0]) < 15 and pair.similarity >= pairs.Bands().kept
 
 
 @pytest.mark.weights

@@ -70,6 +70,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_tables_have_pages_of_their_own_and_every_page_leads_there(folder: Path) -> None:
     site_run.write_run(folder / "run")
     read = master.read(folder / "run" / "master")

@@ -258,6 +258,55 @@ def test_fusion_of_embeddings_and_of_scores(tmp_path: Path) -> None:
     assert light[name]["genuine"] == pytest.approx(original[name]["genuine"], abs=2e-3)
 
 
+def flips(world: World) -> tuple[dict[str, Any], list[Path]]:
+    """Embeddings of mirrored photographs, and their tables."""
+    rng = np.random.default_rng(9)
+    mirrored = {name: unit(vector + 0.3 * unit(rng.normal(size=D))) for name, vector in world.original.items()}
+    keep, world.turned = world.turned, mirrored
+    failed, world.failed["turned.none"] = world.failed["turned.none"], {"s03_p2": "no_face"}
+    paths = [path.rename(path.with_stem(f"{path.stem}_flip")) for path in world.embeddings("turned.none")]
+    world.turned, world.failed["turned.none"] = keep, failed
+    return mirrored, paths
+
+
+@pytest.mark.parametrize(("name", "share"), [("fuse_flip:turned.none", 0.2), ("fuse_flip@0.4:turned.none", 0.4)])
+def test_fusion_of_three_is_flip_fusion_and_the_frontal(tmp_path: Path, name: str, share: float) -> None:
+    world = World(tmp_path, crowd())
+    mirrored, paths = flips(world)
+    world.failed["turned.none"] = {"s01_p1": "no_face"}
+    rows = {r["image_id"]: r for r in world.cell(name, mirrored=paths).similarity.to_pylist()}
+
+    def to_own(probe: str, *parts: Any) -> float:
+        return float(np.mean([unit(sum(parts)) @ world.original[f"{probe[:3]}_r{i}"] for i in range(2)]))
+
+    one, both = "s02_p3", (1 - share) / 2
+    three = to_own(one, both * world.original[one], both * mirrored[one], share * world.turned[one])
+    assert rows[one]["genuine"] == pytest.approx(three, abs=1e-6) and rows[one]["detail"] == ""
+    assert rows["s01_p1"]["genuine"] == pytest.approx(to_own("s01_p1", world.original["s01_p1"], mirrored["s01_p1"]), abs=1e-6)
+    assert rows["s01_p1"]["detail"].startswith("original alone, with its mirror image")
+    alone = "s03_p2"  # without a mirror image the photograph stands for it
+    assert rows[alone]["genuine"] == pytest.approx(to_own(alone, 2 * both * world.original[alone], share * world.turned[alone]), abs=1e-6)
+    with pytest.raises(BadInput, match=r"mirror\.none"):
+        world.cell(name)
+
+
+def test_a_flip_gate_is_flip_fusion_below_its_angle(tmp_path: Path) -> None:
+    rows = [image(f"s{s:02d}_r0", f"s{s:02d}", "reference") for s in range(3)]
+    rows += [
+        image(f"s{s:02d}_p{yaw}", f"s{s:02d}", "probe", yaw=float(yaw), pose_source="ground_truth") for s in range(3) for yaw in (40, 80)
+    ]
+    world = World(tmp_path, rows)
+    _, paths = flips(world)
+    gated = {r["image_id"]: r for r in world.cell("gate_flip@60:turned.none", mirrored=paths).similarity.to_pylist()}
+    three = {r["image_id"]: r for r in world.cell("fuse_flip:turned.none", mirrored=paths).similarity.to_pylist()}
+    assert gated["s01_p80"]["genuine"] == pytest.approx(three["s01_p80"]["genuine"], abs=1e-9) and gated["s01_p80"]["detail"].startswith(
+        "turned"
+    )
+    assert abs(gated["s01_p40"]["genuine"] - three["s01_p40"]["genuine"]) > 1e-4
+    two = compare_cell(world.images(), paths, world.embeddings("original"), variant="fuse_mean:mirror.none").similarity.to_pylist()
+    assert gated["s01_p40"]["genuine"] == pytest.approx(next(r["genuine"] for r in two if r["image_id"] == "s01_p40"), abs=1e-6)
+
+
 def test_feature_frontal_maps_by_the_yaw_and_needs_a_map(tmp_path: Path) -> None:
     rows = [image("r", "a", "reference"), image("s", "b", "reference")]
     rows += [image(f"p{yaw}", "a", "probe", yaw=yaw, pose_source="ground_truth") for yaw in (0.0, 90.0)]

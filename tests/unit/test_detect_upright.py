@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,13 @@ def test_where_no_face_shows_the_turned_image_is_searched() -> None:
     assert heads.find_face(IMAGE, OnlyTurned(0.9, 0.9), DEFAULT_POLICY) == (None, "")
 
 
+def test_an_image_that_is_known_to_stand_upright_is_searched_once_and_never_turned() -> None:
+    model = Prefers(0.0, 0.9)
+    face, note = heads.find_face(IMAGE, model, DEFAULT_POLICY, upright=True)
+    assert face is not None and (note, model.glances) == ("", 0)
+    assert heads.find_face(IMAGE, Prefers(0.0, 0.9, found=0.0), DEFAULT_POLICY, upright=True) == (None, "")
+
+
 def test_turning_twice_gives_the_face_back() -> None:
     face = Face(np.array([10, 20, 50, 90], np.float32), 0.5, ARCFACE_TEMPLATE.astype(np.float32), 2)
     there = heads.rotate_face(face, (112, 200))
@@ -88,3 +97,14 @@ def test_an_image_is_turned_for_a_face_on_its_head_only() -> None:
     assert rotated is not None
     np.testing.assert_allclose(rotated.points, face.points, atol=1e-4)
     assert heads.upright(IMAGE, None)[1] is None
+
+
+def test_the_images_of_a_folder_are_always_looked_at_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from frontalbench.commands import preprocess
+
+    monkeypatch.setattr("sys.argv", ["preprocess.py", "--upright", "--in", str(tmp_path), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit):
+        preprocess.main()
+    assert "--upright is for a shard" in capsys.readouterr().err and not (tmp_path / "out").exists()

@@ -65,6 +65,17 @@ def test_preprocessing_follows_the_card(tmp_path: Path) -> None:
             np.testing.assert_allclose(found, values.mean(axis=1).transpose(0, 2, 1).reshape(5, -1), rtol=1e-4, atol=1e-3)
 
 
+def test_a_card_that_asks_for_bfloat16_is_run_by_openvino_to_about_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="openvino is not installed (extra synth)")
+    crops = np.random.default_rng(0).integers(0, 256, (9, 112, 112, 3), np.uint8)
+    path = _toy(tmp_path / "toy.onnx", slope=SLOPE)
+    exact, half = (ArcFaceOnnx("toy", path, dimension=336, half=half, threads=2) for half in (False, True))
+    assert exact.batched and half.batched
+    want, got = exact.embed(crops), half.embed(crops)
+    assert got.dtype == np.float32 and got.shape == want.shape
+    np.testing.assert_allclose(got, want, atol=0.02 * np.abs(want).max())
+
+
 def test_a_network_that_mixes_the_rows_of_a_batch_runs_crop_by_crop(tmp_path: Path) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
     backbone = ArcFaceOnnx("toy", _toy(tmp_path / "toy.onnx", slope=SLOPE, mixing=True), dimension=336)

@@ -152,6 +152,7 @@ def test_png_option_gives_upright_png_of_any_source(tmp_path: Path) -> None:
     assert [p.suffix for f in ("plain", "png") for p in (tmp_path / f).rglob("j*/*")] == [".jpg", ".png"]
 
 
+@pytest.mark.slow
 def test_command_line_says_what_it_wrote(tmp_path: Path, project_root: Path) -> None:
     shard = _shard(tmp_path / "a.parquet", ["a", "b"])
     script = project_root / "workflow" / "scripts" / "export.py"

@@ -22,7 +22,7 @@ from frontalbench.liveportrait import motion as motions  # noqa: E402
 from frontalbench.liveportrait.motion import Motion  # noqa: E402
 from frontalbench.liveportrait.pipeline import Driving, LivePortrait, Source  # noqa: E402
 from frontalbench.liveportrait.selftest import looks_left, selftest  # noqa: E402
-from frontalbench.networks import layers  # noqa: E402
+from frontalbench.networks import precision  # noqa: E402
 
 POINTS = np.array([[200.0, 200.0], [280.0, 200.0], [240.0, 245.0], [210.0, 290.0], [270.0, 290.0]], np.float32)
 
@@ -197,7 +197,7 @@ def test_precision_and_device_are_checked() -> None:
             LivePortrait(lambda name: {}, device="cuda")
 
 
-def test_half_precision_on_a_cpu_wants_matrix_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision_on_a_cpu_wants_a_processor_that_computes_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRONTALBENCH_STORE", str(tmp_path))
     monkeypatch.delenv("FRONTALBENCH_WEIGHTS", raising=False)
     card = cards.find("frontalizer", "liveportrait")
@@ -205,8 +205,11 @@ def test_half_precision_on_a_cpu_wants_matrix_tiles(tmp_path: Path, monkeypatch:
     assert (families.precision(card, "cpu"), families.precision(half, "cpu")) == ("float32", "float16")
     features = {"amx_tile": True, "amx_bf16": True, "amx_fp16": False}  # as Sapphire Rapids has them
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: features)
-    assert (layers.has_tiles(torch.bfloat16), layers.has_tiles(torch.float16), layers.has_tiles(torch.float32)) == (True, False, False)
-    with pytest.raises(BadConfig, match="precision_cpu float16 needs a CPU with matrix tiles"):
+    kinds = (torch.bfloat16, torch.float16, torch.float32)
+    assert [precision.in_hardware(kind) for kind in kinds] == [True, False, False]
+    with pytest.raises(
+        BadConfig, match=r"precision_cpu float16 needs a CPU that computes in it \(amx_tile\+amx_fp16\), and this one does not"
+    ):
         load_frontalizer(half)
     features["amx_fp16"] = True
     with pytest.raises(WeightsMissing):

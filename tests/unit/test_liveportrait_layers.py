@@ -57,6 +57,28 @@ def test_minimal_convolution_refuses_sizes_that_tiles_do_not_fill() -> None:
         layers.MinimalConv2d(torch.randn(1, 1, 3, 3), None)(torch.randn(1, 1, 6, 8))
 
 
+@pytest.mark.parametrize(("batch", "depth", "height", "width"), [(1, 16, 8, 8), (2, 1, 4, 12), (1, 3, 12, 4)])
+def test_minimal_convolution_of_a_volume_equals_the_plain_one(batch: int, depth: int, height: int, width: int) -> None:
+    x, weight, bias = torch.randn(batch, 6, depth, height, width), torch.randn(5, 6, 3, 3, 3) / 13, torch.randn(5)
+    expected = F.relu(F.conv3d(x.double(), weight.double(), bias.double(), padding=1))
+    conv = layers.MinimalConv3d(weight, bias, activation="relu")
+    layers._workspace(*[200_000] * 5)[0].fill_(float("nan"))  # whatever another layer left there
+    for _ in range(2):
+        assert float((conv(x) - expected).abs().max()) < 1e-4
+    with pytest.raises(ValueError, match="multiples of 4"):
+        conv(torch.randn(1, 6, 3, 6, 8))
+
+
+@pytest.mark.parametrize(("kernel", "height", "width"), [(7, 16, 16), (7, 13, 5), (5, 9, 24), (3, 8, 8)])
+def test_convolution_by_fourier_transforms_equals_the_plain_one(kernel: int, height: int, width: int) -> None:
+    x, weight = torch.randn(2, 6, 3, height, width), torch.randn(5, 6, 1, kernel, kernel) / (6**0.5 * kernel)
+    expected = F.conv3d(x.double(), weight.double(), padding=(0, kernel // 2, kernel // 2))
+    conv = layers.FourierConv(weight)
+    layers._workspace(*[200_000] * 5)[0].fill_(float("nan"))
+    for _ in range(2):
+        assert float((conv(x) - expected).abs().max()) < 1e-5
+
+
 @pytest.mark.parametrize("activation", ["none", "relu", "leaky"])
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_convolution_with_prepared_weights_equals_the_plain_one(dimensions: int, activation: str) -> None:

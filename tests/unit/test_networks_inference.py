@@ -10,7 +10,7 @@ from torch import nn  # noqa: E402
 
 from frontalbench.networks.blocks import normed_conv  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
-from frontalbench.networks.layers import Conv  # noqa: E402
+from frontalbench.networks.packed import LARGE, WIDE, Fitting  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 from frontalbench.networks.spectral import SpectralConv  # noqa: E402
 
@@ -60,7 +60,30 @@ def test_a_folded_network_gives_the_same(make: type[nn.Module], shape: tuple[int
 def test_norms_and_activations_are_gone_where_they_can_go() -> None:
     network = folded(drawn(Mixed()))
     kinds = {name: [type(step).__name__ for step in getattr(network, name)] for name in ("first", "spectral", "rest", "up")}
-    assert kinds["first"] == ["BatchNorm2d", "Conv", "LeakyReLU"] and kinds["spectral"] == ["Conv", "Conv2d"]
-    assert kinds["rest"] == ["Conv2d", "PReLU", "Conv"] and kinds["up"] == ["ConvTranspose2d", "PixelShuffle", "BatchNorm2d", "Tanh"]
-    assert isinstance(network.around, Conv) and isinstance(network.alone, nn.Conv2d)
+    assert kinds["first"] == ["BatchNorm2d", "Fitting", "LeakyReLU"] and kinds["spectral"] == ["Fitting", "Conv2d"]
+    assert kinds["rest"] == ["Conv2d", "PReLU", "Fitting"] and kinds["up"] == ["ConvTranspose2d", "PixelShuffle", "BatchNorm2d", "Tanh"]
+    assert isinstance(network.around, Fitting) and isinstance(network.alone, nn.Conv2d)
     assert not any(value.requires_grad for value in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("channels", "side", "kind"), [(WIDE, LARGE, "Minimal"), (WIDE, LARGE - 1, "Packed"), (WIDE // 2, LARGE, "Packed")]
+)
+def test_a_convolution_is_laid_out_for_the_map_that_it_meets_first(channels: int, side: int, kind: str) -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(channels, channels, 3, padding=1)
+    fitting = Fitting(plain.weight, plain.bias, activation="leaky", slope=0.2)
+    first, other = torch.randn(1, channels, side, side), torch.randn(2, channels, 9, 14)
+    with torch.inference_mode():
+        for x in (first, other):
+            torch.testing.assert_close(fitting(x), nn.functional.leaky_relu(plain(x), 0.2), rtol=1e-3, atol=1e-4)
+    assert type(fitting.made).__name__ == kind
+    with pytest.raises(RuntimeError, match="packed for it; build it anew"):
+        fitting.to(torch.float64)
+
+
+def test_a_convolution_under_gradients_is_computed_in_plain_steps() -> None:
+    plain = nn.Conv2d(WIDE, WIDE, 3, padding=1)
+    fitting, x = Fitting(plain.weight, plain.bias, activation="relu"), torch.randn(1, WIDE, LARGE, LARGE, requires_grad=True)
+    fitting(x).sum().backward()
+    assert fitting.made is None and x.grad is not None and x.grad.abs().sum() > 0

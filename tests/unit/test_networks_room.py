@@ -48,7 +48,13 @@ def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another()
         name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
     }
     assert room == {
-        "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints", "layers", "packed"},
-        "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints", "layers", "packed"},
-        "frontalize.refiner": {"refiner", "checkpoints", "bisenet", "blocks"},  # it draws by tddfa, whose fit may keep to a parsing
+        "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints", "layers", "packed", "precision"},
+        "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints", "layers", "packed", "precision"},
+        "frontalize.refiner": {
+            "refiner",
+            "checkpoints",
+            "bisenet",
+            "blocks",
+            "precision",
+        },  # it draws by tddfa, whose fit may keep to a parsing
     }

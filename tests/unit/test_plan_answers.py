@@ -177,6 +177,12 @@ def test_jobs_wait_for_the_receipts_of_the_cards_that_they_use_and_of_no_others(
         cards.alignment_receipts("mirror_ahead.none") == receipts("frontalizer/mirror_ahead")
         and cards.alignment_receipts("mesh.none") == []
     )
+    assert [cards.upright(name) for name in ("mesh.none", "mirror_ahead.sharp+omit_bg", "mesh.turned", "original")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert cards.turns("mesh") and not cards.turns("mirror_ahead") and cards.turned_by("mesh") == ""
 
 
@@ -185,6 +191,7 @@ def test_frontalizers_that_are_run_elsewhere_or_outside_are_told_from_the_others
     assert (outside.cards.external(), outside.cards.external_pattern()) == (["tddfa_external"], "tddfa_external")
     assert (plan.cards.external(), plan.cards.external_pattern()) == ([], "(?!)")
     assert (outside.cards.elsewhere(), outside.cards.elsewhere_pattern()) == ([], "(?!)")
+    assert not outside.cards.upright("tddfa_external.none"), "a foreign system may have drawn a photograph that lies the wrong way round"
     assert outside.cards.receipt("frontalizer", "tddfa_external") == receipts("frontalizer/tddfa_external")
 
 

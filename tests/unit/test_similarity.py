@@ -237,6 +237,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path: Path, project_root: 
     assert not list(tmp_path.glob("similarity_*"))
 
 
+@pytest.mark.slow
 def test_the_command_is_found_under_the_names_people_search_for(project_root: Path) -> None:
     for usage in usages(project_root, "similarity", "csim", "ids", "id-retrieval"):
         assert usage.startswith("usage: frontalbench similarity ") and "CSIM" in usage

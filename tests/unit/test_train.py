@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,13 +12,15 @@ import pytest
 torch = pytest.importorskip("torch")
 from safetensors.torch import load_file, save_file  # noqa: E402
 
+from frontalbench import images  # noqa: E402
+from frontalbench.detect.select import Face  # noqa: E402
 from frontalbench.errors import BadInput  # noqa: E402
 from frontalbench.frontalize.head import Head  # noqa: E402
 from frontalbench.frontalize.refiner_inputs import SPAN  # noqa: E402
 from frontalbench.geometry.similarity import apply, estimate_similarity  # noqa: E402
 from frontalbench.networks.recognizer import Prelu  # noqa: E402
 from frontalbench.networks.refiner import Refiner  # noqa: E402
-from frontalbench.synth import pairs  # noqa: E402
+from frontalbench.synth import pairs, people  # noqa: E402
 from frontalbench.train import refiner  # noqa: E402
 from frontalbench.train.trainer import CHECKPOINT, face_crop  # noqa: E402
 
@@ -115,6 +118,29 @@ def test_a_misfit_moves_what_turns_with_the_head_and_nothing_else() -> None:
     np.testing.assert_allclose(apply(matrix, source[turning, :2]), moved.source[turning, :2], atol=1e-9)
     far = np.array([np.abs(pairs.misfitted(head, np.random.default_rng(k)).source - source).max() for k in range(100)])
     assert 0.2 < np.median(far) < 1.5 and far.max() < 6.0, "about half a centimetre"
+
+
+class Looked:
+    """Instruments that find a face in the middle of every image, but none in an all-black one."""
+
+    def measure(self, image: images.RGB) -> people.Measured | None:
+        side = float(image.shape[0])
+        face = Face(np.array([0.2, 0.2, 0.8, 0.8], np.float32) * side, 0.9, np.full((5, 2), side / 2, np.float32), 1)
+        return people.Measured(face, (1.0, 2.0, 3.0), ()) if image.any() else None
+
+
+def test_an_image_set_gives_each_persons_shots(tmp_path: Path) -> None:
+    lines = ["image,identity,role,yaw,pitch,roll,nominal_step"]
+    for person, dark in (("b_person", ""), ("a_person", "front"), ("c_person", "-39")):
+        for step in ("front", "b", "-39"):
+            name = f"{person}_{step}.jpg"
+            (tmp_path / name).write_bytes(images.encode_jpeg(np.full((16, 16, 3), 0 if step == dark else 90, np.uint8), quality=90))
+            lines.append(f"{name},{person},{'probe' if step == '-39' else 'reference'},0,0,0,{'0' if step == 'front' else step}")
+    (tmp_path / "index.csv").write_text("\n".join(lines) + "\n")
+    found = [
+        (number, sorted(shot.name for shot in shots)) for number, shots in pairs.shots_of_set(tmp_path, cast(people.Instruments, Looked()))
+    ]
+    assert found == [(1, ["-39", "front", "front2"]), (2, ["front", "front2"])], "a_person has no frontal image with a face"
 
 
 def test_a_full_checkpoint_stays_below_16_mb(tmp_path: Path) -> None:

@@ -71,6 +71,10 @@ def test_a_pose_matched_cell_takes_original_probes_and_turned_references() -> No
         ("fuse_mean@0:mesh.none", "between 0 and 1"),
         ("fuse_mean@1.0:mesh.none", "between 0 and 1"),
         ("fuse_mean@0.3.3:mesh.none", "between 0 and 1"),
+        ("fuse_flip@2:mesh.none", "between 0 and 1"),
+        ("fuse_flip:mirror.none", "the mirror image is in it already"),
+        ("gate_flip@60:mirror.none", "the mirror image is in it already"),
+        ("gate_flip:mesh.none", "0 to 180 degrees, as in gate_flip@30:mesh.none"),
         ("gate:mesh.none", "0 to 180 degrees, as in gate@30:mesh.none"),
         ("gate@200:mesh.none", "0 to 180 degrees"),
         ("gate_fuse@3.0.0:mesh.none", "0 to 180 degrees, as in gate_fuse@30:mesh.none"),
@@ -87,6 +91,14 @@ def test_a_malformed_name_is_refused_in_one_line_that_names_it(name: str, said: 
 def test_every_recipe_can_be_read() -> None:
     names = [f"{recipe}@30:mesh.none" if recipe in GATES else f"{recipe}:mesh.none" for recipe in RECIPES]
     assert [parse(name).recipe for name in names] == list(RECIPES)
+
+
+def test_a_fusion_of_three_needs_the_mirrored_photographs_and_is_held_against_flip_fusion() -> None:
+    for name in ("fuse_flip@0.3:tddfa@0.9.none", "gate_flip@60:tddfa@0.9.none"):
+        one = parse(name)
+        assert (one.second, one.base, one.probes) == ("mirror.none", "tddfa@0.9.none", "tddfa@0.9.none")
+        assert control_of(name) == "fuse_mean:mirror.none"
+    assert parse("fuse_flip@0.3:mesh.none").weight == 0.3 and parse("fuse_mean:mesh.none").second == ""
 
 
 def test_a_gate_carries_its_angle_and_no_weight() -> None:

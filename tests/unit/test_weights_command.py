@@ -30,6 +30,7 @@ def call(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, timeout=600, check=False)
 
 
+@pytest.mark.slow
 def test_fetching_prints_where_the_files_are(project: Path, server: Server) -> None:
     make_card(project, {"url": f"{server.url}/toy.onnx"})
     done = call("--card", "toy", "--only-fetch")
@@ -37,6 +38,7 @@ def test_fetching_prints_where_the_files_are(project: Path, server: Server) -> N
     assert done.stdout == f"backbone/toy\tmodel\t{project}/weights/{sha(TOY)[:16]}-toy.onnx\n"
 
 
+@pytest.mark.slow
 def test_the_receipt_is_the_same_on_every_machine(project: Path, server: Server, tmp_path: Path) -> None:
     card = make_card(project, {"url": f"{server.url}/toy.onnx"})
     for name in ("a", "b"):

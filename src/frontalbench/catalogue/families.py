@@ -73,12 +73,31 @@ def target(kind: str, family: str) -> tuple[str, str]:
 
 
 def load(card: ModelCard, **options: Any) -> Any:
-    """Build the model of a card: calls ``attribute(card, **options)`` of its family's module."""
-    module, attribute = target(card.kind, card.family)
-    return getattr(importlib.import_module(module), attribute)(card, **options)
+    """Build the model of a card: calls ``attribute(card, **options)`` of its family's module.
+
+    ``precision_cpu`` of any card's params: :mod:`frontalbench.networks.precision`, unless its family answers for it itself.
+    """
+    name, attribute = target(card.kind, card.family)
+    module = importlib.import_module(name)
+    build = getattr(module, attribute)
+    if "precision_cpu" not in card.params or hasattr(module, "precision_on"):
+        return build(card, **options)
+    from frontalbench.networks import precision as precisions
+    from frontalbench.runtime.sessions import torch_device
+
+    wanted = precisions.checked(card.name, precision(card, str(torch_device(options.get("device", "cpu")))))
+    with precisions.asking(card.name, wanted):
+        return build(card, **options)
 
 
 def precision(card: ModelCard, device: str) -> str:
-    """The number type a card's networks compute in on ``device``: what ``precision_on(card, device)`` of its family's module says, else float32."""
+    """The number type a card's networks compute in on ``device``: what ``precision_on(card, device)`` of its family's module says, else the card's
+    ``precision_cpu`` on a CPU, float32 unless said."""
     ask = getattr(importlib.import_module(target(card.kind, card.family)[0]), "precision_on", None)
-    return str(ask(card, device)) if ask else "float32"
+    if ask:
+        return str(ask(card, device))
+    if "precision_cpu" not in card.params:
+        return "float32"
+    from frontalbench.runtime.sessions import torch_device
+
+    return str(card.params["precision_cpu"]) if torch_device(device).type == "cpu" else "float32"

@@ -21,7 +21,8 @@ class Params:
     """
 
     def __init__(self, card: ModelCard) -> None:
-        self._values = dict(card.params)
+        # families.load answers to `precision_cpu`, for every family.
+        self._values = {key: value for key, value in card.params.items() if key != "precision_cpu"}
         self._file = card.path
         self._asked: set[str] = set()
 

@@ -1,7 +1,7 @@
 """Compare one cell: embeddings of a variant against the original references.
 
 Writes one row per image (similarity table) and the pair scores (genuine pairs, impostor histogram with exact upper tail).
-Derived variants (fuse_mean:<variant>, fuse_max:<variant>, fuse_score:<variant>, control_meanshift:<variant>,
+Derived variants (fuse_mean:<variant>, fuse_flip:<variant>, fuse_max:<variant>, fuse_score:<variant>, control_meanshift:<variant>,
 feature_frontal:<variant>) take the embeddings of <variant>;
 pose_matched:<frontalizer>.none takes those of `original`, and with --turned the references that turn_references.py turned.
 
@@ -44,6 +44,9 @@ def main() -> int:
         metavar="FILE",
         help="quality table of `original`, for gate_learned: how sharp and good photographs are",
     )
+    parser.add_argument(
+        "--mirrored", nargs="*", default=[], metavar="FILE", help="embeddings shards of mirror.none, for fuse_flip and gate_flip"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="similarity table to write")
     parser.add_argument("--scores-out", required=True, metavar="FILE", help="pair scores to write")
     parser.add_argument("--variant", default="", metavar="NAME", help="name of the variant; needed for derived ones")
@@ -75,6 +78,7 @@ def main() -> int:
         turned=[Path(p) for p in arguments.turned],
         edges=arguments.yaw_bins,
         quality=Path(arguments.quality[0]) if arguments.quality else None,
+        mirrored=[Path(p) for p in arguments.mirrored],
         threads=arguments.threads,
     )
     sys.stdout.write(" ".join(f"{name}={number}" for name, number in report.items()) + "\n")

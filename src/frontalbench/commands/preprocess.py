@@ -32,9 +32,16 @@ def main() -> int:
         metavar="NAME",
         help="images of this frontalizer: align as its card asks (mirror_ahead; a folder's rows.csv says it too)",
     )
+    parser.add_argument(
+        "--upright",
+        action="store_true",
+        help="the images of a shard stand upright, as drawn frontals do: none is looked at upside down, which saves a second look at each",
+    )
     parser.add_argument("--align", action="store_true", help="also write the aligned crops of a folder")
     cli.add_machine_options(parser)
     args = parser.parse_args()
+    if args.upright and not folders.is_shard(args.source):
+        parser.error("--upright is for a shard; a folder's images are always looked at both ways")
     machine = {"policy": args.policy, "threads": args.threads, "device": args.device}
     if folders.is_shard(args.source):
         card = cards.find("detector", args.detector)
@@ -43,7 +50,7 @@ def main() -> int:
             detector = load_detector(card, device=args.device)
             return aligned_for(cards.find("frontalizer", args.aligned_for), detector, device=args.device) if args.aligned_for else detector
 
-        return cli.report(detect_shard(args.source, args.out, card, make, **machine))
+        return cli.report(detect_shard(args.source, args.out, card, make, upright=args.upright, **machine))
     with folders.with_faces(args.source, args.pattern, args.detector, for_backbone=True, aligned_for=args.aligned_for or "", **machine) as (
         shard,
         crops,

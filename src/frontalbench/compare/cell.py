@@ -27,7 +27,7 @@ from frontalbench.compare.metadata import Metadata, read_measured, read_metadata
 from frontalbench.compare.recipes import recipe_of
 from frontalbench.compare.scores import TAIL
 from frontalbench.compare.scoring import ROLES, CellScores, SubjectSums
-from frontalbench.compare.shards import Shard, check_width, read_all, with_originals
+from frontalbench.compare.shards import Shard, check_width, read_all, with_mirrored, with_originals
 from frontalbench.errors import BadInput
 from frontalbench.plan.variant import LEARNED, MATCHED, parse
 from frontalbench.types import Int, StrPath, Words
@@ -56,6 +56,7 @@ def compare_cell(
     turned: Sequence[StrPath] = (),
     edges: Sequence[float] = (),
     quality: StrPath | None = None,
+    mirrored: Sequence[StrPath] = (),
     tail: int = TAIL,
 ) -> CellResult:
     """Compare the embeddings of a variant with the original references.
@@ -66,7 +67,8 @@ def compare_cell(
     ``embeddings`` are then those of ``<variant>``); ``feature``: the backbone's map, for ``feature_frontal``: without it every row of such a variant
     is ``weights_missing``; ``turned``: embeddings of the turned references, for ``pose_matched``, whose ``embeddings`` are
     the originals, and ``edges`` the edges of the bins of \\|yaw\\| to whose middles they were turned; ``quality``: the quality table of the
-    originals, for ``gate_learned``, which without it does not see how sharp and how good a photograph is.
+    originals, for ``gate_learned``, which without it does not see how sharp and how good a photograph is; ``mirrored``: embeddings of the mirrored
+    photographs, which ``fuse_flip`` and ``gate_flip`` need.
 
     Returns one row per image, whatever became of it, and the pair scores of probes and of references (:mod:`.scores`). A genuine pair is two
     different photographs (by content) of one subject; a pair with equal content is neither genuine nor impostor.
@@ -81,13 +83,18 @@ def compare_cell(
     same = [str(p) for p in embeddings] == [str(p) for p in references]
     given = originals if same else read_all(embeddings)
     rotated = read_all(turned) if matched else []
-    check_width([*originals, *given, *rotated])
+    if named.second and not mirrored:
+        raise BadInput(f"variant '{variant}': needs the embeddings of {named.second} too; give them as --mirrored")
+    flips = read_all(mirrored) if named.second else []
+    check_width([*originals, *given, *rotated, *flips])
     plain = reference_gallery(meta, originals)
     galleries = turned_galleries(meta, plain, rotated, edges) if matched else Galleries([plain], np.zeros(len(meta), np.int64))
     if named.is_template:
         one_each = templates.gallery(meta, plain, templates.weights_of(named.recipe, meta, originals))
         galleries = Galleries([plain, one_each], np.where(meta.role == "probe", 1, 0))
     shards = with_originals(meta, given, None if same and named.has_pixels else originals)
+    if flips:
+        shards = with_mirrored(shards, given, flips)
     _check_complete(meta, shards, embeddings[0])
     measured = read_measured(meta, quality, gates.MEASURED) if quality is not None and named.recipe == LEARNED else None
     recipe = recipe_of(meta, named, shards, originals, plain[0], feature, own=given, measured=measured)

@@ -5,6 +5,8 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
 ===============================  ==================================================================================================
 ``fuse_mean:<variant>``          mean of the two embeddings, normalised again; ``fuse_mean@0.3:<variant>`` gives the frontal the weight 0.3
 ``fuse_yaw:<variant>``           the same mean, the photograph weighted by cos(yaw), the frontal by 1
+``fuse_flip:<variant>``          mean of three, the photograph, its mirror image (``mirror.none``) and the frontal: what the frontal adds to flip
+                                 fusion; its weight is 0.2 (``fuse_flip@0.3:<variant>``: 0.3), the other two share the rest
 ``fuse_max:<variant>``           the larger of the two similarities
 ``fuse_score:<variant>``         the mean of the two similarities
 ``control_meanshift:<variant>``  the original embedding plus (mean frontal - mean angled embedding), normalised: what a method gains
@@ -13,6 +15,7 @@ A derived variant is named ``<recipe>:<variant>`` (read by :mod:`frontalbench.pl
                                  people who do not exist (:mod:`.feature`)
 ``gate@30:<variant>``            the frontal where the measured \|yaw\| is at least 30 degrees, else the photograph (:mod:`.gates`)
 ``gate_fuse@30:<variant>``       the same with ``fuse_mean`` in the place of the frontal
+``gate_flip@60:<variant>``       ``fuse_flip`` from 60 degrees on, below it flip fusion
 ``gate_learned:<variant>``       the frontal where it is expected to be nearer to the person
 ``template:<variant>``           a person's references as one template, and the probes of a recording (:mod:`.templates`)
 ``pose_matched:<f>.none``        the *photograph* against references that frontalizer ``<f>`` turned to the probe's yaw (the middle of its bin)
@@ -110,6 +113,18 @@ def weight_by_yaw(yaw: npt.ArrayLike) -> Float:
 def fuse_mean(original: Float32, frontal: Float32, weight: float | Float = HALF) -> Float32:
     """Weighted mean of two sets of embeddings (n, D), normalised again; ``weight`` is the frontal's, one for all or (n, 1)."""
     return normalised((1.0 - weight) * original.astype(np.float64) + weight * frontal.astype(np.float64))
+
+
+BESIDE_FLIP = 0.2
+"""The frontal's weight in ``fuse_flip`` where the name gives none, and in ``gate_flip``: the best of .1, .15, .2, .25 and a third for
+``tddfa@0.9`` on people who are in no verdict of docs/gain.md (its fixed list)."""
+
+
+def fuse_flip(original: Float32, mirrored: Float32, frontal: Float32, weight: float = BESIDE_FLIP) -> Float32:
+    """Weighted mean of three sets of embeddings (n, D), normalised again; ``weight`` is the frontal's, the photograph and its mirror image share the
+    rest."""
+    both = 0.5 * (original.astype(np.float64) + mirrored)
+    return normalised((1.0 - weight) * both + weight * frontal)
 
 
 def mean_shift(original: Float32, shift: Float) -> Float32:

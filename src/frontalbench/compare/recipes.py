@@ -12,7 +12,7 @@ from frontalbench.compare.feature import FeatureMap
 from frontalbench.compare.kernel import Gallery
 from frontalbench.compare.metadata import Metadata, places_of
 from frontalbench.compare.shards import Embeddings, Shard
-from frontalbench.plan.variant import GATES, LEARNED, MATCHED, Variant
+from frontalbench.plan.variant import FLIPPED, FLIPS, GATES, LEARNED, MATCHED, Variant
 from frontalbench.types import Bool, Float, Float32
 
 Recipe = Callable[[Shard], Shard]
@@ -45,6 +45,10 @@ def recipe_of(
     if variant.recipe == "control_meanshift":
         shift = mean_shift_of(meta, shards)
         return lambda shard: shifted(shard, shift)
+    if variant.recipe in FLIPS:
+        weight = derived.BESIDE_FLIP if variant.weight is None else variant.weight
+        opened = None if variant.recipe == FLIPPED else gates.by_yaw(meta.yaw, variant.angle or 0.0)
+        return lambda shard: flipped(shard, weight, opened)
     if variant.recipe in GATES:
         by_yaw = gates.by_yaw(meta.yaw, variant.angle or 0.0)
         return lambda shard: gated(shard, by_yaw, fused=variant.recipe == "gate_fuse")
@@ -82,6 +86,23 @@ def gated(shard: Shard, gate: gates.Gate, *, fused: bool) -> Shard:
     # where the photograph is meant to stay, a frontal that is missing is not missed
     why = shard.original_ok & (shard.ok | ~turned)
     made.detail[why] = gate.words[shard.rows][why]
+    return made
+
+
+def flipped(shard: Shard, weight: float, gate: gates.Gate | None = None) -> Shard:
+    """The mean of photograph, mirror image and frontal, the frontal's ``weight`` given; without it (where the ``gate`` is shut, or there is none) the
+    mean of the other two."""
+    assert shard.mirrored is not None and shard.mirrored_ok is not None
+    first, frontal = _either(shard)
+    second = np.where(shard.mirrored_ok[:, None], shard.mirrored, first)
+    taken = shard.ok if gate is None else shard.ok & gate.turned[shard.rows]
+    two, three = derived.fuse_mean(first, second), derived.fuse_flip(first, second, frontal, weight)
+    made = _with(shard, (np.where(taken[:, None], three, two),))
+    alone = made.ok & ~shard.ok & shard.mirrored_ok
+    made.detail[alone] = f"{derived.ALONE[0]}, with its mirror image: the frontal has no embedding"
+    if gate is not None:
+        why = shard.original_ok & (shard.ok | ~gate.turned[shard.rows])
+        made.detail[why] = gate.words[shard.rows][why]
     return made
 
 

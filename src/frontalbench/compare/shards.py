@@ -6,7 +6,7 @@ A table is read once, into :class:`Embeddings`; everything after it takes values
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +47,8 @@ class Shard:
     """Rows of a variant, at their places in the metadata.
 
     ``vectors``: one float32 (n, D), or the two whose similarities are combined; ``original`` float32 (n, D), ``original_ok`` bool (n,): the
-    same images in variant `original`; None where this is that variant.
+    same images in variant `original`; None where this is that variant. ``mirrored``, ``mirrored_ok``: the same of the mirrored photographs, for the
+    recipes that ask for them, else None.
     """
 
     rows: Int
@@ -56,6 +57,8 @@ class Shard:
     vectors: tuple[Float32, ...]
     original: Float32 | None
     original_ok: Bool
+    mirrored: Float32 | None = None
+    mirrored_ok: Bool | None = None
 
     @property
     def ok(self) -> Bool:
@@ -129,6 +132,12 @@ def with_originals(meta: Metadata, variant: Sequence[Embeddings], originals: Seq
         Shard(rows, one.status, one.detail, (one.vectors,), *there)
         for rows, one, there in zip(places, variant, _same_images(variant, originals), strict=True)
     ]
+
+
+def with_mirrored(shards: Sequence[Shard], variant: Sequence[Embeddings], mirrored: Sequence[Embeddings]) -> list[Shard]:
+    """The ``shards`` of ``variant`` with the embeddings of the mirrored photographs beside them."""
+    found = _same_images(variant, mirrored)
+    return [replace(shard, mirrored=vectors, mirrored_ok=ok) for shard, (vectors, ok) in zip(shards, found, strict=True)]
 
 
 def _same_images(variant: Sequence[Embeddings], originals: Sequence[Embeddings]) -> list[tuple[Float32, Bool]]:

@@ -43,14 +43,17 @@ class FaceRow:
     crop: RGB | None = None
 
 
-def detect_and_align(image_id: str, data: bytes, detector: Detector, policy: str = DEFAULT_POLICY) -> FaceRow:
-    """Decode one image, choose its face by ``policy`` and align it. Never raises for what is in the image: the outcome is the row's status."""
+def detect_and_align(image_id: str, data: bytes, detector: Detector, policy: str = DEFAULT_POLICY, *, upright: bool = False) -> FaceRow:
+    """Decode one image, choose its face by ``policy`` and align it. Never raises for what is in the image: the outcome is the row's status.
+
+    ``upright``: see :func:`~frontalbench.detect.upright.find_face`.
+    """
     try:
         image, note = images.decode_with_note(data)
     except Unreadable as error:
         return FaceRow(image_id, status.UNREADABLE, str(error))
     try:
-        face, turned = find_face(image, detector, policy)
+        face, turned = find_face(image, detector, policy, upright=upright)
     except Exception as error:  # noqa: BLE001 - whatever a network's runtime raises on one image must not end the batch
         raise_if_memory_ran_out(error)
         return FaceRow(image_id, status.MODEL_ERROR, f"{detector.name}: {one_line(error)}")
@@ -64,7 +67,12 @@ def detect_and_align(image_id: str, data: bytes, detector: Detector, policy: str
 
 
 def detect_stream(
-    items: Iterable[tuple[str, bytes]], detector: Detector, *, policy: str = DEFAULT_POLICY, decode_threads: int = 1
+    items: Iterable[tuple[str, bytes]],
+    detector: Detector,
+    *,
+    policy: str = DEFAULT_POLICY,
+    decode_threads: int = 1,
+    upright: bool = False,
 ) -> Iterator[FaceRow]:
     """:func:`detect_and_align` over ``(image_id, encoded image)`` pairs, rows in the order of ``items``.
 
@@ -74,16 +82,16 @@ def detect_stream(
     if policy not in POLICIES:
         raise BadConfig(f"face policy '{policy}' is not known; use one of {', '.join(POLICIES)}")
     if decode_threads <= 1:
-        return (detect_and_align(image_id, data, detector, policy) for image_id, data in items)
-    return _detect_parallel(items, detector, policy, decode_threads)
+        return (detect_and_align(image_id, data, detector, policy, upright=upright) for image_id, data in items)
+    return _detect_parallel(items, detector, policy, decode_threads, upright)
 
 
-def _detect_parallel(items: Iterable[tuple[str, bytes]], detector: Detector, policy: str, workers: int) -> Iterator[FaceRow]:
+def _detect_parallel(items: Iterable[tuple[str, bytes]], detector: Detector, policy: str, workers: int, upright: bool) -> Iterator[FaceRow]:
     waiting: deque[Future[FaceRow]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="detect")
     try:
         for image_id, data in items:
-            waiting.append(pool.submit(detect_and_align, image_id, data, detector, policy))
+            waiting.append(pool.submit(detect_and_align, image_id, data, detector, policy, upright=upright))
             if len(waiting) >= IN_FLIGHT * workers:
                 yield waiting.popleft().result()
         while waiting:

@@ -31,15 +31,16 @@ _PLAIN: Final = 0.3
 """The difference that needs no further look."""
 
 
-def find_face(image: RGB, detector: Detector, policy: str) -> tuple[Face | None, str]:
+def find_face(image: RGB, detector: Detector, policy: str, *, upright: bool = False) -> tuple[Face | None, str]:
     """The face of ``image`` by ``policy`` and a note, :data:`NOTE` where the face stands on its head.
 
     Such a face has the score and the points that the detector gives in the rotated image, box and points in pixels of ``image`` as it is: the first
     point is the eye that is on the left once the image is rotated. Where no face shows at all, the rotated image is searched too.
+    ``upright``: the image is known to stand upright, as what is drawn of an upright face does; then it is searched once and as it is.
     """
     height, width = image.shape[:2]
     face = choose(detector.detect(image), (width, height), policy)
-    if face is not None and not (_suspicious(image, face, detector) and upside_down(image, face.box, detector)):
+    if upright or (face is not None and not (_suspicious(image, face, detector) and upside_down(image, face.box, detector))):
         return face, ""
     other = rotate(image)
     found = detector.detect(other)

@@ -39,7 +39,19 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
     from frontalbench.weights import store
 
     options = read_params(card)
-    return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, **options)
+    return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, half=_asked_for_half(card, device), **options)
+
+
+def _asked_for_half(card: ModelCard, device: str) -> bool:
+    """Whether the card asks for bfloat16 on this device; then the model runs in OpenVINO, as ONNX Runtime has none on a CPU."""
+    from frontalbench.catalogue import families
+
+    if families.precision(card, device) != "bfloat16":
+        return False
+    from frontalbench.networks import precision
+
+    precision.answered()
+    return True
 
 
 def read_params(card: ModelCard) -> dict[str, Any]:
@@ -86,13 +98,15 @@ class ArcFaceOnnx:
         precision: str = "float32",
         threads: int = 1,
         device: str = "cpu",
+        half: bool = False,
     ) -> None:
+        """``half``: products in bfloat16, by OpenVINO, on the CPU."""
         self.name, self.dimension = name, dimension
         self._size, self._fit, self._bgr, self._nhwc = size, fit, colour == "bgr", layout == "nhwc"
         if any(value == 0 for value in std):
             raise BadInput(f"{name}: std must not be 0; correct the card's params")
         self._mean, self._factor = np.asarray(mean, np.float32), (1 / np.asarray(std, np.float64)).astype(np.float32)
-        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device)
+        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, half=half)
         gpu = "CUDAExecutionProvider" in self._session.get_providers()
         self._threads = 1 if gpu else max(1, threads)
         self._input = self._check_input(model)
@@ -164,6 +178,10 @@ class ArcFaceOnnx:
             single = np.concatenate([self._run(blob[:1]), self._run(blob[1:])])
         except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
             raise BadInput(f"{model}: does not run on one crop ({str(error).splitlines()[0][:160]}); correct the card's params") from error
+        if len(single) != len(blob):  # OpenVINO does so in bfloat16 with the shapes that EdgeFace-S computes on its way
+            raise BadInput(
+                f"{model}: gives no embedding when it is run by {self._session.get_providers()[0]}; leave the card's precision_cpu out"
+            )
         if single.shape[1] != self.dimension:
             raise BadInput(f"{model}: the card says dimension {self.dimension}, the file gives {single.shape[1]}; correct the card")
         if self._session.get_inputs()[0].shape[0] == 1:
@@ -178,7 +196,9 @@ class ArcFaceOnnx:
         return both.shape == single.shape and bool(np.abs(both - single).max() <= _SAME * np.abs(single).max())
 
 
-def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str) -> Any:
+def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, half: bool) -> Any:
+    if half:
+        return runtime.OpenVinoSession(model, precision="bfloat16")
     kind, _ = runtime.parse_device(device)
     if fast_prelu and kind == "cpu" and Path(model).is_file() and Path(model).stat().st_size <= _LARGEST_REWRITTEN:
         with warnings.catch_warnings():

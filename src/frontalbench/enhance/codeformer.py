@@ -51,6 +51,7 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str 
     The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
     """
     from frontalbench.networks.codeformer import CodeFormer
+    from frontalbench.networks.inference import folded
 
     network = filled(CodeFormer, path, inner="params_ema", threads=threads)
-    return network.eval().requires_grad_(False).to(runtime.torch_device(device))
+    return folded(network).to(runtime.torch_device(device))

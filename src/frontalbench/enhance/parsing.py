@@ -13,7 +13,7 @@ from frontalbench.catalogue.params import Params
 from frontalbench.enhance.matting import STRIDE, Matte
 from frontalbench.errors import BadConfig
 from frontalbench.images import RGB
-from frontalbench.networks import checkpoints
+from frontalbench.networks import checkpoints, precision
 from frontalbench.networks.bisenet import CLASSES, BiSeNet
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32
@@ -48,7 +48,7 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1) -> BiSeNet:
     torch.set_num_threads(max(1, threads))
     network = checkpoints.unfilled(BiSeNet)
     checkpoints.fill(network, checkpoints.load(path), path)
-    return network.eval().requires_grad_(False)
+    return precision.lowered(network.eval().requires_grad_(False))
 
 
 class Parsing:

@@ -33,7 +33,8 @@ def load_network(path: str | os.PathLike[str], *, threads: int = 1, device: str 
 
     The file is read as data only. Raises :class:`~frontalbench.errors.BadInput`.
     """
+    from frontalbench.networks.inference import folded
     from frontalbench.networks.restoreformer import RestoreFormer
 
     network = filled(RestoreFormer, path, inner="params", threads=threads)
-    return network.eval().requires_grad_(False).to(runtime.torch_device(device))
+    return folded(network).to(runtime.torch_device(device))

@@ -105,22 +105,11 @@ def _by_onnxruntime(model: str | os.PathLike[str], threads: int, device: str) ->
 
 def _by_openvino(model: str | os.PathLike[str], threads: int, device: str) -> Network:
     """Raises :class:`BadInput` when OpenVINO is not installed, cannot read the file, or a GPU is asked for."""
-    try:
-        import openvino
-    except ImportError:
-        raise BadInput(
-            "engine: openvino needs OpenVINO; install the extra: pip install -e '.[synth]', or leave the card's engine out"
-        ) from None
     if runtime.parse_device(device)[0] == "cuda":
         raise BadInput(f"engine: openvino computes on the CPU only, device '{device}' was asked for; leave the card's engine out")
-    # By default it computes in bfloat16 where the CPU can: faster, but other pixels on other machines.
-    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": max(1, threads), "PERFORMANCE_HINT": "LATENCY"}
-    core = openvino.Core()
-    try:
-        compiled = core.compile_model(core.read_model(os.fspath(model)), "CPU", options)
-    except RuntimeError as error:
-        raise BadInput(f"{model}: OpenVINO cannot load it ({str(error).splitlines()[0][:160]}); fetch the file again") from error
-    return lambda pixels: compiled([pixels])[0]
+    session = runtime.OpenVinoSession(model, threads=threads)
+    given = session.get_inputs()[0].name
+    return lambda pixels: session.run(None, {given: pixels})[0]
 
 
 def in_tiles(pixels: Float32, change: Callable[[Float32], Float32], tile: int, overlap: int, grown: int = 1) -> Float32:

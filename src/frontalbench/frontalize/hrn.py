@@ -163,8 +163,8 @@ class HrnFamily:
         self._network = folded(network).to(device)
         if refining is not None:
             for each in (refining.mid, refining.high):
-                if each is not None:  # nothing to fold: instance norms, and convolutions behind reflecting borders
-                    each.eval().requires_grad_(False).to(device)
+                if each is not None:
+                    folded(each).to(device)
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
         """Black beyond the photograph's border, as published. Raises as :data:`~frontalbench.frontalize.points68.Locate` and the crop do."""

@@ -22,8 +22,8 @@ from frontalbench.liveportrait import crop as crops
 from frontalbench.liveportrait.landmarks import Landmarks106, Landmarks203, eye_ratios, lip_ratio
 from frontalbench.liveportrait.pipeline import PRECISIONS, Driving, LivePortrait, Precision
 from frontalbench.liveportrait.selftest import looks_left, selftest
-from frontalbench.networks.layers import has_tiles
 from frontalbench.networks.liveportrait import keys
+from frontalbench.networks.precision import checked
 from frontalbench.runtime.sessions import torch_device
 from frontalbench.types import Float
 
@@ -38,7 +38,7 @@ class Params:
     ``landmarks``: 106 (the released cropper) or 5 (the detector's own points, no further network).
     ``crop_scale``, ``crop_shift``, ``level``: see :func:`frontalbench.liveportrait.crop.crop_matrix`.
     ``output``: ``crop`` (the 512 square) or ``photograph`` (pasted back).
-    ``precision``: float32, float16 or bfloat16 on a GPU; ``precision_cpu``: the same on a CPU, where the half ones need matrix tiles.
+    ``precision``: float32, float16 or bfloat16 on a GPU; ``precision_cpu``: the same on a CPU that computes in it.
     ``batch``: images at a time on a GPU, ``batch_cpu`` elsewhere. ``compiled``: torch.compile. The rest: :class:`Driving`.
     """
 
@@ -218,11 +218,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> LivePortr
 
     params = Params.from_card(card.params, card.name)
     place, precision = torch_device(device), params.precision_on(device)
-    if place.type == "cpu" and precision != "float32" and not has_tiles(getattr(torch, precision)):
-        raise BadConfig(
-            f"frontalizer card '{card.name}': precision_cpu {precision} needs a CPU with matrix tiles for it (Intel AMX), and this one has none; "
-            "use float32"
-        )
+    if place.type == "cpu":
+        checked(card.name, precision)
     files = {key: store.locate(card, key) for key in keys.FILES}
     with_203 = params.settings.eyes is not None or params.settings.lips is not None
     landmarks106 = Landmarks106(store.locate(card, "landmarks106"), threads=threads, device=device) if params.landmarks == 106 else None

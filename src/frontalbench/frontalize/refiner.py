@@ -23,7 +23,7 @@ from frontalbench.frontalize.refiner_inputs import frame_matrix, planes, sample
 from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.masks import border_mask
 from frontalbench.images import RGB
-from frontalbench.networks import checkpoints
+from frontalbench.networks import checkpoints, precision
 from frontalbench.networks.refiner import Refiner
 from frontalbench.types import Float32
 
@@ -44,7 +44,7 @@ class RefinerFamily:
     """See the module. Results are square head crops, as those of ``tddfa``."""
 
     def __init__(self, mesh: TddfaFrontalizer, network: Refiner, *, size: int, device: torch.device) -> None:
-        self._mesh, self._network, self._size, self._device = mesh, network.to(device).eval(), size, device
+        self._mesh, self._network, self._size, self._device = mesh, precision.lowered(network.to(device).eval()), size, device
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
         """Raises :class:`NoFace` and ValueError as the mesh does."""

@@ -23,7 +23,7 @@ from frontalbench.frontalize.selftest import SelfTestedBatched
 from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
-from frontalbench.networks import checkpoints
+from frontalbench.networks import checkpoints, precision
 from frontalbench.networks.scaleway import SIDE, Scaleway
 from frontalbench.types import Float, UInt8
 
@@ -70,7 +70,7 @@ class ScalewayFamily:
     """See the module. Results are tight squares of 128 pixels."""
 
     def __init__(self, mesh: TddfaFrontalizer, network: Scaleway, device: torch.device) -> None:
-        self._mesh, self._network, self._device = mesh, network.to(device).eval(), device
+        self._mesh, self._network, self._device = mesh, precision.lowered(network.to(device).eval()), device
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
         """Raises :class:`NoFace` and ValueError as the mesh does."""

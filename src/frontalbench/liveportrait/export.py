@@ -64,7 +64,8 @@ def _built(name: str, state: State) -> nn.Module:
     if name == "generator":
         return networks.Generator(state, "direct")
     kinds = {"appearance": networks.AppearanceExtractor, "warping": networks.WarpingNetwork}
-    return kinds.get(name, networks.Perceptron)(state)
+    built: nn.Module = kinds.get(name, networks.Perceptron)(state)
+    return built
 
 
 class _Heads(nn.Module):

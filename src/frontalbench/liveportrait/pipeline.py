@@ -69,8 +69,8 @@ class LivePortrait:
     """The networks on a device, and the steps between them.
 
     ``states``: gives the state dict (official names) of one of :data:`keys.NETWORKS`; called once for each.
-    ``precision``: number type of the heavy networks; motion network and perceptrons stay float32. A CPU without matrix tiles for it
-    (:func:`~frontalbench.networks.layers.has_tiles`) computes the same, slowly.
+    ``precision``: number type of the heavy networks; motion network and perceptrons stay float32. A CPU without instructions for it
+    (:func:`~frontalbench.networks.precision.in_hardware`) computes the same, slowly.
     ``algorithm``: see :class:`networks.Generator`; None takes the one that is fast on this device and in this precision.
     ``compiled``: run the heavy networks through torch.compile (minutes at the first image; worth it for thousands).
     """
@@ -98,7 +98,7 @@ class LivePortrait:
             raise BadConfig("algorithm 'minimal' runs on the CPU in float32 only; use 'direct'")
         with torch.inference_mode():
             self.appearance = self._heavy(networks.AppearanceExtractor(states("appearance")), dtype, compiled)
-            self.warping = self._heavy(networks.WarpingNetwork(states("warping")), dtype, compiled)
+            self.warping = self._heavy(networks.WarpingNetwork(states("warping"), chosen), dtype, compiled)
             self.generator = self._heavy(networks.Generator(states("generator"), chosen), dtype, compiled)
             self.motion_network = networks.MotionExtractor(states("motion")).eval().to(self.device)
             self.perceptrons = {name: networks.Perceptron(states(name)).eval() for name in keys.MLP_WIDTHS}

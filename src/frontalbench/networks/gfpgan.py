@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import packed
+from frontalbench.networks import packed, precision
 from frontalbench.networks.blocks import enlarged
 from frontalbench.networks.stylegan2 import LEAST, modulated_conv2d
 
@@ -231,11 +231,13 @@ class _ReadyStyled(nn.Module):
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         factors = self.modulation(style)
         # Weighed while it is small, and in its place: nobody needs it afterwards.
-        x = x.mul_(factors[:, :, None, None])
+        x = x.mul_(factors[:, :, None, None].to(x.dtype))
         if self.enlarge:
             x = enlarged(x, 2)
         gain = 2**0.5 * torch.rsqrt(functional.linear(factors.square(), self.squares) + LEAST)
-        y = self.conv(x).mul_(gain[:, :, None, None]).add_(self.bias).add_(self.strength * noise)
+        y = self.conv(x)
+        # In one number type: a sum of two takes as long as the convolution.
+        y.mul_(gain[:, :, None, None].to(y.dtype)).add_(self.bias.to(y.dtype)).add_((self.strength * noise).to(y.dtype))
         return functional.leaky_relu_(y, _SLOPE)
 
 
@@ -316,4 +318,4 @@ class ReadyGfpgan(nn.Module):
 def ready(network: Gfpgan) -> ReadyGfpgan:
     """``network``, filled, made for use on a CPU: the same numbers within rounding. ``network`` itself is used up."""
     with torch.no_grad():
-        return ReadyGfpgan(network).eval().requires_grad_(False)
+        return precision.lowered(ReadyGfpgan(network).eval().requires_grad_(False))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import layers
+from frontalbench.networks import layers, packed
 from frontalbench.networks.warping import identity_grid
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -56,7 +56,7 @@ class _Ready(nn.Module):
         # The transposed kernel has 16 taps for 9: worth its memory where there are many pixels and few channels.
         spread = block.up and weight.shape[1] <= SPREAD
         self.up, self.down = block.up and not spread, block.down
-        self.conv = layers.UpConv2d(weight, bias, 2, activation="relu") if spread else layers.Conv(weight, bias, activation="relu")
+        self.conv = layers.UpConv2d(weight, bias, 2, activation="relu") if spread else packed.Fitting(weight, bias, activation="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.up:

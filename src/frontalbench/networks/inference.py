@@ -8,8 +8,9 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from frontalbench.networks import precision
 from frontalbench.networks.checkpoints import unfilled
-from frontalbench.networks.layers import Conv
+from frontalbench.networks.packed import Fitting
 from frontalbench.networks.spectral import SpectralConv
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -17,8 +18,8 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def folded(network: Module) -> Module:
     """``network`` (changed in place) in evaluation mode, without gradients and with channels last in memory; within every ``nn.Sequential`` a batch
-    norm goes into the convolution before it, and convolutions of stride 1 that keep the size become :class:`~frontalbench.networks.layers.Conv`, with
-    a (leaky) ReLU after them inside. Spectral norms are divided by once.
+    norm goes into the convolution before it, and convolutions of stride 1 that keep the size or have no padding become
+    :class:`~frontalbench.networks.packed.Fitting`, with a (leaky) ReLU after them inside. Spectral norms are divided by once.
 
     For afterwards: its state dict has other names; run it without gradients; move it to its device before it has run.
     """
@@ -29,7 +30,7 @@ def folded(network: Module) -> Module:
         for name, value in [*module.named_parameters(recurse=False)]:
             if value.dim() == 4:
                 setattr(module, name, nn.Parameter(value.contiguous(memory_format=torch.channels_last), requires_grad=False))
-    return network
+    return precision.lowered(network)
 
 
 def _fold(module: nn.Module) -> None:
@@ -49,9 +50,9 @@ def _fold(module: nn.Module) -> None:
         merged: list[nn.Module] = []
         for step in steps:
             before = merged[-1] if merged else None
-            if isinstance(step, nn.Conv2d) and _keeps_size(step):
-                merged.append(Conv(step.weight.detach(), None if step.bias is None else step.bias.detach()))
-            elif isinstance(before, Conv) and before.activation == "none" and isinstance(step, nn.ReLU | nn.LeakyReLU):
+            if isinstance(step, nn.Conv2d) and _fits(step):
+                merged.append(_fitting(step))
+            elif isinstance(before, Fitting) and before.activation == "none" and isinstance(step, nn.ReLU | nn.LeakyReLU):
                 before.activation = "leaky" if isinstance(step, nn.LeakyReLU) else "relu"
                 before.slope = step.negative_slope if isinstance(step, nn.LeakyReLU) else 0.0
             else:
@@ -60,8 +61,8 @@ def _fold(module: nn.Module) -> None:
         for place, step in enumerate(merged):
             module.add_module(str(place), step)
     for name, child in [*module.named_children()]:
-        if isinstance(child, nn.Conv2d) and _keeps_size(child):
-            setattr(module, name, Conv(child.weight.detach(), None if child.bias is None else child.bias.detach()))
+        if isinstance(child, nn.Conv2d) and _fits(child):
+            setattr(module, name, _fitting(child))
 
 
 def _plain(conv: SpectralConv) -> nn.Conv2d:
@@ -73,7 +74,11 @@ def _plain(conv: SpectralConv) -> nn.Conv2d:
     return plain.eval().requires_grad_(False)
 
 
-def _keeps_size(conv: nn.Conv2d) -> bool:
+def _fitting(conv: nn.Conv2d) -> Fitting:
+    return Fitting(conv.weight, conv.bias, inside=conv.padding == (0, 0) and conv.kernel_size != (1, 1))
+
+
+def _fits(conv: nn.Conv2d) -> bool:
     kernel = conv.kernel_size
     return (
         conv.stride == (1, 1)
@@ -81,5 +86,5 @@ def _keeps_size(conv: nn.Conv2d) -> bool:
         and conv.groups == 1
         and conv.padding_mode == "zeros"
         and all(side % 2 == 1 for side in kernel)
-        and conv.padding == tuple(side // 2 for side in kernel)
+        and conv.padding in ((0, 0), tuple(side // 2 for side in kernel))
     )

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from frontalbench.networks.precision import in_hardware
+
 State = Mapping[str, Tensor]
 
 BATCH_NORM_EPS = 1e-5
@@ -144,19 +146,12 @@ def _can_pack(x: Tensor) -> bool:
         return False
     return (
         x.device.type == "cpu"
-        and (x.dtype in (torch.float32, torch.bfloat16) or has_tiles(x.dtype))
+        and (x.dtype in (torch.float32, torch.bfloat16) or in_hardware(x.dtype))
         and not torch.is_grad_enabled()
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     )
-
-
-def has_tiles(dtype: torch.dtype) -> bool:
-    """Whether this CPU multiplies matrices of ``dtype`` (float16, bfloat16) in hardware: Intel's AMX, which sums them in float32."""
-    name = {torch.bfloat16: "amx_bf16", torch.float16: "amx_fp16"}.get(dtype)
-    ask = getattr(torch.cpu, "get_capabilities", None)  # older PyTorch cannot tell
-    return bool(name and ask and ask().get("amx_tile") and ask().get(name))
 
 
 class GatheredConv3d(nn.Module):
@@ -338,3 +333,97 @@ class MinimalConv2d(nn.Module):
                 squares = pixels.view(TILE, TILE, count, columns, out).permute(2, 0, 3, 1, 4)
                 torch.add(squares, self.bias, out=y[i, first : first + count])
         return activate_(y.view(n, height, width, out).permute(0, 3, 1, 2), self.activation, self.slope)
+
+
+class MinimalConv3d(nn.Module):
+    """3 x 3 x 3 convolution of a volume, then ``activation``: rows and columns as in :class:`MinimalConv2d`, the three depths added. 4 times fewer
+    products, float32 on a CPU. Height and width are multiples of 4."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> None:
+        super().__init__()
+        self.activation, self.slope = activation, slope
+        at, g, bt = (torch.from_numpy(matrix) for matrix in cook_toom(TILE, 3, _POINTS))
+        u = torch.einsum("ai,bj,ocdij->dabco", g, g, weight.double())
+        self.filters = nn.Buffer(u.flatten(1, 2).float().contiguous())
+        self.bias = nn.Buffer(bias)
+        self.into, self.outof = nn.Buffer(torch.kron(bt, bt).float()), nn.Buffer(torch.kron(at, at).float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, inside, depth, height, width = x.shape
+        if height % TILE or width % TILE:
+            raise ValueError(f"height and width must be multiples of {TILE}, got {height} x {width}")
+        size, columns, out, deep = TILE + 2, width // TILE, self.filters.shape[3], depth + 2
+        lengths = (size**2 * deep * columns * inside,) * 2 + (size**2 * depth * columns * out, TILE**2 * depth * columns * out)
+        room, tiles, spectrum, product, pixels = _workspace(deep * size * (width + 2) * inside, *lengths)
+        padded = room.view(deep, size, width + 2, inside)
+        padded.zero_()
+        s0, s1, s2, s3 = padded.stride()
+        overlapping = padded.as_strided((size, size, deep, columns, inside), (s1, s2, s0, TILE * s2, s3), padded.storage_offset())
+        y = x.new_empty(n, depth, height // TILE, TILE, columns, TILE, out)
+        spread = spectrum.view(size**2, deep * columns, inside)
+        for i, row in itertools.product(range(n), range(height // TILE)):
+            top, bottom = row * TILE - 1, (row + 1) * TILE + 1  # the tiles and one row around them; outside of the volume is 0
+            inner = slice(max(top, 0), min(bottom, height))
+            padded[1:-1, inner.start - top : inner.stop - top, 1:-1].copy_(x[i].permute(1, 2, 3, 0)[:, inner])
+            if bottom > height:
+                padded[:, -1].zero_()
+            elif top < 0:
+                padded[:, 0].zero_()
+            tiles.view(overlapping.shape).copy_(overlapping)
+            torch.mm(self.into, tiles.view(size**2, -1), out=spectrum.view(size**2, -1))
+            added = product.view(size**2, depth * columns, out)
+            for tap, filters in enumerate(self.filters):
+                added.baddbmm_(spread[:, tap * columns : (tap + depth) * columns], filters, beta=min(tap, 1))
+            torch.mm(self.outof, product.view(size**2, -1), out=pixels.view(TILE**2, -1))
+            torch.add(pixels.view(TILE, TILE, depth, columns, out).permute(2, 0, 3, 1, 4), self.bias, out=y[i, :, row])
+        return activate_(y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3), self.activation, self.slope)
+
+
+class FourierConv(nn.Module):
+    """1 x K x K convolution of a volume without bias, by discrete Fourier transforms of overlapping tiles: for kernels that are too large for minimal
+    filtering, whose rounding errors grow fast. 7 x 7: 8 x 8 outputs of a tile of 14 x 14 cost a third of the products. Float32 on a CPU."""
+
+    STEP = 8
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        out, inside, _, kernel, _ = weight.shape
+        self.kernel, self.size = kernel, self.STEP + kernel - 1
+        unit = np.eye(self.size**2).reshape(-1, self.size, self.size)
+        forward = np.fft.rfft2(unit).reshape(self.size**2, -1).T
+        self.count = len(forward)
+        self.into = nn.Buffer(torch.from_numpy(np.concatenate([forward.real, forward.imag])).float().contiguous())
+        waves = np.concatenate([np.eye(self.count), 1j * np.eye(self.count)]).reshape(2 * self.count, self.size, -1)
+        back = np.fft.irfft2(waves, s=(self.size, self.size))[:, : self.STEP, : self.STEP].reshape(2 * self.count, -1)
+        self.outof = nn.Buffer(torch.from_numpy(back.T.copy()).float())
+        # Correlation, as networks mean it: the kernel's conjugate.
+        filters = (
+            np.conj(np.fft.rfft2(weight[:, :, 0].double().numpy(), s=(self.size, self.size))).reshape(out, inside, -1).transpose(2, 1, 0)
+        )
+        self.real, self.imaginary = (
+            nn.Buffer(torch.from_numpy(np.ascontiguousarray(part, np.float32))) for part in (filters.real, filters.imag)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, inside, depth, height, width = x.shape
+        step, size, out = self.STEP, self.size, self.real.shape[2]
+        rows, columns, border = -(-height // step), -(-width // step), self.kernel // 2
+        points, above = rows * columns, size - step
+        lengths = (size**2 * points * inside, 2 * self.count * points * inside, 2 * self.count * points * out, step**2 * points * out)
+        room, tiles, spectrum, product, pixels = _workspace((rows * step + above) * (columns * step + above) * inside, *lengths)
+        padded = room.view(rows * step + above, columns * step + above, inside)
+        padded.zero_()
+        s0, s1, s2 = padded.stride()
+        overlapping = padded.as_strided((size, size, rows, columns, inside), (s0, s1, step * s0, step * s1, s2), padded.storage_offset())
+        real, imaginary = spectrum.view(2, self.count, points, inside)
+        first, second = product.view(2, self.count, points, out)
+        y = x.new_empty(n, depth, rows, step, columns, step, out)
+        for i, level in itertools.product(range(n), range(depth)):
+            padded[border : border + height, border : border + width].copy_(x[i, :, level].permute(1, 2, 0))
+            tiles.view(overlapping.shape).copy_(overlapping)
+            torch.mm(self.into, tiles.view(size**2, -1), out=spectrum.view(2 * self.count, -1))
+            torch.bmm(real, self.real, out=first).baddbmm_(imaginary, self.imaginary, alpha=-1)
+            torch.bmm(real, self.imaginary, out=second).baddbmm_(imaginary, self.real)
+            torch.mm(self.outof, product.view(2 * self.count, -1), out=pixels.view(step**2, -1))
+            y[i, level].copy_(pixels.view(step, step, rows, columns, out).permute(2, 0, 3, 1, 4))
+        return y.view(n, depth, rows * step, columns * step, out)[:, :, :height, :width].permute(0, 4, 1, 2, 3)

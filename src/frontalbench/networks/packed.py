@@ -1,6 +1,7 @@
 """Convolutions laid out once for a CPU: weights reordered, activation and sum inside, minimal filtering where it pays.
 
-For networks that are used and not trained. Everything takes and gives (N, C, H, W) with channels last in memory, float32. On another device, under
+For networks that are used and not trained. Everything takes and gives (N, C, H, W) with channels last in memory, in float32 or in what
+:func:`.precision.dtype` says when it is made. On another device, under
 gradients, or where PyTorch has no oneDNN, the same is computed in plain steps.
 """
 
@@ -10,11 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import precision
 from frontalbench.networks.layers import TILE, MinimalConv2d, activate_, channels_last
 
 WIDE = 128
 """Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is faster (one AVX-512 core:
 121 against 57 GMAC/s at 512 channels, 61 against 50 at 128, 37 against 46 at 64)."""
+LARGE = 32
+"""Pixels of a map's shorter side from which on minimal filtering is worth four times the memory for weights; twice as many where they are many
+(:data:`MANY`)."""
+MANY = 256 * 256
+"""Kernels (inputs x outputs) above which weights count as many."""
 _NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
 
 
@@ -33,13 +40,16 @@ class Packed(nn.Module):
         padding: tuple[int, int] | None = None,
         activation: str = "none",
         slope: float = 0.0,
+        dtype: torch.dtype | None = None,
     ) -> None:
+        """``dtype``: what it computes in, :func:`.precision.dtype` unless given."""
         super().__init__()
         self.activation, self.slope = activation, slope
         self.stride = [stride, stride]
         self.padding = list(padding) if padding is not None else [weight.shape[2] // 2, weight.shape[3] // 2]
-        self.weight = nn.Buffer(channels_last(weight.detach().float()))
-        self.bias = None if bias is None else nn.Buffer(bias.detach().float())
+        self.dtype = precision.dtype() if dtype is None else dtype
+        self.weight = nn.Buffer(channels_last(weight.detach().to(self.dtype)))
+        self.bias = None if bias is None else nn.Buffer(bias.detach().to(self.dtype))
         # How a 1 x 1 kernel is best laid out depends on the map's size, and turning one layout into another costs ten times the convolution (256 to
         # 1,024 channels at 40 x 40: 8.1 ms, on the layout of another size 8.1 to 15.2, from plain numbers 8.3). So those stay plain.
         self._lasting = tuple(weight.shape[2:]) != (1, 1)
@@ -47,7 +57,7 @@ class Packed(nn.Module):
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         y: Tensor
-        x = channels_last(x)
+        x = channels_last(x.to(self.dtype))
         fused = _packs(x)
         if self._packed is None and fused and self._lasting:
             shape, ones = list(x.shape), [1, 1]
@@ -62,7 +72,7 @@ class Packed(nn.Module):
             y = torch.ops.mkldnn._convolution_pointwise(x, *about, _NAMES[self.activation], scalars, "")
         else:
             after = None if self.activation == "none" else _NAMES[self.activation]
-            y = torch.ops.mkldnn._convolution_pointwise(x, channels_last(plus), *about, "add", 1.0, after, [], None)
+            y = torch.ops.mkldnn._convolution_pointwise(x, channels_last(plus.to(self.dtype)), *about, "add", 1.0, after, [], None)
         return y
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
@@ -74,8 +84,8 @@ class Packed(nn.Module):
 class Minimal(MinimalConv2d):
     """:class:`~frontalbench.networks.layers.MinimalConv2d` for maps of any size: what a last tile has too much is cut off."""
 
-    band_floats = 1_200_000
-    """Two fifths of LivePortrait's: 60 MB less room, and at most 3 % slower for the maps of these networks."""
+    band_floats = 800_000
+    """A quarter of LivePortrait's: 60 MB less room, and at most 3 % slower for the maps of these networks."""
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
         height, width = x.shape[2:]
@@ -96,11 +106,52 @@ def conv(
     slope: float = 0.0,
     small: bool = False,
 ) -> Packed | Minimal:
-    """The faster of the two for these shapes; ``small``: on maps so small that four times the memory for weights is not worth it."""
-    plain = stride == 1 and tuple(weight.shape[2:]) == (3, 3) and padding in (None, (1, 1))
+    """The faster of the two for these shapes; ``small``: on maps so small that four times the memory for weights is not worth it.
+
+    Minimal filtering is for float32: half precision would lose too much in it, and takes half the time anyway.
+    """
+    plain = precision.dtype() == torch.float32 and stride == 1 and tuple(weight.shape[2:]) == (3, 3) and padding in (None, (1, 1))
     if plain and not small and min(weight.shape[:2]) >= WIDE:
         return Minimal(weight.detach().float(), None if bias is None else bias.detach().float(), activation=activation, slope=slope)
     return Packed(weight, bias, stride=stride, padding=padding, activation=activation, slope=slope)
+
+
+class Fitting(nn.Module):
+    """A convolution of stride 1 that keeps the map's size, then ``activation``: laid out at its first call, for the map that it is given. Minimal
+    filtering where map and kernel are large enough (:data:`WIDE`, :data:`LARGE`), else :class:`Packed`. ``inside``: no padding, so the map loses a
+    border."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0, inside: bool = False) -> None:
+        super().__init__()
+        self.inside = inside
+        self.activation, self.slope, self.dtype = activation, slope, precision.dtype()
+        self.weight = nn.Buffer(channels_last(weight.detach().float()))
+        self.bias = None if bias is None else nn.Buffer(bias.detach().float())
+        self.made: Packed | Minimal | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor
+        if self.made is not None:
+            y = self.made(x)
+            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, Minimal) else y
+        if not _packs(x.to(self.dtype)):
+            around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
+            y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
+            return activate_(y, self.activation, self.slope)
+        wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
+        large = LARGE if self.weight.shape[0] * self.weight.shape[1] <= MANY else 2 * LARGE
+        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= large:
+            self.made = Minimal(self.weight, self.bias, activation=self.activation, slope=self.slope)
+        else:
+            padding = (0, 0) if self.inside else None
+            self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
+        self.weight = nn.Buffer(self.weight.new_empty(0))
+        return self.forward(x)
+
+    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
+        if self.made is not None:
+            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 def of(
@@ -119,7 +170,7 @@ def of(
 def _packs(x: Tensor) -> bool:
     return (
         x.device.type == "cpu"
-        and x.dtype == torch.float32
+        and (x.dtype in (torch.float32, torch.bfloat16) or precision.in_hardware(x.dtype))
         and not torch.is_grad_enabled()
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")

@@ -51,20 +51,29 @@ class ResNet50(nn.Module):
 
 
 class ReadyResNet50(nn.Module):
-    """A filled :class:`ResNet50`, made for use on a CPU (:mod:`.packed`): norms, sums and activations inside of the convolutions."""
+    """A filled :class:`ResNet50`, made for use on a CPU (:mod:`.packed`): norms, sums and activations inside of the convolutions.
+
+    ``network`` is used up: what has been taken is let go at once, so that there are never two whole networks.
+    """
 
     def __init__(self, network: ResNet50) -> None:
         super().__init__()
         self.first = packed.of(network.conv1, network.bn1, activation="relu")
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(_ReadyBottleneck(block, small=index == 4) for block in network.get_submodule(f"layer{index}").children()))
-            for index in range(1, 5)
-        )
+        self.stages = nn.ModuleList()
+        for index in range(1, 5):
+            blocks = list(network.get_submodule(f"layer{index}").children())
+            delattr(network, f"layer{index}")
+            blocks.reverse()
+            ready = []
+            while blocks:
+                ready.append(_ReadyBottleneck(blocks.pop(), small=index == 4))
+            self.stages.append(nn.Sequential(*ready))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        x = functional.max_pool2d(self.first(x), 3, 2, 1)
+        """The maps of the last three stages: the first one's is the largest by far, and nobody asks for it."""
+        x = self.stages[0](functional.max_pool2d(self.first(x), 3, 2, 1))
         maps = []
-        for stage in self.stages:
+        for stage in self.stages[1:]:
             x = stage(x)
             maps.append(x)
         return maps

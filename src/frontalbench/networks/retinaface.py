@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import packed
+from frontalbench.networks import packed, precision
 from frontalbench.networks.blocks import normed_conv
 from frontalbench.networks.resnet import ReadyResNet50, ResNet50
 
@@ -223,6 +223,6 @@ def ready(network: RetinaFaceNet) -> RetinaFaceNet:
     """``network``, filled, made for use on a CPU: the same numbers within rounding. The small backbone stays as it is: most of its convolutions
     see one channel at a time."""
     if not isinstance(network.body, ResNet50):
-        return network.eval().requires_grad_(False)
+        return precision.lowered(network.eval().requires_grad_(False))
     with torch.no_grad():
-        return _ReadyRetinaFace(network.eval()).eval().requires_grad_(False)
+        return precision.lowered(_ReadyRetinaFace(network.eval()).eval().requires_grad_(False))

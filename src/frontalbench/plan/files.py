@@ -40,6 +40,11 @@ class Files:
         variant = parse(judged).turned
         return self.embeddings(dataset, variant, detector, backbone) if variant else []
 
+    def second(self, dataset: str, judged: str, detector: str, backbone: str) -> list[str]:
+        """Embeddings of the other variant that a cell needs beside its own, of the mirrored photographs say; none for most."""
+        variant = parse(judged).second
+        return self.embeddings(dataset, variant, detector, backbone) if variant else []
+
     def crops(self, dataset: str, variant: str, detector: str) -> list[str]:
         return self.over_shards(grid.crops_path, dataset, variant, detector)
 

@@ -84,6 +84,10 @@ class Plan:
                     f"{where}: derived: '{name}' is made of a variant that is not in the grid; allowed: {', '.join(self.variants)}; "
                     "none at all: derived: []"
                 )
+            elif parse(name).second not in ("", *self.variants):
+                problems.append(
+                    f"{where}: derived: '{name}' needs the mirrored photographs too; put 'mirror' with the enhancement 'none' among the frontalizers"
+                )
             elif parse(name).turned and not problems and parse(name).frontalizer in self.cards.elsewhere():
                 if not self.cards.turned_by(parse(name).frontalizer):
                     problems.append(

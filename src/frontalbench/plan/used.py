@@ -12,7 +12,7 @@ from frontalbench.compare.feature import KIND, RECIPE, card_name
 from frontalbench.elsewhere import survey as delivery
 from frontalbench.elsewhere.delivery import turned_by
 from frontalbench.plan import grid
-from frontalbench.plan.variant import ORIGINAL, parse
+from frontalbench.plan.variant import ORIGINAL, PLAIN, TURNED, parse
 from frontalbench.quality import measures
 from frontalbench.weights import foreign, store
 
@@ -85,6 +85,17 @@ class UsedCards:
         frontalizer = parse(variant).frontalizer
         asks = frontalizer and ALIGNMENT in self.card("frontalizer", frontalizer).params
         return (("frontalizer", frontalizer),) if asks else ()
+
+    @functools.cache  # noqa: B019 - one plan per process
+    def upright(self, variant: str) -> bool:
+        """Whether a variant's images are known to stand upright: drawn here, from photographs that were turned where a face stood on its head.
+        Photographs may lie any way round, and so may what foreign systems made of them."""
+        named = parse(variant)
+        if not named.frontalizer:
+            return False
+        steps = [("enhancement", step) for step in named.steps if step not in (PLAIN, TURNED)]
+        families = [self.card(kind, name).family for kind, name in [("frontalizer", named.frontalizer), *steps]]
+        return not {external.FAMILY, delivery.FAMILY} & set(families)
 
     def alignment_receipts(self, variant: str) -> list[str]:
         """The receipts that aligning a variant's images waits for, beside the detector's."""

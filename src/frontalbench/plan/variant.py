@@ -24,13 +24,31 @@ WEIGHTED = "fuse_mean"
 """The recipe that may carry a weight."""
 MATCHED = "pose_matched"
 """The recipe that compares the original images with turned references."""
-GATES = ("gate", "gate_fuse")
+FLIPPED = "fuse_flip"
+"""The recipe that fuses three: the photograph, its mirror image and the frontal. It may carry the frontal's weight."""
+GATE_FLIPPED = "gate_flip"
+"""The same from an angle on; below it the photograph and its mirror image."""
+FLIPS = (FLIPPED, GATE_FLIPPED)
+"""The recipes that need the embeddings of :data:`MIRRORED` beside those of their base."""
+GATES = ("gate", "gate_fuse", GATE_FLIPPED)
 """The recipes that open at an angle, which their names carry: ``gate@30:mesh.none``."""
 LEARNED = "gate_learned"
 """The gate that opens where a regression expects the frontal to be the better one."""
 TEMPLATES = ("template", "template_yaw", "template_norm")
 """The recipes that make one template of a person's references, and one of the probes of a recording; they go with ``original`` too."""
-RECIPES = (WEIGHTED, "fuse_yaw", "fuse_max", "fuse_score", "control_meanshift", "feature_frontal", MATCHED, *GATES, LEARNED, *TEMPLATES)
+RECIPES = (
+    WEIGHTED,
+    FLIPPED,
+    "fuse_yaw",
+    "fuse_max",
+    "fuse_score",
+    "control_meanshift",
+    "feature_frontal",
+    MATCHED,
+    *GATES,
+    LEARNED,
+    *TEMPLATES,
+)
 STAYS = r"@[0-9]+(\.[0-9]+)?(deg|step)?"
 """Behind a frontalizer's name: how much of a photograph's angle stays, ``@0.85`` of it or ``@20deg``, or that it goes in steps of ``@15step`` degrees
 (:func:`turn_of`)."""
@@ -158,6 +176,11 @@ class Variant:
         return ORIGINAL if self.recipe == MATCHED else self.base
 
     @property
+    def second(self) -> str:
+        """The other variant with pixels whose embeddings a cell needs, "" for none."""
+        return MIRRORED if self.recipe in FLIPS else ""
+
+    @property
     def turned(self) -> str:
         """The turned references that a cell needs, "" for none."""
         return made(self.frontalizer, TURNED) if self.recipe == MATCHED else ""
@@ -170,8 +193,10 @@ def made(frontalizer: str, enhancement: str = PLAIN) -> str:
 
 def control_of(name: str) -> str:
     """What a variant is held against: the same made of mirror images (``fuse_mean@0.3:mirror.none`` for a fusion, ``mirror.none`` for a frontal); a
-    template against the same of the photographs (``template:original``)."""
+    template against the same of the photographs (``template:original``); what holds the mirror image already against fusion with it alone."""
     one = parse(name)
+    if one.recipe in FLIPS:
+        return f"{WEIGHTED}:{MIRRORED}"
     if one.is_template:
         return f"{one.prefix}:{ORIGINAL}"
     return f"{one.prefix}:{MIRRORED}" if one.recipe else MIRRORED
@@ -198,14 +223,18 @@ def parse(name: str) -> Variant:
             f"derived variant '{name}': references are turned to the probes' poses, so nothing stays of their own; leave @... out"
         )
     number = _number(match["number"])
+    if recipe in FLIPS and base == MIRRORED:
+        raise BadConfig(f"derived variant '{name}': the mirror image is in it already; the fusion of both is {WEIGHTED}:{MIRRORED}")
     if recipe in GATES:
         if number is None or not 0.0 <= number <= 180.0:
             raise BadConfig(
                 f"derived variant '{name}': a gate says the |yaw| from which on it turns, 0 to 180 degrees, as in {recipe}@30:{base}"
             )
         return Variant(name, base, recipe, angle=number)
-    if number is not None and (recipe != WEIGHTED or not 0.0 < number < 1.0):
-        raise BadConfig(f"derived variant '{name}': a weight is for {WEIGHTED} only and lies between 0 and 1, as in {WEIGHTED}@0.3:{base}")
+    if number is not None and (recipe not in (WEIGHTED, FLIPPED) or not 0.0 < number < 1.0):
+        raise BadConfig(
+            f"derived variant '{name}': a weight is for {WEIGHTED} and {FLIPPED} only and lies between 0 and 1, as in {WEIGHTED}@0.3:{base}"
+        )
     return Variant(name, base, recipe, number)
 
 

@@ -10,6 +10,7 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,65 @@ def onnx_session(
     if len(providers) > 1 and "CUDAExecutionProvider" not in session.get_providers():
         fall_back(f"{label}: device '{device}' asked for, but CUDA could not be started; running on the CPU (see ONNX Runtime's messages)")
     return session
+
+
+class OpenVinoSession:
+    """An ONNX model in OpenVINO on the CPU, with what this project uses of an ONNX Runtime session."""
+
+    def __init__(
+        self, model: str | os.PathLike[str] | bytes, *, threads: int = 1, precision: str = "float32", name: str | None = None
+    ) -> None:
+        """``precision``: float32, or bfloat16 for products that are summed in float32. Raises :class:`BadInput` when OpenVINO is not installed or
+        cannot read the file."""
+        label = name or (str(model) if not isinstance(model, bytes) else "model")
+        try:
+            import openvino
+        except ImportError:
+            raise BadInput(
+                f"{label}: the card's params (engine: openvino, or precision_cpu of an ONNX model) need OpenVINO; install the extra: "
+                "pip install -e '.[synth]', or leave them out"
+            ) from None
+        # By default it computes in bfloat16 where the CPU can: faster, but other pixels on other machines.
+        hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
+        options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": max(1, threads), "PERFORMANCE_HINT": "LATENCY"}
+        core = openvino.Core()
+        try:
+            self._compiled = core.compile_model(core.read_model(model if isinstance(model, bytes) else os.fspath(model)), "CPU", options)
+        except RuntimeError as error:
+            raise BadInput(f"{label}: OpenVINO cannot load it ({str(error).splitlines()[0][:160]}); fetch the file again") from error
+
+    def get_inputs(self) -> list[Port]:
+        """The inputs, in order."""
+        return [Port.of(port) for port in self._compiled.inputs]
+
+    def get_outputs(self) -> list[Port]:
+        """The outputs, in order."""
+        return [Port.of(port) for port in self._compiled.outputs]
+
+    def get_providers(self) -> list[str]:
+        """What it runs on."""
+        return ["OpenVINO"]
+
+    def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], options: Any = None) -> list[Any]:
+        """The ``outputs`` (all of them: None) for ``feeds`` (name -> array)."""
+        del options
+        # A request of its own: two threads may ask at once.
+        found = self._compiled.create_infer_request().infer(dict(feeds))
+        by_name = {Port.of(port).name: value for port, value in found.items()}
+        return [by_name[name].copy() for name in outputs or [port.name for port in self.get_outputs()]]
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of a model: ``shape`` holds numbers, None where any length goes."""
+
+    name: str
+    shape: list[int | None]
+
+    @classmethod
+    def of(cls, port: Any) -> Port:
+        """That of OpenVINO's."""
+        return cls(port.get_any_name(), [length.get_length() if length.is_static else None for length in port.get_partial_shape()])
 
 
 def real_precision(wanted: str, device: str) -> str:

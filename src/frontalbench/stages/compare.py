@@ -26,6 +26,7 @@ def compare(
     turned: Sequence[str | os.PathLike[str]] = (),
     edges: Sequence[float] = (),
     quality: str | os.PathLike[str] | None = None,
+    mirrored: Sequence[str | os.PathLike[str]] = (),
     threads: int = 0,
 ) -> dict[str, int]:
     """Write the two tables of a cell (see :func:`frontalbench.compare.cell.compare_cell`); returns the counts of the cell."""
@@ -40,9 +41,10 @@ def compare(
         turned=turned,
         edges=edges,
         quality=quality,
+        mirrored=mirrored,
     )
     inputs = dict.fromkeys(
-        str(path) for path in (*pose, *embeddings, *references, *turned, *([quality] if quality else []))
+        str(path) for path in (*pose, *embeddings, *references, *turned, *mirrored, *([quality] if quality else []))
     )  # images are known by the sha256 of each image
     record = provenance("compare", inputs, threads=threads, device="cpu", counts=result.report, variant=variant)
     tables.write(scores_out, result.scores, record, row_group_size=65536)

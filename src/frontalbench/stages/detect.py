@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from frontalbench import images, status, tables
+from frontalbench.catalogue import families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.detect.base import Detector
 from frontalbench.detect.select import DEFAULT_POLICY
@@ -23,18 +24,21 @@ def detect_shard(
     policy: str = DEFAULT_POLICY,
     threads: int = 1,
     device: str = "cpu",
+    upright: bool = False,
 ) -> dict[str, int]:
     """Find and align the face of every image of a shard; returns rows by status.
 
+    ``upright``: the images are known to stand upright, so none is looked at upside down (:func:`frontalbench.detect.upright.find_face`).
     ``threads`` images are worked on at once; ``make`` should build a detector that itself uses one thread.
     """
-    record = provenance("detect", [images], card=card.name, card_digest=card.digest(), threads=threads, device=device, policy=policy)
+    about = {"card": card.name, "card_digest": card.digest(), "precision": families.precision(card, device)}
+    record = provenance("detect", [images], threads=threads, device=device, policy=policy, upright=upright, **about)
     limit_threads(1)
 
     def work(detector: Detector, rows: list[Row]) -> list[Row]:
         usable = [row for row in rows if row["status"] == status.OK]
         stream: Iterator[FaceRow] = detect_stream(
-            ((row["image_id"], row["image"]) for row in usable), detector, policy=policy, decode_threads=threads
+            ((row["image_id"], row["image"]) for row in usable), detector, policy=policy, decode_threads=threads, upright=upright
         )
         return [_row(row, next(stream)) if row["status"] == status.OK else passed_through(row) for row in rows]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from frontalbench import images, status, tables
+from frontalbench.catalogue import families
 from frontalbench.catalogue.cards import ModelCard
 from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS, Backbone, normalise, points_in_crop
@@ -37,6 +38,8 @@ def embed_shard(
     params = Params(card)
     dimension = params.integer("dimension")  # so that a table can be written also when the weights are missing
     precision = real_precision(params.choice("precision", PRECISIONS, PRECISIONS[0]), device)
+    if precision == PRECISIONS[0]:
+        precision = families.precision(card, device)
     record = provenance("embed", [crops], card=card.name, card_digest=card.digest(), threads=threads, device=device, precision=precision)
     limit_threads(threads)
 

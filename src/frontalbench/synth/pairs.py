@@ -1,8 +1,9 @@
 """Training pairs of people who do not exist: an angled image and the same person from the front, in the frame of ``frontalbench_rnr``.
 
-Two sources. *Turned in style space*: real-looking angled images, but the person drifts with the angle. *Rotate and render*: the frontal image as
-a textured mesh turned to an angle, which is the angled image then; the person is the very same, the image shows the damage of a mesh, and
-the network learns to undo it. Poses are measured, never taken for what was asked; a pair outside of its bands is not made.
+Three sources. *Turned in style space*: real-looking angled images, but the person drifts with the angle. *Rotate and render*: the frontal image
+as a textured mesh turned to an angle, which is the angled image then; the person is the very same, the image shows the damage of a mesh, and the
+network learns to undo it. *Turned on*: an angled image of somebody who stays who they are, turned further as a mesh: a profile in the colours that
+a side has, drawn from a fit to an angled image. Poses are measured, never taken for what was asked; a pair outside of its bands is not made.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +34,7 @@ from frontalbench.frontalize.refiner_inputs import Sample, sample
 from frontalbench.geometry.rotation import matrix_from_angles
 from frontalbench.geometry.similarity import align
 from frontalbench.images import RGB
+from frontalbench.synth.check import read_index
 from frontalbench.synth.directions import Directions
 from frontalbench.synth.people import Draws, Instruments, noise
 from frontalbench.types import Float
@@ -42,8 +45,10 @@ if TYPE_CHECKING:
     from frontalbench.frontalize.tddfa import TddfaFrontalizer
 
 
-LATENT_SOURCE, RENDERED_SOURCE = 0, 1
-"""Kinds of a pair: turned in style space; rotate and render."""
+LATENT_SOURCE, RENDERED_SOURCE, TURNED_ON_SOURCE = 0, 1, 2
+"""Kinds of a pair: turned in style space; rotate and render; turned on to a profile."""
+NOT_ANGLED = ("base", "front", "front2")
+"""Names of a person's shots that are no angled images."""
 
 
 MISFIT = (0.5, 0.05, 4.0)
@@ -69,6 +74,11 @@ class Bands:
     """Smallest similarity of an image that is wanted from the frontal one: nothing holds the person there but the image itself."""
     rendered: tuple[tuple[float, float], ...] = ((20.0, 50.0), (50.0, 85.0))
     """Ranges of angles of the second source; one image to each side of each."""
+    kept: float = 0.6
+    """Smallest similarity of an angled image that is turned on: whoever drifted that far is somebody else at the profile."""
+    turned_on: tuple[float, float] = (65.0, 88.0)
+    """Angles of the third source, to the side that the image shows; from images of at least :attr:`begins`."""
+    begins: float = 20.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Shot:
 @dataclass(frozen=True)
 class Pair:
     """``sample``: what the network sees; ``wanted`` uint8 (S, S, 3): what it should draw; ``kind``: see :data:`LATENT_SOURCE`; ``similarity``: mean
-    of the backbones between the angled and the frontal image (1 for the second source)."""
+    of the backbones between the angled and the frontal image (1 for the second source; for the third that of the image that was turned on)."""
 
     sample: Sample
     wanted: RGB = field(repr=False)
@@ -163,6 +173,23 @@ def load_shots(folder: str | os.PathLike[str]) -> Iterator[tuple[int, list[Shot]
             yield number, shots
 
 
+def shots_of_set(folder: str | os.PathLike[str], instruments: Instruments) -> Iterator[tuple[int, list[Shot]]]:
+    """(number, shots) of every person of an image set in the layout of ``demo/synthetic``, numbered from 0 in the order of their names; detected and
+    measured anew, an image without exactly one face is left out, and so is a person without a frontal one. Raises :class:`BadInput`."""
+    names = {"0": "front", "b": "front2"}
+    rows = sorted(read_index(folder), key=lambda row: (row["identity"], row["image"]))
+    for number, (_, group) in enumerate(itertools.groupby(rows, lambda row: row["identity"])):
+        shots = []
+        for row in group:
+            image = images.decode((Path(folder) / row["image"]).read_bytes())
+            measured = instruments.measure(image)
+            if measured is not None and measured.face.n_faces == 1:
+                step = row["nominal_step"]
+                shots.append(Shot(names.get(step, step), image, measured.face, measured.pose))
+        if any(shot.name == "front" and abs(shot.pose[0]) <= Bands().front for shot in shots):
+            yield number, shots
+
+
 def _shot(image: Path, row: dict[str, Any]) -> Shot:
     face = Face(np.array(row["box"], np.float32), float(row["score"]), np.array(row["points"], np.float32), int(row["n"]))
     return Shot(row["name"], images.decode(image.read_bytes()), face, (float(row["yaw"]), float(row["pitch"]), float(row["roll"])))
@@ -200,7 +227,7 @@ def pairs(
         return
     pair = functools.partial(_pair, mesh, person=person, random=random, misfit=misfit)
     for shot, similarity in zip(shots, similarities(shots, backbones), strict=True):
-        if shot.name not in ("left", "right", "far") or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
+        if shot.name in NOT_ANGLED or similarity < bands.genuine or abs(shot.pose[2]) > bands.roll:
             continue
         view = View(weathered(tone(shot.image), random), shot.face)
         yield from pair(view, ahead, kind=LATENT_SOURCE, similarity=similarity)
@@ -208,13 +235,26 @@ def pairs(
         away = _as_it_is(mesh, View(tone(shot.image), shot.face), size) if similarity >= bands.alike else None
         if away is not None:
             yield from pair(frontal, away, kind=LATENT_SOURCE, similarity=similarity)
+        if similarity >= bands.kept and abs(shot.pose[0]) >= bands.begins:
+            further = math.copysign(random.uniform(*bands.turned_on), shot.pose[0])
+            profile = _turned(mesh, detector, View(tone(shot.image), shot.face), (further, ahead.pose[1], 0.0), random)
+            if profile is not None:
+                yield from pair(profile, ahead, kind=TURNED_ON_SOURCE, similarity=similarity)
     for sign, band in itertools.product((-1.0, 1.0), bands.rendered):
         yaw = sign * random.uniform(*band)
-        rendered = mesh.frontalize([frontal], (yaw, ahead.pose[1], 0.0))[0].image
-        if rendered is None:
-            continue
-        view = View(weathered(rendered, random), choose(detector.detect(rendered), (rendered.shape[1], rendered.shape[0])))
-        yield from pair(view, ahead, kind=RENDERED_SOURCE, similarity=1.0)
+        rendered = _turned(mesh, detector, frontal, (yaw, ahead.pose[1], 0.0), random)
+        if rendered is not None:
+            yield from pair(rendered, ahead, kind=RENDERED_SOURCE, similarity=1.0)
+
+
+def _turned(
+    mesh: TddfaFrontalizer, detector: Detector, view: View, pose: tuple[float, float, float], random: np.random.Generator
+) -> View | None:
+    """``view`` as a textured mesh in ``pose``, detected anew; None when the mesh fails."""
+    rendered = mesh.frontalize([view], pose)[0].image
+    if rendered is None:
+        return None
+    return View(weathered(rendered, random), choose(detector.detect(rendered), (rendered.shape[1], rendered.shape[0])))
 
 
 def _as_it_is(mesh: TddfaFrontalizer, view: View, size: int) -> Sample | None:

@@ -229,7 +229,12 @@ def hold_against_mirror(rows: Sequence[Row], dataset: Dataset, settings: TableSe
     for row in rows:
         judge = (row["detector"], row["backbone"])
         control, original = cells.get((MIRROR, judge)), cells.get((ORIGINAL, judge))
-        if not row["recipe"].startswith(("fuse_", "pose_matched")) or row["variant"] == MIRROR or control is None or original is None:
+        if (
+            not row["recipe"].startswith(("fuse_", "gate_flip", "pose_matched"))
+            or row["variant"] == MIRROR
+            or control is None
+            or original is None
+        ):
             continue
         fused = cells[row["variant"], judge]
         both = usable(fused, original) & usable(control, original) & usable(original, original)

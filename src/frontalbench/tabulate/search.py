@@ -19,7 +19,7 @@ from frontalbench.compare.jackknife import Estimate, LeftOut
 from frontalbench.compare.metadata import Metadata, read_metadata
 from frontalbench.compare.recipes import recipe_of
 from frontalbench.compare.rows import read_rows
-from frontalbench.compare.shards import read_all, with_originals
+from frontalbench.compare.shards import read_all, with_mirrored, with_originals
 from frontalbench.compare.two_sets import Faces
 from frontalbench.errors import BadInput
 from frontalbench.plan.grid import Cell, Selection
@@ -118,6 +118,8 @@ def _search(results: Path, cells: Sequence[Cell], found: Found, draws: int, enro
             continue
         given = originals if named.is_original else read_all(shards_of(results, cell, named.base))
         shards = with_originals(meta, given, None if named.is_original else originals)
+        if named.second:
+            shards = with_mirrored(shards, given, read_all(shards_of(results, cell, named.second)))
         recipe = recipe_of(meta, named, shards, originals, gallery, own=given, gate=_decided(cell) if named.recipe == LEARNED else None)
         vectors, ok = np.zeros((len(meta), known.vectors.shape[1]), np.float32), np.zeros(len(meta), np.bool_)
         for shard in map(recipe, shards):

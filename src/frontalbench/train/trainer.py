@@ -28,7 +28,7 @@ from frontalbench.geometry.similarity import ARCFACE_SIZE, ARCFACE_TEMPLATE, est
 from frontalbench.networks import checkpoints
 from frontalbench.networks.discriminator import Discriminator
 from frontalbench.networks.recognizer import Recognizer
-from frontalbench.synth.pairs import LATENT_SOURCE
+from frontalbench.synth.pairs import RENDERED_SOURCE
 from frontalbench.types import Int
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -140,8 +140,8 @@ class Trainer(ABC, Generic[S]):
         """What the network must beat, by name; ``data``: the training pairs."""
 
     def trust(self, data: Arrays, rows: Int) -> Tensor:
-        """(N,): how far the embedding of a wanted image says who is to be drawn: 1; of a pair turned in style space its measured similarity."""
-        trust = np.where(data["kind"][rows] == LATENT_SOURCE, np.clip(data["similarity"][rows], 0.0, 1.0), 1.0)
+        """(N,): how far the embedding of a wanted image says who is to be drawn: 1 of a rendered one, else the images' measured similarity."""
+        trust = np.where(data["kind"][rows] == RENDERED_SOURCE, 1.0, np.clip(data["similarity"][rows], 0.0, 1.0))
         return torch.from_numpy(trust.astype(np.float32)).to(self.device)
 
     def weight(self, size: int) -> Tensor:

@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from frontalbench.networks.layers import (
     AffineNorm,
     Conv,
+    FourierConv,
     GatheredConv3d,
     MinimalConv2d,
+    MinimalConv3d,
     State,
     UpConv2d,
     UpConv3d,
@@ -175,9 +177,12 @@ class _ConvNextBlock(nn.Module):
 
 
 class WarpingNetwork(nn.Module):
-    """Volume (N, 32, 16, 64, 64), driving and source keypoints (N, 21, 3) -> warped features (N, 256, 64, 64)."""
+    """Volume (N, 32, 16, 64, 64), driving and source keypoints (N, 21, 3) -> warped features (N, 256, 64, 64).
 
-    def __init__(self, state: State) -> None:
+    ``algorithm``: ``minimal`` computes the two costliest convolutions with fewer products (CPU, float32), the others by the library.
+    """
+
+    def __init__(self, state: State, algorithm: Algorithm = "direct") -> None:
         super().__init__()
         d, h = "dense_motion_network", "dense_motion_network.hourglass"
         self.compress = Conv(*folded(state, f"{d}.compress"))
@@ -187,8 +192,9 @@ class WarpingNetwork(nn.Module):
         # At the bottom the volumes are 4 and 2 pixels wide.
         self.encoder = nn.ModuleList([*(Conv(*down, activation="relu") for down in downs[:4]), GatheredConv3d(*downs[4])])
         self.decoder = nn.ModuleList(UpConv3d(*up, gathered=i < 2) for i, up in enumerate(ups))
-        self.last = Conv(*folded(state, f"{h}.decoder.conv", f"{h}.decoder.norm"), activation="relu")
-        self.mask = _Mask(*folded(state, f"{d}.mask"))
+        last = folded(state, f"{h}.decoder.conv", f"{h}.decoder.norm")
+        self.last: nn.Module = (MinimalConv3d if algorithm == "minimal" else Conv)(*last, activation="relu")
+        self.mask = _Mask(*folded(state, f"{d}.mask"), algorithm)
         occlusion = state[f"{d}.occlusion.weight"].float().view(keys.HOURGLASS_OUT, keys.DEPTH, 49)
         self.occlusion_weight = nn.Buffer(occlusion.flip(2).permute(1, 0, 2).contiguous())
         self.occlusion_bias = nn.Buffer(state[f"{d}.occlusion.bias"].float())
@@ -242,12 +248,12 @@ class _Mask(nn.Module):
     registers empty, and in half precision it falls back to something ten times slower.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor, algorithm: Algorithm = "direct") -> None:
         super().__init__()
         self.flows, self.taps = weight.shape[0], weight.shape[2]
         by_tap = weight.permute(2, 0, 1, 3, 4).flatten(0, 1).unsqueeze(2)
         fill = -len(by_tap) % 32  # whole vectors; what is added is zero and never read
-        self.conv = Conv(F.pad(by_tap, (0, 0) * 4 + (0, fill)), None)
+        self.conv: nn.Module = FourierConv(by_tap) if algorithm == "minimal" else Conv(F.pad(by_tap, (0, 0) * 4 + (0, fill)), None)
         self.bias = nn.Buffer(bias)
 
     def forward(self, x: Tensor) -> Tensor:
