@@ -51,7 +51,7 @@ CONTROL = f"fuse_mean:{names.MIRRORED}"
 HEADLINE = "gate_flip@60:tddfa@0.9.none"
 """What was chosen on the validation list: docs/gain.md begins with it."""
 BY_YAW = ("mesh.none", "tddfa.none", "hassner.none", "tddfa@0.9.none", "fuse_flip:tddfa@0.9.none")
-"""The ways that the table by yaw shows; the CSV file has all."""
+"""The ways that the table by yaw shows."""
 EDGES = (0, 15, 30, 45, 60, 75, 90)
 KEPT_EVERY = 40
 Row = tuple[str, str, str, Path]
