@@ -118,12 +118,13 @@ def sizes(people: int, runs: int, first: int = 0) -> dict[str, float]:
     return {name: 100 * float(np.mean(values)) for name, values in found.items()}
 
 
-def judge_shares(people: int, runs: int, worse: float, first: int = 0) -> dict[str, float]:
-    """Measure -> percent of runs in which two judges are called different (after Holm; there is one pair), or their places are."""
+def judge_shares(people: int, runs: int, worse: float, first: int = 0, *, quick: bool = False) -> dict[str, float]:
+    """Measure -> percent of runs in which two judges are called different (after Holm; there is one pair), or their places are. ``quick``: without
+    files, and without FNMR."""
     found: dict[str, list[bool]] = {}
     for run in range(first, first + runs):
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-            made = peoplekit.two_judges(np.random.default_rng([2, run, people]), people, Path(folder), worse=worse)
+            made = peoplekit.two_judges(np.random.default_rng([2, run, people]), people, None if quick else Path(folder), worse=worse)
             rows, pairs = judges.judge_rows(made, Facts(), peoplekit.SETTINGS)
         for row in pairs:
             found.setdefault(row["measure"], []).append(row["significant"])
@@ -141,6 +142,7 @@ def main() -> int:
     parser.add_argument("--size-runs", type=int, default=300, help="experiments without a gain, up to seconds each (default: 300)")
     parser.add_argument("--judge-runs", type=int, default=300, help="experiments with two judges, up to seconds each (default: 300)")
     parser.add_argument("--equal-judges", action="store_true", help="two equal judges only")
+    parser.add_argument("--quick-judges", action="store_true", help="judges in memory, six times as many experiments: no FNMR")
     parser.add_argument("--first", type=int, default=0, help="number of the first experiment of the last two tables, to run them in pieces")
     given = parser.parse_args()
 
@@ -171,7 +173,7 @@ def main() -> int:
         print(f"\n| judges ({given.judge_runs} runs) | people | called different |\n|---|---|---|")
         for name, worse in (("equally good", 0.0), ("one loses more with the yaw", 0.25))[: 1 if given.equal_judges else 2]:
             for people in given.people:
-                found = judge_shares(people, given.judge_runs, worse, given.first)
+                found = judge_shares(people, given.judge_runs, worse, given.first, quick=given.quick_judges)
                 print(f"| {name} | {people} | {', '.join(f'{m} {share:.1f}' for m, share in found.items())} |", flush=True)
     return 0
 

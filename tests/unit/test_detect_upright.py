@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -95,3 +97,14 @@ def test_an_image_is_turned_for_a_face_on_its_head_only() -> None:
     assert rotated is not None
     np.testing.assert_allclose(rotated.points, face.points, atol=1e-4)
     assert heads.upright(IMAGE, None)[1] is None
+
+
+def test_the_images_of_a_folder_are_always_looked_at_both_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from frontalbench.commands import preprocess
+
+    monkeypatch.setattr("sys.argv", ["preprocess.py", "--upright", "--in", str(tmp_path), "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit):
+        preprocess.main()
+    assert "--upright is for a shard" in capsys.readouterr().err and not (tmp_path / "out").exists()

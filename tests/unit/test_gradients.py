@@ -140,7 +140,7 @@ def scene() -> tuple[np.ndarray, np.ndarray, Layout]:
     away = np.hypot((x - 35) / 22, (y - 40) / 28)
     pasted = np.clip(smooth + 30.0 * (away < 0.9)[..., None], 0, 255).astype(np.uint8)
     skin = np.ones((80, 70), bool)
-    return smooth, pasted, Layout(away < 0.8, away < 1.0, skin, skin)
+    return smooth, pasted, Layout(away < 0.8, away < 1.0, skin, skin, skin)
 
 
 def beside_a_wall(pasted: bool) -> tuple[np.ndarray, np.ndarray, Layout]:
@@ -152,7 +152,7 @@ def beside_a_wall(pasted: bool) -> tuple[np.ndarray, np.ndarray, Layout]:
     smooth[:, :22], smooth[:, 48:] = 255, 0
     own, sure = np.zeros((2, 80, 70), bool)
     own[:, 22:48], sure[:, 24:46] = True, True
-    return smooth, image, Layout(layout.face, layout.both, own, sure)
+    return smooth, image, Layout(layout.face, layout.both, own, sure, sure)
 
 
 def test_a_face_that_was_pasted_too_bright_gets_the_level_of_its_surroundings() -> None:
@@ -200,6 +200,17 @@ def test_the_level_of_the_wall_changes_nothing_in_the_face(draw: object) -> None
     other[:, :22], other[:, 48:] = 30, 200
     first, second = (draw(one, layout) for one in (image, other))  # type: ignore[operator]
     assert np.abs(first - second)[layout.own].max() <= (1e-6 if draw is not cloned else 2.0)
+
+
+def test_a_brow_whose_tail_lies_in_the_band_keeps_it() -> None:
+    smooth, _, layout = scene()
+    image = np.rint(smooth).astype(np.uint8)
+    image[25:28, 14:30] = 20
+    skin = layout.skin.copy()
+    skin[23:30, 12:32] = False
+    marked = Layout(layout.face, layout.both, layout.own, layout.sure, skin)
+    with_brow, without = (np.abs(levelled(image, one, step=8.0) - image)[25:28, 14:30].mean() for one in (marked, layout))
+    assert with_brow < 1 < 20 < without
 
 
 def test_what_lies_along_the_parsing_s_edge_fixes_no_level_and_is_no_seam() -> None:

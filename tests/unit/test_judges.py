@@ -124,6 +124,17 @@ def test_two_equally_good_judges_are_called_different_in_at_most_five_percent(tm
         assert np.mean(called) <= 0.05 + 1 / runs, measure
 
 
+def test_judges_without_files_are_compared_as_those_of_the_tables(tmp_path: Path) -> None:
+    files, memory = (
+        judges.judge_rows(kit.two_judges(np.random.default_rng(1), 12, folder), Facts(), kit.SETTINGS)[1] for folder in (tmp_path, None)
+    )
+    of_files = {row["measure"]: [row["difference"], row["low"], row["p_value"]] for row in files}
+    of_memory = {row["measure"]: [row["difference"], row["low"], row["p_value"]] for row in memory}
+    assert set(of_memory) == {"z_area", "z_slope"}
+    for measure, numbers in of_memory.items():
+        assert numbers == pytest.approx(of_files[measure], rel=1e-4), "the tables keep similarities as float32"
+
+
 def test_a_judge_that_loses_more_with_the_yaw_is_found(tmp_path: Path) -> None:
     called = []
     for run in range(10):

@@ -216,8 +216,9 @@ def test_every_pair_of_two_people_counts_once_for_each_of_the_two_and_lies_in_th
     assert whose.tail.tolist() == [[1, 2], [0, 2], [2, 2], [0, 1]] and whose.pairs == 4
 
 
-def test_a_tail_that_is_cut_again_and_again_is_that_of_all_scores_with_whose_they_are() -> None:
-    rng = np.random.default_rng(3)
+@pytest.mark.parametrize("seed", range(6))
+def test_a_tail_that_is_cut_again_and_again_is_that_of_all_scores_with_whose_they_are(seed: int) -> None:
+    rng = np.random.default_rng(seed)
     blocks = [rng.uniform(-1, 1, (6, 7)).astype(np.float32) for _ in range(9)]
     rows, columns = np.arange(6) % 4, np.arange(7) % 4
     sink = scores.ImpostorSink(keep=5)

@@ -276,3 +276,24 @@ def test_the_share_that_a_gate_turned_is_that_of_its_probes_that_gave_an_embeddi
     rows = [{**Facts().head(kit.cell(variant)), "note": ""} for variant in ("mesh.none", gate)]
     paper.say_of_gates(rows, made)
     assert "turned" not in rows[0] and rows[1]["turned"] == pytest.approx(turned[2:n].mean()) and "brier" not in rows[1]
+
+
+# Table 1 ------------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gain_that_strangers_share_is_no_gain(crowd: kit.People) -> None:
+    n = len(crowd.subject)
+    noise = np.random.default_rng(8).normal(0, 0.002, n)
+    made = Dataset(
+        "toy",
+        {
+            kit.cell("original"): kit.rows(crowd, crowd.angled, impostor=0.1),
+            kit.cell("mesh.none"): kit.rows(crowd, crowd.angled + 0.09, impostor=0.18),
+            kit.cell("mesh.sharp"): kit.rows(crowd, crowd.angled + 0.05 + noise, impostor=0.1),
+        },
+    )
+    rows = kit.marked(made)
+    assert kit.best(rows) == ["mesh.sharp"]
+    assert by_variant(rows)["mesh.none"]["gain_ranked"] == pytest.approx(0.01, abs=1e-6)
+    leaky = kit.marked(made, Facts(trained_with={("enhancement", "sharp"): frozenset({kit.JUDGE[1]})}))
+    assert kit.best(leaky) == ["mesh.none"] and "gain_ranked" not in by_variant(leaky)["mesh.sharp"]

@@ -6,7 +6,7 @@ hair, neck, clothes or wall into the face: it is fixed by the skin that lies out
 as it is.
 
 ``gradient`` solves for face and band at once: in the face the gradients are its own, in the band too but for steps between skin and skin larger than
-``step``, which are what a seam is made of. (Along the parsing's edge, where skin is not sure, such steps are left open.)
+``step``, which are what a seam is made of. (Brows, eyes and mouth keep theirs; along the parsing's edge, where skin is not sure, they are left open.)
 ``opencv`` fills face and band smoothly from the skin around and clones the face into that with OpenCV's ``seamlessClone``: the band then holds no
 texture, and where the face ends at hair or wall it keeps its level.
 """
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 METHODS: Final = ("gradient", "opencv")
 FACE: Final = (1, 2, 3, 4, 5, 6, 10, 11, 12, 13)
 """Classes of the parsing that are the face's own: skin, brows, eyes, glasses, nose, mouth and lips; without ears, neck and hair."""
+SKIN: Final = (1, 10)
+"""Those whose steps may be a seam: skin and nose. The tails of brows lie in the band of many faces."""
 _MOST: Final = 320
 """Longer side in pixels of the part that is solved for; of a larger one only the correction, which is smooth, is enlarged."""
 _AROUND: Final = 2.0
@@ -72,19 +74,19 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Blend:
 @dataclass(frozen=True)
 class Layout:
     """Of a part of an image, bool (h, w) each. ``face``: the ellipse that keeps its gradients, ``both``: with the band around it; ``own``: the
-    face's own pixels by the parsing; ``sure``: those of them away from the parsing's edge."""
+    face's own pixels by the parsing; ``sure``: those of them away from the parsing's edge; ``skin``: those away from brows, eyes and mouth too."""
 
     face: Bool
     both: Bool
     own: Bool
     sure: Bool
+    skin: Bool
 
     def reduced(self, size: tuple[int, int]) -> Layout:
         """The same of the part scaled to ``size`` (width, height)."""
-        face, both, own, sure = (
-            cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_AREA) for one in (self.face, self.both, self.own, self.sure)
-        )
-        return Layout(face > 0.5, both > 0.0, own > 0.5, sure > 0.99)
+        parts = (self.face, self.both, self.own, self.sure, self.skin)
+        face, both, own, sure, skin = (cv2.resize(one.astype(np.float32), size, interpolation=cv2.INTER_AREA) for one in parts)
+        return Layout(face > 0.5, both > 0.0, own > 0.5, sure > 0.99, skin > 0.99)
 
     def region(self, unasked: gradients.Pairs | None = None) -> tuple[Bool, gradients.Pairs]:
         """What is solved for, and the pairs of neighbours that are asked: within the face, and between it and sure skin outside of the band, but
@@ -99,10 +101,6 @@ class Layout:
     def band(self) -> gradients.Pairs:
         """Pairs in the band, and where it meets others."""
         return ~(self.face[:, 1:] & self.face[:, :-1]), ~(self.face[1:] & self.face[:-1])
-
-    def skin(self) -> gradients.Pairs:
-        """Pairs of sure skin."""
-        return self.sure[:, 1:] & self.sure[:, :-1], self.sure[1:] & self.sure[:-1]
 
 
 class Blend:
@@ -144,15 +142,18 @@ class Blend:
         weight[region.where] = region.weight
         weight = weight[wide.where]
         part = image[wide.where]
-        own = _face_of(self._parser.probabilities(part), part.shape)
+        likely = self._parser.probabilities(part)
+        own, skin = _part_of(likely, FACE, part.shape), _part_of(likely, SKIN, part.shape)
         crop = faces.to_crop(points)
         rim = max(1, round(_RIM / float(np.sqrt(abs(np.linalg.det(crop[:, :2]))))))
-        sure = cv2.erode(own.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1,) * 2)) > 0
-        return (rows, columns), Layout(weight >= 1.0, weight > 0.0, own, sure)
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * rim + 1,) * 2)
+        sure, skin = (cv2.erode(one.astype(np.uint8), disc) > 0 for one in (own, skin))
+        return (rows, columns), Layout(weight >= 1.0, weight > 0.0, own, sure, skin)
 
 
-def _face_of(likely: Float32, shape: tuple[int, ...]) -> Bool:
-    share = likely[..., list(FACE)].sum(axis=-1)
+def _part_of(likely: Float32, classes: tuple[int, ...], shape: tuple[int, ...]) -> Bool:
+    """Where these classes together are likelier than all else, bool (h, w) of ``shape``."""
+    share = likely[..., list(classes)].sum(axis=-1)
     found: Bool = cv2.resize(share, shape[1::-1], interpolation=cv2.INTER_LINEAR) > 0.5
     return found
 
@@ -167,13 +168,19 @@ def _reduced(shape: tuple[int, ...]) -> tuple[int, int] | None:
 
 def levelled(pixels: RGB, layout: Layout, step: float) -> Float:
     """Pixels (h, w, 3) with face and band solved for: gradients of the image, but steps of the band larger than ``step`` grey levels become none
-    between skin and skin, and elsewhere are left open. Float64 on the scale 0..255."""
+    between skin and skin, and along the parsing's edge are left open. Float64 on the scale 0..255."""
     own = gradients.steps(pixels)
     large = [band & (np.abs(one).max(axis=-1) > step) for one, band in zip(own, layout.band(), strict=True)]
-    seam = [one & skin for one, skin in zip(large, layout.skin(), strict=True)]
-    region, asked = layout.region((large[0] & ~seam[0], large[1] & ~seam[1]))
+    seam = [one & skin for one, skin in zip(large, _within(layout.skin), strict=True)]
+    unsure = [one & ~sure for one, sure in zip(large, _within(layout.sure), strict=True)]
+    region, asked = layout.region((unsure[0], unsure[1]))
     wanted = [np.where(gone[..., None], 0.0, one) for one, gone in zip(own, seam, strict=True)]
     return gradients.solve(pixels, (wanted[0], wanted[1]), region, asked)
+
+
+def _within(region: Bool) -> gradients.Pairs:
+    """Pairs of neighbours that both lie in ``region``."""
+    return region[:, 1:] & region[:, :-1], region[1:] & region[:-1]
 
 
 def cloned(pixels: RGB, layout: Layout) -> Float:

@@ -18,7 +18,10 @@ WIDE = 128
 """Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is faster (one AVX-512 core:
 121 against 57 GMAC/s at 512 channels, 61 against 50 at 128, 37 against 46 at 64)."""
 LARGE = 32
-"""Pixels of a map's shorter side from which on minimal filtering is worth four times the memory for weights."""
+"""Pixels of a map's shorter side from which on minimal filtering is worth four times the memory for weights; twice as many where they are many
+(:data:`MANY`)."""
+MANY = 256 * 256
+"""Kernels (inputs x outputs) above which weights count as many."""
 _NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
 
 
@@ -136,7 +139,8 @@ class Fitting(nn.Module):
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
-        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= LARGE:
+        large = LARGE if self.weight.shape[0] * self.weight.shape[1] <= MANY else 2 * LARGE
+        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= large:
             self.made = Minimal(self.weight, self.bias, activation=self.activation, slope=self.slope)
         else:
             padding = (0, 0) if self.inside else None
