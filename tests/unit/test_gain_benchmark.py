@@ -82,6 +82,8 @@ def test_a_judge_that_took_part_is_said_to(gain: Any) -> None:
 
     assert gain.took_part(by("fuse_mean:frontalbench_rnr.none", "w600k_mbf")) and not gain.took_part(by("frontalbench_rnr.none", "sface"))
     assert gain.took_part(by("tddfa@0.9.identity_refine", "w600k_mbf")) and not gain.took_part(by("tddfa@0.9.none", "w600k_mbf"))
+    fused = "fuse_flip:tddfa@0.9.identity_refine"
+    assert gain.took_part(by(fused, "w600k_mbf")) and not gain.took_part(by(fused, "sface"))
 
 
 def test_the_tables_of_the_pages_are_those_of_the_measured_rows(gain: Any, tmp_path: Path) -> None:
