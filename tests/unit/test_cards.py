@@ -411,6 +411,7 @@ places = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(place=places, value=values)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_value_anywhere_is_read_or_refused(project: Path, place: str, value: Any) -> None:

@@ -113,6 +113,7 @@ def test_a_process_that_the_kernel_ended_is_told_from_one_that_gave_up(tmp_path:
     assert outcomes[0].detail.startswith("the adapter was ended by SIGKILL (usually for want of memory)")
 
 
+@pytest.mark.slow
 def test_an_image_that_hangs_costs_itself_alone(tmp_path: Path) -> None:
     body = """
     for asked in manifest["pictures"]:
@@ -126,6 +127,7 @@ def test_an_image_that_hangs_costs_itself_alone(tmp_path: Path) -> None:
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.slow
 def test_the_whole_batch_has_its_time(tmp_path: Path) -> None:
     body = "for asked in manifest['pictures']:\n    time.sleep(0.7); copy(asked); say(asked['name'], ok=True)"
     outcomes = system(tmp_path, body, seconds_per_batch=2.0).frontalize([view(i) for i in range(6)])
@@ -162,6 +164,7 @@ def test_views_with_poses_of_their_own_are_one_start(tmp_path: Path) -> None:
     assert json.loads(told.read_text()) == [22.0, -45.0]
 
 
+@pytest.mark.slow
 def test_a_job_that_is_killed_outright_takes_the_foreign_system_and_what_it_started_with_it(tmp_path: Path) -> None:
     body = """
     import subprocess

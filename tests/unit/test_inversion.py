@@ -88,6 +88,7 @@ def test_the_face_is_found_and_tuning_brings_it_nearer(target: Target) -> None:
     assert error(tuned, target) < 0.7 * error(found, target) and not tuned.requires_grad
 
 
+@pytest.mark.slow
 def test_it_works_inside_of_inference_mode_and_leaves_the_generator_as_it_was(target: Target) -> None:
     small = Small()
     before = {key: value.clone() for key, value in small.state_dict().items()}

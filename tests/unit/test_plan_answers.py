@@ -232,6 +232,7 @@ def test_options_roles_and_bins_of_a_dataset_go_to_a_command_line() -> None:
         Plan({**GRID, "datasets": [{"name": "lfw", "root": "/nowhere/at/all"}]}).sources.check()
 
 
+@pytest.mark.slow
 def test_what_a_job_reruns_for(plan: Plan) -> None:
     reruns = plan.reruns
     assert reruns.digest("enhancement", "sharp+omit_bg") == "+".join(

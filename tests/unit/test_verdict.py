@@ -57,6 +57,7 @@ def test_bold_of_table_1_is_wrong_in_at_most_five_percent_of_experiments(make: M
     assert wrong <= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [kit.lost_the_hard_ones, kit.one_person_holds_most, kit.no_gain], ids=lambda make: make.__name__)
 @pytest.mark.parametrize("verdicts", [table2, won], ids=["table 2", "wins"])
 def test_bold_of_table_2_and_winners_are_wrong_in_at_most_five_percent_of_experiments(
@@ -168,6 +169,7 @@ def test_table_3_ranks_detectors_of_one_backbone_and_never_backbones() -> None:
     assert angled["a", "good"]["best"] and not angled["b", "good"]["best"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [kit.lost_the_hard_ones, kit.equals, kit.five_equals], ids=lambda make: make.__name__)
 def test_places_of_variants_are_wrong_in_at_most_five_percent_of_experiments(make: Maker) -> None:
     """A place is wrong where it puts one behind another that is truly no better; in these worlds only `mesh.none` may be ahead, if any."""
