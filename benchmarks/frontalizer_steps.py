@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks import grid_cost  # noqa: E402
+from benchmarks import grid_cost, where_time_goes  # noqa: E402
 
 NAMES = ("mesh", "tddfa")
 STEPS: dict[str, tuple[str, ...]] = {
@@ -117,21 +117,12 @@ def measured(name: str, rounds: int, spent: dict[str, float]) -> dict[str, float
 def draw(found: dict[str, dict[str, float]], path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    from frontalbench.files import atomic
-
     figure, panels = plt.subplots(1, len(found), figsize=(9, 3.2), layout="constrained", sharey=True, sharex=True)
     for axes, (name, steps) in zip(panels, found.items(), strict=True):
-        labels = list(steps)[::-1]
-        bars = axes.barh(
-            labels, [steps[label] for label in labels], color=["#1b4f72" if "network" in label else "#9db8c9" for label in labels]
-        )
-        axes.bar_label(bars, [f"{steps[label]:.1f}" for label in labels], padding=3, fontsize=9)
+        where_time_goes.bars(axes, steps, decimals=1, room=0.12)
         axes.set_title(f"{name}: {sum(steps.values()):.0f} ms", fontsize=10)
         axes.set_xlabel("processor milliseconds an image")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.margins(x=0.12)
-    with atomic.replacing(path) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    where_time_goes.save(figure, path)
 
 
 if __name__ == "__main__":

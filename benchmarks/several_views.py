@@ -43,11 +43,11 @@ FLOOR = 0.1
 """Added to the cosine of the yaw: a profile still counts a little."""
 
 
-class Models:
-    """The models of a run, read when the first image asks for them."""
+class Judges:
+    """Detector and judges of a run, read when the first image asks for them."""
 
-    def __init__(self, base: str, judges: Sequence[str]) -> None:
-        self.base, self._names = base, judges
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
 
     @functools.cached_property
     def detector(self) -> Detector:
@@ -56,6 +56,14 @@ class Models:
     @functools.cached_property
     def judges(self) -> dict[str, Judge]:
         return {name: Judge(self.detector, load_backbone(cards.find("backbone", name))) for name in self._names}
+
+
+class Models(Judges):
+    """These and the frontalizers."""
+
+    def __init__(self, base: str, judges: Sequence[str]) -> None:
+        super().__init__(judges)
+        self.base = base
 
     @functools.cached_property
     def single(self) -> Frontalizer:

@@ -9,41 +9,34 @@ FRLL's sides (neutral) turned to the front; per frontalizer, view and largest st
 from __future__ import annotations
 
 import argparse
-import functools
 import itertools
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import several_views
+
 from frontalbench import images
 from frontalbench.catalogue import cards
 from frontalbench.compare import jackknife
-from frontalbench.detect import DEFAULT_POLICY, load_detector
-from frontalbench.detect.base import Detector
+from frontalbench.detect import DEFAULT_POLICY
 from frontalbench.detect.upright import find_face
-from frontalbench.embed import load_backbone
 from frontalbench.frontalize import load_frontalizer
 from frontalbench.frontalize.base import Frontalizer, View
-from frontalbench.plain.clips import Judge
 
 VIEWS = {"3quarter": (("left", 2), ("right", 4)), "profile": (("left", 1), ("right", 5))}
 
 
-class Models:
-    """What a run needs, read when the first image asks for it."""
+class Models(several_views.Judges):
+    """These and the frontalizers, each read when the first image asks for it."""
 
     def __init__(self, judges: Sequence[str]) -> None:
-        self._names = judges
+        super().__init__(judges)
         self._turners: dict[str, Frontalizer] = {}
-
-    @functools.cached_property
-    def detector(self) -> Detector:
-        return load_detector(cards.find("detector", "scrfd_2.5g"))
-
-    @functools.cached_property
-    def judges(self) -> dict[str, Judge]:
-        return {name: Judge(self.detector, load_backbone(cards.find("backbone", name))) for name in self._names}
 
     def turner(self, name: str) -> Frontalizer:
         if name not in self._turners:

@@ -93,16 +93,26 @@ def measured(files: list[Path]) -> dict[str, float]:
 def draw(milliseconds: dict[str, float], path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    from frontalbench.files import atomic
-
     figure, axes = plt.subplots(figsize=(7.2, 2.9), layout="constrained")
+    bars(axes, milliseconds, decimals=2, room=0.1)
+    axes.set_xlabel("milliseconds an image, one core (dark: inside of ONNX Runtime)")
+    save(figure, path)
+
+
+def bars(axes: Any, milliseconds: dict[str, float], *, decimals: int, room: float) -> None:
+    """A bar per step, the first on top, networks dark, each with its figure; ``room``: share of the width left free beside the longest."""
     names = list(milliseconds)[::-1]
     colours = ["#1b4f72" if "network" in name else "#9db8c9" for name in names]
-    bars = axes.barh(names, [milliseconds[name] for name in names], color=colours)
-    axes.bar_label(bars, [f"{milliseconds[name]:.2f}" for name in names], padding=3, fontsize=9)
-    axes.set_xlabel("milliseconds an image, one core (dark: inside of ONNX Runtime)")
+    drawn = axes.barh(names, [milliseconds[name] for name in names], color=colours)
+    axes.bar_label(drawn, [f"{milliseconds[name]:.{decimals}f}" for name in names], padding=3, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.1)
+    axes.margins(x=room)
+
+
+def save(figure: Any, path: Path) -> None:
+    """As SVG without a date: the same figures give the same bytes."""
+    from frontalbench.files import atomic
+
     with atomic.replacing(path) as temporary:
         figure.savefig(temporary, format="svg", metadata={"Date": None})
 

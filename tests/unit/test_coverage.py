@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def coverage_script() -> object:
-    spec = importlib.util.spec_from_file_location("coverage_of_intervals", ROOT / "benchmarks" / "coverage.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("benchmarks.coverage")
 
 
 def test_the_table_of_the_docs_is_that_of_the_kept_results() -> None:

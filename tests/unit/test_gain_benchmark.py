@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,7 @@ PAGES = [ROOT / "docs" / name for name in ("gain.md", "gain_ways.md")]
 
 @pytest.fixture(scope="module")
 def gain() -> Any:
-    spec = importlib.util.spec_from_file_location("gain_benchmark", ROOT / "benchmarks" / "gain.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("benchmarks.gain")
 
 
 def test_a_run_that_was_stopped_goes_on_where_it_was(gain: Any, tmp_path: Path) -> None:
