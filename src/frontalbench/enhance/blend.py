@@ -93,14 +93,15 @@ class Layout:
         those ``unasked``. Parts that no such skin fixes are left out."""
         free = self.own & self.both
         known = free | (self.sure & ~self.both)
-        asked = (known[:, 1:] & known[:, :-1], known[1:] & known[:-1])
+        asked = _within(known)
         if unasked is not None:
             asked = (asked[0] & ~unasked[0], asked[1] & ~unasked[1])
         return gradients.held(free, asked), asked
 
     def band(self) -> gradients.Pairs:
         """Pairs in the band, and where it meets others."""
-        return ~(self.face[:, 1:] & self.face[:, :-1]), ~(self.face[1:] & self.face[:-1])
+        across, down = _within(self.face)
+        return ~across, ~down
 
 
 class Blend:
