@@ -30,6 +30,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 6
+SIDE = 512
+"""Frontalizers turn the demo's images enlarged to this many pixels: the size of a frontal."""
 OPTIONS = "options"
 PUBLISHED = {"backbone/glintr100": 12.1, "backbone/w600k_r50": 6.3, "detector/scrfd_10g": 10.0}
 """Billion products of one image."""
@@ -266,6 +268,10 @@ def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
         :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // IMAGES)
     ]
     decoded = [images.decode(path.read_bytes()) for path in paths[:IMAGES]]
+    if kind == "frontalizer":
+        import cv2
+
+        decoded = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in decoded]
     if kind == "detector":
         detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
         try:
