@@ -11,7 +11,7 @@ import pytest
 
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.drawing import facing_camera, placement_of, settings
-from frontalbench.frontalize.head import Head, Skirt, outline, posed, symmetrised, vertex_normals, with_skirt
+from frontalbench.frontalize.head import Head, Skirt, net_of, outline, posed, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling, Frame, render, render_seen
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
@@ -35,7 +35,8 @@ def dome() -> tuple[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 def head_in(rotation: Array) -> Head:
     points, triangles, mirror = dome()
-    return with_skirt(points, points @ rotation.T, rotation, triangles, outline(triangles.astype(np.int32)), mirror, Skirt())
+    rim = outline(triangles.astype(np.int32))
+    return with_skirt(points, points @ rotation.T, rotation, net_of(triangles, rim, mirror), rim, Skirt())
 
 
 def image() -> RGB:

@@ -26,6 +26,8 @@ TURNING = 0.15
 """Parts of the head whose ``still`` is below this count as turning."""
 JUDGED = 4.0
 """Samples per cm at which is judged how well the photograph shows what: coarser than the places of a dense head, which carry its detail."""
+STILL = 1.0 / 64.0
+"""Pixels: what moves by less is its own colour, as sampling knows 1/32 of a pixel."""
 LITTLE = 1.0 / 512.0
 """A share below this changes no value of a byte by more than half a level."""
 FINE_HOLES = 4.0
@@ -86,9 +88,9 @@ def render_seen(
     quality, mirrored_quality = view.quality, view.mirrored_quality
     seen_directly = enlarged(quality * (canvas.drawn.triangle >= 0), canvas, side)
     share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
-    whole = slice(0, side), slice(0, side)
     own = None if skin is None else np.clip(enlarged(within_skirt(head, canvas), canvas, side), 0.0, 1.0)
-    result = _coloured(texture, skin, own, filled_in(view.places, canvas.fine, side), whole)
+    result, part = texture.copy(), (slice(0, side), slice(0, side)) if skin is not None else moved(view.places, canvas.fine, side)
+    result[part] = _coloured(texture, skin, own, filled_in(view.places, canvas.fine, side, part=part), part)
     if share is not None:
         coarse, flipped = (sampled(texture if skin is None else skin, view.maps[..., first : first + 2]) for first in (0, 6))
         tone = tone_between(coarse, flipped, np.minimum(quality, mirrored_quality) * (still <= 0.0), filling.tone * unit_small)
@@ -239,6 +241,15 @@ def layer(
     return Layer(maps, quality, mirrored_quality, places, mirrored_places)
 
 
+def moved(places: Float32, grid: int, side: int) -> Part:
+    """The rows and columns of the image, ``side`` pixels, that hold all ``places`` (H, W, 2), one for ``grid`` pixels, which are not their own."""
+    line = ((np.arange(len(places)) + 0.5) * grid - 0.5).astype(np.float32)
+    there = np.abs(places[..., 0] - line[None]) > STILL
+    there |= np.abs(places[..., 1] - line[:, None]) > STILL
+    rows, columns = (_span(there.any(axis=axis), grid, 0, side) for axis in (1, 0))
+    return rows, columns
+
+
 def shown(share: Float32, canvas: Canvas, side: int) -> Part:
     """The rows and columns of the image, ``side`` pixels, that hold all places whose ``share`` (h, w) is not negligible."""
     grid, there = canvas.grid, share > LITTLE
@@ -258,7 +269,8 @@ def _span(there: Bool, grid: int, ahead: int, side: int) -> slice:
 def thinned(pixels: Float, grid: int) -> Float:
     """Points (N, 3) in pixels of an image -> pixels of the same image with one pixel for ``grid`` x ``grid``; depth shrinks with them."""
     smaller = pixels / grid
-    smaller[:, :2] += 0.5 / grid - 0.5
+    for axis in range(2):
+        smaller[:, axis] += 0.5 / grid - 0.5
     return smaller
 
 
