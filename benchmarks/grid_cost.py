@@ -4,9 +4,10 @@
 
 Each side lies in a folder of its own and measures in processes of its own, one thread each; they take turns, and the least processor seconds of
 each count (wall beside them, the most memory of each process and the load). ``--options`` adds a third side: this working tree with what cards may
-ask for and none does by default, ``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their images are some. Weights out of
-reach are filled with random numbers of the right size; networks whose file cannot be rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published
-products at the convolution rate of the same run, the same for both sides (in bfloat16 for the recognisers of the third).
+ask for and none does by default, ``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their
+images are some. Frontalizers turn images of 512 x 512 pixels. Weights out of reach are filled with random numbers of the right size; networks whose
+file cannot be rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published products at the convolution rate of the same run, the same for both
+sides (in bfloat16 for the recognisers of the third).
 """
 
 from __future__ import annotations
