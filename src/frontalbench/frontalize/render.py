@@ -227,11 +227,12 @@ def layer(
         both = interpolate(canvas.places, head.triangles, np.concatenate([here[:, :2], there[:, :2]], axis=1))
     places, mirrored_places = (np.ascontiguousarray(both[..., first : first + 2]) for first in (0, 2))
     reach = filling.clear * unit / grid
-    seen = what_is_seen(thinned(source, grid), head, len(still), reach)
+    # As fine as the places: of a profile, seen from the side, coarser ones would tell less well what hides what, which costs similarity.
+    seen = what_is_seen(thinned(source, canvas.fine), head, len(canvas.places.triangle), reach * grid / canvas.fine)
     beside, near = carried(maps[..., 3:5], (still < TURNING) & (drawn.triangle >= 0), reach)
-    quality = quality_at(maps[..., :6], np.where(near, beside, maps[..., 3:5]), still, seen, filling, grid)
+    quality = quality_at(maps[..., :6], np.where(near, beside, maps[..., 3:5]), still, seen, filling, canvas.fine)
     flipped_beside = np.where(near, beside * np.array([-1.0, 1.0], dtype=np.float32), maps[..., 9:11])
-    mirrored_quality = quality_at(maps[..., 6:12], flipped_beside, still, seen, filling, grid)
+    mirrored_quality = quality_at(maps[..., 6:12], flipped_beside, still, seen, filling, canvas.fine)
     if plate is not None:
         at = thinned_maps(maps[..., 6:8], grid)
         mirrored_quality *= cv2.remap(averaged(plate.inside, grid), at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
@@ -407,7 +408,8 @@ def carried(places: Float32, inside: Bool, reach: float) -> tuple[Float32, Bool]
 
 
 def quality_at(place: Float32, beside: Float32, still: Float32, seen: Float32, filling: Filling, grid: int) -> Float32:
-    """How well the photograph shows the points at ``place`` (H, W, 6: x, y, share of surface, place on the head), 0..1.
+    """How well the photograph shows the points at ``place`` (H, W, 6: x, y, share of surface, place on the head), 0..1; ``seen``: what is seen in
+    each ``grid`` x ``grid`` pixels of it.
 
     A point is hidden where the photograph shows another part of the head in its place. Still surroundings are always seen from the front,
     but not where the head covers them: where the photograph has another part of the head beside them than the result has (``beside``: (H, W, 2)).
