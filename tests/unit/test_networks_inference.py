@@ -67,7 +67,7 @@ def test_norms_and_activations_are_gone_where_they_can_go() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "side", "kind"), [(WIDE, LARGE, "Minimal"), (WIDE, LARGE - 1, "Packed"), (WIDE // 2, LARGE, "Packed")]
+    ("channels", "side", "kind"), [(WIDE, LARGE, "MinimalConv2d"), (WIDE, LARGE - 1, "Packed"), (WIDE // 2, LARGE, "Packed")]
 )
 def test_a_convolution_is_laid_out_for_the_map_that_it_meets_first(channels: int, side: int, kind: str) -> None:
     torch.manual_seed(0)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import precision
-from frontalbench.networks.layers import TILE, MinimalConv2d, activate_, channels_last
+from frontalbench.networks import minimal, precision
+from frontalbench.networks.layers import activate_, channels_last
+from frontalbench.networks.minimal import MinimalConv2d
 
-WIDE = 128
-"""Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is faster (one AVX-512 core:
-121 against 57 GMAC/s at 512 channels, 61 against 50 at 128, 37 against 46 at 64)."""
+WIDE = 64
+"""Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is as fast (one AVX-512 core:
+160 against 57 GMAC/s at 512 channels, 128 against 56 at 128, 96 against 53 at 64, 43 against 39 at 32)."""
 LARGE = 32
 """Pixels of a map's shorter side from which on minimal filtering is worth four times the memory for weights; twice as many where they are many
 (:data:`MANY`)."""
@@ -81,21 +82,6 @@ class Packed(nn.Module):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
-class Minimal(MinimalConv2d):
-    """:class:`~frontalbench.networks.layers.MinimalConv2d` for maps of any size: what a last tile has too much is cut off."""
-
-    band_floats = 800_000
-    """A quarter of LivePortrait's: 60 MB less room, and at most 3 % slower for the maps of these networks."""
-
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        height, width = x.shape[2:]
-        more = (-height % TILE, -width % TILE)
-        if any(more):
-            x = functional.pad(x, (0, more[1], 0, more[0]))
-        y = super().forward(x)[:, :, :height, :width]
-        return y if plus is None else y.add_(plus)
-
-
 def conv(
     weight: Tensor,
     bias: Tensor | None = None,
@@ -105,14 +91,14 @@ def conv(
     activation: str = "none",
     slope: float = 0.0,
     small: bool = False,
-) -> Packed | Minimal:
+) -> Packed | MinimalConv2d:
     """The faster of the two for these shapes; ``small``: on maps so small that four times the memory for weights is not worth it.
 
     Minimal filtering is for float32: half precision would lose too much in it, and takes half the time anyway.
     """
     plain = precision.dtype() == torch.float32 and stride == 1 and tuple(weight.shape[2:]) == (3, 3) and padding in (None, (1, 1))
     if plain and not small and min(weight.shape[:2]) >= WIDE:
-        return Minimal(weight.detach().float(), None if bias is None else bias.detach().float(), activation=activation, slope=slope)
+        return MinimalConv2d(weight.detach().float(), None if bias is None else bias.detach().float(), activation=activation, slope=slope)
     return Packed(weight, bias, stride=stride, padding=padding, activation=activation, slope=slope)
 
 
@@ -127,13 +113,13 @@ class Fitting(nn.Module):
         self.activation, self.slope, self.dtype = activation, slope, precision.dtype()
         self.weight = nn.Buffer(channels_last(weight.detach().float()))
         self.bias = None if bias is None else nn.Buffer(bias.detach().float())
-        self.made: Packed | Minimal | None = None
+        self.made: Packed | MinimalConv2d | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor
         if self.made is not None:
             y = self.made(x)
-            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, Minimal) else y
+            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, MinimalConv2d) else y
         if not _packs(x.to(self.dtype)):
             around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
@@ -141,7 +127,7 @@ class Fitting(nn.Module):
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
         large = LARGE if self.weight.shape[0] * self.weight.shape[1] <= MANY else 2 * LARGE
         if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= large:
-            self.made = Minimal(self.weight, self.bias, activation=self.activation, slope=self.slope)
+            self.made = MinimalConv2d(self.weight, self.bias, activation=self.activation, slope=self.slope)
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
@@ -156,7 +142,7 @@ class Fitting(nn.Module):
 
 def of(
     module: nn.Conv2d, norm: nn.BatchNorm2d | None = None, *, activation: str = "none", slope: float = 0.0, small: bool = False
-) -> Packed | Minimal:
+) -> Packed | MinimalConv2d:
     """:func:`conv` of a module without groups and dilation, with the batch norm that follows it inside."""
     if module.groups != 1 or module.dilation != (1, 1):
         raise ValueError("groups and dilation are not packed")
@@ -172,7 +158,5 @@ def _packs(x: Tensor) -> bool:
         x.device.type == "cpu"
         and (x.dtype in (torch.float32, torch.bfloat16) or precision.in_hardware(x.dtype))
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+        and minimal.packs()
     )
