@@ -269,8 +269,8 @@ def _ready_condition(part: nn.Module, *, small: bool) -> nn.Sequential:
     return nn.Sequential(packed.of(first, activation="leaky", slope=_SLOPE, small=small), packed.of(second, small=small))
 
 
-_SMALL: Final = 3
-"""Levels (8 to 32 pixels) whose maps are too small for minimal filtering."""
+_SMALL: Final = 2
+"""Levels (8 and 16 pixels) whose maps are too small for minimal filtering."""
 
 
 class ReadyGfpgan(nn.Module):

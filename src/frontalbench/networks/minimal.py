@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, Final
@@ -25,6 +25,8 @@ _SIZE: Final = (TILE + 2) ** 2
 _MOST, _LEAST, _FEW = 96, 64, 48
 """Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
 layout made for one kind costs up to ten times the product when the other is asked for.)"""
+_PASSING, _OUTPUTS = 256, 128
+"""Tiles, and outputs, that are multiplied at a time with filters made anew: the more tiles, the less the making costs."""
 _NONE: Final = np.empty((1, 1, 0, 0), np.float32)
 """No noise, nothing to add."""
 
@@ -51,60 +53,74 @@ def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[np
     return np.array(a, dtype=np.float64).T, np.array(g, dtype=np.float64) / scale[:, None], b * scale[:, None]
 
 
-def transformed_filters(weight: Tensor) -> Tensor:
-    """``G g G^T`` of each kernel: (out, in, 3, 3) -> float32 (36, out, in); arithmetic in float64, some outputs at a time."""
-    g = torch.from_numpy(cook_toom(TILE, 3, POINTS)[1])
-    out, inside = weight.shape[:2]
-    filters = torch.empty(_SIZE, out, inside)
-    for part in range(0, out, 64):
-        few = slice(part, min(out, part + 64))
-        filters[:, few] = torch.einsum("ai,bj,ocij->aboc", g, g, weight[few].double()).flatten(0, 1).float()
-    return filters
-
-
 class _Filters(nn.Module):
-    """A kernel's transformed filters, and the product of transformed tiles with them."""
+    """A kernel's transformed filters, and the products of transformed tiles with them. ``lasting``: transformed and laid out once, at the first use;
+    else transformed anew for every product, some outputs at a time: a fifth slower, and no room beside the weights."""
 
-    def __init__(self, weight: Tensor) -> None:
+    def __init__(self, weight: Tensor, *, lasting: bool) -> None:
         super().__init__()
         if tuple(weight.shape[2:]) != (3, 3):
             raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
         self.out, self.inside = weight.shape[:2]
-        self.plain = nn.Buffer(transformed_filters(weight.detach()))
+        self.lasting = lasting
+        self.weight = nn.Buffer(weight.detach().float().permute(0, 2, 3, 1).flatten(1, 2).contiguous())
         self._packed: Tensor | None = None
         self._many = True
         self._laying = threading.Lock()
 
     def counts(self, tiles: int) -> list[int]:
         """How many of ``tiles`` to multiply at a time: about equal parts, of the size that filters are, or will be, laid out for."""
-        many = tiles >= _LEAST if self._packed is None else self._many
-        parts = max(1, round(tiles / _MOST)) if many else -(-tiles // _FEW)
+        if not self.lasting:
+            parts = -(-tiles // _PASSING)
+        elif tiles >= _LEAST if self._packed is None else self._many:
+            parts = max(1, round(tiles / _MOST))
+        else:
+            parts = -(-tiles // _FEW)
         return [tiles * (i + 1) // parts - tiles * i // parts for i in range(parts)]
 
-    def forward(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
-        """(tiles, 36, inside) -> (tiles, 36, out); added to ``onto``, in its place, where that is given."""
+    def forward(self, tiles: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(tiles, 36, inside) -> pairs of the first output and (tiles, 36, some outputs)."""
+        if self.lasting and packs():
+            yield 0, self.all(tiles)
+            return
+        for first in range(0, self.out, _OUTPUTS):
+            filters = self._spread(first, min(_OUTPUTS, self.out - first))
+            products = torch.empty(len(tiles), _SIZE, filters.shape[1])
+            torch.bmm(tiles.transpose(0, 1), filters.transpose(1, 2), out=products.transpose(0, 1))
+            yield first, products
+
+    def all(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(tiles, 36, inside) -> (tiles, 36, out) by lasting filters; added to ``onto``, in its place, where that is given."""
         if not packs():
-            products = torch.bmm(tiles.transpose(0, 1), self.plain.transpose(1, 2)).transpose(0, 1)
+            products = torch.bmm(tiles.transpose(0, 1), self._spread(0, self.out).transpose(1, 2)).transpose(0, 1)
             return products.contiguous() if onto is None else onto.add_(products)
         count = len(tiles)
         if self._packed is not None and self._many and count < _LEAST:
             tiles = torch.cat([tiles, tiles.new_zeros(_LEAST - count, *tiles.shape[1:])])
-            products = self(tiles)[:count]
+            products = self.all(tiles)[:count]
             return products if onto is None else onto.add_(products)
         row = tiles.reshape(1, 1, count, -1).permute(0, 3, 1, 2)
         about = ([0, 0], [1, 1], [1, 1], _SIZE)
         with self._laying:
             if self._packed is None:
-                weight = self.plain.view(-1, self.inside, 1, 1)
-                self._packed = torch.ops.mkldnn._reorder_convolution_weight(weight, *about, list(row.shape))
+                filters = self._spread(0, self.out).view(-1, self.inside, 1, 1)
+                self._packed = torch.ops.mkldnn._reorder_convolution_weight(filters, *about, list(row.shape))
                 self._many = count >= _LEAST
-                self.plain = nn.Buffer(self.plain.new_empty(0))
+                self.weight = nn.Buffer(self.weight.new_empty(0))
         if onto is None:
             products = torch.ops.mkldnn._convolution_pointwise(row, self._packed, None, *about, "none", [], "")
             return products.permute(0, 2, 3, 1).reshape(count, _SIZE, self.out)
         row_onto = onto.view(1, 1, count, -1).permute(0, 3, 1, 2)
         torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, row, self._packed, None, *about, "add", 1.0, None, [], None)
         return onto
+
+    def _spread(self, first: int, count: int) -> Tensor:
+        """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
+        from frontalbench.networks import minimal_tiles
+
+        filters, weight = torch.empty(_SIZE, count, self.inside), self.weight.numpy()
+        _side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
+        return filters
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
         if self._packed is not None:
@@ -117,12 +133,13 @@ class MinimalConv2d(nn.Module):
 
     The image is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels, as
     one convolution in 36 groups, which oneDNN does faster than matrix products are done here. Rounding errors are some ten times those of the
-    plain way (about 1e-5 of the output's spread). Filters take four times the room of the weights.
+    plain way (about 1e-5 of the output's spread). ``lasting`` filters take four times the room of the weights; others are made anew at every call,
+    which takes a fifth longer.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0, lasting: bool = True) -> None:
         super().__init__()
-        self.filters = _Filters(weight)
+        self.filters = _Filters(weight, lasting=lasting)
         self.slope = _slope(activation, slope)
         self.bias = nn.Buffer(bias.detach().float() if bias is not None else torch.zeros(self.filters.out))
 
@@ -144,13 +161,15 @@ class MinimalConv2d(nn.Module):
             def before(begin: int, end: int, first: int = first, tiles: Tensor = tiles) -> None:
                 minimal_tiles.transform(image, rows, columns, first + begin, tiles.numpy()[begin:end])
 
-            def after(begin: int, end: int, first: int = first, products: Tensor = tiles) -> None:
+            def after(begin: int, end: int, first: int = first, *, channel: int, products: Tensor) -> None:
                 part = products.numpy()[begin:end]
-                minimal_tiles.restore(part, rows, columns, first + begin, gains, _array(self.bias), noises, pluses, self.slope, y.numpy())
+                minimal_tiles.restore(
+                    part, rows, columns, first + begin, channel, gains, _array(self.bias), noises, pluses, self.slope, y.numpy()
+                )
 
             _side_by_side(before, count)
-            products = self.filters(tiles)
-            _side_by_side(functools.partial(after, products=products), count)
+            for channel, products in self.filters(tiles):
+                _side_by_side(functools.partial(after, channel=channel, products=products), count)
             first += count
         return y.permute(0, 3, 1, 2)
 
@@ -161,7 +180,7 @@ class MinimalConv3d(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> None:
         super().__init__()
-        self.filters = nn.ModuleList(_Filters(part) for part in weight.unbind(2))
+        self.filters = nn.ModuleList(_Filters(part, lasting=True) for part in weight.unbind(2))
         self.slope = _slope(activation, slope)
         self.bias = nn.Buffer(bias.detach().float())
 
@@ -187,13 +206,13 @@ class MinimalConv3d(nn.Module):
                 for level in range(first, last):
                     some = products[level].numpy()
                     minimal_tiles.restore(
-                        some, rows, columns, places[level], gains, _array(self.bias), _NONE[0, 0], _NONE, self.slope, y.numpy()
+                        some, rows, columns, places[level], 0, gains, _array(self.bias), _NONE[0, 0], _NONE, self.slope, y.numpy()
                     )
 
             _side_by_side(before, depth)
             products: Tensor | None = None
             for tap, filters in enumerate(self.filters):
-                products = filters(spectrum[tap : tap + depth].flatten(0, 1), products)
+                products = filters.all(spectrum[tap : tap + depth].flatten(0, 1), products)
             assert products is not None
             _side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
         return y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3)

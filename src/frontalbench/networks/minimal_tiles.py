@@ -23,6 +23,7 @@ CHANNELS: Final = 64
 """Channels that are worked on together: the tile between rows and columns then stays in the nearest cache."""
 HALF, ONE_AND_HALF, TWO_AND_HALF, QUARTER, EIGHTH = (np.float32(number) for number in (0.5, 1.5, 2.5, 0.25, 0.125))
 TWO, FOUR, EIGHT = (np.float32(number) for number in (2, 4, 8))
+THIRD, FIFTEENTH, SIXTEEN_15THS = (np.float32(number) for number in (1 / 3, 1 / 15, 16 / 15))
 
 
 def _compiled(loop: Loop) -> Loop:
@@ -81,11 +82,46 @@ def transform(x: Floats, rows: int, columns: int, first: int, out: Floats) -> No
 
 
 @_compiled
+def spread(weight: Floats, first: int, out: Floats) -> None:
+    """Filters ``G g G^T`` of the outputs ``first``, ... of ``weight`` (outputs, 9, inputs) into ``out`` (36, some outputs, inputs)."""
+    inputs = weight.shape[2]
+    half = np.empty((6, 3, CHANNELS), np.float32)
+    for channel in range(out.shape[1]):
+        taps = weight[first + channel]
+        for begin in range(0, inputs, CHANNELS):
+            count = min(CHANNELS, inputs - begin)
+            end = begin + count
+            for j in range(3):
+                g0, g1, g2 = taps[j, begin:end], taps[3 + j, begin:end], taps[6 + j, begin:end]
+                for k in range(count):
+                    even = g0[k] + g2[k]
+                    half[0, j, k] = g0[k]
+                    half[1, j, k] = THIRD * (even + g1[k])
+                    half[2, j, k] = THIRD * (g1[k] - even)
+                    half[3, j, k] = SIXTEEN_15THS * (-g0[k] - HALF * g1[k] - QUARTER * g2[k])
+                    half[4, j, k] = FIFTEENTH * (g0[k] - TWO * g1[k] + FOUR * g2[k])
+                    half[5, j, k] = g2[k]
+            for i in range(6):
+                g0, g1, g2 = half[i, 0], half[i, 1], half[i, 2]
+                y0, y1, y2 = out[6 * i, channel, begin:end], out[6 * i + 1, channel, begin:end], out[6 * i + 2, channel, begin:end]
+                y3, y4, y5 = out[6 * i + 3, channel, begin:end], out[6 * i + 4, channel, begin:end], out[6 * i + 5, channel, begin:end]
+                for k in range(count):
+                    even = g0[k] + g2[k]
+                    y0[k] = g0[k]
+                    y1[k] = THIRD * (even + g1[k])
+                    y2[k] = THIRD * (g1[k] - even)
+                    y3[k] = SIXTEEN_15THS * (-g0[k] - HALF * g1[k] - QUARTER * g2[k])
+                    y4[k] = FIFTEENTH * (g0[k] - TWO * g1[k] + FOUR * g2[k])
+                    y5[k] = g2[k]
+
+
+@_compiled
 def restore(
     products: Floats,
     rows: int,
     columns: int,
     first: int,
+    channel: int,
     gain: Floats,
     bias: Floats,
     noise: Floats,
@@ -93,12 +129,14 @@ def restore(
     slope: float,
     out: Floats,
 ) -> None:
-    """The pixels of tiles ``first``, ... from ``products`` (tiles, 36, C), ``A^T m A`` of each, into ``out`` (N, H, W, C).
+    """The pixels of tiles ``first``, ... in the channels ``channel``, ... from ``products`` (tiles, 36, some channels), ``A^T m A`` of each, into
+    ``out`` (N, H, W, C).
 
     Times ``gain`` (N, C), plus ``bias`` (C), plus ``noise`` (H, W) and ``plus`` (N, H, W, C) where these hold anything; what is below 0 then times
     ``slope``. What a tile has outside of the image is left out.
     """
-    _, height, width, channels = out.shape
+    _, height, width, _ = out.shape
+    channels = products.shape[2]
     half = np.empty((4, 6, CHANNELS), np.float32)
     line = np.empty((4, CHANNELS), np.float32)
     leaky = np.float32(slope)
@@ -111,7 +149,7 @@ def restore(
         for begin in range(0, channels, CHANNELS):
             count = min(CHANNELS, channels - begin)
             end = begin + count
-            g, b = gain[image, begin:end], bias[begin:end]
+            g, b = gain[image, channel + begin : channel + end], bias[channel + begin : channel + end]
             for j in range(6):
                 m0, m1, m2 = whole[j, begin:end], whole[6 + j, begin:end], whole[12 + j, begin:end]
                 m3, m4, m5 = whole[18 + j, begin:end], whole[24 + j, begin:end], whole[30 + j, begin:end]
@@ -133,13 +171,13 @@ def restore(
                 y = top + i
                 for j in range(min(4, width - left)):
                     at, now = left + j, line[j]
-                    target = out[image, y, at, begin:end]
+                    target = out[image, y, at, channel + begin : channel + end]
                     if noisy:
                         spot = noise[y, at]
                         for k in range(count):
                             now[k] += spot
                     if summed:
-                        other = plus[image, y, at, begin:end]
+                        other = plus[image, y, at, channel + begin : channel + end]
                         for k in range(count):
                             now[k] += other[k]
                     for k in range(count):

@@ -16,13 +16,13 @@ from frontalbench.networks.layers import activate_, channels_last
 from frontalbench.networks.minimal import MinimalConv2d
 
 WIDE = 64
-"""Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is as fast (one AVX-512 core:
-160 against 57 GMAC/s at 512 channels, 128 against 56 at 128, 96 against 53 at 64, 43 against 39 at 32)."""
+"""Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is as fast (one AVX-512
+core: 160 against 57 GMAC/s at 512 channels, 128 against 56 at 128, 96 against 53 at 64, 43 against 39 at 32)."""
 LARGE = 32
-"""Pixels of a map's shorter side from which on minimal filtering is worth four times the memory for weights; twice as many where they are many
-(:data:`MANY`)."""
-MANY = 256 * 256
-"""Kernels (inputs x outputs) above which weights count as many."""
+"""Pixels of a map's shorter side from which on filters made anew at every call pay: they are as costly for a small map."""
+LASTING = 128 * 128
+"""Kernels (inputs x outputs) up to which filters last: they take 2 MB instead of .6, and pay on any map of more than :data:`SMALL` pixels a side."""
+SMALL = 12
 _NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
 
 
@@ -91,14 +91,17 @@ def conv(
     activation: str = "none",
     slope: float = 0.0,
     small: bool = False,
+    lasting: bool | None = None,
 ) -> Packed | MinimalConv2d:
-    """The faster of the two for these shapes; ``small``: on maps so small that four times the memory for weights is not worth it.
+    """The faster of the two for these shapes. ``small``: on maps so small that minimal filtering does not pay. ``lasting``: whether its filters last
+    (:data:`LASTING` decides unless given).
 
     Minimal filtering is for float32: half precision would lose too much in it, and takes half the time anyway.
     """
     plain = precision.dtype() == torch.float32 and stride == 1 and tuple(weight.shape[2:]) == (3, 3) and padding in (None, (1, 1))
     if plain and not small and min(weight.shape[:2]) >= WIDE:
-        return MinimalConv2d(weight.detach().float(), None if bias is None else bias.detach().float(), activation=activation, slope=slope)
+        lasting = weight.shape[0] * weight.shape[1] <= LASTING if lasting is None else lasting
+        return MinimalConv2d(weight, bias, activation=activation, slope=slope, lasting=lasting)
     return Packed(weight, bias, stride=stride, padding=padding, activation=activation, slope=slope)
 
 
@@ -125,9 +128,9 @@ class Fitting(nn.Module):
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
-        large = LARGE if self.weight.shape[0] * self.weight.shape[1] <= MANY else 2 * LARGE
-        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= large:
-            self.made = MinimalConv2d(self.weight, self.bias, activation=self.activation, slope=self.slope)
+        lasting = self.weight.shape[0] * self.weight.shape[1] <= LASTING
+        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
+            self.made = MinimalConv2d(self.weight, self.bias, activation=self.activation, slope=self.slope, lasting=lasting)
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
@@ -141,7 +144,13 @@ class Fitting(nn.Module):
 
 
 def of(
-    module: nn.Conv2d, norm: nn.BatchNorm2d | None = None, *, activation: str = "none", slope: float = 0.0, small: bool = False
+    module: nn.Conv2d,
+    norm: nn.BatchNorm2d | None = None,
+    *,
+    activation: str = "none",
+    slope: float = 0.0,
+    small: bool = False,
+    lasting: bool | None = None,
 ) -> Packed | MinimalConv2d:
     """:func:`conv` of a module without groups and dilation, with the batch norm that follows it inside."""
     if module.groups != 1 or module.dilation != (1, 1):
@@ -150,7 +159,16 @@ def of(
         module = nn.utils.fusion.fuse_conv_bn_eval(module.eval(), norm.eval())
     padding = module.padding if isinstance(module.padding, tuple) else None
     shape = (int(padding[0]), int(padding[1])) if padding is not None else None
-    return conv(module.weight, module.bias, stride=module.stride[0], padding=shape, activation=activation, slope=slope, small=small)
+    return conv(
+        module.weight,
+        module.bias,
+        stride=module.stride[0],
+        padding=shape,
+        activation=activation,
+        slope=slope,
+        small=small,
+        lasting=lasting,
+    )
 
 
 def _packs(x: Tensor) -> bool:
