@@ -14,8 +14,9 @@ import numpy as np
 from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS
 from frontalbench.embed.graph import fast_graph
-from frontalbench.errors import BadInput
+from frontalbench.errors import BadConfig, BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
+from frontalbench.runtime import engines
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32, UInt8
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CHUNK_CPU: Final = 4
 """Crops per run on the CPU: activation maps of more do not stay in the cache, and small pieces spread over threads."""
+CHUNK_PYTORCH: Final = 8
+"""Of PyTorch, whose convolutions take a whole piece in one matrix product: filters are read once for all of it."""
 CHUNK_GPU: Final = 128
 _LARGEST_REWRITTEN: Final = 600_000_000  # bytes; protobuf ends at 2 GB, and copies are made
 _SAME: Final = 1e-4
@@ -34,11 +37,16 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
 
     Params: ``dimension``; ``height``, ``width`` 112; ``fit`` resize or centre (when the size is another); ``mean``, ``std`` 127.5 (a number, or
     three in the network's colour order); ``colour`` rgb or bgr; ``layout`` nchw or nhwc; ``fast_prelu`` true (the same function, faster on a
-    CPU; false where a file does not stand it); ``precision`` float32 or float16 (GPU only).
+    CPU; false where a file does not stand it); ``precision`` float32 or float16 (GPU only); ``engine_cpu`` onnxruntime or torch, for files of 3 x 3
+    convolutions.
     """
     from frontalbench.weights import store
 
     options = read_params(card)
+    if options["engine"] != engines.NAMES[0] and card.params.get("precision_cpu", "float32") != "float32":
+        raise BadConfig(
+            f"{card.path}: params.engine_cpu: {options['engine']} computes in float32, and precision_cpu asks for OpenVINO; leave one of them out"
+        )
     return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, half=_asked_for_half(card, device), **options)
 
 
@@ -67,6 +75,7 @@ def read_params(card: ModelCard) -> dict[str, Any]:
         "layout": params.choice("layout", ("nchw", "nhwc"), "nchw"),
         "fast_prelu": params.flag("fast_prelu", True),
         "precision": params.choice("precision", PRECISIONS, PRECISIONS[0]),
+        "engine": params.choice("engine_cpu", engines.NAMES, engines.NAMES[0]),
     }
     params.finish()
     return options
@@ -96,23 +105,25 @@ class ArcFaceOnnx:
         layout: str = "nchw",
         fast_prelu: bool = True,
         precision: str = "float32",
+        engine: str = "onnxruntime",
         threads: int = 1,
         device: str = "cpu",
         half: bool = False,
     ) -> None:
-        """``half``: products in bfloat16, by OpenVINO, on the CPU."""
+        """``half``: products in bfloat16, by OpenVINO, on the CPU. Raises :class:`BadInput` where ``engine`` cannot compute the file."""
         self.name, self.dimension = name, dimension
         self._size, self._fit, self._bgr, self._nhwc = size, fit, colour == "bgr", layout == "nhwc"
         if any(value == 0 for value in std):
             raise BadInput(f"{name}: std must not be 0; correct the card's params")
         self._mean, self._factor = np.asarray(mean, np.float32), (1 / np.asarray(std, np.float64)).astype(np.float32)
-        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, half=half)
+        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, half=half, engine=engine)
         gpu = "CUDAExecutionProvider" in self._session.get_providers()
+        by_pytorch = "PyTorch" in self._session.get_providers()
         self._threads = 1 if gpu else max(1, threads)
         self._input = self._check_input(model)
         self._output = self._session.get_outputs()[0].name
         self.batched = self._check_outputs(model)
-        self._chunk = (CHUNK_GPU if gpu else CHUNK_CPU) if self.batched else 1
+        self._chunk = (CHUNK_GPU if gpu else CHUNK_PYTORCH if by_pytorch else CHUNK_CPU) if self.batched else 1
 
     def embed(self, crops: UInt8, points: Float32 | None = None) -> Float32:
         """See :meth:`frontalbench.embed.base.Backbone.embed`."""
@@ -196,9 +207,11 @@ class ArcFaceOnnx:
         return both.shape == single.shape and bool(np.abs(both - single).max() <= _SAME * np.abs(single).max())
 
 
-def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, half: bool) -> Any:
+def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, half: bool, engine: str) -> Any:
     if half:
         return runtime.OpenVinoSession(model, precision="bfloat16")
+    if engine != engines.NAMES[0] and runtime.provider(device) == "cpu":
+        return engines.session(model, engine, device=device)
     kind, _ = runtime.parse_device(device)
     if fast_prelu and kind == "cpu" and Path(model).is_file() and Path(model).stat().st_size <= _LARGEST_REWRITTEN:
         with warnings.catch_warnings():
