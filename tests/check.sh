@@ -10,7 +10,7 @@ trap 'rm -f "$said"' EXIT
 tests/lint.sh >"$said" 2>&1 &
 lint=$!
 status=0
-python -m pytest -n "${TEST_WORKERS:-2}" --dist loadgroup -m "not weights and not slow" tests/unit "$@" || status=$?
+python -m pytest -n "${TEST_WORKERS:-2}" --dist loadgroup --no-loadscope-reorder -m "not weights and not slow" tests/unit "$@" || status=$?
 wait "$lint" || status=$?
 cat "$said"
 exit "$status"

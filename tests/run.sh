@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 unset PYTHONDONTWRITEBYTECODE
 tests/lint.sh
 tests/system_packages.sh
-exec python -m pytest -n "${TEST_WORKERS:-2}" --dist loadgroup "$@"
+exec python -m pytest -n "${TEST_WORKERS:-2}" --dist loadgroup --no-loadscope-reorder "$@"
