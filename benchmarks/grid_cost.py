@@ -143,8 +143,9 @@ def ours(*names: str) -> Any:
     for name in names:
         try:
             return importlib.import_module(f"frontalbench.{name}")
-        except ModuleNotFoundError:
-            continue
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"frontalbench.{name}".startswith(error.name):
+                raise
     raise ModuleNotFoundError(f"none of {names}")
 
 
