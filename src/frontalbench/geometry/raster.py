@@ -190,7 +190,8 @@ def _spans(setup: _Setup, which: Int) -> tuple[Int, Float, Float]:
     count += 1.0
     some = np.flatnonzero(count > 0.0)
     low, counts = low.take(some), count.take(some).astype(np.int64)
-    x: Float = _counting(counts) + np.repeat(low, counts)
+    x: Float = np.repeat(low, counts)
+    x += _counting(counts)
     return np.repeat(owner.take(some), counts), x, np.repeat(y.take(some), counts)
 
 
