@@ -27,6 +27,7 @@ from torch.nn import functional
 from frontalbench.errors import BadInput
 from frontalbench.networks import packed
 from frontalbench.networks.layers import activate_, channels_last
+from frontalbench.networks.minimal import MinimalConv2d
 
 Options = Mapping[str, Any]
 Run = Callable[..., Tensor]
@@ -292,7 +293,7 @@ class Convolution:
         self.outputs, self.kernel = weight.shape[0], tuple(weight.shape[2:])
         self.weight: Tensor | None = weight
         self.bias = bias
-        self.made: packed.Packed | packed.MinimalConv2d | None = None
+        self.made: packed.Packed | MinimalConv2d | None = None
         self.within = ""
         """The activation that ``made`` computes itself."""
 
@@ -304,6 +305,7 @@ class Convolution:
             self._lay_out(x, self.weight)
         y: Tensor
         if self.made is None:
+            assert self.weight is not None
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
             y = y if plus is None else y + plus
         elif plus is None:
@@ -326,7 +328,7 @@ class Convolution:
         filtered = self.kernel == (3, 3) and self.stride == (1, 1) and self.padding == (1, 1)
         self.within = "none" if self.activation == "prelu" else self.activation
         if filtered and min(weight.shape[:2]) >= FEWEST and min(x.shape[2:]) >= SMALLEST:
-            self.made = packed.MinimalConv2d(weight, self.bias, activation=self.within, slope=_number(self.slope))
+            self.made = MinimalConv2d(weight, self.bias, activation=self.within, slope=_number(self.slope))
         else:
             if self.summed and self.within == "leaky":
                 self.within = "none"
@@ -531,23 +533,21 @@ OPERATORS: Final[Mapping[str, Run]] = {
 
 _NO_AUTO: Final = {"auto_pad": ("NOTSET", ("NOTSET",))}
 _PLAIN_POOL: Final = _NO_AUTO | {"dilations": ([1, 1], ([1, 1],))}
-CHECKS: Final[Mapping[str, Callable[[Node, str], None]]] = {
-    kind: functools.partial(_check, only=only)
-    for kind, only in {
-        "AveragePool": _PLAIN_POOL,
-        "BatchNormalization": {"training_mode": (0, (0,)), "spatial": (1, (1,))},
-        "Cast": {"to": (0, tuple(_TYPES))},
-        "Conv": _NO_AUTO,
-        "Gemm": {"alpha": (1.0, (1.0,)), "beta": (1.0, (1.0,)), "transA": (0, (0,))},
-        "MaxPool": _PLAIN_POOL | {"storage_order": (0, (0,))},
-        "Reshape": {"allowzero": (0, (0,))},
-        "Resize": {
-            "mode": ("nearest", ("nearest",)),
-            "coordinate_transformation_mode": ("half_pixel", ("asymmetric",)),
-            "nearest_mode": ("round_prefer_floor", ("floor",)),
-            "axes": (None, (None,)),
-        },
-        "Shape": {"start": (0, (0,)), "end": (None, (None,))},
-    }.items()
+_ONLY: Final[Mapping[str, Mapping[str, tuple[Any, Sequence[Any]]]]] = {
+    "AveragePool": _PLAIN_POOL,
+    "BatchNormalization": {"training_mode": (0, (0,)), "spatial": (1, (1,))},
+    "Cast": {"to": (0, tuple(_TYPES))},
+    "Conv": _NO_AUTO,
+    "Gemm": {"alpha": (1.0, (1.0,)), "beta": (1.0, (1.0,)), "transA": (0, (0,))},
+    "MaxPool": _PLAIN_POOL | {"storage_order": (0, (0,))},
+    "Reshape": {"allowzero": (0, (0,))},
+    "Resize": {
+        "mode": ("nearest", ("nearest",)),
+        "coordinate_transformation_mode": ("half_pixel", ("asymmetric",)),
+        "nearest_mode": ("round_prefer_floor", ("floor",)),
+        "axes": (None, (None,)),
+    },
+    "Shape": {"start": (0, (0,)), "end": (None, (None,))},
 }
+CHECKS: Final[Mapping[str, Callable[[Node, str], None]]] = {kind: functools.partial(_check, only=only) for kind, only in _ONLY.items()}
 """Operator -> raises :class:`Unknown` where one of its attributes is not among those that are rebuilt."""

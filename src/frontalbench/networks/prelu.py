@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-@numba.njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True, cache=True)
 def prelu_(values: npt.NDArray[np.float32], slopes: npt.NDArray[np.float32]) -> None:
     """Multiplies what is below zero in ``values`` float32 (pixels, channels) by ``slopes`` float32 (channels,), in place."""
     for pixel in range(values.shape[0]):
