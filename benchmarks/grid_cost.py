@@ -3,10 +3,10 @@
     python benchmarks/grid_cost.py --before 53d635a [--options] [--turns 3] [--images 28911] [--keep rates.json] [NAME ...]
 
 Each side lies in a folder of its own and measures in processes of its own, one thread each; they take turns, and the least processor seconds of
-each count (wall beside them, and the load). ``--options`` adds a third side: this working tree with what cards may ask for and none does by default,
-``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their images are some. Weights out of
-reach are filled with random numbers of the right size; glintr100, w600k_r50 and scrfd_10g are files of their published shape (``onnx_files.py``),
-which each side runs as its card says.
+each count (wall beside them, the most memory of each process and the load). ``--options`` adds a third side: this working tree with what cards may
+ask for and none does by default, ``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their
+images are some. Frontalizers turn images of 512 x 512 pixels. Weights out of reach are filled with random numbers of the right size; glintr100,
+w600k_r50 and scrfd_10g are files of their published shape (``onnx_files.py``), which each side runs as its card says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import inspect
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import tarfile
@@ -30,6 +31,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 6
+SIDE = 512
+"""Frontalizers turn the demo's images enlarged to this many pixels: the size of a frontal."""
 OPTIONS = "options"
 CROPS = 16
 """Of a recogniser that is a file of random weights; a job gives it 64 at once."""
@@ -88,7 +91,8 @@ def main() -> int:
 
 def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
     """Least processor seconds an image of each side."""
-    least = {side: (float("inf"), float("inf")) for side in sides}
+    least = {side: (float("inf"), float("inf"), float("inf")) for side in sides}
+    most = dict.fromkeys(sides, 0.0)
     load = os.getloadavg()[0]
     processes = {}
     for side, folder in sides.items():
@@ -110,15 +114,17 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
             answer = process.stdout.readline()
             if not answer:
                 sys.exit(f"{name}: the process of '{side}' ended; its message stands above")
-            least[side] = min(least[side], tuple(json.loads(answer)))
+            found = tuple(json.loads(answer))
+            least[side], most[side] = min(least[side], found), max(most[side], found[2])
     for process in processes.values():
         process.communicate("")
-    before = least["before"][0]
-    line = "".join(f"{seconds:10.4f}" for seconds, _ in least.values())
-    walls = ", ".join(f"{wall:.4f}" for _, wall in least.values())
-    ratios = ", ".join(f"{before / seconds:.2f}" for side, (seconds, _) in least.items() if seconds and side != "before")
-    print(f"{name:28}{line} s an image (wall {walls}); {ratios} times, load {load:.1f}", flush=True)
-    return {side: seconds for side, (seconds, _) in least.items()}
+    seconds = {side: one[0] for side, one in least.items()}
+    line = "".join(f"{one:10.4f}" for one in seconds.values())
+    walls = ", ".join(f"{wall:.4f}" for _, wall, _ in least.values())
+    ratios = ", ".join(f"{seconds['before'] / one:.2f}" for side, one in seconds.items() if one and side != "before")
+    memory = ", ".join(f"{one:.0f}" for one in most.values())
+    print(f"{name:28}{line} s an image (wall {walls}); {ratios} times; at most {memory} MB; load {load:.1f}", flush=True)
+    return seconds
 
 
 def shaped(name: str) -> Path:
@@ -137,8 +143,9 @@ def ours(*names: str) -> Any:
     for name in names:
         try:
             return importlib.import_module(f"frontalbench.{name}")
-        except ModuleNotFoundError:
-            continue
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"frontalbench.{name}".startswith(error.name):
+                raise
     raise ModuleNotFoundError(f"none of {names}")
 
 
@@ -152,7 +159,8 @@ def work(name: str, *, asked: bool) -> None:
     for _ in sys.stdin:
         clocks = time.process_time(), time.perf_counter()
         step()
-        print(json.dumps([(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]), flush=True)
+        spent = [(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]
+        print(json.dumps([*spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]), flush=True)
 
 
 def asking(wanted: bool) -> Any:
@@ -301,6 +309,10 @@ def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
         :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // IMAGES)
     ]
     decoded = [images.decode(path.read_bytes()) for path in paths[:IMAGES]]
+    if kind == "frontalizer":
+        import cv2
+
+        decoded = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in decoded]
     if kind == "detector":
         detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
         try:

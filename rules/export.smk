@@ -9,6 +9,7 @@ rule export_references:
         directory(f"{OWN.references}/{{dataset}}"),
     log:
         f"logs/export/GT/{RUN}/{{dataset}}.log",
+    priority: -10  # nothing waits for them
     conda:
         "../envs/core.yaml"
     resources:

@@ -24,6 +24,7 @@ rule figures:
         ],
     log:
         f"logs/figures/{RUN}/{{dataset}}.log",
+    priority: 20  # what the pages wait for longest
     conda:
         "../envs/core.yaml"
     resources:

@@ -21,6 +21,7 @@ rule measure_quality:
         "results/quality/{dataset}/{variant}/{detector}.parquet",
     log:
         "logs/measure_quality/{dataset}/{variant}/{detector}.log",
+    priority: -5  # the figures do not wait for it
     conda:
         "../envs/core.yaml"
     threads: 1
@@ -63,6 +64,7 @@ rule measure_distribution:
         "results/distribution/{dataset}/{variant}/{detector}.parquet",
     log:
         "logs/measure_distribution/{dataset}/{variant}/{detector}.log",
+    priority: -5
     conda:
         "../envs/core.yaml"
     threads: 2

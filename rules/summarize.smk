@@ -18,9 +18,11 @@ rule summarize:
         ),
     log:
         f"logs/summarize/{RUN}.log",
+    # The long way to the end: these tables and the figures side by side, then the pages. One thread, or on two cores one would wait for the other.
+    priority: 10
     conda:
         "../envs/core.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=4000,
         runtime=120,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import settings
 
 from tests import rooms, skips
-from tests.project import Project, copy_checkout, people, write_card
+from tests.project import COLD, Project, copy_checkout, people, write_card
+from tests.project import at as project_at
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FRONTALBENCH_SHARED") or ROOT.parent / "shared").absolute()
@@ -56,6 +58,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items
     )
     config.stash[_MISPLACED] = rooms.misplaced(asked)
+    items.sort(key=lambda item: next((number for number, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG)))
+
+
+LONG = (
+    "tests/slurm/",
+    "tests/e2e/test_external.py",
+    "tests/e2e/test_elsewhere.py",
+    "tests/e2e/test_survival.py",
+    "tests/faults/",
+    "tests/e2e/",
+    "tests/packaging/",
+    "tests/browser/",
+    "tests/models/test_train.py",
+    "tests/models/",
+    "tests/golden/",
+)
+"""What takes minutes begins first, so that the workers of xdist end together. (Without --no-loadscope-reorder it begins with the most tests.)"""
 
 
 def _misplaced(config: pytest.Config) -> list[str]:
@@ -140,12 +159,20 @@ def weight() -> Callable[..., Path]:
 
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """One finished run of the tiny grid; copy it with ``fresh`` before changing anything."""
-    project = copy_checkout(tmp_path_factory.mktemp("finished"))
-    write_card(project, "tiny", people(project.folder / "data" / "tiny"))
-    project.configure()
-    project.snakemake()
-    return project
+    """One finished run of the tiny grid, made once for all workers of xdist; copy it with ``fresh`` before changing anything."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, whole = base / "finished", base / "finished.whole"
+    with (base / "finished.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            project = copy_checkout(folder)
+            write_card(project, "tiny", people(project.folder / "data" / "tiny"))
+            project.configure()
+            project.snakemake(program=COLD)
+            whole.touch()
+    return project_at(folder)
 
 
 @pytest.fixture

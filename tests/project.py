@@ -8,14 +8,19 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests import warm
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "demo" / "synthetic"
+COLD = ("-m", "snakemake")
+"""What Python is given to run Snakemake as everybody does."""
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -42,18 +47,22 @@ class Project:
         """Write config/config.yaml: the tiny grid with some keys changed."""
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
 
-    def snakemake(self, *arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800, check=False, **options
-        )
+    def snakemake(self, *arguments: str, check: bool = True, program: Sequence[str] | None = None) -> subprocess.CompletedProcess[str]:
+        """In a fork of a process that has the libraries loaded (:mod:`tests.warm`), or by what Python is given to run it (``COLD``)."""
+        given = ["--cores", "2", *arguments]
+        if program is None:
+            code, printed, said = warm.call(given, self.folder, self.environment, seconds=1800)
+            done = subprocess.CompletedProcess(given, code, printed, said)
+        else:
+            command = [sys.executable, *program, *given]
+            done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=1800, check=False)
         if check and done.returncode != 0:
             raise AssertionError(f"{' '.join(arguments)} ended with {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-6000:]}")
         return done
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Snakemake in the background, in a process group of its own."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    def start(self, *arguments: str, program: Sequence[str] = COLD) -> subprocess.Popen[str]:
+        """Snakemake in the background, in a process group of its own; ``program``: what Python is given to run it."""
+        command = [sys.executable, *program, "--cores", "2", *arguments]
         # An own session, so that a test can kill Snakemake together with the jobs it runs.
         return subprocess.Popen(
             command,
@@ -106,6 +115,11 @@ def copy_checkout(target: Path) -> Project:
         destination = target / name
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, destination)
+    return at(target)
+
+
+def at(target: Path) -> Project:
+    """The project that :func:`copy_checkout` made in a folder."""
     environment = dict(os.environ)
     environment.update(
         PYTHONPATH=str(target / "src"),

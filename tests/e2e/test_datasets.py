@@ -8,7 +8,7 @@ import pytest
 
 from tests.project import Project, copy_checkout, people, write_card
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e]
 
 TABLES = [f"results/images/tiny/{shard}.parquet" for shard in ("0000", "0001")]
 

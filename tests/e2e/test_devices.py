@@ -12,7 +12,7 @@ import pytest
 
 from tests.project import ROOT
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e]
 
 
 def test_snakemake_spreads_jobs_over_a_pretend_machine_of_three(tmp_path: Path) -> None:

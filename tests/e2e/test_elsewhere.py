@@ -12,7 +12,7 @@ import pytest
 from frontalbench import images, status, tables
 from tests.project import TINY, Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.weights]
 
 Fresh = Callable[..., Project]
 

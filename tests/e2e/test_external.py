@@ -12,7 +12,7 @@ from frontalbench import status, tables
 from tests.project import TINY, Project
 from tests.unit.externalkit import adapter, card
 
-pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.weights]
 
 Fresh = Callable[..., Project]
 MIRROR = """

@@ -15,7 +15,7 @@ import yaml
 
 from tests.project import Project, people, write_card
 
-pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.weights]
 
 AFTER = {"summarize", "figures", "export_references", "export_probes", "export_frontals", "results", "cost", "site", "all", "check_weights"}
 """What hangs on every cell: tables, figures, pages and their targets."""

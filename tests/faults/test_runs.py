@@ -18,9 +18,11 @@ from tests.project import Project, kill_tree
 
 from .conftest import unfinished
 
-pytestmark = [pytest.mark.e2e, pytest.mark.weights, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.e2e, pytest.mark.weights]
 
 Fresh = Callable[..., Project]
+TABLES = "summarize"
+"""The target of runs of which only the master tables are looked at: everything up to them."""
 CROPS = "results/crops/tiny/mirror.none/scrfd_500m/0000.parquet"
 EMBEDDINGS = "results/embeddings/tiny/mirror.none/scrfd_500m/w600k_mbf/0000.parquet"
 SIMILARITY = "results/similarity/tiny/mirror.none/scrfd_500m/w600k_mbf.parquet"
@@ -102,19 +104,19 @@ def test_cleaning_keeps_numbers_and_makes_nothing_run(fresh: Fresh) -> None:
 
 def test_a_second_run_is_refused_and_ctrl_c_leaves_nothing_half_written(finished_run: Project, fresh: Fresh) -> None:
     project = fresh(results=False)
-    first = project.start()
+    first = project.start(TABLES)
     deadline = time.monotonic() + 600
     while not list((project.folder / "results").rglob("*.parquet")):
         assert time.monotonic() < deadline and first.poll() is None, "the first run wrote nothing"
         time.sleep(0.2)
-    second = project.snakemake(check=False)
+    second = project.snakemake(TABLES, check=False)
     assert second.returncode != 0
     assert "lock" in (second.stdout + second.stderr).lower()
     assert first.poll() is None, "the second run disturbed the first"
     kill_tree(first, signal.SIGINT)
     assert not unfinished(project.folder / "results")
     assert check_results(project).returncode == 0
-    project.snakemake()
+    project.snakemake(TABLES)
     assert project.tables() == finished_run.tables()
 
 

@@ -22,6 +22,18 @@ FILES = ("slurm.conf", "gres.conf", "cgroup.conf")
 MARK = "FRONTALBENCH_THROWAWAY_SLURM"
 """The variable that names the folder of the SLURM that a process belongs to."""
 
+LOOKING_OFTEN = (
+    "-c",
+    """
+import asyncio, runpy, sys
+from snakemake_interface_executor_plugins.executors import remote
+remote.RemoteExecutor.sleep = lambda self: asyncio.sleep(1)
+sys.argv[0] = "snakemake"
+runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+""",
+)
+"""What Python is given to run a Snakemake that looks after its jobs every second: shipped, it waits ten more every time that none has ended."""
+
 CONFIGURATION = """
 ClusterName=frontalbench
 SlurmctldHost={host}(127.0.0.1)

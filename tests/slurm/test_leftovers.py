@@ -13,7 +13,7 @@ import pytest
 from tests.project import ROOT
 from tests.slurm.cluster import ETC, Cluster, marked, why_not
 
-pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
 def test_a_failing_test_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from tests.project import ROOT
-from tests.slurm.cluster import Cluster, why_not
+from tests.slurm.cluster import LOOKING_OFTEN, Cluster, why_not
 
-pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 SHIPPED: dict[str, Any] = yaml.safe_load((ROOT / "profiles" / "slurm" / "config.yaml").read_text())
 GROUPED = dict(entry.split("=") for entry in SHIPPED["groups"])
@@ -45,7 +45,7 @@ def grouped(cluster: Cluster, tmp_path: Path) -> Callable[..., subprocess.Popen[
     def make(
         rule: str, *, jobs: int = JOBS, wait: str = "600", asked: dict[str, Any] | None = None, **changes: Any
     ) -> subprocess.Popen[str]:
-        profile = {**SHIPPED, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 5, "retries": 0, **changes}
+        profile = {**SHIPPED, "latency-wait": 5, "slurm-init-seconds-before-status-checks": 1, "retries": 0, **changes}
         profile["set-resources"] = {rule: {**SHIPPED["set-resources"][rule], **(asked or {})}}
         profile["groups"] = [f"{rule}={GROUPED[rule]}"]
         profile["group-components"] = [f"{GROUPED[rule]}={min(COMPONENTS[GROUPED[rule]], jobs)}"]
@@ -55,7 +55,7 @@ def grouped(cluster: Cluster, tmp_path: Path) -> Callable[..., subprocess.Popen[
         text = f'rule all:\n    input: expand("out/{{n}}", n=range({jobs}))\n    localrule: True\nrule {rule}:\n    output: "out/{{n}}"\n{own}\n'
         text += f'    shell: "date +%s.%N > {{output}}; sleep {wait}; date +%s.%N >> {{output}}"\n'
         (tmp_path / "Snakefile").write_text(text)
-        command = [sys.executable, "-m", "snakemake", "--profile", "profiles"]
+        command = [sys.executable, *LOOKING_OFTEN, "--profile", "profiles"]
         return subprocess.Popen(
             command, cwd=tmp_path, env=cluster.environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

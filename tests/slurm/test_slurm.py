@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from tests.project import Project, copy_checkout, people, write_card
-from tests.slurm.cluster import MARK, Cluster, why_not
+from tests.slurm.cluster import LOOKING_OFTEN, MARK, Cluster, why_not
 
-pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("e2e")]
+pytestmark = [pytest.mark.slurm, pytest.mark.e2e, pytest.mark.weights, pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 PROFILE = ("--profile", "profiles/slurm")
 GRID = {"frontalizers": [{"name": "mirror", "enhancements": ["none"]}], "quality": {"measures": []}}
@@ -43,7 +43,7 @@ def project(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Proje
     # memory for the first attempt of one rule.
     path = made.folder / "profiles" / "slurm" / "config.yaml"
     profile = yaml.safe_load(path.read_text())
-    profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 9, "jobs": 6})
+    profile.update({"latency-wait": 5, "slurm-init-seconds-before-status-checks": 1, "jobs": 6})
     profile["set-resources"]["measure_pose"] = {"mem_mb": 1500, "runtime": 60, "gpu": 1, "slurm_partition": "gpu"}
     profile["set-resources"]["prepare"] = {"mem_mb": "160 if attempt == 1 else 1000"}
     path.write_text(yaml.safe_dump(profile))
@@ -61,7 +61,7 @@ def local_run(project: Project, folder: Path) -> tuple[Project, subprocess.Popen
 
 def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluster: Cluster, project: Project, tmp_path: Path) -> None:
     cluster.ask("scontrol", "update", "NodeName=g1", "State=DRAIN", "Reason=test")
-    first = project.start(TABLES, *PROFILE)
+    first = project.start(TABLES, *PROFILE, program=LOOKING_OFTEN)
     here, running_here = local_run(project, tmp_path / "local")
 
     # Killed by its memory limit, tried again with more: the profile's retries.
@@ -92,7 +92,7 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     add_broken_backbone(project)
     project.configure(**GRID, backbones=["w600k_mbf", "broken"])
     alone = ("--group-components", "embeddings=1", "similarities=1")
-    second = project.start(TABLES, *PROFILE, "--rerun-incomplete", "--keep-going", "--retries", "0", *alone)
+    second = project.start(TABLES, *PROFILE, "--rerun-incomplete", "--keep-going", "--retries", "0", *alone, program=LOOKING_OFTEN)
 
     # The node with the GPU was taken out: its job waits, and runs when the node is back.
     wait_for(lambda: has(cluster, "rule_measure_pose", "PENDING"))
@@ -108,7 +108,7 @@ def test_a_run_that_everything_happens_to_gives_the_tables_of_a_local_run(cluste
     # Without it only the tables are left to make, and they are those of a run that nothing happened to.
     project.configure(**GRID)
     assert set(project.planned(TABLES)) == {"summarize"}
-    project.snakemake(TABLES, *PROFILE)
+    project.snakemake(TABLES, *PROFILE, program=LOOKING_OFTEN)
     assert running_here.wait(timeout=900) == 0
     assert project.tables() == here.tables()
     assert here.tables()

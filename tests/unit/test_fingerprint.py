@@ -174,7 +174,15 @@ def test_another_python_gives_the_same_fingerprint_and_so_reruns_nothing() -> No
 def test_the_text_behind_a_fingerprint_is_that_of_python_3_11(project_root: Path) -> None:
     for path in sorted((project_root / "src").rglob("*.py"))[::3]:  # every kind of syntax is above; this is how it is used
         tree = ast.parse(path.read_text())
-        assert fingerprint._dump(tree) == ast.dump(tree)
+        for node in ast.walk(tree):  # without what is left out
+            for field in ("body", "orelse", "finalbody"):
+                held = getattr(node, field, None)
+                if isinstance(held, list):
+                    kept = [
+                        item for item in held if not isinstance(item, ast.Import | ast.ImportFrom) and not fingerprint._is_bare_string(item)
+                    ]
+                    setattr(node, field, kept or [ast.Pass()] * (field == "body"))
+        assert fingerprint._dump(tree, set()) == ast.dump(tree)
 
 
 def test_where_something_of_ours_is_imported_from_does_not_count_but_what_it_is_called_does() -> None:

@@ -19,13 +19,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from frontalbench.networks.memory import given_back
+
 TILE: Final = 4
 POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
 _SIZE: Final = (TILE + 2) ** 2
 _MOST, _LEAST, _FEW = 96, 64, 48
 """Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
 layout made for one kind costs up to ten times the product when the other is asked for.)"""
-_PASSING, _OUTPUTS = 256, 128
+_PASSING, _OUTPUTS = 192, 128
 """Tiles, and outputs, that are multiplied at a time with filters made anew: the more tiles, the less the making costs."""
 _NONE: Final = np.empty((1, 1, 0, 0), np.float32)
 """No noise, nothing to add."""
@@ -106,9 +108,12 @@ class _Filters(nn.Module):
                 filters = self._spread(0, self.out).view(-1, self.inside, 1, 1)
                 self._packed = torch.ops.mkldnn._reorder_convolution_weight(filters, *about, list(row.shape))
                 self._many = count >= _LEAST
-                self.weight = nn.Buffer(self.weight.new_empty(0))
+                size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+                del filters
+                given_back(size)
         if onto is None:
             products = torch.ops.mkldnn._convolution_pointwise(row, self._packed, None, *about, "none", [], "")
+            assert isinstance(products, Tensor)
             return products.permute(0, 2, 3, 1).reshape(count, _SIZE, self.out)
         row_onto = onto.view(1, 1, count, -1).permute(0, 3, 1, 2)
         torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, row, self._packed, None, *about, "add", 1.0, None, [], None)
@@ -212,6 +217,7 @@ class MinimalConv3d(nn.Module):
             _side_by_side(before, depth)
             products: Tensor | None = None
             for tap, filters in enumerate(self.filters):
+                assert isinstance(filters, _Filters)
                 products = filters.all(spectrum[tap : tap + depth].flatten(0, 1), products)
             assert products is not None
             _side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from frontalbench.networks import minimal, precision
 from frontalbench.networks.layers import activate_, channels_last
+from frontalbench.networks.memory import given_back
 from frontalbench.networks.minimal import MinimalConv2d
 
 WIDE = 64
@@ -63,7 +64,8 @@ class Packed(nn.Module):
         if self._packed is None and fused and self._lasting:
             shape, ones = list(x.shape), [1, 1]
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, ones, 1, shape)
-            self.weight = nn.Buffer(self.weight.new_empty(0))
+            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+            given_back(size)
         if self._packed is None and not fused:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
             return activate_(y if plus is None else y.add_(plus), self.activation, self.slope)
@@ -134,7 +136,8 @@ class Fitting(nn.Module):
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
-        self.weight = nn.Buffer(self.weight.new_empty(0))
+        size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+        given_back(size)
         return self.forward(x)
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]

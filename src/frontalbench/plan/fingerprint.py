@@ -120,7 +120,7 @@ def _imports(tree: ast.Module, package: str) -> Iterator[str]:
 
 
 def _runtime_nodes(tree: ast.Module) -> Iterator[ast.AST]:
-    """All nodes but those under ``if TYPE_CHECKING:``, which never run."""
+    """All statements but those under ``if TYPE_CHECKING:``, which never run. Expressions are not looked into: no import stands in one."""
     waiting: list[ast.AST] = [tree]
     while waiting:
         node = waiting.pop()
@@ -128,7 +128,13 @@ def _runtime_nodes(tree: ast.Module) -> Iterator[ast.AST]:
             waiting.extend(node.orelse)
             continue
         yield node
-        waiting.extend(ast.iter_child_nodes(node))
+        for field in _HOLD_STATEMENTS:
+            held = getattr(node, field, ())
+            if isinstance(held, list):
+                waiting.extend(held)
+
+
+_HOLD_STATEMENTS = ("body", "handlers", "orelse", "finalbody", "cases")
 
 
 @functools.cache
@@ -177,21 +183,9 @@ def _tree_hash(tree: ast.Module) -> str:
 
     What is imported is hashed by itself; only what it is called here counts. Leaves the tree as it was.
     """
-    tree = copy.deepcopy(tree)
     called: set[tuple[str, str]] = set()
-    for node in ast.walk(tree):
-        for field in ("body", "orelse", "finalbody"):
-            items = getattr(node, field, None)
-            if not isinstance(items, list):
-                continue
-            kept = []
-            for item in items:
-                own = _own_names(item)
-                called.update(own or ())
-                if own is None and not (field == "body" and isinstance(node, _DOCUMENTED) and _is_bare_string(item)):
-                    kept.append(item)
-            setattr(node, field, kept or ([ast.Pass()] if items and field == "body" else []))
-    return hashlib.sha256((_dump(tree) + (repr(sorted(called)) if called else "")).encode()).hexdigest()
+    text = _dump(tree, called)
+    return hashlib.sha256((text + (repr(sorted(called)) if called else "")).encode()).hexdigest()
 
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -211,24 +205,48 @@ def _is_own(name: str) -> bool:
     return name == PACKAGE or name.startswith(PACKAGE + ".")
 
 
-def _dump(node: object) -> str:
+def _dump(node: object, called: set[tuple[str, str]]) -> str:
     """A syntax tree as text, the same under every Python (what ``ast.dump`` of 3.11 writes), so that another Python reruns nothing.
 
+    Docstrings and imports of ours are left out; what these are called here is added to ``called``. The tree stays as it is.
     Python 3.12 knows type parameters, and some of its releases put an empty text behind ``{value:{form}}``; 3.13 leaves out what is empty.
     """
     if isinstance(node, list):
-        return f"[{', '.join(map(_dump, node))}]"
+        return f"[{', '.join([_dump(item, called) for item in node])}]"
     if not isinstance(node, ast.AST):
         return repr(node)
+    kind = type(node)
     fields = []
-    for name in node._fields:
+    for name, optional, holds_statements in _fields(kind):
         value = getattr(node, name, None)
-        if (value is None and getattr(type(node), name, ...) is None) or (name == "type_params" and not value):
+        if (value is None and optional) or (name == "type_params" and not value):
             continue
-        if isinstance(node, ast.JoinedStr) and isinstance(value, list):
-            value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
-        fields.append(f"{name}={_dump(value)}")
-    return f"{type(node).__name__}({', '.join(fields)})"
+        if isinstance(value, list):
+            if holds_statements:
+                counting = _counting(value, called, documented=name == "body" and kind in _DOCUMENTED)
+                value = counting or ([ast.Pass()] if value and name == "body" else [])
+            elif kind is ast.JoinedStr:
+                value = [part for part in value if not (isinstance(part, ast.Constant) and part.value == "")]
+        fields.append(f"{name}={_dump(value, called)}")
+    return f"{kind.__name__}({', '.join(fields)})"
+
+
+@functools.cache
+def _fields(kind: type[ast.AST]) -> tuple[tuple[str, bool, bool], ...]:
+    """Of a kind of node: (field, whether it may be missing, whether it may hold statements)."""
+    return tuple((name, getattr(kind, name, ...) is None, name in ("body", "orelse", "finalbody")) for name in kind._fields)
+
+
+def _counting(items: list[ast.stmt], called: set[tuple[str, str]], *, documented: bool) -> list[ast.stmt]:
+    """The statements that count for themselves; what imports of ours are called goes into ``called``."""
+    kept = []
+    for item in items:
+        own = _own_names(item)
+        if own is not None:
+            called.update(own)
+        elif not (documented and _is_bare_string(item)):
+            kept.append(item)
+    return kept
 
 
 def _is_bare_string(node: ast.stmt) -> bool:
