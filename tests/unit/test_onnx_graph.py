@@ -179,8 +179,8 @@ def test_what_is_read_again_is_not_overwritten() -> None:
 def test_a_sum_that_broadcasts_is_refused_and_not_computed_wrongly() -> None:
     constants = {"w": normal(4, 4, 3, 3), "v": normal(4, 4, 1, 1)}
     nodes = [node("GlobalAveragePool", "x", "p"), node("Conv", "x w", "a"), node("Add", "p a", "s"), node("Relu", "s", "y")]
-    with pytest.raises(Unknown, match=r"a sum of .*1, 1.* and .*7, 6.* is not known"):
-        TorchSession(model(nodes, constants)).run(None, {"x": normal(2, 4, 9, 8)})
+    with pytest.raises(Unknown, match=r"^toy.onnx: a sum of .*1, 1.* and .*7, 6.* is not known"):
+        TorchSession(model(nodes, constants), name="toy.onnx").run(None, {"x": normal(2, 4, 9, 8)})
 
 
 def test_a_linear_layer_takes_in_the_batch_norm_behind_it() -> None:

@@ -172,7 +172,8 @@ class OnnxNetwork:
             later.update(step.inputs)
 
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Name -> tensor of every input to name -> tensor of every output."""
+        """Name -> tensor of every input to name -> tensor of every output. Raises :class:`Unknown` for a sum, Resize or Slice that only the sizes tell
+        to be of another kind than those rebuilt here."""
         if self._ready:
             return self._run(feeds)
         with self._lock:  # the first call lays the convolutions out
@@ -184,7 +185,10 @@ class OnnxNetwork:
         values: dict[str, Any] = {"": None, **self._constants, **{value.name: feeds[value.name] for value in self.inputs}}
         with torch.inference_mode():
             for step in self._steps:
-                values[step.output] = step.run(*(values[name] for name in step.inputs))
+                try:
+                    values[step.output] = step.run(*(values[name] for name in step.inputs))
+                except Unknown as error:
+                    raise Unknown(f"{self.label}: {error}") from None
                 for name in step.last:
                     del values[name]
         return {value.name: values[value.name] for value in self.outputs}
