@@ -172,7 +172,7 @@ class OnnxNetwork:
             later.update(step.inputs)
 
     def __call__(self, feeds: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Name -> tensor of every input to name -> tensor of every output. Raises :class:`Unknown` for a sum, Resize or Slice that only the sizes tell
+        """Name -> tensor of every input to name -> tensor of every output. Raises :class:`Unknown` for a sum, Resize or Slice that its sizes tell
         to be of another kind than those rebuilt here."""
         if self._ready:
             return self._run(feeds)
