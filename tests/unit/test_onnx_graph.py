@@ -183,6 +183,14 @@ def test_a_sum_that_broadcasts_is_refused_and_not_computed_wrongly() -> None:
         TorchSession(model(nodes, constants), name="toy.onnx").run(None, {"x": normal(2, 4, 9, 8)})
 
 
+def test_one_slope_for_all_channels_and_weights_the_other_way_round_are_read_as_they_are_meant() -> None:
+    constants = {"w": normal(6, 4, 3, 3), "p": normal(1, 1, 1), "g": normal(6 * 35, 5), "b": normal(1, 5)}
+    nodes = [node("Conv", "x w", "c"), node("PRelu", "c p", "d"), node("Flatten", "d", "f"), node("Gemm", "f g b", "y")]
+    agree(model(nodes, constants), normal(2, 4, 9, 7), atol=5e-5)
+    with pytest.raises(Unknown, match="Gemm with 1 numbers to add is not known"):
+        TorchSession(model(nodes, {**constants, "b": normal(1)}))
+
+
 def test_a_linear_layer_takes_in_the_batch_norm_behind_it() -> None:
     constants = {"w": normal(60, 4), "b": normal(4), **NORM}
     nodes = [node("Flatten", "x", "f"), node("Gemm", "f w b", "g"), node("BatchNormalization", "g scale shift mean variance", "y")]

@@ -219,6 +219,9 @@ class OnnxNetwork:
             if not all(name in constants for name in node.inputs[1:]) or (node.kind == "Conv" and constants[node.inputs[1]].dim() != 4):
                 raise Unknown(f"{self.label}: {node.kind} with weights that are computed, or of other than images, {_ADVICE}")
             weight, bias = constants[node.inputs[1]], constants[node.inputs[2]] if len(node.inputs) > 2 else None
+            if bias is not None and bias.numel() != weight.shape[0 if node.kind == "Conv" or node.options.get("transB", 0) else 1]:
+                raise Unknown(f"{self.label}: {node.kind} with {bias.numel()} numbers to add {_ADVICE}")
+            bias = None if bias is None else bias.reshape(-1)
             if node.kind == "Gemm" and not node.options.get("transB", 0):
                 weight = weight.T.contiguous()
             at, inputs, last = place, [node.inputs[0]], node
