@@ -3,10 +3,10 @@
     python benchmarks/grid_cost.py --before 53d635a [--options] [--turns 3] [--images 28911] [--keep rates.json] [NAME ...]
 
 Each side lies in a folder of its own and measures in processes of its own, one thread each; they take turns, and the least processor seconds of
-each count (wall beside them, and the load). ``--options`` adds a third side: this working tree with what cards may ask for and none does by default,
-``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their images are some. Weights out of
-reach are filled with random numbers of the right size; networks whose file cannot be rebuilt (glintr100, w600k_r50, scrfd_10g) go by their published
-products at the convolution rate of the same run, the same for both sides (in bfloat16 for the recognisers of the third).
+each count (wall beside them, the most memory of each process and the load). ``--options`` adds a third side: this working tree with what cards may
+ask for and none does by default, ``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their
+images are some. Frontalizers turn images of 512 x 512 pixels. Weights out of reach are filled with random numbers of the right size; glintr100,
+w600k_r50 and scrfd_10g are files of their published shape (``onnx_files.py``), which each side runs as its card says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import inspect
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import tarfile
@@ -30,16 +31,21 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 6
+SIDE = 512
+"""Frontalizers turn the demo's images enlarged to this many pixels: the size of a frontal."""
 OPTIONS = "options"
-PUBLISHED = {"backbone/glintr100": 12.1, "backbone/w600k_r50": 6.3, "detector/scrfd_10g": 10.0}
-"""Billion products of one image."""
+CROPS = 16
+"""Of a recogniser that is a file of random weights; a job gives it 64 at once."""
+FILES = "FRONTALBENCH_GRID_COST_FILES"
+"""The folder of such files."""
+SHAPED = ("backbone/glintr100", "backbone/w600k_r50", "detector/scrfd_10g")
 REAL = {
     "detector": ("scrfd_500m", "retinaface_mnet025"),
     "backbone": ("w600k_mbf", "edgeface_s", "sface"),
     "frontalizer": ("mesh", "tddfa", "identity", "mirror"),
     "enhancement": ("sharp", "omit_bg", "upscale"),
 }
-NETWORKS = ("retinaface_r50", "gfpgan", "gfpgan_finish", "liveportrait", "conv")
+NETWORKS = ("retinaface_r50", "gfpgan", "gfpgan_finish", "liveportrait", *SHAPED)
 NAMES = (*NETWORKS, *(f"{kind}/{name}" for kind, names in REAL.items() for name in names))
 
 
@@ -67,7 +73,11 @@ def main() -> int:
         with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
             archive.extractall(before, filter="data") if hasattr(tarfile, "data_filter") else archive.extractall(before)  # our own commit
         rates = json.loads(args.keep.read_text()) if args.keep and args.keep.exists() else {}
+        os.environ[FILES] = str(before / "files")
+        (before / "files").mkdir()
         for name in args.names:
+            if name in SHAPED:
+                shaped(name)
             sides = {"before": before, "after": ROOT} | ({OPTIONS: ROOT} if args.options else {})
             rates[name] = rates.get(name, {}) | measured(name, sides, args.turns)
             if args.keep:
@@ -81,7 +91,8 @@ def main() -> int:
 
 def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
     """Least processor seconds an image of each side."""
-    least = {side: (float("inf"), float("inf")) for side in sides}
+    least = {side: (float("inf"), float("inf"), float("inf")) for side in sides}
+    most = dict.fromkeys(sides, 0.0)
     load = os.getloadavg()[0]
     processes = {}
     for side, folder in sides.items():
@@ -103,15 +114,28 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
             answer = process.stdout.readline()
             if not answer:
                 sys.exit(f"{name}: the process of '{side}' ended; its message stands above")
-            least[side] = min(least[side], tuple(json.loads(answer)))
+            found = tuple(json.loads(answer))
+            least[side], most[side] = min(least[side], found), max(most[side], found[2])
     for process in processes.values():
         process.communicate("")
-    before = least["before"][0]
-    line = "".join(f"{seconds:10.4f}" for seconds, _ in least.values())
-    walls = ", ".join(f"{wall:.4f}" for _, wall in least.values())
-    ratios = ", ".join(f"{before / seconds:.2f}" for side, (seconds, _) in least.items() if seconds and side != "before")
-    print(f"{name:28}{line} s an image (wall {walls}); {ratios} times, load {load:.1f}", flush=True)
-    return {side: seconds for side, (seconds, _) in least.items()}
+    seconds = {side: one[0] for side, one in least.items()}
+    line = "".join(f"{one:10.4f}" for one in seconds.values())
+    walls = ", ".join(f"{wall:.4f}" for _, wall, _ in least.values())
+    ratios = ", ".join(f"{seconds['before'] / one:.2f}" for side, one in seconds.items() if one and side != "before")
+    memory = ", ".join(f"{one:.0f}" for one in most.values())
+    print(f"{name:28}{line} s an image (wall {walls}); {ratios} times; at most {memory} MB; load {load:.1f}", flush=True)
+    return seconds
+
+
+def shaped(name: str) -> Path:
+    """The ONNX file of random weights of one of :data:`SHAPED`, written at the first call."""
+    path = Path(os.environ[FILES], f"{name.partition('/')[2]}.onnx")
+    if not path.exists():
+        sys.path.insert(0, str(ROOT))
+        from benchmarks import onnx_files
+
+        onnx_files.write(name, path)
+    return path
 
 
 def ours(*names: str) -> Any:
@@ -119,8 +143,9 @@ def ours(*names: str) -> Any:
     for name in names:
         try:
             return importlib.import_module(f"frontalbench.{name}")
-        except ModuleNotFoundError:
-            continue
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"frontalbench.{name}".startswith(error.name):
+                raise
     raise ModuleNotFoundError(f"none of {names}")
 
 
@@ -134,7 +159,8 @@ def work(name: str, *, asked: bool) -> None:
     for _ in sys.stdin:
         clocks = time.process_time(), time.perf_counter()
         step()
-        print(json.dumps([(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]), flush=True)
+        spent = [(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]
+        print(json.dumps([*spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]), flush=True)
 
 
 def asking(wanted: bool) -> Any:
@@ -155,10 +181,6 @@ def made(name: str, *, asked: bool = False) -> tuple[Callable[[], Any], int]:
 
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
-    if name == "conv":
-        kind = torch.bfloat16 if asked else torch.float32
-        layer, x = torch.nn.Conv2d(256, 256, 3, padding=1).to(kind), torch.rand(1, 256, 64, 64).to(kind)
-        return (lambda: layer(x)), 1
     if name == "retinaface_r50":
         module = ours("networks.retinaface", "detect.retinaface")
         network = filled(module.RetinaFaceNet("resnet50"))
@@ -186,7 +208,32 @@ def made(name: str, *, asked: bool = False) -> tuple[Callable[[], Any], int]:
 
         return turned, 1
     kind, _, card = name.partition("/")
-    return real(kind, card, asked=asked)
+    return (as_its_card_says if name in SHAPED else real)(kind, card, asked=asked)
+
+
+def as_its_card_says(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
+    """A model that is a file of random weights, loaded and run as its card on this side says."""
+    import numpy as np
+
+    file = shaped(f"{kind}/{name}")
+    ours("weights.store").fetch = lambda *_, **__: file
+    random = np.random.default_rng(0)
+    if kind == "detector":
+        from frontalbench.detect import load_detector
+
+        card = ours("catalogue.cards", "cards").find(kind, name)
+        # One search, as where there is a face: random weights find none, and would look again with a border.
+        detector = load_detector(dataclasses.replace(card, params={**card.params, "border": 0}))
+        images = random.integers(0, 256, (2, 512, 512, 3), np.uint8)
+        return (lambda: [detector.detect(image) for image in images]), len(images)
+    from frontalbench.embed import load_backbone
+
+    card = card_of(ours("catalogue.cards", "cards"), kind, name, asked)
+    if asked:  # bfloat16 is OpenVINO's
+        card = dataclasses.replace(card, params={key: value for key, value in card.params.items() if key != "engine_cpu"})
+    backbone = load_backbone(card)
+    crops = random.integers(0, 256, (CROPS, 112, 112, 3), np.uint8)
+    return (lambda: backbone.embed(crops)), CROPS
 
 
 def filled(network: Any) -> Any:
@@ -223,10 +270,6 @@ def state(network: str) -> dict[str, Any]:
         del s
         values[key], values[key.replace("weight_u", "weight_v")] = u[:, 0].contiguous(), v[0].contiguous()
     return values
-
-
-def kind_of(name: str) -> str:
-    return name.partition("/")[0]
 
 
 def finishing(np: Any) -> Callable[[], Any]:
@@ -266,6 +309,10 @@ def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
         :: max(1, len(list((ROOT / "demo" / "synthetic").rglob("*.jpg"))) // IMAGES)
     ]
     decoded = [images.decode(path.read_bytes()) for path in paths[:IMAGES]]
+    if kind == "frontalizer":
+        import cv2
+
+        decoded = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in decoded]
     if kind == "detector":
         detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
         try:
@@ -315,20 +362,13 @@ def report(rates: dict[str, dict[str, float]], images: int) -> None:
     from frontalbench.catalogue import config
 
     chosen = config.load(ROOT / "config" / "paper.yaml", npm=False)
-    gmac_a_second = {side: 256 * 256 * 9 * 64 * 64 / 1e9 / seconds for side, seconds in rates["conv"].items()}
     sides = ["before", "after", *[OPTIONS] * all(OPTIONS in rates[name] for name in NAMES)]
-    gmac_a_second["before"] = gmac_a_second["after"] = peak = max(gmac_a_second["before"], gmac_a_second["after"])
     total = dict.fromkeys(sides, 0.0)
     missing = []
-    print(
-        f"\n{images:,} images; convolutions at {peak:.0f} GMAC/s on one core\n{'':32}{'images':>12}core hours"
-        + "".join(f"{side:>10}" for side in sides)
-    )
+    print(f"\n{images:,} images\n{'':32}{'images':>12}core hours" + "".join(f"{side:>10}" for side in sides))
     for name, count in sorted(seen(chosen, images).items()):
         card = name.partition("/")[2]
-        if name in PUBLISHED:
-            rate = {side: PUBLISHED[name] / (peak if kind_of(name) == "detector" else gmac_a_second[side]) for side in sides}
-        elif card in ("gfpgan_full", "gfpgan_detail"):
+        if card in ("gfpgan_full", "gfpgan_detail"):
             # The network once for both.
             rate = {side: rates["gfpgan"][side] / 2 + rates["gfpgan_finish"][side] for side in sides} | {
                 "before": rates["gfpgan"]["before"]
@@ -342,10 +382,7 @@ def report(rates: dict[str, dict[str, float]], images: int) -> None:
             continue
         hours = {side: count * rate[side] / 3600 for side in total}
         total = {side: total[side] + hours[side] for side in total}
-        print(
-            f"{name + (' (estimate)' if name in PUBLISHED else ''):32}{count:12,}{'':10}"
-            + "".join(f"{hours[side]:10.1f}" for side in sides)
-        )
+        print(f"{name:32}{count:12,}{'':10}" + "".join(f"{hours[side]:10.1f}" for side in sides))
     shares = ", ".join(f"{total[side] / total['before']:.2f}" for side in sides[1:])
     print(f"{'together':54}" + "".join(f"{total[side]:10.1f}" for side in sides) + f": {shares}")
     if missing:

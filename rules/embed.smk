@@ -16,7 +16,7 @@ rule embed:
     threads: 1
     resources:
         gpu=0,
-        mem_mb=1500,
+        mem_mb=2000,
         runtime=10,
     params:
         code=lambda wildcards: PLAN.reruns.code(

@@ -14,12 +14,14 @@ import pytest
 
 from frontalbench import images
 from frontalbench.catalogue import cards
+from frontalbench.catalogue.params import Params
 from frontalbench.detect import Detections, Detector, choose, load_detector
 from frontalbench.detect.boxes import Sizing
 from frontalbench.detect.scrfd import Scrfd
 from frontalbench.detect.yunet import YuNet
 from frontalbench.errors import BadConfig, BadInput, WeightsMissing
 from frontalbench.images import RGB
+from frontalbench.runtime import engines
 from frontalbench.runtime import sessions as runtime
 
 Weight = Callable[..., Path]
@@ -107,6 +109,20 @@ def test_scrfd_reads_pack_exports_whose_outputs_have_no_batch_axis_no_shape_and_
         assert len(a)
         np.testing.assert_array_equal(a.boxes, b.boxes)
         np.testing.assert_array_equal(a.points, b.points)
+
+
+@pytest.mark.parametrize("name", ["scrfd_500m", "scrfd_2.5g"])
+def test_scrfd_finds_the_same_by_pytorch(name: str, weight: Weight, photographs: dict[str, RGB]) -> None:
+    sizing = Sizing.of(Params(cards.find("detector", name)))
+    by_runtime, by_pytorch = (Scrfd(name, weight("detector", name), sizing=sizing, engine=engine) for engine in engines.NAMES)
+    for shown, image in list(photographs.items())[::4]:
+        wanted, found = by_runtime.detect(image), by_pytorch.detect(image)
+        assert len(found) == len(wanted) > 0, shown
+        np.testing.assert_allclose(found.boxes, wanted.boxes, atol=0.02, err_msg=shown)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4, err_msg=shown)
+        np.testing.assert_allclose(found.points, wanted.points, atol=0.02, err_msg=shown)
+        wanted, found = by_runtime.glance(image, 96), by_pytorch.glance(image, 96)
+        np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4, err_msg=shown)
 
 
 @pytest.mark.parametrize("name", NAMES)

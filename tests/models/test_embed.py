@@ -24,6 +24,7 @@ from frontalbench.embed.arcface import ArcFaceOnnx
 from frontalbench.embed.base import normalise
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.geometry.similarity import align
+from frontalbench.runtime import engines
 from frontalbench.runtime import sessions as runtime
 from tests.unit.test_embed import Crops, Weight
 
@@ -93,6 +94,23 @@ def test_the_faster_graph_is_the_same_function(weight: Weight, crops: Crops) -> 
     fast = ArcFaceOnnx("fast", path, dimension=512, fast_prelu=True).embed(crops)
     assert not np.array_equal(plain, fast), "the graph was not changed"
     np.testing.assert_allclose(fast, plain, atol=1e-5 * np.abs(plain).max())
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("name", ["w600k_mbf", "sface", "arcface_y1"])
+def test_pytorch_gives_the_embeddings_of_onnx_runtime(name: str, weight: Weight, crops: Crops) -> None:
+    path, params = weight("backbone", name), _own_params(cards.find("backbone", name))
+    wanted, found = (normalise(ArcFaceOnnx(name, path, engine=engine, **params).embed(crops))[0] for engine in engines.NAMES)
+    assert not np.array_equal(found, wanted)
+    assert np.abs(found - wanted).max() < 1e-4
+    assert (found.astype(np.float64) * wanted).sum(axis=1).min() > 1 - 1e-4
+
+
+@pytest.mark.weights
+def test_a_network_that_pytorch_cannot_rebuild_is_refused_with_its_operators(weight: Weight) -> None:
+    path, params = weight("backbone", "edgeface_s"), _own_params(cards.find("backbone", "edgeface_s"))
+    with pytest.raises(BadInput, match=r"operator Clip, Div, Erf, .* is not known to engine_cpu: torch; leave engine_cpu out of the card"):
+        ArcFaceOnnx("edgeface_s", path, engine="torch", **params)
 
 
 @pytest.mark.weights

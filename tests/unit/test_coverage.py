@@ -1,4 +1,4 @@
-"""The intervals against a small version of benchmarks/coverage.py, which is too slow here."""
+"""The intervals against a small version of benchmarks/interval_coverage.py, which is too slow here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def coverage_script() -> object:
-    return importlib.import_module("benchmarks.coverage")
+    return importlib.import_module("benchmarks.interval_coverage")
 
 
 def test_the_table_of_the_docs_is_that_of_the_kept_results() -> None:
@@ -20,7 +20,7 @@ def test_the_table_of_the_docs_is_that_of_the_kept_results() -> None:
     page = (ROOT / "docs" / "statistics.md").read_text()
     results = script.read_results(script.RESULTS)  # type: ignore[attr-defined]
     assert {row["world"] for row in results} == set(script.WORLDS), "every world was run"  # type: ignore[attr-defined]
-    assert script.into(page, script.table_of(results)) == page, "run benchmarks/coverage.py --table docs/statistics.md"  # type: ignore[attr-defined]
+    assert script.into(page, script.table_of(results)) == page, "run benchmarks/interval_coverage.py --table docs/statistics.md"  # type: ignore[attr-defined]
 
 
 def test_rates_near_nought_and_one_are_told_apart_and_held_against_exact_ends() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,8 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from frontalbench.errors import BadConfig
+from frontalbench.frontalize import render as drawing_of_heads
 from frontalbench.frontalize.drawing import facing_camera, placement_of, settings
-from frontalbench.frontalize.head import Head, Skirt, outline, posed, symmetrised, vertex_normals, with_skirt
+from frontalbench.frontalize.head import Head, Skirt, net_of, outline, posed, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling, Frame, render, render_seen
 from frontalbench.geometry.rotation import angles_from_matrix, matrix_from_angles
 from frontalbench.images import RGB
@@ -35,7 +37,8 @@ def dome() -> tuple[Array, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
 
 def head_in(rotation: Array) -> Head:
     points, triangles, mirror = dome()
-    return with_skirt(points, points @ rotation.T, rotation, triangles, outline(triangles.astype(np.int32)), mirror, Skirt())
+    rim = outline(triangles.astype(np.int32))
+    return with_skirt(points, points @ rotation.T, rotation, net_of(triangles, rim, mirror), rim, Skirt())
 
 
 def image() -> RGB:
@@ -124,6 +127,61 @@ def test_rendering_repeats_to_the_byte() -> None:
     head = head_in(matrix_from_angles(40, 10))
     first, again = (render(head, np.eye(3), image(), FRAME, Filling()) for _ in range(2))
     assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize(("grid", "every"), [(2, 1), (2, 2), (3, 3), (5, 1)])
+def test_fields_of_fewer_places_are_enlarged_to_where_their_places_lie_whole_or_in_part(grid: int, every: int) -> None:
+    side = 97
+    fine = np.arange(-(-side // grid)) * grid + (grid - 1) / 2.0  # where the fine places lie, of which each ``every``-th is kept
+    x, y = np.meshgrid(fine[::every], fine[::every])
+    field = np.dstack([x, 2.0 * y]).astype(np.float32)
+    whole = drawing_of_heads.filled_in(field, grid * every, side, grid * (every - 1) // 2)
+    inner = np.arange(2 * grid * every, side - 3 * grid * every)  # beyond the last places a field goes on as it is
+    assert np.allclose(
+        whole[np.ix_(inner, inner)], np.dstack(np.meshgrid(inner, 2.0 * inner)), atol=0.51 if grid * (every - 1) % 2 else 1e-3
+    )
+    part = (slice(11, 60), slice(0, 97))
+    assert np.allclose(drawing_of_heads.filled_in(field, grid * every, side, grid * (every - 1) // 2, part), whole[part], atol=1e-4)
+
+
+def test_a_dense_head_judged_at_fewer_places_looks_as_it_does_judged_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 512 pixels for 26 cm are 20 a cm: places at 8 a cm, judged at 4.
+    side, unit = 256, 20.0
+    frame = Frame(side, unit, ((side - 1) / 2, (side - 1) / 2))
+    points, triangles, mirror = dome()
+    points, rotation, rim = points / 2.0, matrix_from_angles(40), outline(triangles.astype(np.int32))
+    head = replace(with_skirt(points, points @ rotation.T, rotation, net_of(triangles, rim, mirror), rim, Skirt()), detail=8.0)
+    photograph = cv2.resize(image(), (side, side))
+    canvas = drawing_of_heads.prepared(head, np.eye(3), frame)
+    assert (canvas.fine, canvas.grid, canvas.ahead) == (2, 4, 1)
+    drawn = render(head, np.eye(3), photograph, frame, Filling())
+    monkeypatch.setattr(drawing_of_heads, "JUDGED", 100.0)
+    assert drawing_of_heads.prepared(head, np.eye(3), frame).grid == 2
+    difference = np.abs(drawn.astype(int) - render(head, np.eye(3), photograph, frame, Filling()))
+    assert 0 < difference.mean() < 0.6 and np.percentile(difference, 99) <= 10
+
+
+def test_what_does_not_move_keeps_its_very_pixels() -> None:
+    head, noise = head_in(matrix_from_angles(30)), np.random.default_rng(5).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    wide = Frame(SIDE, 4.2, ((SIDE - 1) / 2, (SIDE - 1) / 2))
+    drawn = render(head, np.eye(3), noise, wide, Filling())
+    still = np.ones((SIDE, SIDE), bool)
+    still[18:162, 24:156] = False  # the head and what turns around it: 15 x 18 cm and up to 7 on each side
+    assert np.array_equal(drawn[still], noise[still]) and not np.array_equal(drawn[90], noise[90])
+
+
+@pytest.mark.parametrize("pixels_per_cm", [8.0, 20.0])
+def test_holes_are_filled_with_what_is_around_them_and_nothing_else_changes(pixels_per_cm: float) -> None:
+    y, x = np.mgrid[:120, :120]
+    smooth = np.dstack([x, y, 120 + x - y]).astype(np.uint8)
+    holes = np.zeros((24, 24), bool)
+    holes[8:10, 11:14] = holes[20, 3] = True
+    open_ = np.repeat(np.repeat(holes, 5, axis=0), 5, axis=1)
+    broken = np.where(open_[..., None], np.uint8(255), smooth)
+    filled = drawing_of_heads.inpainted(broken.copy(), holes, pixels_per_cm, 5)
+    assert np.array_equal(filled[~open_], smooth[~open_])
+    assert np.abs(filled.astype(int) - smooth)[open_].max() <= 14
+    assert drawing_of_heads.inpainted(smooth, np.zeros((24, 24), bool), pixels_per_cm, 5) is smooth
 
 
 def test_symmetry_keeps_what_was_seen_and_flips_what_was_not() -> None:

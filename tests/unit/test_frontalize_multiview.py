@@ -15,7 +15,7 @@ from frontalbench.catalogue import cards
 from frontalbench.detect.select import Face
 from frontalbench.frontalize.base import View
 from frontalbench.frontalize.drawing import Placement, draw
-from frontalbench.frontalize.head import Head, Skirt, outline, with_skirt
+from frontalbench.frontalize.head import Head, Skirt, net_of, outline, with_skirt
 from frontalbench.frontalize.multiview import Group, MultiviewFrontalizer, same_person, spread_over_poses
 from frontalbench.frontalize.render import Filling
 from frontalbench.frontalize.several import Mixing, Seen, draw_several
@@ -34,7 +34,8 @@ def seen(yaw: float, *, left: int = 200, right: int = 80, light: int = 0) -> See
     added."""
     points, triangles, mirror = dome()
     rotation = matrix_from_angles(yaw, 0.0)
-    head = with_skirt(points, points @ rotation.T, rotation, triangles, outline(triangles.astype(np.int32)), mirror, Skirt())
+    rim = outline(triangles.astype(np.int32))
+    head = with_skirt(points, points @ rotation.T, rotation, net_of(triangles, rim, mirror), rim, Skirt())
     placement = Placement(MIDDLE, UNIT, 0.0, rotation)
     image = np.full((SIDE, SIDE, 3), 120, np.uint8)
     shown = points @ rotation.T

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 import torch.nn.functional as F  # noqa: E402
 
-from frontalbench.networks import layers  # noqa: E402
+from frontalbench.networks import layers, minimal  # noqa: E402
 from frontalbench.networks.liveportrait import networks  # noqa: E402
 from frontalbench.networks.warping import heat_maps, identity_grid  # noqa: E402
 
@@ -27,46 +27,68 @@ def _no_gradients() -> Iterator[None]:
 def test_minimal_filtering_equals_correlation_exactly_for_several_sizes() -> None:
     rng = np.random.default_rng(0)
     for outputs, points in ((2, (0, 1, -1)), (4, (0, 1, -1, Fraction(1, 2), -2)), (3, (0, 1, -1, 2))):
-        at, g, bt = layers.cook_toom(outputs, 3, tuple(map(Fraction, points)))
+        at, g, bt = minimal.cook_toom(outputs, 3, tuple(map(Fraction, points)))
         taps, data = rng.normal(size=3), rng.normal(size=outputs + 2)
         np.testing.assert_allclose(at @ ((g @ taps) * (bt @ data)), np.correlate(data, taps, "valid"), atol=1e-12)
 
 
 def test_minimal_filtering_refuses_repeated_points() -> None:
     with pytest.raises(ValueError, match="distinct"):
-        layers.cook_toom(2, 3, (Fraction(0), Fraction(1), Fraction(1)))
+        minimal.cook_toom(2, 3, (Fraction(0), Fraction(1), Fraction(1)))
 
 
 @pytest.mark.parametrize(("inside", "out", "height", "width", "batch"), [(5, 7, 8, 12, 2), (64, 32, 64, 64, 1), (1, 1, 4, 4, 3)])
 def test_minimal_convolution_equals_the_plain_one(inside: int, out: int, height: int, width: int, batch: int) -> None:
     x, weight, bias = torch.randn(batch, inside, height, width), torch.randn(out, inside, 3, 3) / (3 * inside**0.5), torch.randn(out)
     expected = F.leaky_relu(F.conv2d(x.double(), weight.double(), bias.double(), padding=1), 0.2)
-    actual = layers.MinimalConv2d(weight, bias, activation="leaky", slope=0.2)(x)
+    actual = minimal.MinimalConv2d(weight, bias, activation="leaky", slope=0.2)(x)
     assert float((actual - expected).abs().max()) < 1e-4
 
 
-def test_minimal_convolution_in_several_bands_equals_one_band(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, conv = torch.randn(1, 16, 20, 8), layers.MinimalConv2d(torch.randn(8, 16, 3, 3), None)
-    whole = conv(x)
-    monkeypatch.setattr(layers.MinimalConv2d, "band_floats", 36 * 2 * 16 * 2)
-    torch.testing.assert_close(conv(x), whole, rtol=1e-4, atol=1e-4)
+def test_minimal_convolution_of_a_map_that_tiles_do_not_fill_equals_the_plain_one_at_every_size() -> None:
+    weight, bias = torch.randn(70, 66, 3, 3) / 25, torch.randn(70)
+    conv = minimal.MinimalConv2d(weight, bias)
+    for batch, height, width in [(1, 6, 9), (2, 1, 2), (1, 61, 35), (5, 17, 20), (1, 9, 6)]:  # few tiles at first, then many
+        x = torch.randn(batch, 66, height, width)
+        expected = F.conv2d(x.double(), weight.double(), bias.double(), padding=1)
+        assert float((conv(x) - expected).abs().max()) < 1e-4
+    laid_out_for_many = minimal.MinimalConv2d(weight, bias)
+    for side in (40, 7):
+        x = torch.randn(1, 66, side, side)
+        assert float((laid_out_for_many(x) - F.conv2d(x.double(), weight.double(), bias.double(), padding=1)).abs().max()) < 1e-4
 
 
-def test_minimal_convolution_refuses_sizes_that_tiles_do_not_fill() -> None:
-    with pytest.raises(ValueError, match="multiples of 4"):
-        layers.MinimalConv2d(torch.randn(1, 1, 3, 3), None)(torch.randn(1, 1, 6, 8))
+def test_minimal_convolution_weighs_and_adds_what_it_is_given() -> None:
+    x, weight, bias = torch.randn(2, 5, 7, 9), torch.randn(6, 5, 3, 3) / 7, torch.randn(6)
+    gain, noise, plus = torch.rand(2, 6) + 0.5, torch.randn(7, 9), torch.randn(2, 6, 7, 9)
+    expected = F.conv2d(x, weight, padding=1) * gain[:, :, None, None] + bias[:, None, None] + noise + plus
+    conv = minimal.MinimalConv2d(weight, bias, activation="leaky", slope=0.2)
+    torch.testing.assert_close(conv(x, plus, gain=gain, noise=noise), F.leaky_relu(expected, 0.2), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("batch", "depth", "height", "width"), [(1, 16, 8, 8), (2, 1, 4, 12), (1, 3, 12, 4)])
+def test_minimal_convolution_without_onednn_and_on_several_threads_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight = torch.randn(3, 6, 30, 22), torch.randn(5, 6, 3, 3)
+    fast = minimal.MinimalConv2d(weight, None)(x)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    torch.testing.assert_close(minimal.MinimalConv2d(weight, None)(x), fast, rtol=0.0, atol=0.0)
+    monkeypatch.setattr(minimal, "packs", lambda: False)
+    torch.testing.assert_close(minimal.MinimalConv2d(weight, None)(x), fast, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_not_finite_stays_so_and_stays_where_it_is() -> None:
+    x = torch.zeros(1, 2, 16, 16)
+    x[0, 0, 3, 3] = float("inf")
+    y = minimal.MinimalConv2d(torch.ones(3, 2, 3, 3), None, activation="relu")(x)
+    assert not y[0, :, 3, 3].isfinite().any() and y[0, :, 8:, 8:].isfinite().all()
+
+
+@pytest.mark.parametrize(("batch", "depth", "height", "width"), [(1, 16, 8, 8), (2, 1, 4, 12), (1, 3, 12, 4), (1, 5, 21, 22)])
 def test_minimal_convolution_of_a_volume_equals_the_plain_one(batch: int, depth: int, height: int, width: int) -> None:
     x, weight, bias = torch.randn(batch, 6, depth, height, width), torch.randn(5, 6, 3, 3, 3) / 13, torch.randn(5)
     expected = F.relu(F.conv3d(x.double(), weight.double(), bias.double(), padding=1))
-    conv = layers.MinimalConv3d(weight, bias, activation="relu")
-    layers._workspace(*[200_000] * 5)[0].fill_(float("nan"))  # whatever another layer left there
+    conv = minimal.MinimalConv3d(weight, bias, activation="relu")
     for _ in range(2):
         assert float((conv(x) - expected).abs().max()) < 1e-4
-    with pytest.raises(ValueError, match="multiples of 4"):
-        conv(torch.randn(1, 6, 3, 6, 8))
 
 
 @pytest.mark.parametrize(("kernel", "height", "width"), [(7, 16, 16), (7, 13, 5), (5, 9, 24), (3, 8, 8)])

@@ -10,7 +10,8 @@ from torch import nn  # noqa: E402
 
 from frontalbench.networks.blocks import normed_conv  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
-from frontalbench.networks.packed import LARGE, WIDE, Fitting  # noqa: E402
+from frontalbench.networks.minimal import MinimalConv2d  # noqa: E402
+from frontalbench.networks.packed import LARGE, SMALL, WIDE, Fitting  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 from frontalbench.networks.spectral import SpectralConv  # noqa: E402
 
@@ -67,7 +68,14 @@ def test_norms_and_activations_are_gone_where_they_can_go() -> None:
 
 
 @pytest.mark.parametrize(
-    ("channels", "side", "kind"), [(WIDE, LARGE, "Minimal"), (WIDE, LARGE - 1, "Packed"), (WIDE // 2, LARGE, "Packed")]
+    ("channels", "side", "kind"),
+    [
+        (WIDE, SMALL, "MinimalConv2d"),
+        (WIDE, SMALL - 1, "Packed"),
+        (WIDE // 2, LARGE, "Packed"),
+        (192, LARGE, "made anew"),
+        (192, LARGE - 1, "Packed"),
+    ],
 )
 def test_a_convolution_is_laid_out_for_the_map_that_it_meets_first(channels: int, side: int, kind: str) -> None:
     torch.manual_seed(0)
@@ -77,7 +85,8 @@ def test_a_convolution_is_laid_out_for_the_map_that_it_meets_first(channels: int
     with torch.inference_mode():
         for x in (first, other):
             torch.testing.assert_close(fitting(x), nn.functional.leaky_relu(plain(x), 0.2), rtol=1e-3, atol=1e-4)
-    assert type(fitting.made).__name__ == kind
+    made = fitting.made
+    assert ("made anew" if isinstance(made, MinimalConv2d) and not made.filters.lasting else type(made).__name__) == kind
     with pytest.raises(RuntimeError, match="packed for it; build it anew"):
         fitting.to(torch.float64)
 

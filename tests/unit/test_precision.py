@@ -59,7 +59,7 @@ def test_packed_convolutions_take_the_type_that_is_asked_for(minimal: bool) -> N
         with precision.asking("a card", torch.bfloat16):
             half = packed.conv(weight, bias, activation="relu")
             precision.lowered(torch.nn.Identity())
-        assert isinstance(exact, packed.Minimal) == minimal and isinstance(half, packed.Packed), "minimal filtering is for float32"
+        assert isinstance(exact, packed.MinimalConv2d) == minimal and isinstance(half, packed.Packed), "minimal filtering is for float32"
         want, got = exact(x), half(x)
         assert got.dtype == torch.bfloat16
         torch.testing.assert_close(got.float(), want, rtol=2e-2, atol=2e-2)

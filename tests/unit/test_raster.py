@@ -120,3 +120,28 @@ def test_triangles_that_cannot_be_drawn_are_left_out() -> None:
 def test_back_faces_are_culled_when_asked(order: list[int], shown: bool) -> None:
     vertices = np.array([[0, 0, 1], [18, 0, 1], [0, 18, 1]], float)
     assert bool((rasterize(vertices, [order], (20, 20), cull_back=True).triangle >= 0).any()) is shown
+
+
+@given(st.lists(st.tuples(*[st.floats(-1.3e5, 1.3e5)] * 6), min_size=1, max_size=4))
+@settings(max_examples=25, deadline=None)
+def test_triangles_that_reach_as_far_as_any_are_exact_to_the_pixel(corners: list[tuple[float, ...]]) -> None:
+    # Edge functions are then whole numbers of up to 2^52: nothing may be rounded.
+    vertices = np.column_stack([np.array(corners).reshape(-1, 2), np.ones(3 * len(corners))])
+    triangles = np.arange(len(vertices)).reshape(-1, 3)
+    drawn = rasterize(vertices, triangles, (9, 11))
+    nearest, _, _ = brute_force(vertices, triangles, (9, 11), False)
+    assert np.array_equal(drawn.triangle >= 0, nearest >= 0)
+
+
+def test_thin_triangles_between_whole_pixels_are_found_like_large_ones() -> None:
+    # Every size of bounding box up to three pixels, where the small ones are asked pixel by pixel and the others row by row.
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        start = rng.uniform(2, 20, (30, 1, 2))
+        plane = (start + rng.uniform(-1.6, 1.6, (30, 3, 2))).reshape(-1, 2)
+        vertices = np.column_stack([np.where(rng.random(plane.shape) < 0.3, np.rint(plane), plane), rng.uniform(1, 9, len(plane))])
+        triangles = np.arange(len(vertices)).reshape(-1, 3)
+        nearest, depth, _ = brute_force(vertices, triangles, (23, 23), False)
+        drawn = rasterize(vertices, triangles, (23, 23))
+        assert np.array_equal(drawn.triangle >= 0, nearest >= 0)
+        assert np.allclose(drawn.depth[nearest >= 0], depth[nearest >= 0], rtol=1e-4)

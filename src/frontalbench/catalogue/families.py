@@ -48,6 +48,10 @@ NAMED: Mapping[str, Mapping[str, str]] = {
 }
 """Kind -> family -> ``module:function`` where the family is not called like its module."""
 
+ENGINES: Mapping[str, str] = {"torch": "frontalbench.runtime.torch_session"}
+"""``engine_cpu`` of a card's params -> the module that computes its ONNX file on a CPU (where nothing is said, ONNX Runtime does). Named and not
+imported, as families are: its code counts for the cards that ask for it."""
+
 _LOAD = re.compile(r"^def load\(", re.MULTILINE)
 
 
@@ -70,6 +74,12 @@ def target(kind: str, family: str) -> tuple[str, str]:
         raise BadConfig(f"family '{family}' of kind '{kind}' is not known; known: {', '.join(known) or 'none'}")
     module, _, attribute = known[family].partition(":")
     return module, attribute
+
+
+def modules(card: ModelCard) -> list[str]:
+    """The modules that compute what a card says: that of its family, and its engine's."""
+    engine = ENGINES.get(str(card.params.get("engine_cpu")))
+    return [target(card.kind, card.family)[0], *([engine] if engine else [])]
 
 
 def load(card: ModelCard, **options: Any) -> Any:

@@ -18,6 +18,7 @@ from frontalbench.detect.base import Detections
 from frontalbench.detect.boxes import Sizing, place, search, suppress_overlaps
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
+from frontalbench.runtime import engines
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32
 
@@ -34,7 +35,8 @@ _KINDS: Final = {1: "score", 4: "box", 10: "points"}
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Scrfd:
     """The detector of a card of family ``scrfd``.
 
-    Params: ``threshold`` 0.5, ``overlap`` 0.4 (suppression), ``mean`` 127.5, ``std`` 128, and the sizing below.
+    Params: ``threshold`` 0.5, ``overlap`` 0.4 (suppression), ``mean`` 127.5, ``std`` 128; ``engine_cpu`` onnxruntime or torch, for files of 3 x 3
+    convolutions; and the sizing below.
     """
     from frontalbench.weights import store
 
@@ -42,9 +44,11 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Scrfd:
     sizing = Sizing.of(params)
     mean, std = params.number("mean", 127.5), params.number("std", 128.0, low=1e-6)
     threshold, overlap = params.number("threshold", 0.5, low=0, high=1), params.number("overlap", 0.4, low=0, high=1)
+    engine = params.choice("engine_cpu", engines.NAMES, engines.NAMES[0])
     params.finish()
     path = store.fetch(card)
-    return Scrfd(card.name, path, sizing=sizing, mean=mean, std=std, threshold=threshold, overlap=overlap, threads=threads, device=device)
+    machine = {"threads": threads, "device": device}
+    return Scrfd(card.name, path, sizing=sizing, mean=mean, std=std, threshold=threshold, overlap=overlap, engine=engine, **machine)
 
 
 class Scrfd:
@@ -60,15 +64,19 @@ class Scrfd:
         std: float = 128.0,
         threshold: float = 0.5,
         overlap: float = 0.4,
+        engine: str = "onnxruntime",
         threads: int = 1,
         device: str = "cpu",
     ) -> None:
+        """Raises :class:`BadInput` where the file is no SCRFD with five points, or ``engine`` cannot compute it."""
         self.name = name
         self._sizing, self._threshold, self._overlap = sizing, threshold, overlap
         self._mean, self._factor = np.float32(mean), np.float32(1.0 / std)
-        self._session = runtime.onnx_session(model, threads=threads, device=device)
+        self._session = engines.session(model, engine, threads=threads, device=device)
         self._input, self._side = _input_of(self._session, model)
-        self._outputs = _outputs_of(self._session, self._input, self._side, model)
+        # PyTorch lays convolutions out for the map of the first call.
+        trial = 64 if engine == engines.NAMES[0] else -(-max(sizing.sizes) // STRIDES[-1]) * STRIDES[-1]
+        self._outputs = _outputs_of(self._session, self._input, self._side or trial, model)
 
     def detect(self, image: RGB) -> Detections:
         """All faces of ``image`` (see :class:`~frontalbench.detect.base.Detector`)."""
@@ -130,12 +138,11 @@ def _input_of(session: onnxruntime.InferenceSession, model: str | os.PathLike[st
     return inputs[0].name, fixed[0] if fixed else None
 
 
-def _outputs_of(session: onnxruntime.InferenceSession, name: str, side: int | None, model: str | os.PathLike[str]) -> list[str]:
+def _outputs_of(session: onnxruntime.InferenceSession, name: str, size: int, model: str | os.PathLike[str]) -> list[str]:
     """The nine outputs in the order score 8, 16, 32, box 8, 16, 32, points 8, 16, 32.
 
-    Recognised by a trial run, because the shapes that these files declare cannot be trusted.
+    Recognised by a trial run at ``size`` pixels a side, because the shapes that these files declare cannot be trusted.
     """
-    size = side or 64
     names = [output.name for output in session.get_outputs()]
     arrays = session.run(names, {name: np.zeros((1, 3, size, size), np.float32)})
     found: dict[tuple[int, int], str] = {}

@@ -14,8 +14,9 @@ import numpy as np
 from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS
 from frontalbench.embed.graph import fast_graph
-from frontalbench.errors import BadInput
+from frontalbench.errors import BadConfig, BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
+from frontalbench.runtime import engines
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32, UInt8
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 CHUNK_CPU: Final = 4
 """Crops per run on the CPU: activation maps of more do not stay in the cache, and small pieces spread over threads."""
+CHUNK_PYTORCH: Final = 8
+"""Of PyTorch, whose convolutions take a whole piece in one matrix product: filters are read once for all of it."""
 CHUNK_GPU: Final = 128
 _LARGEST_REWRITTEN: Final = 600_000_000  # bytes; protobuf ends at 2 GB, and copies are made
 _SAME: Final = 1e-4
@@ -34,11 +37,16 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
 
     Params: ``dimension``; ``height``, ``width`` 112; ``fit`` resize or centre (when the size is another); ``mean``, ``std`` 127.5 (a number, or
     three in the network's colour order); ``colour`` rgb or bgr; ``layout`` nchw or nhwc; ``fast_prelu`` true (the same function, faster on a
-    CPU; false where a file does not stand it); ``precision`` float32 or float16 (GPU only).
+    CPU; false where a file does not stand it); ``precision`` float32 or float16 (GPU only); ``engine_cpu`` onnxruntime or torch, for files of 3 x 3
+    convolutions.
     """
     from frontalbench.weights import store
 
     options = read_params(card)
+    if options["engine"] != engines.NAMES[0] and card.params.get("precision_cpu", "float32") != "float32":
+        raise BadConfig(
+            f"{card.path}: params.engine_cpu: {options['engine']} computes in float32, and precision_cpu asks for OpenVINO; leave one of them out"
+        )
     return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, half=_asked_for_half(card, device), **options)
 
 
@@ -67,6 +75,7 @@ def read_params(card: ModelCard) -> dict[str, Any]:
         "layout": params.choice("layout", ("nchw", "nhwc"), "nchw"),
         "fast_prelu": params.flag("fast_prelu", True),
         "precision": params.choice("precision", PRECISIONS, PRECISIONS[0]),
+        "engine": params.choice("engine_cpu", engines.NAMES, engines.NAMES[0]),
     }
     params.finish()
     return options
@@ -96,23 +105,26 @@ class ArcFaceOnnx:
         layout: str = "nchw",
         fast_prelu: bool = True,
         precision: str = "float32",
+        engine: str = "onnxruntime",
         threads: int = 1,
         device: str = "cpu",
         half: bool = False,
     ) -> None:
-        """``half``: products in bfloat16, by OpenVINO, on the CPU."""
+        """``half``: products in bfloat16, by OpenVINO, on the CPU. Raises :class:`BadInput` where ``engine`` cannot compute the file."""
         self.name, self.dimension = name, dimension
         self._size, self._fit, self._bgr, self._nhwc = size, fit, colour == "bgr", layout == "nhwc"
         if any(value == 0 for value in std):
             raise BadInput(f"{name}: std must not be 0; correct the card's params")
         self._mean, self._factor = np.asarray(mean, np.float32), (1 / np.asarray(std, np.float64)).astype(np.float32)
-        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, half=half)
+        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, half=half, engine=engine)
         gpu = "CUDAExecutionProvider" in self._session.get_providers()
+        by_pytorch = "PyTorch" in self._session.get_providers()
         self._threads = 1 if gpu else max(1, threads)
         self._input = self._check_input(model)
         self._output = self._session.get_outputs()[0].name
-        self.batched = self._check_outputs(model)
-        self._chunk = (CHUNK_GPU if gpu else CHUNK_CPU) if self.batched else 1
+        # PyTorch lays convolutions out for as many crops as its first call has.
+        self.batched = self._check_outputs(model, CHUNK_PYTORCH if by_pytorch else 2)
+        self._chunk = (CHUNK_GPU if gpu else CHUNK_PYTORCH if by_pytorch else CHUNK_CPU) if self.batched else 1
 
     def embed(self, crops: UInt8, points: Float32 | None = None) -> Float32:
         """See :meth:`frontalbench.embed.base.Backbone.embed`."""
@@ -170,35 +182,39 @@ class ArcFaceOnnx:
             )
         return str(inputs[0].name)
 
-    def _check_outputs(self, model: str | os.PathLike[str]) -> bool:
-        """Whether batches work; raises :class:`BadInput` when the embedding is not as long as the card says."""
-        noise = np.random.default_rng(0).integers(0, 256, (2, ARCFACE_SIZE, ARCFACE_SIZE, 3), np.uint8)
+    def _check_outputs(self, model: str | os.PathLike[str], count: int) -> bool:
+        """Whether batches work, tried with ``count`` crops; raises :class:`BadInput` when the embedding is not as long as the card says."""
+        noise = np.random.default_rng(0).integers(0, 256, (count, ARCFACE_SIZE, ARCFACE_SIZE, 3), np.uint8)
         blob = self._prepare(noise)
+        several: Float32 | None = None
+        failure = ""
+        if self._session.get_inputs()[0].shape[0] != 1:
+            try:
+                several = self._run(blob, runtime.quiet_run())
+            except Exception as error:  # noqa: BLE001 - ONNX Runtime's exceptions share no base class but Exception
+                failure = str(error).splitlines()[0]
         try:
-            single = np.concatenate([self._run(blob[:1]), self._run(blob[1:])])
-        except Exception as error:  # ONNX Runtime's exceptions share no base class but Exception
+            single = np.concatenate([self._run(blob[:1]), self._run(blob[1:2])])
+        except Exception as error:  # as above
             raise BadInput(f"{model}: does not run on one crop ({str(error).splitlines()[0][:160]}); correct the card's params") from error
-        if len(single) != len(blob):  # OpenVINO does so in bfloat16 with the shapes that EdgeFace-S computes on its way
+        if len(single) != 2:  # OpenVINO does so in bfloat16 with the shapes that EdgeFace-S computes on its way
             raise BadInput(
                 f"{model}: gives no embedding when it is run by {self._session.get_providers()[0]}; leave the card's precision_cpu out"
             )
         if single.shape[1] != self.dimension:
             raise BadInput(f"{model}: the card says dimension {self.dimension}, the file gives {single.shape[1]}; correct the card")
-        if self._session.get_inputs()[0].shape[0] == 1:
+        if failure:
+            runtime.log.info("%s: declares a free batch but fails on one (%s); crops run one by one", model, failure[:120])
+        if several is None or several.shape != (count, self.dimension):
             return False
-        try:
-            both = self._run(blob, runtime.quiet_run())
-        except Exception as error:  # noqa: BLE001 - as above
-            runtime.log.info(
-                "%s: declares a free batch but fails on one (%s); crops run one by one", model, str(error).splitlines()[0][:120]
-            )
-            return False
-        return both.shape == single.shape and bool(np.abs(both - single).max() <= _SAME * np.abs(single).max())
+        return bool(np.abs(several[:2] - single).max() <= _SAME * np.abs(single).max())
 
 
-def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, half: bool) -> Any:
+def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, half: bool, engine: str) -> Any:
     if half:
         return runtime.OpenVinoSession(model, precision="bfloat16")
+    if engine != engines.NAMES[0] and runtime.provider(device) == "cpu":
+        return engines.session(model, engine, device=device)
     kind, _ = runtime.parse_device(device)
     if fast_prelu and kind == "cpu" and Path(model).is_file() and Path(model).stat().st_size <= _LARGEST_REWRITTEN:
         with warnings.catch_warnings():

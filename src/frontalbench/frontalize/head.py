@@ -79,8 +79,10 @@ class Frame:
 
     def to_pixels(self, points: Float) -> Float:
         """Points (N, 3) in cm about the head's middle, upright -> pixels (and depth on the same scale)."""
-        pixels: Float = points @ matrix_from_angles(0.0, 0.0, self.lean).T * self.pixels_per_cm
-        pixels[:, :2] += self.middle
+        pixels: Float = points @ (matrix_from_angles(0.0, 0.0, self.lean).T * self.pixels_per_cm)
+        # By column, as everywhere here: loops along rows of two or three take ten times as long.
+        for axis in range(2):
+            pixels[:, axis] += self.middle[axis]
         return pixels
 
     def resized(self, side: int) -> Frame:
@@ -110,7 +112,8 @@ def outline(triangles: npt.NDArray[np.int32]) -> Int:
 def posed(shape: Float, still: Float, rotation: Float) -> Float:
     """Vertices turned by ``rotation``; where ``still`` is 1 they keep their place in the image (depth turns along)."""
     turned = shape @ rotation.T
-    turned[:, :2] += still[:, None] * (shape[:, :2] - turned[:, :2])
+    for axis in range(2):
+        turned[:, axis] += still * (shape[:, axis] - turned[:, axis])
     return turned
 
 
@@ -148,28 +151,43 @@ def skirt_triangles(rim: Int, first: int) -> Int:
     return np.concatenate([quad.reshape(-1, 3) for quad in quads])
 
 
-def with_skirt(shape: Float, source: Float, rotation: Float, triangles: Int, rim: Int, mirror: Int, form: Skirt) -> Head:
+@dataclass(frozen=True)
+class Net:
+    """What of a :class:`Head` no photograph changes: its ``triangles``, ``mirror`` and ``mirror_weights``, each in columns."""
+
+    triangles: Int
+    mirror: Int
+    mirror_weights: Float
+
+
+def net_of(triangles: Int, rim: Int, mirror: Int) -> Net:
+    """The net of a face mesh with its skirt: ``triangles`` (T, 3) and ``mirror`` (N,) of the face, ``rim`` its :func:`outline`."""
+    count, repeats = len(mirror), len(RING_DISTANCES) + 1
+    order = {int(vertex): place for place, vertex in enumerate(rim)}
+    partner = np.array([order[int(mirror[vertex])] for vertex in rim])
+    ring_mirror = (count + np.arange(repeats)[:, None] * len(rim) + partner[None, :]).reshape(-1)
+    mirrored = np.concatenate([mirror, ring_mirror])
+    faces = np.concatenate([triangles, skirt_triangles(rim, count)])
+    weights = np.tile([1.0, 0.0, 0.0], (len(mirrored), 1))
+    return Net(np.asfortranarray(faces), np.asfortranarray(np.repeat(mirrored[:, None], 3, axis=1)), np.asfortranarray(weights))
+
+
+def with_skirt(shape: Float, source: Float, rotation: Float, net: Net, rim: Int, form: Skirt) -> Head:
     """The head of a face mesh: ``shape`` and ``source`` (N, 3) as in :class:`Head`, ``rotation`` the pose in the photograph (tilt taken out)."""
     count = len(shape)
     rings, still = skirt_shape(shape[rim], form)
     placed = posed(rings, still, rotation)
     # The rim lies where the landmarks say, which is not exactly where the rigid pose puts it: the difference fades out with the skirt's turning.
     residual = source[rim] - shape[rim] @ rotation.T
-    repeats = len(RING_DISTANCES) + 1
-    placed += (1.0 - still)[:, None] * np.tile(residual, (repeats, 1))
-    order = {int(vertex): place for place, vertex in enumerate(rim)}
-    partner = np.array([order[int(mirror[vertex])] for vertex in rim])
-    ring_mirror = (count + np.arange(repeats)[:, None] * len(rim) + partner[None, :]).reshape(-1)
-    mirrored = np.concatenate([mirror, ring_mirror])
-    faces = np.concatenate([triangles, skirt_triangles(rim, count)])
+    placed += (1.0 - still)[:, None] * np.tile(residual, (len(RING_DISTANCES) + 1, 1))
     return Head(
         np.concatenate([shape, rings]),
         np.concatenate([source, placed]),
         np.concatenate([np.zeros(count), still]),
-        np.repeat(mirrored[:, None], 3, axis=1),
-        np.tile([1.0, 0.0, 0.0], (len(mirrored), 1)),
-        faces,
-        faces,
+        net.mirror,
+        net.mirror_weights,
+        net.triangles,
+        net.triangles,
         skirt=(count, count + len(rings)),
     )
 
@@ -188,16 +206,17 @@ def symmetrised(shape: Float, mirror: Int, seen: Float, strength: float) -> Floa
 
 def vertex_normals(vertices: Float, triangles: Int) -> Float:
     """Unit normals (N, 3), area-weighted; (0, 0, -1) faces the camera; zero for vertices without triangles."""
-    i, j, k = np.ascontiguousarray(triangles.T)
+    columns = np.ascontiguousarray(triangles.T)
+    i, j, k = columns
     # Written out by column: np.cross and sums over rows of three take three times as long.
     (ux, vx), (uy, vy), (uz, vz) = (_sides(line, i, j, k) for line in np.ascontiguousarray(vertices.T))
-    corners = np.concatenate([i, j, k])
-    total = np.zeros_like(vertices)
+    total = np.empty((3, len(vertices)))
     length = np.zeros(len(vertices))
     for axis, normal in enumerate((uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)):
-        total[:, axis] = np.bincount(corners, weights=np.concatenate([normal, normal, normal]), minlength=len(vertices))
-        length += total[:, axis] ** 2
-    unit: Float = total / np.maximum(np.sqrt(length), 1e-12)[:, None]
+        total[axis] = np.bincount(columns.reshape(-1), weights=np.concatenate([normal, normal, normal]), minlength=len(vertices))
+        length += total[axis] ** 2
+    total /= np.maximum(np.sqrt(length), 1e-12)
+    unit: Float = total.T
     return unit
 
 

@@ -13,7 +13,7 @@ from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
 from frontalbench.frontalize.drawing import Placement, draw, facing_camera, guarded, placement_of, settings
-from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, symmetrised, vertex_normals, with_skirt
+from frontalbench.frontalize.head import MIDDLE, Head, Skirt, net_of, outline, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
@@ -53,6 +53,7 @@ class MeshFrontalizer:
         canonical = landmarker.canonical
         self._triangles = facing_camera(canonical.points, canonical.triangles)
         self._rim = outline(self._triangles.astype(np.int32))
+        self._net = net_of(self._triangles, self._rim, canonical.mirror)
 
     def frontalize(self, views: Sequence[View], target_pose: tuple[float, float, float] = FRONTAL) -> list[Outcome]:
         """See :class:`~frontalbench.frontalize.base.Frontalizer`."""
@@ -96,7 +97,7 @@ class MeshFrontalizer:
         seen = np.clip(-vertex_normals(model @ placement.rotation.T, self._triangles)[:, 2], 0.0, 1.0)
         shape = symmetrised(shape, canonical.mirror, seen, self.shape.symmetry)
         shape[:, 2] += self.shape.canonical_depth * (model[:, 2] - shape[:, 2])
-        return with_skirt(shape, source, placement.rotation, self._triangles, self._rim, canonical.mirror, self.skirt), placement
+        return with_skirt(shape, source, placement.rotation, self._net, self._rim, self.skirt), placement
 
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFrontalizer:

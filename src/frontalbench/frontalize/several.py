@@ -23,16 +23,22 @@ from frontalbench.frontalize.render import (
     Canvas,
     Filling,
     Layer,
+    Part,
+    enlarged,
     filled_in,
     inpainted,
+    laid_over,
+    lay_plate,
     layer,
     prepared,
     sampled,
     share_of_mirror,
+    shown,
     tone_between,
+    uncovered,
 )
 from frontalbench.frontalize.surroundings import Plate
-from frontalbench.geometry.masks import border_mask, smoothstep
+from frontalbench.geometry.masks import border_mask
 from frontalbench.geometry.raster import interpolate
 from frontalbench.geometry.rotation import matrix_from_angles, untilted
 from frontalbench.images import RGB
@@ -145,24 +151,21 @@ def _composed(
     flipped = _shares(there * resolution[:, None, None] * only, base, mixing, small)
     quality, mirrored_quality = (shares * here).sum(axis=0), (flipped * there).sum(axis=0)
     share = share_of_mirror(quality, mirrored_quality, still, filling, small)
-    places = [one.maps[..., :2] for one in layers]
-    result, coarse = _mixed(places, shares, here * (still <= 0.0), textures, base, grid, side, mixing.tone * small)
+    whole = slice(0, side), slice(0, side)
+    places = [(one.places, one.maps[..., :2]) for one in layers]
+    result, coarse = _mixed(places, shares, here * (still <= 0.0), textures, base, canvas, whole, mixing.tone * small)
     if share is not None:
-        places = [one.maps[..., 6:8] for one in layers]
-        mirrored, coarse_mirrored = _mixed(places, flipped, there * (still <= 0.0), textures, base, grid, side, mixing.tone * small)
+        part = shown(share, canvas, side)
+        places = [(one.mirrored_places, one.maps[..., 6:8]) for one in layers]
+        mirrored, coarse_mirrored = _mixed(places, flipped, there * (still <= 0.0), textures, base, canvas, part, mixing.tone * small)
         both = np.minimum(quality, mirrored_quality) * (still <= 0.0)
         tone = tone_between(coarse, coarse_mirrored, both.astype(np.float32), filling.tone * small)
-        blend = filled_in(np.dstack([tone, share]), grid, side)
-        mirrored = cv2.add(mirrored, np.ascontiguousarray(blend[..., :3]), dtype=cv2.CV_8U)
-        much = np.ascontiguousarray(blend[..., 3])
-        result = np.asarray(cv2.blendLinear(result, mirrored, 1.0 - much, much), np.uint8)
+        laid_over(result, mirrored, tone, share, canvas, part)
         quality = np.maximum(quality, share * mirrored_quality)
     plate = plates[base]
     if plate is not None:
-        lost = smoothstep(quality, 0.4, 0.1) * smoothstep(still, 0.05, 0.4)
-        weight = np.clip(filled_in(cv2.GaussianBlur(lost, (0, 0), max(0.6, filling.feather * small)), grid, side), 0.0, 1.0)
-        result = np.asarray(cv2.blendLinear(result, plate.behind, 1.0 - weight, weight), np.uint8)
-    holes = ((quality < filling.inpaint) & (still <= 0.0)) | (canvas.drawn.triangle < 0)
+        lay_plate(result, plate, quality, canvas, filling.feather * small)
+    holes = ((quality < filling.inpaint) & (still <= 0.0)) | uncovered(canvas)
     none = np.zeros_like(quality, np.float32) if share is None else np.asarray(share, np.float32)
     return inpainted(result, holes, unit, grid), shares, none
 
@@ -181,36 +184,42 @@ def _shares(score: Float32, base: int, mixing: Mixing, small: float) -> Float32:
 
 
 def _mixed(
-    places: Sequence[Float32],
+    places: Sequence[tuple[Float32, Float32]],
     shares: Float32,
     seen: Float32,
     textures: Sequence[RGB],
     base: int,
-    grid: int,
-    side: int,
+    canvas: Canvas,
+    part: Part,
     reach: float,
 ) -> tuple[RGB, RGB]:
-    """(the image, the same on the maps' pixels) of all views, each in the tone of those before it; the base first, then by how much they give."""
+    """(``part`` of the image, the whole of it on the maps' pixels) of all views, each in the tone of those before it; the base first, then by how
+    much they give. ``places``: of each view those at the head's own detail, and on the maps' pixels."""
+    side = textures[base].shape[0]
+
+    def coloured(k: int) -> tuple[RGB, RGB]:
+        fine, coarse = places[k]
+        return sampled(textures[k], filled_in(fine, canvas.fine, side, part=part)), sampled(textures[k], coarse)
+
     order = [base, *sorted((k for k in range(len(places)) if k != base), key=lambda k: -float(shares[k].sum()))]
     if len(order) == 1:
-        return sampled(textures[base], filled_in(places[base], grid, side)), sampled(textures[base], places[base])
-    small = sampled(textures[base], places[base]).astype(np.float32)
+        return coloured(base)
+    small = sampled(textures[base], places[base][1]).astype(np.float32)
     # Premultiplied sums over the views so far, on the maps' pixels for the tone and in full for the image.
     toned, known = small * seen[base][..., None], seen[base].copy()
-    full = np.zeros((side, side, 3), np.float32)
+    full = np.zeros((part[0].stop - part[0].start, part[1].stop - part[1].start, 3), np.float32)
     coarse = np.zeros_like(small)
     for number, k in enumerate(order):
         if shares[k].max() < 1e-3:
             continue
-        here = sampled(textures[k], places[k]).astype(np.float32)
-        image = sampled(textures[k], filled_in(places[k], grid, side)).astype(np.float32)
+        image, here = (colours.astype(np.float32) for colours in coloured(k))
         if number:
             before = toned / np.maximum(known, np.float32(1e-3))[..., None]
             both = np.minimum(known, seen[k])
             tone = tone_between(np.clip(before, 0, 255).astype(np.uint8), np.clip(here, 0, 255).astype(np.uint8), both, reach)
             here += tone
-            image += filled_in(tone, grid, side)
+            image += enlarged(tone, canvas, side, part)
             toned, known = toned + here * seen[k][..., None], known + seen[k]
         coarse += here * shares[k][..., None]
-        full += image * filled_in(shares[k], grid, side)[..., None]
+        full += image * enlarged(shares[k], canvas, side, part)[..., None]
     return np.clip(np.rint(full), 0, 255).astype(np.uint8), np.clip(np.rint(coarse), 0, 255).astype(np.uint8)

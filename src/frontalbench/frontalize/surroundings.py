@@ -51,15 +51,13 @@ def surrounded(cut: Crop, height: int, width: int, head: Head, rotation: Float, 
     if beyond is None:
         return cut.image, None
     small = frame.resized(max(1, cut.side // COARSER))
-    colour, far = (
-        cv2.resize(values.astype(np.float32), (small.side, small.side), interpolation=cv2.INTER_AREA) for values in (cut.image, beyond)
-    )
+    colour, far = (cv2.resize(values, (small.side, small.side), interpolation=cv2.INTER_AREA) for values in (cut.image, beyond))
     within, clear, below = partition(head, rotation, small)
     known = (far <= 0.0).astype(np.float32)
     clear = known * np.maximum(clear, np.float32(1e-6))  # better a doubtful colour than none
-    above = spread(colour, clear * (1.0 - below))
-    behind = above + below[..., None] * (spread(colour, clear * below) - above)
-    drawn = behind + within[..., None] * (spread(colour, known * within) - behind)
+    above, under, inner = (spread(colour, weight) for weight in (clear * (1.0 - below), clear * below, known * within))
+    behind = above + below[..., None] * (under - above)
+    drawn = behind + within[..., None] * (inner - behind)
     # In whole levels before they are enlarged: a quarter of the memory that goes through the processor.
     full, behind = (
         cv2.resize(np.clip(np.rint(values), 0, 255).astype(np.uint8), (cut.side, cut.side), interpolation=cv2.INTER_LINEAR)
@@ -79,9 +77,15 @@ def outside(cut: Crop, height: int, width: int) -> Float32 | None:
     line, back = np.arange(side, dtype=np.float32), invert(cut.matrix).astype(np.float32)
     far = []
     for axis, size in enumerate((width, height)):
-        place = (back[axis, 0] * line)[None, :] + (back[axis, 1] * line + back[axis, 2])[:, None]
-        far.append(np.maximum(np.maximum(-place, place - np.float32(size - 1)), np.float32(0.0)))
-    return np.asarray(cv2.magnitude(far[0], far[1]) * np.float32(cut.scale), np.float32)
+        half = np.float32((size - 1) / 2.0)
+        # How far from the middle, less half of the size; in place, as each of these would be a megabyte of its own.
+        place = np.add.outer(back[axis, 1] * line + (back[axis, 2] - half), back[axis, 0] * line)
+        np.abs(place, out=place)
+        place -= half
+        far.append(np.maximum(place, np.float32(0.0), out=place))
+    distance = cv2.magnitude(far[0], far[1])
+    distance *= np.float32(cut.scale)
+    return np.asarray(distance, np.float32)
 
 
 def partition(head: Head, rotation: Float, frame: Frame) -> tuple[Mask, Mask, Mask]:
@@ -95,7 +99,9 @@ def partition(head: Head, rotation: Float, frame: Frame) -> tuple[Mask, Mask, Ma
     inverse = np.linalg.inv((rotation @ np.diag(SKULL_RADII**2) @ rotation.T)[:2, :2])
     radius = np.sqrt(((offset @ inverse) * offset).sum(axis=-1)).astype(np.float32)
     soft = SOFT_CM / 2.0 / float(SKULL_RADII.mean())
-    face = cv2.convexHull(frame.to_pixels(head.source[head.still == 0.0])[:, :2].astype(np.float32))
+    # The skirt comes right after the coarse face; what is dense lies within.
+    coarse = slice(0, head.skirt[1] or None)
+    face = cv2.convexHull(frame.to_pixels(head.source[coarse][head.still[coarse] == 0.0])[:, :2].astype(np.float32))
     near = cv2.fillConvexPoly(np.zeros((frame.side, frame.side), np.uint8), np.rint(face).astype(np.int32), 1)
     reach = 2 * round(CLEAR_CM * frame.pixels_per_cm) + 1
     near = cv2.dilate(near, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
@@ -109,11 +115,18 @@ def spread(image: RGB | Float32, weight: Float32, *, coarsest: int = 2) -> Float
     the smallest neighbourhood in which something is known; black where nothing is known at all."""
     colour = image.astype(np.float32)
     height, width = weight.shape
+    share = weight[..., None]
     if min(height, width) <= coarsest:
-        mean = (colour * weight[..., None]).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-20)
+        mean = (colour * share).sum(axis=(0, 1)) / max(float(weight.sum()), 1e-20)
         return np.broadcast_to(mean, colour.shape).astype(np.float32)
     half = ((width + 1) // 2, (height + 1) // 2)
-    parts = cv2.resize(np.dstack([colour * weight[..., None], weight]), half, interpolation=cv2.INTER_AREA)
-    small, known = parts[..., :3] / np.maximum(parts[..., 3:], np.float32(1e-20)), parts[..., 3]
-    coarse = cv2.resize(spread(small, np.minimum(1.0, 4.0 * known)), (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(coarse + weight[..., None] * (colour - coarse), dtype=np.float32)
+    parts = np.empty((height, width, 4), np.float32)
+    np.multiply(colour, share, out=parts[..., :3])
+    parts[..., 3] = weight
+    parts = cv2.resize(parts, half, interpolation=cv2.INTER_AREA)
+    small = parts[..., :3] / np.maximum(parts[..., 3:], np.float32(1e-20))
+    coarse = cv2.resize(spread(small, np.minimum(np.float32(1.0), 4.0 * parts[..., 3])), (width, height), interpolation=cv2.INTER_LINEAR)
+    colour -= coarse
+    colour *= share
+    colour += coarse
+    return np.asarray(colour, dtype=np.float32)

@@ -13,7 +13,7 @@ from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.drawing import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
-from frontalbench.frontalize.head import MIDDLE, Head, Skirt, outline, vertex_normals, with_skirt
+from frontalbench.frontalize.head import MIDDLE, Head, Net, Skirt, net_of, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
 from frontalbench.frontalize.silhouette import MODEL_CM, Edge, Form, Keeping, Kept, Parser, edge_of, ends_of, kept_to, skin_of
 from frontalbench.geometry.rotation import angles_from_matrix
@@ -78,6 +78,14 @@ class TddfaFrontalizer:
         points = mean[kept[used]]
         self._dense: Int = facing_camera(points, dense.reshape(-1, 3).astype(np.int32))
         self._mirror, self._mirror_weights = mirrored_vertices(points)
+        under = self._under = net_of(self._coarse, self._rim, canonical.mirror)
+        count = len(under.mirror)
+        self._net = Net(
+            np.asfortranarray(np.concatenate([under.triangles, self._dense + count])),
+            np.asfortranarray(np.concatenate([under.mirror, self._mirror + count])),
+            np.asfortranarray(np.concatenate([under.mirror_weights, self._mirror_weights])),
+        )
+        self._inner: Int = np.setdiff1d(np.arange(len(self._nearest)), self._rim)
         # Only these vertices are fitted: those of the coarse face first.
         self._rows: Int = np.concatenate([self._nearest, kept[used]])
         self._form = None if self._parser is None else self._fitted_form()
@@ -165,18 +173,16 @@ class TddfaFrontalizer:
         source[:, 2] = (shape @ placement.rotation.T)[:, 2]
         first = len(self._nearest)
         coarse_shape, coarse_source = shape[:first], source[:first]
-        under = with_skirt(coarse_shape, coarse_source, placement.rotation, self._coarse, self._rim, self._canonical.mirror, self.skirt)
+        under = with_skirt(coarse_shape, coarse_source, placement.rotation, self._under, self._rim, self.skirt)
         lowered = under.shape.copy()
-        inner = np.setdiff1d(np.arange(len(coarse_shape)), self._rim)
-        lowered[inner] -= UNDERLAY * vertex_normals(coarse_shape, self._coarse)[inner]
-        count = len(under.shape)
+        lowered[self._inner] -= UNDERLAY * vertex_normals(coarse_shape, self._coarse)[self._inner]
         head = Head(
             np.concatenate([lowered, shape[first:]]),
             np.concatenate([under.source, source[first:]]),
             np.concatenate([under.still, np.zeros(len(shape) - first)]),
-            np.concatenate([under.mirror, self._mirror + count]),
-            np.concatenate([under.mirror_weights, self._mirror_weights]),
-            np.concatenate([under.triangles, self._dense + count]),
+            self._net.mirror,
+            self._net.mirror_weights,
+            self._net.triangles,
             under.occluders,
             DETAIL,
             under.skirt,

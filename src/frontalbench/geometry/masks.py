@@ -20,9 +20,12 @@ def smoothstep(values: npt.ArrayLike, low: float, high: float) -> npt.NDArray[An
     array = np.asarray(values)
     if array.dtype != np.float32:
         array = array.astype(np.float64)
-    t = np.clip((array - low) * (1.0 / (high - low)), 0.0, 1.0)
-    smooth: npt.NDArray[Any] = t * t * (3.0 - 2.0 * t)
-    return smooth
+    t = np.atleast_1d(np.clip((array - low) * (1.0 / (high - low)), 0.0, 1.0))
+    smooth: npt.NDArray[Any] = -2.0 * t
+    smooth += 3.0
+    smooth *= t
+    smooth *= t
+    return smooth.reshape(array.shape)
 
 
 @functools.lru_cache(maxsize=4)

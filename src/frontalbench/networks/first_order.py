@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import layers
+from frontalbench.networks import layers, minimal
 from frontalbench.networks.hourglass import KEYPOINTS, SHRUNK, Conv, Hourglass, KeypointDetector, Keypoints, Shrink
 from frontalbench.networks.warping import heat_maps, identity_grid
 
@@ -92,8 +92,8 @@ class _ReadyResidual(nn.Module):
         super().__init__()
         state = block.state_dict()
         self.norm = layers.AffineNorm(state, "norm1")
-        self.first = layers.MinimalConv2d(*layers.folded(state, "conv1", "norm2"), activation="relu")
-        self.second = layers.MinimalConv2d(*layers.folded(state, "conv2"))
+        self.first = minimal.MinimalConv2d(*layers.folded(state, "conv1", "norm2"), activation="relu")
+        self.second = minimal.MinimalConv2d(*layers.folded(state, "conv2"))
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(self.first(functional.relu(self.norm(x))))

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from frontalbench.networks import packed, precision
 from frontalbench.networks.blocks import enlarged
+from frontalbench.networks.minimal import MinimalConv2d
 from frontalbench.networks.stylegan2 import LEAST, modulated_conv2d
 
 SIDE: Final = 512
@@ -224,9 +225,11 @@ class _ReadyStyled(nn.Module):
         super().__init__()
         weight = block.modulated_conv.weight[0].detach()
         self.modulation, self.enlarge = block.modulated_conv.modulation, block.enlarge
-        self.conv = packed.conv(weight, small=small)
         self.squares = nn.Buffer(weight.square().sum((2, 3)))
         self.strength, self.bias = nn.Buffer(block.weight.detach()), nn.Buffer(block.bias.detach())
+        self.conv = packed.conv(weight, small=small)
+        if isinstance(self.conv, MinimalConv2d):
+            self.conv = packed.conv(weight, self.bias.flatten(), activation="leaky", slope=_SLOPE)
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
         factors = self.modulation(style)
@@ -235,6 +238,9 @@ class _ReadyStyled(nn.Module):
         if self.enlarge:
             x = enlarged(x, 2)
         gain = 2**0.5 * torch.rsqrt(functional.linear(factors.square(), self.squares) + LEAST)
+        if isinstance(self.conv, MinimalConv2d):
+            y: Tensor = self.conv(x, gain=gain, noise=(self.strength * noise)[0, 0])
+            return y
         y = self.conv(x)
         # In one number type: a sum of two takes as long as the convolution.
         y.mul_(gain[:, :, None, None].to(y.dtype)).add_(self.bias.to(y.dtype)).add_((self.strength * noise).to(y.dtype))
@@ -263,8 +269,8 @@ def _ready_condition(part: nn.Module, *, small: bool) -> nn.Sequential:
     return nn.Sequential(packed.of(first, activation="leaky", slope=_SLOPE, small=small), packed.of(second, small=small))
 
 
-_SMALL: Final = 3
-"""Levels (8 to 32 pixels) whose maps are too small for minimal filtering."""
+_SMALL: Final = 2
+"""Levels (8 and 16 pixels) whose maps are too small for minimal filtering."""
 
 
 class ReadyGfpgan(nn.Module):

@@ -6,15 +6,11 @@ the convolution runs in (float32, or float16 / bfloat16 for GPUs); inputs of ano
 
 from __future__ import annotations
 
-import functools
 import itertools
-import math
 import threading
 from collections.abc import Mapping
-from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -227,32 +223,6 @@ def _parity(weight: Tensor, axis: int, parity: int) -> Tensor:
     return torch.stack([first, middle + last] if parity == 0 else [first + middle, last], axis)
 
 
-@functools.cache
-def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[npt.NDArray[np.float64], ...]:
-    """Matrices (A^T, G, B^T) of the minimal filtering algorithm F(outputs, taps): ``y = A^T [(G g) * (B^T d)]``.
-
-    ``d``: outputs + taps - 1 inputs, ``g``: the filter (correlation, as networks mean it). ``points``: outputs + taps - 2 distinct numbers where
-    the polynomials are evaluated; infinity is added. Winograd 1980; Lavin and Gray 2016, section 4; exact fractions inside.
-    """
-    n = outputs + taps - 1
-    if len(set(points)) != n - 1:
-        raise ValueError(f"{n - 1} distinct points are needed, got {points}")
-
-    def vandermonde(width: int) -> list[list[Fraction]]:
-        return [[p**j for j in range(width)] for p in points] + [[Fraction(int(j == width - 1)) for j in range(width)]]
-
-    g, a = vandermonde(taps), vandermonde(outputs)
-    # Correlation is the transpose of polynomial multiplication: B^T is the inverse of the transposed n-point evaluation.
-    b = np.linalg.inv(np.array(vandermonde(n), dtype=np.float64)).T
-    scale = np.array([float(math.prod(p - q for q in points if q != p)) for p in points] + [1.0], dtype=np.float64)
-    # Moving each point's common factor from B to G keeps B's entries small numbers, which keeps float32 errors small.
-    return np.array(a, dtype=np.float64).T, np.array(g, dtype=np.float64) / scale[:, None], b * scale[:, None]
-
-
-TILE = 4
-_POINTS = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
-
-
 _own = threading.local()
 
 
@@ -267,116 +237,6 @@ def _workspace(*lengths: int) -> list[Tensor]:
             if index not in kept or len(kept[index]) < length:
                 kept[index] = torch.empty(length)
     return [kept[index][:length] for index, length in enumerate(lengths)]
-
-
-class MinimalConv2d(nn.Module):
-    """3 x 3 convolution by minimal filtering F(4 x 4, 3 x 3): 4 times fewer products than the plain way, float32 on a CPU.
-
-    The image is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels.
-    Rounding errors are some ten times those of the plain way (about 1e-5 of the output's spread). Other devices and number types take the plain way.
-    """
-
-    band_floats = 3_000_000
-    """Floats of transformed input or output that a band of tile rows may hold: it stays in the processor's cache."""
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0) -> None:
-        super().__init__()
-        if tuple(weight.shape[2:]) != (3, 3):
-            raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
-        self.activation, self.slope = activation, slope
-        at, g, bt = (torch.from_numpy(matrix) for matrix in cook_toom(TILE, 3, _POINTS))
-        u = torch.einsum("ai,bj,ocij->abco", g, g, weight.double())
-        self.filters = nn.Buffer(u.reshape(-1, weight.shape[1], weight.shape[0]).float().contiguous())
-        self.bias = nn.Buffer(bias if bias is not None else torch.zeros(weight.shape[0]))
-        self.into = nn.Buffer(torch.kron(bt, bt).float())
-        self.outof = nn.Buffer(torch.kron(at, at).float())
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, inside, height, width = x.shape
-        out = self.filters.shape[2]
-        if height % TILE or width % TILE:
-            raise ValueError(f"height and width must be multiples of {TILE}, got {height} x {width}")
-        rows, columns = height // TILE, width // TILE
-        size = TILE + 2
-        band = min(rows, max(1, self.band_floats // (size * size * columns * max(inside, out))))
-        most = band * columns
-        lengths = (size**2 * inside * most, size**2 * inside * most, size**2 * out * most, TILE**2 * out * most)
-        room, *spaces = _workspace((band * TILE + 2) * (width + 2) * inside, *lengths)
-        padded = room.view(band * TILE + 2, width + 2, inside)
-        padded[:, 0].zero_()
-        padded[:, -1].zero_()
-        s0, s1, s2 = padded.stride()
-        y = x.new_empty(n, rows, TILE, columns, TILE, out, dtype=torch.float32)
-        for i in range(n):
-            image = x[i].permute(1, 2, 0)
-            for first in range(0, rows, band):
-                count = min(band, rows - first)
-                points = count * columns
-                top, bottom = first * TILE - 1, (first + count) * TILE + 1  # the band and one row around it; outside the image is 0
-                inner = slice(max(top, 0), min(bottom, height))
-                padded[inner.start - top : inner.stop - top, 1:-1].copy_(image[inner])
-                if top < 0:
-                    padded[0].zero_()
-                if bottom > height:
-                    padded[count * TILE + 1].zero_()
-                overlapping = padded.as_strided(
-                    (size, size, count, columns, inside), (s0, s1, TILE * s0, TILE * s1, s2), padded.storage_offset()
-                )
-                shapes = ((size**2, points * inside), (size**2, points * inside), (size**2, points, out), (TILE**2, points * out))
-                tiles, spectrum, product, pixels = (
-                    space[: math.prod(shape)].view(shape) for space, shape in zip(spaces, shapes, strict=True)
-                )
-                tiles.view(overlapping.shape).copy_(overlapping)
-                torch.mm(self.into, tiles, out=spectrum)
-                torch.bmm(spectrum.view(size**2, points, inside), self.filters, out=product)
-                torch.mm(self.outof, product.view(size**2, -1), out=pixels)
-                squares = pixels.view(TILE, TILE, count, columns, out).permute(2, 0, 3, 1, 4)
-                torch.add(squares, self.bias, out=y[i, first : first + count])
-        return activate_(y.view(n, height, width, out).permute(0, 3, 1, 2), self.activation, self.slope)
-
-
-class MinimalConv3d(nn.Module):
-    """3 x 3 x 3 convolution of a volume, then ``activation``: rows and columns as in :class:`MinimalConv2d`, the three depths added. 4 times fewer
-    products, float32 on a CPU. Height and width are multiples of 4."""
-
-    def __init__(self, weight: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> None:
-        super().__init__()
-        self.activation, self.slope = activation, slope
-        at, g, bt = (torch.from_numpy(matrix) for matrix in cook_toom(TILE, 3, _POINTS))
-        u = torch.einsum("ai,bj,ocdij->dabco", g, g, weight.double())
-        self.filters = nn.Buffer(u.flatten(1, 2).float().contiguous())
-        self.bias = nn.Buffer(bias)
-        self.into, self.outof = nn.Buffer(torch.kron(bt, bt).float()), nn.Buffer(torch.kron(at, at).float())
-
-    def forward(self, x: Tensor) -> Tensor:
-        n, inside, depth, height, width = x.shape
-        if height % TILE or width % TILE:
-            raise ValueError(f"height and width must be multiples of {TILE}, got {height} x {width}")
-        size, columns, out, deep = TILE + 2, width // TILE, self.filters.shape[3], depth + 2
-        lengths = (size**2 * deep * columns * inside,) * 2 + (size**2 * depth * columns * out, TILE**2 * depth * columns * out)
-        room, tiles, spectrum, product, pixels = _workspace(deep * size * (width + 2) * inside, *lengths)
-        padded = room.view(deep, size, width + 2, inside)
-        padded.zero_()
-        s0, s1, s2, s3 = padded.stride()
-        overlapping = padded.as_strided((size, size, deep, columns, inside), (s1, s2, s0, TILE * s2, s3), padded.storage_offset())
-        y = x.new_empty(n, depth, height // TILE, TILE, columns, TILE, out)
-        spread = spectrum.view(size**2, deep * columns, inside)
-        for i, row in itertools.product(range(n), range(height // TILE)):
-            top, bottom = row * TILE - 1, (row + 1) * TILE + 1  # the tiles and one row around them; outside of the volume is 0
-            inner = slice(max(top, 0), min(bottom, height))
-            padded[1:-1, inner.start - top : inner.stop - top, 1:-1].copy_(x[i].permute(1, 2, 3, 0)[:, inner])
-            if bottom > height:
-                padded[:, -1].zero_()
-            elif top < 0:
-                padded[:, 0].zero_()
-            tiles.view(overlapping.shape).copy_(overlapping)
-            torch.mm(self.into, tiles.view(size**2, -1), out=spectrum.view(size**2, -1))
-            added = product.view(size**2, depth * columns, out)
-            for tap, filters in enumerate(self.filters):
-                added.baddbmm_(spread[:, tap * columns : (tap + depth) * columns], filters, beta=min(tap, 1))
-            torch.mm(self.outof, product.view(size**2, -1), out=pixels.view(TILE**2, -1))
-            torch.add(pixels.view(TILE, TILE, depth, columns, out).permute(2, 0, 3, 1, 4), self.bias, out=y[i, :, row])
-        return activate_(y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3), self.activation, self.slope)
 
 
 class FourierConv(nn.Module):

@@ -11,17 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import precision
-from frontalbench.networks.layers import TILE, MinimalConv2d, activate_, channels_last
+from frontalbench.networks import minimal, precision
+from frontalbench.networks.layers import activate_, channels_last
+from frontalbench.networks.memory import given_back
+from frontalbench.networks.minimal import MinimalConv2d
 
-WIDE = 128
-"""Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is faster (one AVX-512 core:
-121 against 57 GMAC/s at 512 channels, 61 against 50 at 128, 37 against 46 at 64)."""
+WIDE = 64
+"""Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is as fast (one AVX-512
+core: 160 against 57 GMAC/s at 512 channels, 128 against 56 at 128, 96 against 53 at 64, 43 against 39 at 32)."""
 LARGE = 32
-"""Pixels of a map's shorter side from which on minimal filtering is worth four times the memory for weights; twice as many where they are many
-(:data:`MANY`)."""
-MANY = 256 * 256
-"""Kernels (inputs x outputs) above which weights count as many."""
+"""Pixels of a map's shorter side from which on filters made anew at every call pay: they are as costly for a small map."""
+LASTING = 128 * 128
+"""Kernels (inputs x outputs) up to which filters last: they take 2 MB instead of .6, and pay on any map of more than :data:`SMALL` pixels a side."""
+SMALL = 12
 _NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
 
 
@@ -62,7 +64,8 @@ class Packed(nn.Module):
         if self._packed is None and fused and self._lasting:
             shape, ones = list(x.shape), [1, 1]
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, ones, 1, shape)
-            self.weight = nn.Buffer(self.weight.new_empty(0))
+            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+            given_back(size)
         if self._packed is None and not fused:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
             return activate_(y if plus is None else y.add_(plus), self.activation, self.slope)
@@ -81,21 +84,6 @@ class Packed(nn.Module):
         return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
-class Minimal(MinimalConv2d):
-    """:class:`~frontalbench.networks.layers.MinimalConv2d` for maps of any size: what a last tile has too much is cut off."""
-
-    band_floats = 800_000
-    """A quarter of LivePortrait's: 60 MB less room, and at most 3 % slower for the maps of these networks."""
-
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        height, width = x.shape[2:]
-        more = (-height % TILE, -width % TILE)
-        if any(more):
-            x = functional.pad(x, (0, more[1], 0, more[0]))
-        y = super().forward(x)[:, :, :height, :width]
-        return y if plus is None else y.add_(plus)
-
-
 def conv(
     weight: Tensor,
     bias: Tensor | None = None,
@@ -105,14 +93,17 @@ def conv(
     activation: str = "none",
     slope: float = 0.0,
     small: bool = False,
-) -> Packed | Minimal:
-    """The faster of the two for these shapes; ``small``: on maps so small that four times the memory for weights is not worth it.
+    lasting: bool | None = None,
+) -> Packed | MinimalConv2d:
+    """The faster of the two for these shapes. ``small``: on maps so small that minimal filtering does not pay. ``lasting``: whether its filters last
+    (:data:`LASTING` decides unless given).
 
     Minimal filtering is for float32: half precision would lose too much in it, and takes half the time anyway.
     """
     plain = precision.dtype() == torch.float32 and stride == 1 and tuple(weight.shape[2:]) == (3, 3) and padding in (None, (1, 1))
     if plain and not small and min(weight.shape[:2]) >= WIDE:
-        return Minimal(weight.detach().float(), None if bias is None else bias.detach().float(), activation=activation, slope=slope)
+        lasting = weight.shape[0] * weight.shape[1] <= LASTING if lasting is None else lasting
+        return MinimalConv2d(weight, bias, activation=activation, slope=slope, lasting=lasting)
     return Packed(weight, bias, stride=stride, padding=padding, activation=activation, slope=slope)
 
 
@@ -127,25 +118,26 @@ class Fitting(nn.Module):
         self.activation, self.slope, self.dtype = activation, slope, precision.dtype()
         self.weight = nn.Buffer(channels_last(weight.detach().float()))
         self.bias = None if bias is None else nn.Buffer(bias.detach().float())
-        self.made: Packed | Minimal | None = None
+        self.made: Packed | MinimalConv2d | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor
         if self.made is not None:
             y = self.made(x)
-            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, Minimal) else y
+            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, MinimalConv2d) else y
         if not _packs(x.to(self.dtype)):
             around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
-        large = LARGE if self.weight.shape[0] * self.weight.shape[1] <= MANY else 2 * LARGE
-        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= large:
-            self.made = Minimal(self.weight, self.bias, activation=self.activation, slope=self.slope)
+        lasting = self.weight.shape[0] * self.weight.shape[1] <= LASTING
+        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
+            self.made = MinimalConv2d(self.weight, self.bias, activation=self.activation, slope=self.slope, lasting=lasting)
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
-        self.weight = nn.Buffer(self.weight.new_empty(0))
+        size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+        given_back(size)
         return self.forward(x)
 
     def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
@@ -155,8 +147,14 @@ class Fitting(nn.Module):
 
 
 def of(
-    module: nn.Conv2d, norm: nn.BatchNorm2d | None = None, *, activation: str = "none", slope: float = 0.0, small: bool = False
-) -> Packed | Minimal:
+    module: nn.Conv2d,
+    norm: nn.BatchNorm2d | None = None,
+    *,
+    activation: str = "none",
+    slope: float = 0.0,
+    small: bool = False,
+    lasting: bool | None = None,
+) -> Packed | MinimalConv2d:
     """:func:`conv` of a module without groups and dilation, with the batch norm that follows it inside."""
     if module.groups != 1 or module.dilation != (1, 1):
         raise ValueError("groups and dilation are not packed")
@@ -164,7 +162,16 @@ def of(
         module = nn.utils.fusion.fuse_conv_bn_eval(module.eval(), norm.eval())
     padding = module.padding if isinstance(module.padding, tuple) else None
     shape = (int(padding[0]), int(padding[1])) if padding is not None else None
-    return conv(module.weight, module.bias, stride=module.stride[0], padding=shape, activation=activation, slope=slope, small=small)
+    return conv(
+        module.weight,
+        module.bias,
+        stride=module.stride[0],
+        padding=shape,
+        activation=activation,
+        slope=slope,
+        small=small,
+        lasting=lasting,
+    )
 
 
 def _packs(x: Tensor) -> bool:
@@ -172,7 +179,5 @@ def _packs(x: Tensor) -> bool:
         x.device.type == "cpu"
         and (x.dtype in (torch.float32, torch.bfloat16) or precision.in_hardware(x.dtype))
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+        and minimal.packs()
     )

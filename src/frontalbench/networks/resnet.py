@@ -84,7 +84,7 @@ class _ReadyBottleneck(nn.Module):
         super().__init__()
         assert isinstance(block, Bottleneck)
         self.one = packed.of(block.conv1, block.bn1, activation="relu")
-        self.two = packed.of(block.conv2, block.bn2, activation="relu", small=small)
+        self.two = packed.of(block.conv2, block.bn2, activation="relu", small=small, lasting=True)
         self.three = packed.of(block.conv3, block.bn3, activation="relu")
         around = block.downsample
         self.around = None

@@ -146,8 +146,8 @@ class _ReadyContext(nn.Module):
         )
         (beside, e) = _folded(context.conv5X5_2)
         self.half, self.quarter = three.shape[0], five.shape[0]  # type: ignore[method-assign, assignment]
-        self.first = packed.conv(torch.cat([three, five]), torch.cat([a, b]), activation="relu")
-        self.second = packed.conv(torch.cat([beside, seven]), torch.cat([e, c]), activation="relu")
+        self.first = packed.conv(torch.cat([three, five]), torch.cat([a, b]), activation="relu", lasting=True)
+        self.second = packed.conv(torch.cat([beside, seven]), torch.cat([e, c]), activation="relu", lasting=True)
         self.third = packed.conv(last, d, activation="relu")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -171,7 +171,9 @@ class _ReadyPyramid(nn.Module):
         self.outputs = nn.ModuleList(
             packed.conv(*_folded(each), activation="relu") for each in (pyramid.output1, pyramid.output2, pyramid.output3)
         )
-        self.merge1, self.merge2 = (packed.conv(*_folded(each), activation="relu") for each in (pyramid.merge1, pyramid.merge2))
+        self.merge1, self.merge2 = (
+            packed.conv(*_folded(each), activation="relu", lasting=True) for each in (pyramid.merge1, pyramid.merge2)
+        )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         fine, middle, coarse = (output(each) for output, each in zip(self.outputs, maps, strict=True))

@@ -13,8 +13,6 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from frontalbench.catalogue import families
-
 PACKAGE = "frontalbench"
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -63,11 +61,6 @@ def commands(script: str | Path) -> tuple[str, ...]:
 def closure(modules: Iterable[str]) -> frozenset[str]:
     """The modules of this package whose code goes into the fingerprint of ``modules``."""
     return _closure(frozenset(modules))
-
-
-def family_module(kind: str, family: str) -> str:
-    """The module that runs cards of this family (raises BadConfig for an unknown one)."""
-    return families.target(kind, family)[0]
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from frontalbench import tables
-from frontalbench.catalogue import cards, external
+from frontalbench.catalogue import cards, external, families
 from frontalbench.catalogue.config import Config
 from frontalbench.datasets import layouts
 from frontalbench.datasets.card import DatasetCard
@@ -35,7 +35,7 @@ class Reruns:
         waiting = [self._cards.card(kind, part) for kind, name in used for part in name.split("+")]
         while waiting:
             card = waiting.pop()
-            modules.append(fingerprint.family_module(card.kind, card.family))
+            modules += families.modules(card)
             if card.turn is not None:
                 modules.append(f"frontalbench.frontalize.{'partly' if card.turn.step is None else 'stepwise'}")
             waiting += [cards.find_any(name) for name in card.uses]

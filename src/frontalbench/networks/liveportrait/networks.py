@@ -21,8 +21,6 @@ from frontalbench.networks.layers import (
     Conv,
     FourierConv,
     GatheredConv3d,
-    MinimalConv2d,
-    MinimalConv3d,
     State,
     UpConv2d,
     UpConv3d,
@@ -31,6 +29,7 @@ from frontalbench.networks.layers import (
     spectral,
 )
 from frontalbench.networks.liveportrait import keys
+from frontalbench.networks.minimal import MinimalConv2d, MinimalConv3d
 from frontalbench.networks.warping import axis_coordinates, heat_maps, identity_grid
 
 Taps = dict[str, Tensor]

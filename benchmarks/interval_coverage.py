@@ -525,7 +525,7 @@ RARE = 6.0
 """A rate whose rarer outcome is worth fewer people than this stands near 0 or 1 (:func:`near_the_end`)."""
 OFTEN = 50
 """In fewer experiments than these a coverage is not told."""
-MARK = "<!-- {} of coverage: made by benchmarks/coverage.py --table -->"
+MARK = "<!-- {} of coverage: made by benchmarks/interval_coverage.py --table -->"
 
 
 def keep(path: Path, new: list[dict[str, str]]) -> None:

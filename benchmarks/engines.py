@@ -1,0 +1,141 @@
+"""ONNX Runtime and PyTorch (``engine_cpu: torch``) side by side on ONNX files: processor milliseconds an image, start, memory, and how far apart.
+
+    python benchmarks/engines.py [--turns 5] [FILE.onnx ... | glintr100 w600k_r50 scrfd_10g]
+
+Each engine is a process of its own with one thread, as a job runs it (``embed/arcface.py``, ``detect/scrfd.py``); they take turns, and the least of
+each counts. Crops and images are the shipped synthetic people. Names stand for files of random weights (``onnx_files.py``), whose boxes and
+embeddings mean nothing but must agree all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+ENGINES = ("onnxruntime", "torch")
+CROPS, IMAGES = 32, 4
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "files", nargs="*", default=["glintr100", "w600k_r50", "scrfd_10g"], metavar="FILE", help="(default: the three names)"
+    )
+    parser.add_argument("--turns", type=int, default=5, metavar="N", help="(default: 5)")
+    parser.add_argument("--dimension", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--work", choices=ENGINES, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.work:
+        work(Path(args.files[0]), args.work, args.dimension)
+        return 0
+    sys.path.insert(0, str(ROOT))
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in args.files:
+            path = Path(name)
+            if path.suffix != ".onnx":
+                from benchmarks import onnx_files
+
+                path = Path(temporary, f"{name}.onnx")
+                onnx_files.write(next(known for known in onnx_files.NAMES if known.endswith(f"/{name}")), path)
+            print(side_by_side(path, args.turns, Path(temporary)), flush=True)
+    return 0
+
+
+def side_by_side(path: Path, turns: int, folder: Path) -> str:
+    """A line for one file."""
+    import onnx
+
+    outputs = onnx.load(str(path), load_external_data=False).graph.output
+    dimension = outputs[0].type.tensor_type.shape.dim[1].dim_value if len(outputs) == 1 else 0
+    environment = dict(os.environ, OMP_NUM_THREADS="1")
+    load = os.getloadavg()[0]
+    processes = {
+        engine: subprocess.Popen(
+            [sys.executable, __file__, "--work", engine, "--dimension", str(dimension), str(path)],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for engine in ENGINES
+    }
+    told: dict[str, dict[str, Any]] = {}
+    for turn in range(turns + 1):
+        for engine, process in processes.items():
+            assert process.stdin is not None and process.stdout is not None
+            process.stdin.write(f"{folder / engine}.npy\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            if not answer:
+                sys.exit(f"{path}: the process of '{engine}' ended; its message stands above")
+            found = json.loads(answer)
+            told[engine] = found if turn == 0 else {**found, "ms": min(found["ms"], told[engine]["ms"])}
+    for process in processes.values():
+        process.communicate("")
+    one, other = (told[engine] for engine in ENGINES)
+    wanted, got = (np.load(folder / f"{engine}.npy").astype(np.float64) for engine in ENGINES)
+    apart = f"not as many faces ({len(wanted)}, {len(got)})" if wanted.shape != got.shape else f"{np.abs(wanted - got).max():.1e} apart"
+    if wanted.shape == got.shape and len(wanted) == CROPS:
+        apart += f", cosine at least {(wanted * got).sum(axis=1).min():.7f}"
+    return (
+        f"{path.stem:28}{one['ms']:8.1f}{other['ms']:8.1f} ms ({one['ms'] / other['ms']:.2f} times), "
+        f"start {one['start']:.1f} and {other['start']:.1f} s, most memory {one['mb']} and {other['mb']} MB, {apart}, load {load:.1f}"
+    )
+
+
+def work(path: Path, engine: str, dimension: int) -> None:
+    """The process of one engine: each line on standard input is a file for the results of a turn. ``dimension`` of an embedding, 0: a detector."""
+    clock = time.process_time()
+    import cv2
+
+    cv2.setNumThreads(1)
+    from frontalbench import images
+
+    shipped = sorted((ROOT / "demo" / "synthetic").rglob("*.jpg"))[:CROPS]
+    decoded = [images.decode(file.read_bytes()) for file in shipped]
+    if not dimension:
+        from frontalbench.detect.boxes import Sizing
+        from frontalbench.detect.scrfd import Scrfd
+
+        # One search, as where there is a face; random weights find some at a low threshold.
+        some, threshold = decoded[:IMAGES], 0.02 if path.stem == "scrfd_10g" else 0.5
+        detector = Scrfd("card", path, sizing=Sizing(border=0), threshold=threshold, engine=engine)
+
+        def step() -> Any:
+            return np.concatenate([detector.detect(image).points.reshape(-1, 10) for image in some])
+
+        count = len(some)
+    else:
+        from frontalbench.embed.arcface import ArcFaceOnnx
+        from frontalbench.embed.base import normalise
+
+        crops = np.stack([cv2.resize(image, (112, 112), interpolation=cv2.INTER_AREA) for image in decoded])
+        backbone = ArcFaceOnnx("card", path, dimension=dimension, engine=engine)
+
+        def step() -> Any:
+            return normalise(backbone.embed(crops))[0]
+
+        count = len(crops)
+    start = time.process_time() - clock
+    for line in sys.stdin:
+        clock = time.process_time()
+        found = step()
+        milliseconds = (time.process_time() - clock) / count * 1000
+        np.save(line.strip(), found)
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(json.dumps({"ms": milliseconds, "start": start, "mb": most}), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

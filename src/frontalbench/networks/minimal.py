@@ -1,0 +1,263 @@
+"""3 x 3 convolutions by minimal filtering F(4 x 4, 3 x 3): a quarter of the products of the plain way (Winograd 1980; Lavin and Gray 2016).
+
+For networks that are used and not trained, float32 on a CPU. (N, C, H, W) with channels last in memory.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from frontalbench.networks.memory import given_back
+
+TILE: Final = 4
+POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
+_SIZE: Final = (TILE + 2) ** 2
+_MOST, _LEAST, _FEW = 96, 64, 48
+"""Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
+layout made for one kind costs up to ten times the product when the other is asked for.)"""
+_PASSING, _OUTPUTS = 192, 128
+"""Tiles, and outputs, that are multiplied at a time with filters made anew: the more tiles, the less the making costs."""
+_NONE: Final = np.empty((1, 1, 0, 0), np.float32)
+"""No noise, nothing to add."""
+
+
+@functools.cache
+def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[npt.NDArray[np.float64], ...]:
+    """Matrices (A^T, G, B^T) of the minimal filtering algorithm F(outputs, taps): ``y = A^T [(G g) * (B^T d)]``.
+
+    ``d``: outputs + taps - 1 inputs, ``g``: the filter (correlation, as networks mean it). ``points``: outputs + taps - 2 distinct numbers where
+    the polynomials are evaluated; infinity is added. Winograd 1980; Lavin and Gray 2016, section 4; exact fractions inside.
+    """
+    n = outputs + taps - 1
+    if len(set(points)) != n - 1:
+        raise ValueError(f"{n - 1} distinct points are needed, got {points}")
+
+    def vandermonde(width: int) -> list[list[Fraction]]:
+        return [[p**j for j in range(width)] for p in points] + [[Fraction(int(j == width - 1)) for j in range(width)]]
+
+    g, a = vandermonde(taps), vandermonde(outputs)
+    # Correlation is the transpose of polynomial multiplication: B^T is the inverse of the transposed n-point evaluation.
+    b = np.linalg.inv(np.array(vandermonde(n), dtype=np.float64)).T
+    scale = np.array([float(math.prod(p - q for q in points if q != p)) for p in points] + [1.0], dtype=np.float64)
+    # Moving each point's common factor from B to G keeps B's entries small numbers, which keeps float32 errors small.
+    return np.array(a, dtype=np.float64).T, np.array(g, dtype=np.float64) / scale[:, None], b * scale[:, None]
+
+
+class _Filters(nn.Module):
+    """A kernel's transformed filters, and the products of transformed tiles with them. ``lasting``: transformed and laid out once, at the first use;
+    else transformed anew for every product, some outputs at a time: a fifth slower, and no room beside the weights."""
+
+    def __init__(self, weight: Tensor, *, lasting: bool) -> None:
+        super().__init__()
+        if tuple(weight.shape[2:]) != (3, 3):
+            raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
+        self.out, self.inside = weight.shape[:2]
+        self.lasting = lasting
+        self.weight = nn.Buffer(weight.detach().float().permute(0, 2, 3, 1).flatten(1, 2).contiguous())
+        self._packed: Tensor | None = None
+        self._many = True
+        self._laying = threading.Lock()
+
+    def counts(self, tiles: int) -> list[int]:
+        """How many of ``tiles`` to multiply at a time: about equal parts, of the size that filters are, or will be, laid out for."""
+        if not self.lasting:
+            parts = -(-tiles // _PASSING)
+        elif tiles >= _LEAST if self._packed is None else self._many:
+            parts = max(1, round(tiles / _MOST))
+        else:
+            parts = -(-tiles // _FEW)
+        return [tiles * (i + 1) // parts - tiles * i // parts for i in range(parts)]
+
+    def forward(self, tiles: Tensor) -> Iterator[tuple[int, Tensor]]:
+        """(tiles, 36, inside) -> pairs of the first output and (tiles, 36, some outputs)."""
+        if self.lasting and packs():
+            yield 0, self.all(tiles)
+            return
+        for first in range(0, self.out, _OUTPUTS):
+            filters = self._spread(first, min(_OUTPUTS, self.out - first))
+            products = torch.empty(len(tiles), _SIZE, filters.shape[1])
+            torch.bmm(tiles.transpose(0, 1), filters.transpose(1, 2), out=products.transpose(0, 1))
+            yield first, products
+
+    def all(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(tiles, 36, inside) -> (tiles, 36, out) by lasting filters; added to ``onto``, in its place, where that is given."""
+        if not packs():
+            products = torch.bmm(tiles.transpose(0, 1), self._spread(0, self.out).transpose(1, 2)).transpose(0, 1)
+            return products.contiguous() if onto is None else onto.add_(products)
+        count = len(tiles)
+        if self._packed is not None and self._many and count < _LEAST:
+            tiles = torch.cat([tiles, tiles.new_zeros(_LEAST - count, *tiles.shape[1:])])
+            products = self.all(tiles)[:count]
+            return products if onto is None else onto.add_(products)
+        row = tiles.reshape(1, 1, count, -1).permute(0, 3, 1, 2)
+        about = ([0, 0], [1, 1], [1, 1], _SIZE)
+        with self._laying:
+            if self._packed is None:
+                filters = self._spread(0, self.out).view(-1, self.inside, 1, 1)
+                self._packed = torch.ops.mkldnn._reorder_convolution_weight(filters, *about, list(row.shape))
+                self._many = count >= _LEAST
+                size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+                del filters
+                given_back(size)
+        if onto is None:
+            products = torch.ops.mkldnn._convolution_pointwise(row, self._packed, None, *about, "none", [], "")
+            assert isinstance(products, Tensor)
+            return products.permute(0, 2, 3, 1).reshape(count, _SIZE, self.out)
+        row_onto = onto.view(1, 1, count, -1).permute(0, 3, 1, 2)
+        torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, row, self._packed, None, *about, "add", 1.0, None, [], None)
+        return onto
+
+    def _spread(self, first: int, count: int) -> Tensor:
+        """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
+        from frontalbench.networks import minimal_tiles
+
+        filters, weight = torch.empty(_SIZE, count, self.inside), self.weight.numpy()
+        _side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
+        return filters
+
+    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
+        if self._packed is not None:
+            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+class MinimalConv2d(nn.Module):
+    """3 x 3 convolution of stride 1 with zero padding that keeps the size, then ``activation`` (none, relu, leaky with ``slope``).
+
+    The image is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels, as
+    one convolution in 36 groups, which oneDNN does faster than matrix products are done here. Rounding errors are some ten times those of the
+    plain way (about 1e-5 of the output's spread). ``lasting`` filters take four times the room of the weights; others are made anew at every call,
+    which takes a fifth longer.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0, lasting: bool = True) -> None:
+        super().__init__()
+        self.filters = _Filters(weight, lasting=lasting)
+        self.slope = _slope(activation, slope)
+        self.bias = nn.Buffer(bias.detach().float() if bias is not None else torch.zeros(self.filters.out))
+
+    def forward(self, x: Tensor, plus: Tensor | None = None, *, gain: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
+        """Before the activation: times ``gain`` (N, C), with the bias, ``noise`` (H, W) and ``plus`` (the result's shape) added."""
+        from frontalbench.networks import minimal_tiles
+
+        n, inside, height, width = x.shape
+        rows, columns, out = -(-height // TILE), -(-width // TILE), self.filters.out
+        image, y = _pixels(x), torch.empty(n, height, width, out)
+        gains = np.ones((n, out), np.float32) if gain is None else _array(gain)
+        noises = _NONE[0, 0] if noise is None else _array(noise)
+        pluses = _NONE if plus is None else _pixels(plus)
+        counts = self.filters.counts(n * rows * columns)
+        spectrum, first = torch.empty(max(counts), _SIZE, inside), 0
+        for count in counts:
+            tiles = spectrum[:count]
+
+            def before(begin: int, end: int, first: int = first, tiles: Tensor = tiles) -> None:
+                minimal_tiles.transform(image, rows, columns, first + begin, tiles.numpy()[begin:end])
+
+            def after(begin: int, end: int, first: int = first, *, channel: int, products: Tensor) -> None:
+                part = products.numpy()[begin:end]
+                minimal_tiles.restore(
+                    part, rows, columns, first + begin, channel, gains, _array(self.bias), noises, pluses, self.slope, y.numpy()
+                )
+
+            _side_by_side(before, count)
+            for channel, products in self.filters(tiles):
+                _side_by_side(functools.partial(after, channel=channel, products=products), count)
+            first += count
+        return y.permute(0, 3, 1, 2)
+
+
+class MinimalConv3d(nn.Module):
+    """3 x 3 x 3 convolution of a volume (N, C, D, H, W) with zero padding, then ``activation``: rows and columns as in :class:`MinimalConv2d`, the
+    three depths added."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> None:
+        super().__init__()
+        self.filters = nn.ModuleList(_Filters(part, lasting=True) for part in weight.unbind(2))
+        self.slope = _slope(activation, slope)
+        self.bias = nn.Buffer(bias.detach().float())
+
+    def forward(self, x: Tensor) -> Tensor:
+        from frontalbench.networks import minimal_tiles
+
+        n, inside, depth, height, width = x.shape
+        rows, columns, out = -(-height // TILE), -(-width // TILE), len(self.bias)
+        levels = _array(x.permute(0, 2, 3, 4, 1)).reshape(n * depth, height, width, inside)
+        y = torch.empty(n * depth, height, width, out)
+        gains = np.ones((n * depth, out), np.float32)
+        parts = max(1, min(rows * columns, round(rows * columns * depth / _MOST)))
+        for volume, part in itertools.product(range(n), range(parts)):
+            begin, end = (rows * columns * (part + i) // parts for i in (0, 1))
+            spectrum = torch.zeros(depth + 2, end - begin, _SIZE, inside)
+            places = [(volume * depth + level) * rows * columns + begin for level in range(depth)]
+
+            def before(first: int, last: int, places: list[int] = places, spectrum: Tensor = spectrum) -> None:
+                for level in range(first, last):
+                    minimal_tiles.transform(levels, rows, columns, places[level], spectrum[level + 1].numpy())
+
+            def after(first: int, last: int, places: list[int] = places, products: Tensor = spectrum) -> None:
+                for level in range(first, last):
+                    some = products[level].numpy()
+                    minimal_tiles.restore(
+                        some, rows, columns, places[level], 0, gains, _array(self.bias), _NONE[0, 0], _NONE, self.slope, y.numpy()
+                    )
+
+            _side_by_side(before, depth)
+            products: Tensor | None = None
+            for tap, filters in enumerate(self.filters):
+                assert isinstance(filters, _Filters)
+                products = filters.all(spectrum[tap : tap + depth].flatten(0, 1), products)
+            assert products is not None
+            _side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
+        return y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3)
+
+
+def _slope(activation: str, slope: float) -> float:
+    """What numbers below 0 are multiplied with."""
+    return {"none": 1.0, "relu": 0.0, "leaky": slope}[activation]
+
+
+def packs() -> bool:
+    """Whether this PyTorch can lay convolutions out for good."""
+    return (
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
+        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
+    )
+
+
+def _array(x: Tensor) -> npt.NDArray[np.float32]:
+    return x.detach().float().contiguous().numpy()
+
+
+def _pixels(x: Tensor) -> npt.NDArray[np.float32]:
+    """(N, C, H, W) -> (N, H, W, C), of ``x``'s own memory where its channels are last."""
+    return _array(x.permute(0, 2, 3, 1))
+
+
+@functools.cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="tiles")
+
+
+def _side_by_side(part: Callable[[int, int], Any], count: int) -> None:
+    """``part(begin, end)`` for pieces of ``range(count)``, as many at a time as PyTorch has threads."""
+    threads = min(torch.get_num_threads(), count)
+    if threads < 2:
+        part(0, count)
+        return
+    ends = [count * i // threads for i in range(threads + 1)]
+    for _ in _workers(threads).map(part, ends[:-1], ends[1:]):
+        pass
