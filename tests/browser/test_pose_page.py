@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import shutil
 import time
@@ -18,7 +19,8 @@ from tests.browser import chromium
 
 pytestmark = [pytest.mark.browser, pytest.mark.weights]
 
-pytest.importorskip("gradio", reason="the extra 'page' is not installed")
+if importlib.util.find_spec("gradio") is None:  # loaded where it is used: every worker of xdist reads this file, and it takes seconds
+    pytest.skip("the extra 'page' is not installed", allow_module_level=True)
 webdriver = pytest.importorskip("selenium.webdriver")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from frontalbench.images import RGB  # noqa: E402
 from frontalbench.liveportrait import motion  # noqa: E402
 from frontalbench.liveportrait.pipeline import LivePortrait, Source  # noqa: E402
 from frontalbench.networks.liveportrait import keys, networks  # noqa: E402
@@ -109,10 +110,11 @@ def test_the_whole_chain_to_the_front_meets_its_image(portrait: LivePortrait, im
         offsets = portrait.perceptrons["stitching"](torch.cat([source.flatten(1), driving.flatten(1)], dim=1))
         stitched = motion.stitched(driving, 0.1 * offsets)
         volume = portrait.appearance(image)
-        warped = portrait.warping(volume, stitched, source)
-        result = portrait.generator(warped)
+    rendered: list[RGB | None] = []
+    heavy = torch.nn.ModuleDict({"warping": portrait.warping, "generator": portrait.generator})
+    drawn = fills.record(heavy, tuple(heavy), lambda: rendered.extend(portrait.render(Source(volume, seen, source), stitched)))
+    warped, result = drawn["warping"], drawn["generator"]
     for name, value in {"R_s": turn, "x_s": source, "x_d": driving, "x_d_stitched": stitched, "warp_out": warped, "image": result}.items():
         compare(f"E2E.{name}", value)
-    rendered = portrait.render(Source(volume, seen, source), stitched)
     assert rendered[0] is not None
     np.testing.assert_array_equal(rendered[0], (result[0].clamp(0, 1) * 255).to(torch.uint8).permute(1, 2, 0).numpy())

@@ -187,3 +187,12 @@ def test_the_last_step_of_a_chain_works_on_the_shorter_chain() -> None:
     assert steps.card(network) == "gfpgan_full", "whose params are edited least"
     asked.enhancement = "sharp"
     assert (steps.drawn(asked), steps.options(asked, [])) == ([], [])
+
+
+def test_however_many_jobs_ask_for_the_card_of_a_network_cards_are_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked, look = [], cards.all_cards
+    monkeypatch.setattr(cards, "all_cards", lambda kind: looked.append(kind) or look(kind))
+    steps = Steps(SimpleNamespace(card=cards.find))  # type: ignore[arg-type]
+    network = networks.network(cards.find("enhancement", "gfpgan_full"))
+    assert {steps.card(network) for _ in range(100)} == {"gfpgan_full"}
+    assert looked == ["enhancement"]

@@ -231,10 +231,14 @@ def _dump(node: object, called: set[tuple[str, str]]) -> str:
     return f"{kind.__name__}({', '.join(fields)})"
 
 
-@functools.cache
 def _fields(kind: type[ast.AST]) -> tuple[tuple[str, bool, bool], ...]:
     """Of a kind of node: (field, whether it may be missing, whether it may hold statements)."""
-    return tuple((name, getattr(kind, name, ...) is None, name in ("body", "orelse", "finalbody")) for name in kind._fields)
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple((name, getattr(kind, name, ...) is None, name in ("body", "orelse", "finalbody")) for name in kind._fields)
+    return _FIELDS[kind]
+
+
+_FIELDS: dict[type[ast.AST], tuple[tuple[str, bool, bool], ...]] = {}
 
 
 def _counting(items: list[ast.stmt], called: set[tuple[str, str]], *, documented: bool) -> list[ast.stmt]:

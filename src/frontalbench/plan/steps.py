@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,14 +32,19 @@ class Steps:
 
     def drawn(self, wildcards: Any) -> list[str]:
         """The table of faces that the last step puts into the images; none where it works in one step."""
-        network = networks.network(self._used.card("enhancement", self.last(wildcards)))
+        network = self._network(self.last(wildcards))
         return [grid.drawn_path(wildcards.dataset, self.before(wildcards), network, wildcards.shard)] if network else []
+
+    @functools.cache  # noqa: B019
+    def _network(self, name: str) -> str:
+        return networks.network(self._used.card("enhancement", name))
 
     def options(self, wildcards: Any, drawn: Sequence[str]) -> list[str]:
         """What tells enhance.py that only the last step is left, and where the drawn faces are."""
         done = parse(self.before(wildcards)).enhancement
         return [*([f"--after {done}"] if done != PLAIN else []), *(f"--drawn {path}" for path in drawn)]
 
+    @functools.cache  # noqa: B019 - one plan per process, whose jobs ask a thousand times
     def card(self, network: str) -> str:
         """The card that a network is run by: of those that share it the one with the fewest params, which is edited least. Raises BadConfig where
         none has it."""
