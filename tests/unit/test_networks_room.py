@@ -48,8 +48,30 @@ def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another()
         name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
     }
     assert room == {
-        "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints", "layers", "packed", "precision"},
-        "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints", "layers", "packed", "precision"},
+        "detect.retinaface": {
+            "retinaface",
+            "resnet",
+            "blocks",
+            "checkpoints",
+            "layers",
+            "memory",
+            "minimal",
+            "minimal_tiles",
+            "packed",
+            "precision",
+        },
+        "enhance.gfpgan": {
+            "gfpgan",
+            "stylegan2",
+            "blocks",
+            "checkpoints",
+            "layers",
+            "memory",
+            "minimal",
+            "minimal_tiles",
+            "packed",
+            "precision",
+        },
         "frontalize.refiner": {
             "refiner",
             "checkpoints",
