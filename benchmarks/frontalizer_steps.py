@@ -2,8 +2,8 @@
 
     python benchmarks/frontalizer_steps.py [--rounds 6] [--out docs/images/frontalizer_steps.svg]
 
-Functions are timed inside of the frontalizers while they turn the demo's images (512 pixels); a step's time is its own, without that of the steps
-inside of it. What is in no step is "rest". Packing the result as PNG, which the stage does afterwards, is the last bar.
+Functions are timed inside of the frontalizers while they turn the demo's images, enlarged to 512 pixels; a step's time is its own, without that of
+the steps inside of it. What is in no step is "rest". Packing the result as PNG, which the stage does afterwards, is the last bar.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ STEPS: dict[str, tuple[str, ...]] = {
     "normals": ("frontalize.head:vertex_normals",),
     "rasterizer": ("geometry.raster:rasterize", "geometry.raster:interpolate"),
     "what is seen": tuple(
-        f"frontalize.render:{name}" for name in ("layer", "spilt", "what_is_seen", "carried", "quality_at", "share_of_mirror")
+        f"frontalize.render:{name}" for name in ("prepared", "layer", "spilt", "what_is_seen", "carried", "quality_at", "share_of_mirror")
     ),
-    "colours": tuple(f"frontalize.render:{name}" for name in ("render_seen", "sampled", "filled_in", "tone_between", "_coloured")),
+    "colours": tuple(
+        f"frontalize.render:{name}"
+        for name in ("render_seen", "sampled", "filled_in", "tone_between", "_coloured", "laid_over", "lay_plate")
+    ),
     "inpainting": ("frontalize.render:inpainted",),
     "crop and background": (
         "frontalize.drawing:cropped",

@@ -32,7 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = 6
 SIDE = 512
-"""Frontalizers turn the demo's images enlarged to this many pixels: the size of a frontal."""
+"""Frontalizers turn the demo's images, of 256 pixels, enlarged to this many, unless ``--side`` says another number: the size of a frontal."""
 OPTIONS = "options"
 CROPS = 16
 """Of a recogniser that is a file of random weights; a job gives it 64 at once."""
@@ -59,11 +59,12 @@ def main() -> int:
         "--keep", type=Path, metavar="JSON", help="rates of earlier runs, those measured now put in: the table is made of all of them"
     )
     parser.add_argument("--options", action="store_true", help="also with what cards may ask for")
+    parser.add_argument("--side", type=int, default=SIDE, metavar="N", help="pixels of the images that frontalizers turn (default: 512)")
     parser.add_argument("--work", metavar="NAME", help=argparse.SUPPRESS)
     parser.add_argument("--asked", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
-        work(args.work, asked=args.asked)
+        work(args.work, asked=args.asked, size=args.side)
         return 0
     if not args.before:
         parser.error("--before is needed")
@@ -79,7 +80,7 @@ def main() -> int:
             if name in SHAPED:
                 shaped(name)
             sides = {"before": before, "after": ROOT} | ({OPTIONS: ROOT} if args.options else {})
-            rates[name] = rates.get(name, {}) | measured(name, sides, args.turns)
+            rates[name] = rates.get(name, {}) | measured(name, sides, args.turns, args.side)
             if args.keep:
                 args.keep.write_text(json.dumps(rates, indent=1))
     if set(rates) >= set(NAMES):
@@ -89,8 +90,8 @@ def main() -> int:
     return 0
 
 
-def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
-    """Least processor seconds an image of each side."""
+def measured(name: str, sides: dict[str, Path], turns: int, size: int) -> dict[str, float]:
+    """Least processor seconds an image of each side; ``size``: pixels of the images that frontalizers turn."""
     least = {side: (float("inf"), float("inf"), float("inf")) for side in sides}
     most = dict.fromkeys(sides, 0.0)
     load = os.getloadavg()[0]
@@ -99,7 +100,7 @@ def measured(name: str, sides: dict[str, Path], turns: int) -> dict[str, float]:
         environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(folder / "src"), str(ROOT)]), OMP_NUM_THREADS="1")
         environment.setdefault("FRONTALBENCH_STORE", str(ROOT / "weights"))
         processes[side] = subprocess.Popen(
-            [sys.executable, __file__, "--work", name, *["--asked"] * (side == OPTIONS)],
+            [sys.executable, __file__, "--work", name, "--side", str(size), *["--asked"] * (side == OPTIONS)],
             cwd=folder,
             env=environment,
             stdin=subprocess.PIPE,
@@ -149,12 +150,12 @@ def ours(*names: str) -> Any:
     raise ModuleNotFoundError(f"none of {names}")
 
 
-def work(name: str, *, asked: bool) -> None:
+def work(name: str, *, asked: bool, size: int) -> None:
     """The process of one side: each line on standard input is a turn, its answer processor seconds and seconds an image."""
     import cv2
 
     cv2.setNumThreads(1)  # as a job does
-    step, images = made(name, asked=asked)
+    step, images = made(name, asked=asked, size=size)
     step()
     for _ in sys.stdin:
         clocks = time.process_time(), time.perf_counter()
@@ -174,7 +175,7 @@ def asking(wanted: bool) -> Any:
     return precision.asking("a benchmark", torch.bfloat16)
 
 
-def made(name: str, *, asked: bool = False) -> tuple[Callable[[], Any], int]:
+def made(name: str, *, asked: bool = False, size: int = SIDE) -> tuple[Callable[[], Any], int]:
     """What a turn does, and for how many images; ``asked``: with what cards may ask for."""
     import numpy as np
     import torch
@@ -208,7 +209,7 @@ def made(name: str, *, asked: bool = False) -> tuple[Callable[[], Any], int]:
 
         return turned, 1
     kind, _, card = name.partition("/")
-    return (as_its_card_says if name in SHAPED else real)(kind, card, asked=asked)
+    return as_its_card_says(kind, card, asked=asked) if name in SHAPED else real(kind, card, asked=asked, size=size)
 
 
 def as_its_card_says(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
@@ -295,7 +296,7 @@ def finishing(np: Any) -> Callable[[], Any]:
     return step
 
 
-def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
+def real(kind: str, name: str, *, asked: bool, size: int) -> tuple[Callable[[], Any], int]:
     """A model with its real weights on shipped images of synthetic people, as its job runs it."""
     import numpy as np
 
@@ -312,7 +313,7 @@ def real(kind: str, name: str, *, asked: bool) -> tuple[Callable[[], Any], int]:
     if kind == "frontalizer":
         import cv2
 
-        decoded = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC) for image in decoded]
+        decoded = [cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in decoded]
     if kind == "detector":
         detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
         try:

@@ -23,14 +23,20 @@ DETECTOR = "detector/scrfd_10g"
 NAMES = (*DEPTHS, DETECTOR)
 
 
+def built(name: str) -> nn.Module:
+    """The network of one of :data:`NAMES`."""
+    return Scrfd() if name == DETECTOR else IrResNet(DEPTHS[name], insightface=True)
+
+
 def write(name: str, path: Path) -> Path:
     """The file of one of :data:`NAMES`, written to ``path``."""
     torch.manual_seed(0)
+    network = built(name)
     if name == DETECTOR:
-        network, example = Scrfd(), torch.rand(1, 3, 640, 640) * 2 - 1
+        example = torch.rand(1, 3, 640, 640) * 2 - 1
         free: dict[str, Any] = {"in": {2: "height", 3: "width"}}
     else:
-        network, example = IrResNet(DEPTHS[name], insightface=True), torch.rand(4, 3, 112, 112) * 2 - 1
+        example = torch.rand(4, 3, 112, 112) * 2 - 1
         free = {"in": {0: "batch"}, "out": {0: "batch"}}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it is the older exporter, which folds batch norms as it did for the real files

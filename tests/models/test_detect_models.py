@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -109,6 +110,21 @@ def test_scrfd_reads_pack_exports_whose_outputs_have_no_batch_axis_no_shape_and_
         assert len(a)
         np.testing.assert_array_equal(a.boxes, b.boxes)
         np.testing.assert_array_equal(a.points, b.points)
+
+
+def test_the_network_that_benchmarks_take_for_scrfd_10g_is_with_other_widths_the_real_2_5g(weight: Weight) -> None:
+    import onnx
+    import torch
+    from benchmarks.onnx_files import Scrfd as Shape
+
+    with torch.device("meta"):
+        shape = Shape((24, 48, 48, 80), (3, 5, 3, 2), 24, 24, 64, 2)
+    found = Counter((*one.weight.shape, *one.stride) for one in shape.modules() if isinstance(one, torch.nn.Conv2d))
+    graph = onnx.load(weight("detector", "scrfd_2.5g")).graph
+    sizes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    strides = [next(tuple(given.ints) for given in node.attribute if given.name == "strides") for node in convolutions]
+    assert found == Counter((*sizes[node.input[1]], *stride) for node, stride in zip(convolutions, strides, strict=True))
 
 
 @pytest.mark.parametrize("name", ["scrfd_500m", "scrfd_2.5g"])

@@ -93,3 +93,55 @@ def test_the_tables_of_the_pages_are_those_of_the_measured_rows(gain: Any, tmp_p
     assert (tmp_path / "again.csv").read_bytes() == measured.read_bytes()
     with pytest.raises(SystemExit, match="no place for a table"):
         gain.with_tables("nothing", results, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def before() -> Any:
+    return importlib.import_module("benchmarks.gain_before")
+
+
+def scores(seed: int, own: float) -> tuple[Any, Any, Any]:
+    """(scores, who, other): eight people with two probes and a reference each; of one's own ``own`` higher."""
+    who, other = np.repeat([f"p{n}" for n in range(8)], 2), np.array([f"p{n}" for n in range(8)])
+    noise = np.random.default_rng(seed).normal(0.1, 0.02, (16, 8))
+    return (noise + own * (who[:, None] == other)).astype(np.float32), who, other
+
+
+def test_before_now_and_change_are_held_against_what_they_should_be(before: Any) -> None:
+    (alone, who, other), (old, _, _), (new, _, _) = scores(1, 0.5), scores(2, 0.2), scores(3, 0.3)
+    row = before.judged(("FRLL profile, all", "tddfa", "tddfa", "sface"), alone, [old, new], [1, 0], who, other)
+    same = who[:, None] == other
+    assert row.net == pytest.approx((new - alone)[same].mean(), abs=1e-5) and row.net_before == pytest.approx(
+        (old - alone)[same].mean(), abs=1e-5
+    )
+    assert row.net_change == pytest.approx(row.net - row.net_before, abs=1e-5) and row.net_change_low < row.net_change < row.net_change_high
+    assert (
+        row.gain_change == pytest.approx(row.gain - row.gain_before, abs=1e-5) and 0.05 < row.gain_change_low < row.gain_change_high < 0.15
+    )
+    assert (row.n, row.people, row.missing_before, row.missing) == (16, 8, 1, 0)
+    first = before.judged(("FRLL profile, all", "", "hassner", "sface"), alone, [new], [2], who, other)
+    assert math.isnan(first.net_before) and math.isnan(first.gain_change) and first.missing == 2 and first.net == row.net
+
+
+def test_rows_of_before_and_now_are_kept_and_replaced_and_make_the_table_of_the_page(before: Any, tmp_path: Path) -> None:
+    (alone, who, other), (new, _, _) = scores(1, 0.5), scores(3, 0.3)
+    row = before.judged(("CFP profile, all", "", "hassner", "sface"), alone, [new], [2], who, other)
+    file = tmp_path / "rows.csv"
+    before.keep(file, [row, before.judged(("CFP profile, all", "mesh", "mesh", "sface"), alone, [new, alone], [0, 0], who, other)])
+    before.keep(file, [row])
+    found = before.read(file)
+    assert [r.now for r in found] == ["hassner", "mesh"] and math.isnan(found[0].net_change) and found[1].net == 0.0
+    page = before.with_table(f"a\n{before.BEGIN}old{before.END}b\n", found)
+    assert page.startswith("a\n") and page.endswith(f"{before.END}b\n") and "old" not in page
+    lines = [line for line in page.splitlines() if line.startswith("|")]
+    assert len(lines) == 4 and len({line.count("|") for line in lines}) == 1 and "`hassner`" in lines[2] and "nan" not in page
+    with pytest.raises(SystemExit, match="no place for the table"):
+        before.with_table("nothing", found)
+
+
+def test_the_table_of_before_and_now_is_that_of_the_measured_rows(before: Any) -> None:
+    page, measured = ROOT / "docs" / "gain_ways.md", ROOT / "benchmarks" / "gain_before.csv"
+    text = page.read_text(encoding="utf-8")
+    assert before.with_table(text, before.read(measured)) == text, (
+        "make its table anew (benchmarks/gain_before.py --csv benchmarks/gain_before.csv --table docs/gain_ways.md)"
+    )

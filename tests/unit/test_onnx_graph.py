@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +14,13 @@ import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from frontalbench.catalogue import cards, families
 from frontalbench.embed.arcface import ArcFaceOnnx, read_params
 from frontalbench.errors import BadConfig, BadInput
+from frontalbench.networks.ir_resnet import Block
 from frontalbench.networks.onnx_graph import OPERATORS, WEIGHTED, OnnxNetwork, Unknown
 from frontalbench.plan import fingerprint
 from frontalbench.runtime import engines
@@ -176,8 +179,16 @@ def test_what_is_read_again_is_not_overwritten() -> None:
 def test_a_sum_that_broadcasts_is_refused_and_not_computed_wrongly() -> None:
     constants = {"w": normal(4, 4, 3, 3), "v": normal(4, 4, 1, 1)}
     nodes = [node("GlobalAveragePool", "x", "p"), node("Conv", "x w", "a"), node("Add", "p a", "s"), node("Relu", "s", "y")]
-    with pytest.raises(Unknown, match=r"a sum of .*1, 1.* and .*7, 6.* is not known"):
-        TorchSession(model(nodes, constants)).run(None, {"x": normal(2, 4, 9, 8)})
+    with pytest.raises(Unknown, match=r"^toy.onnx: a sum of .*1, 1.* and .*7, 6.* is not known"):
+        TorchSession(model(nodes, constants), name="toy.onnx").run(None, {"x": normal(2, 4, 9, 8)})
+
+
+def test_one_slope_for_all_channels_and_weights_the_other_way_round_are_read_as_they_are_meant() -> None:
+    constants = {"w": normal(6, 4, 3, 3), "p": normal(1, 1, 1), "g": normal(6 * 35, 5), "b": normal(1, 5)}
+    nodes = [node("Conv", "x w", "c"), node("PRelu", "c p", "d"), node("Flatten", "d", "f"), node("Gemm", "f g b", "y")]
+    agree(model(nodes, constants), normal(2, 4, 9, 7), atol=5e-5)
+    with pytest.raises(Unknown, match="Gemm with 1 numbers to add is not known"):
+        TorchSession(model(nodes, {**constants, "b": normal(1)}))
 
 
 def test_a_linear_layer_takes_in_the_batch_norm_behind_it() -> None:
@@ -326,6 +337,30 @@ def test_the_first_calls_of_several_threads_give_the_same(tmp_path: Path) -> Non
         found = list(pool.map(lambda _: session.run(["y"], {"x": x})[0], range(8)))
     for other in found:
         np.testing.assert_array_equal(other, found[0])
+
+
+@pytest.mark.parametrize("insightface", [True, False])
+def test_a_residual_network_as_its_exporter_writes_it_agrees_with_onnx_runtime(insightface: bool, tmp_path: Path) -> None:
+    """A batch norm before every block, PReLU between its convolutions, shortcuts with and without a convolution of their own."""
+    torch.manual_seed(0)
+    by_conv = insightface
+    blocks = [Block(8, 32, 2, by_conv=by_conv), Block(32, 32, 1), Block(32, 32, 2, by_conv=by_conv), Block(32, 32, 1, normed=insightface)]
+    stem = (torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.BatchNorm2d(8), torch.nn.PReLU(8))
+    ends = (torch.nn.BatchNorm2d(32), torch.nn.Flatten(), torch.nn.Linear(32 * 14 * 14, 16), torch.nn.BatchNorm1d(16))
+    network = torch.nn.Sequential(*stem, *blocks, *ends)
+    for name, parameter in network.named_parameters():
+        if name.endswith(".bias"):
+            torch.nn.init.normal_(parameter)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is the older exporter
+        network(torch.randn(9, 3, 112, 112)), network.eval()
+        x = (torch.zeros(2, 3, 112, 112),)
+        torch.onnx.export(network, x, str(tmp_path / "ir.onnx"), dynamo=False, input_names=["x"], dynamic_axes={"x": {0: "n"}})
+    kinds = [one.op_type for one in onnx.load(tmp_path / "ir.onnx").graph.node]
+    assert kinds.count("BatchNormalization") >= 5 and ("Slice" in kinds) is not insightface
+    wanted, found = (ArcFaceOnnx("ir", tmp_path / "ir.onnx", dimension=16, engine=engine).embed(CROPS) for engine in engines.NAMES)
+    units = [vectors / np.linalg.norm(vectors, axis=1, keepdims=True) for vectors in (wanted, found)]
+    assert np.abs(units[0] - units[1]).max() < 1e-5
 
 
 def card(path: Path, **params: Any) -> cards.ModelCard:

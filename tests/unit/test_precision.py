@@ -112,7 +112,7 @@ def test_a_card_is_refused_in_one_line_where_the_processor_lacks_it(monkeypatch:
         ("enhancement", "codeformer"),
         ("frontalizer", "ffwm"),
         ("backbone", "kprpe_webface4m"),
-        ("backbone", "glintr100"),
+        ("backbone", "lvface_b"),
     ],
 )
 def test_cards_of_torch_networks_may_ask_for_it_and_load_up_to_their_weights(

@@ -47,8 +47,18 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Scrfd:
     engine = params.choice("engine_cpu", engines.NAMES, engines.NAMES[0])
     params.finish()
     path = store.fetch(card)
-    machine = {"threads": threads, "device": device}
-    return Scrfd(card.name, path, sizing=sizing, mean=mean, std=std, threshold=threshold, overlap=overlap, engine=engine, **machine)
+    return Scrfd(
+        card.name,
+        path,
+        sizing=sizing,
+        mean=mean,
+        std=std,
+        threshold=threshold,
+        overlap=overlap,
+        engine=engine,
+        threads=threads,
+        device=device,
+    )
 
 
 class Scrfd:

@@ -200,7 +200,9 @@ def prepared(head: Head, rotation: Float, frame: Frame) -> Canvas:
 
 def _every(raster: Raster, step: int) -> Raster:
     """Each ``step``-th pixel of ``raster`` in both directions."""
-    return Raster(*(np.ascontiguousarray(part[::step, ::step]) for part in (raster.triangle, raster.weights, raster.depth)))
+    some = slice(None, None, step), slice(None, None, step)
+    triangle, weights, depth = raster.triangle[some], raster.weights[some], raster.depth[some]
+    return Raster(np.ascontiguousarray(triangle), np.ascontiguousarray(weights), np.ascontiguousarray(depth))
 
 
 def layer(
@@ -247,7 +249,7 @@ def moved(places: Float32, grid: int, side: int) -> Part:
     line = ((np.arange(len(places)) + 0.5) * grid - 0.5).astype(np.float32)
     there = np.abs(places[..., 0] - line[None]) > STILL
     there |= np.abs(places[..., 1] - line[:, None]) > STILL
-    rows, columns = (_span(there.any(axis=axis), grid, 0, side) for axis in (1, 0))
+    rows, columns = (_span(np.asarray(there.any(axis=axis)), grid, 0, side) for axis in (1, 0))
     return rows, columns
 
 
@@ -255,7 +257,7 @@ def shown(share: Float32, canvas: Canvas, side: int) -> Part:
     """The rows and columns of the image, ``side`` pixels, that hold all places whose ``share`` (h, w) is not negligible."""
     grid, there = canvas.grid, share > LITTLE
     # One value farther on all sides, from which the enlarged share comes down to nothing.
-    rows, columns = (_span(there.any(axis=axis), grid, canvas.ahead, side) for axis in (1, 0))
+    rows, columns = (_span(np.asarray(there.any(axis=axis)), grid, canvas.ahead, side) for axis in (1, 0))
     return rows, columns
 
 
@@ -444,7 +446,7 @@ def inpainted(image: RGB, holes: Bool, pixels_per_cm: float, grid: int) -> RGB:
         return image
     side, reach = image.shape[0], max(2.0, 0.3 * pixels_per_cm)
     factor = 2 if reach >= FINE_HOLES else 1
-    part = tuple(_around(holes.any(axis=axis), grid, 2 * math.ceil(reach), side) for axis in (1, 0))
+    part = tuple(_around(np.asarray(holes.any(axis=axis)), grid, 2 * math.ceil(reach), side) for axis in (1, 0))
     some = image[part]
     rows, columns = (np.arange(each.start, each.stop) // grid for each in part)
     mask = holes[np.ix_(rows, columns)]

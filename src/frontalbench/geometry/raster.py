@@ -190,7 +190,9 @@ def _spans(setup: _Setup, which: Int) -> tuple[Int, Float, Float]:
     count += 1.0
     some = np.flatnonzero(count > 0.0)
     low, counts = low.take(some), count.take(some).astype(np.int64)
-    return np.repeat(owner.take(some), counts), _counting(counts) + np.repeat(low, counts), np.repeat(y.take(some), counts)
+    x: Float = np.repeat(low, counts)
+    x += _counting(counts)
+    return np.repeat(owner.take(some), counts), x, np.repeat(y.take(some), counts)
 
 
 def _counting(counts: Int) -> Int:
@@ -209,7 +211,7 @@ def _sortable(values: Float32) -> npt.NDArray[np.uint32]:
 
 def _resolve(buffer: npt.NDArray[np.uint64], points: Float, faces: Int, shape: tuple[int, int], perspective: bool) -> Raster:
     height, width = shape
-    seen: Int | slice = np.flatnonzero(buffer != np.iinfo(np.uint64).max)
+    seen = np.flatnonzero(buffer != np.iinfo(np.uint64).max)
     whole = len(seen) == len(buffer)
     number = (buffer if whole else buffer.take(seen)).view(np.uint32)[_LOWER::2].astype(np.int64)
     x, y = np.tile(np.arange(width, dtype=np.float64), height), np.repeat(np.arange(height, dtype=np.float64), width)
@@ -230,9 +232,9 @@ def _resolve(buffer: npt.NDArray[np.uint64], points: Float, faces: Int, shape: t
     triangle = np.full(len(buffer), -1, dtype=np.int32)
     weights = np.zeros((len(buffer), 3), dtype=np.float32)
     depth = np.full(len(buffer), np.inf, dtype=np.float32)
-    seen = slice(None) if whole else seen  # not by number where all are seen: that takes ten times as long
-    triangle[seen], depth[seen] = number, first * zi + second * zj + third * zk
-    weights[seen, 0], weights[seen, 1], weights[seen, 2] = first, second, third
+    where: Int | slice = slice(None) if whole else seen  # not by number where all are seen: that takes ten times as long
+    triangle[where], depth[where] = number, first * zi + second * zj + third * zk
+    weights[where, 0], weights[where, 1], weights[where, 2] = first, second, third
     return Raster(triangle.reshape(shape), weights.reshape(height, width, 3), depth.reshape(shape))
 
 

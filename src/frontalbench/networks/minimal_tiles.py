@@ -26,7 +26,7 @@ TWO, FOUR, EIGHT = (np.float32(number) for number in (2, 4, 8))
 THIRD, FIFTEENTH, SIXTEEN_15THS = (np.float32(number) for number in (1 / 3, 1 / 15, 16 / 15))
 
 
-def _compiled(loop: Loop) -> Loop:
+def compiled(loop: Loop) -> Loop:
     """``loop`` as machine code that holds no interpreter lock. Products and sums may be one step; nothing else is rearranged."""
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}}
     try:
@@ -36,7 +36,7 @@ def _compiled(loop: Loop) -> Loop:
     return made
 
 
-@_compiled
+@compiled
 def transform(x: Floats, rows: int, columns: int, first: int, out: Floats) -> None:
     """Tiles ``first``, ``first + 1``, ... of ``x`` (N, H, W, C), as many as ``out`` (tiles, 36, C) has: ``B^T d B`` of each."""
     _, height, width, channels = x.shape
@@ -81,7 +81,7 @@ def transform(x: Floats, rows: int, columns: int, first: int, out: Floats) -> No
                     y5[k] = d1 + h5[k] + ONE_AND_HALF * (d4 - d2) - TWO * d3
 
 
-@_compiled
+@compiled
 def spread(weight: Floats, first: int, out: Floats) -> None:
     """Filters ``G g G^T`` of the outputs ``first``, ... of ``weight`` (outputs, 9, inputs) into ``out`` (36, some outputs, inputs)."""
     inputs = weight.shape[2]
@@ -115,7 +115,7 @@ def spread(weight: Floats, first: int, out: Floats) -> None:
                     y5[k] = g2[k]
 
 
-@_compiled
+@compiled
 def restore(
     products: Floats,
     rows: int,

@@ -178,7 +178,7 @@ class _ConvNextBlock(nn.Module):
 class WarpingNetwork(nn.Module):
     """Volume (N, 32, 16, 64, 64), driving and source keypoints (N, 21, 3) -> warped features (N, 256, 64, 64).
 
-    ``algorithm``: ``minimal`` computes the two costliest convolutions with fewer products (CPU, float32), the others by the library.
+    ``algorithm``: ``minimal`` computes the four costliest convolutions with fewer products (CPU, float32), the others by the library.
     """
 
     def __init__(self, state: State, algorithm: Algorithm = "direct") -> None:
@@ -189,17 +189,24 @@ class WarpingNetwork(nn.Module):
         downs = [folded(state, f"{h}.encoder.down_blocks.{i}.conv", f"{h}.encoder.down_blocks.{i}.norm") for i in range(5)]
         ups = [folded(state, f"{h}.decoder.up_blocks.{i}.conv", f"{h}.decoder.up_blocks.{i}.norm") for i in range(5)]
         # At the bottom the volumes are 4 and 2 pixels wide.
-        self.encoder = nn.ModuleList([*(Conv(*down, activation="relu") for down in downs[:4]), GatheredConv3d(*downs[4])])
+        wide = MinimalConv3d if algorithm == "minimal" else Conv
+        self.encoder = nn.ModuleList(
+            [wide(*downs[0], activation="relu"), *(Conv(*down, activation="relu") for down in downs[1:4]), GatheredConv3d(*downs[4])]
+        )
         self.decoder = nn.ModuleList(UpConv3d(*up, gathered=i < 2) for i, up in enumerate(ups))
         last = folded(state, f"{h}.decoder.conv", f"{h}.decoder.norm")
-        self.last: nn.Module = (MinimalConv3d if algorithm == "minimal" else Conv)(*last, activation="relu")
+        self.last: nn.Module = wide(*last, activation="relu")
         self.mask = _Mask(*folded(state, f"{d}.mask"), algorithm)
         occlusion = state[f"{d}.occlusion.weight"].float().view(keys.HOURGLASS_OUT, keys.DEPTH, 49)
         self.occlusion_weight = nn.Buffer(occlusion.flip(2).permute(1, 0, 2).contiguous())
         self.occlusion_bias = nn.Buffer(state[f"{d}.occlusion.bias"].float())
         weight, bias = folded(state, "third.conv", "third.norm")
         weight = weight.view(256, keys.VOLUME_CHANNELS, keys.DEPTH, 3, 3).transpose(1, 2).reshape(256, -1, 3, 3)
-        self.third = Conv(weight, bias, activation="leaky", slope=0.01)
+        self.third: nn.Module
+        if algorithm == "minimal":
+            self.third = MinimalConv2d(weight, bias, activation="leaky", slope=0.01, lasting=False)
+        else:
+            self.third = Conv(weight, bias, activation="leaky", slope=0.01)
         self.fourth = Conv(*folded(state, "fourth"))
 
     def forward(self, volume: Tensor, driving: Tensor, source: Tensor, taps: Taps | None = None) -> Tensor:
@@ -353,8 +360,8 @@ def _spade_factors() -> dict[str, int]:
     return {name: {"up_0": 2, "up_1": 4}.get(name, 1) for name in keys.SPADE_BLOCKS}
 
 
-def _conv3x3(weight: Tensor, bias: Tensor | None, algorithm: Algorithm) -> nn.Module:
-    return MinimalConv2d(weight, bias) if algorithm == "minimal" else Conv(weight, bias)
+def _conv3x3(weight: Tensor, bias: Tensor | None, algorithm: Algorithm, *, lasting: bool = True) -> nn.Module:
+    return MinimalConv2d(weight, bias, lasting=lasting) if algorithm == "minimal" else Conv(weight, bias)
 
 
 class _SpadeBlock(nn.Module):
@@ -405,14 +412,20 @@ class _Spade(nn.Module):
     def __init__(self, state: State, name: str, factor: int, algorithm: Algorithm) -> None:
         super().__init__()
         shared = folded(state, f"{name}.mlp_shared.0")
-        self.shared: nn.Module = Conv(*shared, activation="relu") if factor == 1 else UpConv2d(*shared, factor, activation="relu")
+        self.shared: nn.Module
+        if factor > 1:
+            self.shared = UpConv2d(*shared, factor, activation="relu")
+        elif algorithm == "minimal":
+            self.shared = MinimalConv2d(*shared, activation="relu", lasting=False)
+        else:
+            self.shared = Conv(*shared, activation="relu")
         gamma, beta = folded(state, f"{name}.mlp_gamma"), folded(state, f"{name}.mlp_beta")
-        # Minimal filters take 4 times the memory; where the image is small they would save little here.
-        chosen: Algorithm = algorithm if factor > 1 else "direct"
+        # Lasting filters take 4 times the memory; where the image is small they would save little beside those made anew.
+        chosen: Algorithm = algorithm if factor > 1 or algorithm == "minimal" else "direct"
         # Pieces: results of 17 MB (half precision) come from memory just freed, larger ones are fresh pages, which cost more than the products.
         step = 1024 // factor**2 if chosen == "pieces" else len(gamma[0])
         self.modulation = nn.ModuleList(
-            _conv3x3(torch.cat([g_weight, b_weight]), torch.cat([g_bias + 1.0, b_bias]), chosen)
+            _conv3x3(torch.cat([g_weight, b_weight]), torch.cat([g_bias + 1.0, b_bias]), chosen, lasting=factor > 1)
             for g_weight, g_bias, b_weight, b_bias in zip(*(torch.split(part, step) for part in (*gamma, *beta)), strict=True)
         )
 
