@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -100,6 +99,9 @@ def work(path: Path, engine: str, dimension: int) -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.detect_embed import peak
+
     from frontalbench import images
 
     shipped = sorted((ROOT / "demo" / "synthetic").rglob("*.jpg"))[:CROPS]
@@ -138,15 +140,7 @@ def work(path: Path, engine: str, dimension: int) -> None:
         found = step()
         milliseconds = (time.process_time() - clock) / count * 1000
         np.save(line.strip(), found)
-        print(json.dumps({"ms": milliseconds, "start": start, "mb": most_memory()}), flush=True)
-
-
-def most_memory() -> int:
-    """Most megabytes of this process so far; by Linux' own file, because ``getrusage`` counts the process that started this one, too."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) // 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(json.dumps({"ms": milliseconds, "start": start, "mb": round(peak())}), flush=True)
 
 
 if __name__ == "__main__":
