@@ -40,7 +40,7 @@ def test_a_run_names_what_is_in_the_wrong_folder(tmp_path: Path, project_root: P
     unit.mkdir(parents=True)
     for file in (tmp_path / "tests" / "__init__.py", unit / "__init__.py"):
         file.write_text("")
-    for name in ("conftest", "rooms", "skips", "project"):
+    for name in ("conftest", "rooms", "skips", "project", "warm"):
         (tmp_path / "tests" / f"{name}.py").write_text((project_root / "tests" / f"{name}.py").read_text())
     (tmp_path / "pyproject.toml").write_text((project_root / "pyproject.toml").read_text())
     (unit / "test_a.py").write_text("def test_plain():\n    pass\n\n\ndef test_photograph(shared):\n    pass\n")

@@ -21,6 +21,7 @@ from frontalbench.images import RGB
 from frontalbench.liveportrait import motion as motions
 from frontalbench.liveportrait.crop import SIDE, network_input
 from frontalbench.liveportrait.motion import Motion
+from frontalbench.networks import memory
 from frontalbench.networks.liveportrait import files as official
 from frontalbench.networks.liveportrait import keys, networks
 from frontalbench.types import UInt8
@@ -96,6 +97,8 @@ class LivePortrait:
         chosen = algorithm or (fast if eager_cpu else "direct")
         if chosen == "minimal" and not (eager_cpu and precision == "float32"):
             raise BadConfig("algorithm 'minimal' runs on the CPU in float32 only; use 'direct'")
+        if eager_cpu:
+            memory.kept()
         with torch.inference_mode():
             self.appearance = self._heavy(networks.AppearanceExtractor(states("appearance")), dtype, compiled)
             self.warping = self._heavy(networks.WarpingNetwork(states("warping"), chosen), dtype, compiled)

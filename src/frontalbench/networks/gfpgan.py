@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import packed, precision
+from frontalbench.networks import memory, packed, precision
 from frontalbench.networks.blocks import enlarged
 from frontalbench.networks.minimal import MinimalConv2d
 from frontalbench.networks.stylegan2 import LEAST, modulated_conv2d
@@ -323,5 +323,6 @@ class ReadyGfpgan(nn.Module):
 
 def ready(network: Gfpgan) -> ReadyGfpgan:
     """``network``, filled, made for use on a CPU: the same numbers within rounding. ``network`` itself is used up."""
+    memory.kept()
     with torch.no_grad():
         return precision.lowered(ReadyGfpgan(network).eval().requires_grad_(False))

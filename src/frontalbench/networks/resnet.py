@@ -66,7 +66,7 @@ class ReadyResNet50(nn.Module):
             blocks.reverse()
             ready = []
             while blocks:
-                ready.append(_ReadyBottleneck(blocks.pop(), small=index == 4))
+                ready.append(_ReadyBottleneck(blocks.pop()))
             self.stages.append(nn.Sequential(*ready))
 
     def forward(self, x: Tensor) -> list[Tensor]:
@@ -80,11 +80,11 @@ class ReadyResNet50(nn.Module):
 
 
 class _ReadyBottleneck(nn.Module):
-    def __init__(self, block: nn.Module, *, small: bool) -> None:
+    def __init__(self, block: nn.Module) -> None:
         super().__init__()
         assert isinstance(block, Bottleneck)
         self.one = packed.of(block.conv1, block.bn1, activation="relu")
-        self.two = packed.of(block.conv2, block.bn2, activation="relu", small=small, lasting=True)
+        self.two = packed.of(block.conv2, block.bn2, activation="relu", lasting=True)
         self.three = packed.of(block.conv3, block.bn3, activation="relu")
         around = block.downsample
         self.around = None

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import packed, precision
+from frontalbench.networks import memory, packed, precision
 from frontalbench.networks.blocks import normed_conv
 from frontalbench.networks.resnet import ReadyResNet50, ResNet50
 
@@ -226,5 +226,6 @@ def ready(network: RetinaFaceNet) -> RetinaFaceNet:
     see one channel at a time."""
     if not isinstance(network.body, ResNet50):
         return precision.lowered(network.eval().requires_grad_(False))
+    memory.kept()
     with torch.no_grad():
         return precision.lowered(_ReadyRetinaFace(network.eval()).eval().requires_grad_(False))
