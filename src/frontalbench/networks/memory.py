@@ -22,8 +22,11 @@ def given_back(size: int) -> None:
 
 
 def kept() -> None:
-    """From now on this process keeps what it frees, up to maps of 300 MB, for a network whose maps are the same for every image: fresh memory costs a
-    page fault every 4 kB, which was a sixth of GFPGAN's time, 5 % of LivePortrait's and 4 % of RetinaFace-R50's. For glibc; elsewhere nothing happens."""
+    """From now on this process keeps what it frees, up to maps of 300 MB, for a network whose maps are the same for every image.
+
+    Fresh memory costs a page fault every 4 kB: a sixth of GFPGAN's time, 5 % of LivePortrait's, 4 % of RetinaFace-R50's. For glibc; elsewhere
+    nothing happens.
+    """
     option = _library("mallopt")
     # Older versions of glibc know no threshold above 32 MB. Without any, setting the other would leave it at 128 kB.
     if option is not None and any(option(_MMAP_THRESHOLD, size << 20) for size in (300, 32)):
