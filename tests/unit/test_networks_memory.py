@@ -44,3 +44,24 @@ def test_without_glibc_nothing_happens_and_small_weights_are_not_walked_for(monk
     assert trimmed == []
     memory.given_back(memory.MUCH)
     assert trimmed == [0]
+
+
+def test_loops_are_compiled_without_a_place_to_keep_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only installation of a user without a home."""
+    from frontalbench.networks import minimal_tiles
+
+    asked: list[dict[str, object]] = []
+
+    def njit(**options: object) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        asked.append(options)
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda loop: loop
+
+    monkeypatch.setattr(minimal_tiles.numba, "njit", njit)
+
+    def loop() -> None:
+        pass
+
+    assert minimal_tiles.compiled(loop) is loop
+    assert asked[-1] == {"nogil": True, "fastmath": {"contract"}}, "nothing but a sum of products may be rearranged"
