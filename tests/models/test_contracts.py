@@ -13,7 +13,8 @@ from frontalbench.catalogue import cards
 from frontalbench.catalogue.cards import ModelCard, UrlSource
 from frontalbench.detect import choose, load_detector
 from frontalbench.frontalize import load_frontalizer
-from frontalbench.frontalize.base import View
+from frontalbench.frontalize.base import Frontalizer, Outcome, View
+from frontalbench.frontalize.multiview import MultiviewFrontalizer
 from frontalbench.weights import store
 from tests.unit.test_contracts import ALL
 
@@ -41,6 +42,11 @@ def _here(card: ModelCard, weight: Callable[..., Path]) -> bool:
     return store.available(card) and all(_here(used, weight) for used in card.used_cards())
 
 
+def drawn(model: Frontalizer, views: list[View]) -> list[Outcome]:
+    """One outcome for each of one person's photographs, which some frontalizers take together."""
+    return model.together(views) if isinstance(model, MultiviewFrontalizer) else model.frontalize(views)
+
+
 @pytest.mark.parametrize("name", sorted(n for n, card in ALL.items() if card.contract is not None and card.family != "external"))
 def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View], weight: Callable[..., Path]) -> None:
     card = ALL[name]
@@ -49,15 +55,16 @@ def test_a_contract_says_what_the_loaded_model_does(name: str, views: list[View]
         pytest.skip(f"weight file of {name}: not here")
     model = load_frontalizer(card, threads=1, device="cpu")
     assert (model.needs_face, model.takes_target_pose) == (card.contract.face, card.contract.target_pose == "any")
-    outcomes = model.frontalize(views)
+    outcomes = drawn(model, views)
     assert [one.status for one in outcomes] == ["ok"] * len(views)
     for view, one in zip(views, outcomes, strict=True):
         assert one.image is not None
-        assert (one.place is not None) == (card.contract.gives == "crop")
+        # What is made of several photographs has a place in none of them.
+        assert (one.place is not None) == (card.contract.gives == "crop" and not isinstance(model, MultiviewFrontalizer))
         if card.contract.gives == "crop":
             assert one.image.shape[0] == one.image.shape[1] == (card.contract.size or one.image.shape[0])
         else:
             assert one.image.shape[0] == view.image.shape[0]
     if card.contract.deterministic:
-        for one, again in zip(outcomes, load_frontalizer(card, threads=1, device="cpu").frontalize(views), strict=True):
+        for one, again in zip(outcomes, drawn(load_frontalizer(card, threads=1, device="cpu"), views), strict=True):
             assert one.image is not None and again.image is not None and np.array_equal(one.image, again.image)
