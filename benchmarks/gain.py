@@ -19,10 +19,10 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -384,15 +384,30 @@ def in_bins(yaw: Float) -> Iterator[tuple[str, Bool]]:
         yield f"{low} to {high}", (yaw >= low) & ((yaw < high) | (high == EDGES[-1]))
 
 
+Row = TypeVar("Row")
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """The rows of a CSV file of :func:`write_rows`. ``kind``: a dataclass of strings, whole numbers and numbers."""
+    kinds = {"str": str, "int": int, "float": float}
+    with path.open(newline="", encoding="utf-8") as handle:
+        return [kind(**{f.name: kinds[str(f.type)](row[f.name]) for f in fields(kind)}) for row in csv.DictReader(handle)]
+
+
+def write_rows(path: Path, rows: Iterable[Row], kind: type[Row]) -> None:
+    """``rows`` of ``kind`` as a CSV file, whole or not at all."""
+    half = path.with_suffix(".half")
+    with half.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle, lineterminator="\n")
+        writer.writerow([f.name for f in fields(kind)])
+        for row in rows:
+            writer.writerow([f"{value:.5f}" if isinstance(value, float) else value for value in asdict(row).values()])
+    half.replace(path)
+
+
 def read(path: Path) -> list[Result]:
     """The rows of a CSV file of this program."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as handle:
-        return [
-            Result(**{f.name: {"str": str, "int": int, "float": float}[str(f.type)](row[f.name]) for f in fields(Result)})
-            for row in csv.DictReader(handle)
-        ]
+    return read_rows(path, Result) if path.is_file() else []
 
 
 def ordered(results: Sequence[Result]) -> list[Result]:
@@ -409,13 +424,7 @@ def ordered(results: Sequence[Result]) -> list[Result]:
 def keep(path: Path, new: Sequence[Result]) -> None:
     """Rows with the same part, images, way and backbone are replaced; n too, so that a judgment of fewer images stands beside that of all."""
     kept = {(r.part, r.condition, r.way, r.backbone, r.n): r for r in (*read(path), *new)}
-    half = path.with_suffix(".half")
-    with half.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow([f.name for f in fields(Result)])
-        for result in kept.values():
-            writer.writerow([f"{value:.5f}" if isinstance(value, float) else value for value in asdict(result).values()])
-    half.replace(path)
+    write_rows(path, kept.values(), Result)
 
 
 def main() -> int:

@@ -11,7 +11,6 @@ stopped goes on.
 from __future__ import annotations
 
 import argparse
-import csv
 import io
 import json
 import math
@@ -22,7 +21,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -216,22 +215,18 @@ def judged(label: tuple[str, str, str, str], alone: Any, sides: Sequence[Any], m
 
 def read(path: Path) -> list[Row]:
     """The rows of a CSV file of this program."""
-    with path.open(newline="", encoding="utf-8") as handle:
-        kinds = {"str": str, "int": int, "float": float}
-        return [Row(**{f.name: kinds[str(f.type)](row[f.name]) for f in fields(Row)}) for row in csv.DictReader(handle)]
+    from benchmarks.gain import read_rows
+
+    return read_rows(path, Row)
 
 
 def keep(path: Path, new: Sequence[Row]) -> None:
     """Put ``new`` into a CSV file; rows of the same images, frontalizer and backbone are replaced."""
+    from benchmarks.gain import write_rows
+
     old = read(path) if path.is_file() else []
     kept = {(r.condition, r.now, r.backbone): r for r in (*old, *new)}
-    half = path.with_suffix(".half")
-    with half.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow([f.name for f in fields(Row)])
-        for row in kept.values():
-            writer.writerow([f"{value:.5f}" if isinstance(value, float) else value for value in asdict(row).values()])
-    half.replace(path)
+    write_rows(path, kept.values(), Row)
 
 
 def table(rows: Sequence[Row]) -> str:
