@@ -88,7 +88,22 @@ class AffineNorm(nn.Module):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=BATCH_NORM_EPS)  # type: ignore[arg-type]
 
 
-class Conv(nn.Module):
+class LaidOut(nn.Module):
+    """A layer that lays its weights out for the processor when it first runs: from then on it stays on that device, in that number type."""
+
+    _packed: Tensor | None
+
+    def laid_out(self) -> bool:
+        """Whether it has run."""
+        return self._packed is not None
+
+    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
+        if self.laid_out():
+            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
+        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+
+
+class Conv(LaidOut):
     """Convolution with odd kernel, stride 1 and zero padding that keeps the size; then ``activation``.
 
     On a CPU with oneDNN the weight is reordered once, at the first call, to the layout that oneDNN computes in (PyTorch's own modules do that
@@ -131,11 +146,6 @@ class Conv(nn.Module):
         )
         return y
 
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
-        if self._packed is not None:
-            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-
 
 def _can_pack(x: Tensor) -> bool:
     if torch.compiler.is_compiling() or torch.onnx.is_in_onnx_export():  # first, because torch.compile cannot look into what follows
@@ -144,7 +154,14 @@ def _can_pack(x: Tensor) -> bool:
         x.device.type == "cpu"
         and (x.dtype in (torch.float32, torch.bfloat16) or in_hardware(x.dtype))
         and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and packs()
+    )
+
+
+def packs() -> bool:
+    """Whether this PyTorch can lay convolutions out for good."""
+    return (
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
     )

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from frontalbench.networks.layers import LaidOut, packs
 from frontalbench.networks.memory import given_back
 
 TILE: Final = 4
@@ -55,7 +56,7 @@ def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[np
     return np.array(a, dtype=np.float64).T, np.array(g, dtype=np.float64) / scale[:, None], b * scale[:, None]
 
 
-class _Filters(nn.Module):
+class _Filters(LaidOut):
     """A kernel's transformed filters, and the products of transformed tiles with them. ``lasting``: transformed and laid out once, at the first use;
     else transformed anew for every product, some outputs at a time: a fifth slower, and no room beside the weights."""
 
@@ -126,11 +127,6 @@ class _Filters(nn.Module):
         filters, weight = torch.empty(_SIZE, count, self.inside), self.weight.numpy()
         _side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
         return filters
-
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
-        if self._packed is not None:
-            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
 
 
 class MinimalConv2d(nn.Module):
@@ -227,15 +223,6 @@ class MinimalConv3d(nn.Module):
 def _slope(activation: str, slope: float) -> float:
     """What numbers below 0 are multiplied with."""
     return {"none": 1.0, "relu": 0.0, "leaky": slope}[activation]
-
-
-def packs() -> bool:
-    """Whether this PyTorch can lay convolutions out for good."""
-    return (
-        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-        and hasattr(torch.ops.mkldnn, "_reorder_convolution_weight")
-    )
 
 
 def _array(x: Tensor) -> npt.NDArray[np.float32]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import minimal, precision
-from frontalbench.networks.layers import activate_, channels_last
+from frontalbench.networks import precision
+from frontalbench.networks.layers import LaidOut, activate_, channels_last, packs
 from frontalbench.networks.memory import given_back
 from frontalbench.networks.minimal import MinimalConv2d
 
@@ -27,7 +27,7 @@ SMALL = 12
 _NAMES = {"none": "none", "relu": "relu", "leaky": "leaky_relu"}
 
 
-class Packed(nn.Module):
+class Packed(LaidOut):
     """A convolution (any stride, padding by zeros), then ``activation`` (none, relu, leaky with ``slope``); ``plus`` is added before the activation,
     which has to be none or relu then."""
 
@@ -78,11 +78,6 @@ class Packed(nn.Module):
             y = torch.ops.mkldnn._convolution_pointwise(x, channels_last(plus.to(self.dtype)), *about, "add", 1.0, after, [], None)
         return y
 
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
-        if self._packed is not None:
-            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-
 
 def conv(
     weight: Tensor,
@@ -107,7 +102,7 @@ def conv(
     return Packed(weight, bias, stride=stride, padding=padding, activation=activation, slope=slope)
 
 
-class Fitting(nn.Module):
+class Fitting(LaidOut):
     """A convolution of stride 1 that keeps the map's size, then ``activation``: laid out at its first call, for the map that it is given. Minimal
     filtering where map and kernel are large enough (:data:`WIDE`, :data:`LARGE`), else :class:`Packed`. ``inside``: no padding, so the map loses a
     border."""
@@ -140,10 +135,8 @@ class Fitting(nn.Module):
         given_back(size)
         return self.forward(x)
 
-    def _apply(self, fn, recurse: bool = True):  # type: ignore[no-untyped-def]
-        if self.made is not None:
-            raise RuntimeError("this network has run on the CPU and its weights are packed for it; build it anew for another device")
-        return super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+    def laid_out(self) -> bool:
+        return self.made is not None
 
 
 def of(
@@ -179,5 +172,5 @@ def _packs(x: Tensor) -> bool:
         x.device.type == "cpu"
         and (x.dtype in (torch.float32, torch.bfloat16) or precision.in_hardware(x.dtype))
         and not torch.is_grad_enabled()
-        and minimal.packs()
+        and packs()
     )
