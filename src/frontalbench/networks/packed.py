@@ -52,31 +52,40 @@ class Packed(LaidOut):
         self.dtype = precision.dtype() if dtype is None else dtype
         self.weight = nn.Buffer(channels_last(weight.detach().to(self.dtype)))
         self.bias = None if bias is None else nn.Buffer(bias.detach().to(self.dtype))
-        # How a 1 x 1 kernel is best laid out depends on the map's size, and turning one layout into another costs ten times the convolution (256 to
-        # 1,024 channels at 40 x 40: 8.1 ms, on the layout of another size 8.1 to 15.2, from plain numbers 8.3). So those stay plain.
-        self._lasting = tuple(weight.shape[2:]) != (1, 1)
+        self._pointwise = tuple(weight.shape[2:]) == (1, 1)
         self._packed: Tensor | None = None
+        self._fits: list[int] | None = None
 
     def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+        """``plus``: of the result's shape; the result takes its place in memory where it can, so it must not be read afterwards."""
         y: Tensor
         x = channels_last(x.to(self.dtype))
-        fused = _packs(x)
-        if self._packed is None and fused and self._lasting:
-            shape, ones = list(x.shape), [1, 1]
-            self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, ones, 1, shape)
-            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
-            given_back(size)
-        if self._packed is None and not fused:
+        packed = self._laid_out_for(x) if _packs(x) else self._packed
+        if packed is None:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
             return activate_(y if plus is None else y.add_(plus), self.activation, self.slope)
-        about = (self.weight if self._packed is None else self._packed, self.bias, self.padding, self.stride, [1, 1], 1)
+        about = (packed, self.bias, self.padding, self.stride, [1, 1], 1)
         scalars = [self.slope] if self.activation == "leaky" else []
         if plus is None:
             y = torch.ops.mkldnn._convolution_pointwise(x, *about, _NAMES[self.activation], scalars, "")
         else:
             after = None if self.activation == "none" else _NAMES[self.activation]
-            y = torch.ops.mkldnn._convolution_pointwise(x, channels_last(plus.to(self.dtype)), *about, "add", 1.0, after, [], None)
+            y = channels_last(plus.to(self.dtype))
+            torch.ops.mkldnn._convolution_pointwise_.binary(y, x, *about, "add", 1.0, after, [], None)
         return y
+
+    def _laid_out_for(self, x: Tensor) -> Tensor:
+        """The weights as oneDNN wants them. How a 1 x 1 kernel is best laid out depends on the map's size, and the convolution itself turns another
+        layout into its own slowly (256 to 1,024 channels at 40 x 40: 8.0 ms, from the layout of another size up to 15.2): so it is laid out anew."""
+        shape = list(x.shape)
+        packed = self._packed
+        if packed is None or (self._pointwise and shape != self._fits):
+            weight = self.weight if packed is None else packed.to_dense().to(memory_format=torch.channels_last)
+            packed = torch.ops.mkldnn._reorder_convolution_weight(weight, self.padding, self.stride, [1, 1], 1, shape)
+            self._packed, self._fits = packed, shape
+            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+            given_back(size)
+        return packed
 
 
 def conv(
