@@ -111,13 +111,17 @@ def test_a_packed_convolution_follows_the_size_of_its_map(kernel: int, dtype: to
             torch.testing.assert_close(packed(x).float(), plain(x).relu_(), rtol=near, atol=near)
 
 
-def test_a_sum_takes_the_place_of_what_is_added() -> None:
+def test_a_sum_takes_the_place_of_what_is_added_only_where_that_was_said() -> None:
     torch.manual_seed(0)
     plain = nn.Conv2d(16, 64, 1)
     packed, x = Packed(plain.weight, plain.bias, activation="relu"), torch.randn(2, 16, 9, 9)
     plus = torch.randn(2, 64, 9, 9).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         want = torch.relu(plain(x) + plus)
+        before = plus.clone()
         torch.testing.assert_close(packed(x, plus=plus), want, rtol=1e-5, atol=1e-5)
+        assert torch.equal(plus, before), "others may read it"
+        got = packed(x, onto=plus)
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
         if packed.laid_out():  # with oneDNN: no second map of that size
-            assert packed(x, plus=plus).data_ptr() == plus.data_ptr()
+            assert got.data_ptr() == plus.data_ptr()

@@ -95,5 +95,5 @@ class _ReadyBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Where nothing leads around, the sum takes ``x``'s place: the map before, which nobody reads any more.
-        y: Tensor = self.three(self.two(self.one(x)), plus=x if self.around is None else self.around(x))
+        y: Tensor = self.three(self.two(self.one(x)), onto=x if self.around is None else self.around(x))
         return y
