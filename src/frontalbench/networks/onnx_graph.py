@@ -104,7 +104,9 @@ def read(model: str | os.PathLike[str] | bytes, label: str) -> Graph:
     if opset < OLDEST:
         raise Unknown(f"{label}: version {opset} of the operators {_ADVICE}; known: {OLDEST} and later")
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
-        raise BadInput(f"{label}: keeps its weights in other files, and engine_cpu: torch reads one file; leave it out of the card")
+        raise BadInput(
+            f"{label}: keeps its weights in other files, and one file is read here; save it as one (or leave engine_cpu out of a card that has it)"
+        )
     constants, nodes = {}, []
     try:
         for tensor in graph.initializer:

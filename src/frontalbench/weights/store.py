@@ -152,14 +152,38 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
                 met.append(each)
                 break
     if not met:
+        if _web_page(file):
+            raise BadInput(f"{path}: a web page and no weight file (a site asks to confirm, or to log in); open the address in a browser")
         for each in requirements(wanted):
             if each.weight.sha256 is None and each.weight.file == file.name:
+                others = ", ".join(_namesakes(each))
                 raise BadInput(
                     f"{path}: nobody has published the sha256 of {file.name}; if you trust this copy, write bytes: {file.stat().st_size} and "
                     f"sha256: {digest} into {_card_place(each.card)} (weights.{each.weight.key}), then run this again"
+                    f"{f'; a file of this name, perhaps the same, stands unpinned in {others} too' if others else ''}"
                 )
         raise BadInput(f"{path}: sha256 {digest} belongs to no weight of these cards, and its name is not the archive of one")
     return met
+
+
+def _namesakes(needed: Requirement) -> list[str]:
+    """Other cards of the kind that want a file of the same name and state no sha256."""
+    try:
+        cards_beside = cards.all_cards(needed.card.kind)
+    except BadConfig:  # a broken card is told to whoever asks for it
+        return []
+    return [
+        card.name
+        for card in cards_beside
+        if card.name != needed.card.name
+        and any(weight.file == needed.weight.file and weight.sha256 is None for weight in card.weights.values())
+    ]
+
+
+def _web_page(file: Path) -> bool:
+    with file.open("rb") as handle:
+        begins = handle.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return begins.startswith((b"<!doctype html", b"<html"))
 
 
 def stored_path(weight: WeightFile) -> Path | None:
@@ -406,8 +430,10 @@ def _card_place(card: ModelCard) -> str:
 
 def _unpinned_line(card: ModelCard, weight: WeightFile) -> str:
     place = _card_place(card)
+    addresses = [source.url for source in weight.sources if isinstance(source, UrlSource)]
+    known = f" ({', '.join(addresses)})" if addresses else "" if weight.terms else " (the card's notes name it)"
     return (
         f"{card.kind} {card.name}: {weight.file} has no known sha256, so it cannot be checked and is not loaded; get the file from a source "
-        f"you trust{_terms(weight)} and write its bytes and sha256 into {place} (weights.{weight.key}); "
+        f"you trust{known}{_terms(weight)} and write its bytes and sha256 into {place} (weights.{weight.key}); "
         f"fetch_weights.py --from {weight.file} --card {card.kind}/{card.name} says both"
     )
