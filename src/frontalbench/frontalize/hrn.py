@@ -316,8 +316,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     Params: ``stage`` coarse, mid or high: the last network that is used; ``hidden`` model (its skin, lit as in the photograph), mirror (the other
     side) or keep (smeared); see [face_models.md](face_models.md)
     """
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
-    from frontalbench.enhance import matting
     from frontalbench.errors import BadConfig
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
@@ -339,7 +339,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     unrolled = unrolling.Unrolled(read_places(paths["places"], len(basel.mean)), basel.triangles, basel.triangles)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    matte = matting.load(cut_out, threads=threads, device=device).matte
+    matte = families.load(cut_out, threads=threads, device=device).matte
     locate = points68.loaded(card, threads=threads, device=device)
     family = HrnFamily(locate, matte, Surface(basel, unrolled), standard, network, refining, hidden=hidden, device=place)
     return HrnFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))
