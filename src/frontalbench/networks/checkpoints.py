@@ -71,11 +71,11 @@ def load(path: StrPath | Opened, *, inner: str | None = None, strip: str = "modu
     for name, value in more.items():
         if not isinstance(value, Tensor):
             raise BadInput(f"{path}: expected a tensor '{name}' beside the state dict, found {_names(whole)}; check the card's file")
-    found = own | {name: value for name, value in more.items() if isinstance(value, Tensor)}
-    for key, value in found.items():
+    state = own | {name: value for name, value in more.items() if isinstance(value, Tensor)}
+    for key, value in state.items():
         if kind := _not_plain(value):
             raise BadInput(f"{path}: '{key}' is a {kind} tensor; expected plain numbers; fetch the official file")
-    return found
+    return state
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], path: StrPath) -> None:
