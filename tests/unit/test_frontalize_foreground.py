@@ -144,3 +144,17 @@ def test_points_find_back_to_the_photograph() -> None:
     placement = Placement(np.array([30.0, 40.0, 5.0]), 7.0, 25.0, np.eye(3))
     points = np.random.default_rng(0).normal(0.0, 50.0, (20, 3))
     np.testing.assert_allclose(placement.to_photograph(placement.to_head_frame(points)), points, atol=1e-9)
+
+
+def test_nothing_near_a_pixel_with_background_in_it_is_believed() -> None:
+    _, _, true = turned(70.0)
+    narrow, wide = (shares(seen_by_a_parsing(true), photograph(true), SQUARE, PER_CM, Foreground(rim=rim)) for rim in (0.0, 0.3))
+    away = cv2.distanceTransform((narrow > 0.0).astype(np.uint8), cv2.DIST_L2, 5) / PER_CM
+    assert wide[away < 0.25].max() < 1.0 and float((wide[away > 0.45] == 1.0).mean()) > 0.99
+
+
+def test_where_the_background_is_known_the_outline_is_not_searched_for_it_too() -> None:
+    head, placement, true = turned(80.0, beside=0.4)
+    person, _ = person_of(seen_by_a_parsing(true), head, placement, Foreground())
+    one, other = (draw(photograph(true), head, placement, (0.0, 0.0, 0.0), Filling(spill=spill), person).image for spill in (0.0, 0.6))
+    np.testing.assert_array_equal(one, other)
