@@ -141,9 +141,10 @@ def parser_of(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Pars
     """The face parsing (family ``bisenet``) that a card ``uses`` for its params ``silhouette`` or ``foreground``; None where it has neither."""
     if "silhouette" not in card.params and "foreground" not in card.params:
         return None
-    from frontalbench.enhance import parsing  # torch, which a card without it does not need
+    from frontalbench.catalogue import families
 
-    return parsing.load(card.the("matting", "bisenet"), threads=threads, device=device)
+    parser: Parser = families.load(card.the("matting", "bisenet"), threads=threads, device=device)
+    return parser
 
 
 def _disc(radius: float) -> UInt8:

@@ -274,7 +274,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     ``foreground`` (none: not done): what the parsing and the colours beside its edge call background counts as not seen (``within`` 0.5,
     ``beyond`` 0.25, ``rim`` 0.06, ``least`` 0.4).
     """
-    from frontalbench.landmarks import face_landmarker, tddfa
+    from frontalbench.catalogue import families
+    from frontalbench.landmarks import face_landmarker
     from frontalbench.weights import store
 
     Params(card).elsewhere("skirt", "filling", "silhouette", "foreground").finish()
@@ -282,4 +283,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     bundle = store.fetch(face)
     canonical = face_landmarker.parse_geometry(face_landmarker.read_bundle(bundle)[1], bundle)
     parser = parser_of(card, threads=threads, device=device)
-    return TddfaFrontalizer(card.name, tddfa.load(fit, threads=threads, device=device), canonical, card.params, parser)
+    return TddfaFrontalizer(card.name, families.load(fit, threads=threads, device=device), canonical, card.params, parser)
