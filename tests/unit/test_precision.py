@@ -176,7 +176,7 @@ def without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(checkpoints, "load", lambda *args, **options: Anything())
     monkeypatch.setattr(checkpoints, "opened", lambda *args, **options: SimpleNamespace(path=tmp_path / "weights"))
     monkeypatch.setattr(checkpoints, "fill", lambda *args, **options: None)
-    monkeypatch.setattr(precision, "answered", reached)
+    monkeypatch.setattr(asked, "answered", reached)
     monkeypatch.setattr(sessions, "OpenVinoSession", reached)
 
 
@@ -370,7 +370,7 @@ def test_a_recogniser_with_a_gradient_computes_in_what_its_own_card_says(tmp_pat
     exact = load_recognizer(cards.find("backbone", "w600k_mbf"))(crops)[0]
     with precision.asking("the card that uses it", torch.bfloat16):
         assert torch.equal(load_recognizer(cards.find("backbone", "w600k_mbf"))(crops)[0], exact)
-        precision.answered()
+        asked.answered()
     half = load_recognizer(asking("backbone", "w600k_mbf"))(crops)[0]
     assert not torch.equal(half, exact)
     torch.testing.assert_close(half, exact, atol=1e-2, rtol=0)

@@ -72,7 +72,7 @@ def onnx_session(
     import onnxruntime as ort
 
     if asked.word() != "float32" and provider(device) == "cpu":
-        return openvino_session(model, threads=threads, name=name)  # type: ignore[return-value]
+        return openvino_session(model, threads=threads, name=name)
     kind, index = parse_device(device)
     label = name or (str(model) if not isinstance(model, bytes) else "model")
     if not isinstance(model, bytes) and not Path(model).is_file():
