@@ -343,6 +343,18 @@ def test_a_store_that_cannot_be_written_is_said(project: Path, server: Server) -
     (project / "weights").write_text("a file where the folder should be")
     with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):
         store.fetch(make_card(project, {"url": f"{server.url}/toy.onnx"}))
+    (project / "toy.onnx").write_bytes(TOY)
+    with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):
+        store.provide(project / "toy.onnx", [make_card(project)])
+
+
+def test_nothing_and_a_folder_are_no_file_to_take(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.onnx").touch()
+    card = make_card(project, weights={"model": weight_entry() | {"sha256": None, "bytes": None}})
+    with pytest.raises(BadInput, match=r"toy\.onnx: the file is empty"):
+        store.provide(tmp_path / "toy.onnx", [card])
+    with pytest.raises(BadInput, match="a folder; name the file in it"):
+        store.provide(tmp_path, [card])
 
 
 @pytest.fixture

@@ -134,7 +134,9 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
     """
     file = Path(path)
     if not file.is_file():
-        raise BadInput(f"{path}: no such file")
+        raise BadInput(f"{path}: {'a folder; name the file in it' if file.is_dir() else 'no such file'}")
+    if file.stat().st_size == 0:
+        raise BadInput(f"{path}: the file is empty; fetch it again")
     met: list[Requirement] = []
     needed = [each for each in requirements(wanted) if each.weight.sha256 is not None]
     digest = checksums.sha256(file)
@@ -149,6 +151,8 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
                     _extract(file, source, each.weight)
                 except SourceFault as fault:
                     raise BadInput(f"{path}: {fault}") from None
+                except OSError as error:
+                    raise _not_stored(each.weight, error) from error
                 met.append(each)
                 break
     if not met:
@@ -317,9 +321,7 @@ def _fetch(card: ModelCard, key: str, session: _Session, progress: Progress | No
                 _remove_leftovers(target)
             return _fetch_from_sources(card, weight, target, session, progress, reasons, resume=exclusive)
     except OSError as error:
-        raise BadInput(
-            f"{folder()}: cannot store {weight.file} ({error.strerror or error}); make room, or set {STORE_VARIABLE} to a folder that can be written"
-        ) from error
+        raise _not_stored(weight, error) from error
 
 
 def _fetch_from_sources(
@@ -373,9 +375,17 @@ def _adopt(file: Path, weight: WeightFile) -> Path:
     target = stored_path(weight)
     assert target is not None
     if not target.is_file():
-        with atomic.replacing(target) as temporary:
-            shutil.copyfile(file, temporary)
+        try:
+            with atomic.replacing(target) as temporary:
+                shutil.copyfile(file, temporary)
+        except OSError as error:
+            raise _not_stored(weight, error) from error
     return target
+
+
+def _not_stored(weight: WeightFile, error: OSError) -> BadInput:
+    why = error.strerror or error
+    return BadInput(f"{folder()}: cannot store {weight.file} ({why}); make room, or set {STORE_VARIABLE} to a folder that can be written")
 
 
 def _remove_leftovers(target: Path) -> None:
