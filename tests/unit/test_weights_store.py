@@ -314,6 +314,9 @@ def test_a_file_whose_hash_nobody_published_is_taken_after_its_user_wrote_it_dow
     said = rf"write bytes: {len(TOY)} and sha256: {sha(TOY)} into config/models/backbones/toy\.yaml \(weights\.model\), then run this again"
     with pytest.raises(BadInput, match=said):
         store.provide(tmp_path / "toy.onnx", [card])
+    (tmp_path / "toy (1).onnx").write_bytes(TOY)
+    with pytest.raises(BadInput, match=r"belongs to no weight .*; a file whose sha256 nobody published is known by its name: toy\.onnx$"):
+        store.provide(tmp_path / "toy (1).onnx", [card])
     assert not store.available(card)
     make_card(project, name="toy_b", weights={"model": entry})
     make_card(project, name="other", weights={"model": entry | {"file": "other.onnx"}})

@@ -166,7 +166,13 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
                     f"sha256: {digest} into {_card_place(each.card)} (weights.{each.weight.key}), then run this again"
                     f"{f'; a file of this name, perhaps the same, stands unpinned in {others} too' if others else ''}"
                 )
-        raise BadInput(f"{path}: sha256 {digest} belongs to no weight of these cards, and its name is not the archive of one")
+        names = sorted({each.weight.file for each in requirements(wanted) if each.weight.sha256 is None})
+        hint = (
+            f"; a file whose sha256 nobody published is known by its name: {', '.join(names[:6])}{', ...' if names[6:] else ''}"
+            if names
+            else ""
+        )
+        raise BadInput(f"{path}: sha256 {digest} belongs to no weight of these cards, and its name is not the archive of one{hint}")
     return met
 
 
