@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from frontalbench.networks.layers import LaidOut, packs
 from frontalbench.networks.memory import given_back
@@ -25,13 +26,19 @@ from frontalbench.networks.memory import given_back
 TILE: Final = 4
 POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
 _SIZE: Final = (TILE + 2) ** 2
+_ABOUT: Final = ([0, 0], [1, 1], [1, 1], _SIZE)
+"""Padding, stride, dilation and groups of the products."""
 _MOST, _LEAST, _FEW = 96, 64, 48
 """Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
 layout made for one kind costs up to ten times the product when the other is asked for.)"""
 _PASSING, _OUTPUTS = 192, 128
 """Tiles, and outputs, that are multiplied at a time with filters made anew: the more tiles, the less the making costs."""
-_NONE: Final = np.empty((1, 1, 0, 0), np.float32)
-"""No noise, nothing to add."""
+_NONE: Final = np.empty((0, 0, 0, 0, 0, 0), np.float32)
+"""No noise, nothing to add, no factors."""
+_NO: Final = np.empty((0, 0), np.float32)
+_FILTERS, _SPECTRA = 1 << 16, 1 << 22
+"""Kernels (inputs x outputs) of which filters are made at a time, 9 MB of them; numbers of transformed tiles that are kept for the next outputs,
+17 MB."""
 
 
 @functools.cache
@@ -103,7 +110,7 @@ class _Filters(LaidOut):
             products = self.all(tiles)[:count]
             return products if onto is None else onto.add_(products)
         row = tiles.reshape(1, 1, count, -1).permute(0, 3, 1, 2)
-        about = ([0, 0], [1, 1], [1, 1], _SIZE)
+        about = _ABOUT
         with self._laying:
             if self._packed is None:
                 filters = self._spread(0, self.out).view(-1, self.inside, 1, 1)
@@ -125,7 +132,7 @@ class _Filters(LaidOut):
         from frontalbench.networks import minimal_tiles
 
         filters, weight = torch.empty(_SIZE, count, self.inside), self.weight.numpy()
-        _side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
+        side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
         return filters
 
 
@@ -152,25 +159,24 @@ class MinimalConv2d(nn.Module):
         rows, columns, out = -(-height // TILE), -(-width // TILE), self.filters.out
         image, y = _pixels(x), torch.empty(n, height, width, out)
         gains = np.ones((n, out), np.float32) if gain is None else _array(gain)
-        noises = _NONE[0, 0] if noise is None else _array(noise)
-        pluses = _NONE if plus is None else _pixels(plus)
+        noises = _NO if noise is None else _array(noise)
+        pluses = _NONE if plus is None else _pixels(plus)[:, :, None, :, None]
+        target = y.numpy()[:, :, None, :, None]
         counts = self.filters.counts(n * rows * columns)
         spectrum, first = torch.empty(max(counts), _SIZE, inside), 0
         for count in counts:
             tiles = spectrum[:count]
 
             def before(begin: int, end: int, first: int = first, tiles: Tensor = tiles) -> None:
-                minimal_tiles.transform(image, rows, columns, first + begin, tiles.numpy()[begin:end])
+                minimal_tiles.transform(image, _NO, rows, columns, first + begin, tiles.numpy()[begin:end])
 
             def after(begin: int, end: int, first: int = first, *, channel: int, products: Tensor) -> None:
-                part = products.numpy()[begin:end]
-                minimal_tiles.restore(
-                    part, rows, columns, first + begin, channel, gains, _array(self.bias), noises, pluses, self.slope, y.numpy()
-                )
+                about = (rows, columns, first + begin, channel, gains, _array(self.bias), noises, pluses, self.slope, math.inf)
+                minimal_tiles.restore(products.numpy()[begin:end], *about, target)
 
-            _side_by_side(before, count)
+            side_by_side(before, count)
             for channel, products in self.filters(tiles):
-                _side_by_side(functools.partial(after, channel=channel, products=products), count)
+                side_by_side(functools.partial(after, channel=channel, products=products), count)
             first += count
         return y.permute(0, 3, 1, 2)
 
@@ -192,7 +198,7 @@ class MinimalConv3d(nn.Module):
         rows, columns, out = -(-height // TILE), -(-width // TILE), len(self.bias)
         levels = _array(x.permute(0, 2, 3, 4, 1)).reshape(n * depth, height, width, inside)
         y = torch.empty(n * depth, height, width, out)
-        gains = np.ones((n * depth, out), np.float32)
+        gains, target = np.ones((n * depth, out), np.float32), y.numpy()[:, :, None, :, None]
         parts = max(1, min(rows * columns, round(rows * columns * depth / _MOST)))
         for volume, part in itertools.product(range(n), range(parts)):
             begin, end = (rows * columns * (part + i) // parts for i in (0, 1))
@@ -201,23 +207,108 @@ class MinimalConv3d(nn.Module):
 
             def before(first: int, last: int, places: list[int] = places, spectrum: Tensor = spectrum) -> None:
                 for level in range(first, last):
-                    minimal_tiles.transform(levels, rows, columns, places[level], spectrum[level + 1].numpy())
+                    minimal_tiles.transform(levels, _NO, rows, columns, places[level], spectrum[level + 1].numpy())
 
             def after(first: int, last: int, places: list[int] = places, products: Tensor = spectrum) -> None:
                 for level in range(first, last):
-                    some = products[level].numpy()
-                    minimal_tiles.restore(
-                        some, rows, columns, places[level], 0, gains, _array(self.bias), _NONE[0, 0], _NONE, self.slope, y.numpy()
-                    )
+                    about = (rows, columns, places[level], 0, gains, _array(self.bias), _NO, _NONE, self.slope, math.inf)
+                    minimal_tiles.restore(products[level].numpy(), *about, target)
 
-            _side_by_side(before, depth)
+            side_by_side(before, depth)
             products: Tensor | None = None
             for tap, filters in enumerate(self.filters):
                 assert isinstance(filters, _Filters)
                 products = filters.all(spectrum[tap : tap + depth].flatten(0, 1), products)
             assert products is not None
-            _side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
+            side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
         return y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3)
+
+
+def modulated(
+    x: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    gain: Tensor,
+    bias: Tensor,
+    noise: Tensor | None,
+    *,
+    slope: float,
+    most: float = math.inf,
+    blur: Tensor | None = None,
+) -> Tensor:
+    """3 x 3 convolution of ``x`` (N, C, H, W), channels times ``factors`` (N, C), with ``weight`` (O, C, 3, 3), which is transformed for this call
+    only; times ``gain`` (N, O), plus ``bias`` (O) and ``noise`` (H, W); below 0 times ``slope``; cut to -``most``..``most``.
+
+    ``blur`` (4, 4): the size is doubled, by the transposed convolution of stride 2 and then that filter, flipped, with one pixel around: four 3 x 3
+    convolutions of ``x``, one for each place of a pixel in its block of two by two.
+    """
+    from frontalbench.networks import minimal_tiles
+
+    n, inside, height, width = x.shape
+    rows, columns, out = -(-height // TILE), -(-width // TILE), weight.shape[0]
+    times = 1 if blur is None else 2
+    y = torch.empty(n, height, times, width, times, out)
+    image, numbers, target = _pixels(x), _array(factors), y.numpy()
+    added = (_array(gain), _array(bias), _NO if noise is None else _array(noise), _NONE, slope, most)
+    lines = weight.permute(0, 2, 3, 1).reshape(out, 9, inside)
+    if blur is not None:
+        lines = torch.matmul(_blurred(blur)[:, None], lines).flatten(0, 1)
+    kernels, tiles = lines.numpy(), n * rows * columns
+    at_once, parts = max(_MOST, _FILTERS // inside), max(1, round(tiles / _MOST))
+    ends = [tiles * i // parts for i in range(parts + 1)]
+    keep = tiles * _SIZE * inside <= _SPECTRA
+    spectrum = torch.empty(tiles if keep else max(b - a for a, b in itertools.pairwise(ends)), _SIZE, inside)
+    for channel in range(0, len(kernels), at_once):
+        count = min(at_once, len(kernels) - channel)
+        filters = torch.empty(_SIZE, count, inside)
+
+        def spread(begin: int, end: int, channel: int = channel, filters: Tensor = filters) -> None:
+            minimal_tiles.spread(kernels, channel + begin, filters.numpy()[:, begin:end])
+
+        side_by_side(spread, count)
+        multiply = _Product(filters, min(_MOST, tiles))
+        del filters
+        for first, last in itertools.pairwise(ends):
+            part = spectrum[first:last] if keep else spectrum[: last - first]
+
+            def before(begin: int, end: int, first: int = first, part: Tensor = part) -> None:
+                minimal_tiles.transform(image, numbers, rows, columns, first + begin, part.numpy()[begin:end])
+
+            if not keep or channel == 0:
+                side_by_side(before, last - first)
+            products = multiply(part)
+
+            def after(begin: int, end: int, first: int = first, channel: int = channel, products: Tensor = products) -> None:
+                minimal_tiles.restore(products.numpy()[begin:end], rows, columns, first + begin, channel, *added, target)
+
+            side_by_side(after, last - first)
+    return y.view(n, height * times, width * times, out).permute(0, 3, 1, 2)
+
+
+class _Product:
+    """Transformed filters (36, outputs, inside), laid out for products with about ``tiles`` transformed tiles at a time."""
+
+    def __init__(self, filters: Tensor, tiles: int) -> None:
+        self._outputs = filters.shape[1]
+        flat = filters.view(-1, filters.shape[2], 1, 1)
+        self._laid_out = torch.ops.mkldnn._reorder_convolution_weight(flat, *_ABOUT, [1, flat.shape[1] * _SIZE, 1, tiles])
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        """(tiles, 36, inside) -> (tiles, 36, outputs)."""
+        row = tiles.reshape(1, 1, len(tiles), -1).permute(0, 3, 1, 2)
+        products: Tensor = torch.ops.mkldnn._convolution_pointwise(row, self._laid_out, None, *_ABOUT, "none", [], "")
+        return products.permute(0, 2, 3, 1).reshape(len(tiles), _SIZE, self._outputs)
+
+
+def _blurred(blur: Tensor) -> Tensor:
+    """(4, 9, 9): 3 x 3 kernel of a transposed convolution, row by row -> the kernels of the four places, after ``blur`` (4, 4).
+
+    Pixel p of a line is the sum of x[i] c[p - 2i], c[m] = sum over t of blur[3 - t] w[t - 1 + m] for m = -2..3: place a of block j sees x[j + d] by
+    c[a - 2d].
+    """
+    taps = torch.eye(9, dtype=blur.dtype).view(9, 1, 3, 3)
+    spread = functional.conv2d(functional.pad(taps, (3, 3, 3, 3)), blur.flip((0, 1))[None, None]).view(9, 3, 2, 3, 2)
+    return spread.flip((1, 3)).permute(2, 4, 1, 3, 0).reshape(4, 9, 9)
 
 
 def _slope(activation: str, slope: float) -> float:
@@ -239,7 +330,7 @@ def _workers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="tiles")
 
 
-def _side_by_side(part: Callable[[int, int], Any], count: int) -> None:
+def side_by_side(part: Callable[[int, int], Any], count: int) -> None:
     """``part(begin, end)`` for pieces of ``range(count)``, as many at a time as PyTorch has threads."""
     threads = min(torch.get_num_threads(), count)
     if threads < 2:
