@@ -86,7 +86,7 @@ def test_a_convolution_is_laid_out_for_the_map_that_it_meets_first(channels: int
         for x in (first, other):
             torch.testing.assert_close(fitting(x), nn.functional.leaky_relu(plain(x), 0.2), rtol=1e-3, atol=1e-4)
     made = fitting.made
-    assert ("made anew" if isinstance(made, MinimalConv2d) and not made.filters.lasting else type(made).__name__) == kind
+    assert ("made anew" if isinstance(made, MinimalConv2d) and not made.lasting else type(made).__name__) == kind
     with pytest.raises(RuntimeError, match="packed for it; build it anew"):
         fitting.to(torch.float64)
 

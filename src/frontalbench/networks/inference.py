@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from frontalbench.networks import precision
 from frontalbench.networks.checkpoints import unfilled
+from frontalbench.networks.memory import given_back
 from frontalbench.networks.packed import Fitting
 from frontalbench.networks.spectral import SpectralConv
 
@@ -26,11 +28,31 @@ def folded(network: Module) -> Module:
     network.eval().requires_grad_(False)
     with torch.no_grad():
         _fold(network)
+    size = 0
     for module in network.modules():
         for name, value in [*module.named_parameters(recurse=False)]:
             if value.dim() == 4:
+                size += value.nbytes
                 setattr(module, name, nn.Parameter(value.contiguous(memory_format=torch.channels_last), requires_grad=False))
+    given_back(size)
     return precision.lowered(network)
+
+
+class Normed(nn.Module):
+    """:class:`nn.InstanceNorm2d` without weights, and ``relu`` after it, in place of the map (N, C, H, W) that it is given: PyTorch's own makes one in the
+    other memory layout and one for the result."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps, self.relu = eps, False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            y = functional.instance_norm(x, eps=self.eps)
+            return functional.relu(y) if self.relu else y
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        x.sub_(mean).mul_(torch.rsqrt(variance + self.eps))
+        return x.relu_() if self.relu else x
 
 
 def _fold(module: nn.Module) -> None:
@@ -52,6 +74,10 @@ def _fold(module: nn.Module) -> None:
             before = merged[-1] if merged else None
             if isinstance(step, nn.Conv2d) and _fits(step):
                 merged.append(_fitting(step))
+            elif isinstance(step, nn.InstanceNorm2d) and not step.affine and isinstance(before, Fitting | nn.Conv2d | nn.ConvTranspose2d):
+                merged.append(Normed(step.eps))
+            elif isinstance(before, Normed) and isinstance(step, nn.ReLU):
+                before.relu = True
             elif isinstance(before, Fitting) and before.activation == "none" and isinstance(step, nn.ReLU | nn.LeakyReLU):
                 before.activation = "leaky" if isinstance(step, nn.LeakyReLU) else "relu"
                 before.slope = step.negative_slope if isinstance(step, nn.LeakyReLU) else 0.0

@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, Final
@@ -23,6 +23,8 @@ from torch.nn import functional
 from frontalbench.networks.layers import LaidOut, packs
 from frontalbench.networks.memory import given_back
 
+_Floats = npt.NDArray[np.float32]
+
 TILE: Final = 4
 POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
 _SIZE: Final = (TILE + 2) ** 2
@@ -31,8 +33,6 @@ _ABOUT: Final = ([0, 0], [1, 1], [1, 1], _SIZE)
 _MOST, _LEAST, _FEW = 96, 64, 48
 """Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
 layout made for one kind costs up to ten times the product when the other is asked for.)"""
-_PASSING, _OUTPUTS = 192, 128
-"""Tiles, and outputs, that are multiplied at a time with filters made anew: the more tiles, the less the making costs."""
 _NONE: Final = np.empty((0, 0, 0, 0, 0, 0), np.float32)
 """No noise, nothing to add, no factors."""
 _NO: Final = np.empty((0, 0), np.float32)
@@ -64,15 +64,13 @@ def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[np
 
 
 class _Filters(LaidOut):
-    """A kernel's transformed filters, and the products of transformed tiles with them. ``lasting``: transformed and laid out once, at the first use;
-    else transformed anew for every product, some outputs at a time: a fifth slower, and no room beside the weights."""
+    """A kernel's transformed filters, and the products of transformed tiles with them. They are transformed and laid out once, at the first use."""
 
-    def __init__(self, weight: Tensor, *, lasting: bool) -> None:
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
         if tuple(weight.shape[2:]) != (3, 3):
             raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
         self.out, self.inside = weight.shape[:2]
-        self.lasting = lasting
         self.weight = nn.Buffer(weight.detach().float().permute(0, 2, 3, 1).flatten(1, 2).contiguous())
         self._packed: Tensor | None = None
         self._many = True
@@ -80,40 +78,27 @@ class _Filters(LaidOut):
 
     def counts(self, tiles: int) -> list[int]:
         """How many of ``tiles`` to multiply at a time: about equal parts, of the size that filters are, or will be, laid out for."""
-        if not self.lasting:
-            parts = -(-tiles // _PASSING)
-        elif tiles >= _LEAST if self._packed is None else self._many:
+        if tiles >= _LEAST if self._packed is None else self._many:
             parts = max(1, round(tiles / _MOST))
         else:
             parts = -(-tiles // _FEW)
         return [tiles * (i + 1) // parts - tiles * i // parts for i in range(parts)]
 
-    def forward(self, tiles: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """(tiles, 36, inside) -> pairs of the first output and (tiles, 36, some outputs)."""
-        if self.lasting and packs():
-            yield 0, self.all(tiles)
-            return
-        for first in range(0, self.out, _OUTPUTS):
-            filters = self._spread(first, min(_OUTPUTS, self.out - first))
-            products = torch.empty(len(tiles), _SIZE, filters.shape[1])
-            torch.bmm(tiles.transpose(0, 1), filters.transpose(1, 2), out=products.transpose(0, 1))
-            yield first, products
-
-    def all(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
-        """(tiles, 36, inside) -> (tiles, 36, out) by lasting filters; added to ``onto``, in its place, where that is given."""
+    def forward(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(tiles, 36, inside) -> (tiles, 36, out); added to ``onto``, in its place, where that is given."""
         if not packs():
-            products = torch.bmm(tiles.transpose(0, 1), self._spread(0, self.out).transpose(1, 2)).transpose(0, 1)
+            products = torch.bmm(tiles.transpose(0, 1), _spread(self.weight.numpy(), 0, self.out).transpose(1, 2)).transpose(0, 1)
             return products.contiguous() if onto is None else onto.add_(products)
         count = len(tiles)
         if self._packed is not None and self._many and count < _LEAST:
             tiles = torch.cat([tiles, tiles.new_zeros(_LEAST - count, *tiles.shape[1:])])
-            products = self.all(tiles)[:count]
+            products = self(tiles)[:count]
             return products if onto is None else onto.add_(products)
         row = tiles.reshape(1, 1, count, -1).permute(0, 3, 1, 2)
         about = _ABOUT
         with self._laying:
             if self._packed is None:
-                filters = self._spread(0, self.out).view(-1, self.inside, 1, 1)
+                filters = _spread(self.weight.numpy(), 0, self.out).view(-1, self.inside, 1, 1)
                 self._packed = torch.ops.mkldnn._reorder_convolution_weight(filters, *about, list(row.shape))
                 self._many = count >= _LEAST
                 size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
@@ -127,17 +112,10 @@ class _Filters(LaidOut):
         torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, row, self._packed, None, *about, "add", 1.0, None, [], None)
         return onto
 
-    def _spread(self, first: int, count: int) -> Tensor:
-        """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
-        from frontalbench.networks import minimal_tiles
-
-        filters, weight = torch.empty(_SIZE, count, self.inside), self.weight.numpy()
-        side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
-        return filters
-
 
 class MinimalConv2d(nn.Module):
-    """3 x 3 convolution of stride 1 with zero padding that keeps the size, then ``activation`` (none, relu, leaky with ``slope``).
+    """3 x 3 convolution of stride 1 with zero padding that keeps the size, or ``inside`` the image without padding, then ``activation`` (none, relu,
+    leaky with ``slope``).
 
     The image is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels, as
     one convolution in 36 groups, which oneDNN does faster than matrix products are done here. Rounding errors are some ten times those of the
@@ -145,40 +123,71 @@ class MinimalConv2d(nn.Module):
     which takes a fifth longer.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0, lasting: bool = True) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        activation: str = "none",
+        slope: float = 0.0,
+        lasting: bool = True,
+        inside: bool = False,
+    ) -> None:
         super().__init__()
-        self.filters = _Filters(weight, lasting=lasting)
+        self.filters = _Filters(weight)
+        self.lasting, self.border = lasting, 0 if inside else 1
         self.slope = _slope(activation, slope)
         self.bias = nn.Buffer(bias.detach().float() if bias is not None else torch.zeros(self.filters.out))
 
     def forward(self, x: Tensor, plus: Tensor | None = None, *, gain: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
         """Before the activation: times ``gain`` (N, C), with the bias, ``noise`` (H, W) and ``plus`` (the result's shape) added."""
-        from frontalbench.networks import minimal_tiles
-
-        n, inside, height, width = x.shape
-        rows, columns, out = -(-height // TILE), -(-width // TILE), self.filters.out
-        image, y = _pixels(x), torch.empty(n, height, width, out)
+        n, lost, out = len(x), 2 - 2 * self.border, self.filters.out
+        y = torch.empty(n, x.shape[2] - lost, 1, x.shape[3] - lost, 1, out)
         gains = np.ones((n, out), np.float32) if gain is None else _array(gain)
         noises = _NO if noise is None else _array(noise)
         pluses = _NONE if plus is None else _pixels(plus)[:, :, None, :, None]
-        target = y.numpy()[:, :, None, :, None]
-        counts = self.filters.counts(n * rows * columns)
-        spectrum, first = torch.empty(max(counts), _SIZE, inside), 0
-        for count in counts:
-            tiles = spectrum[:count]
+        tiled = _Tiled(_pixels(x), _NO, self.border, y.numpy(), (gains, _array(self.bias), noises, pluses, self.slope, math.inf))
+        if not self.lasting and packs():
+            _once(tiled, self.filters.weight.numpy())
+        else:
+            counts, first = self.filters.counts(tiled.count), 0
+            spectrum = torch.empty(max(counts), _SIZE, x.shape[1])
+            for count in counts:
+                tiled.transform(first, spectrum[:count])
+                tiled.restore(first, 0, self.filters(spectrum[:count]))
+                first += count
+        return y.view(n, y.shape[1], y.shape[3], out).permute(0, 3, 1, 2)
 
-            def before(begin: int, end: int, first: int = first, tiles: Tensor = tiles) -> None:
-                minimal_tiles.transform(image, _NO, rows, columns, first + begin, tiles.numpy()[begin:end])
 
-            def after(begin: int, end: int, first: int = first, *, channel: int, products: Tensor) -> None:
-                about = (rows, columns, first + begin, channel, gains, _array(self.bias), noises, pluses, self.slope, math.inf)
-                minimal_tiles.restore(products.numpy()[begin:end], *about, target)
+class _Tiled:
+    """The tiles of ``image`` (N, H, W, C), and what becomes of them in ``target`` (N, H', A, W', B, O); ``factors``, ``border`` and ``added``: see
+    :func:`.minimal_tiles.transform` and :func:`.minimal_tiles.restore`."""
 
-            side_by_side(before, count)
-            for channel, products in self.filters(tiles):
-                side_by_side(functools.partial(after, channel=channel, products=products), count)
-            first += count
-        return y.permute(0, 3, 1, 2)
+    def __init__(self, image: _Floats, factors: _Floats, border: int, target: _Floats, added: tuple[Any, ...]) -> None:
+        self._image, self._factors, self._border, self._target, self._added = image, factors, border, target, added
+        self._rows, self._columns = -(-target.shape[1] // TILE), -(-target.shape[3] // TILE)
+        self.count = len(image) * self._rows * self._columns
+        self.inside = image.shape[3]
+
+    def transform(self, first: int, out: Tensor) -> None:
+        """The tiles ``first``, ... into ``out`` (tiles, 36, C)."""
+        from frontalbench.networks import minimal_tiles
+
+        def part(begin: int, end: int) -> None:
+            about = (self._border, self._rows, self._columns, first + begin)
+            minimal_tiles.transform(self._image, self._factors, *about, out.numpy()[begin:end])
+
+        side_by_side(part, len(out))
+
+    def restore(self, first: int, channel: int, products: Tensor) -> None:
+        """The pixels of the tiles ``first``, ... in the outputs ``channel``, ... from ``products`` (tiles, 36, some outputs)."""
+        from frontalbench.networks import minimal_tiles
+
+        def part(begin: int, end: int) -> None:
+            about = (self._rows, self._columns, first + begin, channel)
+            minimal_tiles.restore(products.numpy()[begin:end], *about, *self._added, self._target)
+
+        side_by_side(part, len(products))
 
 
 class MinimalConv3d(nn.Module):
@@ -187,7 +196,7 @@ class MinimalConv3d(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> None:
         super().__init__()
-        self.filters = nn.ModuleList(_Filters(part, lasting=True) for part in weight.unbind(2))
+        self.filters = nn.ModuleList(_Filters(part) for part in weight.unbind(2))
         self.slope = _slope(activation, slope)
         self.bias = nn.Buffer(bias.detach().float())
 
@@ -207,7 +216,7 @@ class MinimalConv3d(nn.Module):
 
             def before(first: int, last: int, places: list[int] = places, spectrum: Tensor = spectrum) -> None:
                 for level in range(first, last):
-                    minimal_tiles.transform(levels, _NO, rows, columns, places[level], spectrum[level + 1].numpy())
+                    minimal_tiles.transform(levels, _NO, 1, rows, columns, places[level], spectrum[level + 1].numpy())
 
             def after(first: int, last: int, places: list[int] = places, products: Tensor = spectrum) -> None:
                 for level in range(first, last):
@@ -218,7 +227,7 @@ class MinimalConv3d(nn.Module):
             products: Tensor | None = None
             for tap, filters in enumerate(self.filters):
                 assert isinstance(filters, _Filters)
-                products = filters.all(spectrum[tap : tap + depth].flatten(0, 1), products)
+                products = filters(spectrum[tap : tap + depth].flatten(0, 1), products)
             assert products is not None
             side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
         return y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3)
@@ -242,47 +251,41 @@ def modulated(
     ``blur`` (4, 4): the size is doubled, by the transposed convolution of stride 2 and then that filter, flipped, with one pixel around: four 3 x 3
     convolutions of ``x``, one for each place of a pixel in its block of two by two.
     """
-    from frontalbench.networks import minimal_tiles
-
     n, inside, height, width = x.shape
-    rows, columns, out = -(-height // TILE), -(-width // TILE), weight.shape[0]
-    times = 1 if blur is None else 2
+    times, out = 1 if blur is None else 2, len(weight)
     y = torch.empty(n, height, times, width, times, out)
-    image, numbers, target = _pixels(x), _array(factors), y.numpy()
     added = (_array(gain), _array(bias), _NO if noise is None else _array(noise), _NONE, slope, most)
     lines = weight.permute(0, 2, 3, 1).reshape(out, 9, inside)
     if blur is not None:
         lines = torch.matmul(_blurred(blur)[:, None], lines).flatten(0, 1)
-    kernels, tiles = lines.numpy(), n * rows * columns
-    at_once, parts = max(_MOST, _FILTERS // inside), max(1, round(tiles / _MOST))
-    ends = [tiles * i // parts for i in range(parts + 1)]
-    keep = tiles * _SIZE * inside <= _SPECTRA
-    spectrum = torch.empty(tiles if keep else max(b - a for a, b in itertools.pairwise(ends)), _SIZE, inside)
+    _once(_Tiled(_pixels(x), _array(factors), 1, y.numpy(), added), lines.numpy())
+    return y.view(n, height * times, width * times, out).permute(0, 3, 1, 2)
+
+
+def _once(tiled: _Tiled, kernels: _Floats) -> None:
+    """All of a convolution with ``kernels`` (outputs, 9, inside), whose filters are made for this call: some outputs at a time, so that they need
+    little room."""
+    at_once, parts = max(_MOST, _FILTERS // tiled.inside), max(1, round(tiled.count / _MOST))
+    ends = [tiled.count * i // parts for i in range(parts + 1)]
+    most = max(last - first for first, last in itertools.pairwise(ends))
+    keep = tiled.count * _SIZE * tiled.inside <= _SPECTRA
+    spectrum = torch.empty(tiled.count if keep else most, _SIZE, tiled.inside)
     for channel in range(0, len(kernels), at_once):
-        count = min(at_once, len(kernels) - channel)
-        filters = torch.empty(_SIZE, count, inside)
-
-        def spread(begin: int, end: int, channel: int = channel, filters: Tensor = filters) -> None:
-            minimal_tiles.spread(kernels, channel + begin, filters.numpy()[:, begin:end])
-
-        side_by_side(spread, count)
-        multiply = _Product(filters, min(_MOST, tiles))
-        del filters
+        multiply = _Product(_spread(kernels, channel, min(at_once, len(kernels) - channel)), most)
         for first, last in itertools.pairwise(ends):
             part = spectrum[first:last] if keep else spectrum[: last - first]
-
-            def before(begin: int, end: int, first: int = first, part: Tensor = part) -> None:
-                minimal_tiles.transform(image, numbers, rows, columns, first + begin, part.numpy()[begin:end])
-
             if not keep or channel == 0:
-                side_by_side(before, last - first)
-            products = multiply(part)
+                tiled.transform(first, part)
+            tiled.restore(first, channel, multiply(part))
 
-            def after(begin: int, end: int, first: int = first, channel: int = channel, products: Tensor = products) -> None:
-                minimal_tiles.restore(products.numpy()[begin:end], rows, columns, first + begin, channel, *added, target)
 
-            side_by_side(after, last - first)
-    return y.view(n, height * times, width * times, out).permute(0, 3, 1, 2)
+def _spread(kernels: _Floats, first: int, count: int) -> Tensor:
+    """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
+    from frontalbench.networks import minimal_tiles
+
+    filters = torch.empty(_SIZE, count, kernels.shape[2])
+    side_by_side(lambda begin, end: minimal_tiles.spread(kernels, first + begin, filters.numpy()[:, begin:end]), count)
+    return filters
 
 
 class _Product:

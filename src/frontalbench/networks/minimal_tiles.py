@@ -53,7 +53,7 @@ def compiled(loop: Loop) -> Loop:
 
 
 @compiled
-def transform(x: Floats, factors: Floats, rows: int, columns: int, first: int, out: Floats) -> None:
+def transform(x: Floats, factors: Floats, border: int, rows: int, columns: int, first: int, out: Floats) -> None:
     """Tiles ``first``, ``first + 1``, ... of ``x`` (N, H, W, C), as many as ``out`` (tiles, 36, C) has: ``B^T d B`` of each. Channels times
     ``factors`` (N, C) where these hold anything."""
     _, height, width, channels = x.shape
@@ -63,7 +63,7 @@ def transform(x: Floats, factors: Floats, rows: int, columns: int, first: int, o
     for point in range(out.shape[0]):
         tile = first + point
         image = tile // (rows * columns)
-        top, left = tile // columns % rows * 4 - 1, tile % columns * 4 - 1
+        top, left = tile // columns % rows * 4 - border, tile % columns * 4 - border
         for begin in range(0, channels, CHANNELS):
             count = min(CHANNELS, channels - begin)
             end = begin + count

@@ -119,7 +119,7 @@ class Fitting(LaidOut):
         y: Tensor
         if self.made is not None:
             y = self.made(x)
-            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, MinimalConv2d) else y
+            return y
         if not _packs(x.to(self.dtype)):
             around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
@@ -127,7 +127,8 @@ class Fitting(LaidOut):
         wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
         lasting = self.weight.shape[0] * self.weight.shape[1] <= LASTING
         if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
-            self.made = MinimalConv2d(self.weight, self.bias, activation=self.activation, slope=self.slope, lasting=lasting)
+            about = {"activation": self.activation, "slope": self.slope, "lasting": lasting, "inside": self.inside}
+            self.made = MinimalConv2d(self.weight, self.bias, **about)
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
