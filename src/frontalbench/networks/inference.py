@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from itertools import pairwise
+from typing import Final, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,11 @@ from frontalbench.networks.packed import Fitting
 from frontalbench.networks.spectral import SpectralConv
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_STRIP: Final = 1 << 22
+"""Numbers of a map that get their border at a time: 17 MB."""
+_FRESH: Final = (Fitting, nn.Conv2d, nn.ConvTranspose2d)
+"""What gives a map that nobody else holds."""
 
 
 def folded(network: Module) -> Module:
@@ -36,6 +42,27 @@ def folded(network: Module) -> Module:
                 setattr(module, name, nn.Parameter(value.contiguous(memory_format=torch.channels_last), requires_grad=False))
     given_back(size)
     return precision.lowered(network)
+
+
+class Reflected(nn.Module):
+    """``around`` pixels put around a map (N, C, H, W) as in a mirror, and ``conv``, which loses as many: some rows at a time where the map is large, so
+    that there is no second one with its border."""
+
+    def __init__(self, around: int, conv: Fitting) -> None:
+        super().__init__()
+        self.around, self.conv = around, conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, around = x.shape[2], self.around
+        rows = max(_STRIP * height // x.numel(), 4 * around, 32)
+        parts = max(1, height // rows)
+        ends = [height * i // parts for i in range(parts + 1)]
+        drawn = []
+        for first, last in pairwise(ends):
+            top, bottom = max(0, first - around), min(height, last + around)
+            border = (around, around, around - first + top, around - bottom + last)
+            drawn.append(self.conv(functional.pad(x[:, :, top:bottom], border, mode="reflect")))
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=2)
 
 
 class Normed(nn.Module):
@@ -69,12 +96,21 @@ def _fold(module: nn.Module) -> None:
                 steps[-1] = fuse_conv_bn_eval(before, step, transpose=isinstance(before, nn.ConvTranspose2d))
             else:
                 steps.append(step)
+        module._modules.clear()
+        # What has been taken is let go at once, so that there are never two whole networks.
+        steps.reverse()
         merged: list[nn.Module] = []
-        for step in steps:
-            before = merged[-1] if merged else None
+        size = 0
+        while steps:
+            step, before = steps.pop(), merged[-1] if merged else None
             if isinstance(step, nn.Conv2d) and _fits(step):
-                merged.append(_fitting(step))
-            elif isinstance(step, nn.InstanceNorm2d) and not step.affine and isinstance(before, Fitting | nn.Conv2d | nn.ConvTranspose2d):
+                size += step.weight.nbytes
+                around = step.kernel_size[0] // 2
+                if isinstance(before, nn.ReflectionPad2d) and before.padding == (around,) * 4 and step.padding == (0, 0):
+                    merged[-1] = Reflected(around, _fitting(step))
+                else:
+                    merged.append(_fitting(step))
+            elif isinstance(step, nn.InstanceNorm2d) and not step.affine and isinstance(before, (*_FRESH, Reflected)):
                 merged.append(Normed(step.eps))
             elif isinstance(before, Normed) and isinstance(step, nn.ReLU):
                 before.relu = True
@@ -83,9 +119,9 @@ def _fold(module: nn.Module) -> None:
                 before.slope = step.negative_slope if isinstance(step, nn.LeakyReLU) else 0.0
             else:
                 merged.append(step)
-        module._modules.clear()
         for place, step in enumerate(merged):
             module.add_module(str(place), step)
+        given_back(size)
     for name, child in [*module.named_children()]:
         if isinstance(child, nn.Conv2d) and _fits(child):
             setattr(module, name, _fitting(child))

@@ -41,6 +41,13 @@ _FILTERS, _SPECTRA = 1 << 16, 1 << 22
 17 MB."""
 
 
+def load() -> None:
+    """Makes the compiled loops ready: see :func:`.minimal_tiles.load`."""
+    from frontalbench.networks import minimal_tiles
+
+    minimal_tiles.load()
+
+
 @functools.cache
 def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[npt.NDArray[np.float64], ...]:
     """Matrices (A^T, G, B^T) of the minimal filtering algorithm F(outputs, taps): ``y = A^T [(G g) * (B^T d)]``.
@@ -68,6 +75,7 @@ class _Filters(LaidOut):
 
     def __init__(self, weight: Tensor) -> None:
         super().__init__()
+        load()
         if tuple(weight.shape[2:]) != (3, 3):
             raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
         self.out, self.inside = weight.shape[:2]

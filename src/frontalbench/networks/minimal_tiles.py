@@ -10,6 +10,7 @@ A tile is 6 x 6 pixels, 4 apart; tile ``t`` of a batch lies in image ``t // (row
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 
@@ -22,6 +23,10 @@ from frontalbench.networks.memory import unmapped
 Floats = npt.NDArray[np.float32]
 Loop = TypeVar("Loop", bound=Callable[..., None])
 
+_COMPILER: Final = "libllvmlite"
+
+SIZE: Final = 36
+"""Numbers of a transformed tile."""
 CHANNELS: Final = 64
 """Channels that are worked on together: the tile between rows and columns then stays in the nearest cache."""
 HALF, ONE_AND_HALF, TWO_AND_HALF, QUARTER, EIGHTH = (np.float32(number) for number in (0.5, 1.5, 2.5, 0.25, 0.125))
@@ -47,7 +52,7 @@ def compiled(loop: Loop) -> Loop:
         made(*arguments)
         if len(made.overloads) != kinds:
             kinds = len(made.overloads)
-            unmapped("libllvmlite")
+            unmapped(_COMPILER)
 
     return cast("Loop", run)
 
@@ -217,3 +222,15 @@ def restore(
                         for k in range(count):
                             target[k] = min(limit, max(-limit, target[k]))
             begin = end
+
+
+@functools.cache
+def load() -> None:
+    """Reads the machine code of these loops, or makes it; nothing when that has been done. Where a network is made, because the compiler's library takes
+    room as long as it works: later there are maps beside it."""
+    unmapped(_COMPILER)
+    few, none = (np.ones(shape, np.float32) for shape in ((1, SIZE, 1), (0, 0)))
+    transform(np.ones((1, 1, 1, 1), np.float32), none, 1, 1, 1, 0, few)
+    spread(np.ones((1, 9, 1), np.float32), 0, np.empty((SIZE, 1, 1), np.float32))
+    pixel, one = np.empty((1, 1, 1, 1, 1, 1), np.float32), np.ones(1, np.float32)
+    restore(few, 1, 1, 0, 0, one[None], one, none, np.empty((0, 0, 0, 0, 0, 0), np.float32), 1.0, math.inf, pixel)
