@@ -6,8 +6,8 @@
 ``--half``: beside the network as it is used the same with ``precision_cpu: bfloat16`` instead of the plain module.
 Both sides hold the same synthetic weights (tests/golden), are built in a process of their own, and run the same input; "differ": how far apart their
 results are. Rounds of the two alternate, so that a busy machine disturbs both; the least time counts, in processor seconds of all threads. The peak:
-one 3 x 3 convolution of 256 channels. Memory: when the process held most so far: anonymous (weights and maps; benchmarks/peak.py), behind a + the mapped files
-(libraries), of which a machine holds one copy.
+one 3 x 3 convolution of 256 channels. Memory: when the process held most so far, the making of the network included: anonymous (weights and
+maps; benchmarks/peak.py), behind a + the mapped files (libraries), of which a machine holds one copy.
 """
 
 from __future__ import annotations
@@ -302,7 +302,7 @@ def compare(name: str, batches: list[int], threads: int, rounds: int, others: tu
         kind: subprocess.Popen([*command, "--kind", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for kind in others
     }
 
-    held = {kind: (0.0, 0.0) for kind in others}
+    held = dict.fromkeys(others, (0.0, 0.0))
 
     def ask(kind: str, batch: int) -> dict[str, Any]:
         side = sides[kind]

@@ -1,8 +1,8 @@
 """How much memory a process held at most.
 
-Not ``ru_maxrss``: a child begins with what its parent held when it was started. Two figures, because they cost differently. *Anonymous* pages are what the
-process itself wrote (weights, maps): nobody else can have them. *Files* are pages of mapped libraries: all processes of a machine share one copy, and the
-system takes it back when memory is short. Linux only, but for :func:`most`.
+Not ``ru_maxrss``: a child begins with what its parent held when it was started. Two figures, because they cost differently. *Anonymous* pages
+are what the process itself wrote (weights, maps): nobody else can have them. *Files* are pages of mapped libraries: all processes of a machine
+share one copy, and the system takes it back when memory is short. Linux only, but for :func:`most`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 EVERY = 0.002
 """Seconds between two looks of :class:`Watch`. A map of a network stays longer; a look takes some 40 microseconds, of the process that watches."""
@@ -26,7 +27,7 @@ def most(pid: int | None = None) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
 
 
-def most_until_its_end(process: subprocess.Popen[str], every: float = 0.02) -> float:
+def most_until_its_end(process: subprocess.Popen[Any], every: float = 0.02) -> float:
     """Waits for ``process``; MB that it held at most, files included. What it took in its last ``every`` seconds may be missing."""
     held = 0.0
     while True:
@@ -39,8 +40,8 @@ def most_until_its_end(process: subprocess.Popen[str], every: float = 0.02) -> f
 
 
 class Watch:
-    """Looks at a process again and again while it works for the ``with`` statement; ``anonymous`` and ``files``: MB of each when both together were the
-    most."""
+    """Looks at a process again and again while it works for the ``with`` statement; ``anonymous`` and ``files``: MB of each when both together
+    were the most."""
 
     def __init__(self, pid: int) -> None:
         self.anonymous = self.files = 0.0

@@ -45,8 +45,8 @@ def folded(network: Module) -> Module:
 
 
 class Reflected(nn.Module):
-    """``around`` pixels put around a map (N, C, H, W) as in a mirror, and ``conv``, which loses as many: some rows at a time where the map is large, so
-    that there is no second one with its border."""
+    """``around`` pixels put around a map (N, C, H, W) as in a mirror, and ``conv``, which loses as many: some rows at a time where the map is large,
+    so that there is no second one with its border."""
 
     def __init__(self, around: int, conv: Fitting) -> None:
         super().__init__()
@@ -66,15 +66,15 @@ class Reflected(nn.Module):
 
 
 class Normed(nn.Module):
-    """:class:`nn.InstanceNorm2d` without weights, and ``relu`` after it, in place of the map (N, C, H, W) that it is given: PyTorch's own makes one in the
-    other memory layout and one for the result."""
+    """:class:`nn.InstanceNorm2d` without weights, and ``relu`` after it, in place of the map (N, C, H, W) that it is given: PyTorch's own makes one
+    in the other memory layout and one for the result."""
 
     def __init__(self, eps: float) -> None:
         super().__init__()
         self.eps, self.relu = eps, False
 
     def forward(self, x: Tensor) -> Tensor:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or x.dtype != torch.float32:
             y = functional.instance_norm(x, eps=self.eps)
             return functional.relu(y) if self.relu else y
         variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)

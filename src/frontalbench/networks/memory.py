@@ -41,8 +41,8 @@ def kept() -> None:
 def unmapped(library: str) -> int:
     """Gives the pages of the files whose name begins with ``library`` back, as far as they are as in the file; how many bytes were told to go.
 
-    Nothing is lost: only mappings that cannot be written to and hold no page of the process's own are asked about, and what is needed once more is read
-    again, mostly from the system's cache. Under Linux; elsewhere nothing happens.
+    Nothing is lost: only mappings that cannot be written to and hold no page of the process's own are asked about, and what is needed once more is
+    read again, mostly from the system's cache. Under Linux; elsewhere nothing happens.
     """
     advise = _library("madvise")
     if advise is None or not _MAPS.exists():

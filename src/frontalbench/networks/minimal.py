@@ -86,10 +86,8 @@ class _Filters(LaidOut):
 
     def counts(self, tiles: int) -> list[int]:
         """How many of ``tiles`` to multiply at a time: about equal parts, of the size that filters are, or will be, laid out for."""
-        if tiles >= _LEAST if self._packed is None else self._many:
-            parts = max(1, round(tiles / _MOST))
-        else:
-            parts = -(-tiles // _FEW)
+        many = tiles >= _LEAST if self._packed is None else self._many
+        parts = max(1, round(tiles / _MOST)) if many else -(-tiles // _FEW)
         return [tiles * (i + 1) // parts - tiles * i // parts for i in range(parts)]
 
     def forward(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:

@@ -226,8 +226,8 @@ def restore(
 
 @functools.cache
 def load() -> None:
-    """Reads the machine code of these loops, or makes it; nothing when that has been done. Where a network is made, because the compiler's library takes
-    room as long as it works: later there are maps beside it."""
+    """Reads the machine code of these loops, or makes it; nothing when that has been done. Where a network is made, because the compiler's library
+    takes room as long as it works: later there are maps beside it."""
     unmapped(_COMPILER)
     few, none = (np.ones(shape, np.float32) for shape in ((1, SIZE, 1), (0, 0)))
     transform(np.ones((1, 1, 1, 1), np.float32), none, 1, 1, 1, 0, few)

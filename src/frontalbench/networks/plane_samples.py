@@ -1,5 +1,5 @@
-"""Reading planes of features at points, as a compiled loop: all channels of a pixel lie side by side, and the planes are added up on the way. PyTorch's own
-sampling reads a map for each channel and writes one for each plane. Import it where it is used: Numba takes its time to load."""
+"""Reading planes of features at points, as a compiled loop: all channels of a pixel lie side by side, and the planes are added up on the way.
+PyTorch's own sampling reads a map for each channel and writes one for each plane. Import it where it is used: Numba takes its time to load."""
 
 from __future__ import annotations
 

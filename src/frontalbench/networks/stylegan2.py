@@ -22,8 +22,8 @@ GAIN: Final = 2**0.5
 """Of the activation, which multiplies with it too."""
 _THIN: Final = 32
 _SAME, _DOUBLED = 2, 16
-"""Channels on either side, and pixels of the map for each output, from which on minimal filtering pays: its filters are made at every call, four times as many
-where the size is doubled."""
+"""Channels on either side, and pixels of the map for each output (of four outputs a channel where the size is doubled), from which on minimal
+filtering pays: its filters are made at every call."""
 
 
 def styled(
@@ -39,8 +39,8 @@ def styled(
     """The layer of a generator: 3 x 3 convolution of ``x`` (N, C, H, W) with ``weight`` (O, C, 3, 3), weighed by ``factors`` (N, C) and demodulated;
     ``noise`` (H, W) and ``bias`` (O) added, leaky ReLU of :data:`SLOPE` times :data:`GAIN`, cut to -``most``..``most``.
 
-    ``blur`` (4, 4): the convolution doubles the size, and this filter (any gain in it) follows; ``noise`` has the new size. Without gradients on a CPU wide
-    layers go by minimal filtering, which gives channels last in memory.
+    ``blur`` (4, 4): the convolution doubles the size, and this filter (any gain in it) follows; ``noise`` has the new size. Without gradients on a
+    CPU wide layers go by minimal filtering, which gives channels last in memory.
     """
     # The gain goes into all that is summed: fewer passes over the largest maps.
     if _filters_minimally(x, weight, doubled=blur is not None):
