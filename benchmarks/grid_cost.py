@@ -4,7 +4,7 @@
 
 Each side lies in a folder of its own and measures in processes of its own, one thread each; they take turns, and the least processor seconds of
 each count (wall beside them, the most memory of each process and the load). ``--options`` adds a third side: this working tree with what cards may
-ask for and none does by default, ``precision_cpu: bfloat16`` and ``engine: openvino``. Detectors are measured on frontals: all but a 33rd of their
+ask for and none does by default, ``precision_cpu: bfloat16`` (files of ONNX by OpenVINO). Detectors are measured on frontals: all but a 33rd of their
 images are some. Frontalizers turn images of 512 x 512 pixels. Weights out of reach are filled with random numbers of the right size; glintr100,
 w600k_r50 and scrfd_10g are files of their published shape (``onnx_files.py``), which each side runs as its card says.
 """
@@ -221,19 +221,18 @@ def as_its_card_says(kind: str, name: str, *, asked: bool) -> tuple[Callable[[],
     file = shaped(f"{kind}/{name}")
     ours("weights.store").fetch = lambda *_, **__: file
     random = np.random.default_rng(0)
+    card = card_of(ours("catalogue.cards", "cards"), kind, name, asked)
+    if asked:  # OpenVINO's bfloat16 is faster than PyTorch's
+        card = dataclasses.replace(card, params={key: value for key, value in card.params.items() if key != "engine_cpu"})
     if kind == "detector":
         from frontalbench.detect import load_detector
 
-        card = ours("catalogue.cards", "cards").find(kind, name)
         # One search, as where there is a face: random weights find none, and would look again with a border.
         detector = load_detector(dataclasses.replace(card, params={**card.params, "border": 0}))
         images = random.integers(0, 256, (2, 512, 512, 3), np.uint8)
         return (lambda: [detector.detect(image) for image in images]), len(images)
     from frontalbench.embed import load_backbone
 
-    card = card_of(ours("catalogue.cards", "cards"), kind, name, asked)
-    if asked:  # bfloat16 is OpenVINO's
-        card = dataclasses.replace(card, params={key: value for key, value in card.params.items() if key != "engine_cpu"})
     backbone = load_backbone(card)
     crops = random.integers(0, 256, (CROPS, 112, 112, 3), np.uint8)
     return (lambda: backbone.embed(crops)), CROPS
@@ -317,7 +316,7 @@ def real(kind: str, name: str, *, asked: bool, size: int) -> tuple[Callable[[], 
 
         decoded = [cv2.resize(image, (size, size), interpolation=cv2.INTER_CUBIC) for image in decoded]
     if kind == "detector":
-        detector = load_detector(card_of(cards, "detector", name, asked and name.startswith("retinaface")))
+        detector = load_detector(card_of(cards, "detector", name, asked))
         try:
             find_face = importlib.import_module("frontalbench.detect.upright").find_face
             known = {"upright": True} if "upright" in inspect.signature(find_face).parameters else {}
@@ -330,7 +329,7 @@ def real(kind: str, name: str, *, asked: bool, size: int) -> tuple[Callable[[], 
         from frontalbench.embed import load_backbone
 
         backbone, crops = (
-            load_backbone(card_of(cards, "backbone", name, asked and name != "edgeface_s")),
+            load_backbone(card_of(cards, "backbone", name, asked)),
             np.stack([align(p, f.points) for p, f in zip(decoded, faces, strict=True) if f is not None]),
         )
         return (lambda: backbone.embed(crops)), len(decoded)
@@ -345,8 +344,7 @@ def real(kind: str, name: str, *, asked: bool, size: int) -> tuple[Callable[[], 
 
     if asked and name == "upscale":
         families = importlib.import_module("frontalbench.catalogue.families")
-        card = cards.find("enhancement", name)
-        upscale = families.load(dataclasses.replace(card, params={**card.params, "engine": "openvino"}))
+        upscale = families.load(card_of(cards, "enhancement", name, asked))
         return (lambda: upscale.enhance(decoded)), len(decoded)
     enhancement = load_enhancement(name)
     return (lambda: enhancement.enhance(decoded)), len(decoded)

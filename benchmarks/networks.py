@@ -30,9 +30,24 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.peak import Watch  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
-from frontalbench.networks import cvthead, deca, eg3d, ffwm, first_order, fsgan, gan_inversion, gfpgan, headgan, hrn, precision, retinaface  # noqa: E402
+from frontalbench.networks import (  # noqa: E402
+    cvthead,
+    deca,
+    eg3d,
+    ffwm,
+    first_order,
+    fsgan,
+    fsrt,
+    gan_inversion,
+    gfpgan,
+    headgan,
+    hourglass,
+    hrn,
+    precision,
+    retinaface,
+)
 from frontalbench.networks.codeformer import CodeFormer  # noqa: E402
-from frontalbench.networks.hourglass import Keypoints, ready  # noqa: E402
+from frontalbench.networks.hourglass import Keypoints  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
 from frontalbench.networks.restoreformer import RestoreFormer  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
@@ -196,6 +211,34 @@ class FirstOrder(nn.Module):
         return drawn
 
 
+class Fsrt(nn.Module):
+    """FSRT's tokens of an image and the colours of 64 x 64 pixels, its keypoints and expression given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        names = {"encoder": fsrt.Encoder, "decoder": fsrt.Decoder, "expression_encoder": fsrt.ExpressionEncoder}
+        self.parts = nn.ModuleDict({name: fills.filled(kind, "fsrt", name, name) for name, kind in names.items()})
+        self.detector = fills.filled(fsrt.keypoint_detector, "fsrt", "kp_detector", "kp_detector", constant=("down.weight",))
+
+    def forward(self, images: Tensor) -> Tensor:
+        motion = fsrt.observe(self.detector, self.parts["expression_encoder"], images)  # type: ignore[arg-type]
+        drawn: Tensor = self.parts["decoder"](self.parts["encoder"](images, motion), motion, 64)
+        return drawn
+
+
+class Pointed(nn.Module):
+    """First-Order-Model's keypoints, in pixels of 256."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        constant = ("down.weight",)
+        self.detector = fills.filled(first_order.keypoint_detector, "first_order_model", "kp_detector", "kp_detector", constant=constant)
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Keypoints = self.detector(images)
+        return 127.5 * (found.value + 1.0)
+
+
 class Restored(nn.Module):
     """CodeFormer at half fidelity."""
 
@@ -228,7 +271,7 @@ def used(network: nn.Module) -> nn.Module:
         network.network = retinaface.ready(network.network)
         return network
     if isinstance(network, FirstOrder):
-        network.generator = ready(network.generator)
+        network.generator = first_order.ready(network.generator)
         return network
     if isinstance(network, Restored):
         network.network = folded(network.network)
@@ -236,7 +279,16 @@ def used(network: nn.Module) -> nn.Module:
     if isinstance(network, CvtHead):
         network.network = cvthead.ready(network.network)
         return network
-    return network.eval() if isinstance(network, Eg3d) else folded(network)
+    if isinstance(network, Fsrt):
+        fsrt.ready(network.detector, *(network.parts[name] for name in ("expression_encoder", "encoder", "decoder")))  # type: ignore[arg-type]
+        return network
+    if isinstance(network, Pointed):
+        network.detector = hourglass.ready(network.detector)
+        return network
+    if isinstance(network, Eg3d):
+        network.network = eg3d.lowered(network.network.eval())
+        return network
+    return folded(network)
 
 
 NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
@@ -254,6 +306,8 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "hrn.high": (50.4, (9, 256, 256), lambda: fills.filled(hrn.high_net, "HRN_high_net", "hrn_high_net")),
     "cvthead": (83.6, (3, 256, 256), CvtHead),
     "first_order": (53.6, (3, 256, 256), FirstOrder),
+    "keypoints": (1.4, (3, 256, 256), Pointed),
+    "fsrt": (0.0, (3, 256, 256), Fsrt),
     "retinaface_r50": (44.2, (3, 640, 640), Found),
     "gfpgan": (0.0, (3, 512, 512), lambda: fills.filled(gfpgan.Gfpgan, "GFPGANv1Clean", "C")),
     "codeformer": (0.0, (3, 512, 512), Restored),

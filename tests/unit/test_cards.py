@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 import string
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,34 @@ def test_one_hash_means_one_size_and_one_file_everywhere() -> None:
             if weight.sha256 is not None:
                 assert seen.setdefault(weight.sha256, (weight.file, weight.bytes)) == (weight.file, weight.bytes), card.path
     assert len(seen) > 20
+
+
+STUDY = (
+    "cvthead",
+    "da_gan",
+    "deca",
+    "eg3d",
+    "ffwm",
+    "first_order",
+    "fsgan",
+    "fsrt",
+    "gan_inversion",
+    "hassner",
+    "headgan",
+    "hrn",
+    "scaleway",
+)
+
+
+def test_a_network_of_the_study_says_its_driver_its_recipe_and_what_it_costs() -> None:
+    found = [card for card in cards.all_cards("frontalizer") if card.name.startswith(STUDY) and card.family not in ("external", "scaleway")]
+    assert {name for name in STUDY if any(card.name.startswith(name) for card in found)} == set(STUDY)
+    for card in found:
+        notes, data = str(card.data["notes"]), card.data
+        assert re.search(r"\b(no driver|driver:)", notes, re.IGNORECASE), card.name
+        assert re.search(r"\brecipe\b", notes, re.IGNORECASE) and "Cost: " in notes, card.name
+        assert {"mem_mb", "minutes_per_1000", "gpu"} <= set(data["resources"]) and data["paper"] and data["verified"]["note"], card.name
+        assert all(weight.sha256 or "fetch_weights.py --from FILE" in notes for weight in card.weights.values()), card.name
 
 
 def test_weights_without_a_free_licence_say_so() -> None:

@@ -98,7 +98,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace
         for module in (gfpgan, codeformer, restoreformer):
             patch.setattr(module, "load_network", lambda path, **_: Restored())
         patch.setattr(super_resolution, "_by_onnxruntime", four_times)
-        patch.setattr(gradient, "load_recognizer", lambda card: Toy(len(card.name)))
+        patch.setattr(gradient, "load_recognizer", lambda card, **_: Toy(len(card.name)))
         patch.setattr(st_lpips, "distance_to", lambda card, device, reduced: away)
         kept: dict[str, Enhancement] = {}
 

@@ -34,13 +34,14 @@ def test_a_mesh_read_from_its_file_unrolls_as_it_was_written(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("", "no triangles in it"),
+        ("<html>404</html>", "no triangles in it"),
         ("v 0 0 0\nvt 0 0\nf 1/1 1/1 2/1\n", "its triangles name vertices that are not there"),
         ("v 0 0 0\nvt 0 0\nf 1/1 1/2 1/1\n", "its triangles name places that are not there"),
         ("v 0 0 0\nvt 0 0\nf 1 1 1\n", "line 3: 'f 1 1 1'"),
         ("v 0 0 0\nvt 0 0\nf 1/1 1/1 1/1 1/1\n", "line 3: 'f 1/1 1/1 1/1 1/1' (not a triangle)"),
         ("v 0 0 0\nvt here\n", "line 2: 'vt here'"),
         ("v 0 0 0\nvt nan 0\nf 1/1 1/1 1/1\n", "places that are not finite"),
-        ("", "its triangles name vertices that are not there"),
     ],
 )
 def test_a_mesh_that_does_not_unroll_is_refused_in_one_line(text: str, said: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,22 @@ def refusal(path: Path, **options: Any) -> str:
 def test_a_file_of_another_form_is_told_what_is_in_it(content: Any, inner: str | None, words: str, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "other.pth")
     assert words in refusal(tmp_path / "other.pth", inner=inner)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (torch.eye(3).to_sparse(), "sparse_coo"),
+        (torch.eye(3).to_sparse_csr(), "sparse_csr"),
+        (torch.quantize_per_tensor(torch.eye(3), 0.1, 0, torch.qint8), "quantized"),
+        (torch.eye(3, device="meta"), "meta"),
+    ],
+)
+def test_a_tensor_that_is_not_laid_out_number_by_number_is_refused(value: torch.Tensor, kind: str, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(1), "b": value}}, tmp_path / "other.pth")
+    assert re.search(rf"'b' is a .*{kind}.* tensor; expected plain numbers", refusal(tmp_path / "other.pth"))
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "b": value}, tmp_path / "other.pth")
+    assert "'b' is a" in refusal(tmp_path / "other.pth", beside=("b",))
 
 
 def test_a_tensor_beside_the_state_dict_comes_with_it(tmp_path: Path, state: dict[str, torch.Tensor]) -> None:

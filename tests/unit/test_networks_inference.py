@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 from frontalbench.networks.blocks import normed_conv  # noqa: E402
 from frontalbench.networks.inference import Normed, Reflected, folded  # noqa: E402
 from frontalbench.networks.minimal import MinimalConv2d  # noqa: E402
-from frontalbench.networks.packed import LARGE, SMALL, WIDE, Fitting  # noqa: E402
+from frontalbench.networks.packed import LARGE, SMALL, WIDE, Fitting, Packed  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
 from frontalbench.networks.spectral import SpectralConv  # noqa: E402
 
@@ -138,3 +138,32 @@ def test_a_norm_in_place_keeps_the_map_where_gradients_need_it() -> None:
         y = Normed(1e-5)(x)
     torch.testing.assert_close(y, nn.functional.instance_norm(kept))
     assert y.data_ptr() == x.data_ptr()
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_packed_convolution_follows_the_size_of_its_map(kernel: int, dtype: torch.dtype) -> None:
+    """A 1 x 1 kernel is laid out for the largest map: the same numbers for every size, also back at the first."""
+    torch.manual_seed(0)
+    plain = nn.Conv2d(24, 80, kernel, padding=kernel // 2)
+    packed, near = Packed(plain.weight, plain.bias, activation="relu", dtype=dtype), 1e-5 if dtype == torch.float32 else 3e-2
+    with torch.inference_mode():
+        for count, side in ((1, 20), (1, 7), (3, 40), (1, 20), (3, 40)):
+            x = torch.randn(count, 24, side, side)
+            torch.testing.assert_close(packed(x).float(), plain(x).relu_(), rtol=near, atol=near)
+
+
+def test_a_sum_takes_the_place_of_what_is_added_only_where_that_was_said() -> None:
+    torch.manual_seed(0)
+    plain = nn.Conv2d(16, 64, 1)
+    packed, x = Packed(plain.weight, plain.bias, activation="relu"), torch.randn(2, 16, 9, 9)
+    plus = torch.randn(2, 64, 9, 9).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        want = torch.relu(plain(x) + plus)
+        before = plus.clone()
+        torch.testing.assert_close(packed(x, plus=plus), want, rtol=1e-5, atol=1e-5)
+        assert torch.equal(plus, before), "others may read it"
+        got = packed(x, onto=plus)
+        torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
+        if packed.laid_out():  # with oneDNN: no second map of that size
+            assert got.data_ptr() == plus.data_ptr()

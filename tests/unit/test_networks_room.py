@@ -47,15 +47,9 @@ def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another()
     room = {
         name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
     }
-    filtering = {"layers", "memory", "minimal", "minimal_tiles", "packed", "precision"}
+    filtering = {"asked", "layers", "memory", "minimal", "minimal_tiles", "packed", "precision"}
     assert room == {
         "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints", *filtering},
         "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints", *filtering},
-        "frontalize.refiner": {
-            "refiner",
-            "checkpoints",
-            "bisenet",
-            "blocks",
-            "precision",
-        },  # it draws by tddfa, whose fit may keep to a parsing
+        "frontalize.refiner": {"refiner", "checkpoints", "asked", "precision"},  # the cards that one uses bring their own code
     }

@@ -21,11 +21,13 @@ from frontalbench.catalogue import cards, families
 from frontalbench.embed.arcface import ArcFaceOnnx, read_params
 from frontalbench.errors import BadConfig, BadInput
 from frontalbench.networks.ir_resnet import Block
+from frontalbench.networks.minimal import MinimalConv2d
 from frontalbench.networks.onnx_graph import OPERATORS, WEIGHTED, OnnxNetwork, Unknown
 from frontalbench.plan import fingerprint
 from frontalbench.runtime import engines
 from frontalbench.runtime.sessions import DeviceFallback
 from frontalbench.runtime.torch_session import TorchSession
+from frontalbench.weights import store
 
 Array = npt.NDArray[Any]
 RANDOM = np.random.default_rng(7)
@@ -377,10 +379,20 @@ def test_a_card_names_its_engine_and_no_other_steps_in(tmp_path: Path) -> None:
     assert asking.digest() != card(path).digest()
     with pytest.raises(BadConfig, match="engine_cpu should be one of onnxruntime, torch, is 'openvino'"):
         read_params(card(path, engine_cpu="openvino"))
-    with pytest.raises(
-        BadConfig, match="engine_cpu: torch computes in float32, and precision_cpu asks for OpenVINO; leave one of them out"
-    ):
-        families.load(card(path, engine_cpu="torch", precision_cpu="bfloat16"))
+
+
+def test_in_half_precision_the_engine_gives_nearly_the_same_and_filters_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    path = recogniser(tmp_path / "toy.onnx")
+    monkeypatch.setattr(store, "fetch", lambda *_, **__: path)
+    crops = np.random.default_rng(0).integers(0, 256, (3, 112, 112, 3), np.uint8)
+    exact = families.load(card(path, engine_cpu="torch")).embed(crops)
+    half = families.load(card(path, engine_cpu="torch", precision_cpu="bfloat16"))
+    made = [step.run.made for step in half._session._network._steps if hasattr(step.run, "made")]
+    assert made and not any(isinstance(one, MinimalConv2d) for one in made)
+    found = half.embed(crops)
+    cosine = (found * exact).sum(1) / np.linalg.norm(found, axis=1) / np.linalg.norm(exact, axis=1)
+    assert found.dtype == np.float32 and not np.array_equal(found, exact) and cosine.min() > 0.999
 
 
 def test_where_a_gpu_is_asked_for_and_missing_the_engine_runs_and_a_line_says_so(tmp_path: Path) -> None:

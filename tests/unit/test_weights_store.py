@@ -315,15 +315,46 @@ def test_a_file_whose_hash_nobody_published_is_taken_after_its_user_wrote_it_dow
     with pytest.raises(BadInput, match=said):
         store.provide(tmp_path / "toy.onnx", [card])
     assert not store.available(card)
+    make_card(project, name="toy_b", weights={"model": entry})
+    make_card(project, name="other", weights={"model": entry | {"file": "other.onnx"}})
+    with pytest.raises(BadInput, match=r"run this again; a file of this name, perhaps the same, stands unpinned in toy_b too$"):
+        store.provide(tmp_path / "toy.onnx", [card])
     pinned = make_card(project, weights={"model": entry | {"bytes": len(TOY), "sha256": sha(TOY)}})
     store.provide(tmp_path / "toy.onnx", [pinned])
     assert store.locate(pinned).read_bytes() == TOY
+
+
+def test_a_web_page_is_not_offered_to_be_trusted(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.onnx").write_bytes(b"\n <!DOCTYPE html><html>Google Drive can't scan this file for viruses</html>")
+    card = make_card(project, weights={"model": weight_entry() | {"sha256": None, "bytes": None}})
+    with pytest.raises(BadInput, match=r"toy\.onnx: a web page and no weight file"):
+        store.provide(tmp_path / "toy.onnx", [card])
+
+
+def test_a_file_without_a_known_hash_is_missed_with_its_address(project: Path) -> None:
+    entry = weight_entry({"url": "https://example.org/toy.onnx"}) | {"sha256": None}
+    with pytest.raises(WeightsMissing, match=r"from a source you trust \(https://example\.org/toy\.onnx\) and write"):
+        store.locate(make_card(project, weights={"model": entry}))
+    with pytest.raises(WeightsMissing, match=r"from a source you trust \(the card's notes name it\) and write"):
+        store.locate(make_card(project, weights={"model": entry | {"sources": []}}))
 
 
 def test_a_store_that_cannot_be_written_is_said(project: Path, server: Server) -> None:
     (project / "weights").write_text("a file where the folder should be")
     with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):
         store.fetch(make_card(project, {"url": f"{server.url}/toy.onnx"}))
+    (project / "toy.onnx").write_bytes(TOY)
+    with pytest.raises(BadInput, match=r"cannot store toy\.onnx .*FRONTALBENCH_STORE"):
+        store.provide(project / "toy.onnx", [make_card(project)])
+
+
+def test_nothing_and_a_folder_are_no_file_to_take(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.onnx").touch()
+    card = make_card(project, weights={"model": weight_entry() | {"sha256": None, "bytes": None}})
+    with pytest.raises(BadInput, match=r"toy\.onnx: the file is empty"):
+        store.provide(tmp_path / "toy.onnx", [card])
+    with pytest.raises(BadInput, match="a folder; name the file in it"):
+        store.provide(tmp_path, [card])
 
 
 @pytest.fixture

@@ -10,14 +10,16 @@ Modules are named, not imported: a job that runs SCRFD never imports torch, and 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frontalbench.errors import BadConfig
+from frontalbench.networks import asked
 from frontalbench.quality import measures
 
 if TYPE_CHECKING:
@@ -52,6 +54,32 @@ ENGINES: Mapping[str, str] = {"torch": "frontalbench.runtime.torch_session"}
 """``engine_cpu`` of a card's params -> the module that computes its ONNX file on a CPU (where nothing is said, ONNX Runtime does). Named and not
 imported, as families are: its code counts for the cards that ask for it."""
 
+NONE = "there is no network in it"
+OF_USED = "its networks are those of the cards that it uses, copies of which may ask for it"
+ELSEWHERE = "another program computes it, whose settings are its own"
+_ONNX_ALONE = "the package insightface computes it by ONNX Runtime, which has no half precision on a CPU"
+_LITERT = "LiteRT computes it, which has no half precision on a CPU"
+FLOAT32: Mapping[str, Mapping[str, str]] = {
+    "detector": {"faceanalysis": _ONNX_ALONE, "yunet": "OpenCV computes it, which has no half precision on a CPU of this kind"},
+    "backbone": {"faceanalysis": _ONNX_ALONE},
+    "frontalizer": {
+        **dict.fromkeys(("identity", "mirror", "unpublished"), NONE),
+        **dict.fromkeys(("external", "made_elsewhere"), ELSEWHERE),
+        **dict.fromkeys(("hassner", "mesh", "mirror_aligned", "multiview", "stretch", "tddfa", "whole"), OF_USED),
+    },
+    "enhancement": {
+        **dict.fromkeys(("border", "deblock", "denoise", "keep", "unsharp"), NONE),
+        "external": ELSEWHERE,
+        **dict.fromkeys(("background", "blend", "colour", "frame", "identity_refine"), OF_USED),
+    },
+    "landmarks": {"face_landmarker": _LITERT},
+    "pose": {**dict.fromkeys(("face_landmarker_pose", "tddfa_pose"), OF_USED)},
+    "driver": {"pictures": NONE},
+    "feature": {"wiener": NONE},
+    "quality": {"brisque": NONE, "ofiq": ELSEWHERE},
+}
+"""Kind -> family -> why its cards cannot ask for half precision on a CPU (``precision_cpu``). Cards of all other families can."""
+
 _LOAD = re.compile(r"^def load\(", re.MULTILINE)
 
 
@@ -85,19 +113,37 @@ def modules(card: ModelCard) -> list[str]:
 def load(card: ModelCard, **options: Any) -> Any:
     """Build the model of a card: calls ``attribute(card, **options)`` of its family's module.
 
-    ``precision_cpu`` of any card's params: :mod:`frontalbench.networks.precision`, unless its family answers for it itself.
+    ``precision_cpu`` of any card's params: see :func:`computing`, unless its family answers for it itself.
     """
     name, attribute = target(card.kind, card.family)
     module = importlib.import_module(name)
     build = getattr(module, attribute)
-    if "precision_cpu" not in card.params or hasattr(module, "precision_on"):
+    own = hasattr(module, "precision_on")
+    with asked.asking(asked.PRECISIONS[0]) if own else computing(card, options.get("device", "cpu")):
         return build(card, **options)
+
+
+@contextlib.contextmanager
+def computing(card: ModelCard, device: str = "cpu") -> Iterator[None]:
+    """Networks that are made ready inside compute in what ``card`` says for ``device``, float32 unless it says so, whatever another card asked for
+    that uses this one. Raises :class:`BadConfig` for a type that is not known, one that this processor lacks, and a family without a network for it.
+    """
+    if "precision_cpu" not in card.params:
+        with asked.asking(asked.PRECISIONS[0]):
+            yield
+        return
     from frontalbench.networks import precision as precisions
     from frontalbench.runtime.sessions import torch_device
 
-    wanted = precisions.checked(card.name, precision(card, str(torch_device(options.get("device", "cpu")))))
-    with precisions.asking(card.name, wanted):
-        return build(card, **options)
+    wanted = precisions.checked(card.name, precision(card, str(torch_device(device))))
+    with precisions.asking(card.name, wanted, why_float32(card)):
+        yield
+
+
+def why_float32(card: ModelCard) -> str:
+    """Why a card of a family without a network that could compute in half precision is refused."""
+    reason = FLOAT32.get(card.kind, {}).get(card.family, "this family computes in float32 on a CPU")
+    return f"{reason} ({', '.join(card.uses)})" if reason == OF_USED and card.uses else reason
 
 
 def precision(card: ModelCard, device: str) -> str:

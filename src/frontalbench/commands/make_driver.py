@@ -31,8 +31,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=None, metavar="DIR", help="folder of the card (default: config/models/drivers)")
     parser.add_argument("--threads", type=cli.positive, default=1, metavar="N", help="CPU threads (default: 1)")
     args = parser.parse_args()
+    from frontalbench.catalogue import families
     from frontalbench.detect import load_detector
-    from frontalbench.landmarks import tddfa
     from frontalbench.synth.torch_generator import TorchDraws
     from frontalbench.weights import store
 
@@ -43,7 +43,7 @@ def main() -> int:
             TorchDraws(),
             directions.load(None),
             load_detector(detector, threads=args.threads),
-            tddfa.load(landmarks, threads=args.threads),
+            families.load(landmarks, threads=args.threads),
             seed=args.seed,
             number=args.number,
         )

@@ -14,8 +14,9 @@ import numpy as np
 from frontalbench.catalogue.params import Params
 from frontalbench.embed.base import PRECISIONS
 from frontalbench.embed.graph import fast_graph
-from frontalbench.errors import BadConfig, BadInput
+from frontalbench.errors import BadInput
 from frontalbench.geometry.similarity import ARCFACE_SIZE
+from frontalbench.networks import asked
 from frontalbench.runtime import engines
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32, UInt8
@@ -43,23 +44,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> ArcFaceOn
     from frontalbench.weights import store
 
     options = read_params(card)
-    if options["engine"] != engines.NAMES[0] and card.params.get("precision_cpu", "float32") != "float32":
-        raise BadConfig(
-            f"{card.path}: params.engine_cpu: {options['engine']} computes in float32, and precision_cpu asks for OpenVINO; leave one of them out"
-        )
-    return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, half=_asked_for_half(card, device), **options)
-
-
-def _asked_for_half(card: ModelCard, device: str) -> bool:
-    """Whether the card asks for bfloat16 on this device; then the model runs in OpenVINO, as ONNX Runtime has none on a CPU."""
-    from frontalbench.catalogue import families
-
-    if families.precision(card, device) != "bfloat16":
-        return False
-    from frontalbench.networks import precision
-
-    precision.answered()
-    return True
+    return ArcFaceOnnx(card.name, store.fetch(card), threads=threads, device=device, **options)
 
 
 def read_params(card: ModelCard) -> dict[str, Any]:
@@ -108,15 +93,14 @@ class ArcFaceOnnx:
         engine: str = "onnxruntime",
         threads: int = 1,
         device: str = "cpu",
-        half: bool = False,
     ) -> None:
-        """``half``: products in bfloat16, by OpenVINO, on the CPU. Raises :class:`BadInput` where ``engine`` cannot compute the file."""
+        """Raises :class:`BadInput` where ``engine`` cannot compute the file."""
         self.name, self.dimension = name, dimension
         self._size, self._fit, self._bgr, self._nhwc = size, fit, colour == "bgr", layout == "nhwc"
         if any(value == 0 for value in std):
             raise BadInput(f"{name}: std must not be 0; correct the card's params")
         self._mean, self._factor = np.asarray(mean, np.float32), (1 / np.asarray(std, np.float64)).astype(np.float32)
-        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, half=half, engine=engine)
+        self._session = _session(model, fast_prelu=fast_prelu, precision=precision, device=device, engine=engine)
         gpu = "CUDAExecutionProvider" in self._session.get_providers()
         by_pytorch = "PyTorch" in self._session.get_providers()
         self._threads = 1 if gpu else max(1, threads)
@@ -197,7 +181,7 @@ class ArcFaceOnnx:
             single = np.concatenate([self._run(blob[:1]), self._run(blob[1:2])])
         except Exception as error:  # as above
             raise BadInput(f"{model}: does not run on one crop ({str(error).splitlines()[0][:160]}); correct the card's params") from error
-        if len(single) != 2:  # OpenVINO does so in bfloat16 with the shapes that EdgeFace-S computes on its way
+        if len(single) != 2:
             raise BadInput(
                 f"{model}: gives no embedding when it is run by {self._session.get_providers()[0]}; leave the card's precision_cpu out"
             )
@@ -210,12 +194,11 @@ class ArcFaceOnnx:
         return bool(np.abs(several[:2] - single).max() <= _SAME * np.abs(single).max())
 
 
-def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, half: bool, engine: str) -> Any:
-    if half:
-        return runtime.OpenVinoSession(model, precision="bfloat16")
+def _session(model: str | os.PathLike[str], *, fast_prelu: bool, precision: str, device: str, engine: str) -> Any:
     if engine != engines.NAMES[0] and runtime.provider(device) == "cpu":
         return engines.session(model, engine, device=device)
     kind, _ = runtime.parse_device(device)
+    fast_prelu = fast_prelu and asked.word() == PRECISIONS[0]  # written for ONNX Runtime, which has no half precision on a CPU
     if fast_prelu and kind == "cpu" and Path(model).is_file() and Path(model).stat().st_size <= _LARGEST_REWRITTEN:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)

@@ -103,7 +103,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Refine:
             raise BadConfig(f"{card.path}: trained_with should name '{used.name}': it refines these images, so it must never judge them")
     detector: Detector = families.load(card.the("detector"), threads=threads, device=device)
     torch.set_num_threads(max(1, threads))
-    networks = {used.name: load_recognizer(used) for used in refiners}
+    networks = {used.name: load_recognizer(used, device=device) for used in refiners}
     perceptual = (
         st_lpips.distance_to(card.the("quality", "st_lpips"), runtime.torch_device(device), reduced=_REDUCED) if recipe.alike else None
     )

@@ -107,7 +107,7 @@ def _by_openvino(model: str | os.PathLike[str], threads: int, device: str) -> Ne
     """Raises :class:`BadInput` when OpenVINO is not installed, cannot read the file, or a GPU is asked for."""
     if runtime.parse_device(device)[0] == "cuda":
         raise BadInput(f"engine: openvino computes on the CPU only, device '{device}' was asked for; leave the card's engine out")
-    session = runtime.OpenVinoSession(model, threads=threads)
+    session = runtime.openvino_session(model, threads=threads)
     given = session.get_inputs()[0].name
     return lambda pixels: session.run(None, {given: pixels})[0]
 

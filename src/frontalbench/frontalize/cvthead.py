@@ -180,8 +180,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> CvtHeadFr
 
     Params: none
     """
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
-    from frontalbench.enhance import matting
     from frontalbench.errors import BadConfig
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
@@ -204,7 +204,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> CvtHeadFr
         )
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    matte = matting.load(cut_out, threads=threads, device=device).matte
+    matte = families.load(cut_out, threads=threads, device=device).matte
     locate = points68.loaded(card, threads=threads, device=device)
     family = CvtHeadFamily(locate, matte, flame, mesh, fit, ready(network), place)
     return CvtHeadFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from frontalbench import images
 from frontalbench.errors import BadInput, Unreadable, one_line
+from frontalbench.files import arrays
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
 from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
@@ -223,18 +224,8 @@ def read_mask(path: Path) -> Float32:
 
 def read_raised(path: Path) -> Float32:
     """The fixed part of the fine surface, float32 (256, 256), from a NumPy file. Raises :class:`BadInput`."""
-    try:
-        values = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; bring the file that the card names") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: not a NumPy file of numbers ({one_line(error)}); use the file that the card names") from error
-    if (
-        not isinstance(values, np.ndarray)
-        or values.shape != (UV_SIDE, UV_SIDE)
-        or values.dtype.kind != "f"
-        or not np.isfinite(values).all()
-    ):
+    values = arrays.numbers(path)
+    if values.shape != (UV_SIDE, UV_SIDE) or values.dtype.kind != "f" or not np.isfinite(values).all():
         raise BadInput(f"{path}: expected {UV_SIDE} x {UV_SIDE} finite numbers; use the file that the card names")
     return values.astype(np.float32)
 

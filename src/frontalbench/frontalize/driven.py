@@ -133,6 +133,7 @@ def _hulls(points: Tensor) -> Tensor:
 
 def fitter_of(card: ModelCard, *, threads: int, device: str) -> DenseFitter:
     """The dense fit that ``card`` uses. Raises :class:`BadConfig` when it names another landmarks card, or none."""
-    from frontalbench.landmarks import tddfa
+    from frontalbench.catalogue import families
 
-    return tddfa.load(card.the("landmarks", "tddfa"), threads=threads, device=device)
+    fitter: DenseFitter = families.load(card.the("landmarks", "tddfa"), threads=threads, device=device)
+    return fitter

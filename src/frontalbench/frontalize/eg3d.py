@@ -191,10 +191,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[t
 
     Raises :class:`BadConfig` also where ``trained_with`` does not name that backbone.
     """
-    from frontalbench.catalogue import cards
+    from frontalbench.catalogue import cards, families
     from frontalbench.catalogue.params import Params
     from frontalbench.embed.gradient import load_recognizer
-    from frontalbench.landmarks import tddfa
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
@@ -219,11 +218,11 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[t
     checkpoints.fill(network, state, path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    network.eval().requires_grad_(False).to(place)
-    recognizer = load_recognizer(identity).to(place)
+    eg3d.lowered(network.eval().requires_grad_(False).to(place))
+    recognizer = load_recognizer(identity, device=device).to(place)
     folder = cards.state_root() / Path(keep) if keep else None
     inverter = Inverter(network, recognizer, recipe, place, keep=folder, about=f"{card.digest()} {_code()}")
-    fitter = tddfa.load(card.the("landmarks", "tddfa"), threads=threads, device=device)
+    fitter = families.load(card.the("landmarks", "tddfa"), threads=threads, device=device)
     return Eg3dFrontalizer(card.name, Eg3dFamily(fitter, inverter), network, recipe.rays)
 
 

@@ -11,9 +11,9 @@ from frontalbench.frontalize.batches import batch_on, to_tensor
 from frontalbench.frontalize.driven import RECIPES, Driven, DrivenBatched, Prepared, driver_images, fitter_of, movement_scale
 from frontalbench.frontalize.driver import Driver
 from frontalbench.landmarks.tddfa import DenseFitter
-from frontalbench.networks import checkpoints
+from frontalbench.networks import checkpoints, first_order, hourglass
 from frontalbench.networks.first_order import Generator, keypoint_detector
-from frontalbench.networks.hourglass import KeypointDetector, Keypoints, ready, relative
+from frontalbench.networks.hourglass import KeypointDetector, Keypoints, relative
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -34,7 +34,7 @@ class FirstOrderFamily(Driven):
         adapt_scale: bool = True,
     ) -> None:
         super().__init__(fitter, driver)
-        self._detector, self._generator = (ready(network).to(device) for network in (detector, generator))
+        self._detector, self._generator = hourglass.ready(detector).to(device), first_order.ready(generator).to(device)
         self._device, self._recipe, self._adapt_scale = device, recipe, adapt_scale
         with torch.inference_mode():
             self._driving: Keypoints = self._detector(driver_images(driver, device))

@@ -203,9 +203,9 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFron
     Params: ``recipe`` turned or interpolated; ``step`` 0: degrees of one step, 0 is all at once (turned only); ``landmarks`` network or fit;
     ``batch`` 8 (GPU); see [fsgan.md](fsgan.md).
     """
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
     from frontalbench.errors import BadConfig
-    from frontalbench.landmarks import tddfa
     from frontalbench.runtime import sessions
     from frontalbench.weights import store
 
@@ -229,6 +229,6 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsganFron
         checkpoints.fill(points, checkpoints.load(path), path)
         locate = Landmarks98(points, place)
     torch.set_num_threads(threads)
-    fitter = tddfa.load(fit, threads=threads, device=device)
+    fitter = families.load(fit, threads=threads, device=device)
     family = FsganFamily(network, fitter, locate, interpolated=recipe == "interpolated", step=step, device=place)
     return FsganFrontalizer(card.name, family, takes_target_pose=recipe == "turned", batch=batch_on(place, batch))

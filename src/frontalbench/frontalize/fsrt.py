@@ -12,8 +12,8 @@ from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, DrivenBatched,
 from frontalbench.frontalize.driver import Driver
 from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
-from frontalbench.networks.fsrt import Decoder, Encoder, ExpressionEncoder, Motion, keypoint_detector, observe
-from frontalbench.networks.hourglass import KeypointDetector, Keypoints, ready, relative
+from frontalbench.networks.fsrt import Decoder, Encoder, ExpressionEncoder, Motion, keypoint_detector, observe, ready
+from frontalbench.networks.hourglass import KeypointDetector, Keypoints, relative
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
@@ -41,9 +41,9 @@ class FsrtFamily(Driven):
         side: int = SIDE,
     ) -> None:
         super().__init__(fitter, driver, side=side)
-        ready(detector)
+        ready(detector, expression_encoder, encoder, decoder)
         for network in (detector, expression_encoder, encoder, decoder):
-            network.to(device).eval().requires_grad_(False)
+            network.to(device)
         self._detector, self._expression_encoder, self._encoder, self._decoder = detector, expression_encoder, encoder, decoder
         self._device, self._recipe, self._adapt_scale, self._expression = device, recipe, adapt_scale, expression
         with torch.inference_mode():

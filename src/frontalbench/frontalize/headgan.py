@@ -119,8 +119,8 @@ def without_holes(drawn: Float32, shown: Bool) -> Float32:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[Prepared]:
     """The frontalizer of a card of family ``headgan``; it ``uses`` a landmarks card of family ``tddfa``. No params."""
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
-    from frontalbench.landmarks import tddfa
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
@@ -130,5 +130,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Batched[P
     checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    family = HeadGanFamily(tddfa.load(card.the("landmarks", "tddfa"), threads=threads, device=device), network, place)
+    family = HeadGanFamily(families.load(card.the("landmarks", "tddfa"), threads=threads, device=device), network, place)
     return SelfTestedBatched(card.name, family, takes_target_pose=True, batch=batch_on(place, BATCH))

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from frontalbench.errors import BadInput, one_line
+from frontalbench.errors import BadInput
+from frontalbench.files import arrays
 from frontalbench.frontalize import framing, points68
 from frontalbench.frontalize.base import FRONTAL, Place, View
 from frontalbench.frontalize.batches import batch_on, to_image, to_tensor
@@ -301,13 +302,8 @@ def _resized(maps: Tensor, side: int) -> Tensor:
 
 def read_places(path: Path, vertices: int) -> Float:
     """The place of every vertex in the square, (V, 2) in 0..1, from a NumPy file. Raises :class:`BadInput`."""
-    try:
-        places = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise BadInput(f"{path}: not found; bring the file that the card names") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"{path}: not a NumPy file of numbers ({one_line(error)}); use the file that the card names") from error
-    sound = isinstance(places, np.ndarray) and places.shape == (vertices, 2) and places.dtype.kind == "f"
+    places = arrays.numbers(path)
+    sound = places.shape == (vertices, 2) and places.dtype.kind == "f"
     if not sound or not (np.isfinite(places).all() and places.min() >= 0.0 and places.max() <= 1.0):
         raise BadInput(f"{path}: expected {vertices} x 2 numbers in 0..1; use the file that the card names")
     return np.asarray(places, np.float64)
@@ -320,8 +316,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     Params: ``stage`` coarse, mid or high: the last network that is used; ``hidden`` model (its skin, lit as in the photograph), mirror (the other
     side) or keep (smeared); see [face_models.md](face_models.md)
     """
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
-    from frontalbench.enhance import matting
     from frontalbench.errors import BadConfig
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
@@ -343,7 +339,7 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> HrnFronta
     unrolled = unrolling.Unrolled(read_places(paths["places"], len(basel.mean)), basel.triangles, basel.triangles)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    matte = matting.load(cut_out, threads=threads, device=device).matte
+    matte = families.load(cut_out, threads=threads, device=device).matte
     locate = points68.loaded(card, threads=threads, device=device)
     family = HrnFamily(locate, matte, Surface(basel, unrolled), standard, network, refining, hidden=hidden, device=place)
     return HrnFrontalizer(card.name, family, takes_target_pose=True, batch=batch_on(place))

@@ -29,7 +29,7 @@ def middle(points: Landmarks, matrix: Float) -> Float:
 def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
     """From the one landmarks card that ``card`` uses. Family ``tddfa``: the dense fit's own 68 vertices, hidden ones too, so profiles are fine;
     family ``face_landmarker``: derived from its 478 points. Raises :class:`BadConfig` for anything else."""
-    from frontalbench.landmarks import face_landmarker, tddfa
+    from frontalbench.catalogue import families
 
     used = card.the("landmarks")
     if used.family not in ("tddfa", "face_landmarker"):
@@ -37,7 +37,7 @@ def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
             f"{card.path}: uses: expected a landmarks card of family tddfa or face_landmarker, '{used.name}' is of {used.family}"
         )
     if used.family == "face_landmarker":
-        landmarker = face_landmarker.load(used, threads=threads, device=device)
+        landmarker = families.load(used, threads=threads, device=device)
 
         def located(view: View) -> Landmarks:
             if view.face is None:
@@ -48,7 +48,7 @@ def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
             return found.to("ibug68")
 
         return located
-    fitter = tddfa.load(used, threads=threads, device=device)
+    fitter = families.load(used, threads=threads, device=device)
 
     def fitted(view: View) -> Landmarks:
         if view.face is None:

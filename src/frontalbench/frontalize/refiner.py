@@ -71,8 +71,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTeste
 
     Params: ``size``: side of the network's frame in pixels.
     """
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
-    from frontalbench.frontalize import tddfa
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
@@ -92,5 +92,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTeste
     checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    family = RefinerFamily(tddfa.load(mesh, threads=threads, device=device), network, size=size, device=place)
+    family = RefinerFamily(families.load(mesh, threads=threads, device=device), network, size=size, device=place)
     return SelfTestedBatched(card.name, family, takes_target_pose=True, batch=batch_on(place))

@@ -93,8 +93,8 @@ class ScalewayFamily:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTestedBatched[Prepared]:
     """The frontalizer of a card of family ``scaleway``; it ``uses`` the card of ``tddfa`` for the crop. Weights: safetensors, any float."""
+    from frontalbench.catalogue import families
     from frontalbench.catalogue.params import Params
-    from frontalbench.frontalize import tddfa
     from frontalbench.runtime import sessions as runtime
     from frontalbench.weights import store
 
@@ -105,5 +105,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> SelfTeste
     checkpoints.fill(network, checkpoints.load(path), path)
     torch.set_num_threads(threads)
     place = runtime.torch_device(device)
-    family = ScalewayFamily(tddfa.load(mesh, threads=threads, device=device), network, place)
+    family = ScalewayFamily(families.load(mesh, threads=threads, device=device), network, place)
     return SelfTestedBatched(card.name, family, takes_target_pose=False, batch=batch_on(place))

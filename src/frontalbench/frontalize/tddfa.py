@@ -269,7 +269,8 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     (``steps`` 4, ``reach`` 1.2, ``edge`` 0.05, ``points`` 0.25, ``robust`` 0.4, ``shape`` 0.7, ``expression`` 0.3, ``least`` 30, ``rim`` 0.7,
     ``carry`` true, ``inset`` 0).
     """
-    from frontalbench.landmarks import face_landmarker, tddfa
+    from frontalbench.catalogue import families
+    from frontalbench.landmarks import face_landmarker
     from frontalbench.weights import store
 
     Params(card).elsewhere("skirt", "filling", "silhouette").finish()
@@ -278,7 +279,5 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFron
     canonical = face_landmarker.parse_geometry(face_landmarker.read_bundle(bundle)[1], bundle)
     parser: Parser | None = None
     if "silhouette" in card.params:
-        from frontalbench.enhance import parsing  # torch, which a card without it does not need
-
-        parser = parsing.load(card.the("matting", "bisenet"), threads=threads, device=device)
-    return TddfaFrontalizer(card.name, tddfa.load(fit, threads=threads, device=device), canonical, card.params, parser)
+        parser = families.load(card.the("matting", "bisenet"), threads=threads, device=device)
+    return TddfaFrontalizer(card.name, families.load(fit, threads=threads, device=device), canonical, card.params, parser)

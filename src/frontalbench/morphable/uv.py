@@ -111,6 +111,8 @@ def read_obj(path: Path) -> Unrolled:
                 corners.append([int(corner[1]) - 1 for corner in named])
         except (ValueError, IndexError) as error:
             raise BadInput(f"{path}: line {number}: '{line.strip()[:60]}' ({one_line(error)}); use the file that the card names") from error
+    if not triangles:
+        raise BadInput(f"{path}: no triangles in it, so no Wavefront mesh; use the file that the card names")
     unrolled = Unrolled(
         np.array(places, np.float64).reshape(-1, 2),
         np.array(corners, np.int64).reshape(-1, 3),

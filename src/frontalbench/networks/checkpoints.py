@@ -71,7 +71,11 @@ def load(path: StrPath | Opened, *, inner: str | None = None, strip: str = "modu
     for name, value in more.items():
         if not isinstance(value, Tensor):
             raise BadInput(f"{path}: expected a tensor '{name}' beside the state dict, found {_names(whole)}; check the card's file")
-    return own | {name: value for name, value in more.items() if isinstance(value, Tensor)}
+    found = own | {name: value for name, value in more.items() if isinstance(value, Tensor)}
+    for key, value in found.items():
+        if kind := _not_plain(value):
+            raise BadInput(f"{path}: '{key}' is a {kind} tensor; expected plain numbers; fetch the official file")
+    return found
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], path: StrPath) -> None:
@@ -182,6 +186,13 @@ def _is_safetensors(path: StrPath) -> bool:
     """The format's first 8 bytes count those of the JSON object after them; neither of torch's formats has a brace there."""
     with Path(path).open("rb") as handle:
         return handle.read(9)[8:] == b"{"
+
+
+def _not_plain(value: Tensor) -> str:
+    """The kind of a tensor that is not simply one number behind the other; "" for one that is."""
+    if value.layout is not torch.strided or value.is_nested:
+        return "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+    return "quantized" if value.is_quantized else "numberless (meta)" if value.is_meta else ""
 
 
 def _part(content: Any, inner: str, path: StrPath) -> Mapping[str, Any]:

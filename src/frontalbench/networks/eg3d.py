@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import precision
 from frontalbench.networks.minimal import side_by_side
 from frontalbench.networks.stylegan2 import GAIN, SLOPE, filtered, modulated_conv2d, styled
 
@@ -288,6 +289,14 @@ class Eg3d(nn.Module):
         raw = features[:, :3]
         image: Tensor = self.superresolution(features, raw, styles[:, -1])
         return Seen(image, raw, depth)
+
+
+def lowered(network: Eg3d) -> Eg3d:
+    """``network``, whose planes and superresolution are in half precision where that is asked for. Rays, densities and what is mixed along them, and
+    the style, are not. Gradients pass."""
+    precision.lowered(network.backbone.synthesis)
+    precision.lowered(network.superresolution)
+    return network
 
 
 def rays(labels: Tensor, side: int) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import layers, minimal
+from frontalbench.networks import hourglass, layers, packed, precision
 from frontalbench.networks.hourglass import KEYPOINTS, SHRUNK, Conv, Hourglass, KeypointDetector, Keypoints, Shrink
 from frontalbench.networks.warping import heat_maps, identity_grid
 
@@ -53,6 +53,11 @@ class DenseMotion(nn.Module):
         mask = torch.softmax(self.mask(x), dim=1)
         return torch.einsum("nkhw,nkhwc->nhwc", mask, motions), torch.sigmoid(self.occlusion(x)), mask
 
+    def ready(self) -> nn.Module:
+        """See :func:`~frontalbench.networks.hourglass.ready`. Motions are coordinates, and stay float32."""
+        self.hourglass.ready()
+        return precision.exact(self)
+
 
 def _motions(source: Keypoints, driving: Keypoints, sizes: list[int]) -> Tensor:
     """(N, 11, h, w, 2): where each driving pixel lies in the source by each motion; the first is the background's, which stands still."""
@@ -92,8 +97,8 @@ class _ReadyResidual(nn.Module):
         super().__init__()
         state = block.state_dict()
         self.norm = layers.AffineNorm(state, "norm1")
-        self.first = minimal.MinimalConv2d(*layers.folded(state, "conv1", "norm2"), activation="relu")
-        self.second = minimal.MinimalConv2d(*layers.folded(state, "conv2"))
+        self.first = packed.conv(*layers.folded(state, "conv1", "norm2"), activation="relu", lasting=True)
+        self.second = packed.conv(*layers.folded(state, "conv2"), lasting=True)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(self.first(functional.relu(self.norm(x))))
@@ -129,3 +134,9 @@ class Generator(nn.Module):
         for block in self.up_blocks:
             x = block(x)
         return torch.sigmoid(self.final(x)), occlusion, mask
+
+
+def ready(generator: Generator) -> Generator:
+    """:func:`.hourglass.ready` of a filled generator, in half precision where that is asked for: all but the motions and the last convolution."""
+    precision.exact(generator.final)
+    return precision.lowered(hourglass.ready(generator))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import hourglass, precision
 from frontalbench.networks.hourglass import KEYPOINTS, KeypointDetector, centres, pooled
 
 SIDE = 256
@@ -162,6 +163,7 @@ class Transformer(nn.Module):
         return [layer[0].fn.memory(tokens) for layer in self.layers]  # type: ignore[index]
 
     def forward(self, x: Tensor, memories: list[tuple[Tensor, Tensor]] | None = None) -> Tensor:
+        x = x.float()  # what the layers add is summed in it, whatever they compute in
         for index, layer in enumerate(self.layers):
             assert isinstance(layer, nn.ModuleList)
             x = x + layer[0](x, None if memories is None else memories[index])
@@ -246,3 +248,17 @@ class Decoder(nn.Module):
             x = ask.transformer(ask.input_mlp(queries(motion, some)), memories)
             parts.append(self.render_mlp(x))
         return torch.cat(parts, dim=1)
+
+
+def ready(detector: KeypointDetector, expression_encoder: ExpressionEncoder, encoder: Encoder, decoder: Decoder) -> None:
+    """The filled networks, changed in place, made ready for use only, and in half precision where that is asked for: all but what makes keypoints of
+    heat maps, the codes of pixels and keypoints, and the last layer of the colours."""
+    hourglass.ready(detector)
+    precision.lowered(expression_encoder.expression)
+    precision.lowered(encoder)
+    last = decoder.render_mlp[-1]
+    assert isinstance(last, nn.Module)
+    precision.exact(last)
+    precision.lowered(decoder)
+    for network in (expression_encoder, encoder, decoder):
+        network.eval().requires_grad_(False)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import layers, packed
+from frontalbench.networks import layers, packed, precision
 from frontalbench.networks.warping import identity_grid
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -56,7 +56,10 @@ class _Ready(nn.Module):
         # The transposed kernel has 16 taps for 9: worth its memory where there are many pixels and few channels.
         spread = block.up and weight.shape[1] <= SPREAD
         self.up, self.down = block.up and not spread, block.down
-        self.conv = layers.UpConv2d(weight, bias, 2, activation="relu") if spread else packed.Fitting(weight, bias, activation="relu")
+        if spread:
+            self.conv: nn.Module = layers.UpConv2d(weight, bias, 2, activation="relu").to(precision.dtype())
+        else:
+            self.conv = packed.Fitting(weight, bias, activation="relu")
 
     def forward(self, x: Tensor) -> Tensor:
         if self.up:
@@ -109,6 +112,12 @@ class Hourglass(nn.Module):
         for block in self.decoder.up_blocks:
             x = torch.cat([block(x), kept.pop()], dim=1)
         return x
+
+    def ready(self) -> nn.Module:
+        """See :func:`ready`. Of a keypoint detector and a dense motion this alone may be in half precision: what makes coordinates of it is not."""
+        ready(self.encoder)
+        ready(self.decoder)
+        return precision.lowered(self)
 
 
 class Shrink(nn.Module):

@@ -30,7 +30,7 @@ POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
 _SIZE: Final = (TILE + 2) ** 2
 _ABOUT: Final = ([0, 0], [1, 1], [1, 1], _SIZE)
 """Padding, stride, dilation and groups of the products."""
-_MOST, _LEAST, _FEW = 96, 64, 48
+_MOST, _LEAST, _FEW = 128, 64, 48
 """Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
 layout made for one kind costs up to ten times the product when the other is asked for.)"""
 _NONE: Final = np.empty((0, 0, 0, 0, 0, 0), np.float32)

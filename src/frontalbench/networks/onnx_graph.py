@@ -8,6 +8,9 @@ rounding.
 What follows a convolution goes into it where nothing else reads what lies between: batch norm into its weights, then a sum, then ReLU or PReLU in
 place. A batch norm *before* a convolution stays a step of its own: folded in, its shift would be missing where the convolution sees zeros outside
 of the map.
+
+Where half precision is asked for (:func:`.precision.dtype`) convolutions and linear layers multiply in it, without minimal filtering, and their maps
+stay in it; outputs of the network are float32.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from frontalbench.errors import BadInput
-from frontalbench.networks import packed
+from frontalbench.networks import packed, precision
 from frontalbench.networks.layers import activate_, channels_last
 from frontalbench.networks.minimal import MinimalConv2d
 
@@ -101,7 +104,9 @@ def read(model: str | os.PathLike[str] | bytes, label: str) -> Graph:
     if opset < OLDEST:
         raise Unknown(f"{label}: version {opset} of the operators {_ADVICE}; known: {OLDEST} and later")
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in graph.initializer):
-        raise BadInput(f"{label}: keeps its weights in other files, and engine_cpu: torch reads one file; leave it out of the card")
+        raise BadInput(
+            f"{label}: keeps its weights in other files, and one file is read here; save it as one (or leave engine_cpu out of a card that has it)"
+        )
     constants, nodes = {}, []
     try:
         for tensor in graph.initializer:
@@ -152,7 +157,7 @@ class _Step:
 
 
 class OnnxNetwork:
-    """The network of an ONNX file. Runs on the CPU in float32, without gradients; may be called from several threads at once.
+    """The network of an ONNX file. Runs on the CPU, without gradients; may be called from several threads at once.
 
     How a convolution is laid out is decided by the map of the first call, so that one should be as large as those that follow.
     """
@@ -162,6 +167,7 @@ class OnnxNetwork:
         graph = read(model, label)
         self.label, self.inputs, self.outputs = label, graph.inputs, graph.outputs
         self._lock, self._ready = threading.Lock(), False
+        precision.answered()
         constants = graph.constants
         self._steps = self._plan(graph)
         used = {name for step in self._steps for name in step.inputs} | {value.name for value in self.outputs}
@@ -191,7 +197,8 @@ class OnnxNetwork:
                     raise Unknown(f"{self.label}: {error}") from None
                 for name in step.last:
                     del values[name]
-        return {value.name: values[value.name] for value in self.outputs}
+        found = {value.name: values[value.name] for value in self.outputs}
+        return {name: value.float() if value.is_floating_point() else value for name, value in found.items()}
 
     def _plan(self, graph: Graph) -> list[_Step]:
         """The steps, convolutions with all that goes into them."""
@@ -269,10 +276,11 @@ class Linear:
     """(N, inputs) -> (N, outputs)."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
-        self.weight, self.bias = weight, bias
+        self.dtype = precision.dtype()
+        self.weight, self.bias = weight.to(self.dtype), None if bias is None else bias.to(self.dtype)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return functional.linear(x, self.weight, self.bias)
+        return functional.linear(x.to(self.dtype), self.weight, self.bias)
 
 
 class Convolution:
@@ -299,14 +307,15 @@ class Convolution:
         self.groups = int(options.get("group", 1))
         self.summed, self.activation, self.slope = summed, activation, slope
         self.outputs, self.kernel = weight.shape[0], tuple(weight.shape[2:])
-        self.weight: Tensor | None = weight
-        self.bias = bias
+        self.dtype = precision.dtype()
+        self.weight: Tensor | None = weight.to(self.dtype)
+        self.bias = None if bias is None else bias.to(self.dtype)
         self.made: packed.Packed | MinimalConv2d | None = None
         self.within = ""
         """The activation that ``made`` computes itself."""
 
     def __call__(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
-        x = channels_last(x)
+        x = channels_last(x.to(self.dtype))
         if self.around is not None:
             x = functional.pad(x, self.around)
         if self.made is None and self.weight is not None and self._lays():
@@ -335,7 +344,8 @@ class Convolution:
     def _lay_out(self, x: Tensor, weight: Tensor) -> None:
         filtered = self.kernel == (3, 3) and self.stride == (1, 1) and self.padding == (1, 1)
         self.within = "none" if self.activation == "prelu" else self.activation
-        if filtered and min(weight.shape[:2]) >= FEWEST and sum(weight.shape[:2]) >= TOGETHER and min(x.shape[2:]) >= SMALLEST:
+        exact = self.dtype == torch.float32
+        if exact and filtered and min(weight.shape[:2]) >= FEWEST and sum(weight.shape[:2]) >= TOGETHER and min(x.shape[2:]) >= SMALLEST:
             self.made = MinimalConv2d(weight, self.bias, activation=self.within, slope=_number(self.slope))
         else:
             if self.summed and self.within == "leaky":
@@ -347,7 +357,7 @@ class Convolution:
                 padding=(self.padding[0], self.padding[1]),
                 activation=self.within,
                 slope=_number(self.slope),
-                dtype=torch.float32,
+                dtype=self.dtype,
             )
         self.weight = None
 
@@ -361,8 +371,8 @@ def _activated(y: Tensor, activation: str, slope: Tensor | float) -> Tensor:
     if not isinstance(slope, Tensor):
         return activate_(y, activation, slope)
     flat = y.permute(0, 2, 3, 1)
-    if not flat.is_contiguous():
-        return functional.prelu(y, slope)
+    if not flat.is_contiguous() or y.dtype != torch.float32:
+        return functional.prelu(y, slope.to(y.dtype))
     from frontalbench.networks import prelu
 
     prelu.prelu_(flat.view(-1, len(slope)).numpy(), slope.numpy())
@@ -424,7 +434,7 @@ class _Affine:
 
     def __call__(self, x: Tensor) -> Tensor:
         shape = (1, -1, *[1] * (x.dim() - 2))
-        return torch.addcmul(self.shift.view(shape), x, self.factor.view(shape))
+        return torch.addcmul(self.shift.view(shape), x.float(), self.factor.view(shape))
 
 
 def _batch_norm(options: Options, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:

@@ -52,31 +52,50 @@ class Packed(LaidOut):
         self.dtype = precision.dtype() if dtype is None else dtype
         self.weight = nn.Buffer(channels_last(weight.detach().to(self.dtype)))
         self.bias = None if bias is None else nn.Buffer(bias.detach().to(self.dtype))
-        # How a 1 x 1 kernel is best laid out depends on the map's size, and turning one layout into another costs ten times the convolution (256 to
-        # 1,024 channels at 40 x 40: 8.1 ms, on the layout of another size 8.1 to 15.2, from plain numbers 8.3). So those stay plain.
-        self._lasting = tuple(weight.shape[2:]) != (1, 1)
+        self._pointwise = tuple(weight.shape[2:]) == (1, 1)
         self._packed: Tensor | None = None
+        self._fits = torch.Size()
 
-    def forward(self, x: Tensor, plus: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, plus: Tensor | None = None, *, onto: Tensor | None = None) -> Tensor:
+        """``onto``: like ``plus``, and the result takes its place in memory where it can, so it must not be read afterwards."""
         y: Tensor
         x = channels_last(x.to(self.dtype))
-        fused = _packs(x)
-        if self._packed is None and fused and self._lasting:
-            shape, ones = list(x.shape), [1, 1]
-            self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, ones, 1, shape)
-            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
-            given_back(size)
-        if self._packed is None and not fused:
+        packed = self._laid_out_for(x) if _packs(x) else self._packed
+        if packed is None:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
-            return activate_(y if plus is None else y.add_(plus), self.activation, self.slope)
-        about = (self.weight if self._packed is None else self._packed, self.bias, self.padding, self.stride, [1, 1], 1)
+            added = plus if onto is None else onto
+            return activate_(y if added is None else y.add_(added), self.activation, self.slope)
+        about = (packed, self.bias, self.padding, self.stride, [1, 1], 1)
         scalars = [self.slope] if self.activation == "leaky" else []
-        if plus is None:
+        if plus is None and onto is None:
             y = torch.ops.mkldnn._convolution_pointwise(x, *about, _NAMES[self.activation], scalars, "")
+            return y
+        after = None if self.activation == "none" else _NAMES[self.activation]
+        if onto is not None:
+            y = channels_last(onto.to(self.dtype))
+            torch.ops.mkldnn._convolution_pointwise_.binary(y, x, *about, "add", 1.0, after, [], None)
         else:
-            after = None if self.activation == "none" else _NAMES[self.activation]
+            assert plus is not None
             y = torch.ops.mkldnn._convolution_pointwise(x, channels_last(plus.to(self.dtype)), *about, "add", 1.0, after, [], None)
         return y
+
+    def _laid_out_for(self, x: Tensor) -> Tensor:
+        """The weights as oneDNN wants them.
+
+        How a 1 x 1 kernel is best laid out depends on the map's size, and turning one layout into another costs up to ten times the convolution (256
+        to 1,024 channels at 40 x 40: 8.0 ms, from plain numbers 8.3, from the layout of another size up to 15.2). So its plain numbers stay, for
+        maps of other sizes than the largest that it was given.
+        """
+        if self._packed is not None and (not self._pointwise or x.shape == self._fits):
+            return self._packed
+        if self._packed is not None and x.shape.numel() <= self._fits.numel():
+            return self.weight
+        self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, [1, 1], 1, list(x.shape))
+        self._fits = x.shape
+        if not self._pointwise:
+            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+            given_back(size)
+        return self._packed
 
 
 def conv(

@@ -1,14 +1,14 @@
 """Networks that compute in half precision on a CPU, where its instructions do so: ``precision_cpu`` of a card's params, float32 unless said.
 
 One way for all of them. :func:`frontalbench.catalogue.families.load` opens :func:`asking` with what the card says; whoever makes a network ready for
-use hands it through :func:`lowered`, and convolutions that are laid out for the processor take :func:`dtype`. Convolutions, linear layers and matrix
-products then multiply in that type and sum in float32; inputs and outputs of the network stay float32.
+use hands it through :func:`lowered`, convolutions that are laid out for the processor take :func:`dtype`, and files of ONNX go to an engine that has
+the type (:mod:`frontalbench.runtime.sessions`). Convolutions, linear layers and matrix products then multiply in that type and sum in float32; inputs
+and outputs of the network stay float32, and so does what is :func:`exact` in it: coordinates, of which bfloat16 knows 128 between 1 and 2.
 """
 
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from frontalbench.errors import BadConfig
+from frontalbench.networks import asked as asks
+from frontalbench.networks.asked import PARAM, PRECISIONS, answered
 
-PARAM: Final = "precision_cpu"
-PRECISIONS: Final = ("float32", "float16", "bfloat16")
 Module = TypeVar("Module", bound=nn.Module)
 
 _INSTRUCTIONS: Final[Mapping[torch.dtype, tuple[tuple[str, ...], ...]]] = {
@@ -50,59 +50,52 @@ def checked(name: str, precision: object) -> torch.dtype:
     return found
 
 
-@dataclasses.dataclass
-class _Asked:
-    dtype: torch.dtype
-    lowered: int = 0
-
-
-_asked: contextvars.ContextVar[_Asked | None] = contextvars.ContextVar("asked", default=None)
-
-
 @contextlib.contextmanager
-def asking(name: str, wanted: torch.dtype) -> Iterator[None]:
-    """Networks that are made ready inside compute in ``wanted``. Raises :class:`BadConfig` at the end where there was none that can."""
-    asked = _Asked(wanted)
-    token = _asked.set(asked if wanted != torch.float32 else None)
-    try:
+def asking(name: str, wanted: torch.dtype, why: str = "this family computes in float32 on a CPU") -> Iterator[None]:
+    """Networks that are made ready inside compute in ``wanted``. Raises :class:`BadConfig`, which says ``why``, at the end where there was none that
+    can."""
+    with asks.asking(str(wanted).removeprefix("torch.")) as asked:
         yield
-    finally:
-        _asked.reset(token)
-    if wanted != torch.float32 and not asked.lowered:
-        raise BadConfig(f"card '{name}': {PARAM}: this family computes in float32 on a CPU; leave the param out")
+    if wanted != torch.float32 and not asked.answers:
+        raise BadConfig(f"card '{name}': {PARAM}: {why}; leave the param out")
 
 
 def dtype() -> torch.dtype:
     """What a network that is made ready now should compute in."""
-    asked = _asked.get()
-    return torch.float32 if asked is None else asked.dtype
+    found: torch.dtype = getattr(torch, asks.word())
+    return found
 
 
-def answered() -> None:
-    """A network that is no torch module computes in :func:`dtype`."""
-    asked = _asked.get()
-    if asked is not None:
-        asked.lowered += 1
-
-
-def lowered(network: Module) -> Module:
+def lowered(network: Module, *methods: str) -> Module:
     """``network``, which computes in :func:`dtype` from now on when it is called on a CPU; itself where that is float32.
 
-    Only calls of the module itself: methods beside ``forward`` stay as they are.
+    Only calls of the module itself, or of the ``methods`` that are named: others stay as they are.
     """
-    asked = _asked.get()
-    if asked is None:
-        return network
-    answered()
-    network.forward = _under(network.forward, asked.dtype)
+    wanted = dtype()
+    if wanted != torch.float32:
+        answered()
+        for method in methods or ("forward",):
+            setattr(network, method, _under(getattr(network, method), wanted))
     return network
 
 
-def _under(forward: Callable[..., Any], wanted: torch.dtype) -> Callable[..., Any]:
-    @functools.wraps(forward)
+def exact(network: Module) -> Module:
+    """``network``, which is called by a network that may be :func:`lowered` and computes in float32 itself, but for parts that are lowered."""
+    if dtype() != torch.float32:
+        network.forward = _under(network.forward, None)
+    return network
+
+
+def _under(call: Callable[..., Any], wanted: torch.dtype | None) -> Callable[..., Any]:
+    """``call`` in ``wanted``, or exactly (None); float32 out, and for exact calls float32 in."""
+
+    @functools.wraps(call)
     def run(*args: Any, **options: Any) -> Any:
-        with torch.autocast("cpu", dtype=wanted):
-            return _float32(forward(*args, **options))
+        if wanted is not None:
+            with torch.autocast("cpu", dtype=wanted):
+                return _float32(call(*args, **options))
+        with torch.autocast("cpu", enabled=False):
+            return _float32(call(*_float32(args), **_float32(options)))
 
     return run
 

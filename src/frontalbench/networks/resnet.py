@@ -94,5 +94,6 @@ class _ReadyBottleneck(nn.Module):
             self.around = packed.of(conv, norm)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.three(self.two(self.one(x)), plus=x if self.around is None else self.around(x))
+        # Where nothing leads around, the sum takes ``x``'s place: the map before, which nobody reads any more.
+        y: Tensor = self.three(self.two(self.one(x)), onto=x if self.around is None else self.around(x))
         return y

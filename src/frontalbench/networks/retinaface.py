@@ -193,7 +193,7 @@ class _ReadyHeads(nn.Module):
             weights.append(head.conv1x1.weight)
             biases.append(head.conv1x1.bias)
             self.values.append(head.values)
-        self.all = packed.conv(torch.cat(weights), torch.cat(biases))
+        self.all = packed.Packed(torch.cat(weights), torch.cat(biases), dtype=torch.float32)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         rows = self.all(x).permute(0, 2, 3, 1).split([2 * values for values in self.values], dim=-1)
@@ -211,7 +211,7 @@ class _ReadyRetinaFace(RetinaFaceNet):
         for name in ("ssh1", "ssh2", "ssh3"):
             self.add_module(name, _ReadyContext(network.get_submodule(name)))
         self.heads = nn.ModuleList(
-            _ReadyHeads(*heads) for heads in zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
+            precision.exact(_ReadyHeads(*heads)) for heads in zip(network.ClassHead, network.BboxHead, network.LandmarkHead, strict=True)
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -223,8 +223,12 @@ class _ReadyRetinaFace(RetinaFaceNet):
 
 def ready(network: RetinaFaceNet) -> RetinaFaceNet:
     """``network``, filled, made for use on a CPU: the same numbers within rounding. The small backbone stays as it is: most of its convolutions
-    see one channel at a time."""
+    see one channel at a time. Where half precision is asked for the heads stay float32: faces that are certain had the same score, 1.0, in it, and
+    which of their anchors gives the points was chance."""
     if not isinstance(network.body, ResNet50):
+        for heads in (network.ClassHead, network.BboxHead, network.LandmarkHead):
+            for head in heads:
+                precision.exact(head)
         return precision.lowered(network.eval().requires_grad_(False))
     memory.kept()
     with torch.no_grad():

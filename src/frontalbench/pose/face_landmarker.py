@@ -30,7 +30,7 @@ class FaceLandmarkerPose:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FaceLandmarkerPose:
     """The estimator of a card of family ``face_landmarker_pose`` (no params); it ``uses`` a landmarks card of family ``face_landmarker``."""
-    from frontalbench.landmarks import face_landmarker
+    from frontalbench.catalogue import families
 
     Params(card).finish()
-    return FaceLandmarkerPose(card.name, face_landmarker.load(card.the("landmarks"), threads=threads, device=device))
+    return FaceLandmarkerPose(card.name, families.load(card.the("landmarks", "face_landmarker"), threads=threads, device=device))

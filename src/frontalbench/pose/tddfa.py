@@ -29,7 +29,7 @@ class TddfaPose:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaPose:
     """The estimator of a card of family ``tddfa_pose`` (no params); it ``uses`` a landmarks card of family ``tddfa``, without its basis."""
-    from frontalbench.landmarks import tddfa
+    from frontalbench.catalogue import families
 
     Params(card).finish()
-    return TddfaPose(card.name, tddfa.load(card.the("landmarks"), threads=threads, device=device, dense=False))
+    return TddfaPose(card.name, families.load(card.the("landmarks", "tddfa"), threads=threads, device=device, dense=False))

@@ -242,10 +242,10 @@ class Reader:
 
     def __init__(self, card: ModelCard, *, threads: int = 1) -> None:
         """``card``: a landmarks card of family ``face_landmarker``. Raises :class:`~frontalbench.errors.WeightsMissing`."""
-        from frontalbench.landmarks import face_landmarker
+        from frontalbench.catalogue import families
         from frontalbench.weights import store
 
-        self._landmarker = face_landmarker.load(card, threads=threads)
+        self._landmarker = families.load(card, threads=threads)
         self._shapes = Blendshapes(store.fetch(card), threads=threads)
 
     def read(self, image: RGB, face: Face) -> Look:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from frontalbench.catalogue.params import Params
-from frontalbench.networks import checkpoints
+from frontalbench.networks import checkpoints, precision
 from frontalbench.networks.inception import LENGTH, Inception
 from frontalbench.networks.torchscript import read_torchscript
 from frontalbench.runtime import sessions as runtime
@@ -25,7 +25,7 @@ class Features:
 
     def __init__(self, network: Inception, *, device: str = "cpu") -> None:
         self._device = runtime.torch_device(device)
-        self._network = network.eval().requires_grad_(False).to(self._device)
+        self._network = precision.lowered(network.eval().requires_grad_(False).to(self._device))
 
     def of(self, crops: UInt8) -> Float32:
         """float32 (N, 2048) of crops uint8 (N, H, W, 3) RGB; N may be 0."""

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frontalbench.catalogue import families
 from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadInput
 from frontalbench.images import RGB
-from frontalbench.networks import checkpoints
+from frontalbench.networks import checkpoints, precision
 from frontalbench.networks.st_lpips import Network
 from frontalbench.quality.pixels import face_mask
 
@@ -67,7 +68,8 @@ def distance_to(card: ModelCard, device: torch.device, *, reduced: int = 1) -> C
 
     ``reduced``: both are averaged over squares of so many pixels first, which saves its square of the time.
     """
-    network = _network(card).eval().requires_grad_(False).to(device)
+    with families.computing(card, str(device)):
+        network = _network(card).eval().requires_grad_(False).to(device)
 
     def seen(crop: Tensor) -> list[Tensor]:
         return network.features((functional.avg_pool2d(crop, reduced) if reduced > 1 else crop) / 127.5 - 1.0)
@@ -87,4 +89,5 @@ def _network(card: ModelCard) -> Network:
     path = store.fetch(card)
     network = checkpoints.unfilled(Network)
     checkpoints.fill(network, checkpoints.load(path), path)
+    precision.lowered(network.net)
     return network

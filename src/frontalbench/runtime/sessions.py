@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frontalbench.errors import BadInput
+from frontalbench.networks import asked
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -64,10 +66,13 @@ def onnx_session(
 
     ``threads`` threads inside of an operator, operators one after the other, deterministic kernels. On CUDA the convolution algorithm is chosen by
     heuristic, not by timing, and TF32 is off, so that two runs agree. ``precision`` float16 makes :func:`half_precision` of the model on CUDA and
-    nothing on the CPU (:func:`real_precision`). Raises :class:`BadInput` when the file is not a model that loads.
+    nothing on the CPU (:func:`real_precision`). Where half precision is asked for on a CPU (:mod:`frontalbench.networks.asked`), which ONNX Runtime
+    has not, it is an :class:`OpenVinoSession`. Raises :class:`BadInput` when the file is not a model that loads.
     """
     import onnxruntime as ort
 
+    if asked.word() != "float32" and provider(device) == "cpu":
+        return openvino_session(model, threads=threads, name=name)  # type: ignore[return-value]
     kind, index = parse_device(device)
     label = name or (str(model) if not isinstance(model, bytes) else "model")
     if not isinstance(model, bytes) and not Path(model).is_file():
@@ -109,14 +114,21 @@ def onnx_session(
     return session
 
 
+def openvino_session(model: str | os.PathLike[str] | bytes, *, threads: int = 1, name: str | None = None) -> OpenVinoSession:
+    """The session of a model in what it is asked to compute in (:mod:`frontalbench.networks.asked`). Raises :class:`BadInput`."""
+    session = OpenVinoSession(model, threads=threads, precision=asked.word(), name=name)
+    asked.answered()
+    return session
+
+
 class OpenVinoSession:
     """An ONNX model in OpenVINO on the CPU, with what this project uses of an ONNX Runtime session."""
 
     def __init__(
         self, model: str | os.PathLike[str] | bytes, *, threads: int = 1, precision: str = "float32", name: str | None = None
     ) -> None:
-        """``precision``: float32, or bfloat16 for products that are summed in float32. Raises :class:`BadInput` when OpenVINO is not installed or
-        cannot read the file."""
+        """``precision``: float32, or bfloat16 or float16 for products that are summed in float32. Raises :class:`BadInput` when OpenVINO is not
+        installed or cannot read the file."""
         label = name or (str(model) if not isinstance(model, bytes) else "model")
         try:
             import openvino
@@ -125,22 +137,44 @@ class OpenVinoSession:
                 f"{label}: the card's params (engine: openvino, or precision_cpu of an ONNX model) need OpenVINO; install the extra: "
                 "pip install -e '.[synth]', or leave them out"
             ) from None
+        if not isinstance(model, bytes) and not Path(model).is_file():
+            raise BadInput(f"{label}: not found; fetch the model's weights first")
         # By default it computes in bfloat16 where the CPU can: faster, but other pixels on other machines.
-        hint = {"float32": "f32", "bfloat16": "bf16"}[precision]
-        options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": max(1, threads), "PERFORMANCE_HINT": "LATENCY"}
-        core = openvino.Core()
+        hint = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}[precision]
+        self._options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": max(1, threads), "PERFORMANCE_HINT": "LATENCY"}
+        self._label, self._core, self._compiling = label, openvino.Core(), threading.Lock()
         try:
-            self._compiled = core.compile_model(core.read_model(model if isinstance(model, bytes) else os.fspath(model)), "CPU", options)
+            self._model = self._core.read_model(model if isinstance(model, bytes) else os.fspath(model))
         except RuntimeError as error:
-            raise BadInput(f"{label}: OpenVINO cannot load it ({str(error).splitlines()[0][:160]}); fetch the file again") from error
+            raise BadInput(f"{label}: OpenVINO cannot load it ({_first_line(error)[:160]}); fetch the file again") from error
+        self._inputs, self._outputs = ([Port.of(port) for port in ports] for ports in (self._model.inputs, self._model.outputs))
+        # In half precision the shapes that a model computes on its way are rounded too: with a free batch they are made constants, size by size.
+        self._sized = precision != "float32" and _only_the_batch_is_free(self._inputs) and _computes_shapes(self._model)
+        self._by_size: dict[int, Any] = {}
+        if not self._sized:
+            self._by_size[0] = self._compile(self._model)
+
+    def _compile(self, model: Any) -> Any:
+        try:
+            return self._core.compile_model(model, "CPU", self._options)
+        except RuntimeError as error:
+            raise BadInput(f"{self._label}: OpenVINO cannot load it ({_first_line(error)[:160]}); fetch the file again") from error
+
+    def _of_size(self, batch: int) -> Any:
+        with self._compiling:
+            if batch not in self._by_size:
+                model = self._model.clone()
+                model.reshape({port.name: [batch, *port.shape[1:]] for port in self._inputs})
+                self._by_size[batch] = self._compile(model)
+            return self._by_size[batch]
 
     def get_inputs(self) -> list[Port]:
         """The inputs, in order."""
-        return [Port.of(port) for port in self._compiled.inputs]
+        return self._inputs
 
     def get_outputs(self) -> list[Port]:
         """The outputs, in order."""
-        return [Port.of(port) for port in self._compiled.outputs]
+        return self._outputs
 
     def get_providers(self) -> list[str]:
         """What it runs on."""
@@ -149,10 +183,19 @@ class OpenVinoSession:
     def run(self, outputs: Sequence[str] | None, feeds: Mapping[str, Any], options: Any = None) -> list[Any]:
         """The ``outputs`` (all of them: None) for ``feeds`` (name -> array)."""
         del options
+        compiled = self._of_size(len(next(iter(feeds.values())))) if self._sized else self._by_size[0]
         # A request of its own: two threads may ask at once.
-        found = self._compiled.create_infer_request().infer(dict(feeds))
-        by_name = {Port.of(port).name: value for port, value in found.items()}
-        return [by_name[name].copy() for name in outputs or [port.name for port in self.get_outputs()]]
+        found = compiled.create_infer_request().infer(dict(feeds))
+        by_name = {port.name: found[place] for place, port in enumerate(self._outputs)}
+        return [by_name[name].copy() for name in outputs or [port.name for port in self._outputs]]
+
+
+def _only_the_batch_is_free(inputs: Sequence[Port]) -> bool:
+    return all(port.shape and port.shape[0] is None and None not in port.shape[1:] for port in inputs)
+
+
+def _computes_shapes(model: Any) -> bool:
+    return any(node.get_type_name() == "ShapeOf" for node in model.get_ops())
 
 
 @dataclass(frozen=True)

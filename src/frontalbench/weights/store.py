@@ -134,7 +134,9 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
     """
     file = Path(path)
     if not file.is_file():
-        raise BadInput(f"{path}: no such file")
+        raise BadInput(f"{path}: {'a folder; name the file in it' if file.is_dir() else 'no such file'}")
+    if file.stat().st_size == 0:
+        raise BadInput(f"{path}: the file is empty; fetch it again")
     met: list[Requirement] = []
     needed = [each for each in requirements(wanted) if each.weight.sha256 is not None]
     digest = checksums.sha256(file)
@@ -149,17 +151,43 @@ def provide(path: str | os.PathLike[str], wanted: Iterable[ModelCard]) -> list[R
                     _extract(file, source, each.weight)
                 except SourceFault as fault:
                     raise BadInput(f"{path}: {fault}") from None
+                except OSError as error:
+                    raise _not_stored(each.weight, error) from error
                 met.append(each)
                 break
     if not met:
+        if _web_page(file):
+            raise BadInput(f"{path}: a web page and no weight file (a site asks to confirm, or to log in); open the address in a browser")
         for each in requirements(wanted):
             if each.weight.sha256 is None and each.weight.file == file.name:
+                others = ", ".join(_namesakes(each))
                 raise BadInput(
                     f"{path}: nobody has published the sha256 of {file.name}; if you trust this copy, write bytes: {file.stat().st_size} and "
                     f"sha256: {digest} into {_card_place(each.card)} (weights.{each.weight.key}), then run this again"
+                    f"{f'; a file of this name, perhaps the same, stands unpinned in {others} too' if others else ''}"
                 )
         raise BadInput(f"{path}: sha256 {digest} belongs to no weight of these cards, and its name is not the archive of one")
     return met
+
+
+def _namesakes(needed: Requirement) -> list[str]:
+    """Other cards of the kind that want a file of the same name and state no sha256."""
+    try:
+        cards_beside = cards.all_cards(needed.card.kind)
+    except BadConfig:  # a broken card is told to whoever asks for it
+        return []
+    return [
+        card.name
+        for card in cards_beside
+        if card.name != needed.card.name
+        and any(weight.file == needed.weight.file and weight.sha256 is None for weight in card.weights.values())
+    ]
+
+
+def _web_page(file: Path) -> bool:
+    with file.open("rb") as handle:
+        begins = handle.read(512).lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return begins.startswith((b"<!doctype html", b"<html"))
 
 
 def stored_path(weight: WeightFile) -> Path | None:
@@ -293,9 +321,7 @@ def _fetch(card: ModelCard, key: str, session: _Session, progress: Progress | No
                 _remove_leftovers(target)
             return _fetch_from_sources(card, weight, target, session, progress, reasons, resume=exclusive)
     except OSError as error:
-        raise BadInput(
-            f"{folder()}: cannot store {weight.file} ({error.strerror or error}); make room, or set {STORE_VARIABLE} to a folder that can be written"
-        ) from error
+        raise _not_stored(weight, error) from error
 
 
 def _fetch_from_sources(
@@ -349,9 +375,17 @@ def _adopt(file: Path, weight: WeightFile) -> Path:
     target = stored_path(weight)
     assert target is not None
     if not target.is_file():
-        with atomic.replacing(target) as temporary:
-            shutil.copyfile(file, temporary)
+        try:
+            with atomic.replacing(target) as temporary:
+                shutil.copyfile(file, temporary)
+        except OSError as error:
+            raise _not_stored(weight, error) from error
     return target
+
+
+def _not_stored(weight: WeightFile, error: OSError) -> BadInput:
+    why = error.strerror or error
+    return BadInput(f"{folder()}: cannot store {weight.file} ({why}); make room, or set {STORE_VARIABLE} to a folder that can be written")
 
 
 def _remove_leftovers(target: Path) -> None:
@@ -406,8 +440,10 @@ def _card_place(card: ModelCard) -> str:
 
 def _unpinned_line(card: ModelCard, weight: WeightFile) -> str:
     place = _card_place(card)
+    addresses = [source.url for source in weight.sources if isinstance(source, UrlSource)]
+    known = f" ({', '.join(addresses)})" if addresses else "" if weight.terms else " (the card's notes name it)"
     return (
         f"{card.kind} {card.name}: {weight.file} has no known sha256, so it cannot be checked and is not loaded; get the file from a source "
-        f"you trust{_terms(weight)} and write its bytes and sha256 into {place} (weights.{weight.key}); "
+        f"you trust{known}{_terms(weight)} and write its bytes and sha256 into {place} (weights.{weight.key}); "
         f"fetch_weights.py --from {weight.file} --card {card.kind}/{card.name} says both"
     )
