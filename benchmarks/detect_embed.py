@@ -21,7 +21,6 @@ import contextlib
 import io
 import itertools
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +30,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peak import most  # noqa: E402
 
 BATCH = 32
 
@@ -262,14 +266,6 @@ def memory(files: Sequence[Path], threads: int) -> None:
         print(f"\nshard job, {len(files)} images, Parquet to crops to embeddings: {done.stdout.strip()}")
 
 
-def peak() -> float:
-    """Peak resident memory of this process in MB. Not ru_maxrss where it can be helped: a child starts with its parent's value."""
-    status = Path("/proc/self/status")
-    if status.is_file():
-        return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def shard_job(shard: Path, threads: int) -> int:
     from frontalbench.catalogue import cards
     from frontalbench.detect import load_detector
@@ -283,7 +279,7 @@ def shard_job(shard: Path, threads: int) -> int:
     detect_shard(shard, crops, detector, lambda: load_detector(detector), threads=threads)
     counts = embed_shard(crops, out, backbone, lambda: load_backbone(backbone, threads=threads), threads=threads)
     seconds = time.perf_counter() - start
-    print(f"{sum(counts.values()) / seconds:.1f} images/s with loading and tables, peak memory {peak():.0f} MB (target: under 1500)")
+    print(f"{sum(counts.values()) / seconds:.1f} images/s with loading and tables, peak memory {most():.0f} MB (target: under 1500)")
     return 0
 
 

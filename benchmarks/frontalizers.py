@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,10 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peak import most  # noqa: E402
+
 BACKBONES = ("w600k_mbf", "edgeface_s")
 DETECTOR = "scrfd_500m"
 
@@ -60,7 +63,7 @@ def work(names: list[str], given: Path) -> None:
 
 
 def megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return most()
 
 
 def collected(testdata: Path | None, most: int) -> list[tuple[Path, Path]]:

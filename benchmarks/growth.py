@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,14 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peak import most  # noqa: E402
+
 if TYPE_CHECKING:
     from frontalbench.catalogue.config import Config
 
-ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("prepare", "detect", "embed", "compare")
 MACHINES = (("64 cores", 64, 0), ("1 GPU + 16 cores", 16, 1), ("8 GPUs + 128 cores", 128, 8))
 
@@ -128,8 +131,7 @@ def one_stage(stage: str, folder: Path) -> None:
         from frontalbench.stages.compare import compare
 
         compare([names["images"]], [names["embeddings"]], [names["embeddings"]], names["similarity"], names["scores"])
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    print(time.process_time(), most())
 
 
 KINDS = {"detect": "detector", "embed": "backbone", "frontalize": "frontalizer", "enhance": "enhancement", "measure_pose": "pose"}

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from frontalbench.liveportrait.pipeline import LivePortrait, Source
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.peak import most
 from tests.golden import fills
 
 GMAC = {"appearance": 32.06, "motion": 5.82, "warping": 171.04, "generator": 445.79}
@@ -123,7 +123,7 @@ def seconds(step: Callable[[], object], device: torch.device, clock: Callable[[]
 def peak_megabytes(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return most()
 
 
 def report(best: dict[str, float], batch: int, memory: float, *, on_cpu: bool) -> None:

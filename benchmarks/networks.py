@@ -6,19 +6,20 @@
 ``--half``: beside the network as it is used the same with ``precision_cpu: bfloat16`` instead of the plain module.
 Both sides hold the same synthetic weights (tests/golden), are built in a process of their own, and run the same input; "differ": how far apart their
 results are. Rounds of the two alternate, so that a busy machine disturbs both; the least time counts, in processor seconds of all threads. The peak:
-one 3 x 3 convolution of 256 channels. Memory: what the process held at most so far.
+one 3 x 3 convolution of 256 channels. Memory: when the process held most so far, the making of the network included: anonymous (weights and
+maps; benchmarks/peak.py), behind a + the mapped files (libraries), of which a machine holds one copy.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.peak import Watch  # noqa: E402
 from tests.golden import fills  # noqa: E402
 
 from frontalbench.networks import (  # noqa: E402
@@ -117,6 +119,41 @@ class PlainLayer(eg3d.Layer):
         return y.clamp(-256.0, 256.0) if self.clamped else y
 
 
+class PlainEg3d(eg3d.Eg3d):
+    """EG3D's points and march in PyTorch's own steps: planes sampled one by one, samples of a ray sorted with all of their features."""
+
+    def points(self, planes: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        x, y, z = (places * (2.0 / eg3d.BOX)).unbind(-1)
+        grid = torch.stack([torch.stack(pair, dim=-1) for pair in ((x, y), (x, z), (z, x))], dim=1).flatten(0, 1)[:, None]
+        taken = nn.functional.grid_sample(planes.flatten(0, 1), grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        mean = taken.view(len(planes), eg3d.PLANES, eg3d.FEATURES, -1).mean(dim=1)
+        found: tuple[Tensor, Tensor] = self.decoder(mean.transpose(1, 2))
+        return found
+
+    def march(
+        self, planes: Tensor, origins: Tensor, directions: Tensor, jitter: Tensor | None = None, quantiles: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        steps = torch.linspace(eg3d.NEAR, eg3d.FAR, eg3d.SAMPLES).view(1, 1, -1, 1) + 0.5 * (eg3d.FAR - eg3d.NEAR) / (eg3d.SAMPLES - 1)
+        coarse = steps.expand(*origins.shape[:2], -1, -1)
+        features, density = self._along(planes, origins, directions, coarse)
+        fine = eg3d._finer(coarse, self._mixed(features, density, coarse)[2], quantiles)
+        more, denser = self._along(planes, origins, directions, fine)
+        depths, order = torch.cat([coarse, fine], dim=2).sort(dim=2)
+        features = torch.cat([features, more], dim=2).gather(2, order.expand(-1, -1, -1, eg3d.FEATURES))
+        mixed, depth, _ = self._mixed(features, torch.cat([density, denser], dim=2).gather(2, order), depths)
+        return 2.0 * mixed - 1.0, depth
+
+    @staticmethod
+    def _mixed(features: Tensor, density: Tensor, depths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        length = depths[:, :, 1:] - depths[:, :, :-1]
+        features, density, middle = ((x[:, :, 1:] + x[:, :, :-1]) / 2.0 for x in (features, density, depths))
+        alpha = 1.0 - torch.exp(-nn.functional.softplus(density - 1.0) * length)
+        passed = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :, :1]), 1.0 - alpha + 1e-10], dim=2), dim=2)[:, :, :-1]
+        weights = alpha * passed
+        depth = torch.nan_to_num((weights * middle).sum(2) / weights.sum(2), float("inf")).clamp(depths.min(), depths.max())
+        return (weights * features).sum(2), depth, weights
+
+
 class PlainStyled(gan_inversion.Styled):
     """The styled convolution as it is written in the paper: a step for each of noise, bias, activation and gain."""
 
@@ -136,6 +173,8 @@ def plain(network: nn.Module) -> nn.Module:
             module.__class__ = PlainStyled
         if type(module) is eg3d.Layer:
             module.__class__ = PlainLayer
+        if type(module) is eg3d.Eg3d:
+            module.__class__ = PlainEg3d
     return network
 
 
@@ -277,12 +316,8 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
 """Name -> billion multiply-adds of one image, shape of its input, the plain module with synthetic weights."""
 
 
-def megabytes() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 def work(name: str, kind: str, threads: int) -> None:
-    """The process of one side: a line {"batch": n} on standard input is a round, its answer the seconds and the memory."""
+    """The process of one side: a line {"batch": n} on standard input is a round, its answer the seconds and some of the result."""
     torch.set_num_threads(threads)
     _, shape, make = NETWORKS[name]
     if kind == "half":
@@ -298,10 +333,9 @@ def work(name: str, kind: str, threads: int) -> None:
             started = time.process_time()
             y = network(x)
             seconds = time.process_time() - started
-            print(
-                json.dumps({"seconds": seconds, "megabytes": megabytes(), "some": y.flatten()[:: max(1, y.numel() // 64)][:64].tolist()}),
-                flush=True,
-            )
+            some = y.flatten()[:: max(1, y.numel() // 64)][:64].tolist()
+            del y  # a result of the round before is nothing that a network needs
+            print(json.dumps({"seconds": seconds, "some": some}), flush=True)
 
 
 def peak(threads: int) -> float:
@@ -322,12 +356,16 @@ def compare(name: str, batches: list[int], threads: int, rounds: int, others: tu
         kind: subprocess.Popen([*command, "--kind", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for kind in others
     }
 
-    def ask(kind: str, batch: int) -> dict[str, float]:
+    held = dict.fromkeys(others, (0.0, 0.0))
+
+    def ask(kind: str, batch: int) -> dict[str, Any]:
         side = sides[kind]
         assert side.stdin is not None and side.stdout is not None
-        side.stdin.write(json.dumps({"batch": batch}) + "\n")
-        side.stdin.flush()
-        answer: dict[str, float] = json.loads(side.stdout.readline())
+        with Watch(side.pid) as watch:
+            side.stdin.write(json.dumps({"batch": batch}) + "\n")
+            side.stdin.flush()
+            answer: dict[str, Any] = json.loads(side.stdout.readline())
+        held[kind] = max(held[kind], (watch.anonymous, watch.files), key=sum)
         return answer
 
     for batch in batches:
@@ -339,11 +377,11 @@ def compare(name: str, batches: list[int], threads: int, rounds: int, others: tu
         first, second = others
         off = float((some[first] - some[second]).abs().max() / some[first].abs().max())
         least = {kind: min(one["seconds"] for one in found[1:]) for kind, found in answers.items()}
-        most = {kind: max(one["megabytes"] for one in found) for kind, found in answers.items()}
+        memory = [f"{anonymous:.0f}+{files:.0f}" for anonymous, files in held.values()]
         speed = NETWORKS[name][0] * batch / least[second]
         print(
             f"{name:24}{batch:5d}{least[first]:10.3f}{least[second]:10.3f}{least[first] / least[second]:8.2f}{speed:10.1f}"
-            f"{most[first]:10.0f}{most[second]:10.0f}{off:12.1e}",
+            f"{memory[0]:>12}{memory[1]:>12}{off:12.1e}",
             flush=True,
         )
     for side in sides.values():
@@ -368,7 +406,7 @@ def main() -> None:
     print(f"{args.threads} threads, torch {torch.__version__}; one convolution: {peak(args.threads):.1f} GMAC/s")
     first, second = others = ("used", "half") if args.half else ("plain", "used")
     names = (f"{first} s", f"{second} s", f"{first} MB", f"{second} MB")
-    print(f"{'network':24}{'batch':>5}{names[0]:>10}{names[1]:>10}{'ratio':>8}{'GMAC/s':>10}{names[2]:>10}{names[3]:>10}{'differ':>12}")
+    print(f"{'network':24}{'batch':>5}{names[0]:>10}{names[1]:>10}{'ratio':>8}{'GMAC/s':>10}{names[2]:>12}{names[3]:>12}{'differ':>12}")
     for name in args.names or NETWORKS:
         compare(name, args.batch, args.threads, args.rounds, others)
 

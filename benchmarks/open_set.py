@@ -9,13 +9,19 @@ template (the pooling is counted); the bare products are those of one reference 
 from __future__ import annotations
 
 import argparse
-import resource
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from frontalbench.compare import open_set
 from frontalbench.compare.two_sets import Faces
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peak import most  # noqa: E402
 
 
 def main() -> None:
@@ -48,7 +54,7 @@ def main() -> None:
     references = Faces((sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32), np.arange(args.people))
     open_set.rates(open_set.search(references, probes, enrolled))
     ours = time.perf_counter() - began
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = most()
     print(f"bare products {bare:.2f} s, open-set search with rates and intervals {ours:.2f} s, ratio {ours / bare:.2f}, {memory:.0f} MB")
 
 

@@ -10,9 +10,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peak import most  # noqa: E402
 
 
 def main() -> int:
@@ -33,7 +38,7 @@ def main() -> int:
 
 def peak() -> float:
     """Peak resident memory of this process in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return most()
 
 
 def pairs(arguments: argparse.Namespace) -> int:

@@ -10,9 +10,9 @@ import argparse
 import gc
 import hashlib
 import os
-import resource
 import shutil
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +24,11 @@ import numpy as np
 from frontalbench import datasets, images
 from frontalbench.datasets import listing
 from frontalbench.stages import prepare
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.peak import most  # noqa: E402
 
 
 def make_tree(root: Path) -> None:
@@ -112,7 +117,7 @@ def main() -> None:
                 start = time.process_time()
                 wall[label].append(side())
                 processor[label].append(time.process_time() - start)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        peak = most()
     turns = f"{arguments.shards} shards, {arguments.repeat} turns, load of the machine {os.getloadavg()[0]:.1f}"
     print(f"{len(paths):,} files, {size / 1e6:.0f} MB, {turns}")
     *others, ours = sides

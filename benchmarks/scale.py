@@ -13,6 +13,7 @@ import argparse
 import itertools
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.dag import environment  # noqa: E402
 from benchmarks.growth import STAGES, frames  # noqa: E402
+from benchmarks.peak import most_until_its_end  # noqa: E402
 
 LEAST = 1024
 """Megabytes that comparing and summarizing may take."""
@@ -71,13 +73,14 @@ def measured(command: list[str], cwd: Path = ROOT, env: dict[str, str] | None = 
     with tempfile.TemporaryFile("w+") as said:
         single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         process = subprocess.Popen([sys.executable, *command], cwd=cwd, env={**(env or os.environ), **single}, stdout=said, stderr=said)
-        _, code, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(code)
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        megabytes = most_until_its_end(process)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
         said.seek(0)
         text = said.read()
     if process.returncode:
         sys.exit(f"{' '.join(command[:3])}: {text[-3000:]}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, text
+    return used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime, megabytes, text
 
 
 def plan(folder: Path, images: int) -> str:

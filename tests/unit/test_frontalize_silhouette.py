@@ -9,15 +9,11 @@ import numpy as np
 import pytest
 
 from frontalbench.frontalize import silhouette
-from frontalbench.frontalize.drawing import draw, placement_of
-from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.silhouette import MODEL_CM, Edge, Form, Keeping, contour, crossings, ends_of, kept_to, skin_of
+from frontalbench.frontalize.foreground import Edge
+from frontalbench.frontalize.silhouette import MODEL_CM, Form, Keeping, contour, crossings, ends_of, kept_to
 from frontalbench.geometry.rotation import geodesic_degrees, matrix_from_angles
-from frontalbench.images import RGB
-from frontalbench.landmarks.face_landmarker import HeadPose
 from frontalbench.landmarks.tddfa import DenseFit
 from frontalbench.types import Float
-from tests.unit.test_frontalize_head import head_in
 
 SIDE, PER_CM = 300, 12.0
 RADII = np.array([7.0, 10.0, 8.0])
@@ -171,48 +167,3 @@ def test_the_nearest_way_from_face_to_background_is_found_to_a_fraction_of_a_pix
     assert np.isnan(away[2]), "farther than the search reaches"
     assert np.isnan(crossings(edge, places[:1], np.array([[-1.0, 0.0]]), PER_CM, 1.2)).all(), "from background into face is no outline"
     assert len(crossings(edge, np.zeros((0, 2)), np.zeros((0, 2)), PER_CM, 1.2)) == 0
-
-
-def photograph(fit: DenseFit, edge: Edge) -> RGB:
-    """Brown skin before a green background, mixed at the edge as a camera does."""
-    share = edge.person[..., None]
-    return np.rint(share * [160, 110, 90] + (1.0 - share) * [0, 255, 0]).astype(np.uint8)
-
-
-def test_no_background_is_left_around_the_edge_of_the_face() -> None:
-    true = fitted(POSE, TRUE)
-    edge = edge_around(true)
-    image = photograph(true, edge)
-    carried = skin_of(edge, 0.3)(image, np.eye(3)[:2], PER_CM)
-    assert (np.abs(carried.astype(int) - [160, 110, 90]) <= 6).all(), "nowhere: all that is not skin takes its colours from skin"
-    inner = cv2.erode(edge.person, np.ones((11, 11))) > 0.99
-    np.testing.assert_array_equal(carried[inner], image[inner])
-    whole = np.ones_like(edge.person)
-    everyone = skin_of(Edge(whole, whole, whole, np.eye(3)[:2]), 0.1)(image, np.eye(3)[:2], PER_CM)
-    np.testing.assert_array_equal(everyone, image)
-    np.testing.assert_array_equal(skin_of(Edge(0 * whole, 0 * whole, whole, np.eye(3)[:2]), 0.1)(image, np.eye(3)[:2], PER_CM), image)
-
-
-def test_beyond_the_photograph_nothing_counts_as_background() -> None:
-    edge = edge_around(fitted(POSE, TRUE))
-    image = photograph(fitted(POSE, TRUE), edge)
-    outside = replace(edge, person=0 * edge.person, inside=0 * edge.inside)
-    np.testing.assert_array_equal(skin_of(outside, 0.1)(image, np.eye(3)[:2], PER_CM), image)
-
-
-def test_a_face_is_drawn_from_the_carried_colours_and_what_is_around_it_from_the_photograph() -> None:
-    side = 180
-    pose = HeadPose(np.eye(3), 5.0, np.array([side / 2, side / 2, 0.0]))
-    placement = placement_of(pose)
-    green, brown = np.full((side, side, 3), (0, 255, 0), np.uint8), (160, 110, 90)
-    head = head_in(placement.rotation)
-    for target in ((0.0, 0.0, 0.0), (30.0, 0.0, 0.0)):
-        made = draw(green, head, placement, target, Filling(), lambda crop, matrix, per_cm: np.full_like(crop, brown))
-        middle, pixels = np.rint(made.frame.middle).astype(int), made.frame.pixels_per_cm
-        face = made.image[
-            middle[1] - int(3 * pixels) : middle[1] + int(3 * pixels), middle[0] - int(2 * pixels) : middle[0] + int(2 * pixels)
-        ]
-        assert (np.abs(face.astype(int) - brown) <= 2).all()
-        assert (made.image[3, 3] == (0, 255, 0)).all() and (made.texture == green[0, 0]).all()
-    plain = draw(green, head, placement, (30.0, 0.0, 0.0), Filling()).image
-    assert (plain == (0, 255, 0)).all()

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from frontalbench.networks.blocks import normed_conv  # noqa: E402
-from frontalbench.networks.inference import folded  # noqa: E402
+from frontalbench.networks.inference import Normed, Reflected, folded  # noqa: E402
 from frontalbench.networks.minimal import MinimalConv2d  # noqa: E402
 from frontalbench.networks.packed import LARGE, SMALL, WIDE, Fitting, Packed  # noqa: E402
 from frontalbench.networks.scaleway import Scaleway  # noqa: E402
@@ -38,6 +38,21 @@ class Mixed(nn.Module):
         return result
 
 
+class Mirrored(nn.Module):
+    """Borders as in a mirror around convolutions that lose as much, norms of each image's own, one of them with weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        inner = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(64, 64, 3), nn.InstanceNorm2d(64), nn.Identity(), nn.ReLU())
+        first = [nn.ReflectionPad2d(3), nn.Conv2d(4, 64, 7), nn.InstanceNorm2d(64), nn.ReLU()]
+        last = [nn.ReflectionPad2d(2), nn.Conv2d(64, 8, 3), nn.InstanceNorm2d(8, affine=True), nn.ReLU()]
+        self.steps = nn.Sequential(*first, inner, nn.ConvTranspose2d(64, 64, 3, 2, 1, 1), nn.InstanceNorm2d(64), *last)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        result: torch.Tensor = self.steps(x)
+        return result
+
+
 def drawn(network: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     for name, value in network.state_dict().items():
@@ -46,7 +61,7 @@ def drawn(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-@pytest.mark.parametrize(("make", "shape"), [(Mixed, (2, 4, 20, 24)), (Scaleway, (2, 3, 128, 128))])
+@pytest.mark.parametrize(("make", "shape"), [(Mixed, (2, 4, 20, 24)), (Mirrored, (2, 4, 36, 33)), (Scaleway, (2, 3, 128, 128))])
 def test_a_folded_network_gives_the_same(make: type[nn.Module], shape: tuple[int, ...]) -> None:
     network = drawn(make())
     x = torch.rand(shape) - 0.5
@@ -86,7 +101,7 @@ def test_a_convolution_is_laid_out_for_the_map_that_it_meets_first(channels: int
         for x in (first, other):
             torch.testing.assert_close(fitting(x), nn.functional.leaky_relu(plain(x), 0.2), rtol=1e-3, atol=1e-4)
     made = fitting.made
-    assert ("made anew" if isinstance(made, MinimalConv2d) and not made.filters.lasting else type(made).__name__) == kind
+    assert ("made anew" if isinstance(made, MinimalConv2d) and not made.lasting else type(made).__name__) == kind
     with pytest.raises(RuntimeError, match="packed for it; build it anew"):
         fitting.to(torch.float64)
 
@@ -96,6 +111,33 @@ def test_a_convolution_under_gradients_is_computed_in_plain_steps() -> None:
     fitting, x = Fitting(plain.weight, plain.bias, activation="relu"), torch.randn(1, WIDE, LARGE, LARGE, requires_grad=True)
     fitting(x).sum().backward()
     assert fitting.made is None and x.grad is not None and x.grad.abs().sum() > 0
+
+
+def test_a_mirrored_border_goes_with_its_convolution_and_shows_no_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = folded(drawn(Mirrored()))
+    kinds = [type(step) for step in network.steps]
+    assert kinds.count(Reflected) == 1 and kinds.count(Normed) == 2, (
+        "two pixels around a 3 x 3 kernel and a norm with weights stay as they are"
+    )
+    conv = nn.Conv2d(3, 5, 7)
+    x = torch.randn(2, 3, 131, 40)
+    with torch.inference_mode():
+        wanted = conv(nn.functional.pad(x, (3, 3, 3, 3), mode="reflect"))
+        monkeypatch.setattr("frontalbench.networks.inference._STRIP", 1)  # then as few rows as may be
+        strips = Reflected(3, Fitting(conv.weight, conv.bias, inside=True))
+        for _ in range(2):
+            torch.testing.assert_close(strips(x), wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_a_norm_in_place_keeps_the_map_where_gradients_need_it() -> None:
+    x = torch.randn(2, 3, 5, 6)
+    kept = x.clone()
+    torch.testing.assert_close(Normed(1e-5)(x), nn.functional.instance_norm(kept))
+    assert torch.equal(x, kept)
+    with torch.inference_mode():
+        y = Normed(1e-5)(x)
+    torch.testing.assert_close(y, nn.functional.instance_norm(kept))
+    assert y.data_ptr() == x.data_ptr()
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -59,9 +60,73 @@ def test_loops_are_compiled_without_a_place_to_keep_them(monkeypatch: pytest.Mon
         return lambda loop: loop
 
     monkeypatch.setattr(minimal_tiles.numba, "njit", njit)
+    ran: list[int] = []
 
     def loop() -> None:
-        pass
+        ran.append(1)
 
-    assert minimal_tiles.compiled(loop) is loop
+    loop.overloads = {}  # type: ignore[attr-defined]
+    minimal_tiles.compiled(loop)()
+    assert ran == [1]
     assert asked[-1] == {"nogil": True, "fastmath": {"contract"}}, "nothing but a sum of products may be rearranged"
+
+
+MAPS = """\
+7f00-7f10 r--p 00000000 fe:00 12 /lib/libllvmlite.so
+Rss:                  64 kB
+Anonymous:             0 kB
+VmFlags: rd mr mw me
+7f10-7f20 r-xp 00000000 fe:00 12 /lib/libllvmlite.so
+Rss:                  64 kB
+Anonymous:             4 kB
+7f20-7f30 rw-p 00000000 fe:00 12 /lib/libllvmlite.so
+Anonymous:             0 kB
+7f30-7f40 r-xs 00000000 fe:00 12 /lib/libllvmlite.so
+Anonymous:             0 kB
+7f40-7f50 r-xp 00000000 fe:00 13 /home/libllvmlite/libtorch.so
+Anonymous:             0 kB
+7f50-7f60 r-xp 00000000 00:00 0
+Anonymous:             0 kB
+7f60-7f70 r-xp 00000000 fe:00 12 /a folder/libllvmlite.so.20 (deleted)
+Rss:                  64 kB
+Anonymous:             0 kB
+"""
+
+
+def test_only_what_is_as_in_the_file_and_cannot_be_written_to_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int, int]] = []
+    library({"madvise": lambda start, size, what: told.append((start.value, size.value, what)) or 0}, monkeypatch)
+    (tmp_path / "smaps").write_text(MAPS)
+    monkeypatch.setattr(memory, "_MAPS", tmp_path / "smaps")
+    assert memory.unmapped("libllvmlite") == 0x20
+    assert told == [(0x7F00, 0x10, 4), (0x7F60, 0x10, 4)]
+    library({"madvise": lambda start, size, what: -1}, monkeypatch)
+    assert memory.unmapped("libllvmlite") == 0, "what the system refuses does not count"
+    library({}, monkeypatch)
+    assert memory.unmapped("libllvmlite") == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux only")
+def test_the_compiler_s_library_goes_and_works_when_it_is_needed_again() -> None:
+    import numba
+    import numpy as np
+
+    from frontalbench.networks import minimal_tiles
+
+    def resident() -> int:
+        maps = Path("/proc/self/smaps").read_text(errors="replace").split("VmFlags")
+        return sum(int(part.split("Rss:")[1].split()[0]) for part in maps if "libllvmlite" in part)
+
+    @minimal_tiles.compiled
+    def twice(x: np.ndarray) -> None:
+        for i in range(len(x)):
+            x[i] *= 2
+
+    values = np.ones(3, np.float32)
+    twice(values)
+    after = resident()
+    assert after < 10_000, f"{after} kB of {numba.__name__}'s library"
+    assert memory.unmapped("libllvmlite") > 20 << 20
+    more = np.ones(3)
+    twice(more)  # of another kind: compiled now
+    assert values.tolist() == more.tolist() == [2.0, 2.0, 2.0]

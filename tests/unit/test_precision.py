@@ -17,12 +17,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from frontalbench.catalogue import cards, families  # noqa: E402
+from frontalbench.embed.gradient import load_recognizer  # noqa: E402
 from frontalbench.errors import BadConfig  # noqa: E402
 from frontalbench.networks import asked, checkpoints, eg3d, first_order, fsrt, hourglass, packed, precision, retinaface  # noqa: E402
 from frontalbench.networks.inference import folded  # noqa: E402
 from frontalbench.networks.onnx_graph import OnnxNetwork  # noqa: E402
 from frontalbench.runtime import sessions  # noqa: E402
 from frontalbench.weights import store  # noqa: E402
+from tests.unit.test_recognizer import written  # noqa: E402
 
 HAS = {"avx512_bf16": True}
 
@@ -174,7 +176,7 @@ def without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(checkpoints, "load", lambda *args, **options: Anything())
     monkeypatch.setattr(checkpoints, "opened", lambda *args, **options: SimpleNamespace(path=tmp_path / "weights"))
     monkeypatch.setattr(checkpoints, "fill", lambda *args, **options: None)
-    monkeypatch.setattr(precision, "answered", reached)
+    monkeypatch.setattr(asked, "answered", reached)
     monkeypatch.setattr(sessions, "OpenVinoSession", reached)
 
 
@@ -359,3 +361,18 @@ def test_a_file_of_onnx_computes_in_what_is_asked_for(engine: str, onnx_file: Pa
         half = run()
     error = float(np.abs(half - exact).max() / np.abs(exact).max())
     assert half.shape == exact.shape and half.dtype == np.float32 and 1e-5 < error < 3e-2
+
+
+@pytest.mark.usefixtures("capable")
+def test_a_recogniser_with_a_gradient_computes_in_what_its_own_card_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "fetch", lambda *_, **__: written(tmp_path / "net.onnx", "Add"))
+    crops = torch.rand(2, 3, 4, 4, requires_grad=True)
+    exact = load_recognizer(cards.find("backbone", "w600k_mbf"))(crops)[0]
+    with precision.asking("the card that uses it", torch.bfloat16):
+        assert torch.equal(load_recognizer(cards.find("backbone", "w600k_mbf"))(crops)[0], exact)
+        asked.answered()
+    half = load_recognizer(asking("backbone", "w600k_mbf"))(crops)[0]
+    assert not torch.equal(half, exact)
+    torch.testing.assert_close(half, exact, atol=1e-2, rtol=0)
+    half[0, 0].backward()
+    assert crops.grad is not None and bool(torch.isfinite(crops.grad).all()) and float(crops.grad.abs().sum()) > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import TypeVar
 
 import cv2
@@ -15,6 +15,7 @@ from frontalbench import status
 from frontalbench.errors import BadConfig, one_line, raise_if_memory_ran_out
 from frontalbench.frontalize import framing
 from frontalbench.frontalize.base import NoFace, Outcome, Place, View
+from frontalbench.frontalize.foreground import Person, carried
 from frontalbench.frontalize.head import MIDDLE, Frame, Head
 from frontalbench.frontalize.render import Filling, render_seen
 from frontalbench.frontalize.surroundings import Plate, surrounded
@@ -49,6 +50,11 @@ class Placement:
         turned: Float = (points - self.middle) @ untilt.T / self.scale
         return turned
 
+    def to_photograph(self, points: Float) -> Float:
+        """The way back: cm about the head's middle (N, 3), upright -> photograph points."""
+        tilted: Float = self.scale * points @ matrix_from_angles(0.0, 0.0, -self.tilt) + self.middle
+        return tilted
+
 
 def placement_of(pose: HeadPose) -> Placement:
     """The placement of a head whose canonical face was fitted by ``pose`` (cm -> photograph pixels). Raises ValueError when it is degenerate."""
@@ -77,18 +83,25 @@ def draw(
     placement: Placement,
     target_pose: tuple[float, float, float],
     filling: Filling,
-    skin: Callable[[RGB, Float, float], RGB] | None = None,
+    person: Person | None = None,
     known: Float32 | None = None,
 ) -> Drawing:
-    """Cut the crop out of the photograph and draw the head in the target pose. ``skin``: what makes of the crop (image, matrix photograph -> crop,
-    pixels per cm) the image that the face takes its colours from; by default that is the crop itself. ``known``: :class:`View`'s ``seen``."""
+    """Cut the crop out of the photograph and draw the head in the target pose. ``person``: what says of the crop where the person is; all else in it
+    counts as not seen, and is no colour of the head. ``known``: :class:`View`'s ``seen``."""
     rotation, lean = untilted(matrix_from_angles(*target_pose))
     frame, cm, shift = frame_of(image, placement, lean)
     cut, pixels, plate = cropped(image, head, placement, frame, cm, shift)
-    carried = None if skin is None else skin(pixels, cut.matrix, frame.pixels_per_cm)
     if known is not None:
         known = np.asarray(cv2.warpAffine(known, cut.matrix, (frame.side, frame.side), borderMode=cv2.BORDER_REPLICATE), np.float32)
-    image, seen = render_seen(head, rotation, pixels, frame, filling, plate, carried, known)
+    skin = None
+    if person is not None:
+        share = person(pixels, cut.matrix, frame.pixels_per_cm)
+        skin = carried(pixels, share)
+        if skin is not None:
+            known = share if known is None else known * share
+            # Nothing spills that would have to be brought back.
+            filling = replace(filling, spill=0.0)
+    image, seen = render_seen(head, rotation, pixels, frame, filling, plate, skin, known)
     return Drawing(image, pixels, seen, frame, Place(cut.matrix, border_mask(frame.side)))
 
 

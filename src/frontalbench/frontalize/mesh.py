@@ -13,6 +13,7 @@ from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, NoFace, Outcome, Place, View
 from frontalbench.frontalize.drawing import Placement, draw, facing_camera, guarded, placement_of, settings
+from frontalbench.frontalize.foreground import Foreground, Parser, edge_of, parser_of, person_of
 from frontalbench.frontalize.head import MIDDLE, Head, Skirt, net_of, outline, symmetrised, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
 from frontalbench.geometry.rotation import angles_from_matrix
@@ -40,8 +41,13 @@ class MeshFrontalizer:
     needs_face = True
     takes_target_pose = True
 
-    def __init__(self, name: str, landmarker: FaceLandmarker, params: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, name: str, landmarker: FaceLandmarker, params: Mapping[str, Any] | None = None, parser: Parser | None = None
+    ) -> None:
+        """``parser``: the face parsing that params ``foreground`` ask for."""
         values = dict(params or {})
+        self._parser = parser
+        self._foreground = settings(Foreground, values.pop("foreground"), name) if parser and "foreground" in values else None
         self.name = name
         self.landmarker = landmarker
         self.skirt = settings(Skirt, values.pop("skirt", {}), name)
@@ -75,17 +81,20 @@ class MeshFrontalizer:
         return self._head(landmarks)
 
     def _outcome(self, view: View, target_pose: tuple[float, float, float]) -> Outcome:
-        seen = None
+        said, seen = "", None
 
         def one(view: View, target_pose: tuple[float, float, float]) -> tuple[RGB, Place]:
-            nonlocal seen
+            nonlocal said, seen
             head, placement = self.placed(view)
-            drawing = draw(view.image, head, placement, target_pose, self.filling, known=view.seen)
+            person = None
+            if self._parser is not None and self._foreground is not None:
+                person, said = person_of(edge_of(self._parser, view.image, placement), head, placement, self._foreground)
+            drawing = draw(view.image, head, placement, target_pose, self.filling, person, view.seen)
             seen = drawing.seen
             return drawing.image, drawing.place
 
         outcome = guarded(one, view, target_pose)
-        return replace(outcome, seen=seen) if outcome.status == status.OK else outcome
+        return replace(outcome, detail=said, seen=seen) if outcome.status == status.OK else outcome
 
     def _head(self, landmarks: Landmarks) -> tuple[Head, Placement]:
         canonical = self.landmarker.canonical
@@ -103,10 +112,11 @@ class MeshFrontalizer:
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> MeshFrontalizer:
     """The frontalizer of a card of family ``mesh``; the landmark model is the one that the card ``uses``.
 
-    Params: ``min_presence`` 0.5: below it the landmark network sees no face; ``skirt`` and ``filling`` as in ``tddfa``; ``shape: {symmetry:
-    0.5, canonical_depth: 0.5}``.
+    Params: ``min_presence`` 0.5: below it the landmark network sees no face; ``skirt``, ``filling`` and ``foreground`` as in ``tddfa``; ``shape:
+    {symmetry: 0.5, canonical_depth: 0.5}``.
     """
     from frontalbench.landmarks import load_landmarks
 
-    Params(card).elsewhere("skirt", "filling", "shape", "min_presence").finish()
-    return MeshFrontalizer(card.name, load_landmarks(card.the("landmarks"), threads=threads, device=device), card.params)
+    Params(card).elsewhere("skirt", "filling", "shape", "min_presence", "foreground").finish()
+    landmarker = load_landmarks(card.the("landmarks"), threads=threads, device=device)
+    return MeshFrontalizer(card.name, landmarker, card.params, parser_of(card, threads=threads, device=device))

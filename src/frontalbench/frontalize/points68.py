@@ -13,6 +13,8 @@ from frontalbench.types import Float
 
 if TYPE_CHECKING:
     from frontalbench.catalogue.cards import ModelCard
+    from frontalbench.landmarks.face_landmarker import FaceLandmarker
+    from frontalbench.landmarks.tddfa import DenseFitter
 
 Locate = Callable[[View], Landmarks]
 """A view -> its 68 points (scheme ibug68). Raises :class:`NoFace`, or ValueError for a degenerate face."""
@@ -37,7 +39,7 @@ def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
             f"{card.path}: uses: expected a landmarks card of family tddfa or face_landmarker, '{used.name}' is of {used.family}"
         )
     if used.family == "face_landmarker":
-        landmarker = families.load(used, threads=threads, device=device)
+        landmarker: FaceLandmarker = families.load(used, threads=threads, device=device)
 
         def located(view: View) -> Landmarks:
             if view.face is None:
@@ -48,7 +50,7 @@ def loaded(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> Locate:
             return found.to("ibug68")
 
         return located
-    fitter = families.load(used, threads=threads, device=device)
+    fitter: DenseFitter = families.load(used, threads=threads, device=device)
 
     def fitted(view: View) -> Landmarks:
         if view.face is None:

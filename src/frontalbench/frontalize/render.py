@@ -76,7 +76,7 @@ def render_seen(
     """The head in pose ``rotation`` (3, 3), head -> camera without roll, as an image of ``frame``.
 
     ``texture``: the crop of the photograph in the same frame; ``plate``: given where that reaches beyond the photograph; ``skin``: the same crop,
-    where the face within the skirt takes its colours from another image; ``known`` (side, side): of a crop that was itself drawn, how well the
+    where all that turns with the head takes its colours from another image; ``known`` (side, side): of a crop that was itself drawn, how well the
     first photograph shows what is there, so that what was made up is not taken for seen.
     Also how well the photograph shows what the image shows: float32 (side, side), 0 (hidden: mirrored or inpainted) to 1.
     """
@@ -88,7 +88,7 @@ def render_seen(
     quality, mirrored_quality = view.quality, view.mirrored_quality
     seen_directly = enlarged(quality * (canvas.drawn.triangle >= 0), canvas, side)
     share = share_of_mirror(quality, mirrored_quality, still, filling, unit_small)
-    own = None if skin is None else np.clip(enlarged(within_skirt(head, canvas), canvas, side), 0.0, 1.0)
+    own = None if skin is None else np.clip(enlarged(turning(head, canvas), canvas, side), 0.0, 1.0)
     result, part = texture.copy(), (slice(0, side), slice(0, side)) if skin is not None else moved(view.places, canvas.fine, side)
     result[part] = _coloured(texture, skin, own, filled_in(view.places, canvas.fine, side, part=part), part)
     if share is not None:
@@ -139,11 +139,9 @@ def _blended(result: RGB, other: RGB, share: Float32, part: Part) -> None:
     result[part] = np.asarray(mixed, np.uint8).reshape(other.shape)
 
 
-def within_skirt(head: Head, canvas: Canvas) -> Float32:
-    """Where the result shows the face itself, on the maps' pixels: 1, passing to 0 over the first ring of the skirt."""
-    face = np.ones((len(head.shape), 1))
-    face[slice(*head.skirt)] = 0.0
-    return interpolate(canvas.drawn, head.triangles, face)[..., 0]
+def turning(head: Head, canvas: Canvas) -> Float32:
+    """Where the result shows what turns with the head, on the maps' pixels: 1, passing to 0 where it comes to rest."""
+    return interpolate(canvas.drawn, head.triangles, smoothstep(head.still, TURNING, 0.0)[:, None])[..., 0]
 
 
 def _coloured(texture: RGB, skin: RGB | None, own: Float32 | None, places: Float32, part: Part) -> RGB:

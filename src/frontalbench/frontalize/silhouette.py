@@ -1,4 +1,4 @@
-"""A dense fit that keeps to the silhouette, and colours that do not leak over it.
+"""A dense fit that keeps to the silhouette.
 
 The regressor of 3DDFA_V2 looks at 120 pixels: in profiles its nose, brow and chin lie some millimetres beside the photograph's, and background
 becomes skin. Face parsing says where a face ends against the background. A few Gauss-Newton steps move pose, form and expression of the fit until the
@@ -9,30 +9,21 @@ and the spread of the coefficients hold what no outline says. Lengths are in cen
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 import cv2
 import numpy as np
 
-from frontalbench.frontalize import framing
-from frontalbench.frontalize.drawing import Placement
-from frontalbench.frontalize.surroundings import spread
-from frontalbench.geometry.crop import warp
-from frontalbench.geometry.masks import Mask, smoothstep
+from frontalbench.frontalize.foreground import Edge
+from frontalbench.geometry.masks import Mask
 from frontalbench.geometry.raster import rasterize
-from frontalbench.geometry.similarity import apply, invert
-from frontalbench.images import RGB
+from frontalbench.geometry.similarity import apply
 from frontalbench.landmarks.tddfa import N_EXPRESSION, N_SHAPE, DenseFit
 from frontalbench.types import Bool, Float, Float32, Int
 
-FACE: Final = (1, 2, 3, 4, 5, 10, 11, 12, 13)
-"""Classes of the parsing whose edge against the background is the face's own outline: without glasses, ears, hair and hat."""
 MODEL_CM: Final = 1e-4
 """Centimetres to a unit of the face model (a micrometre)."""
-SQUARE_CM, SQUARE = 26.0, 512
-"""The square around the head that is parsed, in cm and in pixels."""
 PER_CM: Final = 8.0
 """The outline of the fit is drawn, and its points are taken, at so many pixels a cm."""
 ALIKE: Final = 4.0
@@ -41,8 +32,6 @@ STEP: Final = 0.04
 """Along a normal the parsing is read at this distance."""
 INSIDE, OUTSIDE = 0.3, 0.2
 """An edge counts where there is face this far before it and background this far behind it."""
-UNDECIDED = (0.5, 0.75)
-"""How likely the person is where colours of the photograph pass into those that are carried on."""
 DEGREES, STRETCH = 15.0, 0.15
 """A fit that turned or grew by more than this was not helped by the outline."""
 
@@ -52,8 +41,7 @@ class Keeping:
     """The params ``silhouette`` of a card. ``steps`` of Gauss-Newton at most; ``reach``: how far from the fit its edge is searched for; ``edge``,
     ``points``: how exactly (one standard deviation, cm) the edge and the 68 points of the first fit are believed; ``robust``: an edge farther away
     counts less and less; ``shape``, ``expression``: how far the coefficients may move, in their standard deviations; ``least``: points of the
-    outline that must have an edge; ``rim``: points nearer to the end of the fitted face are not its outline; ``carry``: whether the
-    face takes its colours from :func:`skin_of`, which begin ``inset`` within the edge."""
+    outline that must have an edge; ``rim``: points nearer to the end of the fitted face are not its outline."""
 
     steps: int = 4
     reach: float = 1.2
@@ -64,27 +52,6 @@ class Keeping:
     expression: float = 0.3
     least: int = 30
     rim: float = 0.7
-    carry: bool = True
-    inset: float = 0.0
-
-
-class Parser(Protocol):
-    """A face parsing network."""
-
-    def probabilities(self, image: RGB) -> Float32:
-        """float32 (side, side, 19): how likely each pixel of the image, scaled to a square, belongs to each class."""
-        ...
-
-
-@dataclass(frozen=True)
-class Edge:
-    """What the parsing says of a square around a head. ``face``, ``person`` (side, side) in 0..1: how likely; ``inside`` (side, side): 1 where the
-    square shows the photograph; ``matrix`` (2, 3): photograph -> square."""
-
-    face: Mask
-    person: Mask
-    inside: Mask
-    matrix: Float
 
 
 @dataclass(frozen=True)
@@ -119,16 +86,6 @@ class Kept:
     count: int
 
 
-def edge_of(parser: Parser, image: RGB, placement: Placement) -> Edge:
-    """Where the parsing sees face and background around a head."""
-    matrix = framing.head_square(placement, SQUARE_CM, SQUARE, lean=0.0)
-    found = parser.probabilities(warp(image, matrix, SQUARE))
-    if found.shape[0] != SQUARE:
-        found = cv2.resize(found, (SQUARE, SQUARE), interpolation=cv2.INTER_LINEAR)
-    there = cv2.warpAffine(np.ones(image.shape[:2], np.float32), matrix, (SQUARE, SQUARE), flags=cv2.INTER_LINEAR)
-    return Edge(found[..., list(FACE)].sum(axis=-1), 1.0 - found[..., 0], np.asarray(there, np.float32), matrix)
-
-
 def kept_to(edge: Edge, form: Form, fit: DenseFit, coefficients: Float, keeping: Keeping) -> Kept:
     """``fit`` (its rows as in ``form``, its ``coefficients`` (50,)) moved so that its outline lies on the edge.
 
@@ -154,28 +111,6 @@ def kept_to(edge: Edge, form: Form, fit: DenseFit, coefficients: Float, keeping:
         return Kept(fit, f"on the silhouette the head would turn by {turned:.0f} degrees", before, before, count)
     model = form.vertices(best.coefficients)
     return Kept(DenseFit(best.placed(model), model, best.rotation, best.scale), "", before, after, count)
-
-
-def skin_of(edge: Edge, inset: float) -> Callable[[RGB, Float, float], RGB]:
-    """What takes a crop (image, matrix photograph -> crop, pixels per cm) to the same crop with the person's colours carried on over the person's
-    outline, so that a face that is drawn through it takes no background. ``inset`` (cm): the colours begin so far within the edge."""
-
-    def carried(image: RGB, matrix: Float, pixels_per_cm: float) -> RGB:
-        back = np.vstack([invert(edge.matrix), [0.0, 0.0, 1.0]])
-        there = (matrix @ back)[:2]
-        size = image.shape[1::-1]
-        person = np.maximum(edge.person, (edge.inside < 0.5).astype(np.float32))
-        mask = cv2.warpAffine(person, there, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        reach = 2 * round(inset * pixels_per_cm) + 1
-        mask = cv2.erode(mask, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))
-        share = smoothstep(mask, *UNDECIDED)
-        if share.min() >= 1.0 or share.max() < 1.0:
-            return image
-        beyond = spread(image, (share >= 1.0).astype(np.float32))
-        mixed = beyond + share[..., None] * (image.astype(np.float32) - beyond)
-        return np.asarray(np.clip(np.rint(mixed), 0, 255), np.uint8)
-
-    return carried
 
 
 def ends_of(points: Float, triangles: Int, rim: float) -> Bool:

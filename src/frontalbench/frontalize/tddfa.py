@@ -13,9 +13,10 @@ from frontalbench.catalogue.params import Params
 from frontalbench.errors import BadConfig
 from frontalbench.frontalize.base import FRONTAL, Outcome, Place, View
 from frontalbench.frontalize.drawing import Drawing, Placement, draw, facing_camera, guarded, placement_of, settings
+from frontalbench.frontalize.foreground import Edge, Foreground, Parser, edge_of, parser_of, person_of
 from frontalbench.frontalize.head import MIDDLE, Head, Net, Skirt, net_of, outline, vertex_normals, with_skirt
 from frontalbench.frontalize.render import Filling
-from frontalbench.frontalize.silhouette import MODEL_CM, Edge, Form, Keeping, Kept, Parser, edge_of, ends_of, kept_to, skin_of
+from frontalbench.frontalize.silhouette import MODEL_CM, Form, Keeping, Kept, ends_of, kept_to
 from frontalbench.geometry.rotation import angles_from_matrix
 from frontalbench.images import RGB
 from frontalbench.landmarks.face_landmarker import Canonical, HeadPose, fit_rigid
@@ -46,10 +47,12 @@ class TddfaFrontalizer:
     def __init__(
         self, name: str, fitter: DenseFitter, canonical: Canonical, params: Mapping[str, Any] | None = None, parser: Parser | None = None
     ) -> None:
-        """``parser``: with it the fit keeps to the silhouette (params ``silhouette``)."""
+        """``parser``: the face parsing that params ``silhouette`` and ``foreground`` ask for; with neither it is not asked."""
         values = dict(params or {})
-        self._parser, self._keeping = parser, settings(Keeping, values.pop("silhouette", {}), name)
         self.name = name
+        self._parser = parser
+        self._keeping = settings(Keeping, values.pop("silhouette"), name) if parser and "silhouette" in values else None
+        self._foreground = settings(Foreground, values.pop("foreground"), name) if parser and "foreground" in values else None
         self.fitter = fitter
         self.skirt = settings(Skirt, values.pop("skirt", {}), name)
         self.filling = settings(Filling, values.pop("filling", {}), name)
@@ -88,14 +91,14 @@ class TddfaFrontalizer:
         self._inner: Int = np.setdiff1d(np.arange(len(self._nearest)), self._rim)
         # Only these vertices are fitted: those of the coarse face first.
         self._rows: Int = np.concatenate([self._nearest, kept[used]])
-        self._form = None if self._parser is None else self._fitted_form()
+        self._form = None if self._keeping is None else self._fitted_form(self._keeping.rim)
 
-    def _fitted_form(self) -> Form:
+    def _fitted_form(self, rim: float) -> Form:
         """What is fitted to a silhouette: the rows, then the 68 points."""
         basis = self.fitter.basis
         rows = np.concatenate([self._rows, basis.keypoints])
         mean, triangles = basis.mean[rows], self._dense + len(self._nearest)
-        ends = ends_of(mean[np.unique(triangles)] * MODEL_CM, _renumbered(triangles), self._keeping.rim)
+        ends = ends_of(mean[np.unique(triangles)] * MODEL_CM, _renumbered(triangles), rim)
         near = np.ones(len(rows), dtype=bool)
         near[np.unique(triangles)] = ends
         return Form(mean, basis.shape[rows], basis.expression[rows], self.fitter.deviations, triangles, near)
@@ -124,14 +127,13 @@ class TddfaFrontalizer:
         return self._drawing(view, target_pose)[:2]
 
     def _drawing(self, view: View, target_pose: tuple[float, float, float]) -> tuple[Drawing, Float, str]:
-        """The third: why the fit does not keep to the silhouette, else empty."""
+        """The third: why the fit does not keep to the silhouette, or why the parsing is not believed, else empty."""
         head, placement, edge, reason = self._fitted(view)
-        if edge is None or not self._keeping.carry:
-            return draw(view.image, head, placement, target_pose, self.filling, known=view.seen), placement.rotation, reason
-        # Nothing spills that would have to be brought back.
-        filling = replace(self.filling, spill=0.0)
-        skin = skin_of(edge, self._keeping.inset)
-        return draw(view.image, head, placement, target_pose, filling, skin, view.seen), placement.rotation, reason
+        person, doubt = None, ""
+        if edge is not None and self._foreground is not None:
+            person, doubt = person_of(edge, head, placement, self._foreground)
+        said = "; ".join(one for one in (reason, doubt) if one)
+        return draw(view.image, head, placement, target_pose, self.filling, person, view.seen), placement.rotation, said
 
     def pose(self, view: View) -> tuple[float, float, float]:
         """(yaw, pitch, roll) in degrees of the fit, its tilt in the image taken out. Raises ValueError when there is no face to fit."""
@@ -147,18 +149,20 @@ class TddfaFrontalizer:
         return self._kept(view)[0]
 
     def _kept(self, view: View) -> tuple[Kept, Edge]:
-        assert self._parser is not None and self._form is not None
+        assert self._parser is not None and self._form is not None and self._keeping is not None
         face = _face_of(view)
         first, coefficients = self.fitter.fitted(view.image, face, np.concatenate([self._rows, self.fitter.basis.keypoints]))
         edge = edge_of(self._parser, view.image, self._head(_first_rows(first, len(self._rows)))[1])
         return kept_to(edge, self._form, first, coefficients, self._keeping), edge
 
     def _fitted(self, view: View) -> tuple[Head, Placement, Edge | None, str]:
-        if self._parser is None:
-            return *self._head(self.fitter.fit(view.image, _face_of(view), self._rows)), None, ""
-        kept, edge = self._kept(view)
-        # Where the outline says nothing of the fit, the parsing is not believed about the colours either.
-        return *self._head(_first_rows(kept.fit, len(self._rows))), None if kept.reason else edge, kept.reason
+        if self._keeping is not None:
+            kept, edge = self._kept(view)
+            return *self._head(_first_rows(kept.fit, len(self._rows))), edge, kept.reason
+        head, placement = self._head(self.fitter.fit(view.image, _face_of(view), self._rows))
+        if self._parser is None or self._foreground is None:
+            return head, placement, None, ""
+        return head, placement, edge_of(self._parser, view.image, placement), ""
 
     def _head(self, fit: DenseFit) -> tuple[Head, Placement]:
         to_canonical = self._model_to_canonical
@@ -261,23 +265,22 @@ def _within(points: Float, ring: Float) -> Bool:
 
 def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> TddfaFrontalizer:
     """The frontalizer of a card of family ``tddfa``. Of the FaceLandmarker card that it ``uses`` beside the fit only the canonical face is read; a
-    card with ``silhouette`` also uses a face parsing (family ``bisenet``).
+    card with ``silhouette`` or ``foreground`` also uses a face parsing (family ``bisenet``).
 
     Params: ``skirt``: head around the face, in cm and shares (``depth`` 6.5, ``bend_side`` 0.45, ``bend_top`` 3.5, ``bend_chin`` 0.2, ``back``
     7, ``back_from`` 0.9, ``back_to`` 2, ``still_from`` 1, ``still_to`` 5.5); ``filling``: the hidden side from the seen one (``strength`` 1,
     ``better`` 0.3, ``smooth`` 0.9, ``feather`` 0.25); ``silhouette`` (none: not done): the fit keeps to the outline of the parsing, lengths in cm
-    (``steps`` 4, ``reach`` 1.2, ``edge`` 0.05, ``points`` 0.25, ``robust`` 0.4, ``shape`` 0.7, ``expression`` 0.3, ``least`` 30, ``rim`` 0.7,
-    ``carry`` true, ``inset`` 0).
+    (``steps`` 4, ``reach`` 1.2, ``edge`` 0.05, ``points`` 0.25, ``robust`` 0.4, ``shape`` 0.7, ``expression`` 0.3, ``least`` 30, ``rim`` 0.7);
+    ``foreground`` (none: not done): what the parsing and the colours beside its edge call background counts as not seen (``within`` 0.5,
+    ``beyond`` 0.25, ``rim`` 0.06, ``least`` 0.4).
     """
     from frontalbench.catalogue import families
     from frontalbench.landmarks import face_landmarker
     from frontalbench.weights import store
 
-    Params(card).elsewhere("skirt", "filling", "silhouette").finish()
+    Params(card).elsewhere("skirt", "filling", "silhouette", "foreground").finish()
     fit, face = card.the("landmarks", "tddfa"), card.the("landmarks", "face_landmarker")
     bundle = store.fetch(face)
     canonical = face_landmarker.parse_geometry(face_landmarker.read_bundle(bundle)[1], bundle)
-    parser: Parser | None = None
-    if "silhouette" in card.params:
-        parser = families.load(card.the("matting", "bisenet"), threads=threads, device=device)
+    parser = parser_of(card, threads=threads, device=device)
     return TddfaFrontalizer(card.name, families.load(fit, threads=threads, device=device), canonical, card.params, parser)

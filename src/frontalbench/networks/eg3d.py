@@ -11,6 +11,7 @@ numbers: camera-to-world (4, 4) row by row (camera axes x right, y down, z forwa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks import precision
-from frontalbench.networks.stylegan2 import filtered, modulated_conv2d
+from frontalbench.networks.minimal import side_by_side
+from frontalbench.networks.stylegan2 import GAIN, SLOPE, filtered, modulated_conv2d, styled
 
 STYLE: Final = 512
 LABEL: Final = 25
@@ -37,10 +39,8 @@ _CHANNELS: Final = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 12
 _DRAWN_FROM: Final = 128
 """What the last two blocks are given."""
 _CLAMP: Final = 256.0
-_SLOPE: Final = 0.2
-_GAIN: Final = 2**0.5
-_RAYS_AT_ONCE: Final = 4096
-"""Without gradients: 4096 rays of 48 depths need 75 MB."""
+_RAYS_AT_ONCE: Final = 512
+"""Without gradients: what the decoder makes of 512 rays of 48 depths, 6 MB, stays in the processor's cache."""
 
 
 class FullyConnected(nn.Module):
@@ -72,15 +72,9 @@ class Layer(nn.Module):
         self.doubled, self.clamped = doubled, clamped
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        # The published sqrt(2) after the activation goes into all that it is made of: fewer passes over the largest maps.
-        y = modulated_conv2d(x, self.weight, self.affine(style), doubled=self.doubled, gain=_GAIN)
-        if self.doubled:
-            y = filtered(y, 4.0 * self.get_buffer("resample_filter"), padding=(1, 1))
-        if not self.clamped:
-            y = y + self.get_buffer("noise_const") * (self.noise_strength * _GAIN)
-        y = y + self.bias[:, None, None] * _GAIN
-        y = functional.leaky_relu_(y, _SLOPE)
-        return y.clamp(-_CLAMP, _CLAMP) if self.clamped else y
+        blur = 4.0 * self.get_buffer("resample_filter") if self.doubled else None
+        noise = None if self.clamped else self.get_buffer("noise_const") * self.noise_strength
+        return styled(x, self.weight, self.affine(style), self.bias, noise, blur=blur, most=_CLAMP if self.clamped else math.inf)
 
 
 class ToRgb(nn.Module):
@@ -137,7 +131,7 @@ class Mapping(nn.Module):
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
         x = torch.cat([_of_length_one(z), _of_length_one(self.embed(labels))], dim=1)
         for layer in (self.fc0, self.fc1):
-            x = functional.leaky_relu(layer(x), _SLOPE) * _GAIN
+            x = functional.leaky_relu(layer(x), SLOPE) * GAIN
         return x
 
 
@@ -232,13 +226,17 @@ class Eg3d(nn.Module):
 
     def points(self, planes: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         """What is at ``places`` (N, M, 3) in the world: features (N, M, 32), density (N, M, 1)."""
-        x, y, z = (places * (2.0 / BOX)).unbind(-1)
-        grid = torch.stack([torch.stack(pair, dim=-1) for pair in ((x, y), (x, z), (z, x))], dim=1)
-        taken = functional.grid_sample(
-            planes.flatten(0, 1), grid.flatten(0, 1)[:, None], mode="bilinear", padding_mode="zeros", align_corners=False
-        )
-        mean = taken.view(len(planes), PLANES, FEATURES, -1).mean(dim=1)
-        found: tuple[Tensor, Tensor] = self.decoder(mean.transpose(1, 2))
+        places = places * (2.0 / BOX)
+        if torch.is_grad_enabled() or planes.device.type != "cpu" or planes.dtype != torch.float32:
+            x, y, z = places.unbind(-1)
+            grid = torch.stack([torch.stack(pair, dim=-1) for pair in ((x, y), (x, z), (z, x))], dim=1)
+            taken = functional.grid_sample(
+                planes.flatten(0, 1), grid.flatten(0, 1)[:, None], mode="bilinear", padding_mode="zeros", align_corners=False
+            )
+            mean = taken.view(len(planes), PLANES, FEATURES, -1).mean(dim=1).transpose(1, 2)
+        else:
+            mean = _means(planes, places)
+        found: tuple[Tensor, Tensor] = self.decoder(mean)
         return found
 
     def march(
@@ -254,12 +252,17 @@ class Eg3d(nn.Module):
         coarse = coarse.expand(batch, rays, -1, -1)
         features, density = self._along(planes, origins, directions, coarse)
         with torch.no_grad():
-            fine = _finer(coarse, _march(features, density, coarse)[2], quantiles)
+            fine = _finer(coarse, _stretches(density, coarse)[0], quantiles)
         more, denser = self._along(planes, origins, directions, fine)
         depths, order = torch.cat([coarse, fine], dim=2).sort(dim=2)
-        features = torch.cat([features, more], dim=2).gather(2, order.expand(-1, -1, -1, FEATURES))
-        density = torch.cat([density, denser], dim=2).gather(2, order)
-        mixed, depth, _ = _march(features, density, depths)
+        weights, middle = _stretches(torch.cat([density, denser], dim=2).gather(2, order), depths)
+        depth = (weights * middle).sum(2) / weights.sum(2)
+        depth = torch.nan_to_num(depth, float("inf")).clamp(depths.min(), depths.max())
+        # A stretch has the mean of the features at its ends: half of its weight goes to either of them, wherever that was sampled.
+        halves = functional.pad(weights, (0, 0, 1, 1)) / 2.0
+        shares = torch.zeros_like(depths).scatter(2, order, halves[:, :, 1:] + halves[:, :, :-1])
+        first, second = (part.transpose(2, 3) for part in shares.split(SAMPLES, dim=2))
+        mixed = (first @ features + second @ more).squeeze(2)
         return 2.0 * mixed - 1.0, depth
 
     def _along(self, planes: Tensor, origins: Tensor, directions: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
@@ -307,16 +310,29 @@ def rays(labels: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return camera[:, None, :3, 3].expand_as(directions), directions
 
 
-def _march(features: Tensor, density: Tensor, depths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Along the third axis: mixed features, depth, and the weights of the S - 1 stretches between samples."""
+def _stretches(density: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
+    """Along the third axis: the weights of the S - 1 stretches between samples, and their middles."""
     length = depths[:, :, 1:] - depths[:, :, :-1]
-    features, density, middle = ((x[:, :, 1:] + x[:, :, :-1]) / 2.0 for x in (features, density, depths))
+    density, middle = ((x[:, :, 1:] + x[:, :, :-1]) / 2.0 for x in (density, depths))
     alpha = 1.0 - torch.exp(-functional.softplus(density - 1.0) * length)
     passed = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :, :1]), 1.0 - alpha + 1e-10], dim=2), dim=2)[:, :, :-1]
-    weights = alpha * passed
-    depth = (weights * middle).sum(2) / weights.sum(2)
-    depth = torch.nan_to_num(depth, float("inf")).clamp(depths.min(), depths.max())
-    return (weights * features).sum(2), depth, weights
+    return alpha * passed, middle
+
+
+def _means(planes: Tensor, places: Tensor) -> Tensor:
+    """What :meth:`Eg3d.points` decodes: means (N, M, 32) of ``planes`` (N, 3, 32, H, W) at ``places`` (N, M, 3) in -1..1, by a compiled loop."""
+    from frontalbench.networks import plane_samples
+
+    lines = planes.flatten(1, 2).permute(0, 2, 3, 1).contiguous().numpy()
+    means, numbers = torch.empty(*places.shape[:2], FEATURES), places.contiguous().numpy()
+    for image in range(len(lines)):
+
+        def part(first: int, last: int, image: int = image) -> None:
+            where, found = numbers[image, first:last], means[image].numpy()[first:last]
+            plane_samples.mean_of_planes(lines[image], where, plane_samples.AXES, found)
+
+        side_by_side(part, places.shape[1])
+    return means
 
 
 def _finer(depths: Tensor, weights: Tensor, quantiles: Tensor | None) -> Tensor:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from frontalbench.networks.blocks import normed_conv
 from frontalbench.networks.ir_resnet import CHANNELS, UNITS, Block
-from frontalbench.networks.stylegan2 import filtered, modulated_conv2d
+from frontalbench.networks.stylegan2 import filtered, modulated_conv2d, styled
 
 SIDE: Final = 256
 """Side in pixels of what the encoder sees."""
@@ -29,8 +29,6 @@ _CHANNELS: Final = {4: 512, 8: 512, 16: 512, 32: 512, 64: 512, 128: 256, 256: 12
 _POOLED: Final = 7
 _READ: Final = ((20, 3, 256, 9), (6, 4, 128, 5), (2, 5, 64, 4))
 """After which block, number of the head in the file, channels there, styles read (coarse first)."""
-_SLOPE: Final = 0.2
-_GAIN: Final = 2**0.5
 
 
 class SqueezeExcite(nn.Module):
@@ -133,9 +131,13 @@ class Modulated(nn.Module):
         self.modulation = EqualLinear(STYLE, inputs)
         self.scale, self.demodulate = (inputs * kernel**2) ** -0.5, demodulate
 
-    def forward(self, x: Tensor, style: Tensor, gain: float = 1.0) -> Tensor:
-        factors = self.modulation(style) * self.scale
-        y = modulated_conv2d(x, self.weight[0], factors, demodulate=self.demodulate, doubled=self.blur is not None, gain=gain)
+    def factors(self, style: Tensor) -> Tensor:
+        """(N, inputs): what ``style`` (N, 512) weighs the input channels with."""
+        read: Tensor = self.modulation(style)
+        return read * self.scale
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        y = modulated_conv2d(x, self.weight[0], self.factors(style), demodulate=self.demodulate, doubled=self.blur is not None)
         return y if self.blur is None else self.blur(y, padding=(1, 1))
 
 
@@ -161,11 +163,9 @@ class Styled(nn.Module):
         self.activate = _Bias(outputs)
 
     def forward(self, x: Tensor, style: Tensor, noise: Tensor) -> Tensor:
-        # The published sqrt(2) after the activation goes into all that it is made of: no more passes over 134 MB than need be.
-        y: Tensor = self.conv(x, style, _GAIN)
-        y += self.noise.weight * noise * _GAIN
-        y += self.activate.bias[:, None, None] * _GAIN
-        return functional.leaky_relu_(y, _SLOPE)
+        conv = self.conv
+        blur = None if conv.blur is None else conv.blur.get_buffer("kernel")
+        return styled(x, conv.weight[0], conv.factors(style), self.activate.bias, (self.noise.weight * noise)[0, 0], blur=blur)
 
 
 class ToRgb(nn.Module):

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import packed, precision
+
 SIDE: Final = 299
 LENGTH: Final = 2048
 
@@ -33,6 +35,14 @@ class Conv(nn.Module):
         x = functional.conv2d(x, self.weight, stride=self.stride, padding=self.padding)
         mean, var, beta = (self.get_parameter(name) for name in ("mean", "var", "beta"))
         return functional.relu(functional.batch_norm(x, mean, var, None, beta, eps=1e-3))
+
+    def packed(self) -> nn.Module:
+        """The same in one step (:mod:`.packed`)."""
+        mean, var, beta = (self.get_parameter(name).detach().double() for name in ("mean", "var", "beta"))
+        factor = torch.rsqrt(var + 1e-3)
+        weight, bias = (self.weight.detach().double() * factor.view(-1, 1, 1, 1)).float(), (beta - mean * factor).float()
+        padding = (self.padding, self.padding) if isinstance(self.padding, int) else self.padding
+        return packed.conv(weight, bias, stride=self.stride, padding=padding, activation="relu", lasting=True)
 
 
 def _pooled(channels: int, wide_out: int) -> nn.Sequential:
@@ -170,3 +180,17 @@ def resized(images: Tensor, side: int = SIDE) -> Tensor:
         return x.index_select(axis, low) * (1.0 - weight) + x.index_select(axis, high) * weight
 
     return along(along(images, 3), 2)
+
+
+def ready(network: Inception) -> Inception:
+    """``network``, filled and changed by this, made for use on a CPU: norms and activations inside of convolutions, the same within rounding."""
+    _pack(network)
+    return precision.lowered(network.eval().requires_grad_(False))
+
+
+def _pack(module: nn.Module) -> None:
+    for name, child in [*module.named_children()]:
+        if isinstance(child, Conv):
+            setattr(module, name, child.packed())
+        else:
+            _pack(child)

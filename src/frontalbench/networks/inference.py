@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from itertools import pairwise
+from typing import Final, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from frontalbench.networks import precision
 from frontalbench.networks.checkpoints import unfilled
+from frontalbench.networks.memory import given_back
 from frontalbench.networks.packed import Fitting
 from frontalbench.networks.spectral import SpectralConv
 
 Module = TypeVar("Module", bound=nn.Module)
+
+_STRIP: Final = 1 << 22
+"""Numbers of a map that get their border at a time: 17 MB."""
+_FRESH: Final = (Fitting, nn.Conv2d, nn.ConvTranspose2d)
+"""What gives a map that nobody else holds."""
 
 
 def folded(network: Module) -> Module:
@@ -26,11 +34,52 @@ def folded(network: Module) -> Module:
     network.eval().requires_grad_(False)
     with torch.no_grad():
         _fold(network)
+    size = 0
     for module in network.modules():
         for name, value in [*module.named_parameters(recurse=False)]:
             if value.dim() == 4:
+                size += value.nbytes
                 setattr(module, name, nn.Parameter(value.contiguous(memory_format=torch.channels_last), requires_grad=False))
+    given_back(size)
     return precision.lowered(network)
+
+
+class Reflected(nn.Module):
+    """``around`` pixels put around a map (N, C, H, W) as in a mirror, and ``conv``, which loses as many: some rows at a time where the map is large,
+    so that there is no second one with its border."""
+
+    def __init__(self, around: int, conv: Fitting) -> None:
+        super().__init__()
+        self.around, self.conv = around, conv
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, around = x.shape[2], self.around
+        rows = max(_STRIP * height // x.numel(), 4 * around, 32)
+        parts = max(1, height // rows)
+        ends = [height * i // parts for i in range(parts + 1)]
+        drawn = []
+        for first, last in pairwise(ends):
+            top, bottom = max(0, first - around), min(height, last + around)
+            border = (around, around, around - first + top, around - bottom + last)
+            drawn.append(self.conv(functional.pad(x[:, :, top:bottom], border, mode="reflect")))
+        return drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=2)
+
+
+class Normed(nn.Module):
+    """:class:`nn.InstanceNorm2d` without weights, and ``relu`` after it, in place of the map (N, C, H, W) that it is given: PyTorch's own makes one
+    in the other memory layout and one for the result."""
+
+    def __init__(self, eps: float) -> None:
+        super().__init__()
+        self.eps, self.relu = eps, False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if torch.is_grad_enabled() or x.dtype != torch.float32:
+            y = functional.instance_norm(x, eps=self.eps)
+            return functional.relu(y) if self.relu else y
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        x.sub_(mean).mul_(torch.rsqrt(variance + self.eps))
+        return x.relu_() if self.relu else x
 
 
 def _fold(module: nn.Module) -> None:
@@ -47,19 +96,32 @@ def _fold(module: nn.Module) -> None:
                 steps[-1] = fuse_conv_bn_eval(before, step, transpose=isinstance(before, nn.ConvTranspose2d))
             else:
                 steps.append(step)
+        module._modules.clear()
+        # What has been taken is let go at once, so that there are never two whole networks.
+        steps.reverse()
         merged: list[nn.Module] = []
-        for step in steps:
-            before = merged[-1] if merged else None
+        size = 0
+        while steps:
+            step, before = steps.pop(), merged[-1] if merged else None
             if isinstance(step, nn.Conv2d) and _fits(step):
-                merged.append(_fitting(step))
+                size += step.weight.nbytes
+                around = step.kernel_size[0] // 2
+                if isinstance(before, nn.ReflectionPad2d) and before.padding == (around,) * 4 and step.padding == (0, 0):
+                    merged[-1] = Reflected(around, _fitting(step))
+                else:
+                    merged.append(_fitting(step))
+            elif isinstance(step, nn.InstanceNorm2d) and not step.affine and isinstance(before, (*_FRESH, Reflected)):
+                merged.append(Normed(step.eps))
+            elif isinstance(before, Normed) and isinstance(step, nn.ReLU):
+                before.relu = True
             elif isinstance(before, Fitting) and before.activation == "none" and isinstance(step, nn.ReLU | nn.LeakyReLU):
                 before.activation = "leaky" if isinstance(step, nn.LeakyReLU) else "relu"
                 before.slope = step.negative_slope if isinstance(step, nn.LeakyReLU) else 0.0
             else:
                 merged.append(step)
-        module._modules.clear()
         for place, step in enumerate(merged):
             module.add_module(str(place), step)
+        given_back(size)
     for name, child in [*module.named_children()]:
         if isinstance(child, nn.Conv2d) and _fits(child):
             setattr(module, name, _fitting(child))

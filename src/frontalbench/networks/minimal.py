@@ -9,7 +9,7 @@ import functools
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any, Final
@@ -18,20 +18,34 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from frontalbench.networks.layers import LaidOut, packs
 from frontalbench.networks.memory import given_back
 
+_Floats = npt.NDArray[np.float32]
+
 TILE: Final = 4
 POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
 _SIZE: Final = (TILE + 2) ** 2
+_ABOUT: Final = ([0, 0], [1, 1], [1, 1], _SIZE)
+"""Padding, stride, dilation and groups of the products."""
 _MOST, _LEAST, _FEW = 128, 64, 48
 """Tiles that are multiplied at a time, about; the fewest for which oneDNN lays weights out as it does for many, and the most of the other kind. (A
 layout made for one kind costs up to ten times the product when the other is asked for.)"""
-_PASSING, _OUTPUTS = 192, 128
-"""Tiles, and outputs, that are multiplied at a time with filters made anew: the more tiles, the less the making costs."""
-_NONE: Final = np.empty((1, 1, 0, 0), np.float32)
-"""No noise, nothing to add."""
+_NONE: Final = np.empty((0, 0, 0, 0, 0, 0), np.float32)
+"""No noise, nothing to add, no factors."""
+_NO: Final = np.empty((0, 0), np.float32)
+_FILTERS, _SPECTRA = 1 << 16, 1 << 22
+"""Kernels (inputs x outputs) of which filters are made at a time, 9 MB of them; numbers of transformed tiles that are kept for the next outputs,
+17 MB."""
+
+
+def load() -> None:
+    """Makes the compiled loops ready: see :func:`.minimal_tiles.load`."""
+    from frontalbench.networks import minimal_tiles
+
+    minimal_tiles.load()
 
 
 @functools.cache
@@ -57,15 +71,14 @@ def cook_toom(outputs: int, taps: int, points: tuple[Fraction, ...]) -> tuple[np
 
 
 class _Filters(LaidOut):
-    """A kernel's transformed filters, and the products of transformed tiles with them. ``lasting``: transformed and laid out once, at the first use;
-    else transformed anew for every product, some outputs at a time: a fifth slower, and no room beside the weights."""
+    """A kernel's transformed filters, and the products of transformed tiles with them. They are transformed and laid out once, at the first use."""
 
-    def __init__(self, weight: Tensor, *, lasting: bool) -> None:
+    def __init__(self, weight: Tensor) -> None:
         super().__init__()
+        load()
         if tuple(weight.shape[2:]) != (3, 3):
             raise ValueError(f"a 3 x 3 kernel is needed, got {tuple(weight.shape)}")
         self.out, self.inside = weight.shape[:2]
-        self.lasting = lasting
         self.weight = nn.Buffer(weight.detach().float().permute(0, 2, 3, 1).flatten(1, 2).contiguous())
         self._packed: Tensor | None = None
         self._many = True
@@ -73,40 +86,25 @@ class _Filters(LaidOut):
 
     def counts(self, tiles: int) -> list[int]:
         """How many of ``tiles`` to multiply at a time: about equal parts, of the size that filters are, or will be, laid out for."""
-        if not self.lasting:
-            parts = -(-tiles // _PASSING)
-        elif tiles >= _LEAST if self._packed is None else self._many:
-            parts = max(1, round(tiles / _MOST))
-        else:
-            parts = -(-tiles // _FEW)
+        many = tiles >= _LEAST if self._packed is None else self._many
+        parts = max(1, round(tiles / _MOST)) if many else -(-tiles // _FEW)
         return [tiles * (i + 1) // parts - tiles * i // parts for i in range(parts)]
 
-    def forward(self, tiles: Tensor) -> Iterator[tuple[int, Tensor]]:
-        """(tiles, 36, inside) -> pairs of the first output and (tiles, 36, some outputs)."""
-        if self.lasting and packs():
-            yield 0, self.all(tiles)
-            return
-        for first in range(0, self.out, _OUTPUTS):
-            filters = self._spread(first, min(_OUTPUTS, self.out - first))
-            products = torch.empty(len(tiles), _SIZE, filters.shape[1])
-            torch.bmm(tiles.transpose(0, 1), filters.transpose(1, 2), out=products.transpose(0, 1))
-            yield first, products
-
-    def all(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
-        """(tiles, 36, inside) -> (tiles, 36, out) by lasting filters; added to ``onto``, in its place, where that is given."""
+    def forward(self, tiles: Tensor, onto: Tensor | None = None) -> Tensor:
+        """(tiles, 36, inside) -> (tiles, 36, out); added to ``onto``, in its place, where that is given."""
         if not packs():
-            products = torch.bmm(tiles.transpose(0, 1), self._spread(0, self.out).transpose(1, 2)).transpose(0, 1)
+            products = torch.bmm(tiles.transpose(0, 1), _spread(self.weight.numpy(), 0, self.out).transpose(1, 2)).transpose(0, 1)
             return products.contiguous() if onto is None else onto.add_(products)
         count = len(tiles)
         if self._packed is not None and self._many and count < _LEAST:
             tiles = torch.cat([tiles, tiles.new_zeros(_LEAST - count, *tiles.shape[1:])])
-            products = self.all(tiles)[:count]
+            products = self(tiles)[:count]
             return products if onto is None else onto.add_(products)
         row = tiles.reshape(1, 1, count, -1).permute(0, 3, 1, 2)
-        about = ([0, 0], [1, 1], [1, 1], _SIZE)
+        about = _ABOUT
         with self._laying:
             if self._packed is None:
-                filters = self._spread(0, self.out).view(-1, self.inside, 1, 1)
+                filters = _spread(self.weight.numpy(), 0, self.out).view(-1, self.inside, 1, 1)
                 self._packed = torch.ops.mkldnn._reorder_convolution_weight(filters, *about, list(row.shape))
                 self._many = count >= _LEAST
                 size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
@@ -120,17 +118,10 @@ class _Filters(LaidOut):
         torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, row, self._packed, None, *about, "add", 1.0, None, [], None)
         return onto
 
-    def _spread(self, first: int, count: int) -> Tensor:
-        """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
-        from frontalbench.networks import minimal_tiles
-
-        filters, weight = torch.empty(_SIZE, count, self.inside), self.weight.numpy()
-        _side_by_side(lambda begin, end: minimal_tiles.spread(weight, first + begin, filters.numpy()[:, begin:end]), count)
-        return filters
-
 
 class MinimalConv2d(nn.Module):
-    """3 x 3 convolution of stride 1 with zero padding that keeps the size, then ``activation`` (none, relu, leaky with ``slope``).
+    """3 x 3 convolution of stride 1 with zero padding that keeps the size, or ``inside`` the image without padding, then ``activation`` (none, relu,
+    leaky with ``slope``).
 
     The image is cut into 6 x 6 tiles that overlap by 2; transformed tiles and filters are multiplied as 36 matrix products over the channels, as
     one convolution in 36 groups, which oneDNN does faster than matrix products are done here. Rounding errors are some ten times those of the
@@ -138,41 +129,71 @@ class MinimalConv2d(nn.Module):
     which takes a fifth longer.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, activation: str = "none", slope: float = 0.0, lasting: bool = True) -> None:
+    def __init__(
+        self,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        activation: str = "none",
+        slope: float = 0.0,
+        lasting: bool = True,
+        inside: bool = False,
+    ) -> None:
         super().__init__()
-        self.filters = _Filters(weight, lasting=lasting)
+        self.filters = _Filters(weight)
+        self.lasting, self.border = lasting, 0 if inside else 1
         self.slope = _slope(activation, slope)
         self.bias = nn.Buffer(bias.detach().float() if bias is not None else torch.zeros(self.filters.out))
 
     def forward(self, x: Tensor, plus: Tensor | None = None, *, gain: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
         """Before the activation: times ``gain`` (N, C), with the bias, ``noise`` (H, W) and ``plus`` (the result's shape) added."""
+        n, lost, out = len(x), 2 - 2 * self.border, self.filters.out
+        y = torch.empty(n, x.shape[2] - lost, 1, x.shape[3] - lost, 1, out)
+        gains = np.ones((n, out), np.float32) if gain is None else _array(gain)
+        noises = _NO if noise is None else _array(noise)
+        pluses = _NONE if plus is None else _pixels(plus)[:, :, None, :, None]
+        tiled = _Tiled(_pixels(x), _NO, self.border, y.numpy(), (gains, _array(self.bias), noises, pluses, self.slope, math.inf))
+        if not self.lasting and packs():
+            _once(tiled, self.filters.weight.numpy())
+        else:
+            counts, first = self.filters.counts(tiled.count), 0
+            spectrum = torch.empty(max(counts), _SIZE, x.shape[1])
+            for count in counts:
+                tiled.transform(first, spectrum[:count])
+                tiled.restore(first, 0, self.filters(spectrum[:count]))
+                first += count
+        return y.view(n, y.shape[1], y.shape[3], out).permute(0, 3, 1, 2)
+
+
+class _Tiled:
+    """The tiles of ``image`` (N, H, W, C), and what becomes of them in ``target`` (N, H', A, W', B, O); ``factors``, ``border`` and ``added``: see
+    :func:`.minimal_tiles.transform` and :func:`.minimal_tiles.restore`."""
+
+    def __init__(self, image: _Floats, factors: _Floats, border: int, target: _Floats, added: tuple[Any, ...]) -> None:
+        self._image, self._factors, self._border, self._target, self._added = image, factors, border, target, added
+        self._rows, self._columns = -(-target.shape[1] // TILE), -(-target.shape[3] // TILE)
+        self.count = len(image) * self._rows * self._columns
+        self.inside = image.shape[3]
+
+    def transform(self, first: int, out: Tensor) -> None:
+        """The tiles ``first``, ... into ``out`` (tiles, 36, C)."""
         from frontalbench.networks import minimal_tiles
 
-        n, inside, height, width = x.shape
-        rows, columns, out = -(-height // TILE), -(-width // TILE), self.filters.out
-        image, y = _pixels(x), torch.empty(n, height, width, out)
-        gains = np.ones((n, out), np.float32) if gain is None else _array(gain)
-        noises = _NONE[0, 0] if noise is None else _array(noise)
-        pluses = _NONE if plus is None else _pixels(plus)
-        counts = self.filters.counts(n * rows * columns)
-        spectrum, first = torch.empty(max(counts), _SIZE, inside), 0
-        for count in counts:
-            tiles = spectrum[:count]
+        def part(begin: int, end: int) -> None:
+            about = (self._border, self._rows, self._columns, first + begin)
+            minimal_tiles.transform(self._image, self._factors, *about, out.numpy()[begin:end])
 
-            def before(begin: int, end: int, first: int = first, tiles: Tensor = tiles) -> None:
-                minimal_tiles.transform(image, rows, columns, first + begin, tiles.numpy()[begin:end])
+        side_by_side(part, len(out))
 
-            def after(begin: int, end: int, first: int = first, *, channel: int, products: Tensor) -> None:
-                part = products.numpy()[begin:end]
-                minimal_tiles.restore(
-                    part, rows, columns, first + begin, channel, gains, _array(self.bias), noises, pluses, self.slope, y.numpy()
-                )
+    def restore(self, first: int, channel: int, products: Tensor) -> None:
+        """The pixels of the tiles ``first``, ... in the outputs ``channel``, ... from ``products`` (tiles, 36, some outputs)."""
+        from frontalbench.networks import minimal_tiles
 
-            _side_by_side(before, count)
-            for channel, products in self.filters(tiles):
-                _side_by_side(functools.partial(after, channel=channel, products=products), count)
-            first += count
-        return y.permute(0, 3, 1, 2)
+        def part(begin: int, end: int) -> None:
+            about = (self._rows, self._columns, first + begin, channel)
+            minimal_tiles.restore(products.numpy()[begin:end], *about, *self._added, self._target)
+
+        side_by_side(part, len(products))
 
 
 class MinimalConv3d(nn.Module):
@@ -181,7 +202,7 @@ class MinimalConv3d(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor, *, activation: str = "none", slope: float = 0.0) -> None:
         super().__init__()
-        self.filters = nn.ModuleList(_Filters(part, lasting=True) for part in weight.unbind(2))
+        self.filters = nn.ModuleList(_Filters(part) for part in weight.unbind(2))
         self.slope = _slope(activation, slope)
         self.bias = nn.Buffer(bias.detach().float())
 
@@ -192,7 +213,7 @@ class MinimalConv3d(nn.Module):
         rows, columns, out = -(-height // TILE), -(-width // TILE), len(self.bias)
         levels = _array(x.permute(0, 2, 3, 4, 1)).reshape(n * depth, height, width, inside)
         y = torch.empty(n * depth, height, width, out)
-        gains = np.ones((n * depth, out), np.float32)
+        gains, target = np.ones((n * depth, out), np.float32), y.numpy()[:, :, None, :, None]
         parts = max(1, min(rows * columns, round(rows * columns * depth / _MOST)))
         for volume, part in itertools.product(range(n), range(parts)):
             begin, end = (rows * columns * (part + i) // parts for i in (0, 1))
@@ -201,23 +222,102 @@ class MinimalConv3d(nn.Module):
 
             def before(first: int, last: int, places: list[int] = places, spectrum: Tensor = spectrum) -> None:
                 for level in range(first, last):
-                    minimal_tiles.transform(levels, rows, columns, places[level], spectrum[level + 1].numpy())
+                    minimal_tiles.transform(levels, _NO, 1, rows, columns, places[level], spectrum[level + 1].numpy())
 
             def after(first: int, last: int, places: list[int] = places, products: Tensor = spectrum) -> None:
                 for level in range(first, last):
-                    some = products[level].numpy()
-                    minimal_tiles.restore(
-                        some, rows, columns, places[level], 0, gains, _array(self.bias), _NONE[0, 0], _NONE, self.slope, y.numpy()
-                    )
+                    about = (rows, columns, places[level], 0, gains, _array(self.bias), _NO, _NONE, self.slope, math.inf)
+                    minimal_tiles.restore(products[level].numpy(), *about, target)
 
-            _side_by_side(before, depth)
+            side_by_side(before, depth)
             products: Tensor | None = None
             for tap, filters in enumerate(self.filters):
                 assert isinstance(filters, _Filters)
-                products = filters.all(spectrum[tap : tap + depth].flatten(0, 1), products)
+                products = filters(spectrum[tap : tap + depth].flatten(0, 1), products)
             assert products is not None
-            _side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
+            side_by_side(functools.partial(after, products=products.view(depth, end - begin, _SIZE, out)), depth)
         return y.view(n, depth, height, width, out).permute(0, 4, 1, 2, 3)
+
+
+def modulated(
+    x: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    gain: Tensor,
+    bias: Tensor,
+    noise: Tensor | None,
+    *,
+    slope: float,
+    most: float = math.inf,
+    blur: Tensor | None = None,
+) -> Tensor:
+    """3 x 3 convolution of ``x`` (N, C, H, W), channels times ``factors`` (N, C), with ``weight`` (O, C, 3, 3), which is transformed for this call
+    only; times ``gain`` (N, O), plus ``bias`` (O) and ``noise`` (H, W); below 0 times ``slope``; cut to -``most``..``most``.
+
+    ``blur`` (4, 4): the size is doubled, by the transposed convolution of stride 2 and then that filter, flipped, with one pixel around: four 3 x 3
+    convolutions of ``x``, one for each place of a pixel in its block of two by two.
+    """
+    n, inside, height, width = x.shape
+    times, out = 1 if blur is None else 2, len(weight)
+    y = torch.empty(n, height, times, width, times, out)
+    added = (_array(gain), _array(bias), _NO if noise is None else _array(noise), _NONE, slope, most)
+    lines = weight.permute(0, 2, 3, 1).reshape(out, 9, inside)
+    if blur is not None:
+        lines = torch.matmul(_blurred(blur)[:, None], lines).flatten(0, 1)
+    _once(_Tiled(_pixels(x), _array(factors), 1, y.numpy(), added), lines.numpy())
+    return y.view(n, height * times, width * times, out).permute(0, 3, 1, 2)
+
+
+def _once(tiled: _Tiled, kernels: _Floats) -> None:
+    """All of a convolution with ``kernels`` (outputs, 9, inside), whose filters are made for this call: some outputs at a time, so that they need
+    little room."""
+    at_once, parts = max(_MOST, _FILTERS // tiled.inside), max(1, round(tiled.count / _MOST))
+    ends = [tiled.count * i // parts for i in range(parts + 1)]
+    most = max(last - first for first, last in itertools.pairwise(ends))
+    keep = tiled.count * _SIZE * tiled.inside <= _SPECTRA
+    spectrum = torch.empty(tiled.count if keep else most, _SIZE, tiled.inside)
+    for channel in range(0, len(kernels), at_once):
+        multiply = _Product(_spread(kernels, channel, min(at_once, len(kernels) - channel)), most)
+        for first, last in itertools.pairwise(ends):
+            part = spectrum[first:last] if keep else spectrum[: last - first]
+            if not keep or channel == 0:
+                tiled.transform(first, part)
+            tiled.restore(first, channel, multiply(part))
+
+
+def _spread(kernels: _Floats, first: int, count: int) -> Tensor:
+    """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
+    from frontalbench.networks import minimal_tiles
+
+    filters = torch.empty(_SIZE, count, kernels.shape[2])
+    side_by_side(lambda begin, end: minimal_tiles.spread(kernels, first + begin, filters.numpy()[:, begin:end]), count)
+    return filters
+
+
+class _Product:
+    """Transformed filters (36, outputs, inside), laid out for products with about ``tiles`` transformed tiles at a time."""
+
+    def __init__(self, filters: Tensor, tiles: int) -> None:
+        self._outputs = filters.shape[1]
+        flat = filters.view(-1, filters.shape[2], 1, 1)
+        self._laid_out = torch.ops.mkldnn._reorder_convolution_weight(flat, *_ABOUT, [1, flat.shape[1] * _SIZE, 1, tiles])
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        """(tiles, 36, inside) -> (tiles, 36, outputs)."""
+        row = tiles.reshape(1, 1, len(tiles), -1).permute(0, 3, 1, 2)
+        products: Tensor = torch.ops.mkldnn._convolution_pointwise(row, self._laid_out, None, *_ABOUT, "none", [], "")
+        return products.permute(0, 2, 3, 1).reshape(len(tiles), _SIZE, self._outputs)
+
+
+def _blurred(blur: Tensor) -> Tensor:
+    """(4, 9, 9): 3 x 3 kernel of a transposed convolution, row by row -> the kernels of the four places, after ``blur`` (4, 4).
+
+    Pixel p of a line is the sum of x[i] c[p - 2i], c[m] = sum over t of blur[3 - t] w[t - 1 + m] for m = -2..3: place a of block j sees x[j + d] by
+    c[a - 2d].
+    """
+    taps = torch.eye(9, dtype=blur.dtype).view(9, 1, 3, 3)
+    spread = functional.conv2d(functional.pad(taps, (3, 3, 3, 3)), blur.flip((0, 1))[None, None]).view(9, 3, 2, 3, 2)
+    return spread.flip((1, 3)).permute(2, 4, 1, 3, 0).reshape(4, 9, 9)
 
 
 def _slope(activation: str, slope: float) -> float:
@@ -239,7 +339,7 @@ def _workers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="tiles")
 
 
-def _side_by_side(part: Callable[[int, int], Any], count: int) -> None:
+def side_by_side(part: Callable[[int, int], Any], count: int) -> None:
     """``part(begin, end)`` for pieces of ``range(count)``, as many at a time as PyTorch has threads."""
     threads = min(torch.get_num_threads(), count)
     if threads < 2:

@@ -9,16 +9,24 @@ A tile is 6 x 6 pixels, 4 apart; tile ``t`` of a batch lies in image ``t // (row
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
+from frontalbench.networks.memory import unmapped
+
 Floats = npt.NDArray[np.float32]
 Loop = TypeVar("Loop", bound=Callable[..., None])
 
+_COMPILER: Final = "libllvmlite"
+
+SIZE: Final = 36
+"""Numbers of a transformed tile."""
 CHANNELS: Final = 64
 """Channels that are worked on together: the tile between rows and columns then stays in the nearest cache."""
 HALF, ONE_AND_HALF, TWO_AND_HALF, QUARTER, EIGHTH = (np.float32(number) for number in (0.5, 1.5, 2.5, 0.25, 0.125))
@@ -27,25 +35,40 @@ THIRD, FIFTEENTH, SIXTEEN_15THS = (np.float32(number) for number in (1 / 3, 1 / 
 
 
 def compiled(loop: Loop) -> Loop:
-    """``loop`` as machine code that holds no interpreter lock. Products and sums may be one step; nothing else is rearranged."""
+    """``loop`` as machine code that holds no interpreter lock. Products and sums may be one step; nothing else is rearranged.
+
+    Machine code is read, or made, at the first call with arguments of a kind. Then the compiler's library has done its work, and its 70 MB go.
+    """
     options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}}
     try:
-        made: Loop = numba.njit(cache=True, **options)(loop)
+        made = numba.njit(cache=True, **options)(loop)
     except RuntimeError:  # neither this folder nor the user's cache can be written: compiled anew by every process
         made = numba.njit(**options)(loop)
-    return made
+    kinds = 0
+
+    @functools.wraps(loop)
+    def run(*arguments: Any) -> None:
+        nonlocal kinds
+        made(*arguments)
+        if len(made.overloads) != kinds:
+            kinds = len(made.overloads)
+            unmapped(_COMPILER)
+
+    return cast("Loop", run)
 
 
 @compiled
-def transform(x: Floats, rows: int, columns: int, first: int, out: Floats) -> None:
-    """Tiles ``first``, ``first + 1``, ... of ``x`` (N, H, W, C), as many as ``out`` (tiles, 36, C) has: ``B^T d B`` of each."""
+def transform(x: Floats, factors: Floats, border: int, rows: int, columns: int, first: int, out: Floats) -> None:
+    """Tiles ``first``, ``first + 1``, ... of ``x`` (N, H, W, C), as many as ``out`` (tiles, 36, C) has: ``B^T d B`` of each. Channels times
+    ``factors`` (N, C) where these hold anything."""
     _, height, width, channels = x.shape
     half = np.empty((6, 6, CHANNELS), np.float32)
     nothing = np.zeros(CHANNELS, np.float32)
+    weighed = factors.size > 0
     for point in range(out.shape[0]):
         tile = first + point
         image = tile // (rows * columns)
-        top, left = tile // columns % rows * 4 - 1, tile % columns * 4 - 1
+        top, left = tile // columns % rows * 4 - border, tile % columns * 4 - border
         for begin in range(0, channels, CHANNELS):
             count = min(CHANNELS, channels - begin)
             end = begin + count
@@ -66,6 +89,12 @@ def transform(x: Floats, rows: int, columns: int, first: int, out: Floats) -> No
                     half[3, j, k] = d4 - d2 + TWO * (d3 - d1)
                     half[4, j, k] = d4 - d2 + HALF * (d1 - d3)
                     half[5, j, k] = d1 + x5[k] + ONE_AND_HALF * (d4 - d2) - TWO * d3
+                if weighed:
+                    factor = factors[image, begin:end]
+                    for i in range(6):
+                        now = half[i, j]
+                        for k in range(count):
+                            now[k] *= factor[k]
             whole = out[point]
             for i in range(6):
                 h0, h1, h2, h3, h4, h5 = half[i, 0], half[i, 1], half[i, 2], half[i, 3], half[i, 4], half[i, 5]
@@ -127,29 +156,35 @@ def restore(
     noise: Floats,
     plus: Floats,
     slope: float,
+    most: float,
     out: Floats,
 ) -> None:
-    """The pixels of tiles ``first``, ... in the channels ``channel``, ... from ``products`` (tiles, 36, some channels), ``A^T m A`` of each, into
-    ``out`` (N, H, W, C).
+    """The pixels of tiles ``first``, ... in the outputs ``channel``, ... from ``products`` (tiles, 36, some outputs), ``A^T m A`` of each, into
+    ``out`` (N, H, A, W, B, C).
 
-    Times ``gain`` (N, C), plus ``bias`` (C), plus ``noise`` (H, W) and ``plus`` (N, H, W, C) where these hold anything; what is below 0 then times
-    ``slope``. What a tile has outside of the image is left out.
+    A pixel of a tile is A x B pixels of an image of A H x B W: output ``(a B + b) C + c`` is channel ``c`` of the one in row ``a`` and column ``b``.
+    Times ``gain`` (N, C), plus ``bias`` (C), plus ``noise`` (A H, B W) and ``plus`` (the shape of ``out``) where these hold anything; what is below 0
+    then times ``slope``, what is beyond -``most``..``most`` cut. What a tile has outside of the image is left out.
     """
-    _, height, width, _ = out.shape
+    _, height, down, width, across, colours = out.shape
     channels = products.shape[2]
     half = np.empty((4, 6, CHANNELS), np.float32)
     line = np.empty((4, CHANNELS), np.float32)
     leaky = np.float32(slope)
-    noisy, summed = noise.size > 0, plus.size > 0
+    noisy, summed, limited = noise.size > 0, plus.size > 0, most < np.inf
+    limit = np.float32(most)
     for point in range(products.shape[0]):
         tile = first + point
         image = tile // (rows * columns)
         top, left = tile // columns % rows * 4, tile % columns * 4
         whole = products[point]
-        for begin in range(0, channels, CHANNELS):
-            count = min(CHANNELS, channels - begin)
-            end = begin + count
-            g, b = gain[image, channel + begin : channel + end], bias[channel + begin : channel + end]
+        begin = 0
+        while begin < channels:
+            part, colour = (channel + begin) // colours, (channel + begin) % colours
+            below, beside = part // across, part % across
+            count = min(CHANNELS, channels - begin, colours - colour)
+            end, last = begin + count, colour + count
+            g, b = gain[image, colour:last], bias[colour:last]
             for j in range(6):
                 m0, m1, m2 = whole[j, begin:end], whole[6 + j, begin:end], whole[12 + j, begin:end]
                 m3, m4, m5 = whole[18 + j, begin:end], whole[24 + j, begin:end], whole[30 + j, begin:end]
@@ -171,15 +206,31 @@ def restore(
                 y = top + i
                 for j in range(min(4, width - left)):
                     at, now = left + j, line[j]
-                    target = out[image, y, at, channel + begin : channel + end]
+                    target = out[image, y, below, at, beside, colour:last]
                     if noisy:
-                        spot = noise[y, at]
+                        spot = noise[y * down + below, at * across + beside]
                         for k in range(count):
                             now[k] += spot
                     if summed:
-                        other = plus[image, y, at, channel + begin : channel + end]
+                        other = plus[image, y, below, at, beside, colour:last]
                         for k in range(count):
                             now[k] += other[k]
                     for k in range(count):
                         value = now[k]
                         target[k] = value if value > 0 else leaky * value
+                    if limited:
+                        for k in range(count):
+                            target[k] = min(limit, max(-limit, target[k]))
+            begin = end
+
+
+@functools.cache
+def load() -> None:
+    """Reads the machine code of these loops, or makes it; nothing when that has been done. Where a network is made, because the compiler's library
+    takes room as long as it works: later there are maps beside it."""
+    unmapped(_COMPILER)
+    few, none = (np.ones(shape, np.float32) for shape in ((1, SIZE, 1), (0, 0)))
+    transform(np.ones((1, 1, 1, 1), np.float32), none, 1, 1, 1, 0, few)
+    spread(np.ones((1, 9, 1), np.float32), 0, np.empty((SIZE, 1, 1), np.float32))
+    pixel, one = np.empty((1, 1, 1, 1, 1, 1), np.float32), np.ones(1, np.float32)
+    restore(few, 1, 1, 0, 0, one[None], one, none, np.empty((0, 0, 0, 0, 0, 0), np.float32), 1.0, math.inf, pixel)

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from frontalbench.errors import BadInput
-from frontalbench.networks import packed, precision
+from frontalbench.networks import asked, packed, precision
 from frontalbench.networks.layers import activate_, channels_last
 from frontalbench.networks.minimal import MinimalConv2d
 
@@ -167,7 +167,7 @@ class OnnxNetwork:
         graph = read(model, label)
         self.label, self.inputs, self.outputs = label, graph.inputs, graph.outputs
         self._lock, self._ready = threading.Lock(), False
-        precision.answered()
+        asked.answered()
         constants = graph.constants
         self._steps = self._plan(graph)
         used = {name for step in self._steps for name in step.inputs} | {value.name for value in self.outputs}

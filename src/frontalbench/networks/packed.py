@@ -14,7 +14,7 @@ from torch.nn import functional
 from frontalbench.networks import precision
 from frontalbench.networks.layers import LaidOut, activate_, channels_last, packs
 from frontalbench.networks.memory import given_back
-from frontalbench.networks.minimal import MinimalConv2d
+from frontalbench.networks.minimal import MinimalConv2d, load
 
 WIDE = 64
 """Minimal filtering takes a quarter of the products and costs by the channel: below so many on either side the plain way is as fast (one AVX-512
@@ -133,20 +133,23 @@ class Fitting(LaidOut):
         self.weight = nn.Buffer(channels_last(weight.detach().float()))
         self.bias = None if bias is None else nn.Buffer(bias.detach().float())
         self.made: Packed | MinimalConv2d | None = None
+        self.wide = self.dtype == torch.float32 and min(weight.shape[:2]) >= WIDE and tuple(weight.shape[2:]) == (3, 3)
+        if self.wide:
+            load()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor
         if self.made is not None:
             y = self.made(x)
-            return y[:, :, 1:-1, 1:-1] if self.inside and isinstance(self.made, MinimalConv2d) else y
+            return y
         if not _packs(x.to(self.dtype)):
             around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
-        wide = min(self.weight.shape[:2]) >= WIDE and tuple(self.weight.shape[2:]) == (3, 3)
         lasting = self.weight.shape[0] * self.weight.shape[1] <= LASTING
-        if self.dtype == torch.float32 and wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
-            self.made = MinimalConv2d(self.weight, self.bias, activation=self.activation, slope=self.slope, lasting=lasting)
+        if self.wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
+            about = {"activation": self.activation, "slope": self.slope, "lasting": lasting, "inside": self.inside}
+            self.made = MinimalConv2d(self.weight, self.bias, **about)
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from frontalbench.errors import BadConfig
 from frontalbench.networks import asked as asks
-from frontalbench.networks.asked import PARAM, PRECISIONS, answered
+from frontalbench.networks.asked import PARAM, PRECISIONS
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -73,7 +73,7 @@ def lowered(network: Module, *methods: str) -> Module:
     """
     wanted = dtype()
     if wanted != torch.float32:
-        answered()
+        asks.answered()
         for method in methods or ("forward",):
             setattr(network, method, _under(getattr(network, method), wanted))
     return network

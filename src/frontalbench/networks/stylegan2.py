@@ -1,16 +1,68 @@
-"""What StyleGAN2 generators share (Karras et al. 2020): the convolution whose input channels a style weighs, and filters between sizes.
+"""What StyleGAN2 generators share (Karras et al. 2020): the convolution whose input channels a style weighs, its layer, filters between sizes.
 
 Functions and not modules: the official checkpoints name and scale their parameters differently, the sums are the same.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Final
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from frontalbench.networks import minimal
+from frontalbench.networks.layers import packs
+
 LEAST = 1e-8
 """Added under the square root of the demodulation."""
+SLOPE: Final = 0.2
+GAIN: Final = 2**0.5
+"""Of the activation, which multiplies with it too."""
+_THIN: Final = 32
+_SAME, _DOUBLED = 2, 16
+"""Channels on either side, and pixels of the map for each output (of four outputs a channel where the size is doubled), from which on minimal
+filtering pays: its filters are made at every call."""
+
+
+def styled(
+    x: Tensor,
+    weight: Tensor,
+    factors: Tensor,
+    bias: Tensor,
+    noise: Tensor | None = None,
+    *,
+    blur: Tensor | None = None,
+    most: float = math.inf,
+) -> Tensor:
+    """The layer of a generator: 3 x 3 convolution of ``x`` (N, C, H, W) with ``weight`` (O, C, 3, 3), weighed by ``factors`` (N, C) and demodulated;
+    ``noise`` (H, W) and ``bias`` (O) added, leaky ReLU of :data:`SLOPE` times :data:`GAIN`, cut to -``most``..``most``.
+
+    ``blur`` (4, 4): the convolution doubles the size, and this filter (any gain in it) follows; ``noise`` has the new size. Without gradients on a
+    CPU wide layers go by minimal filtering, which gives channels last in memory.
+    """
+    # The gain goes into all that is summed: fewer passes over the largest maps.
+    if _filters_minimally(x, weight, doubled=blur is not None):
+        squares = weight.square().sum((2, 3))
+        gain = GAIN * torch.rsqrt(functional.linear(factors.square(), squares) + LEAST)
+        noises = None if noise is None else noise * GAIN
+        return minimal.modulated(x, weight, factors, gain, bias * GAIN, noises, slope=SLOPE, most=most, blur=blur)
+    y = modulated_conv2d(x, weight, factors, doubled=blur is not None, gain=GAIN)
+    if blur is not None:
+        y = filtered(y, blur, padding=(1, 1))
+    if noise is not None:
+        y = y + noise * GAIN
+    y = functional.leaky_relu_(y + bias[:, None, None] * GAIN, SLOPE)
+    return y if math.isinf(most) else y.clamp(-most, most)
+
+
+def _filters_minimally(x: Tensor, weight: Tensor, *, doubled: bool) -> bool:
+    if torch.is_grad_enabled() or x.device.type != "cpu" or x.dtype != torch.float32 or not packs():
+        return False
+    pixels, (outputs, inputs) = x.shape[0] * x.shape[2] * x.shape[3], weight.shape[:2]
+    least = _DOUBLED * 4 * outputs if doubled else _SAME * outputs
+    return min(inputs, outputs) >= _THIN and pixels >= least
 
 
 def modulated_conv2d(
@@ -30,6 +82,9 @@ def modulated_conv2d(
     belongs after it. Any scale of equalised learning rates is already in ``weight`` and ``factors``.
     """
     batch, inside, height, width = x.shape
+    if weight.shape[-1] == 1 and not demodulate and not doubled and not padding and x.is_contiguous(memory_format=torch.channels_last):
+        rows = torch.bmm(x.permute(0, 2, 3, 1).flatten(1, 2), (weight[:, :, 0, 0] * factors[:, None]).transpose(1, 2))
+        return rows.view(batch, height, width, -1).permute(0, 3, 1, 2)
     own = weight[None] * factors.view(batch, 1, inside, 1, 1)
     if demodulate:
         own = own * (gain * torch.rsqrt(own.square().sum((2, 3, 4), keepdim=True) + LEAST))

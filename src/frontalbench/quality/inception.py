@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from frontalbench.catalogue.params import Params
-from frontalbench.networks import checkpoints, precision
-from frontalbench.networks.inception import LENGTH, Inception
+from frontalbench.networks import checkpoints
+from frontalbench.networks.inception import LENGTH, Inception, ready
 from frontalbench.networks.torchscript import read_torchscript
 from frontalbench.runtime import sessions as runtime
 from frontalbench.types import Float32, UInt8
@@ -25,7 +25,7 @@ class Features:
 
     def __init__(self, network: Inception, *, device: str = "cpu") -> None:
         self._device = runtime.torch_device(device)
-        self._network = precision.lowered(network.eval().requires_grad_(False).to(self._device))
+        self._network = ready(network) if self._device.type == "cpu" else network.eval().requires_grad_(False).to(self._device)
 
     def of(self, crops: UInt8) -> Float32:
         """float32 (N, 2048) of crops uint8 (N, H, W, 3) RGB; N may be 0."""

@@ -72,7 +72,7 @@ def onnx_session(
     import onnxruntime as ort
 
     if asked.word() != "float32" and provider(device) == "cpu":
-        return openvino_session(model, threads=threads, name=name)  # type: ignore[return-value]
+        return openvino_session(model, threads=threads, name=name)
     kind, index = parse_device(device)
     label = name or (str(model) if not isinstance(model, bytes) else "model")
     if not isinstance(model, bytes) and not Path(model).is_file():
@@ -144,15 +144,17 @@ class OpenVinoSession:
         self._options = {"INFERENCE_PRECISION_HINT": hint, "INFERENCE_NUM_THREADS": max(1, threads), "PERFORMANCE_HINT": "LATENCY"}
         self._label, self._core, self._compiling = label, openvino.Core(), threading.Lock()
         try:
-            self._model = self._core.read_model(model if isinstance(model, bytes) else os.fspath(model))
+            network = self._core.read_model(model if isinstance(model, bytes) else os.fspath(model))
         except RuntimeError as error:
             raise BadInput(f"{label}: OpenVINO cannot load it ({_first_line(error)[:160]}); fetch the file again") from error
-        self._inputs, self._outputs = ([Port.of(port) for port in ports] for ports in (self._model.inputs, self._model.outputs))
+        self._inputs, self._outputs = ([Port.of(port) for port in ports] for ports in (network.inputs, network.outputs))
         # In half precision the shapes that a model computes on its way are rounded too: with a free batch they are made constants, size by size.
-        self._sized = precision != "float32" and _only_the_batch_is_free(self._inputs) and _computes_shapes(self._model)
+        self._sized = precision != "float32" and _only_the_batch_is_free(self._inputs) and _computes_shapes(network)
         self._by_size: dict[int, Any] = {}
-        if not self._sized:
-            self._by_size[0] = self._compile(self._model)
+        if self._sized:
+            self._network = network
+        else:  # which is let go: it holds the weights in float32
+            self._by_size[0] = self._compile(network)
 
     def _compile(self, model: Any) -> Any:
         try:
@@ -163,7 +165,7 @@ class OpenVinoSession:
     def _of_size(self, batch: int) -> Any:
         with self._compiling:
             if batch not in self._by_size:
-                model = self._model.clone()
+                model = self._network.clone()
                 model.reshape({port.name: [batch, *port.shape[1:]] for port in self._inputs})
                 self._by_size[batch] = self._compile(model)
             return self._by_size[batch]
