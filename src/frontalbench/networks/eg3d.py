@@ -261,7 +261,7 @@ class Eg3d(nn.Module):
         # A stretch has the mean of the features at its ends: half of its weight goes to either of them, wherever that was sampled.
         halves = functional.pad(weights, (0, 0, 1, 1)) / 2.0
         shares = torch.zeros_like(depths).scatter(2, order, halves[:, :, 1:] + halves[:, :, :-1])
-        first, second = (part.transpose(2, 3) for part in shares.split(SAMPLES, dim=2))
+        first, second = (part.transpose(2, 3) for part in shares.chunk(2, dim=2))
         mixed = (first @ features + second @ more).squeeze(2)
         return 2.0 * mixed - 1.0, depth
 

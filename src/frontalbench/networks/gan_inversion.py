@@ -133,8 +133,8 @@ class Modulated(nn.Module):
 
     def factors(self, style: Tensor) -> Tensor:
         """(N, inputs): what ``style`` (N, 512) weighs the input channels with."""
-        read: Tensor = self.modulation(style)
-        return read * self.scale
+        read: Tensor = self.modulation(style) * self.scale
+        return read
 
     def forward(self, x: Tensor, style: Tensor) -> Tensor:
         y = modulated_conv2d(x, self.weight[0], self.factors(style), demodulate=self.demodulate, doubled=self.blur is not None)

@@ -190,8 +190,8 @@ class _Tiled:
         from frontalbench.networks import minimal_tiles
 
         def part(begin: int, end: int) -> None:
-            about = (self._rows, self._columns, first + begin, channel)
-            minimal_tiles.restore(products.numpy()[begin:end], *about, *self._added, self._target)
+            some = products.numpy()[begin:end]
+            minimal_tiles.restore(some, self._rows, self._columns, first + begin, channel, *self._added, self._target)
 
         side_by_side(part, len(products))
 

@@ -148,8 +148,9 @@ class Fitting(LaidOut):
             return activate_(y, self.activation, self.slope)
         lasting = self.weight.shape[0] * self.weight.shape[1] <= LASTING
         if self.wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
-            about = {"activation": self.activation, "slope": self.slope, "lasting": lasting, "inside": self.inside}
-            self.made = MinimalConv2d(self.weight, self.bias, **about)
+            self.made = MinimalConv2d(
+                self.weight, self.bias, activation=self.activation, slope=self.slope, lasting=lasting, inside=self.inside
+            )
         else:
             padding = (0, 0) if self.inside else None
             self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
