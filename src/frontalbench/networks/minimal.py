@@ -24,6 +24,8 @@ from frontalbench.networks.layers import LaidOut, packs
 from frontalbench.networks.memory import given_back
 
 _Floats = npt.NDArray[np.float32]
+_Added = tuple[_Floats, _Floats, _Floats, _Floats, float, float]
+"""Gain, bias, noise, what is added, slope and most of :func:`.minimal_tiles.restore`."""
 
 TILE: Final = 4
 POINTS: Final = tuple(Fraction(p) for p in (0, 1, -1, Fraction(1, 2), -2))
@@ -169,7 +171,7 @@ class _Tiled:
     """The tiles of ``image`` (N, H, W, C), and what becomes of them in ``target`` (N, H', A, W', B, O); ``factors``, ``border`` and ``added``: see
     :func:`.minimal_tiles.transform` and :func:`.minimal_tiles.restore`."""
 
-    def __init__(self, image: _Floats, factors: _Floats, border: int, target: _Floats, added: tuple[Any, ...]) -> None:
+    def __init__(self, image: _Floats, factors: _Floats, border: int, target: _Floats, added: _Added) -> None:
         self._image, self._factors, self._border, self._target, self._added = image, factors, border, target, added
         self._rows, self._columns = -(-target.shape[1] // TILE), -(-target.shape[3] // TILE)
         self.count = len(image) * self._rows * self._columns
