@@ -192,8 +192,8 @@ class _Tiled:
         from frontalbench.networks import minimal_tiles
 
         def part(begin: int, end: int) -> None:
-            rest: tuple[Any, ...] = (*self._added, self._target)
-            minimal_tiles.restore(products.numpy()[begin:end], self._rows, self._columns, first + begin, channel, *rest)
+            some = products.numpy()[begin:end]
+            minimal_tiles.restore(some, self._rows, self._columns, first + begin, channel, *self._added, self._target)
 
         side_by_side(part, len(products))
 
