@@ -104,7 +104,7 @@ def work(path: Path, engine: str, dimension: int) -> None:
 
     cv2.setNumThreads(1)
     sys.path.insert(0, str(ROOT))
-    from benchmarks.detect_embed import peak
+    from benchmarks.peak import most
 
     from frontalbench import images
 
@@ -166,7 +166,7 @@ def work(path: Path, engine: str, dimension: int) -> None:
         found = step()
         milliseconds = (time.process_time() - clock) / count * 1000
         np.save(line.strip(), found)
-        print(json.dumps({"ms": milliseconds, "start": start, "mb": round(peak())}), flush=True)
+        print(json.dumps({"ms": milliseconds, "start": start, "mb": round(most())}), flush=True)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def work(name: str, *, asked: bool, size: int) -> None:
 
     cv2.setNumThreads(1)  # as a job does
     sys.path.insert(0, str(ROOT))
-    from benchmarks.detect_embed import peak
+    from benchmarks.peak import most
 
     step, images = made(name, asked=asked, size=size)
     step()
@@ -163,7 +163,7 @@ def work(name: str, *, asked: bool, size: int) -> None:
         clocks = time.process_time(), time.perf_counter()
         step()
         spent = [(time.process_time() - clocks[0]) / images, (time.perf_counter() - clocks[1]) / images]
-        print(json.dumps([*spent, peak()]), flush=True)
+        print(json.dumps([*spent, most()]), flush=True)
 
 
 def asking(wanted: bool) -> Any:
