@@ -114,6 +114,7 @@ def run(enhancement: Enhancement, images: list[RGB], photograph: RGB | None = No
     return apply(enhancement, images, [photograph if photograph is not None else one for one in images])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(ALL))
 def test_the_images_of_a_batch_keep_size_type_and_place_and_the_input_stays(name: str, loaded: SimpleNamespace) -> None:
     first, second = portrait(), portrait(seed=1, light=0.9)

@@ -77,6 +77,7 @@ class _Harm:
         return os.mkdir, (str(self.folder),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "damage"), [("model", "cut"), ("model", "code"), ("deca", "code"), ("flame", "cut"), ("mesh", "cut"), ("mesh", "code")]
 )

@@ -106,6 +106,7 @@ DAMAGED = [("model", "other"), ("model", "code"), ("mask", "text"), ("displaceme
 DAMAGED += [(key, "cut") for key in ("model", "flame", "template", "displacement")] + [("flame", "code"), ("template", "text")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "damage"), DAMAGED)
 def test_any_other_file_is_refused_in_one_line_and_not_run(
     key: str, damage: str, whole: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -121,6 +121,7 @@ def test_points_that_fall_together_determine_no_pose(reference: hassner.Referenc
 # The image ------------------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.5, 1.0, 4.0])
 @pytest.mark.parametrize("hidden", ["counts", "depth", "keep"])
 def test_the_reference_view_gives_itself_back_whatever_its_size(reference: hassner.Reference, scale: float, hidden: str) -> None:

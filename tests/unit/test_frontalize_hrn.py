@@ -93,6 +93,7 @@ class _Harm:
         return os.mkdir, (str(self.folder),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "code", "text"])
 @pytest.mark.parametrize("key", ["model", "basel", "standard", "places"])
 def test_any_other_file_is_refused_in_one_line_and_not_run(
@@ -113,6 +114,7 @@ def test_any_other_file_is_refused_in_one_line_and_not_run(
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "said"),
     [

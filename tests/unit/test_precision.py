@@ -180,6 +180,7 @@ def without_weights(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(sessions, "OpenVinoSession", reached)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("capable", "without_weights")
 @pytest.mark.parametrize(("kind", "family"), FAMILIES, ids=[f"{kind}-{family}" for kind, family in FAMILIES])
 def test_a_card_of_every_family_has_a_network_that_lowers_or_is_told_why_not(

@@ -215,6 +215,7 @@ def test_tables_and_the_image_of_the_worst_are_written(tmp_path: Path, monkeypat
     assert "sface" in similarity.table(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
