@@ -36,11 +36,6 @@ def main() -> int:
     return large(arguments) if arguments.large else pairs(arguments)
 
 
-def peak() -> float:
-    """Peak resident memory of this process in MB."""
-    return most()
-
-
 def pairs(arguments: argparse.Namespace) -> int:
     import numpy as np
 
@@ -100,9 +95,9 @@ def pairs(arguments: argparse.Namespace) -> int:
         f"bare product  {product:8.2f} s\n"
         f"              {alike:8.2f} s   with the references laid out by columns, as the pair groups have them\n"
         f"ratio         {groups / product:8.2f}     (at most 1.5; {groups / alike:.2f} to the second; load of the machine {os.getloadavg()[0]:.1f})\n"
-        f"peak memory   {peak():8.0f} MB  (under 300)\n"
+        f"peak memory   {most():8.0f} MB  (under 300)\n"
     )
-    return 0 if groups <= 1.5 * product and peak() < 300 else 1
+    return 0 if groups <= 1.5 * product and most() < 300 else 1
 
 
 def large(arguments: argparse.Namespace) -> int:
@@ -138,18 +133,18 @@ def large(arguments: argparse.Namespace) -> int:
     for i, start in enumerate(starts):
         add_impostors(batch, shard(start), best, sums, sink)
         if i == 2:
-            early = peak()
+            early = most()
         if sys.stderr.isatty():
-            sys.stderr.write(f"\r{start + chunk:,} of {arguments.gallery:,} references, {peak():.0f} MB")
+            sys.stderr.write(f"\r{start + chunk:,} of {arguments.gallery:,} references, {most():.0f} MB")
     result = sink.result()
     seconds = time.perf_counter() - began
     sys.stdout.write(
         f"{n:,} probes x {arguments.gallery:,} references: {result.n:,} impostor pairs in {seconds:.0f} s "
         f"({result.n / seconds / 1e6:.0f} million pairs per second)\n"
         f"rank 1: {np.mean(sums.better == 0):.4f}; highest impostor {result.tail[0]:.3f}\n"
-        f"peak memory after three shards {early:.0f} MB, at the end {peak():.0f} MB\n"
+        f"peak memory after three shards {early:.0f} MB, at the end {most():.0f} MB\n"
     )
-    return 0 if peak() < 1000 and peak() < 1.2 * early + 10 else 1
+    return 0 if most() < 1000 and most() < 1.2 * early + 10 else 1
 
 
 if __name__ == "__main__":
