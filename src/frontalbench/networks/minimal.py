@@ -102,22 +102,16 @@ class _Filters(LaidOut):
             tiles = torch.cat([tiles, tiles.new_zeros(_LEAST - count, *tiles.shape[1:])])
             products = self(tiles)[:count]
             return products if onto is None else onto.add_(products)
-        row = tiles.reshape(1, 1, count, -1).permute(0, 3, 1, 2)
-        about = _ABOUT
         with self._laying:
             if self._packed is None:
-                filters = _spread(self.weight.numpy(), 0, self.out).view(-1, self.inside, 1, 1)
-                self._packed = torch.ops.mkldnn._reorder_convolution_weight(filters, *about, list(row.shape))
+                self._packed = _laid_out(_spread(self.weight.numpy(), 0, self.out), count)
                 self._many = count >= _LEAST
                 size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
-                del filters
                 given_back(size)
         if onto is None:
-            products = torch.ops.mkldnn._convolution_pointwise(row, self._packed, None, *about, "none", [], "")
-            assert isinstance(products, Tensor)
-            return products.permute(0, 2, 3, 1).reshape(count, _SIZE, self.out)
+            return _products(tiles, self._packed, self.out)
         row_onto = onto.view(1, 1, count, -1).permute(0, 3, 1, 2)
-        torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, row, self._packed, None, *about, "add", 1.0, None, [], None)
+        torch.ops.mkldnn._convolution_pointwise_.binary(row_onto, _row(tiles), self._packed, None, *_ABOUT, "add", 1.0, None, [], None)
         return onto
 
 
@@ -279,12 +273,13 @@ def _once(tiled: _Tiled, kernels: _Floats) -> None:
     keep = tiled.count * _SIZE * tiled.inside <= _SPECTRA
     spectrum = torch.empty(tiled.count if keep else most, _SIZE, tiled.inside)
     for channel in range(0, len(kernels), at_once):
-        multiply = _Product(_spread(kernels, channel, min(at_once, len(kernels) - channel)), most)
+        outputs = min(at_once, len(kernels) - channel)
+        laid_out = _laid_out(_spread(kernels, channel, outputs), most)
         for first, last in itertools.pairwise(ends):
             part = spectrum[first:last] if keep else spectrum[: last - first]
             if not keep or channel == 0:
                 tiled.transform(first, part)
-            tiled.restore(first, channel, multiply(part))
+            tiled.restore(first, channel, _products(part, laid_out, outputs))
 
 
 def _spread(kernels: _Floats, first: int, count: int) -> Tensor:
@@ -296,19 +291,22 @@ def _spread(kernels: _Floats, first: int, count: int) -> Tensor:
     return filters
 
 
-class _Product:
-    """Transformed filters (36, outputs, inside), laid out for products with about ``tiles`` transformed tiles at a time."""
+def _laid_out(filters: Tensor, tiles: int) -> Tensor:
+    """Transformed filters (36, outputs, inside) as oneDNN wants them for products with about ``tiles`` transformed tiles at a time."""
+    flat = filters.view(-1, filters.shape[2], 1, 1)
+    laid_out: Tensor = torch.ops.mkldnn._reorder_convolution_weight(flat, *_ABOUT, [1, flat.shape[1] * _SIZE, 1, tiles])
+    return laid_out
 
-    def __init__(self, filters: Tensor, tiles: int) -> None:
-        self._outputs = filters.shape[1]
-        flat = filters.view(-1, filters.shape[2], 1, 1)
-        self._laid_out = torch.ops.mkldnn._reorder_convolution_weight(flat, *_ABOUT, [1, flat.shape[1] * _SIZE, 1, tiles])
 
-    def __call__(self, tiles: Tensor) -> Tensor:
-        """(tiles, 36, inside) -> (tiles, 36, outputs)."""
-        row = tiles.reshape(1, 1, len(tiles), -1).permute(0, 3, 1, 2)
-        products: Tensor = torch.ops.mkldnn._convolution_pointwise(row, self._laid_out, None, *_ABOUT, "none", [], "")
-        return products.permute(0, 2, 3, 1).reshape(len(tiles), _SIZE, self._outputs)
+def _row(tiles: Tensor) -> Tensor:
+    """(tiles, 36, channels) as a map of one row, all channels of a tile in one pixel."""
+    return tiles.reshape(1, 1, len(tiles), -1).permute(0, 3, 1, 2)
+
+
+def _products(tiles: Tensor, laid_out: Tensor, outputs: int) -> Tensor:
+    """(tiles, 36, inside) times filters of :func:`_laid_out` -> (tiles, 36, ``outputs``)."""
+    products: Tensor = torch.ops.mkldnn._convolution_pointwise(_row(tiles), laid_out, None, *_ABOUT, "none", [], "")
+    return products.permute(0, 2, 3, 1).reshape(len(tiles), _SIZE, outputs)
 
 
 def _blurred(blur: Tensor) -> Tensor:

@@ -59,25 +59,24 @@ class Packed(LaidOut):
     def forward(self, x: Tensor, plus: Tensor | None = None, *, onto: Tensor | None = None) -> Tensor:
         """``onto``: like ``plus``, and the result takes its place in memory where it can, so it must not be read afterwards."""
         y: Tensor
+        added = plus if onto is None else onto
         x = channels_last(x.to(self.dtype))
         packed = self._laid_out_for(x) if _packs(x) else self._packed
         if packed is None:
             y = functional.conv2d(x, self.weight, self.bias, self.stride, self.padding)
-            added = plus if onto is None else onto
             return activate_(y if added is None else y.add_(added), self.activation, self.slope)
         about = (packed, self.bias, self.padding, self.stride, [1, 1], 1)
-        scalars = [self.slope] if self.activation == "leaky" else []
-        if plus is None and onto is None:
+        if added is None:
+            scalars = [self.slope] if self.activation == "leaky" else []
             y = torch.ops.mkldnn._convolution_pointwise(x, *about, _NAMES[self.activation], scalars, "")
             return y
-        after = None if self.activation == "none" else _NAMES[self.activation]
-        if onto is not None:
-            y = channels_last(onto.to(self.dtype))
-            torch.ops.mkldnn._convolution_pointwise_.binary(y, x, *about, "add", 1.0, after, [], None)
-        else:
-            assert plus is not None
-            y = torch.ops.mkldnn._convolution_pointwise(x, channels_last(plus.to(self.dtype)), *about, "add", 1.0, after, [], None)
-        return y
+        added = channels_last(added.to(self.dtype))
+        how: tuple[object, ...] = ("add", 1.0, None if self.activation == "none" else _NAMES[self.activation], [], None)
+        if onto is None:
+            y = torch.ops.mkldnn._convolution_pointwise(x, added, *about, *how)
+            return y
+        torch.ops.mkldnn._convolution_pointwise_.binary(added, x, *about, *how)
+        return added
 
     def _laid_out_for(self, x: Tensor) -> Tensor:
         """The weights as oneDNN wants them.
