@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import precision
+from frontalbench.networks import plane_samples, precision
 from frontalbench.networks.minimal import side_by_side
 from frontalbench.networks.stylegan2 import GAIN, SLOPE, filtered, modulated_conv2d, styled
 
@@ -321,8 +321,6 @@ def _stretches(density: Tensor, depths: Tensor) -> tuple[Tensor, Tensor]:
 
 def _means(planes: Tensor, places: Tensor) -> Tensor:
     """What :meth:`Eg3d.points` decodes: means (N, M, 32) of ``planes`` (N, 3, 32, H, W) at ``places`` (N, M, 3) in -1..1, by a compiled loop."""
-    from frontalbench.networks import plane_samples
-
     lines = planes.flatten(1, 2).permute(0, 2, 3, 1).contiguous().numpy()
     means, numbers = torch.empty(*places.shape[:2], FEATURES), places.contiguous().numpy()
     for image in range(len(lines)):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks import machine_code, minimal_tiles
 from frontalbench.networks.layers import LaidOut, packs
 from frontalbench.networks.memory import given_back
 
@@ -44,10 +45,8 @@ _FILTERS, _SPECTRA = 1 << 16, 1 << 22
 
 
 def load() -> None:
-    """Makes the compiled loops ready: see :func:`.minimal_tiles.load`."""
-    from frontalbench.networks import minimal_tiles
-
-    minimal_tiles.load()
+    """Makes the compiled loops ready: where a network is made, so that a machine's first one waits for the compiler there."""
+    machine_code.load(minimal_tiles.__name__)
 
 
 @functools.cache
@@ -173,7 +172,6 @@ class _Tiled:
 
     def transform(self, first: int, out: Tensor) -> None:
         """The tiles ``first``, ... into ``out`` (tiles, 36, C)."""
-        from frontalbench.networks import minimal_tiles
 
         def part(begin: int, end: int) -> None:
             about = (self._border, self._rows, self._columns, first + begin)
@@ -183,7 +181,6 @@ class _Tiled:
 
     def restore(self, first: int, channel: int, products: Tensor) -> None:
         """The pixels of the tiles ``first``, ... in the outputs ``channel``, ... from ``products`` (tiles, 36, some outputs)."""
-        from frontalbench.networks import minimal_tiles
 
         def part(begin: int, end: int) -> None:
             some = products.numpy()[begin:end]
@@ -203,8 +200,6 @@ class MinimalConv3d(nn.Module):
         self.bias = nn.Buffer(bias.detach().float())
 
     def forward(self, x: Tensor) -> Tensor:
-        from frontalbench.networks import minimal_tiles
-
         n, inside, depth, height, width = x.shape
         rows, columns, out = -(-height // TILE), -(-width // TILE), len(self.bias)
         levels = _array(x.permute(0, 2, 3, 4, 1)).reshape(n * depth, height, width, inside)
@@ -284,10 +279,8 @@ def _once(tiled: _Tiled, kernels: _Floats) -> None:
 
 def _spread(kernels: _Floats, first: int, count: int) -> Tensor:
     """Transformed filters (36, ``count``, inside) of the outputs from ``first`` on."""
-    from frontalbench.networks import minimal_tiles
-
     filters = torch.empty(_SIZE, count, kernels.shape[2])
-    side_by_side(lambda begin, end: minimal_tiles.spread(kernels, first + begin, filters.numpy()[:, begin:end]), count)
+    side_by_side(lambda begin, end: minimal_tiles.spread(kernels, first, filters.numpy(), begin, end), count)
     return filters
 
 

@@ -1,7 +1,6 @@
 """The two ends of minimal filtering as compiled loops: image to transformed tiles, products of those to image.
 
-Compiled by Numba at the first use on a machine and kept beside this file (or in the user's cache, where that folder cannot be written). Import it
-where it is used: Numba takes a third of a second.
+See :mod:`.machine_code`.
 
 A tile is 6 x 6 pixels, 4 apart; tile ``t`` of a batch lies in image ``t // (rows * columns)``. Numbers are those of
 :func:`.minimal.cook_toom` at the points 0, 1, -1, 1/2, -2; outside of the image is 0.
@@ -9,21 +8,14 @@ A tile is 6 x 6 pixels, 4 apart; tile ``t`` of a batch lies in image ``t // (row
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable
-from typing import Any, Final, TypeVar, cast
+from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.networks.memory import unmapped
+from frontalbench.networks.machine_code import Array, compiled
 
 Floats = npt.NDArray[np.float32]
-Loop = TypeVar("Loop", bound=Callable[..., None])
-
-_COMPILER: Final = "libllvmlite"
 
 SIZE: Final = 36
 """Numbers of a transformed tile."""
@@ -34,36 +26,48 @@ TWO, FOUR, EIGHT = (np.float32(number) for number in (2, 4, 8))
 THIRD, FIFTEENTH, SIXTEEN_15THS = (np.float32(number) for number in (1 / 3, 1 / 15, 16 / 15))
 
 
-def compiled(loop: Loop) -> Loop:
-    """``loop`` as machine code that holds no interpreter lock. Products and sums may be one step; nothing else is rearranged.
-
-    Machine code is read, or made, at the first call with arguments of a kind. Then the compiler's library has done its work, and its 70 MB go.
-    """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"}}
-    try:
-        made = numba.njit(cache=True, **options)(loop)
-    except RuntimeError:  # neither this folder nor the user's cache can be written: compiled anew by every process
-        made = numba.njit(**options)(loop)
-    kinds = 0
-
-    @functools.wraps(loop)
-    def run(*arguments: Any) -> None:
-        nonlocal kinds
-        made(*arguments)
-        if len(made.overloads) != kinds:
-            kinds = len(made.overloads)
-            unmapped(_COMPILER)
-
-    return cast("Loop", run)
-
-
-@compiled
 def transform(x: Floats, factors: Floats, border: int, rows: int, columns: int, first: int, out: Floats) -> None:
     """Tiles ``first``, ``first + 1``, ... of ``x`` (N, H, W, C), as many as ``out`` (tiles, 36, C) has: ``B^T d B`` of each. Channels times
     ``factors`` (N, C) where these hold anything."""
+    _transform(x, factors, border, rows, columns, first, out, np.empty((6, 6, CHANNELS), np.float32), np.zeros(CHANNELS, np.float32))
+
+
+def spread(weight: Floats, first: int, out: Floats, begin: int, end: int) -> None:
+    """Filters ``G g G^T`` of the outputs ``first + begin`` to ``first + end`` of ``weight`` (outputs, 9, inputs) into those from ``begin`` to ``end``
+    of ``out`` (36, some outputs, inputs)."""
+    _spread(weight, first, out, begin, end, np.empty((6, 3, CHANNELS), np.float32))
+
+
+def restore(
+    products: Floats,
+    rows: int,
+    columns: int,
+    first: int,
+    channel: int,
+    gain: Floats,
+    bias: Floats,
+    noise: Floats,
+    plus: Floats,
+    slope: float,
+    most: float,
+    out: Floats,
+) -> None:
+    """The pixels of tiles ``first``, ... in the outputs ``channel``, ... from ``products`` (tiles, 36, some outputs), ``A^T m A`` of each, into
+    ``out`` (N, H, A, W, B, C).
+
+    A pixel of a tile is A x B pixels of an image of A H x B W: output ``(a B + b) C + c`` is channel ``c`` of the one in row ``a`` and column ``b``.
+    Times ``gain`` (N, C), plus ``bias`` (C), plus ``noise`` (A H, B W) and ``plus`` (the shape of ``out``) where these hold anything; what is below 0
+    then times ``slope``, what is beyond -``most``..``most`` cut. What a tile has outside of the image is left out.
+    """
+    half, line = np.empty((4, 6, CHANNELS), np.float32), np.empty((4, CHANNELS), np.float32)
+    _restore(products, rows, columns, first, channel, gain, bias, noise, plus, slope, most, out, half, line)
+
+
+@compiled(Array(4), Array(2), int, int, int, int, Array(3), Array(3), Array(1))
+def _transform(
+    x: Floats, factors: Floats, border: int, rows: int, columns: int, first: int, out: Floats, half: Floats, nothing: Floats
+) -> None:
     _, height, width, channels = x.shape
-    half = np.empty((6, 6, CHANNELS), np.float32)
-    nothing = np.zeros(CHANNELS, np.float32)
     weighed = factors.size > 0
     for point in range(out.shape[0]):
         tile = first + point
@@ -110,12 +114,10 @@ def transform(x: Floats, factors: Floats, border: int, rows: int, columns: int, 
                     y5[k] = d1 + h5[k] + ONE_AND_HALF * (d4 - d2) - TWO * d3
 
 
-@compiled
-def spread(weight: Floats, first: int, out: Floats) -> None:
-    """Filters ``G g G^T`` of the outputs ``first``, ... of ``weight`` (outputs, 9, inputs) into ``out`` (36, some outputs, inputs)."""
+@compiled(Array(3), int, Array(3), int, int, Array(3))
+def _spread(weight: Floats, first: int, out: Floats, low: int, high: int, half: Floats) -> None:
     inputs = weight.shape[2]
-    half = np.empty((6, 3, CHANNELS), np.float32)
-    for channel in range(out.shape[1]):
+    for channel in range(low, high):
         taps = weight[first + channel]
         for begin in range(0, inputs, CHANNELS):
             count = min(CHANNELS, inputs - begin)
@@ -144,8 +146,8 @@ def spread(weight: Floats, first: int, out: Floats) -> None:
                     y5[k] = g2[k]
 
 
-@compiled
-def restore(
+@compiled(Array(3), int, int, int, int, Array(2), Array(1), Array(2), Array(6), float, float, Array(6), Array(3), Array(2))
+def _restore(
     products: Floats,
     rows: int,
     columns: int,
@@ -158,18 +160,11 @@ def restore(
     slope: float,
     most: float,
     out: Floats,
+    half: Floats,
+    line: Floats,
 ) -> None:
-    """The pixels of tiles ``first``, ... in the outputs ``channel``, ... from ``products`` (tiles, 36, some outputs), ``A^T m A`` of each, into
-    ``out`` (N, H, A, W, B, C).
-
-    A pixel of a tile is A x B pixels of an image of A H x B W: output ``(a B + b) C + c`` is channel ``c`` of the one in row ``a`` and column ``b``.
-    Times ``gain`` (N, C), plus ``bias`` (C), plus ``noise`` (A H, B W) and ``plus`` (the shape of ``out``) where these hold anything; what is below 0
-    then times ``slope``, what is beyond -``most``..``most`` cut. What a tile has outside of the image is left out.
-    """
     _, height, down, width, across, colours = out.shape
     channels = products.shape[2]
-    half = np.empty((4, 6, CHANNELS), np.float32)
-    line = np.empty((4, CHANNELS), np.float32)
     leaky = np.float32(slope)
     noisy, summed, limited = noise.size > 0, plus.size > 0, most < np.inf
     limit = np.float32(most)
@@ -222,15 +217,3 @@ def restore(
                         for k in range(count):
                             target[k] = min(limit, max(-limit, target[k]))
             begin = end
-
-
-@functools.cache
-def load() -> None:
-    """Reads the machine code of these loops, or makes it; nothing when that has been done. Where a network is made, because the compiler's library
-    takes room as long as it works: later there are maps beside it."""
-    unmapped(_COMPILER)
-    few, none = (np.ones(shape, np.float32) for shape in ((1, SIZE, 1), (0, 0)))
-    transform(np.ones((1, 1, 1, 1), np.float32), none, 1, 1, 1, 0, few)
-    spread(np.ones((1, 9, 1), np.float32), 0, np.empty((SIZE, 1, 1), np.float32))
-    pixel, one = np.empty((1, 1, 1, 1, 1, 1), np.float32), np.ones(1, np.float32)
-    restore(few, 1, 1, 0, 0, one[None], one, none, np.empty((0, 0, 0, 0, 0, 0), np.float32), 1.0, math.inf, pixel)

@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from frontalbench.errors import BadInput
-from frontalbench.networks import asked, packed, precision
+from frontalbench.networks import asked, packed, precision, prelu
 from frontalbench.networks.layers import activate_, channels_last
 from frontalbench.networks.minimal import MinimalConv2d
 
@@ -373,8 +373,6 @@ def _activated(y: Tensor, activation: str, slope: Tensor | float) -> Tensor:
     flat = y.permute(0, 2, 3, 1)
     if not flat.is_contiguous() or y.dtype != torch.float32:
         return functional.prelu(y, slope.to(y.dtype))
-    from frontalbench.networks import prelu
-
     prelu.prelu_(flat.view(-1, len(slope)).numpy(), slope.numpy())
     return y
 

@@ -1,5 +1,5 @@
 """Reading planes of features at points, as a compiled loop: all channels of a pixel lie side by side, and the planes are added up on the way.
-PyTorch's own sampling reads a map for each channel and writes one for each plane. Import it where it is used: Numba takes its time to load."""
+PyTorch's own sampling reads a map for each channel and writes one for each plane."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from frontalbench.networks.minimal_tiles import compiled
+from frontalbench.networks.machine_code import Array, compiled
 
 Floats = npt.NDArray[np.float32]
 
@@ -16,7 +16,7 @@ AXES: Final = np.array([[0, 1], [0, 2], [2, 0]], np.int64)
 """Which coordinates of a point run across and down each plane."""
 
 
-@compiled
+@compiled(Array(3), Array(2), Array(2, "int64"), Array(2))
 def mean_of_planes(planes: Floats, places: Floats, axes: npt.NDArray[np.int64], out: Floats) -> None:
     """``out`` (M, C): means over the planes of an image, ``planes`` (H, W, P C), plane by plane, at ``places`` (M, 3) in -1..1 from border to border
     (not from centre to centre); bilinear, 0 outside. ``axes`` (P, 2): the coordinate across and the one down each plane."""

@@ -1,0 +1,225 @@
+"""Loops over pixels as machine code: compiled by Numba in a process of its own, once a machine, and run without it.
+
+Numba takes a third of a second and 40 MB in every process that imports it. What it makes are plain functions of C, so that is asked of it once;
+their object code is kept beside the loops' file (or in the user's cache, where that folder cannot be written) and linked by llvmlite, 5 MB.
+
+A loop is a function of module level that uses nothing but its arguments and the numbers of its own file, and makes no array: what it needs for
+itself is handed to it. Its arrays are C-contiguous.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import importlib.metadata
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
+
+from frontalbench.networks.memory import unmapped
+
+Loop = TypeVar("Loop", bound=Callable[..., None])
+
+_COMPILER: Final = "libllvmlite"
+_OPTIONS: Final = {"fastmath": {"contract"}, "error_model": "numpy", "forceinline": True}
+"""Products and sums may be one step; nothing else is rearranged. Nothing is raised, so that no interpreter is needed."""
+_HARMLESS: Final = ("memset", "memcpy", "memmove")
+"""What object code may ask of the C library."""
+_FREED: Final = "NRT_MemInfo_call_dtor"
+"""What Numba calls for an array of its own whose last use is over: never, here."""
+
+
+class Array(NamedTuple):
+    """An argument that is a C-contiguous array."""
+
+    dimensions: int
+    dtype: str = "float32"
+
+
+Kind = Array | type[int] | type[float]
+"""Of an argument."""
+
+
+class Compiled(Generic[Loop]):
+    """A loop and the kinds of its arguments. Calling it runs its machine code, without the interpreter's lock."""
+
+    def __init__(self, loop: Loop, kinds: tuple[Kind, ...]) -> None:
+        self.loop, self.kinds = loop, kinds
+        functools.update_wrapper(self, loop)
+
+    @functools.cached_property
+    def _code(self) -> Callable[..., None]:
+        address = _engine(self.loop.__module__).get_function_address(self.loop.__name__)
+        types: list[Any] = []
+        for kind in self.kinds:
+            if isinstance(kind, Array):
+                types += [ctypes.c_void_p, *[ctypes.c_int64] * kind.dimensions]
+            else:
+                types.append(ctypes.c_int64 if kind is int else ctypes.c_double)
+        return cast("Callable[..., None]", ctypes.CFUNCTYPE(None, *types)(address))
+
+    def __call__(self, *arguments: Any) -> None:
+        """Raises TypeError for an argument of another kind."""
+        flat: list[Any] = []
+        for argument, kind in zip(arguments, self.kinds, strict=True):
+            if not isinstance(kind, Array):
+                flat.append(argument)
+                continue
+            if argument.dtype != kind.dtype or argument.ndim != kind.dimensions or not argument.flags.c_contiguous:
+                had = f"{argument.dtype} {argument.shape}, strides {argument.strides}"
+                raise TypeError(
+                    f"{self.loop.__name__}: a contiguous {kind.dtype} array of {kind.dimensions} dimensions is needed, got {had}"
+                )
+            flat += [argument.__array_interface__["data"][0], *argument.shape]
+        self._code(*flat)
+
+
+def compiled(*kinds: Kind) -> Callable[[Loop], Loop]:
+    """``loop`` as machine code, its arguments of ``kinds``."""
+
+    def of(loop: Loop) -> Loop:
+        return cast("Loop", Compiled(loop, kinds))
+
+    return of
+
+
+def load(module: str) -> None:
+    """Reads the machine code of the loops of ``module``, or has it made; nothing when that has been done."""
+    _engine(module)
+
+
+_loading = threading.Lock()
+
+
+def _engine(module: str) -> Any:
+    with _loading:
+        return _linked(module)
+
+
+@functools.cache
+def _linked(module: str) -> Any:
+    """The loops of ``module``, linked, under their names."""
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(llvm))
+    engine.add_object_file(llvm.ObjectFileRef.from_data(_kept(module)))
+    engine.finalize_object()
+    unmapped(_COMPILER)
+    return engine
+
+
+def _target(llvm: ModuleType) -> Any:
+    host = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten()}
+    return llvm.Target.from_default_triple().create_target_machine(**host, opt=3, jit=True)
+
+
+def _kept(module: str) -> bytes:
+    """The object code of ``module`` as it was kept, or made now. A file that is not whole is made anew."""
+    loops = sys.modules[module]
+    name = _name(loops)
+    folders = [folder / name for folder in _folders(loops)]
+    for path in folders:
+        if path.is_file():
+            digest, code = path.read_bytes()[:32], path.read_bytes()[32:]
+            if hashlib.sha256(code).digest() == digest:
+                return code
+    code = _made(module)
+    for path in folders:
+        try:
+            _write(path, hashlib.sha256(code).digest() + code)
+        except OSError:  # a folder that cannot be written: the next one, or made by every process
+            continue
+        break
+    return code
+
+
+def _folders(loops: ModuleType) -> list[Path]:
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path raises where there is no home
+    return [Path(str(loops.__file__)).parent / "__pycache__", Path(cache) / "frontalbench"]
+
+
+def _name(loops: ModuleType) -> str:
+    """Of the file for these loops, this compiler and this processor."""
+    import llvmlite.binding as llvm
+
+    versions = [importlib.metadata.version(library) for library in ("numba", "llvmlite")]
+    about = [Path(str(loops.__file__)).read_text(), Path(__file__).read_text(), *versions, llvm.get_host_cpu_name()]
+    key = hashlib.sha256("\0".join([*about, llvm.get_host_cpu_features().flatten(), llvm.get_default_triple()]).encode()).hexdigest()
+    return f"{loops.__name__.rpartition('.')[2]}.{key[:16]}.o"
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _made(module: str) -> bytes:
+    """The object code of ``module``, by a process that goes with all that Numba holds. Where none can be started, or it fails, by this one."""
+    script = f"import sys; from {__name__} import make; sys.stdout.buffer.write(make(sys.argv[1]))"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, module], capture_output=True, check=True, env={**os.environ, "PYTHONPATH": paths}
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return make(module)
+    return done.stdout
+
+
+def make(module: str) -> bytes:
+    """Object code of all loops of ``module`` for this machine, functions of C under the loops' names.
+
+    An array is its address and its shape. Raises RuntimeError for a loop that asks for more than its arguments (makes an array, raises).
+    """
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    loops = [loop for loop in vars(importlib.import_module(module)).values() if isinstance(loop, Compiled)]
+    whole = llvm.parse_assembly(f"define void @{_FREED}(ptr %0) {{ ret void }}")
+    for loop in loops:
+        callback = _callback(loop)
+        part = llvm.parse_assembly(callback.inspect_llvm())
+        part.get_function(callback.native_name).name = loop.loop.__name__
+        whole.link_in(part)
+    missing = {f.name for f in whole.functions if f.is_declaration and not f.name.startswith("llvm.")} - set(_HARMLESS)
+    if missing:
+        raise RuntimeError(f"{module}: a loop asks for {', '.join(sorted(missing))}; it may only use its arguments")
+    code: bytes = _target(llvm).emit_object(whole)
+    return code
+
+
+def _callback(loop: Compiled[Any]) -> Any:
+    """``loop`` as Numba's callback of C. Numba wants a function of just as many arguments as C's has, so that is written as source."""
+    import numba
+
+    names: list[str] = []
+    arguments: list[str] = []
+    types: list[Any] = []
+    for place, kind in enumerate(loop.kinds):
+        name = f"a{place}"
+        if isinstance(kind, Array):
+            shape = [f"{name}_{dimension}" for dimension in range(kind.dimensions)]
+            names += [name, *shape]
+            types += [numba.types.CPointer(getattr(numba.types, kind.dtype)), *[numba.types.int64] * kind.dimensions]
+            arguments.append(f"carray({name}, ({', '.join(shape)},))")
+        else:
+            names.append(name)
+            types.append(numba.types.int64 if kind is int else numba.types.float64)
+            arguments.append(name)
+    known = {"carray": numba.carray, "loop": numba.njit(**_OPTIONS)(loop.loop)}
+    exec(f"def callback({', '.join(names)}):\n    loop({', '.join(arguments)})\n", known)  # nothing in it comes from outside
+    return numba.cfunc(numba.types.void(*types), **_OPTIONS)(known["callback"])
