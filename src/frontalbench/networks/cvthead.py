@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import torch
@@ -16,8 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from frontalbench.networks.blocks import enlarged
+from frontalbench.networks import precision
+from frontalbench.networks.blocks import added_, enlarged
 from frontalbench.networks.inference import folded
+from frontalbench.networks.moments import channel_moments
+from frontalbench.networks.packed import Fitting, Packed
 
 SIDE: Final = 256
 WIDTH: Final = 128
@@ -26,6 +30,8 @@ COARSE: Final = 314
 """Vertices that ask the photograph."""
 SPIRAL: Final = 9
 DESCRIPTOR: Final = 32
+_STRIP: Final = 1 << 22
+"""Numbers of a map that are normed at a time: 17 MB."""
 PATCHES: Final = 16
 """On a side of the photograph."""
 
@@ -76,7 +82,7 @@ class _Bottleneck(nn.Module):
         super().__init__()
 
         def ready(channels: int) -> list[nn.Module]:
-            return [nn.GroupNorm(32, channels), nn.ReLU()]
+            return [nn.GroupNorm(32, channels), nn.ReLU(inplace=True)]
 
         steps = [*ready(inputs), _StandardConv(inputs, width, 1), *ready(width), _StandardConv(width, width, 3)]
         steps += [*ready(width), _StandardConv(width, width, 3), *ready(width), nn.Conv2d(width, 4 * width, 1, bias=False)]
@@ -84,8 +90,59 @@ class _Bottleneck(nn.Module):
         self.skip = nn.Conv2d(inputs, 4 * width, 1, bias=False) if inputs != 4 * width else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.main(x) + self.skip(x)
-        return y
+        return added_(self.main(x), self.skip(x))
+
+
+class _Rescaled(nn.Module):
+    """The group norm as a gain and a bias for each channel of its map."""
+
+    def __init__(self, norm: nn.GroupNorm) -> None:
+        super().__init__()
+        self.groups, self.eps = norm.num_groups, norm.eps
+        self.weight, self.bias = nn.Buffer(norm.weight), nn.Buffer(norm.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W) -> gain, bias (N, C, 1, 1)."""
+        variance, mean = channel_moments(x)
+        grouped = mean.view(len(x), self.groups, -1)
+        centre = grouped.mean(2, keepdim=True)
+        spread = variance.view_as(grouped).mean(2, keepdim=True) + (grouped - centre).square().mean(2, keepdim=True)
+        gain = (torch.rsqrt(spread + self.eps).expand_as(grouped).reshape(len(x), -1) * self.weight)[:, :, None, None]
+        return gain, torch.addcmul(self.bias[:, None, None], gain, centre.expand_as(grouped).reshape(gain.shape), value=-1.0)
+
+
+class _Frugal(nn.Module):
+    """A :class:`_Bottleneck` for use only, in float32: its sum takes the place of the map that it is given where that has the size, norms are applied
+    in place, or to some rows at a time. (At 256 x 256 a map takes 64 MB; plain steps hold three.)"""
+
+    def __init__(self, block: _Bottleneck) -> None:
+        super().__init__()
+        steps = [*block.main]
+        self.norms = nn.ModuleList(_Rescaled(norm) for norm in steps[::3] if isinstance(norm, nn.GroupNorm))
+        convs = [step.plain() if isinstance(step, _StandardConv) else step for step in steps[2::3]]
+        self.narrow, self.first, self.second = (Fitting(conv.weight, None) for conv in convs[:3])
+        self.wide = Packed(convs[3].weight, several=False)
+        self.skip = block.skip if isinstance(block.skip, nn.Identity) else Packed(block.skip.weight, several=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gain, bias = self.norms[0](x)
+        height = x.shape[2]
+        parts = max(1, x.numel() // _STRIP)
+        y: Tensor | None = None
+        for first, last in pairwise(height * part // parts for part in range(parts + 1)):
+            strip: Tensor = self.narrow(torch.addcmul(bias, x[:, :, first:last], gain).relu_())
+            if y is None:
+                y = strip.new_empty(len(x), strip.shape[1], *x.shape[2:]).contiguous(memory_format=torch.channels_last)
+            y[:, :, first:last] = strip
+        assert y is not None
+        y = self.second(self._ready(self.norms[2], self.first(self._ready(self.norms[1], y))))
+        out: Tensor = self.wide(self._ready(self.norms[3], y), onto=self.skip(x))
+        return out
+
+    @staticmethod
+    def _ready(norm: nn.Module, y: Tensor) -> Tensor:
+        gain, bias = norm(y)
+        return torch.addcmul(bias, y, gain, out=None if torch.is_grad_enabled() else y).relu_()
 
 
 class _Encoder(nn.Module):
@@ -208,8 +265,8 @@ class _Down(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(for the next level, for the way back)."""
-        y = functional.relu(self.norm0(self.conv1(x)))
-        y = functional.relu(self.norm1(self.conv2(y)))
+        y = functional.relu_(self.norm0(self.conv1(x)))
+        y = functional.relu_(self.norm1(self.conv2(y)))
         return (functional.max_pool2d(y, 2, ceil_mode=True) if self.pool else y), y
 
 
@@ -225,9 +282,9 @@ class _Up(nn.Module):
         return [("upconv", "norm0"), ("conv1", "norm1"), ("conv2", "norm2")]
 
     def forward(self, beside: Tensor, x: Tensor) -> Tensor:
-        up = functional.relu(self.norm0(self.upconv(enlarged(x, 2, corners=True))))
-        y = functional.relu(self.norm1(self.conv1(torch.cat([up, beside], dim=1))))
-        return functional.relu(self.norm2(self.conv2(y)))
+        up = functional.relu_(self.norm0(self.upconv(enlarged(x, 2, corners=True))))
+        y = functional.relu_(self.norm1(self.conv1(torch.cat([up, beside], dim=1))))
+        return functional.relu_(self.norm2(self.conv2(y)))
 
 
 class Drawer(nn.Module):
@@ -295,11 +352,14 @@ def ready(network: CvtHead) -> CvtHead:
     """``network`` (changed in place) for use only: weights standardised and norms folded in once, the rest as
     :func:`~frontalbench.networks.inference.folded` does it."""
     network.eval().requires_grad_(False)
-    for block in network.autoencoder.modules():
-        if isinstance(block, _Bottleneck):
-            for place, step in enumerate(block.main):
+    encoder = network.autoencoder.net
+    for place, block in enumerate(encoder):
+        if isinstance(block, _Bottleneck) and precision.dtype() == torch.float32:
+            encoder[place] = _Frugal(block)
+        elif isinstance(block, _Bottleneck):
+            for number, step in enumerate(block.main):
                 if isinstance(step, _StandardConv):
-                    block.main[place] = step.plain()
+                    block.main[number] = step.plain()
     for level in [*network.unet_generator.down_convs, *network.unet_generator.up_convs]:
         assert isinstance(level, _Down | _Up)
         for conv, norm in level.pairs():

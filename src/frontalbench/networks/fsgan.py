@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks.blocks import enlarged
+from frontalbench.networks.blocks import added_, enlarged
 
 LANDMARKS = 98
 """Heat maps of the wanted view that the reenactment network sees (WFLW's points)."""
@@ -64,7 +64,7 @@ class _Residual(nn.Module):
         self.model = nn.Sequential(*_active(width, width, 3), *_padded(width, width, 3))
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.model(x) + x, inplace=True)
+        return functional.relu(added_(self.model(x), x), inplace=True)
 
 
 class _Flat(nn.Module):
@@ -96,7 +96,7 @@ class _Level(nn.Module):
         self.down_block, self.up_block, self.flat_block = _Down(width, below), _Up(below, width), _Flat(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.flat_block(x + self.up_block(self.submodule(self.down_block(x))))
+        out: Tensor = self.flat_block(added_(self.up_block(self.submodule(self.down_block(x))), x))
         return out
 
 
@@ -127,7 +127,7 @@ class _Enhancer(nn.Module):
         self.out_conv = _drawing(width)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        out: Tensor = self.out_conv(self.flat_block(self.in_conv(x) + self.up_block(features)))
+        out: Tensor = self.out_conv(self.flat_block(added_(self.up_block(features), self.in_conv(x))))
         return out
 
 

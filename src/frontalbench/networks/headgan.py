@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from frontalbench.networks.blocks import added_
 from frontalbench.networks.spectral import SpectralConv
 from frontalbench.networks.warping import identity_grid
 
@@ -60,7 +61,9 @@ class Spade(nn.Module):
 
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         shared = self.mlp_shared(functional.interpolate(told, size=x.shape[2:], mode="nearest"))
-        result: Tensor = torch.addcmul(self.mlp_beta(shared), functional.instance_norm(x), 1.0 + self.mlp_gamma(shared))
+        beta, gamma = self.mlp_beta(shared), self.mlp_gamma(shared)
+        del shared  # eight times as large as what is made of it
+        result: Tensor = torch.addcmul(beta, functional.instance_norm(x), 1.0 + gamma)
         return result
 
 
@@ -77,8 +80,7 @@ class SpadeBlock(nn.Module):
     def forward(self, x: Tensor, told: Tensor) -> Tensor:
         y = self.conv_0(functional.leaky_relu_(self.norm_0(x, told), _SLOPE))
         y = self.conv_1(functional.leaky_relu_(self.norm_1(y, told), _SLOPE))
-        result: Tensor = x + y
-        return result
+        return added_(y, x)
 
 
 class AdaIn(nn.Module):

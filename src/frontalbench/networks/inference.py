@@ -13,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from frontalbench.networks import precision
 from frontalbench.networks.checkpoints import unfilled
 from frontalbench.networks.memory import given_back
+from frontalbench.networks.moments import channel_moments
 from frontalbench.networks.packed import Fitting
 from frontalbench.networks.spectral import SpectralConv
 
@@ -57,12 +58,19 @@ class Reflected(nn.Module):
         rows = max(_STRIP * height // x.numel(), 4 * around, 32)
         parts = max(1, height // rows)
         ends = [height * i // parts for i in range(parts + 1)]
-        drawn = []
+        drawn: Tensor | None = None
         for first, last in pairwise(ends):
             top, bottom = max(0, first - around), min(height, last + around)
             border = (around, around, around - first + top, around - bottom + last)
-            drawn.append(self.conv(functional.pad(x[:, :, top:bottom], border, mode="reflect")))
-        return drawn[0] if len(drawn) == 1 else torch.cat(drawn, dim=2)
+            strip: Tensor = self.conv(functional.pad(x[:, :, top:bottom], border, mode="reflect"))
+            if parts == 1:
+                return strip
+            if drawn is None:
+                shape = (len(x), strip.shape[1], height, x.shape[3])
+                drawn = torch.empty(shape, dtype=strip.dtype, device=strip.device, memory_format=torch.channels_last)
+            drawn[:, :, first:last] = strip
+        assert drawn is not None
+        return drawn
 
 
 class Normed(nn.Module):
@@ -77,7 +85,7 @@ class Normed(nn.Module):
         if torch.is_grad_enabled() or x.dtype != torch.float32:
             y = functional.instance_norm(x, eps=self.eps)
             return functional.relu(y) if self.relu else y
-        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        variance, mean = channel_moments(x)
         x.sub_(mean).mul_(torch.rsqrt(variance + self.eps))
         return x.relu_() if self.relu else x
 

@@ -7,6 +7,8 @@ gradients, or where PyTorch has no oneDNN, the same is computed in plain steps.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,8 +45,9 @@ class Packed(LaidOut):
         activation: str = "none",
         slope: float = 0.0,
         dtype: torch.dtype | None = None,
+        several: bool = True,
     ) -> None:
-        """``dtype``: what it computes in, :func:`.precision.dtype` unless given."""
+        """``dtype``: what it computes in, :func:`.precision.dtype` unless given. ``several``: maps of several sizes come in turn."""
         super().__init__()
         self.activation, self.slope = activation, slope
         self.stride = [stride, stride]
@@ -52,7 +55,7 @@ class Packed(LaidOut):
         self.dtype = precision.dtype() if dtype is None else dtype
         self.weight = nn.Buffer(channels_last(weight.detach().to(self.dtype)))
         self.bias = None if bias is None else nn.Buffer(bias.detach().to(self.dtype))
-        self._pointwise = tuple(weight.shape[2:]) == (1, 1)
+        self._pointwise, self._several = tuple(weight.shape[2:]) == (1, 1), several
         self._packed: Tensor | None = None
         self._fits = torch.Size()
 
@@ -82,16 +85,18 @@ class Packed(LaidOut):
         """The weights as oneDNN wants them.
 
         How a 1 x 1 kernel is best laid out depends on the map's size, and turning one layout into another costs up to ten times the convolution (256
-        to 1,024 channels at 40 x 40: 8.0 ms, from plain numbers 8.3, from the layout of another size up to 15.2). So its plain numbers stay, for
-        maps of other sizes than the largest that it was given.
+        to 1,024 channels at 40 x 40: 8.0 ms, from plain numbers 8.3, from the layout of another size up to 15.2). So its plain numbers stay where
+        maps of ``several`` sizes come, for others than the largest that it was given.
         """
         if self._packed is not None and (not self._pointwise or x.shape == self._fits):
             return self._packed
         if self._packed is not None and x.shape.numel() <= self._fits.numel():
-            return self.weight
+            return self.weight if self._several else self._packed
+        if self._packed is not None and not self._several:
+            self.weight = nn.Buffer(self._packed.to_dense())
         self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, self.padding, self.stride, [1, 1], 1, list(x.shape))
         self._fits = x.shape
-        if not self._pointwise:
+        if not (self._pointwise and self._several):
             size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
             given_back(size)
         return self._packed
@@ -152,7 +157,8 @@ class Fitting(LaidOut):
             )
         else:
             padding = (0, 0) if self.inside else None
-            self.made = Packed(self.weight, self.bias, padding=padding, activation=self.activation, slope=self.slope, dtype=self.dtype)
+            how: dict[str, Any] = {"activation": self.activation, "slope": self.slope, "dtype": self.dtype}
+            self.made = Packed(self.weight, self.bias, padding=padding, several=False, **how)
         size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
         given_back(size)
         return self.forward(x)
