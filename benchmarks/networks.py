@@ -183,9 +183,9 @@ class PlainEncoder(fsrt.Encoder):
 
     def forward(self, images: Tensor, motion: fsrt.Motion) -> Tensor:
         n, _, height, width = images.shape
-        codes = queries(motion, fsrt.pixel_grid(width).flatten(0, 1)).transpose(1, 2).view(n, -1, height, width)
-        x = torch.cat([images, codes], dim=1)
-        del codes
+        keypoints = fsrt.octaves(motion.keypoints.flatten(1), fsrt.KEYPOINT_OCTAVES)[:, :, None, None].expand(n, -1, height, width)
+        where = fsrt.octaves(fsrt.pixel_grid(width), fsrt.PIXEL_OCTAVES).permute(2, 0, 1)[None].expand(n, -1, -1, -1)
+        x = torch.cat([images, keypoints, where, motion.expression[:, :, None, None].expand(n, -1, height, width)], dim=1)
         for block in self.conv_blocks:
             x = block.layers(x)  # type: ignore[operator, union-attr]
         tokens: Tensor = self.transformer(self.per_patch_linear(x).flatten(2).transpose(1, 2))
@@ -355,7 +355,7 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "cvthead": (83.6, (3, 256, 256), CvtHead),
     "first_order": (53.6, (3, 256, 256), FirstOrder),
     "keypoints": (1.4, (3, 256, 256), Pointed),
-    "fsrt": (0.0, (3, 256, 256), Fsrt),
+    "fsrt": (150.4, (3, 256, 256), Fsrt),
     "retinaface_r50": (44.2, (3, 640, 640), Found),
     "gfpgan": (0.0, (3, 512, 512), lambda: fills.filled(gfpgan.Gfpgan, "GFPGANv1Clean", "C")),
     "codeformer": (0.0, (3, 512, 512), Restored),
