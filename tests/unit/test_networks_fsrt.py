@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from benchmarks import networks as benchmark  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from frontalbench.networks import fsrt, layers, packed, precision  # noqa: E402
+from frontalbench.networks import fsrt, layers, linear, packed, precision  # noqa: E402
 
 SIDE = 72
 """Pixels of an image here: 81 tokens instead of 1,024, and one map that is large enough for minimal filtering."""
@@ -103,8 +103,8 @@ def test_gradients_go_the_plain_way_and_see_the_same(plain: tuple[fsrt.Encoder, 
 def test_half_precision_draws_about_the_same_colours_and_sums_in_float32(used: tuple[fsrt.Encoder, fsrt.Decoder]) -> None:
     images, motion = given(2)
     half = ready(torch.bfloat16)
-    linear = [each for network in half for each in network.modules() if isinstance(each, packed.Linear)]
-    assert linear and all(each.dtype == torch.bfloat16 for each in linear)
+    laid_out = [each for network in half for each in network.modules() if isinstance(each, linear.Linear)]
+    assert laid_out and all(each.dtype == torch.bfloat16 for each in laid_out)
     with torch.inference_mode():
         tokens, exact = half[0](images, motion), used[0](images, motion)
         drawn, colours = half[1](tokens, motion, 16), used[1](exact, motion, 16)
@@ -143,9 +143,9 @@ def test_on_another_device_nothing_is_laid_out() -> None:
 def test_a_linear_layer_is_the_same_laid_out_and_not(activation: str, lays_out: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     if not lays_out:
-        monkeypatch.setattr(packed, "packs", lambda: False)
+        monkeypatch.setattr(linear, "packs", lambda: False)
     module = nn.Linear(48, 80)
-    layer = packed.linear_of(module, activation=activation)
+    layer = linear.of(module, activation=activation)
     act = {"none": nn.Identity(), "relu": nn.ReLU(), "gelu": nn.GELU()}[activation]
     with torch.inference_mode():
         for shape in ((2, 30, 48), (1, 48), (3, 1, 7, 48), (48,), (0, 48)):
@@ -162,7 +162,7 @@ def test_a_linear_layer_in_half_precision_adds_in_the_sum_s_own_type() -> None:
     torch.manual_seed(0)
     module = nn.Linear(48, 80)
     with precision.asking("a card", torch.bfloat16):
-        layer = packed.linear_of(module)
+        layer = linear.of(module)
         precision.lowered(nn.Identity())
     x, plus = torch.randn(5, 48), 100.0 + torch.randn(5, 80)
     with torch.inference_mode():

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import hourglass, packed, precision
+from frontalbench.networks import hourglass, linear, packed, precision
 from frontalbench.networks.hourglass import KEYPOINTS, KeypointDetector, centres
 
 SIDE = 256
@@ -133,7 +133,7 @@ class Attention(nn.Module):
 
 
 def _added(layer: nn.Module, x: Tensor, plus: Tensor) -> Tensor:
-    y: Tensor = layer(x, plus) if isinstance(layer, packed.Linear) else plus + layer(x)
+    y: Tensor = layer(x, plus) if isinstance(layer, linear.Linear) else plus + layer(x)
     return y
 
 
@@ -300,7 +300,7 @@ class Encoder(nn.Module):
             assert isinstance(block, _Halving)
             block.ready()
         patch = self.per_patch_linear
-        self.per_patch_linear = packed.Linear(patch.weight.flatten(1), patch.bias)  # type: ignore[assignment]
+        self.per_patch_linear = linear.Linear(patch.weight.flatten(1), patch.bias)  # type: ignore[assignment]
         _packed(self.transformer)
 
 
@@ -365,7 +365,7 @@ def _packed(network: nn.Module, keep: tuple[object, ...] = ()) -> None:
     for (name, child), (after, then) in pairwise(children):
         if isinstance(child, nn.Linear) and child not in keep:
             activation = names.get(type(then), "none") if isinstance(network, nn.Sequential) else "none"
-            setattr(network, name, packed.linear_of(child, activation=activation))
+            setattr(network, name, linear.of(child, activation=activation))
             if activation != "none":
                 setattr(network, after, nn.Identity())
         else:
