@@ -162,6 +162,59 @@ class PlainStyled(gan_inversion.Styled):
         return nn.functional.leaky_relu(y, 0.2) * 2**0.5
 
 
+def queries(motion: fsrt.Motion, pixels: Tensor) -> Tensor:
+    """FSRT's 480 numbers of ``pixels`` (P, 2): the keypoints' code, the pixel's code, the expression, each for every pixel: (N, P, 480)."""
+    n, p = len(motion.keypoints), len(pixels)
+    keypoints = fsrt.octaves(motion.keypoints.flatten(1), fsrt.KEYPOINT_OCTAVES)[:, None].expand(n, p, -1)
+    where = fsrt.octaves(pixels, fsrt.PIXEL_OCTAVES)[None].expand(n, p, -1)
+    return torch.cat([keypoints, where, motion.expression[:, None].expand(n, p, -1)], dim=-1)
+
+
+class PlainExpression(fsrt.ExpressionEncoder):
+    """FSRT's expression as it is published: a convolution, then the means of its maps."""
+
+    def forward(self, features: Tensor, heat: Tensor) -> Tensor:
+        code: Tensor = self.expression_mlp(hourglass.pooled(self.expression(features), heat).flatten(1))
+        return code
+
+
+class PlainEncoder(fsrt.Encoder):
+    """FSRT's encoder as it is published: all 483 channels go over the image."""
+
+    def forward(self, images: Tensor, motion: fsrt.Motion) -> Tensor:
+        n, _, height, width = images.shape
+        keypoints = fsrt.octaves(motion.keypoints.flatten(1), fsrt.KEYPOINT_OCTAVES)[:, :, None, None].expand(n, -1, height, width)
+        where = fsrt.octaves(fsrt.pixel_grid(width), fsrt.PIXEL_OCTAVES).permute(2, 0, 1)[None].expand(n, -1, -1, -1)
+        x = torch.cat([images, keypoints, where, motion.expression[:, :, None, None].expand(n, -1, height, width)], dim=1)
+        for block in self.conv_blocks:
+            x = block.layers(x)  # type: ignore[operator, union-attr]
+        tokens: Tensor = self.transformer(self.per_patch_linear(x).flatten(2).transpose(1, 2))
+        return tokens
+
+
+class PlainDecoder(fsrt.Decoder):
+    """FSRT's decoder as it is published: all 480 numbers of every pixel go into the first layer, 4,096 pixels of all images at a time."""
+
+    def at(self, tokens: Tensor, motion: fsrt.Motion, pixels: Tensor) -> Tensor:
+        ask = self.allocation_transformer
+        memories = ask.transformer.memories(tokens)
+        parts = []
+        for some in torch.split(pixels, fsrt.PIXELS):
+            parts.append(self.render_mlp(ask.transformer(ask.input_mlp(queries(motion, some)), memories)))
+        return torch.cat(parts, dim=1)
+
+
+PLAIN: dict[type[nn.Module], type[nn.Module]] = {
+    gan_inversion.Styled: PlainStyled,
+    eg3d.Layer: PlainLayer,
+    eg3d.Eg3d: PlainEg3d,
+    fsrt.ExpressionEncoder: PlainExpression,
+    fsrt.Encoder: PlainEncoder,
+    fsrt.Decoder: PlainDecoder,
+}
+"""What computes less than is published -> the same as it is published."""
+
+
 def decoder() -> nn.Module:
     return fills.filled(gan_inversion.Decoder, f"{GAN}_decoder", "C")
 
@@ -169,12 +222,7 @@ def decoder() -> nn.Module:
 def plain(network: nn.Module) -> nn.Module:
     """The network without anything that this project does for speed."""
     for module in network.modules():
-        if type(module) is gan_inversion.Styled:
-            module.__class__ = PlainStyled
-        if type(module) is eg3d.Layer:
-            module.__class__ = PlainLayer
-        if type(module) is eg3d.Eg3d:
-            module.__class__ = PlainEg3d
+        module.__class__ = PLAIN.get(type(module), type(module))
     return network
 
 
@@ -307,7 +355,7 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
     "cvthead": (83.6, (3, 256, 256), CvtHead),
     "first_order": (53.6, (3, 256, 256), FirstOrder),
     "keypoints": (1.4, (3, 256, 256), Pointed),
-    "fsrt": (0.0, (3, 256, 256), Fsrt),
+    "fsrt": (150.4, (3, 256, 256), Fsrt),
     "retinaface_r50": (44.2, (3, 640, 640), Found),
     "gfpgan": (0.0, (3, 512, 512), lambda: fills.filled(gfpgan.Gfpgan, "GFPGANv1Clean", "C")),
     "codeformer": (0.0, (3, 512, 512), Restored),

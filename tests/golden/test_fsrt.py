@@ -61,3 +61,21 @@ def test_the_decoder_gives_the_official_colours() -> None:
     with torch.inference_mode():
         colours = part("decoder").at(tokens(), motion("driving"), pixels)
     fills.golden(NAME).near("rgb_every64th_pixel", colours.flatten(), **TOLERANCE)
+
+
+def test_the_networks_as_they_are_used_give_the_same() -> None:
+    """Laid out for the processor, their products saved."""
+    detector, expression, encoder, decoder = (
+        fills.filled(kind, NAME, name, name, constant=("down.weight",)) for name, kind in PARTS.items()
+    )
+    fsrt.ready(detector, expression, encoder, decoder)
+    source, driving = (fills.uniform(f"input:fsrt_{role}", 1, 3, fsrt.SIDE, fsrt.SIDE) for role in ("source", "driving"))
+    with torch.inference_mode():
+        found, wanted = (fsrt.observe(detector, expression, image) for image in (source, driving))
+        tokens = encoder(source, found)
+        colours = decoder.at(tokens, wanted, fsrt.pixel_grid().flatten(0, 1)[::64])
+    for role, motion in (("source", found), ("driving", wanted)):
+        fills.golden(NAME).near(f"kp_{role}", motion.keypoints.flatten(), **TOLERANCE)
+        fills.golden(NAME).near(f"expr_{role}", motion.expression.flatten(), **TOLERANCE)
+    fills.golden(NAME).near("z", tokens, stride=53, **TOLERANCE)
+    fills.golden(NAME).near("rgb_every64th_pixel", colours.flatten(), **TOLERANCE)
