@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -204,10 +205,29 @@ class PlainDecoder(fsrt.Decoder):
         return torch.cat(parts, dim=1)
 
 
+class PlainSpade(headgan.Spade):
+    """HeadGAN's norm as it is written in the paper, in one line."""
+
+    def forward(self, x: Tensor, told: Tensor) -> Tensor:
+        shared = self.mlp_shared(nn.functional.interpolate(told, size=x.shape[2:], mode="nearest"))
+        result: Tensor = nn.functional.instance_norm(x) * (1.0 + self.mlp_gamma(shared)) + self.mlp_beta(shared)
+        return result
+
+
+class PlainEnhancer(fsgan._Enhancer):
+    """FSGAN's enhancer as it is published, in one line."""
+
+    def forward(self, x: Tensor, features: Tensor) -> Tensor:
+        drawn: Tensor = self.out_conv(self.flat_block(self.in_conv(x) + self.up_block(features)))
+        return drawn
+
+
 PLAIN: dict[type[nn.Module], type[nn.Module]] = {
     gan_inversion.Styled: PlainStyled,
     eg3d.Layer: PlainLayer,
     eg3d.Eg3d: PlainEg3d,
+    headgan.Spade: PlainSpade,
+    fsgan._Enhancer: PlainEnhancer,
     fsrt.ExpressionEncoder: PlainExpression,
     fsrt.Encoder: PlainEncoder,
     fsrt.Decoder: PlainDecoder,
@@ -220,7 +240,9 @@ def decoder() -> nn.Module:
 
 
 def plain(network: nn.Module) -> nn.Module:
-    """The network without anything that this project does for speed."""
+    """The network without anything that this project does for speed and memory. For a process that runs no other."""
+    for module in (fsgan, headgan, cvthead):
+        module.added_ = torch.add
     for module in network.modules():
         module.__class__ = PLAIN.get(type(module), type(module))
     return network
@@ -366,6 +388,8 @@ NETWORKS: dict[str, tuple[float, tuple[int, ...], Callable[[], nn.Module]]] = {
 
 def work(name: str, kind: str, threads: int) -> None:
     """The process of one side: a line {"batch": n} on standard input is a round, its answer the seconds and some of the result."""
+    if kind == "plain":  # PyTorch as it is (networks/memory.py); nothing has been allocated yet
+        os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
     torch.set_num_threads(threads)
     _, shape, make = NETWORKS[name]
     if kind == "half":

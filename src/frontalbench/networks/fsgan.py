@@ -127,7 +127,10 @@ class _Enhancer(nn.Module):
         self.out_conv = _drawing(width)
 
     def forward(self, x: Tensor, features: Tensor) -> Tensor:
-        out: Tensor = self.out_conv(self.flat_block(added_(self.up_block(features), self.in_conv(x))))
+        y: Tensor = added_(self.up_block(features), self.in_conv(x))
+        for residual in self.flat_block.model:  # one by one: a call of several holds what it was given until its end
+            y = residual(y)
+        out: Tensor = self.out_conv(y)
         return out
 
 

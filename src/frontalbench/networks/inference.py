@@ -19,8 +19,8 @@ from frontalbench.networks.spectral import SpectralConv
 
 Module = TypeVar("Module", bound=nn.Module)
 
-_STRIP: Final = 1 << 22
-"""Numbers of a map that get their border at a time: 17 MB."""
+_STRIP: Final = 1 << 21
+"""Numbers of a map that get their border at a time: 8 MB."""
 _FRESH: Final = (Fitting, nn.Conv2d, nn.ConvTranspose2d)
 """What gives a map that nobody else holds."""
 
