@@ -312,6 +312,8 @@ class Drawer(nn.Module):
 class CvtHead(nn.Module):
     """The whole: :meth:`describe` a photograph, :meth:`draw` its head in another pose."""
 
+    frugal = True
+
     def __init__(self) -> None:
         super().__init__()
         self.pos_embedding = nn.Parameter(patch_places(), requires_grad=False)

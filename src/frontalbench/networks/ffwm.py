@@ -104,6 +104,8 @@ class Generator(nn.Module):
     """Images (N, 3, 128, 128) RGB in 0..1 and the three grids of :class:`FlowNet` -> the frontal images, RGB in 0..1, of 128, 64 and 32 pixels.
     16 million parameters."""
 
+    frugal = True
+
     def __init__(self) -> None:
         super().__init__()
         self.e0 = nn.Sequential(SpectralConv(3, 64, 7, 1, 3), nn.LeakyReLU(_SLOPE), Residual(64))

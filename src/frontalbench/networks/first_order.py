@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from frontalbench.networks import hourglass, layers, packed, precision
+from frontalbench.networks import hourglass, layers, memory, packed, precision
 from frontalbench.networks.hourglass import KEYPOINTS, SHRUNK, Conv, Hourglass, KeypointDetector, Keypoints, Shrink
 from frontalbench.networks.warping import heat_maps, identity_grid
 
@@ -98,7 +98,7 @@ class _ReadyResidual(nn.Module):
         state = block.state_dict()
         self.norm = layers.AffineNorm(state, "norm1")
         self.first = packed.conv(*layers.folded(state, "conv1", "norm2"), activation="relu", lasting=True)
-        self.second = packed.conv(*layers.folded(state, "conv2"), lasting=True)
+        self.second = packed.conv(*layers.folded(state, "conv2"))  # filters of both would take 80 MB more than the plain network has
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(self.first(functional.relu(self.norm(x))))
@@ -138,5 +138,6 @@ class Generator(nn.Module):
 
 def ready(generator: Generator) -> Generator:
     """:func:`.hourglass.ready` of a filled generator, in half precision where that is asked for: all but the motions and the last convolution."""
+    memory.returned()
     precision.exact(generator.final)
     return precision.lowered(hourglass.ready(generator))

@@ -141,6 +141,8 @@ class Generator(nn.Module):
     the base alone. 76 million parameters.
     """
 
+    frugal = True
+
     def __init__(self, inputs: int) -> None:
         super().__init__()
         self.base = _Base(inputs)

@@ -171,6 +171,8 @@ class HeadGan(nn.Module):
     """Driving NMFC of three frames (N, 9, 256, 256) in 0..1; the photograph's NMFC and the photograph, RGB in -1..1, as (N, 6, 256, 256); audio
     (N, 300), by default zeros -> :class:`Drawn`. 52 million parameters."""
 
+    frugal = True
+
     def __init__(self) -> None:
         super().__init__()
         self.flow_network = FlowNetwork()

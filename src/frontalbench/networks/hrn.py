@@ -66,6 +66,8 @@ class _Residual(nn.Module):
 class Refiner(nn.Module):
     """Maps (N, ``inputs``, H, W) over a face's UV square -> (N, ``outputs``, H, W) in -1..1."""
 
+    frugal = True
+
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         steps: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, 64, 7), nn.InstanceNorm2d(64), nn.ReLU()]

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from frontalbench.networks import precision
 from frontalbench.networks.checkpoints import unfilled
-from frontalbench.networks.memory import given_back
+from frontalbench.networks.memory import given_back, returned
 from frontalbench.networks.moments import channel_moments
 from frontalbench.networks.packed import Fitting
 from frontalbench.networks.spectral import SpectralConv
@@ -28,10 +28,13 @@ _FRESH: Final = (Fitting, nn.Conv2d, nn.ConvTranspose2d)
 def folded(network: Module) -> Module:
     """``network`` (changed in place) in evaluation mode, without gradients and with channels last in memory; within every ``nn.Sequential`` a batch
     norm goes into the convolution before it, and convolutions of stride 1 that keep the size or have no padding become
-    :class:`~frontalbench.networks.packed.Fitting`, with a (leaky) ReLU after them inside. Spectral norms are divided by once.
+    :class:`~frontalbench.networks.packed.Fitting`, with a (leaky) ReLU after them inside. Spectral norms are divided by once. A network (or a part)
+    that is ``frugal`` has its maps handed back at once (:func:`.memory.returned`).
 
     For afterwards: its state dict has other names; run it without gradients; move it to its device before it has run.
     """
+    if any(getattr(module, "frugal", False) for module in network.modules()):
+        returned()
     network.eval().requires_grad_(False)
     with torch.no_grad():
         _fold(network)

@@ -1,4 +1,4 @@
-"""Mean and variance of every channel of a map, by a compiled loop: with channels last PyTorch's own takes some fifteen times as long (116 against 8 ms
+"""Mean and variance of every channel of a map, by a compiled loop: with channels last PyTorch takes some ten times as long (116 against 10 ms
 for 256 channels at 256 x 256)."""
 
 from __future__ import annotations

@@ -119,6 +119,8 @@ class Decoder(nn.Module):
 class RestoreFormer(nn.Module):
     """Faces (N, 3, 512, 512) RGB in -1..1 -> restored ones, about in the same range."""
 
+    frugal = True
+
     def __init__(self) -> None:
         super().__init__()
         self.encoder, self.decoder, self.quantize = Encoder(), Decoder(), Codebook(WORDS, LENGTH)
