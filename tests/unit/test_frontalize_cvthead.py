@@ -195,3 +195,24 @@ def test_the_network_made_ready_for_use_has_no_norm_left_that_could_be_folded() 
     made = networks.ready(CvtHead())
     assert not [name for name, module in made.named_modules() if isinstance(module, torch.nn.BatchNorm2d)]
     assert not [name for name, module in made.named_modules() if type(module).__name__ == "_StandardConv"]
+
+
+@pytest.mark.parametrize("inputs", [128, 64], ids=["the map itself is added", "a convolution of it is added"])
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_block_made_ready_gives_the_same_in_less_room(inputs: int, grad: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    from frontalbench.networks import cvthead as networks
+
+    monkeypatch.setattr(networks, "_STRIP", 1 << 14)
+    torch.manual_seed(5)
+    block = networks._Bottleneck(inputs, 32).eval().requires_grad_(False)
+    for norm in block.modules():
+        if isinstance(norm, torch.nn.GroupNorm):
+            torch.nn.init.normal_(norm.weight)
+            torch.nn.init.normal_(norm.bias)
+    ready = networks._Frugal(block)
+    for count, side in ((1, 48), (2, 16), (1, 48)):
+        x = (torch.randn(count, inputs, side, side) * 3 + 1).contiguous(memory_format=torch.channels_last)
+        with torch.no_grad():
+            want = block(x.clone())
+        with torch.set_grad_enabled(grad):
+            torch.testing.assert_close(ready(x.clone(memory_format=torch.preserve_format)), want, rtol=1e-4, atol=1e-4)

@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from frontalbench.networks.blocks import normed_conv  # noqa: E402
+from frontalbench.networks.blocks import added_, normed_conv  # noqa: E402
 from frontalbench.networks.inference import Normed, Reflected, folded  # noqa: E402
 from frontalbench.networks.minimal import MinimalConv2d  # noqa: E402
 from frontalbench.networks.packed import LARGE, SMALL, WIDE, Fitting, Packed  # noqa: E402
@@ -141,16 +141,22 @@ def test_a_norm_in_place_keeps_the_map_where_gradients_need_it() -> None:
 
 
 @pytest.mark.parametrize("kernel", [1, 3])
+@pytest.mark.parametrize("several", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_packed_convolution_follows_the_size_of_its_map(kernel: int, dtype: torch.dtype) -> None:
+def test_a_packed_convolution_follows_the_size_of_its_map(kernel: int, several: bool, dtype: torch.dtype) -> None:
     """A 1 x 1 kernel is laid out for the largest map: the same numbers for every size, also back at the first."""
     torch.manual_seed(0)
     plain = nn.Conv2d(24, 80, kernel, padding=kernel // 2)
-    packed, near = Packed(plain.weight, plain.bias, activation="relu", dtype=dtype), 1e-5 if dtype == torch.float32 else 3e-2
+    near = 1e-5 if dtype == torch.float32 else 3e-2
+    packed = Packed(plain.weight, plain.bias, activation="relu", dtype=dtype, several=several)
     with torch.inference_mode():
         for count, side in ((1, 20), (1, 7), (3, 40), (1, 20), (3, 40)):
             x = torch.randn(count, 24, side, side)
             torch.testing.assert_close(packed(x).float(), plain(x).relu_(), rtol=near, atol=near)
+            if packed.laid_out():
+                assert packed.weight.numel() == (80 * 24 if several and kernel == 1 else 0), (
+                    "weights lie in memory twice only where that was said"
+                )
 
 
 def test_a_sum_takes_the_place_of_what_is_added_only_where_that_was_said() -> None:
@@ -167,3 +173,44 @@ def test_a_sum_takes_the_place_of_what_is_added_only_where_that_was_said() -> No
         torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
         if packed.laid_out():  # with oneDNN: no second map of that size
             assert got.data_ptr() == plus.data_ptr()
+
+
+def test_a_network_whose_maps_go_back_says_so_itself_or_by_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Frugal(nn.Module):
+        frugal = True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x
+
+    asked: list[int] = []
+    monkeypatch.setattr("frontalbench.networks.inference.returned", lambda: asked.append(1))
+    folded(nn.Sequential(nn.ReLU()))
+    assert not asked
+    folded(nn.Sequential(nn.ReLU(), Frugal()))
+    folded(Frugal())
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("count", "height"), [(1, 16), (2, 100), (1, 131)])
+def test_borders_as_in_a_mirror_are_put_around_some_rows_at_a_time(count: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("frontalbench.networks.inference._STRIP", 1 << 10)
+    torch.manual_seed(3)
+    plain = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 5, 3))
+    x = torch.randn(count, 8, height, 20)
+    with torch.inference_mode():
+        want = plain(x)
+        network = folded(plain)
+        torch.testing.assert_close(network(x), want, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(network(x), want, rtol=1e-5, atol=1e-5)
+
+
+def test_a_sum_is_made_in_place_only_where_no_gradient_may_ask_for_what_was_there() -> None:
+    y, x = torch.ones(3), torch.ones(3)
+    with torch.no_grad():
+        assert added_(y, x) is y and y.tolist() == [2.0] * 3
+        mixed = added_(torch.ones(3, dtype=torch.bfloat16), x)
+    assert mixed.dtype == torch.float32
+    kept = torch.ones(3, requires_grad=True)
+    total = added_(kept.relu(), x)
+    total.sum().backward()
+    assert kept.grad is not None and kept.grad.tolist() == [1.0] * 3

@@ -47,28 +47,40 @@ def test_without_glibc_nothing_happens_and_small_weights_are_not_walked_for(monk
     assert trimmed == [0]
 
 
-def test_loops_are_compiled_without_a_place_to_keep_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A read-only installation of a user without a home."""
-    from frontalbench.networks import minimal_tiles
+@pytest.mark.parametrize(
+    ("modes", "asks", "wanted"),
+    [
+        ("always [madvise] never", "1", True),
+        ("[always] madvise never", "0", True),
+        ("always [madvise] never", "0", False),
+        ("always madvise [never]", "1", False),
+        (None, "1", False),
+    ],
+)
+def test_maps_go_back_at_once_where_huge_pages_make_that_cheap(
+    modes: str | None, asks: str, wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    library({"mallopt": lambda name, value: asked.append((name, value)) or 1}, monkeypatch)
+    monkeypatch.setattr(memory, "_HUGE_PAGES", tmp_path / "enabled")
+    monkeypatch.setattr(memory, "_decided", set())
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", asks)
+    if modes is not None:
+        (tmp_path / "enabled").write_text(f"{modes}\n")
+    memory.returned()
+    assert asked == ([(memory._MMAP_THRESHOLD, 8 << 20), (memory._TRIM_THRESHOLD, 16 << 20)] if wanted else [])
 
-    asked: list[dict[str, object]] = []
 
-    def njit(**options: object) -> Callable[[Callable[..., None]], Callable[..., None]]:
-        asked.append(options)
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return lambda loop: loop
-
-    monkeypatch.setattr(minimal_tiles.numba, "njit", njit)
-    ran: list[int] = []
-
-    def loop() -> None:
-        ran.append(1)
-
-    loop.overloads = {}  # type: ignore[attr-defined]
-    minimal_tiles.compiled(loop)()
-    assert ran == [1]
-    assert asked[-1] == {"nogil": True, "fastmath": {"contract"}}, "nothing but a sum of products may be rearranged"
+def test_a_process_that_keeps_its_memory_for_one_network_keeps_it_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    library({"mallopt": lambda name, value: asked.append(value) or 1}, monkeypatch)
+    monkeypatch.setattr(memory, "_HUGE_PAGES", tmp_path / "enabled")
+    monkeypatch.setattr(memory, "_decided", set())
+    (tmp_path / "enabled").write_text("[always] madvise never")
+    memory.returned()
+    memory.kept()
+    memory.returned()
+    assert asked == [8 << 20, 16 << 20, 300 << 20, 1 << 30]
 
 
 MAPS = """\
@@ -104,29 +116,3 @@ def test_only_what_is_as_in_the_file_and_cannot_be_written_to_is_given_back(tmp_
     assert memory.unmapped("libllvmlite") == 0, "what the system refuses does not count"
     library({}, monkeypatch)
     assert memory.unmapped("libllvmlite") == 0
-
-
-@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux only")
-def test_the_compiler_s_library_goes_and_works_when_it_is_needed_again() -> None:
-    import numba
-    import numpy as np
-
-    from frontalbench.networks import minimal_tiles
-
-    def resident() -> int:
-        maps = Path("/proc/self/smaps").read_text(errors="replace").split("VmFlags")
-        return sum(int(part.split("Rss:")[1].split()[0]) for part in maps if "libllvmlite" in part)
-
-    @minimal_tiles.compiled
-    def twice(x: np.ndarray) -> None:
-        for i in range(len(x)):
-            x[i] *= 2
-
-    values = np.ones(3, np.float32)
-    twice(values)
-    after = resident()
-    assert after < 10_000, f"{after} kB of {numba.__name__}'s library"
-    assert memory.unmapped("libllvmlite") > 20 << 20
-    more = np.ones(3)
-    twice(more)  # of another kind: compiled now
-    assert values.tolist() == more.tolist() == [2.0, 2.0, 2.0]

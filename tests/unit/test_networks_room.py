@@ -47,7 +47,7 @@ def test_a_change_in_one_network_reruns_what_uses_it_and_not_what_uses_another()
     room = {
         name: {module.removeprefix("frontalbench.networks.") for module in used if ".networks." in module} for name, used in uses.items()
     }
-    filtering = {"asked", "layers", "memory", "minimal", "minimal_tiles", "packed", "precision"}
+    filtering = {"asked", "layers", "machine_code", "memory", "minimal", "minimal_tiles", "packed", "precision"}
     assert room == {
         "detect.retinaface": {"retinaface", "resnet", "blocks", "checkpoints", *filtering},
         "enhance.gfpgan": {"gfpgan", "stylegan2", "blocks", "checkpoints", *filtering},

@@ -252,7 +252,7 @@ def modulated(
     times, out = 1 if blur is None else 2, len(weight)
     y = torch.empty(n, height, times, width, times, out)
     added = (_array(gain), _array(bias), _NO if noise is None else _array(noise), _NONE, slope, most)
-    lines = weight.permute(0, 2, 3, 1).reshape(out, 9, inside)
+    lines = weight.permute(0, 2, 3, 1).reshape(out, 9, inside).contiguous()
     if blur is not None:
         lines = torch.matmul(_blurred(blur)[:, None], lines).flatten(0, 1)
     _once(_Tiled(_pixels(x), _array(factors), 1, y.numpy(), added), lines.numpy())

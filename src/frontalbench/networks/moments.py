@@ -37,7 +37,8 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
                 _add(pixels[image], *about, sums[image, piece], np.empty(channels, np.float32))
 
         side_by_side(part, n * pieces)
-        return sums.sum(1) / count
+        found: npt.NDArray[np.float64] = sums.sum(1) / count
+        return found
 
     mean = means(np.zeros((n, channels), np.float32), 0).astype(np.float32)
     variance = means(mean, 1).astype(np.float32)
