@@ -24,7 +24,7 @@ LIBRARIES = {
     "pillow": ("PIL", ("pillow",)),
     "onnxruntime": ("onnxruntime", ("onnxruntime", "onnxruntime-gpu")),
     "torch": ("torch", ("torch",)),
-    "numba": ("numba", ("numba",)),
+    "numba": ("llvmlite", ("numba",)),
     "litert": ("ai_edge_litert", ("ai-edge-litert",)),
     "openvino": ("openvino", ("openvino",)),
 }
