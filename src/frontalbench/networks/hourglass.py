@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks import layers, packed, precision
+from frontalbench.networks.memory import given_back
 from frontalbench.networks.warping import identity_grid
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -53,6 +54,7 @@ class _Ready(nn.Module):
     def __init__(self, block: Conv) -> None:
         super().__init__()
         weight, bias = layers.folded(block.state_dict(), "conv", "norm")
+        del block.conv, block.norm  # so that a kernel of 19 MB does not lie in memory three times
         # The transposed kernel has 16 taps for 9: worth its memory where there are many pixels and few channels.
         spread = block.up and weight.shape[1] <= SPREAD
         self.up, self.down = block.up and not spread, block.down
@@ -74,7 +76,10 @@ def ready(network: Module) -> Module:
     for name, child in [*network.named_children()]:
         change = getattr(child, "ready", None)
         if callable(change):
+            size = sum(value.nbytes for value in child.parameters())
             setattr(network, name, change())
+            del child, change
+            given_back(size)
         else:
             ready(child)
     return network.eval().requires_grad_(False)

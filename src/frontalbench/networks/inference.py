@@ -35,6 +35,7 @@ def folded(network: Module) -> Module:
     """
     if any(getattr(module, "frugal", False) for module in network.modules()):
         returned()
+    given_back(sum(value.nbytes for value in network.parameters()))  # what the reading of its file has let go
     network.eval().requires_grad_(False)
     with torch.no_grad():
         _fold(network)
