@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from frontalbench.networks import layers, linear  # noqa: E402
 from frontalbench.networks.blocks import added_, normed_conv  # noqa: E402
 from frontalbench.networks.inference import Normed, Reflected, folded  # noqa: E402
 from frontalbench.networks.minimal import MinimalConv2d  # noqa: E402
@@ -214,3 +217,41 @@ def test_a_sum_is_made_in_place_only_where_no_gradient_may_ask_for_what_was_ther
     total = added_(kept.relu(), x)
     total.sum().backward()
     assert kept.grad is not None and kept.grad.tolist() == [1.0] * 3
+
+
+@pytest.mark.parametrize("kind", ["packed", "fitting", "linear"])
+def test_a_second_thread_waits_while_a_layer_is_laid_out(kind: str) -> None:
+    """Its plain weights go then: a thread that had begun with them would end with none."""
+    torch.manual_seed(4)
+    conv, flat = nn.Conv2d(16, 24, 1), nn.Linear(16, 24)
+    layer = {
+        "packed": Packed(conv.weight, conv.bias, several=False),
+        "fitting": Fitting(conv.weight, conv.bias),
+        "linear": linear.of(flat),
+    }[kind]
+    x = torch.randn(4, 16) if kind == "linear" else torch.randn(1, 16, 9, 9)
+    found: list[torch.Tensor] = []
+
+    def run() -> None:
+        with torch.inference_mode():
+            found.append(layer(x))
+
+    other = threading.Thread(target=run)
+    with torch.inference_mode():
+        want = flat(x) if kind == "linear" else conv(x)
+        with layers.laying:
+            other.start()
+            other.join(0.2)
+            waited = other.is_alive()
+            here = layer(x)
+        other.join()
+    assert waited == layer.laid_out(), "with oneDNN"
+    for y in (here, *found):
+        torch.testing.assert_close(y, want, rtol=1e-5, atol=1e-5)
+    assert len(found) == 1
+
+
+def test_no_images_give_none() -> None:
+    plain = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 5, 3), nn.InstanceNorm2d(5))
+    with torch.inference_mode():
+        assert folded(plain)(torch.zeros(0, 8, 12, 12)).shape == (0, 5, 12, 12)

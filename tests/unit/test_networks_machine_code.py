@@ -55,19 +55,28 @@ def made() -> bytes:
 def test_a_loop_is_made_by_another_process_kept_and_read_the_next_time(
     loops: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whatever that process prints, whatever lies where the user works, whatever Numba is told by the environment."""
+    (tmp_path / "code" / "sitecustomize.py").write_text("print('noise')\n")
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "hashlib.py").write_text("raise SystemExit('read from where the user works')\n")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    monkeypatch.setattr(machine_code, "make", lambda module: pytest.fail("made here"))
     values, places = np.ones((3, 2), np.float32), np.array([0, 2, 1])
     loops.scaled(values, places, 1, 3.0)
     assert values.tolist() == [[1.0, 1.0], [6.0, 6.0], [6.0, 6.0]]
     assert loops.scaled.__doc__ == "Documented."
     (file,) = kept(tmp_path)
     assert file.parent.name == "__pycache__"
+    assert file.stat().st_mode & 0o777 == 0o644, "others who use this installation read it"
     monkeypatch.setattr(machine_code, "_made", lambda module: pytest.fail("made twice"))
     first = machine_code._kept("loops_of_a_test")
+    assert first
     assert hashlib.sha256(first).digest() + first == file.read_bytes()
     assert [path.name for path in file.parent.glob("*.o*")] == [file.name], "nothing half written stays"
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"x" * 100])
+@pytest.mark.parametrize("content", [b"", b"short", b"x" * 100, hashlib.sha256(b"").digest()])
 def test_a_file_that_is_not_whole_is_made_anew(content: bytes, loops: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     path = machine_code._folders(loops)[0] / machine_code._name(loops)
     path.parent.mkdir(exist_ok=True)
@@ -102,21 +111,51 @@ def test_a_folder_that_cannot_be_written_gives_way_to_the_users_own_and_none_to_
     assert [path.parent for path in kept(tmp_path)] == [tmp_path / "cache" / "frontalbench"]
 
 
+def test_a_file_that_may_not_be_read_is_as_if_it_was_not_there(loops: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(path)
+
+    path = machine_code._folders(loops)[0] / machine_code._name(loops)
+    machine_code._write(path, b"kept")
+    monkeypatch.setattr(machine_code, "_made", lambda module: b"made")
+    assert machine_code._kept("loops_of_a_test") == b"kept"
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    assert machine_code._kept("loops_of_a_test") == b"made"
+
+
+def test_nothing_is_kept_or_read_relative_to_where_somebody_works(loops: types.ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    assert [folder.name for folder in machine_code._folders(loops)] == ["__pycache__"]
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # no HOME, and a user that the system does not know
+    assert [folder.name for folder in machine_code._folders(loops)] == ["__pycache__"]
+
+
 def test_another_processor_another_compiler_and_another_text_have_files_of_their_own(
-    loops: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+    loops: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [machine_code._name(loops)]
     monkeypatch.setattr(machine_code.importlib.metadata, "version", lambda library: "0.0.1")
     names.append(machine_code._name(loops))
     monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "another")
     names.append(machine_code._name(loops))
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: types.SimpleNamespace(flatten=lambda: "+something"))
+    names.append(machine_code._name(loops))
+    own = tmp_path / "machine_code.py"
+    own.write_text("another")
+    monkeypatch.setattr(machine_code, "__file__", str(own))
+    names.append(machine_code._name(loops))
     Path(str(loops.__file__)).write_text(f"{LOOPS}\n")
     names.append(machine_code._name(loops))
-    assert len(set(names)) == 4
+    assert len(set(names)) == 6
 
 
 def test_where_no_process_can_be_started_this_one_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for error in (OSError("no more processes"), subprocess.CalledProcessError(1, "python")):
+    monkeypatch.setattr(machine_code, "make", lambda module: module.encode())
+    for executable in (None, "", "/bin/true", "/nowhere"):
+        monkeypatch.setattr(sys, "executable", executable)
+        assert machine_code._made("some.module") == b"some.module"
+    for error in (OSError("no more processes"), subprocess.CalledProcessError(1, "python"), subprocess.TimeoutExpired("python", 600)):
 
         def run(*args: object, failure: Exception = error, **options: object) -> None:
             raise failure

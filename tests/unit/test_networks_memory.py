@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -47,40 +51,63 @@ def test_without_glibc_nothing_happens_and_small_weights_are_not_walked_for(monk
     assert trimmed == [0]
 
 
-@pytest.mark.parametrize(
-    ("modes", "asks", "wanted"),
-    [
-        ("always [madvise] never", "1", True),
-        ("[always] madvise never", "0", True),
-        ("always [madvise] never", "0", False),
-        ("always madvise [never]", "1", False),
-        (None, "1", False),
-    ],
-)
-def test_maps_go_back_at_once_where_huge_pages_make_that_cheap(
-    modes: str | None, asks: str, wanted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("huge", "wanted"), [(True, [8 << 20, 16 << 20]), (False, [])])
+def test_maps_go_back_at_once_where_huge_pages_make_that_cheap(huge: bool, wanted: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, int]] = []
     library({"mallopt": lambda name, value: asked.append((name, value)) or 1}, monkeypatch)
-    monkeypatch.setattr(memory, "_HUGE_PAGES", tmp_path / "enabled")
+    monkeypatch.setattr(memory, "_huge_pages", lambda: huge)
     monkeypatch.setattr(memory, "_decided", set())
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", asks)
-    if modes is not None:
-        (tmp_path / "enabled").write_text(f"{modes}\n")
     memory.returned()
-    assert asked == ([(memory._MMAP_THRESHOLD, 8 << 20), (memory._TRIM_THRESHOLD, 16 << 20)] if wanted else [])
+    memory.returned()
+    assert [value for _, value in asked] == wanted, "once in a process"
+    assert [name for name, _ in asked] == [memory._MMAP_THRESHOLD, memory._TRIM_THRESHOLD][: len(wanted)]
 
 
-def test_a_process_that_keeps_its_memory_for_one_network_keeps_it_beside_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_keeps_its_memory_for_one_network_keeps_it_beside_another(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
     library({"mallopt": lambda name, value: asked.append(value) or 1}, monkeypatch)
-    monkeypatch.setattr(memory, "_HUGE_PAGES", tmp_path / "enabled")
-    monkeypatch.setattr(memory, "_decided", set())
-    (tmp_path / "enabled").write_text("[always] madvise never")
-    memory.returned()
-    memory.kept()
-    memory.returned()
-    assert asked == [8 << 20, 16 << 20, 300 << 20, 1 << 30]
+    monkeypatch.setattr(memory, "_huge_pages", lambda: True)
+    for order, wanted in (("returned kept", [8 << 20, 16 << 20, 300 << 20, 1 << 30]), ("kept returned", [300 << 20, 1 << 30])):
+        monkeypatch.setattr(memory, "_decided", set())
+        for name in order.split():
+            getattr(memory, name)()
+        assert asked == wanted
+        asked.clear()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "huge"),
+    [
+        ("AnonHugePages:      2048 kB", "AnonHugePages:     18432 kB", True),
+        ("AnonHugePages:      0 kB", "AnonHugePages:     0 kB", False),
+        ("", "", False),
+    ],
+)
+def test_whether_maps_lie_in_huge_pages_is_seen_from_one(before: str, after: str, huge: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch may have been used before it was told to ask, the system may have none to give, or not say."""
+
+    class Sums:
+        texts: ClassVar[list[str]] = [f"Rss: 5 kB\n{text}\nSwap: 0 kB\n" for text in (before, after)]
+
+        def read_text(self) -> str:
+            return self.texts.pop(0)
+
+    monkeypatch.setattr(memory, "_SUMS", Sums())
+    assert memory._huge_pages() is huge
+
+
+def test_without_proc_there_are_no_huge_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_SUMS", tmp_path / "nowhere")
+    assert not memory._huge_pages()
+
+
+def test_pytorch_is_asked_for_huge_pages_unless_somebody_said_otherwise() -> None:
+    script = "import os; from frontalbench.networks import memory; print(os.environ['THP_MEM_ALLOC_ENABLE'])"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    for given, wanted in (({}, "1"), ({"THP_MEM_ALLOC_ENABLE": "0"}, "0")):
+        environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | {"PYTHONPATH": paths} | given
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout.strip() == wanted
 
 
 MAPS = """\

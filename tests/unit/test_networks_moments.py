@@ -63,3 +63,10 @@ def test_elsewhere_they_are_pytorch_s_own(kind: str) -> None:
         variance, mean = channel_moments(x)
     assert variance.shape == mean.shape == (2, 3, 1, 1)
     assert variance.dtype == x.dtype and variance.device == x.device
+
+
+def test_no_images_have_none() -> None:
+    x = torch.zeros(0, 3, 4, 4).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        variance, mean = channel_moments(x)
+    assert variance.shape == mean.shape == (0, 3, 1, 1)

@@ -146,6 +146,8 @@ def recoloured(words: Tensor, like: Tensor) -> Tensor:
 class CodeFormer(nn.Module):
     """Faces (N, 3, 512, 512) RGB in -1..1 -> restored ones, about in the same range."""
 
+    frugal = True
+
     def __init__(self) -> None:
         super().__init__()
         self.encoder, self.generator, self.quantize = Encoder(), Generator(), Codebook(WORDS, LENGTH)

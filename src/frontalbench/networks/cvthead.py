@@ -127,7 +127,7 @@ class _Frugal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         gain, bias = self.norms[0](x)
         height = x.shape[2]
-        parts = max(1, x.numel() // _STRIP)
+        parts = max(1, min(height, x.numel() // _STRIP))
         y: Tensor | None = None
         for first, last in pairwise(height * part // parts for part in range(parts + 1)):
             strip: Tensor = self.narrow(torch.addcmul(bias, x[:, :, first:last], gain).relu_())

@@ -52,6 +52,8 @@ class Encoder(nn.Module):
 class DetailDecoder(nn.Module):
     """Jaw pose, expression and detail code (N, 3 + 50 + 128) -> how far the skin lies above the coarse head, (N, 1, 256, 256) over its UV map."""
 
+    frugal = True
+
     def __init__(self) -> None:
         super().__init__()
         self.l1 = nn.Sequential(nn.Linear(3 + EXPRESSION + DETAIL, 128 * 8 * 8))

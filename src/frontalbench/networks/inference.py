@@ -59,7 +59,7 @@ class Reflected(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         height, around = x.shape[2], self.around
-        rows = max(_STRIP * height // x.numel(), 4 * around, 32)
+        rows = max(_STRIP * height // max(1, x.numel()), 4 * around, 32)
         parts = max(1, height // rows)
         ends = [height * i // parts for i in range(parts + 1)]
         drawn: Tensor | None = None

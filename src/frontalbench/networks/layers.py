@@ -88,6 +88,10 @@ class AffineNorm(nn.Module):
         return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=BATCH_NORM_EPS)  # type: ignore[arg-type]
 
 
+laying = threading.RLock()
+"""Held while a layer lays its weights out at its first call: another thread that runs the same network waits, as the plain weights go."""
+
+
 class LaidOut(nn.Module):
     """A layer that lays its weights out for the processor when it first runs: from then on it stays on that device, in that number type."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks import precision
-from frontalbench.networks.layers import LaidOut, activate_, packs
+from frontalbench.networks.layers import LaidOut, activate_, laying, packs
 from frontalbench.networks.memory import given_back
 
 
@@ -32,9 +32,8 @@ class Linear(LaidOut):
         """(..., inside) -> (..., out). ``plus`` is added after the activation, in ``plus``'s own type, which the result has then."""
         x = x.to(self.dtype)
         if self._packed is None and _packs(x):
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, x.shape[:-1].numel())
-            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
-            given_back(size)
+            with laying:
+                self._lay_out(x.shape[:-1].numel())
         y: Tensor
         if self._packed is None:
             y = _activated(functional.linear(x, self.weight, self.bias), self.activation)
@@ -46,6 +45,12 @@ class Linear(LaidOut):
                 x, self._packed, self.bias, self.activation, [], "none" if self.activation == "gelu" else ""
             )
         return y if plus is None else plus + y
+
+    def _lay_out(self, rows: int) -> None:
+        if self._packed is None:
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
+            size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
+            given_back(size)
 
 
 def _activated(x: Tensor, activation: str) -> Tensor:

@@ -9,6 +9,7 @@ itself is handed to it. Its arrays are C-contiguous.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -16,6 +17,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +33,9 @@ _OPTIONS: Final = {"fastmath": {"contract"}, "error_model": "numpy", "forceinlin
 """Products and sums may be one step; nothing else is rearranged. Nothing is raised, so that no interpreter is needed."""
 _HARMLESS: Final = ("memset", "memcpy", "memmove")
 """What object code may ask of the C library."""
+_DIGEST: Final = hashlib.sha256().digest_size
+_PATIENCE: Final = 600.0
+"""Seconds that compiling may take."""
 _FREED: Final = "NRT_MemInfo_call_dtor"
 """What Numba calls for an array of its own whose last use is over: never, here."""
 
@@ -128,14 +133,13 @@ def _kept(module: str) -> bytes:
     name = _name(loops)
     folders = [folder / name for folder in _folders(loops)]
     for path in folders:
-        if path.is_file():
-            digest, code = path.read_bytes()[:32], path.read_bytes()[32:]
-            if hashlib.sha256(code).digest() == digest:
-                return code
+        code = _read(path)
+        if code:
+            return code
     code = _made(module)
     for path in folders:
         try:
-            _write(path, hashlib.sha256(code).digest() + code)
+            _write(path, code)
         except OSError:  # a folder that cannot be written: the next one, or made by every process
             continue
         break
@@ -143,8 +147,10 @@ def _kept(module: str) -> bytes:
 
 
 def _folders(loops: ModuleType) -> list[Path]:
+    """Where the code of ``loops`` may lie, never relative to where somebody happens to work."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path raises where there is no home
-    return [Path(str(loops.__file__)).parent / "__pycache__", Path(cache) / "frontalbench"]
+    both = [Path(str(loops.__file__)).absolute().parent / "__pycache__", Path(cache) / "frontalbench"]
+    return [folder for folder in both if folder.is_absolute()]
 
 
 def _name(loops: ModuleType) -> str:
@@ -157,11 +163,22 @@ def _name(loops: ModuleType) -> str:
     return f"{loops.__name__.rpartition('.')[2]}.{key[:16]}.o"
 
 
-def _write(path: Path, content: bytes) -> None:
+def _read(path: Path) -> bytes:
+    """The code in ``path``; empty where there is none that is whole and may be read."""
+    try:
+        content = path.read_bytes() if path.is_file() else b""
+    except OSError:
+        return b""
+    return content[_DIGEST:] if hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST] else b""
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Puts ``code`` behind its digest, whole or not at all; others who use this installation may read it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        part.write_bytes(content)
+        part.write_bytes(hashlib.sha256(code).digest() + code)
+        part.chmod(0o644)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -169,15 +186,18 @@ def _write(path: Path, content: bytes) -> None:
 
 def _made(module: str) -> bytes:
     """The object code of ``module``, by a process that goes with all that Numba holds. Where none can be started, or it fails, by this one."""
-    script = f"import sys; from {__name__} import make; sys.stdout.buffer.write(make(sys.argv[1]))"
-    paths = os.pathsep.join(path for path in sys.path if path)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-c", script, module], capture_output=True, check=True, env={**os.environ, "PYTHONPATH": paths}
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return make(module)
-    return done.stdout
+    script = f"import sys; from pathlib import Path; from {__name__} import _write, make; _write(Path(sys.argv[2]), make(sys.argv[1]))"
+    # Numba's own variables would change what is made, and kept for processes that know nothing of them.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
+    environment["PYTHONPATH"] = os.pathsep.join(str(path) for path in sys.path if str(path))
+    with contextlib.suppress(OSError, subprocess.SubprocessError), tempfile.TemporaryDirectory() as folder:
+        # A file and not its standard output, where others may print.
+        path = Path(folder) / "code.o"
+        command = [sys.executable or os.devnull, "-P", "-c", script, module, str(path)]
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=True, env=environment, timeout=_PATIENCE)
+        if code := _read(path):
+            return code
+    return make(module)
 
 
 def make(module: str) -> bytes:

@@ -25,7 +25,7 @@ def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     usual = x.device.type == "cpu" and x.dtype == torch.float32 and not torch.is_grad_enabled()
     if not usual or not x.is_contiguous(memory_format=torch.channels_last):
         return torch.var_mean(x, (2, 3), correction=0, keepdim=True)
-    pixels, count, pieces = x.permute(0, 2, 3, 1).reshape(n, -1, channels).numpy(), height * width, torch.get_num_threads()
+    pixels, count, pieces = x.permute(0, 2, 3, 1).reshape(n, height * width, channels).numpy(), height * width, torch.get_num_threads()
 
     def means(away: Floats, square: int) -> npt.NDArray[np.float64]:
         sums = np.zeros((n, pieces, channels))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from frontalbench.networks import precision
-from frontalbench.networks.layers import LaidOut, activate_, channels_last, packs
+from frontalbench.networks.layers import LaidOut, activate_, channels_last, laying, packs
 from frontalbench.networks.memory import given_back
 from frontalbench.networks.minimal import MinimalConv2d, load
 
@@ -90,6 +90,12 @@ class Packed(LaidOut):
         """
         if self._packed is not None and (not self._pointwise or x.shape == self._fits):
             return self._packed
+        with laying:
+            return self._laid_out_anew_for(x)
+
+    def _laid_out_anew_for(self, x: Tensor) -> Tensor:
+        if self._packed is not None and (not self._pointwise or x.shape == self._fits):
+            return self._packed
         if self._packed is not None and x.shape.numel() <= self._fits.numel():
             return self.weight if self._several else self._packed
         if self._packed is not None and not self._several:
@@ -150,6 +156,12 @@ class Fitting(LaidOut):
             around = [0 if self.inside else side // 2 for side in self.weight.shape[2:]]
             y = functional.conv2d(channels_last(x.to(self.weight.dtype)), self.weight, self.bias, padding=around)
             return activate_(y, self.activation, self.slope)
+        with laying:
+            if self.made is None:
+                self._make(x)
+        return self.forward(x)
+
+    def _make(self, x: Tensor) -> None:
         lasting = self.weight.shape[0] * self.weight.shape[1] <= LASTING
         if self.wide and min(x.shape[2:]) >= (SMALL if lasting else LARGE):
             self.made = MinimalConv2d(
@@ -161,7 +173,6 @@ class Fitting(LaidOut):
             self.made = Packed(self.weight, self.bias, padding=padding, several=False, **how)
         size, self.weight = self.weight.nbytes, nn.Buffer(self.weight.new_empty(0))
         given_back(size)
-        return self.forward(x)
 
     def laid_out(self) -> bool:
         return self.made is not None
