@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
@@ -76,29 +75,58 @@ def test_a_process_that_keeps_its_memory_for_one_network_keeps_it_beside_another
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "huge"),
+    ("modes", "asks", "huge"),
     [
-        ("AnonHugePages:      2048 kB", "AnonHugePages:     18432 kB", True),
-        ("AnonHugePages:      0 kB", "AnonHugePages:     0 kB", False),
-        ("", "", False),
+        ("[always] madvise never", False, True),
+        ("always [madvise] never", True, True),
+        ("always [madvise] never", False, False),
+        ("always madvise [never]", True, False),
+        (None, True, False),
     ],
 )
-def test_whether_maps_lie_in_huge_pages_is_seen_from_one(before: str, after: str, huge: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PyTorch may have been used before it was told to ask, the system may have none to give, or not say."""
-
-    class Sums:
-        texts: ClassVar[list[str]] = [f"Rss: 5 kB\n{text}\nSwap: 0 kB\n" for text in (before, after)]
-
-        def read_text(self) -> str:
-            return self.texts.pop(0)
-
-    monkeypatch.setattr(memory, "_SUMS", Sums())
+def test_huge_pages_are_given_to_all_or_to_who_asks(
+    modes: str | None, asks: bool, huge: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "_HUGE_PAGES", tmp_path / "enabled")
+    monkeypatch.setattr(memory, "_MAPS", tmp_path / "smaps")
+    monkeypatch.setattr(memory, "_asks", lambda maps, address: asks)
+    (tmp_path / "smaps").write_text("")
+    if modes is not None:
+        (tmp_path / "enabled").write_text(f"{modes}\n")
     assert memory._huge_pages() is huge
 
 
-def test_without_proc_there_are_no_huge_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "_SUMS", tmp_path / "nowhere")
-    assert not memory._huge_pages()
+def test_who_asked_is_read_from_the_mapping_of_an_address() -> None:
+    maps = """\
+7f00-7f10 rw-p 00000000 00:00 0
+Rss:                  64 kB
+VmFlags: rd wr mr mw me ac sd hg
+7f10-7f20 rw-p 00000000 00:00 0 [heap]
+Rss:                  64 kB
+THPeligible:           1
+VmFlags: rd wr mr mw me ac sd
+"""
+    assert [memory._asks(maps, address) for address in (0x7F00, 0x7F0F, 0x7F10, 0x7F1F, 0x7F20)] == [True, True, False, False, False]
+
+
+@pytest.mark.skipif(not memory._MAPS.exists(), reason="Linux only")
+def test_pytorch_asks_where_it_was_told_in_time() -> None:
+    """Also for maps that lie in memory that was freed before."""
+    script = """
+{first}
+from frontalbench.networks import memory
+import torch
+maps = [torch.ones(5 << 20) for _ in range(8)]
+del maps
+used = torch.empty(1 << 20)
+print(memory._asks(memory._MAPS.read_text(), used.data_ptr()))
+"""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {name: value for name, value in os.environ.items() if name != "THP_MEM_ALLOC_ENABLE"} | {"PYTHONPATH": paths}
+    for first, wanted in (("", "True"), ("import torch; torch.zeros(1 << 20)", "False")):
+        command = [sys.executable, "-c", script.format(first=first)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        assert done.stdout.strip() == wanted
 
 
 def test_pytorch_is_asked_for_huge_pages_unless_somebody_said_otherwise() -> None:

@@ -16,7 +16,7 @@ _DONT_NEED: Final = 4
 """``madvise``'s, in Linux's ``mman.h``."""
 _MAPS: Final = Path("/proc/self/smaps")
 _RETURNED: Final = 8 << 20
-_SUMS: Final = Path("/proc/self/smaps_rollup")
+_HUGE_PAGES: Final = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 _decided: set[str] = set()
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 # PyTorch reads it at its first tensor: maps of 2 MB and more lie in huge pages where the system has some to give, and a page fault comes every 2 MB
@@ -64,21 +64,22 @@ def returned() -> None:
 
 
 def _huge_pages() -> bool:
-    """Whether a map of 16 MB lies in them: PyTorch may have been used before it was told to ask, the system may have none to give."""
+    """Whether large maps get them: the system gives them to all, or to who asks and PyTorch does (it may have been used before it was told to)."""
     import torch
 
-    before = _held()
-    probe = torch.ones(1 << 22)
-    return _held() - before >= probe.nbytes // 2
-
-
-def _held() -> int:
-    """Bytes of huge pages that this process holds; 0 where the system does not say."""
     try:
-        found = re.search(r"^AnonHugePages: +([0-9]+) kB$", _SUMS.read_text(), re.MULTILINE)
+        modes, used = _HUGE_PAGES.read_text(), torch.empty(1 << 20)
+        return "[always]" in modes or ("[madvise]" in modes and _asks(_MAPS.read_text(errors="replace"), used.data_ptr()))
     except OSError:
-        return 0
-    return int(found[1]) << 10 if found else 0
+        return False
+
+
+def _asks(maps: str, address: int) -> bool:
+    """Whether huge pages were asked for where ``address`` lies, by an ``smaps``."""
+    for start, end, flags in re.findall(r"^([0-9a-f]+)-([0-9a-f]+) .*\n(?:[A-Za-z_]+: .*\n)*?VmFlags:(.*)$", maps, re.MULTILINE):
+        if int(start, 16) <= address < int(end, 16):
+            return "hg" in flags.split()
+    return False
 
 
 def unmapped(library: str) -> int:
