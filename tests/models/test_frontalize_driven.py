@@ -180,8 +180,28 @@ def test_synthetic_weights_fail_the_self_test_and_a_network_that_gives_the_crop_
             return torch.stack([torch.from_numpy(item.framed.pixels).permute(2, 0, 1) / 255.0 for item in items])
 
     assert reproduction(Kept(), views).passed
+
+    class Asked(Kept):
+        """Pixels asked for one by one, as FSRT draws them: a sixteenth of the crop's, each as it is where it lies."""
+
+        def reproduced(self, items: list[Any]) -> torch.Tensor:
+            return torch.nn.functional.interpolate(super().reproduced(items), (64, 64), mode="bilinear", align_corners=False)
+
+    assert reproduction(Asked(), views).value > 45, "no loss by the size"
     with pytest.raises(BadInput, match="at least one image in which a face is found"):
         reproduction(network, [View(image("l39"), None)])
+
+
+def test_fsrt_s_self_test_draws_as_many_pixels_as_its_checks_look_at(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: list[int] = []
+    family = models["fsrt"].family
+    monkeypatch.setattr(family, "reproduced", lambda items: torch.zeros(len(items), 3, family.side, family.side))
+    monkeypatch.setattr(family, "run", lambda items: sides.append(family.side) or torch.zeros(len(items), 3, family.side, family.side))
+    for side, drawn in ((256, 64), (24, 24)):
+        monkeypatch.setattr(family, "side", side)
+        assert not all(check.passed for check in models["fsrt"].selftest([view(image("l39"))]))
+        assert {*sides} == {drawn} and family.side == side
+        sides.clear()
 
 
 def damaged(path: Path, how: str, tmp_path: Path) -> Path:

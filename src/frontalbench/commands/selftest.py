@@ -1,5 +1,5 @@
 """Does a frontalizer on this machine do what it should? A line per check, on real weights, in about ten seconds (on a processor
-up to a minute for large networks, four for FSRT).
+up to half a minute for large networks, a minute for FSGAN).
 
   selftest.py liveportrait                    two shipped images of a synthetic person, turned to the left and to the right
   selftest.py liveportrait --in my_faces      your own images

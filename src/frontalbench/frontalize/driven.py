@@ -50,7 +50,7 @@ class Driven:
     """``prepare`` and ``finish`` of a :class:`~frontalbench.frontalize.batches.Family`; results are squares of ``side`` pixels."""
 
     def __init__(self, fitter: DenseFitter, driver: Driver, *, side: int = SIDE) -> None:
-        self._fitter, self._driver, self._side = fitter, driver, side
+        self._fitter, self._driver, self.side = fitter, driver, side
 
     def prepare(self, view: View, target_pose: tuple[float, float, float]) -> Prepared:
         """Raises :class:`NoFace` and ValueError for a face that cannot be fitted."""
@@ -67,7 +67,7 @@ class Driven:
 
     def finish(self, item: Prepared, drawn: Tensor) -> tuple[RGB, Place]:
         """See :class:`~frontalbench.frontalize.batches.Family`."""
-        return to_image(drawn, 0.0, 1.0), item.framed.place(self._side)
+        return to_image(drawn, 0.0, 1.0), item.framed.place(self.side)
 
 
 class Reproduces(Protocol):
@@ -101,7 +101,8 @@ def reproduction(family: Reproduces, views: Sequence[View]) -> Check:
         with torch.inference_mode():
             drawn = to_image(family.reproduced([item])[0].float().cpu(), 0.0, 1.0)
         crop = item.framed.pixels
-        shown = crop if len(crop) == len(drawn) else cv2.resize(crop, drawn.shape[:2], interpolation=cv2.INTER_AREA)
+        # Fewer pixels are drawn where they lie, not as means of what is around them.
+        shown = crop if len(crop) == len(drawn) else cv2.resize(crop, drawn.shape[:2], interpolation=cv2.INTER_LINEAR)
         error = float(np.mean((drawn.astype(np.float64) - shown) ** 2))
         ratios.append(10.0 * float(np.log10(255.0**2 / max(error, 1e-3))))
     meaning = "with its own keypoints the network gives the crop back (peak signal to noise, worst crop)"

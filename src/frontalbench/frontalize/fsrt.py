@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 
+from frontalbench.frontalize.base import View
 from frontalbench.frontalize.batches import batch_on, to_tensor
+from frontalbench.frontalize.check import Check
 from frontalbench.frontalize.driven import RECIPES, SIDE, Driven, DrivenBatched, Prepared, driver_images, fitter_of, movement_scale
 from frontalbench.frontalize.driver import Driver
+from frontalbench.frontalize.selftest import SMALL
 from frontalbench.landmarks.tddfa import DenseFitter
 from frontalbench.networks import checkpoints
 from frontalbench.networks.fsrt import Decoder, Encoder, ExpressionEncoder, Motion, keypoint_detector, observe, ready
@@ -54,15 +58,24 @@ class FsrtFamily(Driven):
         images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
         source = observe(self._detector, self._expression_encoder, images)
         tokens = self._encoder(images, source)
-        drawn: torch.Tensor = self._decoder(tokens, self._driven(source, [item.start for item in items]), self._side)
+        drawn: torch.Tensor = self._decoder(tokens, self._driven(source, [item.start for item in items]), self.side)
         return drawn
 
     def reproduced(self, items: Sequence[Prepared]) -> torch.Tensor:
         """See :class:`~frontalbench.frontalize.driven.Reproduces`."""
         images = to_tensor([item.framed.pixels for item in items], 0.0, 1.0, self._device)
         source = observe(self._detector, self._expression_encoder, images)
-        drawn: torch.Tensor = self._decoder(self._encoder(images, source), source, self._side)
+        drawn: torch.Tensor = self._decoder(self._encoder(images, source), source, self.side)
         return drawn
+
+    @contextlib.contextmanager
+    def drawing(self, side: int) -> Iterator[None]:
+        """Inside, results have ``side`` pixels. The network sees the same crop, and each pixel takes its time whatever the size is."""
+        before, self.side = self.side, side
+        try:
+            yield
+        finally:
+            self.side = before
 
     def _driven(self, source: Motion, starts: list[int]) -> Motion:
         count = len(starts)
@@ -75,7 +88,16 @@ class FsrtFamily(Driven):
         return Motion(relative(Keypoints(source.keypoints), Keypoints(start), Keypoints(front), scale).value, expression)
 
 
-def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBatched:
+class FsrtBatched(DrivenBatched):
+    """FSRT's frontalizer. Its self-test draws as many pixels as its checks look at: a sixteenth of an image's."""
+
+    def selftest(self, views: Sequence[View]) -> list[Check]:
+        family = cast(FsrtFamily, self.family)
+        with family.drawing(min(SMALL, family.side)):
+            return super().selftest(views)
+
+
+def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> FsrtBatched:
     """The frontalizer of a card of family ``fsrt``, which ``uses`` a driver card and the dense fit. Weights: ``kp_detector`` and ``model``, of
     which the parts ``encoder``, ``decoder`` and ``expression_encoder`` are read.
 
@@ -116,4 +138,4 @@ def load(card: ModelCard, *, threads: int = 1, device: str = "cpu") -> DrivenBat
         expression=expression,
         side=side,
     )
-    return DrivenBatched(card.name, family, takes_target_pose=False, batch=batch_on(place, BATCH))
+    return FsrtBatched(card.name, family, takes_target_pose=False, batch=batch_on(place, BATCH))
