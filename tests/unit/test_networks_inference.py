@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from frontalbench.networks import layers, linear  # noqa: E402
+from frontalbench.networks import first_order, hourglass, layers, linear  # noqa: E402
 from frontalbench.networks.blocks import added_, normed_conv  # noqa: E402
+from frontalbench.networks.checkpoints import unfilled  # noqa: E402
 from frontalbench.networks.inference import Normed, Reflected, folded  # noqa: E402
 from frontalbench.networks.minimal import MinimalConv2d  # noqa: E402
 from frontalbench.networks.packed import LARGE, SMALL, WIDE, Fitting, Packed  # noqa: E402
@@ -255,3 +256,37 @@ def test_no_images_give_none() -> None:
     plain = nn.Sequential(nn.ReflectionPad2d(1), nn.Conv2d(8, 5, 3), nn.InstanceNorm2d(5))
     with torch.inference_mode():
         assert folded(plain)(torch.zeros(0, 8, 12, 12)).shape == (0, 5, 12, 12)
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "leaky"])
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("lasting", [False, True])
+def test_minimal_filtering_is_plain_steps_where_it_cannot_be(activation: str, inside: bool, lasting: bool) -> None:
+    """For a gradient, and on another device: a network that asks for it at once runs on a GPU too."""
+    torch.manual_seed(6)
+    weight, bias = torch.randn(70, 64, 3, 3) / 24, torch.randn(70)
+    made = MinimalConv2d(weight, bias, activation=activation, slope=0.2, inside=inside, lasting=lasting)
+    x = torch.randn(2, 64, 20, 20).contiguous(memory_format=torch.channels_last).requires_grad_()
+    plus = torch.randn(2, 70, *(18, 18) if inside else (20, 20)).contiguous(memory_format=torch.channels_last)
+    given = {"plus": plus, "gain": torch.rand(2, 70) + 0.5, "noise": torch.randn(plus.shape[2:])}
+    wanted = made(x, **given)
+    wanted.square().sum().backward()
+    assert x.grad is not None and float(x.grad.abs().sum()) > 0
+    assert made.to("meta")(x.detach().to("meta"), **{name: value.to("meta") for name, value in given.items()}).shape == wanted.shape
+    again = MinimalConv2d(weight, bias, activation=activation, slope=0.2, inside=inside, lasting=lasting)
+    with torch.inference_mode():
+        torch.testing.assert_close(again(x.detach(), **given), wanted.detach(), rtol=1e-3, atol=1e-3)
+    if again.filters.laid_out():
+        with pytest.raises(RuntimeError, match="build it anew for gradients"):
+            again(x, **given)
+
+
+def test_first_order_model_made_ready_runs_on_another_device_than_the_cpu() -> None:
+    """Its residuals were for a CPU alone: on a GPU every image was an error."""
+    generator, detector = (unfilled(make).float() for make in (first_order.Generator, lambda: first_order.keypoint_detector()))
+    images = torch.empty(1, 3, 256, 256, device="meta")
+    with torch.inference_mode():
+        points = hourglass.ready(detector).to("meta")(images)
+        drawn = first_order.ready(generator).to("meta")(images, points, points)
+    assert drawn.shape == images.shape
+    assert drawn.device.type == "meta"

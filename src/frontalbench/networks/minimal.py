@@ -141,7 +141,13 @@ class MinimalConv2d(nn.Module):
         self.bias = nn.Buffer(bias.detach().float() if bias is not None else torch.zeros(self.filters.out))
 
     def forward(self, x: Tensor, plus: Tensor | None = None, *, gain: Tensor | None = None, noise: Tensor | None = None) -> Tensor:
-        """Before the activation: times ``gain`` (N, C), with the bias, ``noise`` (H, W) and ``plus`` (the result's shape) added."""
+        """Before the activation: times ``gain`` (N, C), with the bias, ``noise`` (H, W) and ``plus`` (the result's shape) added.
+
+        On another device, and where a gradient of ``x`` is asked for, in plain steps. Raises RuntimeError for the latter where lasting filters have
+        taken the place of the weights.
+        """
+        if x.device.type != "cpu" or (x.requires_grad and torch.is_grad_enabled()):
+            return self._plainly(x, plus, gain, noise)
         n, lost, out = len(x), 2 - 2 * self.border, self.filters.out
         y = torch.empty(n, x.shape[2] - lost, 1, x.shape[3] - lost, 1, out)
         gains = np.ones((n, out), np.float32) if gain is None else _array(gain)
@@ -158,6 +164,16 @@ class MinimalConv2d(nn.Module):
                 tiled.restore(first, 0, self.filters(spectrum[:count]))
                 first += count
         return y.view(n, y.shape[1], y.shape[3], out).permute(0, 3, 1, 2)
+
+    def _plainly(self, x: Tensor, plus: Tensor | None, gain: Tensor | None, noise: Tensor | None) -> Tensor:
+        if self.filters.laid_out():
+            raise RuntimeError("this network has run and its weights are packed; build it anew for gradients")
+        weight = self.filters.weight.view(self.filters.out, 3, 3, self.filters.inside).permute(0, 3, 1, 2)
+        y = functional.conv2d(x, weight, padding=self.border)
+        y = (y if gain is None else y * gain[:, :, None, None]) + self.bias[:, None, None]
+        for added in (noise, plus):
+            y = y if added is None else y + added
+        return y if self.slope == 1.0 else functional.leaky_relu(y, self.slope)
 
 
 class _Tiled:
