@@ -54,7 +54,8 @@ def test_killed_at_random_moments_and_run_again_a_stage_gives_the_same(stages: S
 def _while_writing(running: subprocess.Popen[str], folder: Path) -> bool:
     """Wait until the stage has an unfinished file open; False when it ended before."""
     while running.poll() is None:
-        if folder.exists() and any(path.suffix == ".part" for path in folder.rglob("*")):
+        # A folder may be swapped for another between two looks: os.walk passes over what is gone.
+        if any(name.endswith(".part") for _, _, names in os.walk(folder) for name in names):
             return True
         time.sleep(0.002)
     return False
