@@ -79,6 +79,7 @@ def test_the_expression_is_the_mean_of_the_convolution_s_maps() -> None:
         near(found, benchmark.plain(expression)(features, heat))
 
 
+@pytest.mark.slow
 def test_gradients_go_the_plain_way_and_see_the_same(plain: tuple[fsrt.Encoder, fsrt.Decoder]) -> None:
     """Before and after it was made ready, as long as it has not run."""
     images, motion = given(1)
@@ -99,6 +100,7 @@ def test_gradients_go_the_plain_way_and_see_the_same(plain: tuple[fsrt.Encoder, 
             assert float((one - other).norm()) < 0.01 * float(other.norm())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not precision.in_hardware(torch.bfloat16), reason="this CPU does not multiply bfloat16")
 def test_half_precision_draws_about_the_same_colours_and_sums_in_float32(used: tuple[fsrt.Encoder, fsrt.Decoder]) -> None:
     images, motion = given(2)
@@ -129,6 +131,7 @@ def test_weights_lie_in_memory_once(used: tuple[fsrt.Encoder, fsrt.Decoder]) -> 
         decoder.to(torch.float64)
 
 
+@pytest.mark.slow
 def test_on_another_device_nothing_is_laid_out() -> None:
     encoder, decoder = (network.to("meta") for network in ready())
     images, motion = given(2)

@@ -281,6 +281,7 @@ def test_minimal_filtering_is_plain_steps_where_it_cannot_be(activation: str, in
             again(x, **given)
 
 
+@pytest.mark.slow
 def test_first_order_model_made_ready_runs_on_another_device_than_the_cpu() -> None:
     """Its residuals were for a CPU alone: on a GPU every image was an error."""
     generator, detector = (unfilled(make).float() for make in (first_order.Generator, lambda: first_order.keypoint_detector()))

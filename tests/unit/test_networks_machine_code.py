@@ -192,6 +192,7 @@ def test_an_array_of_another_kind_is_refused_before_its_memory_is_touched(values
         prelu.prelu_(values, np.ones(2, np.float32))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux only")
 def test_a_process_that_runs_the_loops_holds_neither_numba_nor_the_compiler_s_pages(made: bytes) -> None:
     script = """

@@ -109,6 +109,7 @@ VmFlags: rd wr mr mw me ac sd
     assert [memory._asks(maps, address) for address in (0x7F00, 0x7F0F, 0x7F10, 0x7F1F, 0x7F20)] == [True, True, False, False, False]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not memory._MAPS.exists(), reason="Linux only")
 def test_pytorch_asks_where_it_was_told_in_time() -> None:
     """Also for maps that lie in memory that was freed before."""
