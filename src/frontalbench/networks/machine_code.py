@@ -24,6 +24,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
+import numpy as np
+
 from frontalbench.networks.memory import unmapped
 
 Loop = TypeVar("Loop", bound=Callable[..., None])
@@ -56,6 +58,7 @@ class Compiled(Generic[Loop]):
 
     def __init__(self, loop: Loop, kinds: tuple[Kind, ...]) -> None:
         self.loop, self.kinds = loop, kinds
+        self._arrays = [(np.dtype(kind.dtype), kind.dimensions) if isinstance(kind, Array) else None for kind in kinds]
         functools.update_wrapper(self, loop)
 
     @functools.cached_property
@@ -72,16 +75,16 @@ class Compiled(Generic[Loop]):
     def __call__(self, *arguments: Any) -> None:
         """Raises TypeError for an argument of another kind."""
         flat: list[Any] = []
-        for argument, kind in zip(arguments, self.kinds, strict=True):
-            if not isinstance(kind, Array):
+        for argument, array in zip(arguments, self._arrays, strict=True):
+            if array is None:
                 flat.append(argument)
                 continue
-            if argument.dtype != kind.dtype or argument.ndim != kind.dimensions or not argument.flags.c_contiguous:
+            dtype, dimensions = array
+            if argument.dtype != dtype or argument.ndim != dimensions or not argument.flags.c_contiguous:
                 had = f"{argument.dtype} {argument.shape}, strides {argument.strides}"
-                raise TypeError(
-                    f"{self.loop.__name__}: a contiguous {kind.dtype} array of {kind.dimensions} dimensions is needed, got {had}"
-                )
-            flat += [argument.__array_interface__["data"][0], *argument.shape]
+                raise TypeError(f"{self.loop.__name__}: a contiguous {dtype} array of {dimensions} dimensions is needed, got {had}")
+            flat.append(argument.__array_interface__["data"][0])
+            flat += argument.shape
         self._code(*flat)
 
 
