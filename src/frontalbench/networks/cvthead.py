@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import torch
@@ -19,7 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from frontalbench.networks import precision
 from frontalbench.networks.blocks import added_, enlarged
-from frontalbench.networks.inference import folded
+from frontalbench.networks.inference import by_strips, folded
 from frontalbench.networks.moments import channel_moments
 from frontalbench.networks.packed import Fitting, Packed
 
@@ -128,13 +127,12 @@ class _Frugal(nn.Module):
         gain, bias = self.norms[0](x)
         height = x.shape[2]
         parts = max(1, min(height, x.numel() // _STRIP))
-        y: Tensor | None = None
-        for first, last in pairwise(height * part // parts for part in range(parts + 1)):
+
+        def narrowed(first: int, last: int) -> Tensor:
             strip: Tensor = self.narrow(torch.addcmul(bias, x[:, :, first:last], gain).relu_())
-            if y is None:
-                y = strip.new_empty(len(x), strip.shape[1], *x.shape[2:]).contiguous(memory_format=torch.channels_last)
-            y[:, :, first:last] = strip
-        assert y is not None
+            return strip
+
+        y = by_strips(narrowed, [height * part // parts for part in range(parts + 1)])
         y = self.second(self._ready(self.norms[2], self.first(self._ready(self.norms[1], y))))
         out: Tensor = self.wide(self._ready(self.norms[3], y), onto=self.skip(x))
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -49,6 +50,21 @@ def folded(network: Module) -> Module:
     return precision.lowered(network)
 
 
+def by_strips(drawn: Callable[[int, int], Tensor], ends: Sequence[int]) -> Tensor:
+    """A map (N, C, ``ends[-1]``, W) out of its rows ``drawn(first, last)`` (N, C, last - first, W) between two of ``ends`` each: in one piece of memory."""
+    whole: Tensor | None = None
+    for first, last in pairwise(ends):
+        strip = drawn(first, last)
+        if len(ends) == 2:
+            return strip
+        if whole is None:
+            shape = (*strip.shape[:2], ends[-1], strip.shape[3])
+            whole = torch.empty(shape, dtype=strip.dtype, device=strip.device, memory_format=torch.channels_last)
+        whole[:, :, first:last] = strip
+    assert whole is not None
+    return whole
+
+
 class Reflected(nn.Module):
     """``around`` pixels put around a map (N, C, H, W) as in a mirror, and ``conv``, which loses as many: some rows at a time where the map is large,
     so that there is no second one with its border."""
@@ -62,19 +78,14 @@ class Reflected(nn.Module):
         rows = max(_STRIP * height // max(1, x.numel()), 4 * around, 32)
         parts = max(1, height // rows)
         ends = [height * i // parts for i in range(parts + 1)]
-        drawn: Tensor | None = None
-        for first, last in pairwise(ends):
+
+        def drawn(first: int, last: int) -> Tensor:
             top, bottom = max(0, first - around), min(height, last + around)
             border = (around, around, around - first + top, around - bottom + last)
             strip: Tensor = self.conv(functional.pad(x[:, :, top:bottom], border, mode="reflect"))
-            if parts == 1:
-                return strip
-            if drawn is None:
-                shape = (len(x), strip.shape[1], height, x.shape[3])
-                drawn = torch.empty(shape, dtype=strip.dtype, device=strip.device, memory_format=torch.channels_last)
-            drawn[:, :, first:last] = strip
-        assert drawn is not None
-        return drawn
+            return strip
+
+        return by_strips(drawn, ends)
 
 
 class Normed(nn.Module):

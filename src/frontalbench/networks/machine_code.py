@@ -116,8 +116,6 @@ def _linked(module: str) -> Any:
     import llvmlite.binding as llvm
 
     unmapped(_COMPILER)  # importing it reads 36 MB
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target(llvm))
     engine.add_object_file(llvm.ObjectFileRef.from_data(_kept(module)))
     engine.finalize_object()
@@ -126,6 +124,8 @@ def _linked(module: str) -> Any:
 
 
 def _target(llvm: ModuleType) -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
     host = {"cpu": llvm.get_host_cpu_name(), "features": llvm.get_host_cpu_features().flatten()}
     return llvm.Target.from_default_triple().create_target_machine(**host, opt=3, jit=True)
 
@@ -210,8 +210,6 @@ def make(module: str) -> bytes:
     """
     import llvmlite.binding as llvm
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
     loops = [loop for loop in vars(importlib.import_module(module)).values() if isinstance(loop, Compiled)]
     whole = llvm.parse_assembly(f"define void @{_FREED}(ptr %0) {{ ret void }}")
     for loop in loops:

@@ -56,10 +56,8 @@ def returned() -> None:
     option = _library("mallopt")
     if option is None or _decided:
         return
-    _decided.add("returned" if _huge_pages() else "as it is")
-    if "returned" not in _decided:
-        return
-    if option(_MMAP_THRESHOLD, _RETURNED):
+    _decided.add("returned")
+    if _huge_pages() and option(_MMAP_THRESHOLD, _RETURNED):
         option(_TRIM_THRESHOLD, 2 * _RETURNED)
 
 
