@@ -51,7 +51,7 @@ def folded(network: Module) -> Module:
 
 
 def by_strips(drawn: Callable[[int, int], Tensor], ends: Sequence[int]) -> Tensor:
-    """A map (N, C, ``ends[-1]``, W) out of its rows ``drawn(first, last)`` (N, C, last - first, W) between two of ``ends`` each: in one piece of memory."""
+    """A map (N, C, ``ends[-1]``, W), in one piece of memory, out of its rows: ``drawn(first, last)`` between two of ``ends`` each."""
     whole: Tensor | None = None
     for first, last in pairwise(ends):
         strip = drawn(first, last)
